@@ -1,0 +1,145 @@
+"""Applications and their API keys. Admin applications manage all; any application sees and re-keys itself."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import asyncpg
+import msgspec
+from litestar import Controller, delete, get, post
+from litestar.params import FromPath, JSONBody
+
+from amplifier.auth import generate_key
+from amplifier.problems import Problem
+from amplifier.web import Name, Request
+
+AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z0-9-]+$")]
+
+
+class CreateApplication(msgspec.Struct):
+    """A new application; `is_admin` lets it manage the others."""
+
+    app_id: AppId
+    app_name: Name
+    settings: dict[str, Any] = {}
+    is_admin: bool = False
+
+
+class ApplicationSummary(msgspec.Struct):
+    """An application in a list."""
+
+    app_id: str
+    app_name: str
+    is_active: bool
+    created_at: datetime
+    updated_at: datetime
+    is_admin: bool
+
+
+class Application(ApplicationSummary):
+    """An application."""
+
+    settings: msgspec.Raw
+
+
+class ApplicationKey(msgspec.Struct):
+    """An application with its key, which is shown this once."""
+
+    app_id: str
+    app_name: str
+    api_key: str
+    is_active: bool
+    created_at: datetime
+    message: str
+
+
+class ApplicationMessage(msgspec.Struct):
+    """What was done."""
+
+    message: str
+
+
+class ApplicationsController(Controller):
+    """Routes below /applications."""
+
+    path = "/applications"
+    tags = ["applications"]
+
+    @post(operation_id="create_application", summary="Register an application")
+    async def create_application(self, request: Request, data: JSONBody[CreateApplication]) -> ApplicationKey:
+        """Returns the API key, once. Admin applications only; 409 when the app_id is taken."""
+        _require_admin(request)
+        key = generate_key()
+        try:
+            row = await request.queries.applications.create(
+                app_id=data.app_id,
+                app_name=data.app_name,
+                api_key_hash=key.hash,
+                api_key_prefix=key.prefix,
+                is_admin=data.is_admin,
+                settings=msgspec.json.encode(data.settings),
+            )
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != "applications_pkey":
+                raise
+            raise Problem(409, f"Application '{data.app_id}' already exists") from None
+        return _with_key(Application(*row), key.text, "Application registered successfully")
+
+    @get(operation_id="list_applications", summary="All applications")
+    async def list_applications(self, request: Request) -> list[ApplicationSummary]:
+        """Newest first. Admin applications only."""
+        _require_admin(request)
+        return [ApplicationSummary(*row[:-1]) for row in await request.queries.applications.list()]
+
+    @get("/{app_id:str}", operation_id="get_application", summary="One application")
+    async def get_application(self, request: Request, app_id: FromPath[str]) -> Application:
+        """The application itself and admin applications may; 404 otherwise."""
+        caller = request.caller
+        row = await request.queries.applications.get(
+            app_id=app_id, reader_app_id=caller.app_id, is_admin=caller.is_admin
+        )
+        if row is None:
+            raise _not_found()
+        return Application(*row)
+
+    @delete("/{app_id:str}", operation_id="delete_application", summary="Delete an application", status_code=200)
+    async def delete_application(self, request: Request, app_id: FromPath[str]) -> ApplicationMessage:
+        """Its key stops at once. Admin applications only."""
+        if not request.caller.is_admin:
+            raise (
+                Problem(403, "Only admin applications may do this") if app_id == request.caller.app_id else _not_found()
+            )
+        if await request.queries.applications.delete(app_id=app_id) == 0:
+            raise _not_found()
+        request.app.state.authenticator.forget()
+        return ApplicationMessage(f"Application '{app_id}' deleted successfully")
+
+    @post("/{app_id:str}/regenerate-key", operation_id="regenerate_key", summary="Replace an API key", status_code=200)
+    async def regenerate_key(self, request: Request, app_id: FromPath[str]) -> ApplicationKey:
+        """Returns the new key, once; the old one stops at once. The application itself and admin applications may."""
+        key, caller = generate_key(), request.caller
+        row = await request.queries.applications.update_key(
+            app_id=app_id,
+            reader_app_id=caller.app_id,
+            is_admin=caller.is_admin,
+            api_key_hash=key.hash,
+            api_key_prefix=key.prefix,
+        )
+        if row is None:
+            raise _not_found()
+        request.app.state.authenticator.forget()
+        return _with_key(Application(*row), key.text, "API key regenerated successfully")
+
+
+def _with_key(application: Application, key: str, message: str) -> ApplicationKey:
+    return ApplicationKey(
+        application.app_id, application.app_name, key, application.is_active, application.created_at, message
+    )
+
+
+def _require_admin(request: Request) -> None:
+    if not request.caller.is_admin:
+        raise Problem(403, "Only admin applications may do this")
+
+
+def _not_found() -> Problem:
+    return Problem(404, "Application not found")

@@ -1,0 +1,255 @@
+"""Configs: reusable descriptions of an agent, validated, with their secrets encrypted at rest."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller, delete, get, post, put
+from litestar.params import FromPath, JSONBody, QueryParameter
+
+from amplifier.problems import Problem
+from amplifier.secrets import Keyring
+from amplifier.web import (
+    After,
+    Limit,
+    Name,
+    Offset,
+    Request,
+    TagFilter,
+    Tags,
+    decode_cursor,
+    is_complete,
+    page_end,
+    tag_filter,
+)
+
+Description = Annotated[str, msgspec.Meta(max_length=10_000)]
+Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
+_SECTIONS = ("session", "includes", "tools", "providers")
+
+
+class CreateConfig(msgspec.Struct):
+    """A new config; the four sections, when given, overwrite those of `config_data`."""
+
+    name: Name
+    config_data: dict[str, Any]
+    description: Description | None = None
+    tags: Tags | None = None
+    session: Any = None
+    includes: Any = None
+    tools: Any = None
+    providers: Any = None
+
+
+class UpdateConfig(msgspec.Struct):
+    """What changes. `config_data` replaces the whole config; without it the four sections are merged into it."""
+
+    name: Name | None = None
+    config_data: dict[str, Any] | None = None
+    description: Description | None = None
+    tags: Tags | None = None
+    session: Any = None
+    includes: Any = None
+    tools: Any = None
+    providers: Any = None
+
+
+class ConfigSummary(msgspec.Struct):
+    """A config in a list."""
+
+    config_id: str
+    name: str
+    description: str | None
+    user_id: str | None
+    created_at: datetime
+    updated_at: datetime
+    tags: msgspec.Raw
+
+
+class StoredConfig(ConfigSummary):
+    """A config as the database has it, secrets encrypted."""
+
+    config_json: msgspec.Raw
+
+
+class Config(ConfigSummary):
+    """A config; `encrypted` says whether secrets in it are encrypted at rest."""
+
+    config_data: dict[str, Any]
+    message: str | None
+    encrypted: bool
+
+
+class ConfigList(msgspec.Struct):
+    """A page of configs; `next` continues behind it."""
+
+    configs: list[ConfigSummary]
+    total: int
+    next: str | None
+
+
+class ConfigMessage(msgspec.Struct):
+    """What was done."""
+
+    message: str
+
+
+class ConfigsController(Controller):
+    """Routes below /configs."""
+
+    path = "/configs"
+    tags = ["configs"]
+
+    @post(operation_id="create_config", summary="Create a config")
+    async def create_config(self, request: Request, data: JSONBody[CreateConfig]) -> Config:
+        """The caller becomes its owner. 400 when it is not a valid config."""
+        config = data.config_data | _sections(data)
+        validate(config)
+        config_id = str(uuid.uuid4())
+        row = await request.queries.configs.create(
+            actor_id=request.caller.user_id,
+            config_id=config_id,
+            name=data.name,
+            description=data.description,
+            config_json=_encode(_keyring(request).encrypt(config, config_id)),
+            tags=_encode(data.tags or {}),
+        )
+        return _present(request, StoredConfig(*row), "Config created successfully")
+
+    @get(operation_id="list_configs", summary="The caller's configs")
+    async def list_configs(
+        self, request: Request, limit: Limit = 50, offset: Offset = 0, after: After = None, tag: TagFilter = None
+    ) -> ConfigList:
+        """Last changed first; `total` counts what the same filters match."""
+        queries, actor_id, tags = request.queries.configs, request.caller.user_id, tag_filter(tag)
+        position = decode_cursor(after)
+        found = await queries.list(
+            actor_id=actor_id,
+            tags=tags,
+            after_updated_at=position.updated_at,
+            after_config_id=position.identifier,
+            limit=limit,
+            offset=offset,
+        )
+        rows = [ConfigSummary(*row) for row in found]
+        complete = is_complete(rows, limit, offset, after)
+        total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, tags=tags)
+        return ConfigList(rows, total, page_end(rows, limit, "config_id"))
+
+    @get("/{config_id:str}", operation_id="get_config", summary="One config")
+    async def get_config(self, request: Request, config_id: FromPath[str], decrypt: Decrypt = False) -> Config:
+        """Its owner's only; secrets come as `enc:...` unless `decrypt` is true."""
+        row = await request.queries.configs.get(actor_id=request.caller.user_id, config_id=config_id)
+        if row is None:
+            raise _not_found()
+        return _present(request, StoredConfig(*row), None, decrypt)
+
+    @put("/{config_id:str}", operation_id="update_config", summary="Change a config")
+    async def update_config(self, request: Request, config_id: FromPath[str], data: JSONBody[UpdateConfig]) -> Config:
+        """Its owner's only. What is absent or null stays as it is."""
+        keyring, sections = _keyring(request), {} if data.config_data is not None else _sections(data)
+        if data.config_data is not None:
+            validate(data.config_data)
+        validate_sections(sections)
+        row = await request.queries.configs.update(
+            actor_id=request.caller.user_id,
+            config_id=config_id,
+            name=data.name,
+            description=data.description,
+            config_json=None if data.config_data is None else _encode(keyring.encrypt(data.config_data, config_id)),
+            sections=_encode(keyring.encrypt(sections, config_id)),
+            tags=None if data.tags is None else _encode(data.tags),
+        )
+        if row is None:
+            raise _not_found()
+        return _present(request, StoredConfig(*row), "Config updated successfully")
+
+    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", status_code=200)
+    async def delete_config(self, request: Request, config_id: FromPath[str]) -> ConfigMessage:
+        """Its owner's only. The sessions made from it go with it."""
+        if await request.queries.configs.delete(actor_id=request.caller.user_id, config_id=config_id) == 0:
+            raise _not_found()
+        return ConfigMessage("Config deleted successfully")
+
+
+def validate(config: dict[str, Any]) -> None:
+    """Checks the shape of a whole config. Raises Problem 400 with the detail that clients know."""
+    if "bundle" not in config:
+        raise _invalid("Missing required section: 'bundle'")
+    bundle = config["bundle"]
+    if not isinstance(bundle, dict):
+        raise _invalid(f"Section 'bundle' must be a dict, got {type(bundle).__name__}")
+    if "name" not in bundle:
+        raise _invalid("Missing required field: 'bundle.name'")
+    if not isinstance(bundle["name"], str) or not bundle["name"].strip():
+        raise _invalid("bundle.name must be a non-empty string")
+    validate_sections(config)
+
+
+def validate_sections(config: dict[str, Any]) -> None:
+    """Checks the sections that are there. Raises Problem 400."""
+    for section, field in (("includes", "bundle"), ("providers", "module"), ("tools", "module"), ("hooks", "module")):
+        if section in config:
+            _validate_list(section, config[section], field)
+    if "spawn" in config:
+        _validate_spawn(config["spawn"])
+
+
+def _validate_list(section: str, items: Any, field: str) -> None:
+    if not isinstance(items, list):
+        raise _invalid(f"{section} must be a list")
+    for index, item in enumerate(items):
+        if not isinstance(item, dict):
+            raise _invalid(f"{section}[{index}] must be a dict")
+        if field not in item:
+            raise _invalid(f"{section}[{index}] missing '{field}' field")
+
+
+def _validate_spawn(spawn: Any) -> None:
+    if not isinstance(spawn, dict):
+        raise _invalid("spawn must be a dict")
+    if "exclude_tools" in spawn and "tools" in spawn:
+        raise _invalid("spawn cannot have both 'exclude_tools' and 'tools' - use one or the other")
+    for key in ("exclude_tools", "tools"):
+        if key in spawn and not isinstance(spawn[key], list):
+            raise _invalid(f"spawn.{key} must be a list")
+
+
+def _sections(data: CreateConfig | UpdateConfig) -> dict[str, Any]:
+    return {name: getattr(data, name) for name in _SECTIONS if getattr(data, name) is not None}
+
+
+def _present(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:
+    keyring, config_id = _keyring(request), stored.config_id
+    config = msgspec.json.decode(stored.config_json)
+    encrypted = keyring.holds(config, config_id)
+    shown = keyring.decrypt(config, config_id) if decrypt else config
+    return Config(
+        config_id,
+        stored.name,
+        stored.description,
+        stored.user_id,
+        stored.created_at,
+        stored.updated_at,
+        stored.tags,
+        shown,
+        message,
+        encrypted,
+    )
+
+
+def _keyring(request: Request) -> Keyring:
+    return request.app.state.keyring  # type: ignore[no-any-return]
+
+
+def _encode(value: Any) -> bytes:
+    return msgspec.json.encode(value)
+
+
+def _invalid(detail: str) -> Problem:
+    return Problem(400, detail)
+
+
+def _not_found() -> Problem:
+    return Problem(404, "Config not found")

@@ -1,0 +1,199 @@
+"""Sessions: who runs which config, and in what state. The transcript has a module of its own."""
+
+import uuid
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Controller, delete, get, patch, post
+from litestar.params import FromPath, JSONBody
+
+from amplifier.problems import Problem
+from amplifier.web import (
+    After,
+    Identifier,
+    Limit,
+    Offset,
+    Request,
+    TagFilter,
+    Tags,
+    decode_cursor,
+    is_complete,
+    page_end,
+    tag_filter,
+)
+
+Status = Literal["active", "completed", "failed", "cancelled"]
+Role = Literal["owner", "editor", "viewer"]
+Title = Annotated[str, msgspec.Meta(max_length=255)]
+
+
+class CreateSession(msgspec.Struct):
+    """A new session of one of the caller's configs."""
+
+    config_id: Identifier
+    title: Title | None = None
+    tags: Tags | None = None
+    metadata: dict[str, Any] | None = None
+
+
+class UpdateSession(msgspec.Struct):
+    """What changes; absent or null stays, an empty title removes it."""
+
+    title: Title | None = None
+    tags: Tags | None = None
+    metadata: dict[str, Any] | None = None
+    status: Status | None = None
+
+
+class SessionSummary(msgspec.Struct):
+    """A session in a list; `message_count` counts messages of role user, `role` is the caller's."""
+
+    session_id: str
+    config_id: str
+    status: Status
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+    title: str | None
+    tags: msgspec.Raw
+    role: Role
+    last_seq: int
+
+
+class Session(msgspec.Struct):
+    """A session; `last_seq` is the number of the last thing that happened in it."""
+
+    session_id: str
+    config_id: str
+    status: Status
+    title: str | None
+    tags: msgspec.Raw
+    metadata: msgspec.Raw
+    role: Role
+    owner_user_id: str
+    created_by_app_id: str
+    last_accessed_by_app_id: str | None
+    last_accessed_at: datetime | None
+    message_count: int
+    last_seq: int
+    created_at: datetime
+    updated_at: datetime
+    message: str | None = None
+
+
+class SessionList(msgspec.Struct):
+    """A page of sessions; `next` continues behind it."""
+
+    sessions: list[SessionSummary]
+    total: int
+    next: str | None
+
+
+class SessionMessage(msgspec.Struct):
+    """What was done."""
+
+    message: str
+
+
+class SessionsController(Controller):
+    """Routes below /sessions, without the transcript's."""
+
+    path = "/sessions"
+    tags = ["sessions"]
+
+    @post(operation_id="create_session", summary="Create a session")
+    async def create_session(self, request: Request, data: JSONBody[CreateSession]) -> Session:
+        """The caller becomes its owner. 404 unless the config is the caller's."""
+        caller = request.caller
+        row = await request.queries.sessions.create(
+            actor_id=caller.user_id,
+            actor_app_id=caller.app_id,
+            session_id=str(uuid.uuid4()),
+            config_id=data.config_id,
+            title=data.title or None,
+            tags=msgspec.json.encode(data.tags or {}),
+            metadata=msgspec.json.encode(data.metadata or {}),
+        )
+        if row is None:
+            raise Problem(404, f"Config not found: {data.config_id}")
+        return _with_message(row, "Session created successfully")
+
+    @get(operation_id="list_sessions", summary="The caller's sessions")
+    async def list_sessions(
+        self, request: Request, limit: Limit = 50, offset: Offset = 0, after: After = None, tag: TagFilter = None
+    ) -> SessionList:
+        """Last changed first; `total` counts what the same filters match."""
+        queries, actor_id, tags = request.queries.sessions, request.caller.user_id, tag_filter(tag)
+        position = decode_cursor(after)
+        found = await queries.list(
+            actor_id=actor_id,
+            tags=tags,
+            after_updated_at=position.updated_at,
+            after_session_id=position.identifier,
+            limit=limit,
+            offset=offset,
+        )
+        rows = [SessionSummary(*row) for row in found]
+        complete = is_complete(rows, limit, offset, after)
+        total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, tags=tags)
+        return SessionList(rows, total, page_end(rows, limit, "session_id"))
+
+    @get("/{session_id:str}", operation_id="get_session", summary="One session")
+    async def get_session(self, request: Request, session_id: FromPath[str]) -> Session:
+        """For its participants; 404 for everybody else."""
+        row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
+        if row is None:
+            raise _not_found()
+        return Session(*row)
+
+    @patch("/{session_id:str}", operation_id="update_session", summary="Change a session")
+    async def update_session(
+        self, request: Request, session_id: FromPath[str], data: JSONBody[UpdateSession]
+    ) -> Session:
+        """For owners and editors."""
+        return await _update(request, session_id, data, "Session updated successfully")
+
+    @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session", status_code=200)
+    async def delete_session(self, request: Request, session_id: FromPath[str]) -> SessionMessage:
+        """With its transcript. For owners."""
+        if await request.queries.sessions.delete(actor_id=request.caller.user_id, session_id=session_id) == 0:
+            raise await _refusal(request, session_id, "Only owners may delete a session")
+        return SessionMessage("Session deleted successfully")
+
+    @post("/{session_id:str}/resume", operation_id="resume_session", summary="Resume a session", status_code=200)
+    async def resume_session(self, request: Request, session_id: FromPath[str]) -> Session:
+        """Makes it active again, so that its transcript can go on. For owners and editors."""
+        return await _update(request, session_id, UpdateSession(status="active"), "Session resumed successfully")
+
+
+async def _update(request: Request, session_id: str, data: UpdateSession, message: str) -> Session:
+    caller = request.caller
+    row = await request.queries.sessions.update(
+        actor_id=caller.user_id,
+        actor_app_id=caller.app_id,
+        session_id=session_id,
+        title=data.title,
+        tags=None if data.tags is None else msgspec.json.encode(data.tags),
+        metadata=None if data.metadata is None else msgspec.json.encode(data.metadata),
+        status=data.status,
+    )
+    if row is None:
+        raise await _refusal(request, session_id, "Only owners and editors may change a session")
+    return _with_message(row, message)
+
+
+def _with_message(row: Any, message: str) -> Session:
+    session = Session(*row)
+    session.message = message
+    return session
+
+
+async def _refusal(request: Request, session_id: str, forbidden: str) -> Problem:
+    """Why a statement touched nothing: 403 for who may see the session, 404 for who may not."""
+    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
+    return _not_found() if row is None else Problem(403, forbidden)
+
+
+def _not_found() -> Problem:
+    return Problem(404, "Session not found")

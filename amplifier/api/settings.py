@@ -1,0 +1,87 @@
+"""Settings of the deployment, shared by its applications: everyone reads, admin applications write."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller, delete, get, put
+from litestar.params import FromPath, JSONBody
+
+from amplifier.problems import Problem
+from amplifier.web import After, Limit, Offset, Request, is_complete
+
+Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+
+
+class PutSetting(msgspec.Struct):
+    """Any JSON value, and what it is meant for."""
+
+    value: msgspec.Raw
+    scope: Scope = "global"
+
+
+class Setting(msgspec.Struct):
+    """A setting."""
+
+    key: str
+    value: msgspec.Raw
+    scope: str
+    updated_at: datetime
+
+
+class SettingList(msgspec.Struct):
+    """A page of settings; `next` continues behind it."""
+
+    settings: list[Setting]
+    total: int
+    next: str | None
+
+
+class SettingMessage(msgspec.Struct):
+    """What was done."""
+
+    message: str
+
+
+class SettingsController(Controller):
+    """Routes below /settings."""
+
+    path = "/settings"
+    tags = ["settings"]
+
+    @get(operation_id="list_settings", summary="All settings")
+    async def list_settings(
+        self, request: Request, limit: Limit = 50, offset: Offset = 0, after: After = None
+    ) -> SettingList:
+        """By key; `after` is the last key of the page before."""
+        queries = request.queries.settings
+        rows = [Setting(*row) for row in await queries.list(limit=limit, offset=offset, after=after)]
+        total = offset + len(rows) if is_complete(rows, limit, offset, after) else await queries.count()
+        return SettingList(rows, total, rows[-1].key if len(rows) == limit else None)
+
+    @get("/{key:str}", operation_id="get_setting", summary="One setting")
+    async def get_setting(self, request: Request, key: FromPath[str]) -> Setting:
+        """404 when there is none of that key."""
+        row = await request.queries.settings.get(key=key)
+        if row is None:
+            raise Problem(404, "Setting not found")
+        return Setting(*row)
+
+    @put("/{key:str}", operation_id="put_setting", summary="Write a setting")
+    async def put_setting(self, request: Request, key: FromPath[str], data: JSONBody[PutSetting]) -> Setting:
+        """New or not. Admin applications only."""
+        _require_admin(request)
+        return Setting(*await request.queries.settings.put(key=key, value=data.value, scope=data.scope))
+
+    @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting", status_code=200)
+    async def delete_setting(self, request: Request, key: FromPath[str]) -> SettingMessage:
+        """Admin applications only."""
+        _require_admin(request)
+        if await request.queries.settings.delete(key=key) == 0:
+            raise Problem(404, "Setting not found")
+        return SettingMessage("Setting deleted successfully")
+
+
+def _require_admin(request: Request) -> None:
+    if not request.caller.is_admin:
+        raise Problem(403, "Only admin applications may do this")

@@ -1,0 +1,170 @@
+"""Transcripts: append-only, a message a row, JSON passed through as it came."""
+
+from collections.abc import AsyncIterator
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import asyncpg
+import msgspec
+from litestar import Controller, Response, get, post
+from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.response import Stream
+
+from amplifier.problems import Problem
+from amplifier.web import Request
+
+MAX_PAGE = 1000  # messages
+MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large
+_SHOWN_MISSED = 100  # messages in a 412
+
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+AfterSeq = Annotated[int, QueryParameter(ge=0, le=2**63 - 1, description="Begins behind the message of this number")]
+PageLimit = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE, description="Messages at most")]
+View = Annotated[
+    Literal["entries", "plain"],
+    QueryParameter(description="`plain`: the bare array of messages, all of them unless `limit` is given"),
+]
+
+
+class AppendTranscript(msgspec.Struct):
+    """1 to 1,000 messages; `expected_seq` makes the append fail (412) unless it is the session's `last_seq`."""
+
+    messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
+    expected_seq: Seq | None = None
+
+
+class Appended(msgspec.Struct):
+    """The numbers that the messages got, and how many messages of role user the session has."""
+
+    session_id: str
+    first_seq: int
+    last_seq: int
+    message_count: int
+
+
+class Entry(msgspec.Struct):
+    """A message and its circumstances."""
+
+    seq: int
+    message: msgspec.Raw
+    author_user_id: str
+    author_app_id: str
+    created_at: datetime
+
+
+class Transcript(msgspec.Struct):
+    """A page of a transcript; `next` is the `after` of the following page, null at the end."""
+
+    session_id: str
+    last_seq: int
+    messages: list[Entry]
+    next: int | None
+
+
+class _Shape(msgspec.Struct):
+    """What every message must look like, to say where one does not."""
+
+    role: Literal["system", "developer", "user", "assistant", "function", "tool"]
+
+
+class _Shapes(msgspec.Struct):
+    messages: list[_Shape]
+
+
+class TranscriptsController(Controller):
+    """Routes below /sessions/{session_id}/transcript."""
+
+    path = "/sessions/{session_id:str}/transcript"
+    tags = ["transcripts"]
+
+    @post(operation_id="append_transcript", summary="Append messages")
+    async def append_transcript(
+        self, request: Request, session_id: FromPath[str], data: JSONBody[AppendTranscript]
+    ) -> Appended:
+        """All or none, in order, committed when the answer comes. For owners and editors of an active session."""
+        caller = request.caller
+        try:
+            row = await request.queries.messages.append(
+                actor_id=caller.user_id,
+                actor_app_id=caller.app_id,
+                session_id=session_id,
+                messages=b"[" + b",".join(data.messages) + b"]",
+                expected_seq=data.expected_seq,
+            )
+        except asyncpg.CheckViolationError:
+            await _name_the_message(request)
+            raise
+        if row is None:
+            raise await _refusal(request, session_id, data.expected_seq)
+        return Appended(*row)
+
+    @get(operation_id="get_transcript", summary="Read a transcript")
+    async def get_transcript(
+        self,
+        request: Request,
+        session_id: FromPath[str],
+        after: AfterSeq = 0,
+        limit: PageLimit = None,
+        view: View = "entries",
+    ) -> Transcript | Response[Any]:
+        """In order, from behind `after`: a page of 100 by default. For participants."""
+        page = await _read(request, session_id, after, limit or (100 if view == "entries" else MAX_PAGE))
+        if view == "entries":
+            return page
+        return Stream(_plain(request, page, limit), media_type="application/json")
+
+
+async def _read(request: Request, session_id: str, after: int, limit: int) -> Transcript:
+    rows = await request.queries.messages.list(
+        actor_id=request.caller.user_id, session_id=session_id, after=after, limit=limit, max_bytes=MAX_PAGE_BYTES
+    )
+    if not rows:
+        raise Problem(404, "Session not found")
+    last_seq = rows[0][0]
+    entries = [Entry(*values) for _, *values in rows] if rows[0][1] is not None else []
+    return Transcript(
+        session_id, last_seq, entries, entries[-1].seq if entries and entries[-1].seq < last_seq else None
+    )
+
+
+async def _plain(request: Request, page: Transcript, limit: int | None) -> AsyncIterator[bytes]:
+    """The messages as one JSON array, a page in memory at a time. The end is that of the first page's moment."""
+    end, first, left = page.last_seq, True, limit
+    while True:
+        messages = [bytes(entry.message) for entry in page.messages if entry.seq <= end][:left]
+        yield (b"[" if first else b",") + b",".join(messages)
+        first = False
+        left = None if left is None else left - len(messages)
+        if page.next is None or page.next >= end or left == 0:
+            yield b"]"
+            return
+        page = await _read(request, page.session_id, page.next, MAX_PAGE)
+
+
+async def _refusal(request: Request, session_id: str, expected_seq: int | None) -> Problem:
+    """Why an append added nothing; asked only then."""
+    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
+    if row is None:
+        return Problem(404, "Session not found")
+    if row["role"] == "viewer":
+        return Problem(403, "Only owners and editors may append to a transcript")
+    if row["status"] != "active":
+        return Problem(409, f"The session is {row['status']}: resume it before you append")
+    if expected_seq is None:
+        return Problem(409, "The session changed at the same time: try again")
+    missed = await _read(request, session_id, expected_seq, _SHOWN_MISSED)
+    return Problem(
+        412,
+        f"The transcript has moved on: expected_seq is {expected_seq}, last_seq is {missed.last_seq}",
+        last_seq=missed.last_seq,
+        missed=missed.messages,
+        next=missed.next,
+    )
+
+
+async def _name_the_message(request: Request) -> None:
+    """Raises Problem 422 with the place of the first message without a proper role; the database names no place."""
+    try:
+        msgspec.json.decode(await request.body(), type=_Shapes)
+    except msgspec.ValidationError as error:
+        raise Problem(422, str(error)) from None

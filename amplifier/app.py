@@ -1,0 +1,125 @@
+"""create_app(settings): the only place that wires things."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Litestar, Router
+from litestar.config.cors import CORSConfig
+from litestar.exceptions import HTTPException
+from litestar.openapi import OpenAPIConfig
+from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.types import Message, Scope
+
+from amplifier import __version__, schema, settings
+from amplifier.api.applications import ApplicationsController
+from amplifier.api.configs import ConfigsController
+from amplifier.api.service import ServiceController
+from amplifier.api.sessions import SessionsController
+from amplifier.api.settings import SettingsController
+from amplifier.api.transcripts import TranscriptsController
+from amplifier.api.users import UsersController
+from amplifier.auth import Authenticate, Authenticator
+from amplifier.database import Database, Unavailable
+from amplifier.events import Listener
+from amplifier.problems import request_id, respond
+from amplifier.queries import Queries
+from amplifier.secrets import Keyring
+from amplifier.settings import Settings
+from amplifier.web import MAX_BODY, Request
+
+logger = logging.getLogger(__name__)
+
+
+def create_app(config: Settings, dsn: str) -> Litestar:
+    """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable."""
+    database = Database(config, dsn)
+    queries = Queries(database, schema.share("queries", config.queries_dir))
+    authenticator = Authenticator(config, queries)
+    listener = Listener(database, authenticator)
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_: Litestar) -> AsyncIterator[None]:
+        await database.connect()
+        try:
+            await queries.check()
+            async with listener.running(), _background(authenticator.keep_flushing()):
+                yield
+            with contextlib.suppress(Unavailable):
+                await authenticator.flush_seen()
+        finally:
+            await database.close()
+
+    protected = Router(
+        "/",
+        route_handlers=[
+            ApplicationsController,
+            ConfigsController,
+            SessionsController,
+            SettingsController,
+            TranscriptsController,
+            UsersController,
+        ],
+        middleware=[Authenticate],
+    )
+    app = Litestar(
+        route_handlers=[ServiceController, protected],
+        request_class=Request,
+        request_max_body_size=MAX_BODY,
+        exception_handlers={HTTPException: respond, Exception: respond},
+        cors_config=_cors(config) if config.origins else None,
+        openapi_config=_openapi(),
+        before_send=[_identify],
+        lifespan=[lifespan],
+        logging_config=None,
+    )
+    # not by the constructor, which copies what it is given
+    app.state.update(
+        {"queries": queries, "authenticator": authenticator, "keyring": Keyring(config.config_encryption_key)}
+    )
+    return app
+
+
+def from_environment() -> Litestar:
+    """The application for a worker process, whose parent has put the database's address into the environment."""
+    config = settings.load()
+    if config.dsn is None:
+        raise settings.SettingsError("DATABASE_URL must be set for a worker process")
+    return create_app(config, config.dsn)
+
+
+async def _identify(message: Message, scope: Scope) -> None:
+    """Every response carries the request's id, errors and preflights included."""
+    if message["type"] == "http.response.start":
+        message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
+
+
+@contextlib.asynccontextmanager
+async def _background(coroutine: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(coroutine)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+def _cors(config: Settings) -> CORSConfig:
+    return CORSConfig(
+        allow_origins=config.origins,
+        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=["Authorization", "Content-Type", "X-Request-ID", config.api_key_header],
+        expose_headers=["X-Request-ID", "Retry-After"],
+    )
+
+
+def _openapi() -> OpenAPIConfig:
+    return OpenAPIConfig(
+        title="Amplifier",
+        version=__version__,
+        path="/docs",
+        render_plugins=[SwaggerRenderPlugin(path="/")],
+    )

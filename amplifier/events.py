@@ -1,0 +1,77 @@
+"""One LISTEN connection a process: it hears what changed elsewhere, and knows when it is deaf."""
+
+import asyncio
+import contextlib
+import logging
+from collections.abc import AsyncIterator
+from typing import Any, Protocol
+
+import asyncpg
+
+from amplifier.database import Database, Unavailable
+
+logger = logging.getLogger(__name__)
+
+CHANNEL = "amplifier"
+_HEARTBEAT = 10.0  # seconds between signs of life; a dead peer is noticed no sooner otherwise
+_BACK_OFF = (0.1, 5.0)  # seconds before the first and at most before any later attempt
+
+
+class Audience(Protocol):
+    """Who wants to know."""
+
+    def hear(self, payload: str) -> None:
+        """A notification came."""
+
+    def set_hearing(self, hearing: bool) -> None:
+        """From now on notifications arrive, or are lost: whoever remembers things must not trust its memory then."""
+
+
+class Listener:
+    """Tells its audience of every notification on the channel, and when it goes deaf and hears again."""
+
+    def __init__(self, database: Database, audience: Audience) -> None:
+        self._database = database
+        self._audience = audience
+
+    @contextlib.asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """Listens in the background for as long as the context lasts."""
+        task = asyncio.create_task(self._keep_listening())
+        try:
+            yield
+        finally:
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+    async def _keep_listening(self) -> None:
+        pause = _BACK_OFF[0]
+        while True:
+            try:
+                connection = await self._database.dedicated()
+                try:
+                    await connection.add_listener(CHANNEL, self._receive)
+                    self._audience.set_hearing(True)
+                    pause = _BACK_OFF[0]
+                    await self._until_lost(connection)
+                finally:
+                    self._audience.set_hearing(False)
+                    connection.terminate()
+            except (Unavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+                logger.warning("the listening connection is gone, retrying: %r", error)
+            await asyncio.sleep(pause)
+            pause = min(pause * 2, _BACK_OFF[1])
+
+    def _receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
+        self._audience.hear(str(payload))
+
+    async def _until_lost(self, connection: "asyncpg.Connection[Any]") -> None:
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _: lost.set())
+        while not lost.is_set():
+            try:
+                async with asyncio.timeout(_HEARTBEAT):
+                    await lost.wait()
+            except TimeoutError:
+                await connection.fetchval("select 1")

@@ -1,0 +1,147 @@
+"""Every error becomes a problem document (RFC 9457); this is the one table that says which."""
+
+import logging
+import random
+import re
+import uuid
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
+
+from amplifier.database import Unavailable
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
+MEDIA_TYPE = "application/problem+json"
+
+# Constraint names are part of the API: what each says to the client, and with which status.
+_CONSTRAINTS: dict[str, tuple[int, str]] = {
+    "applications_pkey": (409, "An application with this app_id already exists"),
+    "applications_app_id_check": (422, "app_id must match ^[a-z0-9-]+$"),
+    "applications_app_name_check": (422, "app_name must not be empty"),
+    "applications_settings_depth_check": (422, "settings must not be nested deeper than 64 levels"),
+    "configs_name_check": (422, "name must not be empty"),
+    "configs_config_json_depth_check": (422, "config_data must not be nested deeper than 64 levels"),
+    "configuration_key_check": (422, "key must have 1 to 255 characters"),
+    "configuration_value_depth_check": (422, "value must not be nested deeper than 64 levels"),
+    "messages_message_check": (422, "Every message must be a JSON object"),
+    "messages_message_depth_check": (422, "A message must not be nested deeper than 64 levels"),
+    "messages_role_check": (
+        422,
+        "Every message needs a role: system, developer, user, assistant, function or tool",
+    ),
+    "messages_size_check": (422, "A message must not be larger than 16 MiB as text"),
+    "sessions_metadata_depth_check": (422, "metadata must not be nested deeper than 64 levels"),
+    "sessions_status_check": (422, "status must be active, completed, failed or cancelled"),
+    "sessions_title_check": (422, "title must have at most 255 characters"),
+}
+
+# What PostgreSQL says of values that no check before it caught, by SQLSTATE.
+_STATES: dict[str, tuple[int, str]] = {
+    "22000": (422, "A value is out of range or of the wrong kind"),
+    "22001": (422, "A value is too long"),
+    "22003": (422, "A number is out of range"),
+    "22021": (422, "Text must be valid UTF-8 without NUL characters"),
+    "22P02": (422, "The JSON is not valid: check its escapes, surrogates and encoding"),
+    "22P05": (422, "Text must not contain NUL characters (\\u0000)"),
+    "54000": (422, "A value is too large to be stored"),
+    "54001": (422, "The JSON is nested too deeply"),
+}
+
+
+class Problem(Exception):
+    """An error for the client: a status, a detail that says what to do, and further members of the document."""
+
+    def __init__(self, status: int, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers, self.members = status, detail, headers or {}, members
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The problem document for any exception; a fault of ours is logged here, with the id that the client sees."""
+    problem = describe(error)
+    identifier = request_id(request.scope)
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request %s failed", identifier, exc_info=error)
+        problem.members["request_id"] = identifier
+    elif isinstance(error, Unavailable):
+        logger.warning("request %s: %s (%r)", identifier, error.reason, error.__cause__)
+    return Response(document(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def document(problem: Problem) -> dict[str, Any]:
+    """The members of the problem document."""
+    status = HTTPStatus(problem.status)
+    return {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": problem.detail,
+        **problem.members,
+    }
+
+
+def describe(error: Exception) -> Problem:
+    """The problem that an exception means."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, Unavailable):
+        retry = {"Retry-After": str(random.randint(1, 3))}  # noqa: S311 - spreads the retries
+        return Problem(503, f"{error.reason} Try again shortly.", headers=retry)
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate is not None:
+        constraint = getattr(error, "constraint_name", None)
+        if constraint in _CONSTRAINTS:
+            return Problem(*_CONSTRAINTS[constraint])
+        if error.sqlstate in _STATES:
+            return Problem(*_STATES[error.sqlstate])
+    if isinstance(error, asyncpg.exceptions.DataError):
+        return Problem(*_STATES["22000"])
+    if isinstance(error, ValidationException):
+        return Problem(422, *_validation(error))
+    if isinstance(error, InternalServerException) and "disconnected" in error.detail:
+        return Problem(400, "The connection was closed before the request was complete")
+    if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _http(error)
+    return Problem(500, "Internal server error. Report it with the request_id.")
+
+
+def invalid_json(error: Exception) -> Problem:
+    """The problem for a body that msgspec refused."""
+    if isinstance(error, msgspec.ValidationError):
+        return Problem(422, str(error))
+    if isinstance(error, RecursionError):
+        return Problem(*_STATES["54001"])
+    if isinstance(error, UnicodeDecodeError):
+        return Problem(422, "The body is not valid UTF-8")
+    return Problem(422, f"The body is not valid JSON: {error}")
+
+
+def request_id(scope: Any) -> str:
+    """The request's id: the client's own X-Request-ID when it is well-formed, else a new one; the same at each call."""
+    state = scope["state"]
+    if "request_id" not in state:
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        state["request_id"] = given.decode() if _REQUEST_ID.match(given) else uuid.uuid4().hex
+    return state["request_id"]  # type: ignore[no-any-return]
+
+
+def _validation(error: ValidationException) -> tuple[str]:
+    """Litestar's findings about parameters as one sentence."""
+    extra = error.extra if isinstance(error.extra, list) else []
+    parts = [f"{item.get('key', 'parameter')}: {item.get('message', '')}" for item in extra if isinstance(item, dict)]
+    return ("; ".join(parts) or error.detail,)
+
+
+def _http(error: HTTPException) -> Problem:
+    status = 422 if error.status_code == HTTPStatus.BAD_REQUEST else error.status_code
+    details = {
+        404: "Not found: there is no such route",
+        405: "Method not allowed on this route",
+        413: "The body is larger than 8 MB: send the messages in several requests",
+    }
+    return Problem(status, details.get(status, error.detail), headers=dict(error.headers or {}))

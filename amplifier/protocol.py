@@ -1,0 +1,97 @@
+"""uvicorn's HTTP protocol with limits: headers of 64 kB, and no waiting for half a request."""
+
+import asyncio
+from typing import Any
+
+import msgspec
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+
+from amplifier.problems import MEDIA_TYPE, Problem, document
+
+MAX_HEADERS = 64 * 1024  # bytes of request line and headers
+HEADER_SECONDS = 10.0  # until a request's headers must be complete
+BODY_SECONDS = 30.0  # between two parts of a body
+
+
+class BoundedProtocol(HttpToolsProtocol):
+    """Answers 431 to headers over the limit, 408 to a request that stops half-way, 400 to what is not HTTP."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._header_bytes = 0
+        self._in_headers = True
+        self._incomplete = True
+        self._patience: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        super().connection_made(transport)
+        self._wait(HEADER_SECONDS)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._stop_waiting()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        if self._in_headers:
+            self._header_bytes += len(data)
+        try:
+            super().data_received(data)
+        except UnicodeDecodeError:  # a path that is not ASCII
+            self.send_400_response("Invalid HTTP request received.")
+        if self._in_headers and self._header_bytes > MAX_HEADERS:
+            self._refuse(431, "The request's headers are larger than 64 kB")
+        elif not self._incomplete:
+            self._stop_waiting()
+        elif self._in_headers:
+            if self._patience is None:
+                self._wait(HEADER_SECONDS)
+        else:
+            self._stop_waiting()
+            self._wait(BODY_SECONDS)
+
+    def on_message_begin(self) -> None:
+        self._in_headers = self._incomplete = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
+        self._in_headers, self._header_bytes = False, 0
+        if size > MAX_HEADERS:
+            self._refuse(431, "The request's headers are larger than 64 kB")
+        else:
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        if not self.transport.is_closing():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        self._incomplete, self._in_headers = False, False
+        if not self.transport.is_closing():
+            super().on_message_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse(400, msg)
+
+    def _wait(self, seconds: float) -> None:
+        self._patience = self.loop.call_later(seconds, self._lose_patience)
+
+    def _stop_waiting(self) -> None:
+        if self._patience is not None:
+            self._patience.cancel()
+            self._patience = None
+
+    def _lose_patience(self) -> None:
+        self._patience = None
+        if self._incomplete:
+            self._refuse(408, "The request was not complete in time")
+
+    def _refuse(self, status: int, detail: str) -> None:
+        """Answers and closes, unless an answer is under way, which is then cut off."""
+        if self.transport.is_closing():
+            return
+        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+            body = msgspec.json.encode(document(Problem(status, detail)))
+            head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
+            self.transport.write(STATUS_LINE[status] + head.encode() + body)
+        self.transport.close()

@@ -1,0 +1,71 @@
+"""Brings a database's schema up to date with yoyo, safely from many processes at once."""
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import yoyo
+
+_ADVISORY_LOCK = 6_571_482_913  # any number; every process that migrates takes this one
+_LOCK_LIMIT = "120s"
+
+
+class SchemaError(Exception):
+    """The schema cannot be brought up to date; the message says why."""
+
+
+def share(name: str, instead: str | None = None) -> Path:
+    """The folder `queries` or `migrations`: beside the package in a checkout, inside it when installed as a wheel.
+
+    A folder given as `instead` comes first.
+    """
+    if instead is not None:
+        return Path(instead)
+    checkout = Path(__file__).parent.parent / name
+    return checkout if checkout.is_dir() else Path(__file__).parent / "share" / name
+
+
+def migrate(dsn: str, folder: Path | None = None) -> list[str]:
+    """Applies what is missing and returns the ids applied.
+
+    Processes that call this together wait for each other. Raises SchemaError.
+    """
+    try:
+        with _exclusively(dsn), _backend(dsn) as backend:
+            backend.break_lock()  # left by a process that died: nobody else holds the advisory lock
+            with backend.lock():
+                missing = backend.to_apply(yoyo.read_migrations(str(folder or share("migrations"))))
+                backend.apply_migrations(missing)
+                return [migration.id for migration in missing]
+    except psycopg.Error as error:
+        raise SchemaError(f"the migrations could not be applied: {error}") from error
+
+
+def pending(dsn: str, folder: Path | None = None) -> list[str]:
+    """The ids of migrations that the database lacks. Changes nothing. Raises SchemaError."""
+    known = yoyo.read_migrations(str(folder or share("migrations")))
+    try:
+        with psycopg.connect(dsn, connect_timeout=5) as connection:
+            if connection.execute("select to_regclass('_yoyo_migration')").fetchone() == (None,):
+                return [migration.id for migration in known]
+            applied = {row[0] for row in connection.execute("select migration_id from _yoyo_migration")}
+    except psycopg.Error as error:
+        raise SchemaError(f"the database cannot be reached: {error}") from error
+    return [migration.id for migration in known if migration.id not in applied]
+
+
+@contextlib.contextmanager
+def _exclusively(dsn: str) -> Iterator[None]:
+    with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+        connection.execute(f"set lock_timeout = '{_LOCK_LIMIT}'")
+        connection.execute("select pg_advisory_lock(%s)", (_ADVISORY_LOCK,))
+        yield
+
+
+@contextlib.contextmanager
+def _backend(dsn: str) -> Iterator[Any]:
+    backend = yoyo.get_backend(dsn.replace("postgresql://", "postgresql+psycopg://", 1))
+    with backend:
+        yield backend

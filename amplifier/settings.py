@@ -1,0 +1,157 @@
+"""Settings from the environment and a `.env` file, as one frozen struct."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Literal, get_args, get_origin
+from urllib.parse import quote, urlencode, urlsplit
+
+import msgspec
+from dotenv import dotenv_values
+from msgspec import Meta
+
+DEFAULT_SECRET_KEY = "change-me-before-you-require-authentication"  # noqa: S105 - refused when it would matter
+
+Port = Annotated[int, Meta(ge=1, le=65535, description="a port number from 1 to 65535")]
+Seconds = Annotated[float, Meta(gt=0, le=3600, description="a number of seconds, above 0 and at most 3600")]
+Count = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
+Flag = Annotated[bool, Meta(description="true or false")]
+Text = Annotated[str, Meta(min_length=1, description="text")]
+
+_SECRETS = {
+    "database_url",
+    "database_password",
+    "secret_key",
+    "config_encryption_key",
+    "app_insights_connection_string",
+}
+
+
+class SettingsError(Exception):
+    """A setting is missing or wrong; the message names the variable and what it takes, never a secret's value."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
+    """Every setting; the environment variable is the field's name in upper case. Times are in seconds."""
+
+    service_host: Text = "127.0.0.1"
+    service_port: Port = 8765
+    service_workers: Count = 1
+    log_level: Annotated[
+        Literal["debug", "info", "warning", "error"], Meta(description="debug, info, warning or error")
+    ] = "info"
+    shutdown_grace: Seconds = 10
+
+    database_url: Text | None = None
+    database_host: Text | None = None
+    database_port: Port = 5432
+    database_name: Text = "amplifier"
+    database_user: Text | None = None
+    database_password: Text | None = None
+    database_ssl_mode: Annotated[
+        Literal["disable", "prefer", "require", "verify-ca", "verify-full"],
+        Meta(description="disable, prefer, require, verify-ca or verify-full"),
+    ] = "prefer"
+    database_pool_min_size: Annotated[int, Meta(ge=0, le=1000, description="a whole number from 0 to 1000")] = 2
+    database_pool_max_size: Count = 10
+    database_connect_timeout: Seconds = 3
+    database_acquire_timeout: Seconds = 1
+    database_statement_timeout: Seconds = 5
+    database_lock_timeout: Seconds = 2
+    queries_dir: Text | None = None
+
+    amplifier_home: Text | None = None
+    amplifier_user: Text = "amplifier-api"
+
+    secret_key: Text = DEFAULT_SECRET_KEY
+    allowed_origins: Annotated[str, Meta(description="origins separated by commas, or *")] = ""
+    auth_required: Flag = False
+    auth_mode: Annotated[Literal["api_key_jwt", "jwt_only"], Meta(description="api_key_jwt or jwt_only")] = (
+        "api_key_jwt"
+    )
+    api_key_header: Annotated[str, Meta(pattern=r"^[A-Za-z0-9-]{1,64}$", description="a header's name")] = "X-API-Key"
+    jwt_algorithm: Annotated[Literal["HS256", "RS256"], Meta(description="HS256 or RS256")] = "HS256"
+    jwt_public_key_url: (
+        Annotated[str, Meta(pattern=r"^https?://", description="the http(s) address of a JWKS")] | None
+    ) = None
+    jwt_issuer: Text | None = None
+    jwt_audience: Text | None = None
+    config_encryption_key: Text | None = None
+    app_insights_connection_string: Text | None = None
+
+    def __post_init__(self) -> None:
+        if self.database_pool_min_size > self.database_pool_max_size:
+            raise SettingsError("DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
+        if self.auth_required and self.secret_key == DEFAULT_SECRET_KEY:
+            raise SettingsError("SECRET_KEY must be set to a secret of your own when AUTH_REQUIRED is true")
+        if self.auth_required and self.jwt_algorithm == "RS256" and self.jwt_public_key_url is None:
+            raise SettingsError("JWT_PUBLIC_KEY_URL must be set when JWT_ALGORITHM is RS256")
+        if self.database_url is not None and not _is_postgres_url(self.database_url):
+            raise SettingsError("DATABASE_URL must be of the form postgresql://user:password@host:port/database")
+
+    def __repr__(self) -> str:
+        shown = (
+            f"{name}={'***' if name in _SECRETS and value is not None else repr(value)}"
+            for name, value in msgspec.structs.asdict(self).items()
+        )
+        return f"Settings({', '.join(shown)})"
+
+    @property
+    def dsn(self) -> str | None:
+        """The database's address in libpq's URL form, or none where the embedded PostgreSQL is to serve."""
+        if self.database_url is not None:
+            scheme, _, rest = self.database_url.partition("://")
+            return f"{scheme.partition('+')[0].replace('postgresql', 'postgres')}://{rest}".replace(
+                "postgres://", "postgresql://", 1
+            )
+        if self.database_host is None:
+            return None
+        user = quote(self.database_user or "postgres", safe="")
+        password = f":{quote(self.database_password, safe='')}" if self.database_password else ""
+        query = {"host": self.database_host, "port": self.database_port, "sslmode": self.database_ssl_mode}
+        return f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{urlencode(query)}"
+
+    @property
+    def home(self) -> Path:
+        """Where the embedded PostgreSQL keeps its data."""
+        if self.amplifier_home is not None:
+            return Path(self.amplifier_home).expanduser().absolute()
+        if os.geteuid() == 0:  # root's home is closed to the unprivileged user that PostgreSQL runs as
+            return Path("/var/lib/amplifier-api")
+        return Path.home() / ".local/share/amplifier-api"
+
+    @property
+    def origins(self) -> list[str]:
+        """The origins of `ALLOWED_ORIGINS`."""
+        return [origin.strip() for origin in self.allowed_origins.split(",") if origin.strip()]
+
+
+def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Settings:
+    """Settings from `environ` (the process's by default), then from `env_file`, then defaults.
+
+    An empty variable counts as not set. Raises SettingsError.
+    """
+    merged = {**dotenv_values(env_file), **(os.environ if environ is None else environ)}
+    known = {field.encode_name: field for field in msgspec.structs.fields(Settings)}
+    given = {name: value for name, value in merged.items() if name in known and value}
+    for name, value in given.items():
+        try:
+            msgspec.convert(value, known[name].type, strict=False)
+        except msgspec.ValidationError:
+            shown = "" if known[name].name in _SECRETS else f", not {value!r}"
+            raise SettingsError(f"{name} must be {_description(known[name].type)}{shown}") from None
+    return msgspec.convert(given, Settings, strict=False)
+
+
+def _description(type_: object) -> str:
+    """What a setting takes, from the `Meta` of its type."""
+    if get_origin(type_) is Annotated:
+        return next(meta.description for meta in type_.__metadata__ if meta.description)  # type: ignore[attr-defined,no-any-return]
+    return _description(get_args(type_)[0])
+
+
+def _is_postgres_url(url: str) -> bool:
+    try:
+        return urlsplit(url).scheme.partition("+")[0] in ("postgres", "postgresql")
+    except ValueError:
+        return False

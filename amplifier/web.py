@@ -1,0 +1,134 @@
+"""What every handler shares: the request with its caller and queries, the body's decoder, paging."""
+
+import base64
+import binascii
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from functools import cache
+from typing import Annotated, Any, NamedTuple
+
+import litestar
+import msgspec
+from litestar.datastructures import State
+from litestar.params import QueryParameter
+
+from amplifier.problems import Problem, invalid_json
+from amplifier.queries import Queries
+
+MAX_BODY = 8 * 1024 * 1024  # bytes
+MAX_TAGS = 50
+
+Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+TagKey = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
+TagValue = Annotated[str, msgspec.Meta(max_length=500)]
+Tags = Annotated[dict[TagKey, TagValue], msgspec.Meta(max_length=MAX_TAGS)]
+
+Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Rows at most")]
+Offset = Annotated[int, QueryParameter(ge=0, le=2**31 - 1, description="Rows to skip; prefer `after` for many")]
+After = Annotated[
+    str | None, QueryParameter(max_length=1000, description="The `next` of the page before: continues behind it")
+]
+TagFilter = Annotated[
+    list[str] | None,
+    QueryParameter(name="tag", max_items=20, description="Only rows with this tag, as `key:value`; may be repeated"),
+]
+
+# Python's float ends below 1e309 and PostgreSQL's numbers go on: a few bytes with a larger exponent would be stored
+# as, and answered with, a hundred thousand digits each.
+_LARGE_EXPONENT = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
+
+
+class Caller(NamedTuple):
+    """Who calls: the application that carries the request, the user it speaks for."""
+
+    app_id: str
+    user_id: str
+    is_admin: bool
+
+
+class Request(litestar.Request[Caller, None, State]):
+    """A request with its caller, the queries, and a body that is decoded once, straight into the handler's struct."""
+
+    @property
+    def caller(self) -> Caller:
+        """Who calls, as the authentication middleware found out."""
+        return self.scope["user"]  # type: ignore[no-any-return]
+
+    @property
+    def queries(self) -> Queries:
+        """The named queries, bound to the database."""
+        return self.scope["litestar_app"].state.queries  # type: ignore[no-any-return]
+
+    async def json(self) -> Any:
+        """The body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
+
+        Raises Problem 415 for another content type and 422 for what does not fit.
+        """
+        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        if media_type != "application/json" and not media_type.endswith("+json"):
+            raise Problem(415, "Send the body as Content-Type: application/json")
+        body = await self.body()
+        field = self.route_handler.parsed_data_field
+        try:
+            if _LARGE_EXPONENT.search(body):
+                msgspec.json.decode(body)
+            return _decoder(field.annotation if field else Any).decode(body)
+        except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
+            raise invalid_json(error) from None
+
+
+class Position(NamedTuple):
+    """Where a page of a list ended: the last row's time of change and id."""
+
+    updated_at: datetime | None
+    identifier: str | None
+
+
+def encode_cursor(updated_at: datetime, identifier: str) -> str:
+    """The opaque `next` for a page that ends with this row. It carries a position and no right to anything."""
+    return base64.urlsafe_b64encode(msgspec.json.encode((updated_at, identifier))).decode().rstrip("=")
+
+
+def decode_cursor(cursor: str | None) -> Position:
+    """The position that `encode_cursor` wrote, or the start. Raises Problem 422 for anything else."""
+    if cursor is None:
+        return Position(None, None)
+    try:
+        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+        return Position(*_cursor_decoder.decode(text))
+    except (binascii.Error, ValueError, msgspec.MsgspecError):
+        raise Problem(422, "after: not a cursor of this list; use the `next` of the page before") from None
+
+
+def page_end(rows: Sequence[Any], limit: int, identifier: str) -> str | None:
+    """The `next` after `rows`, none when the list ends with them."""
+    return encode_cursor(rows[-1].updated_at, getattr(rows[-1], identifier)) if len(rows) == limit else None
+
+
+def is_complete(rows: Sequence[Any], limit: int, offset: int, after: str | None) -> bool:
+    """Whether a page shows that the list ends with it, so that offset and length give the total."""
+    return after is None and len(rows) < limit and (bool(rows) or offset == 0)
+
+
+def tag_filter(tags: list[str] | None) -> bytes:
+    """The JSON object that rows must contain for `tag=key:value` filters. Raises Problem 422."""
+    wanted: dict[str, str] = {}
+    for tag in tags or []:
+        key, colon, value = tag.partition(":")
+        if not colon or not key:
+            raise Problem(422, "tag: must be of the form key:value")
+        if wanted.setdefault(key, value) != value:
+            raise Problem(422, f"tag: {key} cannot have two values at once")
+    return msgspec.json.encode(wanted)
+
+
+@cache
+def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(type_)
+
+
+_cursor_decoder = msgspec.json.Decoder(
+    tuple[Annotated[datetime, msgspec.Meta(tz=True)], Annotated[str, msgspec.Meta(max_length=255)]]
+)

@@ -1,0 +1,136 @@
+-- name: create(actor_id, config_id, name, description, config_json, tags)^
+-- A new config of the caller's.
+-- @param  actor_id     user_id of the caller, its owner
+-- @param  config_id    its id
+-- @param  name         its name for people
+-- @param  description  text or null
+-- @param  config_json  the config, secrets encrypted
+-- @param  tags         a JSON object of strings
+-- @return StoredConfig
+-- @access self
+-- @index  none
+insert into configs (config_id, name, description, config_json, user_id, tags)
+values (:config_id, :name, :description, :config_json, :actor_id, :tags)
+returning
+    config_id,
+    name,
+    description,
+    user_id,
+    created_at,
+    updated_at,
+    tags,
+    config_json;
+
+
+-- name: list(actor_id, tags, after_updated_at, after_config_id, limit, offset)
+-- The caller's own configs, last changed first.
+-- @param  actor_id          user_id of the caller
+-- @param  tags              a JSON object that the tags must contain
+-- @param  after_updated_at  position of the last row of the page before, or null
+-- @param  after_config_id   the same
+-- @param  limit             rows at most
+-- @param  offset            rows to skip
+-- @return ConfigSummary[]
+-- @access owner
+-- @index  configs_user_id_idx
+select
+    config_id,
+    name,
+    description,
+    user_id,
+    created_at,
+    updated_at,
+    tags
+from configs
+where
+    user_id = :actor_id
+    and tags @> :tags
+    and (
+        :after_updated_at::timestamptz is null
+        or (updated_at, config_id) < (:after_updated_at, :after_config_id::text)
+    )
+order by updated_at desc, config_id desc
+limit :limit
+offset :offset;
+
+
+-- name: count(actor_id, tags)$
+-- How many configs the caller owns.
+-- @param  actor_id  user_id of the caller
+-- @param  tags      a JSON object that the tags must contain
+-- @return value
+-- @access owner
+-- @index  configs_user_id_idx
+select count(*)
+from configs
+where
+    user_id = :actor_id
+    and tags @> :tags;
+
+
+-- name: get(actor_id, config_id)^
+-- One config of the caller's.
+-- @param  actor_id   user_id of the caller
+-- @param  config_id  the config
+-- @return StoredConfig | none
+-- @access owner
+-- @index  configs_pkey
+select
+    config_id,
+    name,
+    description,
+    user_id,
+    created_at,
+    updated_at,
+    tags,
+    config_json
+from configs
+where
+    config_id = :config_id
+    and user_id = :actor_id;
+
+
+-- name: update(actor_id, config_id, name, description, config_json, sections, tags)^
+-- Changes a config of the caller's. What is null stays; sections are merged in the same statement, so that concurrent
+-- changes of different sections all hold.
+-- @param  actor_id     user_id of the caller
+-- @param  config_id    the config
+-- @param  name         new name or null
+-- @param  description  new text or null
+-- @param  config_json  replaces the whole config, or null
+-- @param  sections     a JSON object, laid over the top level of the config
+-- @param  tags         new tags or null
+-- @return StoredConfig | none
+-- @access owner
+-- @index  configs_pkey
+update configs
+set
+    name = coalesce(:name::text, name),
+    description = coalesce(:description::text, description),
+    config_json = coalesce(:config_json::jsonb, config_json) || :sections::jsonb,
+    tags = coalesce(:tags::jsonb, tags)
+where
+    config_id = :config_id
+    and user_id = :actor_id
+returning
+    config_id,
+    name,
+    description,
+    user_id,
+    created_at,
+    updated_at,
+    tags,
+    config_json;
+
+
+-- name: delete(actor_id, config_id)!
+-- Deletes a config of the caller's, and with it the sessions made from it.
+-- @param  actor_id   user_id of the caller
+-- @param  config_id  the config
+-- @return row count
+-- @access owner
+-- @index  configs_pkey
+delete from configs
+where
+    config_id = :config_id
+    and user_id = :actor_id;

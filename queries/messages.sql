@@ -1,0 +1,123 @@
+-- name: append(actor_id, actor_app_id, session_id, messages, expected_seq)^
+-- Adds messages to the end of a transcript, all or none. Owners and editors may; the session must be active.
+-- The participant's row is locked first, so that a removal waits for appends under way and stops later ones. The
+-- numbers are taken under the session's row lock, and `updated_at` is read after it was won: numbers, times and commits
+-- have one order. No row comes back when the caller may not, the session is not active, or `expected_seq` is stale.
+-- @param  actor_id      user_id of the caller
+-- @param  actor_app_id  the calling application
+-- @param  session_id    the session
+-- @param  messages      a JSON array of messages
+-- @param  expected_seq  what last_seq must be, or null
+-- @return Appended | none
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey
+with locked_participant as (
+    select session_id
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id = :actor_id
+        and role in ('owner', 'editor')
+    for share
+),
+
+new_messages as materialized (
+    select
+        ordinality,
+        value
+    from jsonb_array_elements(:messages::jsonb) with ordinality
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + jsonb_array_length(:messages),
+        message_count = s.message_count + (select count(*) from new_messages where value ->> 'role' = 'user'),
+        last_accessed_by_app_id = :actor_app_id,
+        last_accessed_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    from locked_participant as p
+    where
+        s.session_id = p.session_id
+        and s.session_id = :session_id
+        and s.status = 'active'
+        and (:expected_seq::bigint is null or s.last_seq = :expected_seq)
+    returning
+        s.session_id,
+        s.last_seq,
+        s.message_count,
+        s.updated_at
+),
+
+added_messages as (
+    insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+    select
+        s.session_id,
+        s.last_seq - jsonb_array_length(:messages) + m.ordinality,
+        m.value,
+        :actor_id,
+        :actor_app_id,
+        s.updated_at
+    from advanced_session as s
+    cross join new_messages as m
+)
+
+select
+    session_id,
+    last_seq - jsonb_array_length(:messages) + 1 as first_seq,
+    last_seq,
+    message_count
+from advanced_session;
+
+
+-- name: list(actor_id, session_id, after, limit, max_bytes)
+-- A page of a transcript, in order, with the session's clock beside each row. A session without further messages comes
+-- as one row of which only last_seq is set; a session that the caller has no part in comes as none. A page ends before
+-- its messages exceed max_bytes, but has at least one.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  after       seq of the last message of the page before, 0 for the beginning
+-- @param  limit       messages at most
+-- @param  max_bytes   bytes of message text at most
+-- @return TranscriptRow[]
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey, messages_pkey
+select
+    s.last_seq,
+    page.seq,
+    page.message,
+    page.author_user_id,
+    page.author_app_id,
+    page.created_at
+from session_participants as p
+inner join sessions as s on s.session_id = p.session_id
+left join lateral (
+    select
+        next.seq,
+        next.message,
+        next.author_user_id,
+        next.author_app_id,
+        next.created_at,
+        sum(next.size) over (order by next.seq) as bytes,
+        row_number() over (order by next.seq) as number
+    from (
+        select
+            m.seq,
+            m.message,
+            m.author_user_id,
+            m.author_app_id,
+            m.created_at,
+            m.size
+        from messages as m
+        where
+            m.session_id = :session_id
+            and m.seq > :after
+        order by m.seq
+        limit :limit
+    ) as next
+) as page on page.bytes <= :max_bytes::bigint or page.number = 1
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and s.session_id = :session_id
+order by page.seq;

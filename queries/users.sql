@@ -1,0 +1,34 @@
+-- name: get(actor_id)^
+-- The caller's own row.
+-- @param  actor_id  user_id of the caller
+-- @return User | none
+-- @access self
+-- @index  users_pkey
+select
+    user_id,
+    first_seen,
+    last_seen,
+    last_seen_app_id,
+    total_sessions,
+    metadata
+from users
+where user_id = :actor_id;
+
+
+-- name: touch(user_ids, app_ids)!
+-- Notes when and through which application users were last seen; a process does so at most once a minute for each.
+-- @param  user_ids  users, each once
+-- @param  app_ids   the application of each, in the same order
+-- @return row count
+-- @access system
+-- @index  users_pkey
+insert into users (user_id, last_seen_app_id)
+select
+    seen.user_id,
+    seen.app_id
+from unnest(:user_ids::text[], :app_ids::text[]) as seen (user_id, app_id)
+order by seen.user_id
+on conflict (user_id) do update
+set
+    last_seen = now(),
+    last_seen_app_id = excluded.last_seen_app_id;

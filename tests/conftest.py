@@ -1,0 +1,227 @@
+"""A real PostgreSQL for every test: the one of DATABASE_URL, a container's, or the embedded one."""
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit, urlunsplit
+
+import httpx
+import jwt
+import psycopg
+import pytest
+from litestar import Litestar
+
+from amplifier import embedded, schema
+from amplifier.app import create_app
+from amplifier.auth import generate_key
+from amplifier.settings import Settings
+
+SECRET = "a secret for tests that is long enough for HS256"  # noqa: S105
+
+
+@pytest.fixture(scope="session")
+def anyio_backend() -> tuple[str, dict[str, bool]]:
+    """Tests run on the loop that the service runs on."""
+    return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(scope="session")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a server on which databases may be made."""
+    with contextlib.ExitStack() as stack:
+        if url := os.environ.get("DATABASE_URL"):
+            yield url
+        elif _engine_answers():
+            from testcontainers.community.postgres import PostgresContainer
+
+            image = os.environ.get("TEST_POSTGRES_IMAGE", "docker.io/library/postgres:18")
+            yield stack.enter_context(PostgresContainer(image, driver=None)).get_connection_url()
+        else:
+            yield stack.enter_context(embedded.running(stack.enter_context(private_folder()), "amplifier-api"))
+
+
+@pytest.fixture(scope="session")
+def template(server: str) -> Iterator[str]:
+    """The name of a migrated database, to be cloned."""
+    files = sorted(schema.share("migrations").glob("*.sql"))
+    digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+    name = f"amplifier_template_{digest}_{os.getpid()}"
+    _execute(server, f"create database {name}")
+    schema.migrate(with_database(server, name))
+    yield name
+    _execute(server, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def dsn(server: str, template: str) -> Iterator[str]:
+    """The address of a migrated database of the test's own."""
+    name = f"test_{os.getpid()}_{time.monotonic_ns()}"
+    _execute(server, f"create database {name} template {template}")
+    yield with_database(server, name)
+    _execute(server, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def empty_dsn(server: str) -> Iterator[str]:
+    """The address of an empty database of the test's own."""
+    name = f"test_{os.getpid()}_{time.monotonic_ns()}"
+    _execute(server, f"create database {name} template template0")
+    yield with_database(server, name)
+    _execute(server, f"drop database {name} with (force)")
+
+
+@pytest.fixture
+def sql(dsn: str) -> Iterator[Callable[..., list[Any]]]:
+    """Runs a statement on the test's database, as a DBA would."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+
+        def run(statement: str, *args: Any) -> list[Any]:
+            cursor = connection.execute(statement, args or None)  # type: ignore[arg-type]
+            return cursor.fetchall() if cursor.description else []
+
+        yield run
+
+
+def settings_for(dsn: str, **changes: Any) -> Settings:
+    """Settings for a test: authentication on, small pool."""
+    values = {
+        "database_url": dsn,
+        "auth_required": True,
+        "secret_key": SECRET,
+        "database_pool_min_size": 1,
+        "database_pool_max_size": 5,
+    }
+    return Settings(**(values | changes))
+
+
+@contextlib.asynccontextmanager
+async def serving(settings: Settings) -> AsyncIterator["Api"]:
+    """The application in this process, started and stopped."""
+    app = create_app(settings, settings.dsn or "")
+    async with app.lifespan():
+        yield Api(app, settings)
+
+
+class Api:
+    """Clients of an application, each as another user."""
+
+    def __init__(self, app: Litestar, settings: Settings) -> None:
+        self.app = app
+        self.settings = settings
+        self.keys: dict[str, str] = {}
+
+    async def register(self, app_id: str, is_admin: bool = False) -> str:
+        """The API key of a new application."""
+        key = generate_key()
+        await self.app.state.queries.applications.create(
+            app_id=app_id,
+            app_name=app_id,
+            api_key_hash=key.hash,
+            api_key_prefix=key.prefix,
+            is_admin=is_admin,
+            settings=b"{}",
+        )
+        self.keys[app_id] = key.text
+        return key.text
+
+    async def as_user(self, user_id: str, app_id: str = "app") -> httpx.AsyncClient:
+        """A client that calls as `user_id` through the application `app_id` (an admin one when it is called admin)."""
+        key = self.keys.get(app_id) or await self.register(app_id, app_id == "admin")
+        return self.client({"X-API-Key": key, "Authorization": f"Bearer {token(sub=user_id)}"})
+
+    def client(self, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
+        """A client with these headers, by default without credentials. A crash comes as 500, as over the network."""
+        transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
+        return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+
+@pytest.fixture
+async def api(dsn: str) -> AsyncIterator[Api]:
+    """The application with authentication on."""
+    async with serving(settings_for(dsn)) as api:
+        yield api
+
+
+@pytest.fixture
+async def alice(api: Api) -> httpx.AsyncClient:
+    """A client of one user."""
+    return await api.as_user("alice")
+
+
+@pytest.fixture
+async def bob(api: Api) -> httpx.AsyncClient:
+    """A client of another user, through the same application."""
+    return await api.as_user("bob")
+
+
+@pytest.fixture
+async def config_id(alice: httpx.AsyncClient) -> str:
+    """A config of alice's."""
+    return str((await alice.post("/configs", json=CONFIG)).json()["config_id"])
+
+
+@pytest.fixture
+async def session_id(alice: httpx.AsyncClient, config_id: str) -> str:
+    """A session of alice's."""
+    return str((await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"])
+
+
+CONFIG = {"name": "assistant", "config_data": {"bundle": {"name": "assistant"}}}
+
+
+def token(key: str = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
+    """A JWT; `exp` is in a minute unless given, and left out when given as None."""
+    payload = {"exp": int(time.time()) + 60} | claims
+    present = {name: value for name, value in payload.items() if value is not None}
+    return jwt.encode(present, key, algorithm, headers=headers)
+
+
+def assert_problem(response: httpx.Response, status: int, detail: str | None = None) -> dict[str, Any]:
+    """The problem document of a response, checked for its form."""
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem: dict[str, Any] = response.json()
+    assert problem["status"] == status
+    assert set(problem) >= {"type", "title", "detail"}
+    if detail is not None:
+        assert problem["detail"] == detail
+    return problem
+
+
+def with_database(dsn: str, name: str) -> str:
+    """The same server's address with another database."""
+    return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+
+
+@contextlib.contextmanager
+def private_folder() -> Iterator[Path]:
+    """A new folder directly below the temporary one: PostgreSQL's user must be able to reach it, also for root."""
+    folder = Path(tempfile.mkdtemp(prefix="amplifier-test-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+def _execute(dsn: str, statement: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement)  # type: ignore[arg-type]
+
+
+def _engine_answers() -> bool:
+    import docker
+
+    try:
+        client = docker.from_env(timeout=1)
+        try:
+            return bool(client.ping())
+        finally:
+            client.close()
+    except docker.errors.DockerException:
+        return False
