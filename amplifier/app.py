@@ -21,7 +21,7 @@ from amplifier.api.sessions import SessionsController
 from amplifier.api.settings import SettingsController
 from amplifier.api.transcripts import TranscriptsController
 from amplifier.api.users import UsersController
-from amplifier.auth import Authenticate, Authenticator
+from amplifier.auth import Authenticator, authenticate
 from amplifier.database import Database, Unavailable
 from amplifier.events import Listener
 from amplifier.problems import request_id, respond
@@ -62,7 +62,7 @@ def create_app(config: Settings, dsn: str) -> Litestar:
             TranscriptsController,
             UsersController,
         ],
-        middleware=[Authenticate],
+        before_request=authenticate,
     )
     app = Litestar(
         route_handlers=[ServiceController, protected],

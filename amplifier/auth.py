@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import jwt
 from jwt import PyJWKClient, PyJWKSet
-from litestar.types import ASGIApp, Receive, Scope, Send
+from litestar import Request
 
 from amplifier.database import Unavailable
 from amplifier.problems import Problem
@@ -48,21 +48,18 @@ def generate_key() -> ApiKey:
     return ApiKey(text, prefix, _hash(text))
 
 
-class Authenticate:
-    """ASGI middleware: puts the Caller into the scope, or refuses with 401."""
+async def authenticate(request: Request[Any, Any, Any]) -> None:
+    """Puts the Caller into the scope before anything else of the request is read, or raises Problem 401.
 
-    def __init__(self, app: ASGIApp) -> None:
-        self.app = app
-
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        authenticator: Authenticator = scope["litestar_app"].state.authenticator
-        pair = authenticator.credentials(scope["headers"])
-        remembered = authenticator.remembered.get(pair)
-        if remembered is not None and remembered[1] > time.time():
-            scope["user"] = remembered[0]
-        else:
-            scope["user"] = await authenticator.verify(*pair)
-        await self.app(scope, receive, send)
+    A hook of the router and not a middleware, which would wrap every message of every answer once more.
+    """
+    authenticator: Authenticator = request.scope["litestar_app"].state.authenticator
+    pair = authenticator.credentials(request.scope["headers"])
+    remembered = authenticator.remembered.get(pair)
+    if remembered is not None and remembered[1] > time.time():
+        request.scope["user"] = remembered[0]
+    else:
+        request.scope["user"] = await authenticator.verify(*pair)
 
 
 class Authenticator:

@@ -1,30 +1,28 @@
-"""The console script: amplifier-api serve | migrate | applications create."""
+"""The console script: amplifier-api serve | migrate | applications create.
+
+Commands import what they need when they run: a first start does so while PostgreSQL makes its files.
+"""
 
 import argparse
 import asyncio
 import contextlib
+import importlib
 import logging
 import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Iterator
+from typing import TYPE_CHECKING
 
-import asyncpg
-import msgspec
-import uvicorn
+from amplifier import __version__, embedded, settings
+from amplifier.settings import OperatorError, Settings
 
-from amplifier import __version__, embedded, schema, settings
-from amplifier.auth import generate_key
-from amplifier.database import Database, Unavailable
-from amplifier.problems import Problem, describe
-from amplifier.queries import Queries, QueriesError
-from amplifier.settings import Settings
-
-_EXPECTED = (settings.SettingsError, embedded.EmbeddedError, schema.SchemaError, QueriesError, Unavailable, Problem)
+if TYPE_CHECKING:
+    from amplifier.queries import Queries
 
 
 def main() -> None:
-    """Runs a command; an expected failure is one message on stderr and exit status 1."""
+    """Runs a command; an expected failure is a message on stderr and exit status 1."""
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -33,7 +31,7 @@ def main() -> None:
         arguments.run(config, arguments)
     except KeyboardInterrupt:
         sys.exit(0)
-    except _EXPECTED as error:
+    except OperatorError as error:
         sys.exit(f"amplifier-api: {error}")
 
 
@@ -57,13 +55,17 @@ def _parser() -> argparse.ArgumentParser:
 
 def _serve(config: Settings, _: argparse.Namespace) -> None:
     with _database(config) as dsn:
+        import uvicorn
+
+        from amplifier import schema
+
         missing = schema.pending(dsn)
         if missing:
             raise schema.SchemaError(
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
             )
-        os.environ["DATABASE_URL"] = dsn  # for the workers
         asyncio.run(_check_queries(config, dsn))
+        os.environ["DATABASE_URL"] = dsn  # for the workers
         uvicorn.run(
             "amplifier.app:from_environment",
             factory=True,
@@ -79,13 +81,15 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 
 
 async def _check_queries(config: Settings, dsn: str) -> None:
-    """Finds a wrong query before any worker starts. Raises QueriesError, Unavailable."""
+    """Finds a wrong query before any worker starts. Raises QueriesError."""
     async with _connected(config, dsn) as queries:
         await queries.check()
 
 
 def _migrate(config: Settings, _: argparse.Namespace) -> None:
-    with _database(config) as dsn:
+    from amplifier import schema
+
+    with _database(config, migrated=False) as dsn:
         applied = schema.migrate(dsn)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
 
@@ -97,6 +101,11 @@ def _create_application(config: Settings, arguments: argparse.Namespace) -> None
 
 async def _insert_application(config: Settings, dsn: str, app_id: str, is_admin: bool) -> str:
     """The new application's key."""
+    import asyncpg
+
+    from amplifier.auth import generate_key
+    from amplifier.problems import describe
+
     key = generate_key()
     async with _connected(config, dsn) as queries:
         try:
@@ -106,33 +115,43 @@ async def _insert_application(config: Settings, dsn: str, app_id: str, is_admin:
                 api_key_hash=key.hash,
                 api_key_prefix=key.prefix,
                 is_admin=is_admin,
-                settings=msgspec.json.encode({}),
+                settings=b"{}",
             )
         except asyncpg.PostgresError as error:
             problem = describe(error)
-            raise problem if problem.status < 500 else error from None
+            raise OperatorError(problem.detail if problem.status < 500 else str(error)) from None
     return key.text
 
 
 @contextlib.asynccontextmanager
-async def _connected(config: Settings, dsn: str) -> AsyncIterator[Queries]:
+async def _connected(config: Settings, dsn: str) -> AsyncIterator["Queries"]:
+    from amplifier import schema
+    from amplifier.database import Database, Unavailable
+    from amplifier.queries import Queries
+
     database = Database(config, dsn)
     queries = Queries(database, schema.share("queries", config.queries_dir))
-    await database.connect()
     try:
+        await database.connect()
         yield queries
+    except Unavailable as error:
+        raise OperatorError(f"{error.reason} ({error.__cause__})") from error
     finally:
         await database.close()
 
 
 @contextlib.contextmanager
-def _database(config: Settings) -> Iterator[str]:
-    """The configured database's address, or that of the embedded one, started and migrated for as long as it takes."""
+def _database(config: Settings, migrated: bool = True) -> Iterator[str]:
+    """The configured database's address, or the embedded one's, started (and migrated) for as long as it takes."""
     if config.dsn is not None:
         yield config.dsn
         return
-    with embedded.running(config.home, config.amplifier_user) as dsn:
-        schema.migrate(dsn)
+    load_the_rest = lambda: importlib.import_module("amplifier.app")  # noqa: E731
+    with embedded.running(config.home, config.amplifier_user, meanwhile=load_the_rest) as dsn:
+        if migrated:
+            from amplifier import schema
+
+            schema.migrate(dsn)
         yield dsn
 
 

@@ -3,18 +3,22 @@
 import asyncio
 import contextlib
 import logging
+import os
+import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol
 
 import asyncpg
 from msgspec import Raw
+from psycopg.conninfo import conninfo_to_dict
 
 from amplifier.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), shutdown and start-up
-# (57P01 to 57P03), too many connections, disk full, read-only after a failover, statement or lock timeout, deadlock.
+# What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), our login or database
+# refused (28, 3D: a password is being changed, a database restored), shutdown and start-up (57P01 to 57P03), too many
+# connections, disk full, read-only after a failover, statement or lock timeout, deadlock.
 _UNAVAILABLE_STATES = {
     "57P01",
     "57P02",
@@ -72,6 +76,7 @@ class Database:
                 command_timeout=settings.database_statement_timeout + 1,
                 max_inactive_connection_lifetime=300,
                 statement_cache_size=1000,
+                ssl=_tls(self._dsn),
                 server_settings=_server_settings(settings),
                 init=_pass_json_through,
                 reset=_keep,
@@ -94,6 +99,7 @@ class Database:
                 self._dsn,
                 timeout=self._settings.database_connect_timeout,
                 command_timeout=self._settings.database_statement_timeout + 1,
+                ssl=_tls(self._dsn),
                 server_settings=_server_settings(self._settings),
             )
 
@@ -183,6 +189,25 @@ def _server_settings(settings: Settings) -> dict[str, str]:
     }
 
 
+def _tls(dsn: str) -> ssl.SSLContext | bool | None:
+    """What makes asyncpg do as libpq does, where it would not by itself; else none.
+
+    Sockets need no TLS whatever the mode, the root certificates may be the system's, and `require` goes without the
+    root certificate when there is no such file.
+    """
+    given = conninfo_to_dict(dsn)
+    root = str(given.get("sslrootcert") or os.environ.get("PGSSLROOTCERT") or "")
+    if str(given.get("host")).startswith("/"):
+        return False
+    if root == "system":
+        return ssl.create_default_context()
+    if given.get("sslmode") == "require" and root and not os.path.exists(root):
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        return context
+    return None
+
+
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:
     """JSON stays text on its way: bytes in, msgspec.Raw out. The first byte is the version of jsonb's binary form."""
     await connection.set_type_codec(
@@ -205,7 +230,7 @@ def _unavailable(error: BaseException) -> Unavailable | None:
     state = getattr(error, "sqlstate", None)
     if state in _TOO_SLOW_STATES:
         return _caused(Unavailable("The database took too long for this request."), error)
-    if state in _UNAVAILABLE_STATES or (state or "").startswith("08"):
+    if state in _UNAVAILABLE_STATES or (state or "").startswith(("08", "28", "3D")):
         return _caused(Unavailable("The database is not available at the moment."), error)
     if isinstance(error, asyncpg.exceptions.DataError):
         return None

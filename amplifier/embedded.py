@@ -15,11 +15,14 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
+from urllib.parse import quote
 
 import psycopg
+
+from amplifier.settings import OperatorError
 
 ROLE = "amplifier"
 _START_LIMIT = 30.0  # seconds until a server must at least answer; recovery after a crash may take longer
@@ -28,7 +31,7 @@ _SOCKET_PATH_LIMIT = 107  # bytes of sun_path
 _PR_SET_PDEATHSIG = 1
 
 
-class EmbeddedError(Exception):
+class EmbeddedError(OperatorError):
     """The embedded PostgreSQL cannot run; the message says what to do."""
 
 
@@ -47,11 +50,14 @@ def wheel_install(version: int = 18) -> Path:
 
 
 @contextlib.contextmanager
-def running(home: Path, user: str, install: Path | None = None) -> Iterator[str]:
+def running(
+    home: Path, user: str, install: Path | None = None, meanwhile: Callable[[], object] = lambda: None
+) -> Iterator[str]:
     """The address (DSN) of the PostgreSQL of `home`, for as long as the context lasts.
 
     Starts it when nobody has, and then stops it at the end; joins it when another process runs it. Run by root it
-    works as `user`, which is made when it is missing. Raises EmbeddedError.
+    works as `user`, which is made when it is missing. `meanwhile` is called while the data folder is being made or the
+    server is starting. Raises EmbeddedError.
     """
     account = _account(user)
     _make_private(home, account)
@@ -64,7 +70,7 @@ def running(home: Path, user: str, install: Path | None = None) -> Iterator[str]
             _wait_until_ready(dsn, None, home)
             yield dsn
             return
-        server = _start(home, _reachable_install(install or wheel_install(), home, account), account)
+        server = _start(home, _reachable_install(install or wheel_install(), home, account), account, meanwhile)
         try:
             _wait_until_ready(dsn, server, home)
             yield dsn
@@ -127,7 +133,7 @@ def _closed_parent(path: Path, account: pwd.struct_passwd | None) -> Path | None
 
 def _reachable_install(install: Path, home: Path, account: pwd.struct_passwd | None) -> Path:
     """`install`, or a copy of it in `home` when its folder is closed to the account (a clone below /root)."""
-    if _closed_parent(install / "bin", account) is None:
+    if account is None or _closed_parent(install / "bin", account) is None:
         return install
     version = subprocess.run(  # noqa: S603
         [install / "bin/postgres", "--version"], check=True, capture_output=True, text=True, timeout=30
@@ -137,6 +143,8 @@ def _reachable_install(install: Path, home: Path, account: pwd.struct_passwd | N
         partial = copy.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(install, partial, symlinks=True)
+        for path in (partial, *partial.rglob("*")):  # installed under a strict umask, it is closed itself
+            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
         partial.rename(copy)
     return copy
 
@@ -144,14 +152,17 @@ def _reachable_install(install: Path, home: Path, account: pwd.struct_passwd | N
 def _dsn(home: Path) -> str:
     if len(os.fsencode(home / "run/.s.PGSQL.5432")) > _SOCKET_PATH_LIMIT:
         raise EmbeddedError(f"AMPLIFIER_HOME={home} is too long for a socket's path: choose a shorter one")
-    return f"postgresql://{ROLE}@/{ROLE}?host={home / 'run'}&port=5432"
+    # without sslmode asyncpg would ask for certificates even here when PGSSLMODE or DATABASE_SSL_MODE say so
+    return f"postgresql://{ROLE}@/{ROLE}?host={quote(str(home / 'run'))}&port=5432&sslmode=disable"
 
 
-def _start(home: Path, install: Path, account: pwd.struct_passwd | None) -> subprocess.Popen[bytes]:
+def _start(
+    home: Path, install: Path, account: pwd.struct_passwd | None, meanwhile: Callable[[], object]
+) -> subprocess.Popen[bytes]:
     data, sockets = home / "data", home / "run"
     _make_private(sockets, account)
     if not (data / "PG_VERSION").exists():
-        _initialise(home, install, account)
+        _initialise(home, install, account, meanwhile)
     _stop_orphan(data)
     options = {
         "listen_addresses": "",
@@ -166,10 +177,12 @@ def _start(home: Path, install: Path, account: pwd.struct_passwd | None) -> subp
         return _popen(command, account, log)
 
 
-def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None) -> None:
+def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None, meanwhile: Callable[[], object]) -> None:
     """Makes the data folder; a start that was interrupted half-way leaves nothing that a later one would trust."""
-    data, partial = home / "data", home / "data.partial"
-    shutil.rmtree(partial, ignore_errors=True)
+    # a name of our own: an initdb whose parent was killed may be at work still for a moment, and then cleans up
+    data, partial = home / "data", home / f"data.partial-{os.getpid()}"
+    for left in home.glob("data.partial*"):
+        shutil.rmtree(left, ignore_errors=True)
     builtin = _major(install) >= 17
     # without a Unicode-aware locale lower('É') stays as it is, and search would not find ÉCOLE for école
     locale = (
@@ -178,7 +191,9 @@ def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None) ->
     command = [str(install / "bin/initdb"), "-D", str(partial), "-U", ROLE, "--encoding=UTF8", "--data-checksums"]
     command += [*locale, "--auth-local=peer", "--auth-host=reject"]
     with (home / "initdb.log").open("w+b") as log:
-        if _popen(command, account, log).wait() != 0:
+        process = _popen(command, account, log)
+        meanwhile()
+        if process.wait() != 0:
             raise EmbeddedError(f"initdb failed:\n{_tail(home / 'initdb.log')}")
     owner = pwd.getpwuid(os.geteuid()).pw_name
     (partial / "pg_hba.conf").write_text("local all all peer map=amplifier\n")
@@ -230,18 +245,18 @@ def _stop_orphan(data: Path) -> None:
 
 
 def _postmaster(pid_file: Path) -> int | None:
-    """The process in `postmaster.pid`, if it lives and is a PostgreSQL server; ids are used again."""
+    """The process in `postmaster.pid`, if it lives and serves this folder; ids are used again, also by others."""
     try:
         pid = int(pid_file.read_text().split("\n", 1)[0])
-        name = subprocess.run(  # noqa: S603
-            ["ps", "-o", "stat=,comm=", "-p", str(pid)],  # noqa: S607
+        process = subprocess.run(  # noqa: S603
+            ["ps", "-ww", "-o", "stat=,args=", "-p", str(pid)],  # noqa: S607
             capture_output=True,
             text=True,
             timeout=10,
-        ).stdout.split()
+        ).stdout
     except (FileNotFoundError, ValueError):
         return None
-    return pid if len(name) > 1 and not name[0].startswith("Z") and name[1].startswith("postgres") else None
+    return pid if not process.startswith("Z") and f"-D {pid_file.parent} " in process else None
 
 
 def _wait_until_ready(dsn: str, server: subprocess.Popen[bytes] | None, home: Path) -> None:

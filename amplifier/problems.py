@@ -3,7 +3,6 @@
 import logging
 import random
 import re
-import uuid
 from http import HTTPStatus
 from typing import Any
 
@@ -126,7 +125,7 @@ def request_id(scope: Any) -> str:
     state = scope["state"]
     if "request_id" not in state:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        state["request_id"] = given.decode() if _REQUEST_ID.match(given) else uuid.uuid4().hex
+        state["request_id"] = given.decode() if _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
     return state["request_id"]  # type: ignore[no-any-return]
 
 

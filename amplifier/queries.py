@@ -11,6 +11,7 @@ import asyncpg
 from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
 
 from amplifier.database import Database, Executor
+from amplifier.settings import OperatorError
 
 _METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchval", "INSERT_UPDATE_DELETE": "execute"}
 _ACCESS = ("participant", "owner", "self", "public", "system")
@@ -19,7 +20,7 @@ _PARAM = re.compile(r"^@param\s+(\w+)\s+\S", re.MULTILINE)
 _TAG = re.compile(r"^@(return|access|index)\s+(\S.*)$", re.MULTILINE)
 
 
-class QueriesError(Exception):
+class QueriesError(OperatorError):
     """A query is wrong; the message gives file, line, query and reason, one finding a line."""
 
 

@@ -4,15 +4,19 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import psycopg
 import yoyo
+from psycopg.conninfo import conninfo_to_dict
+
+from amplifier.settings import OperatorError
 
 _ADVISORY_LOCK = 6_571_482_913  # any number; every process that migrates takes this one
 _LOCK_LIMIT = "120s"
 
 
-class SchemaError(Exception):
+class SchemaError(OperatorError):
     """The schema cannot be brought up to date; the message says why."""
 
 
@@ -66,6 +70,7 @@ def _exclusively(dsn: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _backend(dsn: str) -> Iterator[Any]:
-    backend = yoyo.get_backend(dsn.replace("postgresql://", "postgresql+psycopg://", 1))
+    # all as arguments: yoyo's own parser knows neither %20 in a database's name nor several hosts
+    backend = yoyo.get_backend(f"postgresql+psycopg://?{urlencode(conninfo_to_dict(dsn))}")
     with backend:
         yield backend

@@ -43,7 +43,7 @@ class Keyring:
 
     def decrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
         """`config` with its secrets in clear; what no key of ours opens stays as it is."""
-        return self._map(config, lambda text: self._open(text, context) or text)
+        return self._map(config, lambda text: self._decrypt(text, context))
 
     def holds(self, config: dict[str, Any], context: str) -> bool:
         """Whether something in `config` is encrypted under a key of ours."""
@@ -59,7 +59,11 @@ class Keyring:
         assert self._primary is not None  # noqa: S101
         nonce = os.urandom(_NONCE_LENGTH)
         sealed = self._keys[self._primary].encrypt(nonce, text.encode(), context.encode())
-        return _PREFIX + base64.urlsafe_b64encode(_VERSION + self._primary + nonce + sealed).decode()
+        return _encode(_VERSION + self._primary + nonce + sealed)
+
+    def _decrypt(self, text: str, context: str) -> str:
+        opened = self._open(text, context)
+        return text if opened is None else opened
 
     def _open(self, text: str, context: str) -> str | None:
         """The clear text of a value of ours; none for anything else, also for what merely begins with `enc:`."""
@@ -67,6 +71,8 @@ class Keyring:
             return None
         try:
             blob = base64.urlsafe_b64decode(text[len(_PREFIX) :].encode())
+            if _encode(blob) != text:  # the decoder overlooks what it does not know, and unused bits at the end
+                return None
             version, identifier = blob[:1], blob[1 : 1 + _ID_LENGTH]
             if version != _VERSION or identifier not in self._keys:
                 return None
@@ -74,6 +80,10 @@ class Keyring:
             return self._keys[identifier].decrypt(nonce, sealed, context.encode()).decode()
         except (binascii.Error, InvalidTag, ValueError):
             return None
+
+
+def _encode(blob: bytes) -> str:
+    return _PREFIX + base64.urlsafe_b64encode(blob).decode()
 
 
 def _derive(key: str) -> bytes:

@@ -1,14 +1,17 @@
 """Settings from the environment and a `.env` file, as one frozen struct."""
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, urlencode
 
 import msgspec
+import psycopg
 from dotenv import dotenv_values
 from msgspec import Meta
+from psycopg.conninfo import conninfo_to_dict
 
 DEFAULT_SECRET_KEY = "change-me-before-you-require-authentication"  # noqa: S105 - refused when it would matter
 
@@ -26,8 +29,15 @@ _SECRETS = {
     "app_insights_connection_string",
 }
 
+# a special character that is not written as %XX parts the address elsewhere for each of its three readers
+_POSTGRES_URL = re.compile(r"(?i:postgres(ql)?)(\+\w+)?://([^/?#@\[\]]*@)?[^/?#@]*(/[^?#@]*)?(\?[^#@]*)?")
 
-class SettingsError(Exception):
+
+class OperatorError(Exception):
+    """The command cannot go on; the message says what its operator should do."""
+
+
+class SettingsError(OperatorError):
     """A setting is missing or wrong; the message names the variable and what it takes, never a secret's value."""
 
 
@@ -87,7 +97,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         if self.auth_required and self.jwt_algorithm == "RS256" and self.jwt_public_key_url is None:
             raise SettingsError("JWT_PUBLIC_KEY_URL must be set when JWT_ALGORITHM is RS256")
         if self.database_url is not None and not _is_postgres_url(self.database_url):
-            raise SettingsError("DATABASE_URL must be of the form postgresql://user:password@host:port/database")
+            raise SettingsError(
+                "DATABASE_URL must be of the form postgresql://user:password@host:port/database, "
+                "special characters in its parts written as %XX"
+            )
 
     def __repr__(self) -> str:
         shown = (
@@ -100,16 +113,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     def dsn(self) -> str | None:
         """The database's address in libpq's URL form, or none where the embedded PostgreSQL is to serve."""
         if self.database_url is not None:
-            scheme, _, rest = self.database_url.partition("://")
-            return f"{scheme.partition('+')[0].replace('postgresql', 'postgres')}://{rest}".replace(
-                "postgres://", "postgresql://", 1
-            )
+            return _with_ssl_mode(_libpq_url(self.database_url), self.database_ssl_mode)
         if self.database_host is None:
             return None
         user = quote(self.database_user or "postgres", safe="")
         password = f":{quote(self.database_password, safe='')}" if self.database_password else ""
         query = {"host": self.database_host, "port": self.database_port, "sslmode": self.database_ssl_mode}
-        return f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{urlencode(query)}"
+        options = urlencode(query, quote_via=quote)  # libpq takes a plus sign for a plus sign
+        return f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}"
 
     @property
     def home(self) -> Path:
@@ -131,9 +142,9 @@ def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Se
 
     An empty variable counts as not set. Raises SettingsError.
     """
-    merged = {**dotenv_values(env_file), **(os.environ if environ is None else environ)}
     known = {field.encode_name: field for field in msgspec.structs.fields(Settings)}
-    given = {name: value for name, value in merged.items() if name in known and value}
+    sources = (dotenv_values(env_file), os.environ if environ is None else environ)
+    given = {name: value for source in sources for name, value in source.items() if name in known and value}
     for name, value in given.items():
         try:
             msgspec.convert(value, known[name].type, strict=False)
@@ -151,7 +162,23 @@ def _description(type_: object) -> str:
 
 
 def _is_postgres_url(url: str) -> bool:
-    try:
-        return urlsplit(url).scheme.partition("+")[0] in ("postgres", "postgresql")
-    except ValueError:
+    """Whether libpq, asyncpg and yoyo read the same from `url`, and libpq's complaint would not show parts of it."""
+    if not _POSTGRES_URL.fullmatch(url):
         return False
+    try:
+        port = conninfo_to_dict(_libpq_url(url)).get("port")
+    except (psycopg.Error, UnicodeError):
+        return False
+    return port is None or re.fullmatch(r"[0-9,]*", str(port)) is not None
+
+
+def _libpq_url(url: str) -> str:
+    """`url` without what SQLAlchemy and others put into the scheme (postgresql+psycopg)."""
+    return f"postgresql://{url.partition('://')[2]}"
+
+
+def _with_ssl_mode(url: str, mode: str) -> str:
+    """`url` with DATABASE_SSL_MODE, unless it names a mode itself or the mode is libpq's default anyway."""
+    if mode == "prefer" or "sslmode" in conninfo_to_dict(url):
+        return url
+    return f"{url}{'&' if '?' in url else '?'}sslmode={mode}"

@@ -2,16 +2,21 @@
 
 import base64
 import binascii
+import math
 import re
 from collections.abc import Sequence
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from typing import Annotated, Any, NamedTuple
 
 import litestar
 import msgspec
+from litestar import Litestar, Response
 from litestar.datastructures import State
+from litestar.enums import HttpMethod
+from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
+from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
 from amplifier.problems import Problem, invalid_json
 from amplifier.queries import Queries
@@ -36,8 +41,8 @@ TagFilter = Annotated[
 ]
 
 # Python's float ends below 1e309 and PostgreSQL's numbers go on: a few bytes with a larger exponent would be stored
-# as, and answered with, a hundred thousand digits each.
-_LARGE_EXPONENT = re.compile(rb"[0-9][eE]\+?[0-9]{3}")
+# as, and answered with, a hundred thousand digits each; below 1e-324 thousands of zeros.
+_LARGE_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
 
 
 class Caller(NamedTuple):
@@ -73,7 +78,7 @@ class Request(litestar.Request[Caller, None, State]):
         field = self.route_handler.parsed_data_field
         try:
             if _LARGE_EXPONENT.search(body):
-                msgspec.json.decode(body)
+                _number_checker.decode(body)
             return _decoder(field.annotation if field else Any).decode(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise invalid_json(error) from None
@@ -124,11 +129,60 @@ def tag_filter(tags: list[str] | None) -> bytes:
     return msgspec.json.encode(wanted)
 
 
+def _bounded(number: str) -> float:
+    """The float that a JSON number means. Raises ValueError where it is beyond the floats, at either end."""
+    value = float(number)
+    if math.isinf(value) or (value == 0 and _LARGE_EXPONENT.search(number.encode())):
+        raise ValueError("Number out of range")
+    return value
+
+
+class Answer:
+    """A JSON answer as one ASGI callable."""
+
+    __slots__ = ("body", "status")
+
+    def __init__(self, status: int, body: bytes) -> None:
+        self.status = status
+        self.body = body
+
+    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
+        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body))]
+        await send({"type": "http.response.start", "status": self.status, "headers": headers})
+        await send({"type": "http.response.body", "body": self.body, "more_body": False})
+
+
+class JsonRoute(HTTPRouteHandler):
+    """A route whose structs become an Answer at once: Litestar's Response takes a third of a request's time here."""
+
+    _exception_handlers: "ExceptionHandlersMap | None" = None
+
+    async def to_response(self, app: Litestar, data: Any, request: litestar.Request[Any, Any, Any]) -> ASGIApp:
+        if isinstance(data, Response):
+            return await super().to_response(app, data, request)
+        return Answer(self.status_code, _encoder.encode(data))
+
+    def resolve_exception_handlers(self) -> ExceptionHandlersMap:
+        """The same at every request; Litestar would gather them each time."""
+        if self._exception_handlers is None:
+            self._exception_handlers = super().resolve_exception_handlers()
+        return self._exception_handlers
+
+
+get = partial(JsonRoute, http_method=HttpMethod.GET)
+post = partial(JsonRoute, http_method=HttpMethod.POST)
+put = partial(JsonRoute, http_method=HttpMethod.PUT)
+patch = partial(JsonRoute, http_method=HttpMethod.PATCH)
+delete = partial(JsonRoute, http_method=HttpMethod.DELETE, status_code=200)
+
+
 @cache
 def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
 
 
+_number_checker = msgspec.json.Decoder(float_hook=_bounded)
+_encoder = msgspec.json.Encoder()
 _cursor_decoder = msgspec.json.Decoder(
     tuple[Annotated[datetime, msgspec.Meta(tz=True)], Annotated[str, msgspec.Meta(max_length=255)]]
 )

@@ -22,7 +22,7 @@ from amplifier.app import create_app
 from amplifier.auth import generate_key
 from amplifier.settings import Settings
 
-SECRET = "a secret for tests that is long enough for HS256"  # noqa: S105
+SECRET = "a secret for tests that is long enough for HS256"
 
 
 @pytest.fixture(scope="session")

@@ -5,12 +5,12 @@ from typing import Annotated, Any
 
 import asyncpg
 import msgspec
-from litestar import Controller, delete, get, post
+from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.auth import generate_key
 from amplifier.problems import Problem
-from amplifier.web import Name, Request
+from amplifier.web import Name, Request, delete, get, post
 
 AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z0-9-]+$")]
 
@@ -101,7 +101,7 @@ class ApplicationsController(Controller):
             raise _not_found()
         return Application(*row)
 
-    @delete("/{app_id:str}", operation_id="delete_application", summary="Delete an application", status_code=200)
+    @delete("/{app_id:str}", operation_id="delete_application", summary="Delete an application")
     async def delete_application(self, request: Request, app_id: FromPath[str]) -> ApplicationMessage:
         """Its key stops at once. Admin applications only."""
         if not request.caller.is_admin:

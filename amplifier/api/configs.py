@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
-from litestar import Controller, delete, get, post, put
+from litestar import Controller
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.problems import Problem
@@ -19,8 +19,12 @@ from amplifier.web import (
     TagFilter,
     Tags,
     decode_cursor,
+    delete,
+    get,
     is_complete,
     page_end,
+    post,
+    put,
     tag_filter,
 )
 
@@ -165,7 +169,7 @@ class ConfigsController(Controller):
             raise _not_found()
         return _present(request, StoredConfig(*row), "Config updated successfully")
 
-    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", status_code=200)
+    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config")
     async def delete_config(self, request: Request, config_id: FromPath[str]) -> ConfigMessage:
         """Its owner's only. The sessions made from it go with it."""
         if await request.queries.configs.delete(actor_id=request.caller.user_id, config_id=config_id) == 0:

@@ -4,14 +4,15 @@ import time
 from importlib import metadata
 from typing import Literal
 
+import litestar
 import msgspec
-from litestar import Controller, get
+from litestar import Controller
 from litestar.enums import MediaType
 from litestar.openapi.plugins import RedocRenderPlugin
 
 from amplifier import __version__
 from amplifier.database import Unavailable
-from amplifier.web import Request
+from amplifier.web import Request, get
 
 _STARTED = time.monotonic()
 
@@ -69,12 +70,12 @@ class ServiceController(Controller):
         """The versions of the service and of the agent runtime."""
         return Version(__version__, _installed("amplifier-core"), _installed("amplifier-foundation"))
 
-    @get("/openapi.json", include_in_schema=False, media_type=MediaType.JSON)
+    @litestar.get("/openapi.json", include_in_schema=False, media_type=MediaType.JSON)
     async def get_openapi(self, request: Request) -> bytes:
         """The OpenAPI document."""
         return msgspec.json.encode(request.app.openapi_schema.to_schema())
 
-    @get("/redoc", include_in_schema=False, media_type=MediaType.HTML)
+    @litestar.get("/redoc", include_in_schema=False, media_type=MediaType.HTML)
     async def get_redoc(self, request: Request) -> bytes:
         """The OpenAPI document as a page; /docs has it as a console."""
         return RedocRenderPlugin().render(request, request.app.openapi_schema.to_schema())

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import msgspec
-from litestar import Controller, delete, get, patch, post
+from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.problems import Problem
@@ -18,8 +18,12 @@ from amplifier.web import (
     TagFilter,
     Tags,
     decode_cursor,
+    delete,
+    get,
     is_complete,
     page_end,
+    patch,
+    post,
     tag_filter,
 )
 
@@ -154,7 +158,7 @@ class SessionsController(Controller):
         """For owners and editors."""
         return await _update(request, session_id, data, "Session updated successfully")
 
-    @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session", status_code=200)
+    @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session")
     async def delete_session(self, request: Request, session_id: FromPath[str]) -> SessionMessage:
         """With its transcript. For owners."""
         if await request.queries.sessions.delete(actor_id=request.caller.user_id, session_id=session_id) == 0:

@@ -4,11 +4,11 @@ from datetime import datetime
 from typing import Annotated
 
 import msgspec
-from litestar import Controller, delete, get, put
+from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.problems import Problem
-from amplifier.web import After, Limit, Offset, Request, is_complete
+from amplifier.web import After, Limit, Offset, Request, delete, get, is_complete, put
 
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
@@ -73,7 +73,7 @@ class SettingsController(Controller):
         _require_admin(request)
         return Setting(*await request.queries.settings.put(key=key, value=data.value, scope=data.scope))
 
-    @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting", status_code=200)
+    @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting")
     async def delete_setting(self, request: Request, key: FromPath[str]) -> SettingMessage:
         """Admin applications only."""
         _require_admin(request)

@@ -6,12 +6,12 @@ from typing import Annotated, Any, Literal
 
 import asyncpg
 import msgspec
-from litestar import Controller, Response, get, post
+from litestar import Controller, Response
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from amplifier.problems import Problem
-from amplifier.web import Request
+from amplifier.web import Request, get, post
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large

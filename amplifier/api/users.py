@@ -3,10 +3,10 @@
 from datetime import datetime
 
 import msgspec
-from litestar import Controller, get
+from litestar import Controller
 
 from amplifier.problems import Problem
-from amplifier.web import Request
+from amplifier.web import Request, get
 
 
 class User(msgspec.Struct):

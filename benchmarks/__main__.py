@@ -1,0 +1,6 @@
+"""Runs every benchmark."""
+
+from benchmarks import requests, start
+
+requests.main()
+start.main()

@@ -1,0 +1,216 @@
+"""Requests a second of the service, beside the plainest Litestar handler and a bare ASGI callable.
+
+Every server is a uvicorn of one worker on the same embedded PostgreSQL; wrk drives them in turns with 32 connections,
+several rounds each, and the table shows medians and the medians of the rounds' ratios.
+"""
+
+import asyncio
+import contextlib
+import json
+import os
+import re
+import shutil
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import jwt
+import msgspec
+
+from amplifier import embedded, schema
+from amplifier.auth import generate_key
+from amplifier.database import Database
+from amplifier.queries import Queries
+from amplifier.settings import Settings
+from benchmarks.floors import APPLICATION, USER
+
+ROUNDS, SECONDS, CONNECTIONS, SESSIONS = 7, 3, 32, 64
+SECRET = "a secret for benchmarks that is long enough"
+MESSAGE = {"role": "user", "content": "The quick brown fox jumps over the lazy dog, twice a day. " * 4}
+
+
+def main() -> None:
+    """Prints the table."""
+    if shutil.which("wrk") is None:
+        sys.exit("the benchmarks need wrk: apt-get install wrk")
+    with contextlib.ExitStack() as stack:
+        home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp")))
+        dsn = stack.enter_context(embedded.running(home, "amplifier-api"))
+        schema.migrate(dsn)
+        key, sessions, short, long = asyncio.run(_seed(dsn))
+        token = jwt.encode({"sub": USER, "exp": int(time.time()) + 36000}, SECRET, "HS256")
+        headers = {"X-API-Key": key, "Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        environ = {
+            "DATABASE_URL": dsn,
+            "AUTH_REQUIRED": "true",
+            "SECRET_KEY": SECRET,
+            "DATABASE_POOL_MIN_SIZE": "10",
+        }
+        ports = {
+            name: stack.enter_context(_server(app, environ))
+            for name, app in (
+                ("service", None),
+                ("plain", "benchmarks.floors:plain"),
+                ("bare", "benchmarks.floors:bare"),
+            )
+        }
+        only = sys.argv[1:]
+        print(f"{'':34}{'a second':>10}{'beside':>10}{'ratio':>8}   spread")
+        for title, ours, theirs in _comparisons(home, ports, headers, sessions, short, long):
+            if not only or any(word in title for word in only):
+                _compare(title, ours, theirs)
+        print(f"resident memory of the worker: {_rss(ports['service']) / 1024:.0f} MB")
+
+
+def _comparisons(
+    home: Path, ports: dict[str, int], headers: dict[str, str], sessions: list[str], short: str, long: str
+) -> Iterator[tuple[str, Callable[[], float], Callable[[], float]]]:
+    def wrk(server: str, script: Path) -> Callable[[], float]:
+        return lambda: _wrk(ports[server], script)
+
+    get = _script(home, "get", headers, [f"/sessions/{s}" for s in sessions], None)
+    append = _script(home, "append", headers, [f"/sessions/{s}/transcript" for s in sessions], MESSAGE)
+    read = _script(home, "read", headers, [f"/sessions/{long}/transcript?limit=1000"], None)
+    for name, script in (("get a session", get), ("append a message", append)):
+        yield f"{name} / plain Litestar", wrk("service", script), wrk("plain", script)
+        yield f"{name} / bare ASGI", wrk("service", script), wrk("bare", script)
+    yield "read 1,000 messages / bare ASGI", wrk("service", read), wrk("bare", read)
+    to_long = _script(home, "long", headers, [f"/sessions/{long}/transcript"], MESSAGE)
+    to_short = _script(home, "short", headers, [f"/sessions/{short}/transcript"], MESSAGE)
+    # one connection: appends to one session queue at its row, which is not what is compared here
+    yield (
+        "append to 10,000 / to 10 messages",
+        lambda: _wrk(ports["service"], to_long, 1),
+        lambda: _wrk(ports["service"], to_short, 1),
+    )
+
+
+def _compare(title: str, ours: Callable[[], float], theirs: Callable[[], float]) -> None:
+    ours(), theirs()  # warm
+    pairs = [(ours(), theirs()) if turn % 2 else tuple(reversed((theirs(), ours()))) for turn in range(ROUNDS)]
+    ratios = sorted(a / b for a, b in pairs)
+    first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(
+        f"{title:34}{first:>10.0f}{second:>10.0f}{statistics.median(ratios):>8.2f}   {ratios[0]:.2f}..{ratios[-1]:.2f}",
+        flush=True,
+    )
+
+
+async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
+    """An application's key, sessions, and one with 10 and one with 10,000 messages."""
+    database, key = Database(Settings(), dsn), generate_key()
+    await database.connect()
+    queries = Queries(database, schema.share("queries"))
+    await queries.applications.create(
+        app_id=APPLICATION,
+        app_name=APPLICATION,
+        api_key_hash=key.hash,
+        api_key_prefix=key.prefix,
+        is_admin=False,
+        settings=b"{}",
+    )
+    await queries.configs.create(
+        actor_id=USER, config_id="bench", name="bench", description=None, config_json=b"{}", tags=b"{}"
+    )
+    sessions = [f"00000000-0000-4000-8000-{number:012}" for number in range(SESSIONS + 2)]
+    for session_id in sessions:
+        await queries.sessions.create(
+            actor_id=USER,
+            actor_app_id=APPLICATION,
+            session_id=session_id,
+            config_id="bench",
+            title=None,
+            tags=b"{}",
+            metadata=b"{}",
+        )
+    for session_id, size, times in ((sessions[-1], 1000, 10), (sessions[-2], 10, 1)):
+        for _ in range(times):
+            await queries.messages.append(
+                actor_id=USER,
+                actor_app_id=APPLICATION,
+                session_id=session_id,
+                messages=msgspec.json.encode([MESSAGE] * size),
+                expected_seq=None,
+            )
+    await database.execute("vacuum analyze")
+    await database.close()
+    return key.text, sessions[:-2], sessions[-2], sessions[-1]
+
+
+@contextlib.contextmanager
+def _server(app: str | None, environ: dict[str, str]) -> Iterator[int]:
+    """The port of a running server: the service, or a floor under the same uvicorn."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    command = [sys.executable, "-m", "amplifier", "serve"]
+    if app is not None:
+        command = [sys.executable, "-m", "uvicorn", app, "--factory", "--port", str(port), "--no-access-log"]
+        command += ["--log-level", "warning"]
+    process = subprocess.Popen(
+        command, env={**os.environ, **environ, "SERVICE_PORT": str(port), "LOG_LEVEL": "warning"}
+    )
+    _processes[port] = process.pid
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                socket.create_connection(("127.0.0.1", port), 1).close()
+                break
+            except OSError:
+                if time.monotonic() > deadline or process.poll() is not None:
+                    raise
+                time.sleep(0.05)
+        yield port
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+_processes: dict[int, int] = {}
+
+
+def _script(home: Path, name: str, headers: dict[str, str], paths: list[str], message: object | None) -> Path:
+    """A wrk script that goes round the paths and checks the answers."""
+    body = "nil" if message is None else f"[==[{json.dumps({'messages': [message]})}]==]"
+    lines = [f"local paths = {{{', '.join(json.dumps(path) for path in paths)}}}", "local turn = 0"]
+    lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
+    method = "GET" if message is None else "POST"
+    lines += [
+        "request = function() turn = turn + 1",
+        f"  return wrk.format({json.dumps(method)}, paths[turn % #paths + 1], nil, {body}) end",
+    ]
+    file = home / f"{name}.lua"
+    file.write_text("\n".join(lines))
+    return file
+
+
+def _wrk(port: int, script: Path, connections: int = CONNECTIONS) -> float:
+    """Requests a second. Fails when any answer is not a success."""
+    output = subprocess.run(
+        ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(script), f"http://127.0.0.1:{port}"],
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=60,
+    ).stdout
+    if "Non-2xx" in output or "Socket errors" in output:
+        sys.exit(f"the server refused requests of {script.name}:\n{output}")
+    return float(re.search(r"Requests/sec:\s+([\d.]+)", output)[1])  # type: ignore[index]
+
+
+def _rss(port: int) -> int:
+    """Resident memory of the server's process in kB."""
+    urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10).close()
+    status = Path(f"/proc/{_processes[port]}/status").read_text()
+    return int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Each resource over HTTP."""

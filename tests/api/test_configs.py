@@ -1,0 +1,158 @@
+"""Configs over HTTP: validation, ownership, secrets, merges, lists."""
+
+import asyncio
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
+
+BUNDLE = {"bundle": {"name": "b"}}
+PROVIDER = {"module": "p", "config": {"api_key": "sk-1", "max_tokens": 5, "password": "${PW}"}}
+SECRETS = {**BUNDLE, "providers": [PROVIDER]}
+
+
+async def create(client: httpx.AsyncClient, config_data: Any = BUNDLE, **more: Any) -> dict[str, Any]:
+    response = await client.post("/configs", json={"name": "n", "config_data": config_data, **more})
+    assert response.status_code == 201, response.text
+    created: dict[str, Any] = response.json()
+    return created
+
+
+async def test_create_and_read(alice: httpx.AsyncClient) -> None:
+    created = await create(alice, {**BUNDLE, "tools": [1]}, tools=[{"module": "t"}], tags={"a": "b"}, description="d")
+    expected = {
+        "name": "n",
+        "description": "d",
+        "config_data": {**BUNDLE, "tools": [{"module": "t"}]},
+        "user_id": "alice",
+        "tags": {"a": "b"},
+        "message": "Config created successfully",
+        "encrypted": False,
+    }
+    assert created.items() >= expected.items()
+    assert created.keys() - expected.keys() == {"config_id", "created_at", "updated_at"}
+    read = await alice.get(f"/configs/{created['config_id']}")
+    assert read.json() == {**created, "message": None}
+
+
+@pytest.mark.parametrize(
+    ("config_data", "detail"),
+    [
+        ({}, "Missing required section: 'bundle'"),
+        ({"bundle": "x"}, "Section 'bundle' must be a dict, got str"),
+        ({"bundle": {}}, "Missing required field: 'bundle.name'"),
+        ({"bundle": {"name": ""}}, "bundle.name must be a non-empty string"),
+        ({"bundle": {"name": 3}}, "bundle.name must be a non-empty string"),
+        ({**BUNDLE, "includes": {}}, "includes must be a list"),
+        ({**BUNDLE, "includes": ["x"]}, "includes[0] must be a dict"),
+        ({**BUNDLE, "includes": [{"bundle": "b"}, {}]}, "includes[1] missing 'bundle' field"),
+        ({**BUNDLE, "providers": "x"}, "providers must be a list"),
+        ({**BUNDLE, "tools": [{"module": "m"}, 1]}, "tools[1] must be a dict"),
+        ({**BUNDLE, "hooks": [{}]}, "hooks[0] missing 'module' field"),
+        ({**BUNDLE, "spawn": []}, "spawn must be a dict"),
+        (
+            {**BUNDLE, "spawn": {"tools": [], "exclude_tools": []}},
+            "spawn cannot have both 'exclude_tools' and 'tools' - use one or the other",
+        ),
+        ({**BUNDLE, "spawn": {"exclude_tools": "x"}}, "spawn.exclude_tools must be a list"),
+        ({**BUNDLE, "spawn": {"tools": 1}}, "spawn.tools must be a list"),
+    ],
+)
+async def test_validation(alice: httpx.AsyncClient, config_id: str, config_data: Any, detail: str) -> None:
+    assert_problem(await alice.post("/configs", json={"name": "n", "config_data": config_data}), 400, detail)
+    assert_problem(await alice.put(f"/configs/{config_id}", json={"config_data": config_data}), 400, detail)
+
+
+async def test_a_section_alone_is_validated_too(alice: httpx.AsyncClient, config_id: str) -> None:
+    response = await alice.put(f"/configs/{config_id}", json={"tools": [{}]})
+    assert_problem(response, 400, "tools[0] missing 'module' field")
+
+
+async def test_update(alice: httpx.AsyncClient) -> None:
+    config = await create(alice, {**BUNDLE, "providers": [{"module": "p"}], "x": 1}, tags={"a": "b"}, description="d")
+    path = f"/configs/{config['config_id']}"
+    merged = (await alice.put(path, json={"tools": [{"module": "t"}], "name": None})).json()
+    assert merged["message"] == "Config updated successfully"
+    assert merged["config_data"] == {**config["config_data"], "tools": [{"module": "t"}]}
+    assert (merged["name"], merged["tags"], merged["description"]) == ("n", {"a": "b"}, "d")
+    assert merged["updated_at"] > config["updated_at"]
+    replaced = (await alice.put(path, json={"config_data": BUNDLE, "tools": [{"module": "ignored"}]})).json()
+    assert replaced["config_data"] == BUNDLE
+    renamed = (await alice.put(path, json={"name": "m", "tags": {}, "description": ""})).json()
+    assert (renamed["name"], renamed["tags"], renamed["description"]) == ("m", {}, "")
+    assert (await alice.get(path)).json() == {**renamed, "message": None}
+
+
+async def test_concurrent_updates_of_different_sections_all_hold(alice: httpx.AsyncClient, config_id: str) -> None:
+    sections = {name: [{"module": name, "bundle": name}] for name in ("includes", "tools", "providers")}
+    for _ in range(5):
+        await alice.put(f"/configs/{config_id}", json={"config_data": BUNDLE})
+        puts = [alice.put(f"/configs/{config_id}", json={name: value}) for name, value in sections.items()]
+        assert {answer.status_code for answer in await asyncio.gather(*puts)} == {200}
+        assert (await alice.get(f"/configs/{config_id}")).json()["config_data"] == {**BUNDLE, **sections}
+
+
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("PUT", {"name": "x"}), ("DELETE", None)])
+async def test_a_strangers_config_is_not_there(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, config_id: str, method: str, body: Any
+) -> None:
+    for path in (f"/configs/{config_id}", "/configs/unknown", f"/configs/{config_id}?decrypt=true"):
+        assert_problem(await bob.request(method, path, json=body), 404, "Config not found")
+    assert (await alice.get(f"/configs/{config_id}")).json()["name"] == CONFIG["name"]
+
+
+async def test_delete(alice: httpx.AsyncClient, config_id: str) -> None:
+    deleted = await alice.delete(f"/configs/{config_id}")
+    assert (deleted.status_code, deleted.json()) == (200, {"message": "Config deleted successfully"})
+    assert_problem(await alice.delete(f"/configs/{config_id}"), 404, "Config not found")
+
+
+async def test_list(alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+    made = [(await create(alice, tags={"n": str(n)}))["config_id"] for n in range(3)]
+    await create(bob)
+    page = (await alice.get("/configs")).json()
+    assert [row["config_id"] for row in page["configs"]] == made[::-1]
+    assert (page["total"], page["next"]) == (3, None)
+    assert page["configs"][0].keys() == {
+        *("config_id", "name", "description", "user_id", "created_at", "updated_at", "tags")
+    }
+    first = (await alice.get("/configs", params={"limit": 2})).json()
+    rest = (await alice.get("/configs", params={"limit": 2, "after": first["next"]})).json()
+    assert [row["config_id"] for row in first["configs"] + rest["configs"]] == made[::-1]
+    assert (first["total"], rest["total"], rest["next"]) == (3, 3, None)
+    tagged = (await alice.get("/configs", params={"tag": "n:1"})).json()
+    assert [row["config_id"] for row in tagged["configs"]] == [made[1]]
+    await alice.put(f"/configs/{made[0]}", json={"name": "changed"})
+    assert (await alice.get("/configs")).json()["configs"][0]["config_id"] == made[0]
+
+
+async def test_secrets_are_encrypted_at_rest(dsn: str, sql: Callable[..., list[Any]]) -> None:
+    async with serving(settings_for(dsn, config_encryption_key="new, old")) as api:
+        alice, bob = await api.as_user("alice"), await api.as_user("bob")
+        created = await create(alice, SECRETS)
+        path = f"/configs/{created['config_id']}"
+        shown = created["config_data"]["providers"][0]["config"]
+        assert created["encrypted"] is True
+        assert shown["api_key"].startswith("enc:")
+        assert (shown["max_tokens"], shown["password"]) == (5, "${PW}")
+        assert "sk-1" not in str(sql("select config_json from configs"))
+        assert (await alice.get(path)).json()["config_data"] == created["config_data"]
+        clear = (await alice.get(path, params={"decrypt": "true"})).json()
+        assert (clear["config_data"], clear["encrypted"]) == (SECRETS, True)
+        assert_problem(await bob.get(path, params={"decrypt": "true"}), 404, "Config not found")
+        # sent back as it was shown, it is not encrypted again
+        again = (await alice.put(path, json={"config_data": created["config_data"]})).json()
+        assert again["config_data"] == created["config_data"]
+    async with serving(settings_for(dsn, config_encryption_key="newest,new")) as api:
+        clear = (await (await api.as_user("alice", "later")).get(path, params={"decrypt": "true"})).json()
+        assert clear["config_data"] == SECRETS
+
+
+async def test_without_a_key_nothing_claims_to_be_encrypted(api: Api, alice: httpx.AsyncClient) -> None:
+    created = await create(alice, {**BUNDLE, "token": "enc:zzz", "secret": "s"})
+    assert (created["encrypted"], created["config_data"]["secret"]) == (False, "s")
+    read = await alice.get(f"/configs/{created['config_id']}", params={"decrypt": "true"})
+    assert read.json()["config_data"]["token"] == "enc:zzz"

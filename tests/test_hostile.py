@@ -1,0 +1,283 @@
+"""Hostile input: every write route refuses it with a 4xx problem document, and nothing is stored."""
+
+import itertools
+import json
+import random
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from amplifier.web import MAX_BODY
+from tests.conftest import CONFIG, Api, assert_problem
+
+JSON = {"Content-Type": "application/json"}
+TEXT = "§"  # in a good body: a string goes on here
+VALUE = '"@"'  # in a good body: any JSON may stand here
+ROUTES = {  # each write route, and a body that it accepts; the two bodies of a PUT of a config differ by a slash
+    "POST /configs": """{"name": "a§", "description": "a§", "tags": {"a§": "a§"}, "config_data": {"bundle":
+        {"name": "a§"}, "spawn": {"tools": ["a§"]}, "x": "@", "a§": {"a§": ["a§"]}}, "session": {"a§": "a§", "x": "@"},
+        "includes": [{"bundle": "a§"}], "tools": [{"module": "a§"}], "providers": [{"module": "a§"}]}""",
+    "PUT /configs/{config_id}": """{"name": "a§", "description": "a§", "tags": {"a§": "a§"},
+        "config_data": {"bundle": {"name": "a§"}, "x": "@", "a§": {"a§": ["a§"]}}}""",
+    "PUT /configs/{config_id}/": """{"session": {"a§": "a§", "x": "@"}, "includes": [{"bundle": "a§"}],
+        "tools": [{"module": "a§", "x": "@"}], "providers": [{"module": "a§", "x": "@"}]}""",
+    "POST /sessions": """{"config_id": "{config_id}§", "title": "a§", "tags": {"a§": "a§"},
+        "metadata": {"a§": "a§", "x": ["@", {"a§": "a§"}]}}""",
+    "PATCH /sessions/{session_id}": """{"title": "a§", "tags": {"a§": "a§"}, "status": "active§",
+        "metadata": {"a§": "a§", "x": ["@", {"a§": "a§"}]}}""",
+    "POST /sessions/{session_id}/transcript": """{"messages": [{"role": "user", "content": "hi"},
+        {"role": "user§", "content": [{"type": "a§", "x": "@"}], "a§": "a§"}]}""",
+    "POST /applications": """{"app_id": "new§", "app_name": "a§", "settings": {"a§": "a§", "x": "@"}}""",
+    "PUT /settings/a-key": """{"value": {"a§": ["a§", "@"]}, "scope": "a§"}""",
+}
+each_route = pytest.mark.parametrize("route", ROUTES)
+
+
+class Target:
+    """A client that may do everything, and what it leaves in the database."""
+
+    def __init__(self, client: httpx.AsyncClient, sql: Callable[..., list[Any]], ids: dict[str, str]) -> None:
+        self.client, self.sql, self.ids = client, sql, ids
+        tables = sql("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
+        self.tables = [name for (name,) in tables if name != "users" and "yoyo" not in name]
+        self.stored = self.rows()
+
+    def rows(self) -> list[Any]:
+        digest = "select count(*), md5(string_agg(t::text, '|' order by t::text)) from"
+        return [self.sql(f"{digest} {name} as t") for name in self.tables]
+
+    def fill(self, text: str) -> str:
+        return text.replace("{config_id}", self.ids["config_id"]).replace("{session_id}", self.ids["session_id"])
+
+    def good(self, route: str) -> str:
+        return self.fill(ROUTES[route]).replace(TEXT, "").replace(VALUE, "1")
+
+    async def send(self, route: str, body: Any = None, headers: Any = JSON) -> httpx.Response:
+        method, url = self.fill(route).split(" ", 1)
+        content = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else body
+        return await self.client.request(method, url, content=content, headers=headers)
+
+    def refused(self, response: httpx.Response, *statuses: int) -> str:
+        """The detail of a problem with one of the statuses."""
+        assert response.status_code in (statuses or (422,)), (str(response.url)[:100], response.text[:500])
+        assert response.headers["x-request-id"]
+        return str(assert_problem(response, response.status_code)["detail"])
+
+
+@pytest.fixture
+async def target(api: Api, sql: Callable[..., list[Any]]) -> Target:
+    """A config and a session of an admin application's user."""
+    client = await api.as_user("alice", "admin")
+    config_id = (await client.post("/configs", json=CONFIG)).json()["config_id"]
+    session_id = (await client.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+    return Target(client, sql, {"config_id": config_id, "session_id": session_id})
+
+
+# as they stand in the body; \udcXX is the byte XX: invalid and overlong UTF-8, an encoded surrogate
+CHARACTERS = ["\\u0000", "\\ud800", "\\udfff", "\\ud800\\ud800", "\\ud800x", "\x00", "\x1f", "\\x", "\\u12"]
+CHARACTERS += ["\udcff", "\udcc0\udc80", "\udced\udca0\udc80", "\udcf5\udc80\udc80\udc80"]
+
+
+@each_route
+async def test_no_string_takes_what_is_not_text(target: Target, route: str) -> None:
+    parts = target.fill(ROUTES[route]).replace(VALUE, "1").split(TEXT)
+    for place, characters in itertools.product(range(1, len(parts)), CHARACTERS):
+        target.refused(await target.send(route, "".join(parts[:place]) + characters + "".join(parts[place:])))
+    assert target.rows() == target.stored
+
+
+DEEP = [left * depth + "1" + right * depth for depth in (65, 1000, 100_000) for left, right in ("[]", ('{"a":', "}"))]
+NUMBERS = ["1e400", "-1e400", "1E+0400", "1e131071", "1e-400", "1e-16383", "0e-16383", "9" * 140_000, "01", "+1", "1."]
+BROKEN = ["NaN", "Infinity", "-Infinity", "0x1", ".5", "tru", "'a'", "[1,]", "{1:2}", "[1", '{"a"}', "[" * 100_000]
+
+
+@each_route
+async def test_no_value_takes_depth_or_numbers_without_end(target: Target, route: str) -> None:
+    parts = target.fill(ROUTES[route]).replace(TEXT, "").split(VALUE)
+    for place, value in itertools.product(range(1, len(parts)), DEEP + NUMBERS + BROKEN):
+        target.refused(await target.send(route, "1".join(parts[:place]) + value + "1".join(parts[place:])))
+    assert target.rows() == target.stored
+
+
+@each_route
+async def test_only_one_json_object_in_utf8_of_8_mb_is_a_body(target: Target, route: str) -> None:
+    text = target.good(route)
+    good = text.encode()
+    bodies = [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff", b"\0" * 9, text.encode("utf-16"), text.encode("utf-32")]
+    for body in [*bodies, good[:-1], good + b"x", good + good, b"[" + good + b"]", b"\xef\xbb\xbf" + good]:
+        target.refused(await target.send(route, body))
+    for kind in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
+        target.refused(await target.send(route, good, {"Content-Type": kind}), 415)
+    target.refused(await target.send(route, good, {}), 415)
+    large = good.ljust(MAX_BODY + 1)
+
+    async def chunks() -> AsyncIterator[bytes]:
+        for start in range(0, len(large), 1 << 20):
+            yield large[start : start + (1 << 20)]
+
+    target.refused(await target.send(route, large), 413)
+    target.refused(await target.send(route, chunks()), 413)
+    assert target.rows() == target.stored
+    assert (await target.send(route, large[:-1])).status_code in (200, 201), "8 MB are not too much"
+
+
+LONG = "x" * 256
+NOT_TEXT: list[Any] = [1, [], {}, True]
+NOT_OBJECT: list[Any] = [[], "x", 1, True]
+NO_NAME: list[Any] = [None, "", LONG, *NOT_TEXT]
+NO_TAGS: list[Any] = [*NOT_OBJECT, {"a": 1}, {"a": None}, {"a": ["b"]}, {"": "x"}, {"k" * 101: ""}, {"a": "v" * 501}]
+NO_TAGS += [{str(number): "" for number in range(51)}]
+HI = {"role": "user", "content": "hi"}
+NO_MESSAGES: list[Any] = [None, [], {}, "x", [HI] * 1001, [HI, 1], ["x"], [None], [[]], [[HI]], [{}], [{"content": ""}]]
+NO_MESSAGES += [[HI, HI | {"role": role}] for role in ("admin", "", "User", None, 1, [], {}, ["user"], "user ")]
+NO_ID: list[Any] = [*NO_NAME, "x" * 101, "A", "a b", "a\n", "é", "a_b", "../a"]
+NO_SEQ: list[Any] = [-1, 2**63, 2**64, 10**400, 0.5, "0", True, [], {}]
+CONFIG_FIELDS = {"name": NO_NAME, "config_data": [None, *NOT_OBJECT], "tags": NO_TAGS, "description": NOT_TEXT}
+SESSION_FIELDS = {"title": [LONG, *NOT_TEXT], "tags": NO_TAGS, "metadata": NOT_OBJECT}
+WRONG: dict[str, dict[str, list[Any]]] = {
+    "POST /configs": CONFIG_FIELDS | {"description": [*NOT_TEXT, "x" * 10_001]},
+    "PUT /configs/{config_id}": CONFIG_FIELDS | {"name": NO_NAME[1:], "config_data": NOT_OBJECT},
+    "POST /sessions": SESSION_FIELDS | {"config_id": NO_NAME},
+    "PATCH /sessions/{session_id}": SESSION_FIELDS | {"status": ["", "done", "Active", *NOT_TEXT]},
+    "POST /sessions/{session_id}/transcript": {"messages": NO_MESSAGES, "expected_seq": NO_SEQ},
+    "POST /applications": {
+        "app_id": NO_ID,
+        "app_name": NO_NAME,
+        "settings": [None, *NOT_OBJECT],
+        "is_admin": [None, 1],
+    },
+    "PUT /settings/a-key": {"scope": [*NO_NAME, "x" * 101]},
+}
+REQUIRED = {"name", "config_data", "config_id", "messages", "app_id", "app_name", "value"}
+
+
+@pytest.mark.parametrize("route", WRONG)
+async def test_wrong_and_missing_fields_are_refused(target: Target, route: str) -> None:
+    good = json.loads(target.good(route))
+    bodies = [good | {field: value} for field, values in WRONG[route].items() for value in values]
+    if not route.startswith(("PUT /configs", "PATCH")):
+        bodies += [{name: good[name] for name in good if name != field} for field in REQUIRED & set(good)]
+    for body in bodies:
+        target.refused(await target.send(route, json.dumps(body)))
+    assert target.rows() == target.stored
+
+
+BUNDLE = {"bundle": {"name": "a"}}
+CONFIGS: list[tuple[dict[str, Any], str]] = [
+    ({}, "Missing required section: 'bundle'"),
+    ({"bundle": "x"}, "Section 'bundle' must be a dict, got str"),
+    ({"bundle": {}}, "Missing required field: 'bundle.name'"),
+    *(({"bundle": {"name": name}}, "bundle.name must be a non-empty string") for name in ("", " ", 1, None)),
+    ({"includes": [{}]}, "includes[0] missing 'bundle' field"),
+    *(({name: "x"}, f"{name} must be a list") for name in ("includes", "providers", "tools", "hooks")),
+    *(({name: [1]}, f"{name}[0] must be a dict") for name in ("includes", "providers", "tools", "hooks")),
+    *(({name: [{}]}, f"{name}[0] missing 'module' field") for name in ("providers", "tools", "hooks")),
+    ({"spawn": []}, "spawn must be a dict"),
+    ({"spawn": {"tools": 1, "exclude_tools": 1}},
+     "spawn cannot have both 'exclude_tools' and 'tools' - use one or the other"),
+    *(({"spawn": {name: {}}}, f"spawn.{name} must be a list") for name in ("exclude_tools", "tools")),
+]  # fmt: skip
+
+
+async def test_an_invalid_config_gets_the_detail_that_clients_know(target: Target) -> None:
+    for number, (section, detail) in enumerate(CONFIGS):
+        config = section if number < 3 else BUNDLE | section
+        for route in ("POST /configs", "PUT /configs/{config_id}"):
+            response = await target.send(route, json.dumps({"name": "a", "config_data": config}))
+            assert target.refused(response, 400) == detail
+    response = await target.send("PUT /configs/{config_id}", json.dumps({"tools": [1]}))
+    assert target.refused(response, 400) == "tools[0] must be a dict"
+    for body in ({"name": "a"}, {"config_data": BUNDLE}, {}):
+        assert target.refused(await target.send("PUT /configs/none", json.dumps(body)), 404) == "Config not found"
+    assert target.rows() == target.stored
+
+
+BAD_NUMBERS = ["-1", "x", "", "1.5", "1e400", "NaN", "%00", "%ed%a0%80", str(2**63), str(2**64), "9" * 5000]
+TRANSCRIPT = "/sessions/{session_id}/transcript"
+QUERIES = {
+    f"/configs /sessions /settings {TRANSCRIPT}": [f"limit={number}" for number in [*BAD_NUMBERS, "0", "1001"]],
+    "/configs /sessions /settings": [f"offset={number}" for number in [*BAD_NUMBERS, str(2**31)]],
+    "/configs /sessions": ["tag=x", "tag=:x", "tag=%00:x", "tag=a:%00", "tag=a:b&tag=a:c", "&".join(["tag=a:b"] * 21)],
+    "/configs/ /sessions/": [f"after={cursor}" for cursor in ("", "x", "%00", "W10", "é", "a" * 5000)],
+    TRANSCRIPT: [*(f"after={number}" for number in BAD_NUMBERS), "view=all"],
+    "/configs/{config_id}": ["decrypt=perhaps"],
+    "/settings": ["after=%00"],
+}
+
+
+async def test_parameters_out_of_range_are_refused(target: Target) -> None:
+    for paths, queries in QUERIES.items():
+        for path, query in itertools.product(paths.split(), queries):
+            target.refused(await target.send(f"GET {path}?{query}"))
+
+
+@pytest.mark.parametrize("name", ["configs", "sessions"])
+async def test_a_broken_cursor_shows_nothing_of_others(api: Api, target: Target, name: str) -> None:
+    bob = await api.as_user("bob", "admin")
+    config_id = (await bob.post("/configs", json=CONFIG)).json()["config_id"]
+    assert (await bob.post("/sessions", json={"config_id": config_id})).status_code == 201
+    cursor = (await target.client.get(f"/{name}?limit=1")).json()["next"]
+    dice = random.Random(1)
+    statuses = set()
+    for _ in range(1000):
+        text = list(cursor)
+        for place in dice.choices(range(len(text)), k=dice.randint(1, 3)):
+            text[place : place + dice.randint(0, 2)] = dice.choices(
+                "-_=.ABCXYZabcxyz0189\x00\n%é", k=dice.randint(0, 2)
+            )
+        response = await target.client.get(f"/{name}", params={"after": "".join(text)})
+        statuses.add(response.status_code)
+        if response.status_code == 200:
+            assert {row[f"{name[:-1]}_id"] for row in response.json()[name]} <= set(target.ids.values())
+        else:
+            target.refused(response)
+    assert statuses == {200, 422}
+
+
+PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /applications/@, GET /settings/@,
+    DELETE /configs/@, DELETE /sessions/@, DELETE /applications/@, DELETE /settings/@, POST /sessions/@/resume,
+    POST /sessions/@/transcript, POST /applications/@/regenerate-key, PATCH /sessions/@, PUT /configs/@"""
+IDS = ["%00", "a%00b", "%ed%a0%80", "%ff", "%0d%0aX-Evil:1", "..%2f..", "'%20or%201=1--", "x" * 10_000, "%F0%9F%92%A9"]
+
+
+async def test_ids_that_cannot_be_are_not_found(target: Target) -> None:
+    for route, identifier in itertools.product(PATHS.split(","), IDS):
+        body = json.dumps({"messages": [HI]}) if route.strip().startswith("P") else None
+        target.refused(await target.send(route.strip().replace("@", identifier), body), 404, 422)
+    for key in ("%00", LONG, "%ed%a0%80%00"):
+        target.refused(await target.send(f"PUT /settings/{key}", '{"value": 1}'))
+    assert target.rows() == target.stored
+
+
+async def test_odd_headers_do_no_harm(target: Target) -> None:
+    odd = [b"a\x00b", b"a b", b"", b"\xff\xfe", "é".encode(), b"x" * 129, b"a\r\nX-Evil: 1", b"a\n", b"'", b'"']
+    names = ["Accept", "Accept-Encoding", "Cookie", "Origin", "Host", "Referer", "Range", "If-Match", "X-Forwarded-For"]
+    for value in odd:
+        response = await target.client.get("/health", headers={"X-Request-ID": value})
+        assert len(response.headers["x-request-id"]) == 32
+        assert "x-evil" not in response.headers
+        for name, route in itertools.product(names, ("PUT /configs/{config_id}", "PATCH /sessions/{session_id}")):
+            response = await target.send(route, target.good(route), [*JSON.items(), (name, value)])
+            assert response.status_code in (200, 422 if name == "Host" else 200), (name, value, response.text)
+
+
+async def test_unknown_routes_and_methods_are_problems(target: Target) -> None:
+    for route in ("GET /none", "GET /configs/a/b", "GET /sessions/a/none", "GET /%00", "POST /api/v1/configs"):
+        assert target.refused(await target.send(route), 404) == "Not found: there is no such route"
+    for route in ("PUT /configs", "PATCH /configs/a", "POST /health", "DELETE /sessions", "GET /sessions/a/resume"):
+        assert target.refused(await target.send(route), 405) == "Method not allowed on this route"
+
+
+async def test_fields_of_the_service_cannot_be_assigned(api: Api, target: Target) -> None:
+    evil: dict[str, Any] = dict.fromkeys(["owner_user_id", "user_id", "author_user_id", "actor_id"], "bob")
+    evil |= dict.fromkeys(["created_at", "updated_at", "last_accessed_at"], "2000-01-01T00:00:00Z")
+    evil |= dict.fromkeys(["last_seq", "message_count", "first_seq", "total_sessions"], 99)
+    evil |= {"session_id": "x", "created_by_app_id": "x", "role": "viewer", "encrypted": True, "is_active": False}
+    for route in ROUTES:
+        response = await target.send(route, json.dumps(json.loads(target.good(route)) | evil))
+        assert response.status_code in (200, 201), response.text
+        assert not {name for name, value in evil.items() if response.json().get(name) == value}
+    assert (await (await api.as_user("bob", "admin")).get("/sessions")).json()["total"] == 0
+    assert target.sql("select distinct author_user_id, max(seq) from messages group by 1") == [("alice", 2)]

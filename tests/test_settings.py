@@ -1,0 +1,210 @@
+"""Settings: where they come from, what is refused and how, and that no secret is ever shown."""
+
+from pathlib import Path
+from urllib.parse import quote
+
+import msgspec
+import pytest
+from psycopg.conninfo import conninfo_to_dict
+
+from amplifier.settings import DEFAULT_SECRET_KEY, Settings, SettingsError, load
+
+CONTRACT = (
+    "SERVICE_HOST SERVICE_PORT SERVICE_WORKERS LOG_LEVEL DATABASE_URL DATABASE_HOST DATABASE_PORT DATABASE_NAME "
+    "DATABASE_USER DATABASE_PASSWORD DATABASE_SSL_MODE DATABASE_POOL_MIN_SIZE DATABASE_POOL_MAX_SIZE SECRET_KEY "
+    "ALLOWED_ORIGINS AUTH_REQUIRED AUTH_MODE API_KEY_HEADER JWT_ALGORITHM JWT_PUBLIC_KEY_URL JWT_ISSUER JWT_AUDIENCE "
+    "CONFIG_ENCRYPTION_KEY APP_INSIGHTS_CONNECTION_STRING"
+)
+CANARY = "canary-7f3a"
+SPECIAL = "a@b:c/d?e#f%g&h=i+j k[l]'\"\\é"
+
+
+@pytest.fixture(autouse=True)
+def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A developer's own .env does not count."""
+    monkeypatch.chdir(tmp_path)
+
+
+def test_every_variable_of_the_contract_is_a_setting() -> None:
+    known = {field.encode_name for field in msgspec.structs.fields(Settings)}
+    assert set(CONTRACT.split()) <= known
+
+
+def test_every_setting_has_a_default() -> None:
+    settings = load({})
+    assert settings == Settings()
+    assert settings.service_port == 8765
+    assert settings.dsn is None
+
+
+def test_values_are_read_in_their_types() -> None:
+    settings = load(
+        {"SERVICE_PORT": "80", "AUTH_REQUIRED": "TRUE", "SECRET_KEY": "own", "SHUTDOWN_GRACE": "0.5", "UNKNOWN": "x"}
+    )
+    assert (settings.service_port, settings.auth_required, settings.shutdown_grace) == (80, True, 0.5)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "takes"),
+    [
+        ("SERVICE_PORT", "http", "a port number from 1 to 65535"),
+        ("SERVICE_PORT", "0", "a port number from 1 to 65535"),
+        ("SERVICE_PORT", "65536", "a port number from 1 to 65535"),
+        ("SERVICE_WORKERS", "0", "a whole number from 1 to 1000"),
+        ("SERVICE_WORKERS", "1.5", "a whole number from 1 to 1000"),
+        ("LOG_LEVEL", "loud", "debug, info, warning or error"),
+        ("SHUTDOWN_GRACE", "nan", "a number of seconds, above 0 and at most 3600"),
+        ("SHUTDOWN_GRACE", "-1", "a number of seconds, above 0 and at most 3600"),
+        ("DATABASE_PORT", "5432 ", "a port number from 1 to 65535"),
+        ("DATABASE_SSL_MODE", "allow", "disable, prefer, require, verify-ca or verify-full"),
+        ("DATABASE_POOL_MIN_SIZE", "-1", "a whole number from 0 to 1000"),
+        ("AUTH_REQUIRED", "perhaps", "true or false"),
+        ("AUTH_MODE", "basic", "api_key_jwt or jwt_only"),
+        ("API_KEY_HEADER", "X API Key", "a header's name"),
+        ("JWT_ALGORITHM", "none", "HS256 or RS256"),
+        ("JWT_PUBLIC_KEY_URL", "file:///etc/keys", "the http(s) address of a JWKS"),
+    ],
+)
+def test_a_wrong_value_is_named_with_what_the_variable_takes(name: str, value: str, takes: str) -> None:
+    with pytest.raises(SettingsError) as failure:
+        load({name: value})
+    assert str(failure.value) == f"{name} must be {takes}, not {value!r}"
+
+
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        (
+            {"DATABASE_POOL_MIN_SIZE": "11", "DATABASE_POOL_MAX_SIZE": "10"},
+            "DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE",
+        ),
+        ({"AUTH_REQUIRED": "true"}, "SECRET_KEY must be set"),
+        ({"AUTH_REQUIRED": "true", "SECRET_KEY": ""}, "SECRET_KEY must be set"),
+        ({"AUTH_REQUIRED": "true", "SECRET_KEY": DEFAULT_SECRET_KEY}, "SECRET_KEY must be set"),
+        ({"AUTH_REQUIRED": "true", "SECRET_KEY": "own", "JWT_ALGORITHM": "RS256"}, "JWT_PUBLIC_KEY_URL must be set"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str], message: str) -> None:
+    with pytest.raises(SettingsError, match=message):
+        load(environ)
+
+
+def test_no_secret_is_shown() -> None:
+    secrets = {
+        "DATABASE_URL": f"postgresql://user:{CANARY}@host/name",
+        "DATABASE_PASSWORD": CANARY,
+        "SECRET_KEY": CANARY,
+        "CONFIG_ENCRYPTION_KEY": f"{CANARY},{CANARY}",
+        "APP_INSIGHTS_CONNECTION_STRING": f"InstrumentationKey={CANARY}",
+    }
+    settings = load(secrets)
+    assert CANARY not in repr(settings) + str(settings) + f"{settings}"
+    assert "database_password=***" in repr(settings)
+    for wrong in ({"SERVICE_PORT": "x"}, {"DATABASE_POOL_MIN_SIZE": "11"}):
+        with pytest.raises(SettingsError) as failure:
+            load(secrets | wrong)
+        assert CANARY not in _everything(failure.value)
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        CANARY,
+        f"mysql://user:{CANARY}@host/name",
+        f"postgresql:/user:{CANARY}@host/name",
+        f"postgresql://user:{CANARY}",
+        f"postgresql://user:{CANARY}/x@host/name",
+        f"postgresql://user:1/{CANARY}@host/name",
+        f"postgresql://user:1?{CANARY}@host/name",
+        f"postgresql://user:1#{CANARY}@host/name",
+        f"postgresql://user:{CANARY}@{CANARY}@host/name",
+        f"postgresql://user:[{CANARY}@host/name",
+        f"postgresql://user:%{CANARY}@host/name",
+        f"postgresql://user:1@host:{CANARY}/name",
+        f"postgresql://host/name?{CANARY}=1",
+        f"postgresql://host/name?password={CANARY}@",
+    ],
+)
+def test_a_malformed_database_url_is_refused_without_showing_it(url: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL must be of the form postgresql://") as failure:
+        load({"DATABASE_URL": url})
+    assert CANARY not in _everything(failure.value)
+
+
+def test_a_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SERVICE_PORT=1111\nLOG_LEVEL='debug'\n# SERVICE_WORKERS=9\nJWT_ISSUER=file\n")
+    settings = load({"SERVICE_PORT": "2222", "JWT_ISSUER": ""})
+    assert (settings.service_port, settings.log_level, settings.service_workers) == (2222, "debug", 1)
+    assert settings.jwt_issuer == "file", "an empty variable is not set, so the file's value counts"
+
+
+def test_an_error_in_the_file_is_reported_like_any_other(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("SERVICE_PORT=none\n")
+    with pytest.raises(SettingsError, match="SERVICE_PORT must be a port number"):
+        load({})
+
+
+@pytest.mark.parametrize("name", [field.encode_name for field in msgspec.structs.fields(Settings)])
+def test_empty_counts_as_unset(name: str, tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text(f"{name}=\n")
+    assert load({name: ""}) == Settings()
+
+
+@pytest.mark.parametrize("mode", ["disable", "prefer", "require", "verify-ca", "verify-full"])
+def test_the_address_from_parts_survives_special_characters(mode: str) -> None:
+    settings = load(
+        {
+            "DATABASE_HOST": "/run/my sockets+more",
+            "DATABASE_PORT": "6432",
+            "DATABASE_NAME": SPECIAL,
+            "DATABASE_USER": SPECIAL,
+            "DATABASE_PASSWORD": SPECIAL,
+            "DATABASE_SSL_MODE": mode,
+        }
+    )
+    assert settings.dsn is not None
+    assert conninfo_to_dict(settings.dsn) == {
+        "host": "/run/my sockets+more",
+        "port": "6432",
+        "dbname": SPECIAL,
+        "user": SPECIAL,
+        "password": SPECIAL,
+        "sslmode": mode,
+    }
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "PostgreSQL", "postgresql+psycopg", "postgresql+asyncpg"])
+@pytest.mark.parametrize("host", ["db.example:6432", "[::1]:6432", "one:1,two:2", "", "?host=/run"])
+def test_the_address_from_a_url_is_what_libpq_takes(scheme: str, host: str) -> None:
+    rest = host.replace("?", "/name?") if "?" in host else f"{host}/name?application_name=x"
+    settings = load({"DATABASE_URL": f"{scheme}://me:{quote(SPECIAL, safe='')}@{rest}", "DATABASE_HOST": "ignored"})
+    assert settings.dsn == f"postgresql://me:{quote(SPECIAL, safe='')}@{rest}"
+    assert conninfo_to_dict(settings.dsn)["password"] == SPECIAL
+
+
+@pytest.mark.parametrize(
+    ("url", "mode"),
+    [
+        ("postgresql://host", "verify-full"),
+        ("postgresql://host/name?application_name=x", "verify-full"),
+        ("postgresql://host/name?sslmode=require", "require"),
+        ("postgresql://host/name?application_name=x&sslmode=disable", "disable"),
+    ],
+)
+def test_the_ssl_mode_goes_for_a_url_that_names_none(url: str, mode: str) -> None:
+    settings = load({"DATABASE_URL": url, "DATABASE_SSL_MODE": "verify-full"})
+    assert settings.dsn is not None
+    assert conninfo_to_dict(settings.dsn)["sslmode"] == mode
+
+
+def test_origins_are_a_list() -> None:
+    assert load({"ALLOWED_ORIGINS": "https://a.example, https://b.example,"}).origins == [
+        "https://a.example",
+        "https://b.example",
+    ]
+
+
+def _everything(error: BaseException) -> str:
+    """What a traceback of `error` would show of it and of what it came from."""
+    chain = [error.__cause__, None if error.__suppress_context__ else error.__context__]
+    return repr(error) + "".join(_everything(cause) for cause in chain if cause is not None)
