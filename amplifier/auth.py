@@ -29,8 +29,10 @@ _TOUCH = 60.0  # seconds between two writes of a user's last_seen by this proces
 _REFETCH = 30.0  # seconds between two fetches of the JWKS for unknown key ids
 _REFRESH = 3600.0  # seconds after which the JWKS is read again even so, for keys that were withdrawn
 _MAX_TOKEN = 8192  # bytes
-_KEY = re.compile(r"^(app_[0-9a-f]{16})_([A-Za-z0-9_-]{43})$")
-_USER_ID = re.compile(r"^[^\x00-\x1f\x7f\ud800-\udfff]{1,255}$")
+_LATEST = 2**53  # seconds; nothing that a token calls its end is later
+_FETCH_LIMIT = 5.0  # seconds for the JWKS
+_KEY = re.compile(r"(app_[0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
+_USER_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}\Z")
 
 
 class ApiKey(NamedTuple):
@@ -173,7 +175,7 @@ class Authenticator:
         settings = self._settings
         try:
             key = settings.secret_key if self._jwks is None else await self._jwks.key(token.strip())
-            return jwt.decode(
+            claims = jwt.decode(
                 token.strip(),
                 key,
                 algorithms=[settings.jwt_algorithm],
@@ -181,6 +183,9 @@ class Authenticator:
                 issuer=settings.jwt_issuer,
                 options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_iat": False},
             )
+            if type(claims["exp"]) not in (int, float) or claims["exp"] > _LATEST:
+                raise jwt.DecodeError("exp must be a number of seconds")
+            return claims
         except jwt.PyJWTError as error:
             raise _unauthorized(_reason(error)) from None
         except (ValueError, TypeError, OverflowError, RecursionError):
@@ -192,7 +197,7 @@ class Jwks:
 
     def __init__(self, url: str | None) -> None:
         assert url is not None  # noqa: S101 - the settings require it for RS256
-        self._client = PyJWKClient(url, cache_jwk_set=False, timeout=5)
+        self._client = PyJWKClient(url, cache_jwk_set=False, timeout=_FETCH_LIMIT)
         self._keys: dict[str | None, Any] = {}
         self._fetched = float("-inf")
         self._lock = asyncio.Lock()
@@ -200,7 +205,8 @@ class Jwks:
     async def key(self, token: str) -> Any:
         """The key that the token's header names. Raises PyJWTError, and Unavailable while there are no keys at all."""
         kid = jwt.get_unverified_header(token).get("kid")
-        if self._age() > _REFRESH or (kid not in self._keys and self._age() > _REFETCH):
+        unknown = kid not in self._keys
+        if self._age() > _REFRESH or (unknown and (self._age() > _REFETCH or self._lock.locked())):
             async with self._lock:  # one fetch for all who wait
                 if self._age() > _REFETCH:
                     await self._fetch()
@@ -215,9 +221,10 @@ class Jwks:
     async def _fetch(self) -> None:
         self._fetched = time.monotonic()
         try:
-            document = await asyncio.to_thread(self._client.fetch_data)
+            async with asyncio.timeout(_FETCH_LIMIT):
+                document = await asyncio.to_thread(self._client.fetch_data)
             self._keys = {key.key_id: key.key for key in PyJWKSet.from_dict(document).keys}
-        except (jwt.PyJWTError, OSError, ValueError, TypeError, AttributeError) as error:
+        except (jwt.PyJWTError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
             logger.warning("the JWKS could not be read: %r", error)
 
     def _age(self) -> float:
@@ -247,7 +254,7 @@ def _reason(error: jwt.PyJWTError) -> str:
         return "Invalid JWT audience"
     if isinstance(error, jwt.MissingRequiredClaimError) and missing == "sub":
         return "JWT missing 'sub' claim (user_id)"
-    return f"Invalid JWT: {error}"
+    return f"Invalid JWT: {error}".encode(errors="replace").decode()  # it may quote half a character from the token
 
 
 def _unauthorized(detail: str, api_key_header: str | None = None) -> Problem:

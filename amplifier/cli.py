@@ -28,6 +28,7 @@ def main() -> None:
     try:
         config = settings.load()
         logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+        logging.getLogger("yoyo").setLevel(logging.WARNING)  # it tells of every statement
         arguments.run(config, arguments)
     except KeyboardInterrupt:
         sys.exit(0)

@@ -56,9 +56,10 @@ def running(
     """The address (DSN) of the PostgreSQL of `home`, for as long as the context lasts.
 
     Starts it when nobody has, and then stops it at the end; joins it when another process runs it. Run by root it
-    works as `user`, which is made when it is missing. `meanwhile` is called while the data folder is being made or the
-    server is starting. Raises EmbeddedError.
+    works as `user`, which is made when it is missing. `meanwhile` is called while the data folder is being made.
+    Raises EmbeddedError.
     """
+    install = install or wheel_install()
     account = _account(user)
     _make_private(home, account)
     _refuse_closed_parents(home, account)
@@ -70,7 +71,7 @@ def running(
             _wait_until_ready(dsn, None, home)
             yield dsn
             return
-        server = _start(home, _reachable_install(install or wheel_install(), home, account), account, meanwhile)
+        server = _start(home, _reachable_install(install, home, account), account, meanwhile)
         try:
             _wait_until_ready(dsn, server, home)
             yield dsn

@@ -117,7 +117,7 @@ def test_no_folder(tmp_path: Path) -> None:
     ],
 )
 async def test_calls_demand_exactly_the_declared_arguments(api: Api, arguments: dict[str, str]) -> None:
-    with pytest.raises(TypeError, match="sessions.get takes exactly"):
+    with pytest.raises(TypeError, match=r"sessions\.get takes exactly"):
         await api.app.state.queries.sessions.get(**arguments)
 
 

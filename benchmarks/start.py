@@ -1,0 +1,96 @@
+"""Seconds from the command to the first answer: on an empty home beside `initdb` and a server's start alone, and warm."""
+
+import contextlib
+import os
+import shutil
+import signal
+import socket
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+
+from amplifier import embedded
+
+ROUNDS = 7
+
+
+def main() -> None:
+    """Prints the table."""
+    firsts, warms, floors = [], [], []
+    for _ in range(ROUNDS):
+        with _folder() as home:
+            floors.append(_floor(home))
+        with _folder() as home:
+            firsts.append(_serve(home))
+            warms.append(_serve(home))
+    floor = statistics.median(floors)
+    ratios = sorted(first / beside for first, beside in zip(firsts, floors, strict=True))
+    print(f"{'initdb and start alone':34}{floor:>9.2f}s")
+    print(
+        f"{'first start, until it answers':34}{statistics.median(firsts):>9.2f}s"
+        f"{statistics.median(ratios):>18.2f}   {ratios[0]:.2f}..{ratios[-1]:.2f}"
+    )
+    print(f"{'warm start, until it answers':34}{statistics.median(warms):>9.2f}s")
+
+
+def _floor(home: Path) -> float:
+    """Seconds that PostgreSQL itself needs: the same files, made and served without anything around them."""
+    account = embedded._account("amplifier-api")
+    embedded._make_private(home, account)
+    install = embedded._reachable_install(embedded.wheel_install(), home, account)
+    started = time.perf_counter()
+    with (home / "log").open("wb") as log:
+        command = [str(install / "bin/initdb"), "-D", str(home / "data"), "-U", "amplifier", "--encoding=UTF8"]
+        command += ["--data-checksums", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
+        assert embedded._popen(command, account, log).wait() == 0
+        server = embedded._popen(
+            [str(install / "bin/postgres"), "-D", str(home / "data"), "-k", str(home), "-c", "listen_addresses="],
+            account,
+            log,
+        )
+        while "ready to accept connections" not in (home / "log").read_text():
+            time.sleep(0.002)
+        seconds = time.perf_counter() - started
+        embedded._stop(server)
+    return seconds
+
+
+def _serve(home: Path) -> float:
+    """Seconds from `amplifier-api serve` to its first answer."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    environ = {**os.environ, "AMPLIFIER_HOME": str(home), "SERVICE_PORT": str(port), "LOG_LEVEL": "warning"}
+    started = time.perf_counter()
+    process = subprocess.Popen([sys.executable, "-m", "amplifier", "serve"], env=environ)
+    try:
+        while process.poll() is None and time.perf_counter() - started < 60:
+            try:
+                urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=5).close()
+                return time.perf_counter() - started
+            except (urllib.error.URLError, ConnectionError):
+                time.sleep(0.005)
+        sys.exit("the service did not start")
+    finally:
+        process.send_signal(signal.SIGINT)
+        process.wait(60)
+
+
+@contextlib.contextmanager
+def _folder() -> Iterator[Path]:
+    """A new folder that PostgreSQL's user can reach."""
+    folder = Path(tempfile.mkdtemp(prefix="amplifier-bench-", dir="/tmp"))
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder)
+
+
+if __name__ == "__main__":
+    main()

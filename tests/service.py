@@ -1,0 +1,126 @@
+"""Real processes of `amplifier-api`, for tests that need what no application inside this process can show."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO
+
+import httpx
+import msgspec
+
+from amplifier.settings import Settings
+
+LIMIT = 30.0  # seconds for whatever another process does
+_SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)}
+
+
+class Service:
+    """A server process: its address, the process, and what it printed."""
+
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+        self.process = process
+        self.url = f"http://127.0.0.1:{port}"
+        self._log = log
+
+    @property
+    def output(self) -> str:
+        """Everything on stdout and stderr so far."""
+        return Path(self._log.name).read_text(errors="replace")
+
+    def wait_until_healthy(self, limit: float = LIMIT) -> None:
+        """Returns when /health says so; fails with the output when the process ends, or after `limit` seconds."""
+
+        def healthy() -> bool:
+            assert self.process.poll() is None, f"status {self.process.returncode}\n{self.output}"
+            try:
+                return httpx.get(f"{self.url}/health", timeout=5).json()["status"] == "healthy"
+            except httpx.TransportError:
+                return False
+
+        wait_until(healthy, limit, lambda: self.output)
+
+    def interrupt(self) -> int:
+        """The exit status after Ctrl-C, which reaches every process of the terminal's group."""
+        os.killpg(self.process.pid, signal.SIGINT)
+        return self.process.wait(LIMIT)
+
+    def stop(self) -> int:
+        """The exit status after SIGTERM."""
+        self.process.terminate()
+        return self.process.wait(LIMIT)
+
+
+@contextlib.contextmanager
+def running_service(environ: Mapping[str, str], limit: float = LIMIT) -> Iterator[Service]:
+    """A healthy service with the settings `environ` (none are inherited), on a free port unless SERVICE_PORT is given.
+
+    It is stopped at the end if it still runs, and must exit with 0 then.
+    """
+    port = int(environ.get("SERVICE_PORT") or free_port())
+    with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "amplifier", "serve"],
+            env=_environment({"SERVICE_PORT": str(port), **environ}),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+        service = Service(process, port, log)
+        try:
+            service.wait_until_healthy(limit)
+            yield service
+            if process.poll() is None:
+                assert service.stop() == 0, service.output
+        finally:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(process.pid, signal.SIGKILL)
+            process.wait(LIMIT)
+
+
+def command(environ: Mapping[str, str], *arguments: str, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
+    """What `amplifier-api` with these arguments and settings did."""
+    with tempfile.TemporaryDirectory() as folder:
+        return subprocess.run(
+            [sys.executable, "-m", "amplifier", *arguments],
+            env=_environment(environ),
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            timeout=limit,
+        )
+
+
+def free_port() -> int:
+    """A port on which nobody listens."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        return int(server.getsockname()[1])
+
+
+def postgres_servers(folder: Path) -> list[int]:
+    """The ids of PostgreSQL servers with their data below `folder`."""
+    lines = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, timeout=LIMIT).stdout
+    return [int(line.split()[0]) for line in lines.splitlines() if "postgres -D" in line and f" {folder}/" in line]
+
+
+def wait_until(condition: Callable[[], bool], limit: float = LIMIT, explain: Callable[[], str] = str) -> None:
+    """Returns when the condition holds; fails after `limit` seconds with the explanation."""
+    deadline = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < deadline, explain()
+        time.sleep(0.02)
+
+
+def _environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """This process's environment without settings, and `environ`."""
+    inherited = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
+    return {**inherited, **environ}

@@ -1,0 +1,148 @@
+"""The command line, as whoever runs it sees it: real processes, their exit status and what they print."""
+
+import re
+import shutil
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from amplifier import embedded, schema
+from tests.conftest import CONFIG, SECRET, private_folder, token, with_database
+from tests.service import command, free_port, postgres_servers, running_service, wait_until
+
+PASSWORD = "canary-7f3a"
+
+
+@pytest.fixture
+def home() -> Iterator[Path]:
+    """A place for the embedded PostgreSQL, where nothing runs in the end."""
+    with private_folder() as folder:
+        folder.chmod(0o755)
+        yield folder / "home"
+        assert postgres_servers(folder) == [], "a server was left behind"
+
+
+def test_a_fresh_start_serves_and_the_next_one_finds_the_data(home: Path) -> None:
+    environ = {"AMPLIFIER_HOME": str(home)}
+    with running_service(environ, limit=30) as service:
+        config = httpx.post(f"{service.url}/configs", json=CONFIG).json()
+        assert len(postgres_servers(home)) == 1
+        assert service.interrupt() == 0, service.output
+        assert postgres_servers(home) == []
+    with running_service(environ) as service:
+        assert httpx.get(f"{service.url}/configs/{config['config_id']}").json()["name"] == CONFIG["name"]
+        assert service.stop() == 0, service.output
+        assert postgres_servers(home) == []
+        assert "Traceback" not in service.output
+
+
+def test_several_workers_serve_one_embedded_database_and_stop_together(home: Path) -> None:
+    with running_service({"AMPLIFIER_HOME": str(home), "SERVICE_WORKERS": "2"}) as service:
+        config = httpx.post(f"{service.url}/configs", json=CONFIG).json()
+        for _ in range(20):  # each on a new connection, so that both workers get some
+            assert httpx.get(f"{service.url}/configs/{config['config_id']}").status_code == 200
+        assert service.interrupt() == 0, service.output
+        assert postgres_servers(home) == []
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(service.url)
+
+
+def test_a_killed_service_takes_its_database_along(home: Path) -> None:
+    with running_service({"AMPLIFIER_HOME": str(home)}) as service:
+        service.process.kill()
+        service.process.wait(30)
+        wait_until(lambda: postgres_servers(home) == [])
+
+
+def test_applications_are_made_while_the_service_runs(home: Path) -> None:
+    environ = {"AMPLIFIER_HOME": str(home), "AUTH_REQUIRED": "true", "SECRET_KEY": SECRET}
+    with running_service(environ) as service:
+        made = command(environ, "applications", "create", "console", "--admin")
+        assert made.returncode == 0, made.stderr
+        assert re.fullmatch(r"app_\S+\n", made.stdout), "the key and nothing else"
+        headers = {"X-API-Key": made.stdout.strip(), "Authorization": f"Bearer {token(sub='me')}"}
+        listed = httpx.get(f"{service.url}/applications", headers=headers)
+        assert [application["app_id"] for application in listed.json()] == ["console"]
+        again = command(environ, "applications", "create", "console")
+        assert (again.returncode, again.stdout) == (1, "")
+        assert again.stderr == "amplifier-api: Application 'console' already exists\n"
+        assert httpx.get(f"{service.url}/applications", headers=headers).status_code == 200, "the first key stays"
+        wrong = command(environ, "applications", "create", "Not A Name")
+        assert wrong.returncode == 1
+        assert wrong.stderr.startswith("amplifier-api: ")
+        assert "Traceback" not in wrong.stderr
+        assert made.stdout.strip() not in service.output
+
+
+def test_a_wrong_query_stops_the_start_with_its_place_and_the_reason(dsn: str, tmp_path: Path) -> None:
+    queries = shutil.copytree(schema.share("queries"), tmp_path / "queries")
+    lines = (queries / "service.sql").read_text().splitlines()
+    place = len(lines) + 6
+    lines += ["", "-- name: broken()$", "-- Nothing.", "-- @return value", "-- @access public", "-- @index  none"]
+    lines += ["select no_such_column", "from sessions;"]
+    (queries / "service.sql").write_text("\n".join(lines) + "\n")
+    done = command({"DATABASE_URL": dsn, "QUERIES_DIR": str(queries)}, "serve")
+    assert done.returncode == 1
+    assert f'{queries}/service.sql:{place + 1}: service.broken: column "no_such_column" does not exist' in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_an_occupied_port_is_reported(dsn: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        done = command({"DATABASE_URL": dsn, "SERVICE_PORT": str(port)}, "serve")
+    assert done.returncode == 1
+    assert "address already in use" in done.stderr
+    assert str(port) in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["migrate"], ["applications", "create", "console"]])
+@pytest.mark.parametrize(
+    ("environ", "message"),
+    [
+        ({"SERVICE_PORT": "http"}, "SERVICE_PORT must be a port number from 1 to 65535, not 'http'"),
+        ({"AUTH_REQUIRED": "true"}, "SECRET_KEY must be set to a secret of your own when AUTH_REQUIRED is true"),
+        ({"DATABASE_URL": f"postgresql://me:{PASSWORD}/x@host/name"}, "DATABASE_URL must be of the form"),
+    ],
+)
+def test_wrong_settings_are_one_line(arguments: list[str], environ: dict[str, str], message: str) -> None:
+    done = command(environ, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"amplifier-api: {message}")
+    assert done.stderr.count("\n") == 1
+    assert PASSWORD not in done.stderr
+
+
+@pytest.mark.parametrize("arguments", [["serve"], ["migrate"], ["applications", "create", "console"]])
+@pytest.mark.parametrize("where", ["no such database", "no such host", "nobody listens"])
+def test_an_absent_database_is_a_message_without_the_password(arguments: list[str], where: str, server: str) -> None:
+    port = free_port()
+    url = {
+        "no such database": with_database(server, "no_such_database"),
+        "no such host": "postgresql://me@no-such-host.invalid/name",
+        "nobody listens": f"postgresql://me@127.0.0.1:{port}/name",
+    }[where].replace("@", f":{PASSWORD}@", 1)
+    done = command({"DATABASE_URL": url}, *arguments)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("amplifier-api: ")
+    assert {"no such database": "no_such_database", "no such host": "no-such-host", "nobody listens": str(port)}[
+        where
+    ] in done.stderr
+    assert "Traceback" not in done.stderr
+    assert PASSWORD not in done.stderr
+
+
+def test_without_the_embedded_postgresql_a_database_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    with pytest.raises(embedded.EmbeddedError, match="set DATABASE_URL, or run: pip install"):
+        embedded.wheel_install()
+
+
+def test_help_and_version() -> None:
+    assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", command({}, "--version").stdout)
+    assert "serve" in command({}, "--help").stdout
+    assert command({}).returncode == 2
