@@ -3,6 +3,10 @@
 import asyncio
 import contextlib
 import logging
+import multiprocessing
+import os
+import signal
+import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -84,10 +88,24 @@ def create_app(config: Settings, dsn: str) -> Litestar:
 
 def from_environment() -> Litestar:
     """The application for a worker process, whose parent has put the database's address into the environment."""
+    _end_with_parent()
     config = settings.load()
     if config.dsn is None:
         raise settings.SettingsError("DATABASE_URL must be set for a worker process")
     return create_app(config, config.dsn)
+
+
+def _end_with_parent() -> None:
+    """One of several workers stops when the process that started it is killed: it would keep the port for ever."""
+    parent = multiprocessing.parent_process()
+    if parent is None:
+        return
+
+    def follow() -> None:
+        parent.join()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=follow, daemon=True).start()
 
 
 async def _identify(message: Message, scope: Scope) -> None:

@@ -224,7 +224,7 @@ class Jwks:
             async with asyncio.timeout(_FETCH_LIMIT):
                 document = await asyncio.to_thread(self._client.fetch_data)
             self._keys = {key.key_id: key.key for key in PyJWKSet.from_dict(document).keys}
-        except (jwt.PyJWTError, OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
+        except Exception as error:  # another service may answer with anything
             logger.warning("the JWKS could not be read: %r", error)
 
     def _age(self) -> float:

@@ -4,20 +4,21 @@ Commands import what they need when they run: a first start does so while Postgr
 """
 
 import argparse
-import asyncio
 import contextlib
-import importlib
 import logging
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
+from functools import cache
 from typing import TYPE_CHECKING
 
 from amplifier import __version__, embedded, settings
 from amplifier.settings import OperatorError, Settings
 
 if TYPE_CHECKING:
+    from litestar import Litestar
+
     from amplifier.queries import Queries
 
 
@@ -55,7 +56,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _serve(config: Settings, _: argparse.Namespace) -> None:
-    with _database(config) as dsn:
+    alone = config.service_workers == 1
+    with _database(config, _application if alone else _nothing) as dsn:
+        import asyncio
+
         import uvicorn
 
         from amplifier import schema
@@ -66,10 +70,9 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
             )
         asyncio.run(_check_queries(config, dsn))
-        os.environ["DATABASE_URL"] = dsn  # for the workers
         uvicorn.run(
-            "amplifier.app:from_environment",
-            factory=True,
+            _application() if alone else "amplifier.app:from_environment",
+            factory=not alone,
             host=config.service_host,
             port=config.service_port,
             workers=config.service_workers,
@@ -90,13 +93,15 @@ async def _check_queries(config: Settings, dsn: str) -> None:
 def _migrate(config: Settings, _: argparse.Namespace) -> None:
     from amplifier import schema
 
-    with _database(config, migrated=False) as dsn:
+    with _database(config, _nothing, migrated=False) as dsn:
         applied = schema.migrate(dsn)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
 
 
 def _create_application(config: Settings, arguments: argparse.Namespace) -> None:
-    with _database(config) as dsn:
+    import asyncio
+
+    with _database(config, _nothing) as dsn:
         print(asyncio.run(_insert_application(config, dsn, arguments.app_id, arguments.admin)))
 
 
@@ -142,18 +147,42 @@ async def _connected(config: Settings, dsn: str) -> AsyncIterator["Queries"]:
 
 
 @contextlib.contextmanager
-def _database(config: Settings, migrated: bool = True) -> Iterator[str]:
-    """The configured database's address, or the embedded one's, started (and migrated) for as long as it takes."""
+def _database(config: Settings, prepare: Callable[[], object], migrated: bool = True) -> Iterator[str]:
+    """The configured database's address, or the embedded one's, started (and migrated) for as long as it takes.
+
+    The environment names it, too, for worker processes. `prepare` is called while a first start makes its files.
+    """
     if config.dsn is not None:
+        os.environ["DATABASE_URL"] = config.dsn
         yield config.dsn
         return
-    load_the_rest = lambda: importlib.import_module("amplifier.app")  # noqa: E731
-    with embedded.running(config.home, config.amplifier_user, meanwhile=load_the_rest) as dsn:
-        if migrated:
-            from amplifier import schema
 
+    def meanwhile(dsn: str) -> None:
+        from amplifier import schema
+
+        os.environ["DATABASE_URL"] = dsn
+        schema.known()
+        prepare()
+
+    with embedded.running(config.home, config.amplifier_user, meanwhile=meanwhile) as dsn:
+        from amplifier import schema
+
+        os.environ["DATABASE_URL"] = dsn
+        if migrated:
             schema.migrate(dsn)
         yield dsn
+
+
+@cache
+def _application() -> "Litestar":
+    """The application of a single process, made once."""
+    from amplifier.app import from_environment
+
+    return from_environment()
+
+
+def _nothing() -> None:
+    """Nothing to prepare."""
 
 
 def _stop(*_: object) -> None:

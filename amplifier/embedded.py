@@ -20,11 +20,9 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-import psycopg
-
 from amplifier.settings import OperatorError
 
-ROLE = "amplifier"
+ROLE, DATABASE = "amplifier", "postgres"  # the database that initdb makes: another would cost a start 50 ms
 _START_LIMIT = 30.0  # seconds until a server must at least answer; recovery after a crash may take longer
 _STOP_LIMIT = 60.0  # seconds for a fast shutdown before an immediate one
 _SOCKET_PATH_LIMIT = 107  # bytes of sun_path
@@ -51,13 +49,13 @@ def wheel_install(version: int = 18) -> Path:
 
 @contextlib.contextmanager
 def running(
-    home: Path, user: str, install: Path | None = None, meanwhile: Callable[[], object] = lambda: None
+    home: Path, user: str, install: Path | None = None, meanwhile: Callable[[str], object] = lambda _: None
 ) -> Iterator[str]:
     """The address (DSN) of the PostgreSQL of `home`, for as long as the context lasts.
 
     Starts it when nobody has, and then stops it at the end; joins it when another process runs it. Run by root it
-    works as `user`, which is made when it is missing. `meanwhile` is called while the data folder is being made.
-    Raises EmbeddedError.
+    works as `user`, which is made when it is missing. `meanwhile` is called with the address while
+    the data folder is being made. Raises EmbeddedError.
     """
     install = install or wheel_install()
     account = _account(user)
@@ -65,18 +63,25 @@ def running(
     _refuse_closed_parents(home, account)
     dsn = _dsn(home)
     with (home / "lock").open("a") as lock:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            _wait_until_ready(dsn, None, home)
+        if not _locked(lock) and _is_ready(dsn, home, lambda: _locked(lock)):
             yield dsn
             return
-        server = _start(home, _reachable_install(install, home, account), account, meanwhile)
+        server = _start(home, _reachable_install(install, home, account), account, lambda: meanwhile(dsn))
         try:
-            _wait_until_ready(dsn, server, home)
+            if not _is_ready(dsn, home, lambda: server.poll() is not None):
+                raise EmbeddedError(f"PostgreSQL did not start:\n{_tail(home / 'postgresql.log')}")
             yield dsn
         finally:
             _stop(server)
+
+
+def _locked(lock: IO[str]) -> bool:
+    """Whether the home is ours now; it is another process's while that lives and holds it."""
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _account(user: str) -> pwd.struct_passwd | None:
@@ -154,7 +159,7 @@ def _dsn(home: Path) -> str:
     if len(os.fsencode(home / "run/.s.PGSQL.5432")) > _SOCKET_PATH_LIMIT:
         raise EmbeddedError(f"AMPLIFIER_HOME={home} is too long for a socket's path: choose a shorter one")
     # without sslmode asyncpg would ask for certificates even here when PGSSLMODE or DATABASE_SSL_MODE say so
-    return f"postgresql://{ROLE}@/{ROLE}?host={quote(str(home / 'run'))}&port=5432&sslmode=disable"
+    return f"postgresql://{ROLE}@/{DATABASE}?host={quote(str(home / 'run'))}&port=5432&sslmode=disable"
 
 
 def _start(
@@ -260,14 +265,17 @@ def _postmaster(pid_file: Path) -> int | None:
     return pid if not process.startswith("Z") and f"-D {pid_file.parent} " in process else None
 
 
-def _wait_until_ready(dsn: str, server: subprocess.Popen[bytes] | None, home: Path) -> None:
-    """Waits for connections: without limit while the server says that it is recovering, else for some seconds."""
+def _is_ready(dsn: str, home: Path, hopeless: Callable[[], bool]) -> bool:
+    """True when the server takes connections, false when `hopeless()` says that it never will.
+
+    Waits without limit while the server says that it is recovering, else for some seconds. Raises EmbeddedError.
+    """
+    import psycopg  # here, because initdb can run while this is loaded
+
     deadline = time.monotonic() + _START_LIMIT
-    while True:
-        if server is not None and server.poll() is not None:
-            raise EmbeddedError(f"PostgreSQL did not start:\n{_tail(home / 'postgresql.log')}")
+    while not hopeless():
         try:
-            _ensure_database(dsn)
+            psycopg.connect(dsn, connect_timeout=5).close()
         except psycopg.OperationalError as error:
             if "starting up" in str(error) or "not yet accepting" in str(error):
                 deadline = time.monotonic() + _START_LIMIT
@@ -275,14 +283,8 @@ def _wait_until_ready(dsn: str, server: subprocess.Popen[bytes] | None, home: Pa
                 raise EmbeddedError(f"PostgreSQL does not answer: {error}\n{_tail(home / 'postgresql.log')}") from error
             time.sleep(0.01)
         else:
-            return
-
-
-def _ensure_database(dsn: str) -> None:
-    with psycopg.connect(dsn.replace(f"/{ROLE}?", "/postgres?"), autocommit=True, connect_timeout=5) as connection:
-        if connection.execute("select from pg_database where datname = %s", (ROLE,)).rowcount == 0:
-            with contextlib.suppress(psycopg.errors.DuplicateDatabase, psycopg.errors.UniqueViolation):
-                connection.execute(f"create database {ROLE}")
+            return True
+    return False
 
 
 def _stop(server: subprocess.Popen[bytes]) -> None:

@@ -131,9 +131,10 @@ def request_id(scope: Any) -> str:
 
 def _validation(error: ValidationException) -> tuple[str]:
     """Litestar's findings about parameters as one sentence."""
-    extra = error.extra if isinstance(error.extra, list) else []
-    parts = [f"{item.get('key', 'parameter')}: {item.get('message', '')}" for item in extra if isinstance(item, dict)]
-    return ("; ".join(parts) or error.detail,)
+    extra = [item for item in error.extra if isinstance(item, dict)] if isinstance(error.extra, list) else []
+    if any(item.get("key") == "data" for item in extra):
+        return ("The request needs a JSON body",)
+    return ("; ".join(f"{item.get('key')}: {item.get('message')}" for item in extra) or error.detail,)
 
 
 def _http(error: HTTPException) -> Problem:

@@ -18,7 +18,7 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._header_bytes = 0
+        self._header_bytes = 0  # that came without a body's part: headers, trailers, the extensions of chunks
         self._in_headers = True
         self._incomplete = True
         self._patience: asyncio.TimerHandle | None = None
@@ -32,16 +32,16 @@ class BoundedProtocol(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
-        if self._in_headers:
-            self._header_bytes += len(data)
+        self._header_bytes += len(data)
         try:
             super().data_received(data)
         except UnicodeDecodeError:  # a path that is not ASCII
             self.send_400_response("Invalid HTTP request received.")
-        if self._in_headers and self._header_bytes > MAX_HEADERS:
+        if self._header_bytes > MAX_HEADERS:
             self._refuse(431, "The request's headers are larger than 64 kB")
         elif not self._incomplete:
             self._stop_waiting()
+            self._keep_alive()
         elif self._in_headers:
             if self._patience is None:
                 self._wait(HEADER_SECONDS)
@@ -53,6 +53,10 @@ class BoundedProtocol(HttpToolsProtocol):
         self._in_headers = self._incomplete = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._in_headers:  # trailers are not headers: nobody has seen them when the request is judged
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         self._in_headers, self._header_bytes = False, 0
@@ -62,11 +66,12 @@ class BoundedProtocol(HttpToolsProtocol):
             super().on_headers_complete()
 
     def on_body(self, body: bytes) -> None:
+        self._header_bytes = 0
         if not self.transport.is_closing():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
-        self._incomplete, self._in_headers = False, False
+        self._incomplete, self._in_headers, self._header_bytes = False, False, 0
         if not self.transport.is_closing():
             super().on_message_complete()
 
@@ -83,14 +88,26 @@ class BoundedProtocol(HttpToolsProtocol):
 
     def _lose_patience(self) -> None:
         self._patience = None
-        if self._incomplete:
+        serving = self._in_headers and self.cycle is not None and not self.cycle.response_complete
+        if self.flow.read_paused or serving:  # the client waits for us
+            self._wait(BODY_SECONDS)
+        elif self._incomplete:
             self._refuse(408, "The request was not complete in time")
+
+    def _keep_alive(self) -> None:
+        """uvicorn forgets its limit for idle connections when a blank line or the rest of a refused body comes."""
+        idle = self.cycle is not None and self.cycle.response_complete and not self.transport.is_closing()
+        if idle and self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answers and closes, unless an answer is under way, which is then cut off."""
         if self.transport.is_closing():
             return
-        if self.cycle is None or self.cycle.response_complete or not self.cycle.response_started:
+        started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        if not started and not self.pipeline:
             body = msgspec.json.encode(document(Problem(status, detail)))
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head.encode() + body)

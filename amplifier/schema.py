@@ -2,6 +2,7 @@
 
 import contextlib
 from collections.abc import Iterator
+from functools import cache
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlencode
@@ -40,24 +41,33 @@ def migrate(dsn: str, folder: Path | None = None) -> list[str]:
         with _exclusively(dsn), _backend(dsn) as backend:
             backend.break_lock()  # left by a process that died: nobody else holds the advisory lock
             with backend.lock():
-                missing = backend.to_apply(yoyo.read_migrations(str(folder or share("migrations"))))
+                missing = backend.to_apply(known(folder))
                 backend.apply_migrations(missing)
                 return [migration.id for migration in missing]
     except psycopg.Error as error:
         raise SchemaError(f"the migrations could not be applied: {error}") from error
 
 
+@cache
+def known(folder: Path | None = None) -> Any:
+    """The migrations of `folder`, parsed, which takes a third of a first start's migrating and needs no database."""
+    migrations = yoyo.read_migrations(str(folder or share("migrations")))
+    for migration in migrations:
+        migration.load()
+    return migrations
+
+
 def pending(dsn: str, folder: Path | None = None) -> list[str]:
     """The ids of migrations that the database lacks. Changes nothing. Raises SchemaError."""
-    known = yoyo.read_migrations(str(folder or share("migrations")))
+    migrations = known(folder)
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             if connection.execute("select to_regclass('_yoyo_migration')").fetchone() == (None,):
-                return [migration.id for migration in known]
+                return [migration.id for migration in migrations]
             applied = {row[0] for row in connection.execute("select migration_id from _yoyo_migration")}
     except psycopg.Error as error:
         raise SchemaError(f"the database cannot be reached: {error}") from error
-    return [migration.id for migration in known if migration.id not in applied]
+    return [migration.id for migration in migrations if migration.id not in applied]
 
 
 @contextlib.contextmanager

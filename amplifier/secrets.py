@@ -16,7 +16,7 @@ _VERSION = b"\x01"
 _REFERENCE = re.compile(r"^\$\{[^{}]*\}$")
 _WORDS = ("apikey", "secret", "password", "token", "credential", "privatekey", "accesskey")
 # max_tokens and its kin count tokens, they are none
-_QUANTITY = re.compile(r"(max|min|total|budget|context|prompt|completion|input|output)\w*tokens$")
+_QUANTITY = re.compile(r"(max|min|total|budget|context|prompt|completion|reasoning|thinking|input|output|new)+tokens")
 _ID_LENGTH, _NONCE_LENGTH = 4, 12
 
 
@@ -96,7 +96,7 @@ def _identifier(key: bytes) -> bytes:
 
 def _names_secret(key: str) -> bool:
     plain = re.sub(r"[^a-z0-9]", "", key.lower())
-    return any(word in plain for word in _WORDS) and not _QUANTITY.search(plain)
+    return any(word in plain for word in _WORDS) and not _QUANTITY.fullmatch(plain)
 
 
 def _map_secrets(value: Any, change: Callable[[str], str], secret: bool) -> Any:

@@ -8,10 +8,8 @@ from typing import Annotated, Literal, get_args, get_origin
 from urllib.parse import quote, urlencode
 
 import msgspec
-import psycopg
 from dotenv import dotenv_values
 from msgspec import Meta
-from psycopg.conninfo import conninfo_to_dict
 
 DEFAULT_SECRET_KEY = "change-me-before-you-require-authentication"  # noqa: S105 - refused when it would matter
 
@@ -165,6 +163,9 @@ def _is_postgres_url(url: str) -> bool:
     """Whether libpq, asyncpg and yoyo read the same from `url`, and libpq's complaint would not show parts of it."""
     if not _POSTGRES_URL.fullmatch(url):
         return False
+    import psycopg  # here, because a start without DATABASE_URL has no time to wait for it
+    from psycopg.conninfo import conninfo_to_dict
+
     try:
         port = conninfo_to_dict(_libpq_url(url)).get("port")
     except (psycopg.Error, UnicodeError):
@@ -179,6 +180,8 @@ def _libpq_url(url: str) -> str:
 
 def _with_ssl_mode(url: str, mode: str) -> str:
     """`url` with DATABASE_SSL_MODE, unless it names a mode itself or the mode is libpq's default anyway."""
+    from psycopg.conninfo import conninfo_to_dict
+
     if mode == "prefer" or "sslmode" in conninfo_to_dict(url):
         return url
     return f"{url}{'&' if '?' in url else '?'}sslmode={mode}"

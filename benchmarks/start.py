@@ -1,4 +1,4 @@
-"""Seconds from the command to the first answer: on an empty home beside `initdb` and a server's start alone, and warm."""
+"""Seconds from the command to the first answer: on an empty home, beside `initdb` and a server's start, and warm."""
 
 import contextlib
 import os

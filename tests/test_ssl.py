@@ -235,7 +235,7 @@ def _running(install: Path, data: Path, ssl: bool) -> Iterator[int]:
         server = embedded._popen(command, account, log)
     try:
         embedded._wait_until_ready(
-            f"postgresql://{embedded.ROLE}@127.0.0.1:{port}/{embedded.ROLE}?sslmode=disable", server, data
+            f"postgresql://{embedded.ROLE}@127.0.0.1:{port}/postgres?sslmode=disable", server, data
         )
         with psycopg.connect(host=str(data), port=port, user=embedded.ROLE, dbname="postgres") as connection:
             connection.execute("create role only_encrypted login; create role only_in_clear login")

@@ -121,7 +121,7 @@ async def _read(request: Request, session_id: str, after: int, limit: int) -> Tr
     if not rows:
         raise Problem(404, "Session not found")
     last_seq = rows[0][0]
-    entries = [Entry(*values) for _, *values in rows] if rows[0][1] is not None else []
+    entries = [Entry(*row[1:]) for row in rows] if rows[0][1] is not None else []
     return Transcript(
         session_id, last_seq, entries, entries[-1].seq if entries and entries[-1].seq < last_seq else None
     )
