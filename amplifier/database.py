@@ -32,6 +32,7 @@ _UNAVAILABLE_STATES = {
     "40P01",
 }
 _TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
+_RELEASE_LIMIT = 0.5  # seconds for a statement that was given up to stop; after that its connection is dropped
 
 
 class Unavailable(Exception):
@@ -62,9 +63,8 @@ class Database:
 
     async def connect(self) -> None:
         """Opens the pool. Raises Unavailable."""
-        logging.getLogger("asyncpg.pool").setLevel(
-            logging.CRITICAL
-        )  # a traceback for each try while the database is away
+        # it logs a traceback for each attempt while the database is away
+        logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
         settings = self._settings
         with _translated():
             self._pool = await asyncpg.create_pool(
@@ -167,7 +167,7 @@ class Database:
         """Gives a connection back; that one broke is known from the statement that broke it."""
         assert self._pool is not None  # noqa: S101
         try:
-            await self._pool.release(connection)
+            await self._pool.release(connection, timeout=_RELEASE_LIMIT)
         except Exception as error:
             if _unavailable(error) is None:
                 raise
@@ -183,10 +183,14 @@ def _server_settings(settings: Settings) -> dict[str, str]:
     return {
         "application_name": "amplifier-api",
         "timezone": "UTC",
-        "statement_timeout": f"{settings.database_statement_timeout * 1000:.0f}",
-        "lock_timeout": f"{settings.database_lock_timeout * 1000:.0f}",
+        "statement_timeout": _milliseconds(settings.database_statement_timeout),
+        "lock_timeout": _milliseconds(settings.database_lock_timeout),
         "idle_in_transaction_session_timeout": "10000",
     }
+
+
+def _milliseconds(seconds: float) -> str:
+    return str(max(1, round(seconds * 1000)))  # zero would mean no limit
 
 
 def _tls(dsn: str) -> ssl.SSLContext | bool | None:

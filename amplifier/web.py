@@ -58,7 +58,7 @@ class Request(litestar.Request[Caller, None, State]):
 
     @property
     def caller(self) -> Caller:
-        """Who calls, as the authentication middleware found out."""
+        """Who calls, as `auth.authenticate` found out."""
         return self.scope["user"]  # type: ignore[no-any-return]
 
     @property
