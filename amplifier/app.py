@@ -49,7 +49,7 @@ def create_app(config: Settings, dsn: str) -> Litestar:
         await database.connect()
         try:
             await queries.check()
-            async with listener.running(), _background(authenticator.keep_flushing()):
+            async with _background(listener.keep_listening()), _background(authenticator.keep_flushing()):
                 yield
             with contextlib.suppress(Unavailable):
                 await authenticator.flush_seen()

@@ -1,9 +1,7 @@
 """One LISTEN connection a process: it hears what changed elsewhere, and knows when it is deaf."""
 
 import asyncio
-import contextlib
 import logging
-from collections.abc import AsyncIterator
 from typing import Any, Protocol
 
 import asyncpg
@@ -34,18 +32,8 @@ class Listener:
         self._database = database
         self._audience = audience
 
-    @contextlib.asynccontextmanager
-    async def running(self) -> AsyncIterator[None]:
-        """Listens in the background for as long as the context lasts."""
-        task = asyncio.create_task(self._keep_listening())
-        try:
-            yield
-        finally:
-            task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await task
-
-    async def _keep_listening(self) -> None:
+    async def keep_listening(self) -> None:
+        """Listens for ever, over one connection after the other."""
         pause = _BACK_OFF[0]
         while True:
             try:

@@ -84,6 +84,12 @@ class Request(litestar.Request[Caller, None, State]):
             raise invalid_json(error) from None
 
 
+def require_admin(request: Request) -> None:
+    """Raises Problem 403 unless an admin application calls."""
+    if not request.caller.is_admin:
+        raise Problem(403, "Only admin applications may do this")
+
+
 class Position(NamedTuple):
     """Where a page of a list ended: the last row's time of change and id."""
 

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.auth import generate_key
 from amplifier.problems import Problem
-from amplifier.web import Name, Request, delete, get, post
+from amplifier.web import Name, Request, delete, get, post, require_admin
 
 AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z0-9-]+$")]
 
@@ -67,7 +67,7 @@ class ApplicationsController(Controller):
     @post(operation_id="create_application", summary="Register an application")
     async def create_application(self, request: Request, data: JSONBody[CreateApplication]) -> ApplicationKey:
         """Returns the API key, once. Admin applications only; 409 when the app_id is taken."""
-        _require_admin(request)
+        require_admin(request)
         key = generate_key()
         try:
             row = await request.queries.applications.create(
@@ -87,7 +87,7 @@ class ApplicationsController(Controller):
     @get(operation_id="list_applications", summary="All applications")
     async def list_applications(self, request: Request) -> list[ApplicationSummary]:
         """Newest first. Admin applications only."""
-        _require_admin(request)
+        require_admin(request)
         return [ApplicationSummary(*row[:-1]) for row in await request.queries.applications.list()]
 
     @get("/{app_id:str}", operation_id="get_application", summary="One application")
@@ -134,11 +134,6 @@ def _with_key(application: Application, key: str, message: str) -> ApplicationKe
     return ApplicationKey(
         application.app_id, application.app_name, key, application.is_active, application.created_at, message
     )
-
-
-def _require_admin(request: Request) -> None:
-    if not request.caller.is_admin:
-        raise Problem(403, "Only admin applications may do this")
 
 
 def _not_found() -> Problem:

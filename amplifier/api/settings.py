@@ -8,7 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.problems import Problem
-from amplifier.web import After, Limit, Offset, Request, delete, get, is_complete, put
+from amplifier.web import After, Limit, Offset, Request, delete, get, is_complete, put, require_admin
 
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
@@ -70,18 +70,13 @@ class SettingsController(Controller):
     @put("/{key:str}", operation_id="put_setting", summary="Write a setting")
     async def put_setting(self, request: Request, key: FromPath[str], data: JSONBody[PutSetting]) -> Setting:
         """New or not. Admin applications only."""
-        _require_admin(request)
+        require_admin(request)
         return Setting(*await request.queries.settings.put(key=key, value=data.value, scope=data.scope))
 
     @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting")
     async def delete_setting(self, request: Request, key: FromPath[str]) -> SettingMessage:
         """Admin applications only."""
-        _require_admin(request)
+        require_admin(request)
         if await request.queries.settings.delete(key=key) == 0:
             raise Problem(404, "Setting not found")
         return SettingMessage("Setting deleted successfully")
-
-
-def _require_admin(request: Request) -> None:
-    if not request.caller.is_admin:
-        raise Problem(403, "Only admin applications may do this")
