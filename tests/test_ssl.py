@@ -234,9 +234,8 @@ def _running(install: Path, data: Path, ssl: bool) -> Iterator[int]:
     with (data / "log").open("wb") as log:
         server = embedded._popen(command, account, log)
     try:
-        embedded._wait_until_ready(
-            f"postgresql://{embedded.ROLE}@127.0.0.1:{port}/postgres?sslmode=disable", server, data
-        )
+        address = f"postgresql://{embedded.ROLE}@127.0.0.1:{port}/postgres?sslmode=disable"
+        assert embedded._is_ready(address, data, lambda: server.poll() is not None)
         with psycopg.connect(host=str(data), port=port, user=embedded.ROLE, dbname="postgres") as connection:
             connection.execute("create role only_encrypted login; create role only_in_clear login")
         yield port
