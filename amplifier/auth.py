@@ -133,8 +133,8 @@ class Authenticator:
             await asyncio.sleep(1)
             try:
                 await self.flush_seen()
-            except Unavailable as error:
-                logger.warning("last_seen of some users was not written: %s", error)
+            except Exception as error:  # whatever it was: the next second brings other users
+                logger.warning("last_seen of some users was not written: %r", error)
 
     def _note_seen(self, caller: Caller, now: float) -> None:
         if self._due.get(caller.user_id, 0) <= now:

@@ -6,7 +6,7 @@ import logging
 import os
 import ssl
 from collections.abc import AsyncIterator, Iterator
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 from msgspec import Raw
@@ -43,6 +43,9 @@ class Unavailable(Exception):
         self.reason = reason
 
 
+Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
+
+
 class Executor(Protocol):
     """What runs a statement: the Database, or a connection inside a transaction."""
 
@@ -59,7 +62,10 @@ class Database:
         self._settings = settings
         self._dsn = dsn
         self._pool: asyncpg.Pool[Any] | None = None
-        self._acquire_timeout = settings.database_acquire_timeout
+        # The pool makes, checks and replaces connections; between two statements they wait here, because a pass through
+        # the pool costs more than such a statement itself. Who holds the gate finds one here or free in the pool.
+        self._gate = asyncio.Semaphore(settings.database_pool_max_size)
+        self._idle: list[Connection] = []
 
     async def connect(self) -> None:
         """Opens the pool. Raises Unavailable."""
@@ -88,6 +94,7 @@ class Database:
             return
         try:
             async with asyncio.timeout(self._settings.database_statement_timeout):
+                await self._return_idle()
                 await self._pool.close()
         except TimeoutError:
             self._pool.terminate()
@@ -104,20 +111,21 @@ class Database:
             )
 
     @contextlib.asynccontextmanager
-    async def connection(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[Any]"]:
+    async def connection(self) -> AsyncIterator[Connection]:
         """A pooled connection for several statements."""
         connection = await self._acquire()
         try:
-            with _translated():
-                yield connection
-        except Unavailable as error:
-            await self._forget_read_only(error)
+            yield connection
+        except BaseException as error:
+            await self._discard(connection, error)
+            if isinstance(error, Exception) and (unavailable := _unavailable(error)) is not None:
+                raise unavailable from error
             raise
-        finally:
-            await self._release(connection)
+        else:
+            self._release(connection)
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator["asyncpg.pool.PoolConnectionProxy[Any]"]:
+    async def transaction(self) -> AsyncIterator[Connection]:
         """A connection inside a transaction, for the rare case of two statements that must agree."""
         async with self.connection() as connection, connection.transaction():
             yield connection
@@ -141,42 +149,72 @@ class Database:
     async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
         connection = await self._acquire()
         try:
-            return await getattr(connection, method)(query, *args)
-        except Exception as error:
-            if (unavailable := _unavailable(error)) is None:
-                raise
-            await self._forget_read_only(unavailable)
-            raise unavailable from error
-        finally:
-            await self._release(connection)
+            result = await getattr(connection, method)(query, *args)
+        except BaseException as error:
+            await self._discard(connection, error)
+            if isinstance(error, Exception) and (unavailable := _unavailable(error)) is not None:
+                raise unavailable from error
+            raise
+        self._release(connection)
+        return result
 
-    async def _acquire(self) -> "asyncpg.pool.PoolConnectionProxy[Any]":
+    async def _acquire(self) -> Connection:
+        """A connection that was used before, or one from the pool, which makes it if need be."""
         if self._pool is None:
             raise Unavailable("The database is not connected yet.")
         try:
-            async with asyncio.timeout(self._acquire_timeout):
-                return await self._pool.acquire()
+            if self._gate.locked():
+                async with asyncio.timeout(self._settings.database_acquire_timeout):
+                    await self._gate.acquire()
+            else:
+                await self._gate.acquire()
         except TimeoutError as error:
             raise Unavailable("No database connection became free in time.") from error
-        except Exception as error:
-            if (unavailable := _unavailable(error)) is None:
-                raise
-            raise unavailable from error
+        try:
+            while self._idle:
+                connection = self._idle.pop()
+                if _is_open(connection):
+                    return connection
+                await self._pool.release(connection)
+            async with asyncio.timeout(self._settings.database_acquire_timeout):
+                return await self._pool.acquire()
+        except BaseException as error:
+            self._gate.release()
+            if isinstance(error, Exception) and (unavailable := _unavailable(error)) is not None:
+                raise unavailable from error
+            raise
 
-    async def _release(self, connection: "asyncpg.pool.PoolConnectionProxy[Any]") -> None:
-        """Gives a connection back; that one broke is known from the statement that broke it."""
+    def _release(self, connection: Connection) -> None:
+        """Keeps a connection after a statement that went well for the next one."""
+        self._idle.append(connection)
+        self._gate.release()
+
+    async def _discard(self, connection: Connection, error: BaseException) -> None:
+        """Hands a connection whose statement failed back to the pool, which knows what to do with it."""
         assert self._pool is not None  # noqa: S101
         try:
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # after a failover: all have to go
+                await self._pool.expire_connections()
+                await self._return_idle()
             await self._pool.release(connection, timeout=_RELEASE_LIMIT)
-        except Exception as error:
-            if _unavailable(error) is None:
+        except Exception as failure:
+            if _unavailable(failure) is None:
                 raise
-            logger.debug("a broken connection was dropped: %s", error)
+            logger.debug("a broken connection was dropped: %r", failure)
+        finally:
+            self._gate.release()
 
-    async def _forget_read_only(self, error: Unavailable) -> None:
-        """After a failover the old primary is read-only: all connections to it have to go."""
-        if isinstance(error.__cause__, asyncpg.ReadOnlySQLTransactionError) and self._pool is not None:
-            await self._pool.expire_connections()
+    async def _return_idle(self) -> None:
+        assert self._pool is not None  # noqa: S101
+        while self._idle:
+            await self._pool.release(self._idle.pop(), timeout=_RELEASE_LIMIT)
+
+
+def _is_open(connection: Connection) -> bool:
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # the server closed it, and the pool took it back at once
+        return False
 
 
 def _server_settings(settings: Settings) -> dict[str, str]:

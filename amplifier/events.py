@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from amplifier.database import Database, Unavailable
+from amplifier.database import Database
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +46,7 @@ class Listener:
                 finally:
                     self._audience.set_hearing(False)
                     connection.terminate()
-            except (Unavailable, OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+            except Exception as error:  # whatever it was: a process that stopped listening would stay deaf
                 logger.warning("the listening connection is gone, retrying: %r", error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACK_OFF[1])
@@ -57,7 +57,7 @@ class Listener:
     async def _until_lost(self, connection: "asyncpg.Connection[Any]") -> None:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
-        while not lost.is_set():
+        while not (lost.is_set() or connection.is_closed()):
             try:
                 async with asyncio.timeout(_HEARTBEAT):
                     await lost.wait()

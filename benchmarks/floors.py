@@ -5,7 +5,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
 
-import asyncpg
 import msgspec
 from litestar import Litestar, get, post
 from litestar.params import FromPath
@@ -28,7 +27,7 @@ class Append(msgspec.Struct):
 
 
 class Floor:
-    """A pool like the service's, and the service's own SQL."""
+    """The service's pool and its own SQL."""
 
     def __init__(self) -> None:
         settings = load()
@@ -45,13 +44,11 @@ class Floor:
     async def start(self) -> None:
         """Opens the pool."""
         await self.database.connect()
-        self.pool: asyncpg.Pool[Any] = self.database._pool  # type: ignore[assignment]
 
     async def get(self, session_id: str) -> Session:
         """One session."""
         arguments = {"actor_id": USER, "session_id": session_id}
-        async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(self.get_sql, *[arguments[name] for name in self.get_order])
+        row = await self.database.fetchrow(self.get_sql, *[arguments[name] for name in self.get_order])
         return Session(*row)
 
     async def append(self, session_id: str, messages: bytes) -> Appended:
@@ -63,15 +60,13 @@ class Floor:
             "messages": messages,
             "expected_seq": None,
         }
-        async with self.pool.acquire() as connection:
-            row = await connection.fetchrow(self.append_sql, *[arguments[name] for name in self.append_order])
+        row = await self.database.fetchrow(self.append_sql, *[arguments[name] for name in self.append_order])
         return Appended(*row)
 
     async def read(self, session_id: str) -> list[Any]:
         """The rows of a page of 1,000 messages."""
         arguments = {"actor_id": USER, "session_id": session_id, "after": 0, "limit": 1000, "max_bytes": 2**23}
-        async with self.pool.acquire() as connection:
-            return await connection.fetch(self.read_sql, *[arguments[name] for name in self.read_order])
+        return await self.database.fetch(self.read_sql, *[arguments[name] for name in self.read_order])
 
 
 def plain() -> Litestar:

@@ -126,6 +126,7 @@ async def test_only_one_json_object_in_utf8_of_8_mb_is_a_body(target: Target, ro
 LONG = "x" * 256
 NOT_TEXT: list[Any] = [1, [], {}, True]
 NOT_OBJECT: list[Any] = [[], "x", 1, True]
+NO_MAP: list[Any] = [None, *NOT_OBJECT]
 NO_NAME: list[Any] = [None, "", LONG, *NOT_TEXT]
 NO_TAGS: list[Any] = [*NOT_OBJECT, {"a": 1}, {"a": None}, {"a": ["b"]}, {"": "x"}, {"k" * 101: ""}, {"a": "v" * 501}]
 NO_TAGS += [{str(number): "" for number in range(51)}]
@@ -134,7 +135,7 @@ NO_MESSAGES: list[Any] = [None, [], {}, "x", [HI] * 1001, [HI, 1], ["x"], [None]
 NO_MESSAGES += [[HI, HI | {"role": role}] for role in ("admin", "", "User", None, 1, [], {}, ["user"], "user ")]
 NO_ID: list[Any] = [*NO_NAME, "x" * 101, "A", "a b", "a\n", "é", "a_b", "../a"]
 NO_SEQ: list[Any] = [-1, 2**63, 2**64, 10**400, 0.5, "0", True, [], {}]
-CONFIG_FIELDS = {"name": NO_NAME, "config_data": [None, *NOT_OBJECT], "tags": NO_TAGS, "description": NOT_TEXT}
+CONFIG_FIELDS = {"name": NO_NAME, "config_data": NO_MAP, "tags": NO_TAGS, "description": NOT_TEXT}
 SESSION_FIELDS = {"title": [LONG, *NOT_TEXT], "tags": NO_TAGS, "metadata": NOT_OBJECT}
 WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /configs": CONFIG_FIELDS | {"description": [*NOT_TEXT, "x" * 10_001]},
@@ -142,12 +143,7 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /sessions": SESSION_FIELDS | {"config_id": NO_NAME},
     "PATCH /sessions/{session_id}": SESSION_FIELDS | {"status": ["", "done", "Active", *NOT_TEXT]},
     "POST /sessions/{session_id}/transcript": {"messages": NO_MESSAGES, "expected_seq": NO_SEQ},
-    "POST /applications": {
-        "app_id": NO_ID,
-        "app_name": NO_NAME,
-        "settings": [None, *NOT_OBJECT],
-        "is_admin": [None, 1],
-    },
+    "POST /applications": {"app_id": NO_ID, "app_name": NO_NAME, "settings": NO_MAP, "is_admin": [None, 1, "true"]},
     "PUT /settings/a-key": {"scope": [*NO_NAME, "x" * 101]},
 }
 REQUIRED = {"name", "config_data", "config_id", "messages", "app_id", "app_name", "value"}
@@ -164,41 +160,11 @@ async def test_wrong_and_missing_fields_are_refused(target: Target, route: str) 
     assert target.rows() == target.stored
 
 
-BUNDLE = {"bundle": {"name": "a"}}
-CONFIGS: list[tuple[dict[str, Any], str]] = [
-    ({}, "Missing required section: 'bundle'"),
-    ({"bundle": "x"}, "Section 'bundle' must be a dict, got str"),
-    ({"bundle": {}}, "Missing required field: 'bundle.name'"),
-    *(({"bundle": {"name": name}}, "bundle.name must be a non-empty string") for name in ("", " ", 1, None)),
-    ({"includes": [{}]}, "includes[0] missing 'bundle' field"),
-    *(({name: "x"}, f"{name} must be a list") for name in ("includes", "providers", "tools", "hooks")),
-    *(({name: [1]}, f"{name}[0] must be a dict") for name in ("includes", "providers", "tools", "hooks")),
-    *(({name: [{}]}, f"{name}[0] missing 'module' field") for name in ("providers", "tools", "hooks")),
-    ({"spawn": []}, "spawn must be a dict"),
-    ({"spawn": {"tools": 1, "exclude_tools": 1}},
-     "spawn cannot have both 'exclude_tools' and 'tools' - use one or the other"),
-    *(({"spawn": {name: {}}}, f"spawn.{name} must be a list") for name in ("exclude_tools", "tools")),
-]  # fmt: skip
-
-
-async def test_an_invalid_config_gets_the_detail_that_clients_know(target: Target) -> None:
-    for number, (section, detail) in enumerate(CONFIGS):
-        config = section if number < 3 else BUNDLE | section
-        for route in ("POST /configs", "PUT /configs/{config_id}"):
-            response = await target.send(route, json.dumps({"name": "a", "config_data": config}))
-            assert target.refused(response, 400) == detail
-    response = await target.send("PUT /configs/{config_id}", json.dumps({"tools": [1]}))
-    assert target.refused(response, 400) == "tools[0] must be a dict"
-    for body in ({"name": "a"}, {"config_data": BUNDLE}, {}):
-        assert target.refused(await target.send("PUT /configs/none", json.dumps(body)), 404) == "Config not found"
-    assert target.rows() == target.stored
-
-
 BAD_NUMBERS = ["-1", "x", "", "1.5", "1e400", "NaN", "%00", "%ed%a0%80", str(2**63), str(2**64), "9" * 5000]
 TRANSCRIPT = "/sessions/{session_id}/transcript"
 QUERIES = {
     f"/configs /sessions /settings {TRANSCRIPT}": [f"limit={number}" for number in [*BAD_NUMBERS, "0", "1001"]],
-    "/configs /sessions /settings": [f"offset={number}" for number in [*BAD_NUMBERS, str(2**31)]],
+    "/configs /sessions /settings": ["limit=201", *(f"offset={n}" for n in [*BAD_NUMBERS, str(2**31)])],
     "/configs /sessions": ["tag=x", "tag=:x", "tag=%00:x", "tag=a:%00", "tag=a:b&tag=a:c", "&".join(["tag=a:b"] * 21)],
     "/configs/ /sessions/": [f"after={cursor}" for cursor in ("", "x", "%00", "W10", "é", "a" * 5000)],
     TRANSCRIPT: [*(f"after={number}" for number in BAD_NUMBERS), "view=all"],
@@ -224,9 +190,7 @@ async def test_a_broken_cursor_shows_nothing_of_others(api: Api, target: Target,
     for _ in range(1000):
         text = list(cursor)
         for place in dice.choices(range(len(text)), k=dice.randint(1, 3)):
-            text[place : place + dice.randint(0, 2)] = dice.choices(
-                "-_=.ABCXYZabcxyz0189\x00\n%é", k=dice.randint(0, 2)
-            )
+            text[place : place + dice.randint(0, 2)] = dice.choices("-_=.AMZaz019\0\n%é", k=dice.randint(0, 2))
         response = await target.client.get(f"/{name}", params={"after": "".join(text)})
         statuses.add(response.status_code)
         if response.status_code == 200:
@@ -246,6 +210,8 @@ async def test_ids_that_cannot_be_are_not_found(target: Target) -> None:
     for route, identifier in itertools.product(PATHS.split(","), IDS):
         body = json.dumps({"messages": [HI]}) if route.strip().startswith("P") else None
         target.refused(await target.send(route.strip().replace("@", identifier), body), 404, 422)
+    for body in ('{"name": "a"}', '{"config_data": {"bundle": {"name": "a"}}}', "{}"):
+        assert target.refused(await target.send("PUT /configs/none", body), 404) == "Config not found"
     for key in ("%00", LONG, "%ed%a0%80%00"):
         target.refused(await target.send(f"PUT /settings/{key}", '{"value": 1}'))
     assert target.rows() == target.stored
