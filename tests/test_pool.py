@@ -67,11 +67,15 @@ async def test_a_statement_that_fails_gives_its_connection_back(database: Databa
 
 async def test_a_transaction_that_fails_is_rolled_back(database: Database, sql: Callable[..., list[Any]]) -> None:
     insert = "insert into users (user_id) values ('someone')"
+
+    async def fail() -> None:
+        async with database.transaction() as transaction:
+            await transaction.execute(insert)
+            raise ValueError("stop")
+
     for _ in range(SIZE * 3):
         with pytest.raises(ValueError, match="stop"):
-            async with database.transaction() as transaction:
-                await transaction.execute(insert)
-                raise ValueError("stop")
+            await fail()
     assert sql("select count(*) from users") == [(0,)]
     async with database.transaction() as transaction:
         await transaction.execute(insert)
