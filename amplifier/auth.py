@@ -27,6 +27,7 @@ _REMEMBER = 10.0  # seconds a verified pair of key and token stays known
 _REMEMBER_AT_MOST = 10_000  # pairs
 _TOUCH = 60.0  # seconds between two writes of a user's last_seen by this process
 _REFETCH = 30.0  # seconds between two fetches of the JWKS for unknown key ids
+_RETRY = 3.0  # seconds between two fetches while no key is known at all
 _REFRESH = 3600.0  # seconds after which the JWKS is read again even so, for keys that were withdrawn
 _MAX_TOKEN = 8192  # bytes
 _LATEST = 2**53  # seconds; nothing that a token calls its end is later
@@ -125,7 +126,11 @@ class Authenticator:
         """Writes who was seen since the last call, in one statement. Raises Unavailable."""
         if self._seen:
             seen, self._seen = self._seen, {}
-            await self._queries.users.touch(user_ids=list(seen), app_ids=list(seen.values()))
+            try:
+                await self._queries.users.touch(user_ids=list(seen), app_ids=list(seen.values()))
+            except Unavailable:
+                self._seen = seen | self._seen  # the next call tries again
+                raise
 
     async def keep_flushing(self) -> None:
         """Calls `flush_seen` every second, for ever."""
@@ -206,9 +211,10 @@ class Jwks:
         """The key that the token's header names. Raises PyJWTError, and Unavailable while there are no keys at all."""
         kid = jwt.get_unverified_header(token).get("kid")
         unknown = kid not in self._keys
-        if self._age() > _REFRESH or (unknown and (self._age() > _REFETCH or self._lock.locked())):
+        pause = _REFETCH if self._keys else _RETRY
+        if self._age() > _REFRESH or (unknown and (self._age() > pause or self._lock.locked())):
             async with self._lock:  # one fetch for all who wait
-                if self._age() > _REFETCH:
+                if self._age() > pause:
                     await self._fetch()
         if kid is None and len(self._keys) == 1:
             return next(iter(self._keys.values()))

@@ -56,7 +56,10 @@ class Executor(Protocol):
 
 
 class Database:
-    """A pool of connections to one database. Every call raises Unavailable where waiting longer would not help."""
+    """A pool of connections to one database, as many as its busiest moment needed.
+
+    Every call raises Unavailable where waiting longer would not help.
+    """
 
     def __init__(self, settings: Settings, dsn: str) -> None:
         self._settings = settings
@@ -160,28 +163,31 @@ class Database:
 
     async def _acquire(self) -> Connection:
         """A connection that was used before, or one from the pool, which makes it if need be."""
-        if self._pool is None:
-            raise Unavailable("The database is not connected yet.")
         try:
-            if self._gate.locked():
-                async with asyncio.timeout(self._settings.database_acquire_timeout):
-                    await self._gate.acquire()
-            else:
-                await self._gate.acquire()
+            if self._idle and not self._gate.locked():
+                return await self._take()
+            async with asyncio.timeout(self._settings.database_acquire_timeout):
+                return await self._take()
         except TimeoutError as error:
             raise Unavailable("No database connection became free in time.") from error
+        except Exception as error:
+            if (unavailable := _unavailable(error)) is None:
+                raise
+            raise unavailable from error
+
+    async def _take(self) -> Connection:
+        if self._pool is None:
+            raise Unavailable("The database is not connected yet.")
+        await self._gate.acquire()
         try:
             while self._idle:
                 connection = self._idle.pop()
                 if _is_open(connection):
                     return connection
                 await self._pool.release(connection)
-            async with asyncio.timeout(self._settings.database_acquire_timeout):
-                return await self._pool.acquire()
-        except BaseException as error:
+            return await self._pool.acquire()
+        except BaseException:
             self._gate.release()
-            if isinstance(error, Exception) and (unavailable := _unavailable(error)) is not None:
-                raise unavailable from error
             raise
 
     def _release(self, connection: Connection) -> None:
