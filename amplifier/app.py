@@ -37,8 +37,11 @@ from amplifier.web import MAX_BODY, Request
 logger = logging.getLogger(__name__)
 
 
-def create_app(config: Settings, dsn: str) -> Litestar:
-    """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable."""
+def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
+    """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable.
+
+    `checked` says that the queries were prepared against the database already, so that a start need not do so twice.
+    """
     database = Database(config, dsn)
     queries = Queries(database, schema.share("queries", config.queries_dir))
     authenticator = Authenticator(config, queries)
@@ -48,7 +51,8 @@ def create_app(config: Settings, dsn: str) -> Litestar:
     async def lifespan(_: Litestar) -> AsyncIterator[None]:
         await database.connect()
         try:
-            await queries.check()
+            if not checked:
+                await queries.check()
             async with _background(listener.keep_listening()), _background(authenticator.keep_flushing()):
                 yield
             with contextlib.suppress(Unavailable):
@@ -86,13 +90,13 @@ def create_app(config: Settings, dsn: str) -> Litestar:
     return app
 
 
-def from_environment() -> Litestar:
+def from_environment(checked: bool = False) -> Litestar:
     """The application for a worker process, whose parent has put the database's address into the environment."""
     _end_with_parent()
     config = settings.load()
     if config.dsn is None:
         raise settings.SettingsError("DATABASE_URL must be set for a worker process")
-    return create_app(config, config.dsn)
+    return create_app(config, config.dsn, checked)
 
 
 def _end_with_parent() -> None:

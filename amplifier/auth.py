@@ -9,12 +9,10 @@ import secrets
 import time
 from typing import Any, NamedTuple
 
-import jwt
-from jwt import PyJWKClient, PyJWKSet
 from litestar import Request
 
 from amplifier.database import Unavailable
-from amplifier.problems import Problem
+from amplifier.problems import unauthorized
 from amplifier.queries import Queries
 from amplifier.settings import Settings
 from amplifier.web import Caller
@@ -26,12 +24,6 @@ DEV_CALLER = Caller("dev-app", "dev-user", True)  # everybody, while authenticat
 _REMEMBER = 10.0  # seconds a verified pair of key and token stays known
 _REMEMBER_AT_MOST = 10_000  # pairs
 _TOUCH = 60.0  # seconds between two writes of a user's last_seen by this process
-_REFETCH = 30.0  # seconds between two fetches of the JWKS for unknown key ids
-_RETRY = 3.0  # seconds between two fetches while no key is known at all
-_REFRESH = 3600.0  # seconds after which the JWKS is read again even so, for keys that were withdrawn
-_MAX_TOKEN = 8192  # bytes
-_LATEST = 2**53  # seconds; nothing that a token calls its end is later
-_FETCH_LIMIT = 5.0  # seconds for the JWKS
 _KEY = re.compile(r"(app_[0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
 _USER_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}\Z")
 
@@ -74,7 +66,10 @@ class Authenticator:
         self._hearing = False
         self._header = settings.api_key_header.lower().encode()
         self._with_key = settings.auth_required and settings.auth_mode == "api_key_jwt"
-        self._jwks = Jwks(settings.jwt_public_key_url) if settings.jwt_algorithm == "RS256" else None
+        if settings.auth_required:
+            from amplifier.tokens import Verifier  # a third of all imports, and needed only here
+
+            self._verifier = Verifier(settings)
         self._due: dict[str, float] = {}
         self._seen: dict[str, str] = {}
         self._generation = 0
@@ -158,83 +153,24 @@ class Authenticator:
             if application is None:  # the token's issuer vouches for it, but it manages nothing
                 return Caller(app_id, user_id, False), float(claims["exp"])
         if not application["is_active"]:
-            raise _unauthorized("Application is disabled")
+            raise unauthorized("Application is disabled")
         return Caller(application["app_id"], user_id, application["is_admin"]), float(claims["exp"])
 
     async def _application(self, key: bytes) -> Any:
         if not key:
-            raise _unauthorized("Missing X-API-Key header", self._settings.api_key_header)
+            raise unauthorized("Missing X-API-Key header", f'ApiKey header="{self._settings.api_key_header}"')
         text = key.decode("latin-1")
         match = _KEY.match(text)
         found = await self._queries.applications.find_by_prefix(api_key_prefix=match[1]) if match else None
         if not hmac.compare_digest(_hash(text), found["api_key_hash"] if found else "0" * 64):
-            raise _unauthorized("Invalid API key", self._settings.api_key_header)
+            raise unauthorized("Invalid API key", f'ApiKey header="{self._settings.api_key_header}"')
         return found
 
     async def _claims(self, authorization: bytes) -> dict[str, Any]:
         scheme, _, token = authorization.decode("latin-1").partition(" ")
         if scheme.lower() != "bearer" or not token.strip():
-            raise _unauthorized("Missing or invalid Authorization header (expected: Bearer <token>)")
-        if len(token) > _MAX_TOKEN:
-            raise _unauthorized(f"Invalid JWT: larger than {_MAX_TOKEN} bytes")
-        settings = self._settings
-        try:
-            key = settings.secret_key if self._jwks is None else await self._jwks.key(token.strip())
-            claims = jwt.decode(
-                token.strip(),
-                key,
-                algorithms=[settings.jwt_algorithm],
-                audience=settings.jwt_audience,
-                issuer=settings.jwt_issuer,
-                options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_iat": False},
-            )
-            if type(claims["exp"]) not in (int, float) or claims["exp"] > _LATEST:
-                raise jwt.DecodeError("exp must be a number of seconds")
-            return claims
-        except jwt.PyJWTError as error:
-            raise _unauthorized(_reason(error)) from None
-        except (ValueError, TypeError, OverflowError, RecursionError):
-            raise _unauthorized("Invalid JWT: malformed") from None
-
-
-class Jwks:
-    """The issuer's public keys. An unknown key id reads them again, at most once in 30 s; the last good ones stay."""
-
-    def __init__(self, url: str | None) -> None:
-        assert url is not None  # noqa: S101 - the settings require it for RS256
-        self._client = PyJWKClient(url, cache_jwk_set=False, timeout=_FETCH_LIMIT)
-        self._keys: dict[str | None, Any] = {}
-        self._fetched = float("-inf")
-        self._lock = asyncio.Lock()
-
-    async def key(self, token: str) -> Any:
-        """The key that the token's header names. Raises PyJWTError, and Unavailable while there are no keys at all."""
-        kid = jwt.get_unverified_header(token).get("kid")
-        unknown = kid not in self._keys
-        pause = _REFETCH if self._keys else _RETRY
-        if self._age() > _REFRESH or (unknown and (self._age() > pause or self._lock.locked())):
-            async with self._lock:  # one fetch for all who wait
-                if self._age() > pause:
-                    await self._fetch()
-        if kid is None and len(self._keys) == 1:
-            return next(iter(self._keys.values()))
-        if kid not in self._keys:
-            if not self._keys:
-                raise Unavailable("The keys of the token's issuer cannot be read.")
-            raise jwt.InvalidTokenError("unknown key id")
-        return self._keys[kid]
-
-    async def _fetch(self) -> None:
-        self._fetched = time.monotonic()
-        try:
-            async with asyncio.timeout(_FETCH_LIMIT):
-                document = await asyncio.to_thread(self._client.fetch_data)
-            self._keys = {key.key_id: key.key for key in PyJWKSet.from_dict(document).keys}
-        except Exception as error:  # another service may answer with anything
-            logger.warning("the JWKS could not be read: %r", error)
-
-    def _age(self) -> float:
-        return time.monotonic() - self._fetched
+            raise unauthorized("Missing or invalid Authorization header (expected: Bearer <token>)")
+        return await self._verifier.claims(token.strip())
 
 
 def _hash(text: str) -> str:
@@ -244,25 +180,7 @@ def _hash(text: str) -> str:
 def _text_claim(claims: dict[str, Any], name: str, missing: str) -> str:
     value = claims.get(name)
     if value is None or value == "":
-        raise _unauthorized(missing)
+        raise unauthorized(missing)
     if not isinstance(value, str) or not _USER_ID.match(value):
-        raise _unauthorized(f"Invalid JWT: '{name}' must be text of 1 to 255 characters without control characters")
+        raise unauthorized(f"Invalid JWT: '{name}' must be text of 1 to 255 characters without control characters")
     return value
-
-
-def _reason(error: jwt.PyJWTError) -> str:
-    missing = error.claim if isinstance(error, jwt.MissingRequiredClaimError) else None
-    if isinstance(error, jwt.ExpiredSignatureError):
-        return "JWT expired"
-    if isinstance(error, jwt.InvalidIssuerError) or missing == "iss":
-        return "Invalid JWT issuer"
-    if isinstance(error, jwt.InvalidAudienceError) or missing == "aud":
-        return "Invalid JWT audience"
-    if isinstance(error, jwt.MissingRequiredClaimError) and missing == "sub":
-        return "JWT missing 'sub' claim (user_id)"
-    return f"Invalid JWT: {error}".encode(errors="replace").decode()  # it may quote half a character from the token
-
-
-def _unauthorized(detail: str, api_key_header: str | None = None) -> Problem:
-    challenge = f'ApiKey header="{api_key_header}"' if api_key_header else "Bearer"
-    return Problem(401, detail, headers={"WWW-Authenticate": challenge})

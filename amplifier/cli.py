@@ -169,16 +169,19 @@ def _database(config: Settings, prepare: Callable[[], object], migrated: bool = 
 
         os.environ["DATABASE_URL"] = dsn
         if migrated:
-            schema.migrate(dsn)
+            # commits need no flush here: what a power cut takes back is applied again at the next start
+            schema.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
         yield dsn
 
 
 @cache
 def _application() -> "Litestar":
-    """The application of a single process, made once."""
+    """The application of a single process, made once; `_serve` checks the queries itself, for a clear message."""
+    import uvicorn.server  # noqa: F401 - with the other imports, while there is time
+
     from amplifier.app import from_environment
 
-    return from_environment()
+    return from_environment(checked=True)
 
 
 def _nothing() -> None:

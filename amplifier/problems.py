@@ -120,6 +120,11 @@ def invalid_json(error: Exception) -> Problem:
     return Problem(422, f"The body is not valid JSON: {error}")
 
 
+def unauthorized(detail: str, challenge: str = "Bearer") -> Problem:
+    """401: no or wrong credentials; `challenge` says which kind is asked for."""
+    return Problem(401, detail, headers={"WWW-Authenticate": challenge})
+
+
 def request_id(scope: Any) -> str:
     """The request's id: the client's own X-Request-ID when it is well-formed, else a new one; the same at each call."""
     state = scope["state"]

@@ -17,7 +17,7 @@ from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from jwt.algorithms import RSAAlgorithm
 
-from amplifier import auth
+from amplifier import tokens
 from tests.conftest import SECRET, Api, assert_problem, serving, settings_for, token
 
 PRIVATE, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
@@ -192,7 +192,9 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
     """Moves the clock by which the issuer is asked again to so many seconds from now."""
 
     def move(seconds: float) -> None:
-        monkeypatch.setattr(auth, "time", SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + seconds))
+        monkeypatch.setattr(
+            tokens, "time", SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + seconds)
+        )
 
     return move
 
