@@ -3,15 +3,13 @@
 import asyncio
 import contextlib
 import logging
-import os
-import ssl
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 from msgspec import Raw
-from psycopg.conninfo import conninfo_to_dict
 
+from amplifier import tls
 from amplifier.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -85,7 +83,7 @@ class Database:
                 command_timeout=settings.database_statement_timeout + 1,
                 max_inactive_connection_lifetime=300,
                 statement_cache_size=1000,
-                ssl=_tls(self._dsn),
+                ssl=tls.context(self._dsn),
                 server_settings=_server_settings(settings),
                 init=_pass_json_through,
                 reset=_keep,
@@ -109,7 +107,7 @@ class Database:
                 self._dsn,
                 timeout=self._settings.database_connect_timeout,
                 command_timeout=self._settings.database_statement_timeout + 1,
-                ssl=_tls(self._dsn),
+                ssl=tls.context(self._dsn),
                 server_settings=_server_settings(self._settings),
             )
 
@@ -235,25 +233,6 @@ def _server_settings(settings: Settings) -> dict[str, str]:
 
 def _milliseconds(seconds: float) -> str:
     return str(max(1, round(seconds * 1000)))  # zero would mean no limit
-
-
-def _tls(dsn: str) -> ssl.SSLContext | bool | None:
-    """What makes asyncpg do as libpq does, where it would not by itself; else none.
-
-    Sockets need no TLS whatever the mode, the root certificates may be the system's, and `require` goes without the
-    root certificate when there is no such file.
-    """
-    given = conninfo_to_dict(dsn)
-    root = str(given.get("sslrootcert") or os.environ.get("PGSSLROOTCERT") or "")
-    if str(given.get("host")).startswith("/"):
-        return False
-    if root == "system":
-        return ssl.create_default_context()
-    if given.get("sslmode") == "require" and root and not os.path.exists(root):
-        context = ssl.create_default_context()
-        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        return context
-    return None
 
 
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:
