@@ -2,7 +2,6 @@
 
 import asyncio
 import contextlib
-import logging
 import multiprocessing
 import os
 import signal
@@ -33,8 +32,6 @@ from amplifier.queries import Queries
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.web import MAX_BODY, Request
-
-logger = logging.getLogger(__name__)
 
 
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:

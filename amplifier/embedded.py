@@ -24,6 +24,7 @@ from amplifier.settings import OperatorError
 
 ROLE, DATABASE = "amplifier", "postgres"  # the database that initdb makes: another would cost a start 50 ms
 _START_LIMIT = 30.0  # seconds until a server must at least answer; recovery after a crash may take longer
+_INITDB_LIMIT = 300.0  # seconds for making the data folder
 _STOP_LIMIT = 60.0  # seconds for a fast shutdown before an immediate one
 _SOCKET_PATH_LIMIT = 107  # bytes of sun_path
 _PR_SET_PDEATHSIG = 1
@@ -59,6 +60,7 @@ def running(
     """
     install = install or wheel_install()
     account = _account(user)
+    _refuse_foreign(home)
     _make_private(home, account)
     _refuse_closed_parents(home, account)
     dsn = _dsn(home)
@@ -101,6 +103,13 @@ def _account(user: str) -> pwd.struct_passwd | None:
             "make an unprivileged user and name it in AMPLIFIER_USER"
         ) from error
     return pwd.getpwnam(user)
+
+
+def _refuse_foreign(home: Path) -> None:
+    """Keeps a slip like AMPLIFIER_HOME=/tmp from closing that folder to everybody else."""
+    names = [path.name for path in home.iterdir()] if home.is_dir() else []
+    if names and not any(name.startswith(("lock", "data.partial")) for name in names):
+        raise EmbeddedError(f"AMPLIFIER_HOME={home} has other files in it: name a folder of its own")
 
 
 def _make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
@@ -199,7 +208,7 @@ def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None, me
     with (home / "initdb.log").open("w+b") as log:
         process = _popen(command, account, log)
         meanwhile()
-        if process.wait() != 0:
+        if process.wait(_INITDB_LIMIT) != 0:
             raise EmbeddedError(f"initdb failed:\n{_tail(home / 'initdb.log')}")
     owner = pwd.getpwuid(os.geteuid()).pw_name
     (partial / "pg_hba.conf").write_text("local all all peer map=amplifier\n")

@@ -101,7 +101,7 @@ def describe(error: Exception) -> Problem:
     if isinstance(error, asyncpg.exceptions.DataError):
         return Problem(*_STATES["22000"])
     if isinstance(error, ValidationException):
-        return Problem(422, *_validation(error))
+        return Problem(422, _validation(error))
     if isinstance(error, InternalServerException) and "disconnected" in error.detail:
         return Problem(400, "The connection was closed before the request was complete")
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -134,12 +134,12 @@ def request_id(scope: Any) -> str:
     return state["request_id"]  # type: ignore[no-any-return]
 
 
-def _validation(error: ValidationException) -> tuple[str]:
+def _validation(error: ValidationException) -> str:
     """Litestar's findings about parameters as one sentence."""
     extra = [item for item in error.extra if isinstance(item, dict)] if isinstance(error.extra, list) else []
     if any(item.get("key") == "data" for item in extra):
-        return ("The request needs a JSON body",)
-    return ("; ".join(f"{item.get('key')}: {item.get('message')}" for item in extra) or error.detail,)
+        return "The request needs a JSON body"
+    return "; ".join(f"{item.get('key')}: {item.get('message')}" for item in extra) or error.detail
 
 
 def _http(error: HTTPException) -> Problem:

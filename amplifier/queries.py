@@ -1,6 +1,5 @@
 """Loads `queries/*.sql`: one namespace a file, one callable a query, which demands exactly the declared arguments."""
 
-import hashlib
 import re
 from operator import itemgetter
 from pathlib import Path
@@ -142,11 +141,6 @@ class Queries:
     def all(self) -> list[Query]:
         """Every query, by file and position."""
         return [query for namespace in self._namespaces.values() for query in namespace.all.values()]
-
-    @property
-    def digest(self) -> str:
-        """A hash of all statements; equal in processes that run the same set."""
-        return hashlib.sha256("\n".join(query.statement for query in self.all()).encode()).hexdigest()
 
     async def check(self) -> None:
         """Prepares every query against the database. Raises QueriesError with every query that is wrong."""

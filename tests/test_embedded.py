@@ -180,6 +180,14 @@ def test_a_home_may_have_any_name(home: Path, folder: Path) -> None:
     other.rename(home)
 
 
+def test_a_folder_of_somebody_elses_is_left_as_it_is(folder: Path) -> None:
+    (folder / "letter").write_text("dear")
+    with pytest.raises(EmbeddedError, match="has other files in it"), running(folder, USER):
+        pass
+    assert (folder.stat().st_mode & 0o777, folder.stat().st_uid) == (0o755, os.geteuid())
+    assert [path.name for path in folder.iterdir()] == ["letter"]
+
+
 @as_root
 def test_a_home_below_a_closed_folder_is_refused_and_the_folder_named(folder: Path) -> None:
     closed = folder / "closed"
