@@ -17,8 +17,11 @@ from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.types import Message, Scope
 
 from amplifier import __version__, schema, settings
+from amplifier.activity import Activity
 from amplifier.api.applications import ApplicationsController
 from amplifier.api.configs import ConfigsController
+from amplifier.api.invitations import AcceptController, InvitationsController
+from amplifier.api.participants import ParticipantsController
 from amplifier.api.service import ServiceController
 from amplifier.api.sessions import SessionsController
 from amplifier.api.settings import SettingsController
@@ -41,7 +44,8 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
     """
     database = Database(config, dsn)
     queries = Queries(database, schema.share("queries", config.queries_dir))
-    authenticator = Authenticator(config, queries)
+    activity = Activity(queries)
+    authenticator = Authenticator(config, queries, activity)
     listener = Listener(database, authenticator)
 
     @contextlib.asynccontextmanager
@@ -50,18 +54,21 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
         try:
             if not checked:
                 await queries.check()
-            async with _background(listener.keep_listening()), _background(authenticator.keep_flushing()):
+            async with _background(listener.keep_listening()), _background(activity.keep_flushing()):
                 yield
             with contextlib.suppress(Unavailable):
-                await authenticator.flush_seen()
+                await activity.flush()
         finally:
             await database.close()
 
     protected = Router(
         "/",
         route_handlers=[
+            AcceptController,
             ApplicationsController,
             ConfigsController,
+            InvitationsController,
+            ParticipantsController,
             SessionsController,
             SettingsController,
             TranscriptsController,
@@ -82,7 +89,12 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
     )
     # not by the constructor, which copies what it is given
     app.state.update(
-        {"queries": queries, "authenticator": authenticator, "keyring": Keyring(config.config_encryption_key)}
+        {
+            "queries": queries,
+            "activity": activity,
+            "authenticator": authenticator,
+            "keyring": Keyring(config.config_encryption_key),
+        }
     )
     return app
 

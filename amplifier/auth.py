@@ -1,9 +1,7 @@
 """Who calls: API keys and JWTs become a Caller, verified ones are remembered for seconds."""
 
-import asyncio
 import hashlib
 import hmac
-import logging
 import re
 import secrets
 import time
@@ -11,19 +9,16 @@ from typing import Any, NamedTuple
 
 from litestar import Request
 
-from amplifier.database import Unavailable
+from amplifier.activity import Activity
 from amplifier.problems import unauthorized
 from amplifier.queries import Queries
 from amplifier.settings import Settings
 from amplifier.web import Caller
 
-logger = logging.getLogger(__name__)
-
 DEV_CALLER = Caller("dev-app", "dev-user", True)  # everybody, while authentication is off
 
 _REMEMBER = 10.0  # seconds a verified pair of key and token stays known
 _REMEMBER_AT_MOST = 10_000  # pairs
-_TOUCH = 60.0  # seconds between two writes of a user's last_seen by this process
 _KEY = re.compile(r"(app_[0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
 _USER_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}\Z")
 
@@ -40,7 +35,12 @@ def generate_key() -> ApiKey:
     """A key of 256 random bits behind a prefix that finds its row."""
     prefix = f"app_{secrets.token_hex(8)}"
     text = f"{prefix}_{secrets.token_urlsafe(32)}"
-    return ApiKey(text, prefix, _hash(text))
+    return ApiKey(text, prefix, hash_secret(text))
+
+
+def hash_secret(text: str) -> str:
+    """What the database keeps of a key or token: SHA-256 in hexadecimal, enough for 256 random bits."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def authenticate(request: Request[Any, Any, Any]) -> None:
@@ -60,9 +60,10 @@ async def authenticate(request: Request[Any, Any, Any]) -> None:
 class Authenticator:
     """Verifies credentials as the settings ask, and notes which users were seen."""
 
-    def __init__(self, settings: Settings, queries: Queries) -> None:
+    def __init__(self, settings: Settings, queries: Queries, activity: Activity) -> None:
         self._settings = settings
         self._queries = queries
+        self._activity = activity
         self._hearing = False
         self._header = settings.api_key_header.lower().encode()
         self._with_key = settings.auth_required and settings.auth_mode == "api_key_jwt"
@@ -70,8 +71,6 @@ class Authenticator:
             from amplifier.tokens import Verifier  # a third of all imports, and needed only here
 
             self._verifier = Verifier(settings)
-        self._due: dict[str, float] = {}
-        self._seen: dict[str, str] = {}
         self._generation = 0
         self.remembered: dict[tuple[bytes, bytes], tuple[Caller, float]] = {}
 
@@ -106,42 +105,15 @@ class Authenticator:
         """The caller behind the credentials. Raises Problem 401."""
         generation = self._generation
         now = time.time()
-        caller, expires = DEV_CALLER, now + _TOUCH
+        caller, expires = DEV_CALLER, now + _REMEMBER
         if self._settings.auth_required:
             caller, expires = await self._identify(key, authorization)
-            expires = min(expires, now + _REMEMBER)
-        self._note_seen(caller, now)
+        self._activity.note_user(caller.user_id, caller.app_id)
         if generation == self._generation and self._hearing:
             if len(self.remembered) >= _REMEMBER_AT_MOST:
                 self.remembered.clear()
-            self.remembered[key, authorization] = (caller, expires)
+            self.remembered[key, authorization] = (caller, min(expires, now + _REMEMBER))
         return caller
-
-    async def flush_seen(self) -> None:
-        """Writes who was seen since the last call, in one statement. Raises Unavailable."""
-        if self._seen:
-            seen, self._seen = self._seen, {}
-            try:
-                await self._queries.users.touch(user_ids=list(seen), app_ids=list(seen.values()))
-            except Unavailable:
-                self._seen = seen | self._seen  # the next call tries again
-                raise
-
-    async def keep_flushing(self) -> None:
-        """Calls `flush_seen` every second, for ever."""
-        while True:
-            await asyncio.sleep(1)
-            try:
-                await self.flush_seen()
-            except Exception as error:  # whatever it was: the next second brings other users
-                logger.warning("last_seen of some users was not written: %r", error)
-
-    def _note_seen(self, caller: Caller, now: float) -> None:
-        if self._due.get(caller.user_id, 0) <= now:
-            if len(self._due) >= _REMEMBER_AT_MOST:
-                self._due.clear()
-            self._due[caller.user_id] = now + _TOUCH
-            self._seen[caller.user_id] = caller.app_id
 
     async def _identify(self, key: bytes, authorization: bytes) -> tuple[Caller, float]:
         application = await self._application(key) if self._with_key else None
@@ -162,7 +134,7 @@ class Authenticator:
         text = key.decode("latin-1")
         match = _KEY.match(text)
         found = await self._queries.applications.find_by_prefix(api_key_prefix=match[1]) if match else None
-        if not hmac.compare_digest(_hash(text), found["api_key_hash"] if found else "0" * 64):
+        if not hmac.compare_digest(hash_secret(text), found["api_key_hash"] if found else "0" * 64):
             raise unauthorized("Invalid API key", f'ApiKey header="{self._settings.api_key_header}"')
         return found
 
@@ -171,10 +143,6 @@ class Authenticator:
         if scheme.lower() != "bearer" or not token.strip():
             raise unauthorized("Missing or invalid Authorization header (expected: Bearer <token>)")
         return await self._verifier.claims(token.strip())
-
-
-def _hash(text: str) -> str:
-    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _text_claim(claims: dict[str, Any], name: str, missing: str) -> str:

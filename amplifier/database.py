@@ -30,6 +30,7 @@ _UNAVAILABLE_STATES = {
     "40P01",
 }
 _TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
+ROLE = "amplifier_app"  # owns nothing and can change no schema; whoever logs in must be a member of it
 _RELEASE_LIMIT = 0.5  # seconds for a statement that was given up to stop; after that its connection is dropped
 
 
@@ -225,6 +226,7 @@ def _server_settings(settings: Settings) -> dict[str, str]:
     return {
         "application_name": "amplifier-api",
         "timezone": "UTC",
+        "role": ROLE,
         "statement_timeout": _milliseconds(settings.database_statement_timeout),
         "lock_timeout": _milliseconds(settings.database_lock_timeout),
         "idle_in_transaction_session_timeout": "10000",

@@ -1,6 +1,7 @@
 """Brings a database's schema up to date with yoyo, safely from many processes at once."""
 
 import contextlib
+import time
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -14,7 +15,7 @@ from psycopg.conninfo import conninfo_to_dict
 from amplifier.settings import OperatorError
 
 _ADVISORY_LOCK = 6_571_482_913  # any number; every process that migrates takes this one
-_LOCK_LIMIT = "120s"
+_LOCK_LIMIT = 120.0  # seconds to wait for another process's migrating
 
 
 class SchemaError(OperatorError):
@@ -72,9 +73,13 @@ def pending(dsn: str, folder: Path | None = None) -> list[str]:
 
 @contextlib.contextmanager
 def _exclusively(dsn: str) -> Iterator[None]:
+    deadline = time.monotonic() + _LOCK_LIMIT
     with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
-        connection.execute(f"set lock_timeout = '{_LOCK_LIMIT}'")
-        connection.execute("select pg_advisory_lock(%s)", (_ADVISORY_LOCK,))
+        # asked again and again: a waiting statement keeps its snapshot, and `create index concurrently` waits for that
+        while connection.execute("select pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone() != (True,):
+            if time.monotonic() > deadline:
+                raise SchemaError(f"another process migrates for more than {_LOCK_LIMIT:.0f} s: try again later")
+            time.sleep(0.05)
         yield
 
 

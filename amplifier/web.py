@@ -5,9 +5,9 @@ import binascii
 import math
 import re
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import litestar
 import msgspec
@@ -30,6 +30,9 @@ TagKey = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 TagValue = Annotated[str, msgspec.Meta(max_length=500)]
 Tags = Annotated[dict[TagKey, TagValue], msgspec.Meta(max_length=MAX_TAGS)]
 
+Role = Literal["owner", "editor", "viewer"]
+Status = Literal["active", "completed", "failed", "cancelled"]
+
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Rows at most")]
 Offset = Annotated[int, QueryParameter(ge=0, le=2**31 - 1, description="Rows to skip; prefer `after` for many")]
 After = Annotated[
@@ -51,6 +54,28 @@ class Caller(NamedTuple):
     app_id: str
     user_id: str
     is_admin: bool
+
+
+class Participation(NamedTuple):
+    """Somebody's part in a session."""
+
+    role: Role
+    permissions: dict[str, bool]
+
+    @property
+    def is_owner(self) -> bool:
+        """Owners may do everything."""
+        return self.role == "owner"
+
+    @property
+    def may_send(self) -> bool:
+        """Append to the transcript and send messages."""
+        return self.permissions.get("send", self.role != "viewer")
+
+    @property
+    def may_invite(self) -> bool:
+        """Add people, up to one's own role."""
+        return self.permissions.get("invite", self.role == "owner")
 
 
 class Request(litestar.Request[Caller, None, State]):
@@ -90,22 +115,35 @@ def require_admin(request: Request) -> None:
         raise Problem(403, "Only admin applications may do this")
 
 
+async def participation(request: Request, session_id: str) -> Participation:
+    """The caller's part in a session, asked when a statement did nothing. Raises Problem 404 for strangers."""
+    actor_id = request.caller.user_id
+    row = await request.queries.participants.get(actor_id=actor_id, session_id=session_id, user_id=actor_id)
+    if row is None:
+        raise Problem(404, "Session not found")
+    return Participation(row["role"], msgspec.json.decode(row["permissions"]))
+
+
 class Position(NamedTuple):
-    """Where a page of a list ended: the last row's time of change and id."""
+    """Where a page of a list ended: the last row's time and id."""
 
-    updated_at: datetime | None
-    identifier: str | None
+    moment: datetime
+    identifier: str
 
 
-def encode_cursor(updated_at: datetime, identifier: str) -> str:
+# Before every row. Not null: queries would need an `or` for that, with which a generic plan reads all pages before.
+_START = Position(datetime.max.replace(tzinfo=UTC), "")
+
+
+def encode_cursor(moment: datetime, identifier: str) -> str:
     """The opaque `next` for a page that ends with this row. It carries a position and no right to anything."""
-    return base64.urlsafe_b64encode(msgspec.json.encode((updated_at, identifier))).decode().rstrip("=")
+    return base64.urlsafe_b64encode(msgspec.json.encode((moment, identifier))).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str | None) -> Position:
     """The position that `encode_cursor` wrote, or the start. Raises Problem 422 for anything else."""
     if cursor is None:
-        return Position(None, None)
+        return _START
     try:
         text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
         return Position(*_cursor_decoder.decode(text))
@@ -113,9 +151,9 @@ def decode_cursor(cursor: str | None) -> Position:
         raise Problem(422, "after: not a cursor of this list; use the `next` of the page before") from None
 
 
-def page_end(rows: Sequence[Any], limit: int, identifier: str) -> str | None:
+def page_end(rows: Sequence[Any], limit: int, identifier: str, moment: str = "updated_at") -> str | None:
     """The `next` after `rows`, none when the list ends with them."""
-    return encode_cursor(rows[-1].updated_at, getattr(rows[-1], identifier)) if len(rows) == limit else None
+    return encode_cursor(getattr(rows[-1], moment), getattr(rows[-1], identifier)) if len(rows) == limit else None
 
 
 def is_complete(rows: Sequence[Any], limit: int, offset: int, after: str | None) -> bool:
@@ -158,12 +196,24 @@ class Answer:
         await send({"type": "http.response.body", "body": self.body, "more_body": False})
 
 
+def answer(status: int, data: Any) -> Any:
+    """What a handler returns to answer with another status than its route's."""
+    return Answer(status, _encoder.encode(data))
+
+
 class JsonRoute(HTTPRouteHandler):
-    """A route whose structs become an Answer at once: Litestar's Response takes a third of a request's time here."""
+    """A route whose structs become an Answer at once: Litestar's Response takes a third of a request's time here.
+
+    Whoever had such an answer about a session was active in it.
+    """
 
     _exception_handlers: "ExceptionHandlersMap | None" = None
 
     async def to_response(self, app: Litestar, data: Any, request: litestar.Request[Any, Any, Any]) -> ASGIApp:
+        if session_id := request.path_params.get("session_id"):
+            app.state.activity.note_participant(session_id, request.scope["user"].user_id)
+        if isinstance(data, Answer):
+            return data
         if isinstance(data, Response):
             return await super().to_response(app, data, request)
         return Answer(self.status_code, _encoder.encode(data))

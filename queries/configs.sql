@@ -26,7 +26,7 @@ returning
 -- The caller's own configs, last changed first.
 -- @param  actor_id          user_id of the caller
 -- @param  tags              a JSON object that the tags must contain
--- @param  after_updated_at  position of the last row of the page before, or null
+-- @param  after_updated_at  position of the last row of the page before
 -- @param  after_config_id   the same
 -- @param  limit             rows at most
 -- @param  offset            rows to skip
@@ -45,10 +45,7 @@ from configs
 where
     user_id = :actor_id
     and tags @> :tags
-    and (
-        :after_updated_at::timestamptz is null
-        or (updated_at, config_id) < (:after_updated_at, :after_config_id::text)
-    )
+    and (updated_at, config_id) < (:after_updated_at, :after_config_id::text)
 order by updated_at desc, config_id desc
 limit :limit
 offset :offset;
@@ -124,13 +121,27 @@ returning
 
 
 -- name: delete(actor_id, config_id)!
--- Deletes a config of the caller's, and with it the sessions made from it.
+-- Deletes a config of the caller's, and with it the sessions made from it. The participants' rows are locked before the
+-- sessions', in the order that appends use: the other way round the two would wait for each other.
 -- @param  actor_id   user_id of the caller
 -- @param  config_id  the config
 -- @return row count
 -- @access owner
--- @index  configs_pkey
+-- @index  configs_pkey, sessions_config_id_idx
+with locked_participants as (
+    select p.session_id
+    from configs as c
+    inner join sessions as s on s.config_id = c.config_id
+    inner join session_participants as p on p.session_id = s.session_id
+    where
+        c.config_id = :config_id
+        and c.user_id = :actor_id
+    order by p.session_id, p.user_id
+    for update of p
+)
+
 delete from configs
 where
     config_id = :config_id
-    and user_id = :actor_id;
+    and user_id = :actor_id
+    and (select count(*) from locked_participants) >= 0;

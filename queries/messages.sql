@@ -1,8 +1,9 @@
 -- name: append(actor_id, actor_app_id, session_id, messages, expected_seq)^
--- Adds messages to the end of a transcript, all or none. Owners and editors may; the session must be active.
--- The participant's row is locked first, so that a removal waits for appends under way and stops later ones. The
--- numbers are taken under the session's row lock, and `updated_at` is read after it was won: numbers, times and commits
--- have one order. No row comes back when the caller may not, the session is not active, or `expected_seq` is stale.
+-- Adds messages to the end of a transcript, all or none. Owners, editors and whoever has `send` may; the session must be
+-- active. The participant's row is locked first, so that a removal waits for appends under way and stops later ones; not `for
+-- share`, which lets new appends in before a removal that waits, without end. The numbers are taken under the session's row
+-- lock, and `updated_at` is read after it was won: numbers, times and commits have one order. No row comes back when the
+-- caller may not, the session is not active, or `expected_seq` is stale.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -17,8 +18,8 @@ with locked_participant as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and role in ('owner', 'editor')
-    for share
+        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+    for no key update
 ),
 
 new_messages as materialized (
@@ -71,9 +72,9 @@ from advanced_session;
 
 
 -- name: list(actor_id, session_id, after, limit, max_bytes)
--- A page of a transcript, in order, with the session's clock beside each row. A session without further messages comes
--- as one row of which only last_seq is set; a session that the caller has no part in comes as none. A page ends before
--- its messages exceed max_bytes, but has at least one.
+-- A page of a transcript, in order, with the session's clock and the next message's number beside each row. A session
+-- without further messages comes as one row of which only last_seq is set; a session that the caller has no part in comes
+-- as none. A page ends before its messages exceed max_bytes, but has at least one.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  after       seq of the last message of the page before, 0 for the beginning
@@ -84,6 +85,7 @@ from advanced_session;
 -- @index  session_participants_pkey, sessions_pkey, messages_pkey
 select
     s.last_seq,
+    page.next_seq,
     page.seq,
     page.message,
     page.author_user_id,
@@ -99,7 +101,8 @@ left join lateral (
         next.author_app_id,
         next.created_at,
         sum(next.size) over (order by next.seq) as bytes,
-        row_number() over (order by next.seq) as number
+        row_number() over (order by next.seq) as number,
+        lead(next.seq) over (order by next.seq) as next_seq
     from (
         select
             m.seq,
@@ -113,9 +116,9 @@ left join lateral (
             m.session_id = :session_id
             and m.seq > :after
         order by m.seq
-        limit :limit
+        limit :limit::bigint + 1
     ) as next
-) as page on page.bytes <= :max_bytes::bigint or page.number = 1
+) as page on page.number <= :limit and (page.bytes <= :max_bytes::bigint or page.number = 1)
 where
     p.session_id = :session_id
     and p.user_id = :actor_id

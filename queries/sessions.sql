@@ -79,11 +79,14 @@ from created_session as s
 inner join added_owner as p on p.session_id = s.session_id;
 
 
--- name: list(actor_id, tags, after_updated_at, after_session_id, limit, offset)
--- The sessions that the caller takes part in, last changed first.
+-- name: list(actor_id, owned, tags, after_updated_at, after_session_id, limit, offset)
+-- The sessions that the caller takes part in, last changed first. `updated_at` stands in no index, because every append
+-- writes it: all of the caller's sessions are looked at and sorted, and nobody else's. `offset 0` keeps it so: as a plain join it is
+-- planned from the tags, through everybody's sessions.
 -- @param  actor_id          user_id of the caller
+-- @param  owned             true for only those in which the caller is an owner
 -- @param  tags              a JSON object that the tags must contain
--- @param  after_updated_at  position of the last row of the page before, or null
+-- @param  after_updated_at  position of the last row of the page before
 -- @param  after_session_id  the same
 -- @param  limit             rows at most
 -- @param  offset            rows to skip
@@ -102,32 +105,80 @@ select
     p.role,
     s.last_seq
 from session_participants as p
-inner join sessions as s on s.session_id = p.session_id
+cross join lateral (
+    select
+        session_id,
+        config_id,
+        status,
+        message_count,
+        created_at,
+        updated_at,
+        title,
+        tags,
+        last_seq
+    from sessions
+    where session_id = p.session_id
+    offset 0
+) as s
 where
     p.user_id = :actor_id
+    and (not :owned::boolean or p.role = 'owner')
     and s.tags @> :tags
-    and (
-        :after_updated_at::timestamptz is null
-        or (s.updated_at, s.session_id) < (:after_updated_at, :after_session_id::text)
-    )
+    and (s.updated_at, s.session_id) < (:after_updated_at, :after_session_id::text)
 order by s.updated_at desc, s.session_id desc
 limit :limit
 offset :offset;
 
 
--- name: count(actor_id, tags)$
+-- name: list_by_activity(actor_id, after_last_active_at, after_session_id, limit)
+-- The sessions that the caller takes part in, with the caller's part in them; where the caller was active last comes first.
+-- @param  actor_id              user_id of the caller
+-- @param  after_last_active_at  position of the last row of the page before
+-- @param  after_session_id      the same
+-- @param  limit                 rows at most
+-- @return UserSession[]
+-- @access participant
+-- @index  session_participants_last_active_at_idx, sessions_pkey
+select
+    s.session_id,
+    s.config_id,
+    s.status,
+    s.title,
+    s.tags,
+    p.role,
+    s.owner_user_id,
+    p.joined_at,
+    p.last_active_at,
+    s.message_count,
+    s.last_seq,
+    s.created_at,
+    s.updated_at
+from session_participants as p
+inner join sessions as s on s.session_id = p.session_id
+where
+    p.user_id = :actor_id
+    and (p.last_active_at, p.session_id) < (:after_last_active_at, :after_session_id)
+order by p.last_active_at desc, p.session_id desc
+limit :limit;
+
+
+-- name: count(actor_id, owned, tags)$
 -- How many sessions the caller takes part in.
 -- @param  actor_id  user_id of the caller
+-- @param  owned     true for only those in which the caller is an owner
 -- @param  tags      a JSON object that the tags must contain
 -- @return value
 -- @access participant
 -- @index  session_participants_user_id_idx
 select count(*)
 from session_participants as p
-inner join sessions as s on s.session_id = p.session_id
 where
     p.user_id = :actor_id
-    and s.tags @> :tags;
+    and (not :owned::boolean or p.role = 'owner')
+    and (
+        :tags::jsonb = '{}'
+        or (select s.tags @> :tags from sessions as s where s.session_id = p.session_id)
+    );
 
 
 -- name: get(actor_id, session_id)^
@@ -182,7 +233,7 @@ with locked_participant as (
         session_id = :session_id
         and user_id = :actor_id
         and role in ('owner', 'editor')
-    for share
+    for no key update
 )
 
 update sessions as s
@@ -216,17 +267,132 @@ returning
     s.updated_at;
 
 
+-- name: transfer(actor_id, actor_app_id, session_id, user_id)^
+-- Hands a session over: the participant user_id becomes an owner and the session's owner_user_id, the caller stays as editor.
+-- Owners may.
+-- @param  actor_id      user_id of the caller
+-- @param  actor_app_id  the calling application
+-- @param  session_id    the session
+-- @param  user_id       the new owner, who takes part already
+-- @return Session | none
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey
+with locked_participants as (
+    select
+        user_id,
+        role
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id in (:actor_id, :user_id)
+    order by user_id
+    for no key update
+),
+
+rights as (
+    select
+        bool_or(user_id = :actor_id and role = 'owner') as actor_is_owner,
+        bool_or(user_id = :user_id) as user_takes_part
+    from locked_participants
+),
+
+changed_participants as (
+    update session_participants as p
+    set role = case when p.user_id = :user_id then 'owner' else 'editor' end
+    from rights as r
+    where
+        p.session_id = :session_id
+        and p.user_id in (:actor_id, :user_id)
+        and r.actor_is_owner
+        and r.user_takes_part
+    returning
+        p.session_id,
+        p.user_id,
+        p.role
+),
+
+handed_over_session as (
+    update sessions as s
+    set
+        owner_user_id = :user_id,
+        last_seq = s.last_seq + 1,
+        last_accessed_by_app_id = :actor_app_id,
+        last_accessed_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    from (select session_id from changed_participants group by session_id) as p
+    where
+        s.session_id = p.session_id
+        and s.session_id = :session_id
+    returning s.*
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        session_id,
+        last_seq,
+        'ownership.transferred',
+        jsonb_build_object('user_id', owner_user_id, 'former_user_id', :actor_id),
+        :actor_id,
+        updated_at
+    from handed_over_session
+)
+
+select
+    s.session_id,
+    s.config_id,
+    s.status,
+    s.title,
+    s.tags,
+    s.metadata,
+    p.role,
+    s.owner_user_id,
+    s.created_by_app_id,
+    s.last_accessed_by_app_id,
+    s.last_accessed_at,
+    s.message_count,
+    s.last_seq,
+    s.created_at,
+    s.updated_at
+from handed_over_session as s
+inner join changed_participants as p on p.session_id = s.session_id
+where p.user_id = :actor_id;
+
+
 -- name: delete(actor_id, session_id)!
--- Deletes a session and its transcript. Owners may.
+-- Deletes a session and all that belongs to it. Owners may. The participants' rows are locked before the session's, in the
+-- order that appends use: the other way round the two would wait for each other.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @return row count
 -- @access participant
 -- @index  session_participants_pkey, sessions_pkey
+with locked_participants as (
+    select
+        user_id,
+        role
+    from session_participants
+    where
+        session_id = :session_id
+        and exists (
+            select
+            from session_participants as actor
+            where
+                actor.session_id = :session_id
+                and actor.user_id = :actor_id
+                and actor.role = 'owner'
+        )
+    order by user_id
+    for update
+),
+
+rights as (
+    select bool_or(user_id = :actor_id and role = 'owner') as actor_is_owner
+    from locked_participants
+)
+
 delete from sessions as s
-using session_participants as p
+using rights as r
 where
     s.session_id = :session_id
-    and p.session_id = :session_id
-    and p.user_id = :actor_id
-    and p.role = 'owner';
+    and r.actor_is_owner;

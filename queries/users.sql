@@ -1,5 +1,5 @@
 -- name: get(actor_id)^
--- The caller's own row.
+-- A user's own row; an admin application asks in the user's name.
 -- @param  actor_id  user_id of the caller
 -- @return User | none
 -- @access self

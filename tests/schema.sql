@@ -68,6 +68,33 @@ CREATE TABLE public.messages (
     CONSTRAINT messages_seq_check CHECK ((seq > 0)),
     CONSTRAINT messages_size_check CHECK ((size <= 16777216))
 );
+CREATE TABLE public.session_events (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    seq bigint NOT NULL,
+    type text NOT NULL COLLATE pg_catalog."C",
+    data jsonb DEFAULT '{}'::jsonb NOT NULL,
+    actor_user_id text COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT session_events_data_check CHECK ((jsonb_typeof(data) = 'object'::text)),
+    CONSTRAINT session_events_seq_check CHECK ((seq > 0)),
+    CONSTRAINT session_events_type_check CHECK ((type ~ '^[a-z_]+[.][a-z_]+$'::text))
+);
+CREATE TABLE public.session_invitations (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    invitation_id text NOT NULL COLLATE pg_catalog."C",
+    seq bigint NOT NULL,
+    token_hash text NOT NULL COLLATE pg_catalog."C",
+    role text NOT NULL,
+    max_uses integer NOT NULL,
+    uses integer DEFAULT 0 NOT NULL,
+    created_by_user_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    revoked_at timestamp with time zone,
+    CONSTRAINT session_invitations_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'viewer'::text]))),
+    CONSTRAINT session_invitations_token_hash_check CHECK ((token_hash ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT session_invitations_uses_check CHECK (((uses >= 0) AND (uses <= max_uses)))
+);
 CREATE TABLE public.session_participants (
     session_id text NOT NULL COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -76,6 +103,7 @@ CREATE TABLE public.session_participants (
     last_active_at timestamp with time zone DEFAULT now() NOT NULL,
     permissions jsonb DEFAULT '{}'::jsonb NOT NULL,
     CONSTRAINT session_participants_permissions_check CHECK ((jsonb_typeof(permissions) = 'object'::text)),
+    CONSTRAINT session_participants_permissions_keys_check CHECK ((((permissions - ARRAY['send'::text, 'cancel'::text, 'invite'::text, 'export'::text]) = '{}'::jsonb) AND (NOT (permissions @? 'strict $.*?(@.type() != "boolean")'::jsonpath)))),
     CONSTRAINT session_participants_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'viewer'::text]))),
     CONSTRAINT session_participants_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
 );
@@ -131,6 +159,12 @@ ALTER TABLE ONLY public.configuration
     ADD CONSTRAINT configuration_pkey PRIMARY KEY (key);
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (session_id, seq);
+ALTER TABLE ONLY public.session_events
+    ADD CONSTRAINT session_events_pkey PRIMARY KEY (session_id, seq);
+ALTER TABLE ONLY public.session_invitations
+    ADD CONSTRAINT session_invitations_pkey PRIMARY KEY (session_id, invitation_id);
+ALTER TABLE ONLY public.session_invitations
+    ADD CONSTRAINT session_invitations_token_hash_key UNIQUE (session_id, token_hash);
 ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_pkey PRIMARY KEY (session_id, user_id);
 ALTER TABLE ONLY public.sessions
@@ -142,6 +176,7 @@ CREATE INDEX configs_config_json_idx ON public.configs USING gin (config_json js
 CREATE INDEX configs_tags_idx ON public.configs USING gin (tags jsonb_path_ops);
 CREATE INDEX configs_user_id_idx ON public.configs USING btree (user_id, updated_at DESC, config_id DESC);
 CREATE INDEX configuration_value_idx ON public.configuration USING gin (value jsonb_path_ops);
+CREATE INDEX session_participants_last_active_at_idx ON public.session_participants USING btree (user_id, last_active_at DESC, session_id DESC);
 CREATE INDEX session_participants_permissions_idx ON public.session_participants USING gin (permissions jsonb_path_ops);
 CREATE INDEX session_participants_user_id_idx ON public.session_participants USING btree (user_id, session_id);
 CREATE INDEX sessions_config_id_idx ON public.sessions USING btree (config_id);
@@ -155,7 +190,23 @@ CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuratio
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.session_events
+    ADD CONSTRAINT session_events_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.session_invitations
+    ADD CONSTRAINT session_invitations_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_config_id_fkey FOREIGN KEY (config_id) REFERENCES public.configs(config_id) ON DELETE CASCADE;
+GRANT USAGE ON SCHEMA public TO amplifier_app;
+GRANT USAGE ON SCHEMA public TO amplifier_readonly;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.applications TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configs TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configuration TO amplifier_app;
+GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
+GRANT SELECT,INSERT ON TABLE public.session_events TO amplifier_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.session_invitations TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session_participants TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO amplifier_app;
+GRANT SELECT ON TABLE public.session_transcripts TO amplifier_readonly;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO amplifier_app;

@@ -222,11 +222,11 @@ async def test_a_deaf_process_remembers_nothing(dsn: str, sql: Sql, monkeypatch:
 async def test_last_seen_moves_at_most_once_a_minute(api: Api, sql: Sql, alice: httpx.AsyncClient) -> None:
     me = (await alice.get("/users/me")).json()
     assert (me["user_id"], me["last_seen_app_id"], me["total_sessions"], me["metadata"]) == ("alice", "app", 0, {})
-    await api.app.state.authenticator.flush_seen()
+    await api.app.state.activity.flush()
     sql("update users set last_seen = '2000-01-01'")
     for client in (alice, await api.as_user("carol", "other")):
         assert await gives(client, 200)
-    await api.app.state.authenticator.flush_seen()
+    await api.app.state.activity.flush()
     assert sql("select user_id, last_seen_app_id from users where last_seen > '2001-01-01'") == [("carol", "other")]
 
 

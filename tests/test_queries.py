@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from amplifier import schema
-from amplifier.api import applications, configs, sessions, settings, transcripts, users
+from amplifier.api import applications, configs, invitations, participants, sessions, settings, transcripts, users
 from amplifier.database import Database
 from amplifier.queries import Queries, QueriesError
 from tests.conftest import Api, settings_for
@@ -144,13 +144,16 @@ async def test_statements_carry_their_name(api: Api) -> None:
 
 STRUCTS = {
     struct.__name__: struct
-    for module in (applications, configs, sessions, settings, transcripts, users)
+    for module in (applications, configs, invitations, participants, sessions, settings, transcripts, users)
     for struct in vars(module).values()
     if isinstance(struct, type) and issubclass(struct, msgspec.Struct)
 }
 INTERNAL = {
     "Credentials": ("app_id", "api_key_hash", "is_active", "is_admin"),
-    "TranscriptRow": ("last_seq", *transcripts.Entry.__struct_fields__),
+    "TranscriptRow": ("last_seq", "next_seq", *transcripts.Entry.__struct_fields__),
+    "ActiveParticipant": ("session_id", "user_id"),
+    "Invitation": invitations.Invitation.__struct_fields__[:-1],  # without `token`, which is not stored
+    "InvitationState": ("is_revoked", "is_expired", "is_used_up"),
     "Session": sessions.Session.__struct_fields__[:-1],  # without `message`, which is not stored
 }
 

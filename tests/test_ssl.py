@@ -237,7 +237,9 @@ def _running(install: Path, data: Path, ssl: bool) -> Iterator[int]:
         address = f"postgresql://{embedded.ROLE}@127.0.0.1:{port}/postgres?sslmode=disable"
         assert embedded._is_ready(address, data, lambda: server.poll() is not None)
         with psycopg.connect(host=str(data), port=port, user=embedded.ROLE, dbname="postgres") as connection:
-            connection.execute("create role only_encrypted login; create role only_in_clear login")
+            connection.execute("create role amplifier_app")
+            for name in ("only_encrypted", "only_in_clear"):
+                connection.execute(f"create role {name} login in role amplifier_app")
         yield port
     finally:
         embedded._stop(server)

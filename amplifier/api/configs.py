@@ -131,7 +131,7 @@ class ConfigsController(Controller):
         found = await queries.list(
             actor_id=actor_id,
             tags=tags,
-            after_updated_at=position.updated_at,
+            after_updated_at=position.moment,
             after_config_id=position.identifier,
             limit=limit,
             offset=offset,

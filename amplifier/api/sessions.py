@@ -2,11 +2,11 @@
 
 import uuid
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller
-from litestar.params import FromPath, JSONBody
+from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.problems import Problem
 from amplifier.web import (
@@ -15,6 +15,8 @@ from amplifier.web import (
     Limit,
     Offset,
     Request,
+    Role,
+    Status,
     TagFilter,
     Tags,
     decode_cursor,
@@ -22,13 +24,13 @@ from amplifier.web import (
     get,
     is_complete,
     page_end,
+    participation,
     patch,
     post,
     tag_filter,
 )
 
-Status = Literal["active", "completed", "failed", "cancelled"]
-Role = Literal["owner", "editor", "viewer"]
+Owned = Annotated[bool, QueryParameter(description="Only sessions in which the caller is an owner")]
 Title = Annotated[str, msgspec.Meta(max_length=255)]
 
 
@@ -48,6 +50,12 @@ class UpdateSession(msgspec.Struct):
     tags: Tags | None = None
     metadata: dict[str, Any] | None = None
     status: Status | None = None
+
+
+class TransferSession(msgspec.Struct):
+    """Who is to own the session; somebody who takes part already."""
+
+    user_id: Identifier
 
 
 class SessionSummary(msgspec.Struct):
@@ -125,22 +133,29 @@ class SessionsController(Controller):
 
     @get(operation_id="list_sessions", summary="The caller's sessions")
     async def list_sessions(
-        self, request: Request, limit: Limit = 50, offset: Offset = 0, after: After = None, tag: TagFilter = None
+        self,
+        request: Request,
+        limit: Limit = 50,
+        offset: Offset = 0,
+        after: After = None,
+        tag: TagFilter = None,
+        owned: Owned = False,
     ) -> SessionList:
-        """Last changed first; `total` counts what the same filters match."""
+        """Own and shared ones, last changed first; `total` counts what the same filters match."""
         queries, actor_id, tags = request.queries.sessions, request.caller.user_id, tag_filter(tag)
         position = decode_cursor(after)
         found = await queries.list(
             actor_id=actor_id,
+            owned=owned,
             tags=tags,
-            after_updated_at=position.updated_at,
+            after_updated_at=position.moment,
             after_session_id=position.identifier,
             limit=limit,
             offset=offset,
         )
         rows = [SessionSummary(*row) for row in found]
         complete = is_complete(rows, limit, offset, after)
-        total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, tags=tags)
+        total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, owned=owned, tags=tags)
         return SessionList(rows, total, page_end(rows, limit, "session_id"))
 
     @get("/{session_id:str}", operation_id="get_session", summary="One session")
@@ -148,7 +163,7 @@ class SessionsController(Controller):
         """For its participants; 404 for everybody else."""
         row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
         if row is None:
-            raise _not_found()
+            raise Problem(404, "Session not found")
         return Session(*row)
 
     @patch("/{session_id:str}", operation_id="update_session", summary="Change a session")
@@ -162,13 +177,29 @@ class SessionsController(Controller):
     async def delete_session(self, request: Request, session_id: FromPath[str]) -> SessionMessage:
         """With its transcript. For owners."""
         if await request.queries.sessions.delete(actor_id=request.caller.user_id, session_id=session_id) == 0:
-            raise await _refusal(request, session_id, "Only owners may delete a session")
+            await participation(request, session_id)
+            raise Problem(403, "Only owners may delete a session")
         return SessionMessage("Session deleted successfully")
 
     @post("/{session_id:str}/resume", operation_id="resume_session", summary="Resume a session", status_code=200)
     async def resume_session(self, request: Request, session_id: FromPath[str]) -> Session:
         """Makes it active again, so that its transcript can go on. For owners and editors."""
         return await _update(request, session_id, UpdateSession(status="active"), "Session resumed successfully")
+
+    @post("/{session_id:str}/transfer", operation_id="transfer_session", summary="Hand a session over", status_code=200)
+    async def transfer_session(
+        self, request: Request, session_id: FromPath[str], data: JSONBody[TransferSession]
+    ) -> Session:
+        """Another participant becomes its owner, the caller stays as editor. For owners."""
+        caller = request.caller
+        row = await request.queries.sessions.transfer(
+            actor_id=caller.user_id, actor_app_id=caller.app_id, session_id=session_id, user_id=data.user_id
+        )
+        if row is None:
+            if not (await participation(request, session_id)).is_owner:
+                raise Problem(403, "Only owners may hand a session over")
+            raise Problem(404, "Participant not found: add the new owner first")
+        return _with_message(row, "Session transferred successfully")
 
 
 async def _update(request: Request, session_id: str, data: UpdateSession, message: str) -> Session:
@@ -183,7 +214,8 @@ async def _update(request: Request, session_id: str, data: UpdateSession, messag
         status=data.status,
     )
     if row is None:
-        raise await _refusal(request, session_id, "Only owners and editors may change a session")
+        await participation(request, session_id)
+        raise Problem(403, "Only owners and editors may change a session")
     return _with_message(row, message)
 
 
@@ -191,13 +223,3 @@ def _with_message(row: Any, message: str) -> Session:
     session = Session(*row)
     session.message = message
     return session
-
-
-async def _refusal(request: Request, session_id: str, forbidden: str) -> Problem:
-    """Why a statement touched nothing: 403 for who may see the session, 404 for who may not."""
-    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
-    return _not_found() if row is None else Problem(403, forbidden)
-
-
-def _not_found() -> Problem:
-    return Problem(404, "Session not found")

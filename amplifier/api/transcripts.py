@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from amplifier.problems import Problem
-from amplifier.web import Request, get, post
+from amplifier.web import Request, get, participation, post
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large
@@ -81,7 +81,8 @@ class TranscriptsController(Controller):
     async def append_transcript(
         self, request: Request, session_id: FromPath[str], data: JSONBody[AppendTranscript]
     ) -> Appended:
-        """All or none, in order, committed when the answer comes. For owners and editors of an active session."""
+        """All or none, in order, committed when the answer comes. For owners, editors and whoever has `send`;
+        the session must be active."""
         caller = request.caller
         try:
             row = await request.queries.messages.append(
@@ -120,11 +121,9 @@ async def _read(request: Request, session_id: str, after: int, limit: int) -> Tr
     )
     if not rows:
         raise Problem(404, "Session not found")
-    last_seq = rows[0][0]
-    entries = [Entry(*row[1:]) for row in rows] if rows[0][1] is not None else []
-    return Transcript(
-        session_id, last_seq, entries, entries[-1].seq if entries and entries[-1].seq < last_seq else None
-    )
+    entries = [Entry(*row[2:]) for row in rows] if rows[0]["seq"] is not None else []
+    has_more = rows[-1]["next_seq"] is not None
+    return Transcript(session_id, rows[0]["last_seq"], entries, entries[-1].seq if has_more else None)
 
 
 async def _plain(request: Request, page: Transcript, limit: int | None) -> AsyncIterator[bytes]:
@@ -143,11 +142,11 @@ async def _plain(request: Request, page: Transcript, limit: int | None) -> Async
 
 async def _refusal(request: Request, session_id: str, expected_seq: int | None) -> Problem:
     """Why an append added nothing; asked only then."""
+    if not (await participation(request, session_id)).may_send:
+        return Problem(403, "Only owners, editors and whoever has the permission send may append to a transcript")
     row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
     if row is None:
         return Problem(404, "Session not found")
-    if row["role"] == "viewer":
-        return Problem(403, "Only owners and editors may append to a transcript")
     if row["status"] != "active":
         return Problem(409, f"The session is {row['status']}: resume it before you append")
     if expected_seq is None:

@@ -1,12 +1,13 @@
-"""Users, as their tokens name them."""
+"""Users, as their tokens name them, and the sessions they take part in."""
 
 from datetime import datetime
 
 import msgspec
 from litestar import Controller
+from litestar.params import FromPath
 
 from amplifier.problems import Problem
-from amplifier.web import Request, get
+from amplifier.web import After, Limit, Request, Role, Status, decode_cursor, get, page_end
 
 
 class User(msgspec.Struct):
@@ -20,20 +21,70 @@ class User(msgspec.Struct):
     metadata: msgspec.Raw
 
 
+class UserSession(msgspec.Struct):
+    """A session and the user's part in it; `last_active_at` moves at most once a minute."""
+
+    session_id: str
+    config_id: str
+    status: Status
+    title: str | None
+    tags: msgspec.Raw
+    role: Role
+    owner_user_id: str
+    joined_at: datetime
+    last_active_at: datetime
+    message_count: int
+    last_seq: int
+    created_at: datetime
+    updated_at: datetime
+
+
+class UserSessionList(msgspec.Struct):
+    """A page of sessions; `next` continues behind it."""
+
+    sessions: list[UserSession]
+    next: str | None
+
+
 class UsersController(Controller):
-    """Routes below /users."""
+    """Routes below /users. A user may read what is their own; an admin application may, for any user."""
 
     path = "/users"
     tags = ["users"]
 
-    @get("/me", operation_id="get_me", summary="The calling user")
-    async def get_me(self, request: Request) -> User:
-        """The caller's own figures; the first request ever makes the row."""
+    @get("/{user_id:str}", operation_id="get_user", summary="A user's figures")
+    async def get_user(self, request: Request, user_id: FromPath[str]) -> User:
+        """For oneself, also as `me`, and for admin applications; 404 for everybody else."""
         caller, users = request.caller, request.queries.users
-        row = await users.get(actor_id=caller.user_id)
-        if row is None:
+        actor_id = _subject(request, user_id)
+        row = await users.get(actor_id=actor_id)
+        if row is None and actor_id == caller.user_id:  # the first request ever
             await users.touch(user_ids=[caller.user_id], app_ids=[caller.app_id])
-            row = await users.get(actor_id=caller.user_id)
+            row = await users.get(actor_id=actor_id)
         if row is None:
             raise Problem(404, "User not found")
         return User(*row)
+
+    @get("/{user_id:str}/sessions", operation_id="list_user_sessions", summary="A user's sessions")
+    async def list_user_sessions(
+        self, request: Request, user_id: FromPath[str], limit: Limit = 50, after: After = None
+    ) -> UserSessionList:
+        """Own and shared ones; where the user was active last comes first. For whom `get_user` is."""
+        position = decode_cursor(after)
+        rows = await request.queries.sessions.list_by_activity(
+            actor_id=_subject(request, user_id),
+            after_last_active_at=position.moment,
+            after_session_id=position.identifier,
+            limit=limit,
+        )
+        sessions = [UserSession(*row) for row in rows]
+        return UserSessionList(sessions, page_end(sessions, limit, "session_id", "last_active_at"))
+
+
+def _subject(request: Request, user_id: str) -> str:
+    """Whom a path speaks of. Raises Problem 404 unless that is the caller or an admin application asks."""
+    if user_id in ("me", request.caller.user_id):
+        return request.caller.user_id
+    if not request.caller.is_admin:
+        raise Problem(404, "User not found")
+    return user_id

@@ -1,0 +1,88 @@
+"""Who was active when: noted in memory, written at most once a minute for a user and process; reads write nothing."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import Hashable, Iterator
+from typing import Generic, TypeVar
+
+from amplifier.queries import Queries
+
+logger = logging.getLogger(__name__)
+
+_TOUCH = 60.0  # seconds between two writes for the same user, or the same user in the same session
+_REMEMBER_AT_MOST = 10_000  # users, and as many participants
+_AT_ONCE = 1000  # rows in one statement
+
+Key = TypeVar("Key", bound=Hashable)
+
+
+class _Noted(Generic[Key]):
+    """What is to be written next, and when what was written may be noted again."""
+
+    def __init__(self) -> None:
+        self._due: dict[Key, float] = {}
+        self.pending: dict[Key, str] = {}
+
+    def note(self, key: Key, value: str) -> None:
+        now = time.monotonic()
+        if self._due.get(key, 0) <= now:
+            if len(self._due) >= _REMEMBER_AT_MOST:
+                self._due.clear()
+            self._due[key] = now + _TOUCH
+            self.pending[key] = value
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[dict[Key, str]]:
+        """Some of what is pending, to be written in the context; what fails is pending again."""
+        taken = dict(list(self.pending.items())[:_AT_ONCE])
+        for key in taken:
+            del self.pending[key]
+        try:
+            yield taken
+        except Exception:
+            self.pending = taken | self.pending
+            raise
+
+    def forget(self, key: Key) -> None:
+        """Lets the next activity be noted again."""
+        self._due.pop(key, None)
+
+
+class Activity:
+    """Moves `users.last_seen` and `session_participants.last_active_at`."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._users: _Noted[str] = _Noted()
+        self._participants: _Noted[tuple[str, str]] = _Noted()
+
+    def note_user(self, user_id: str, app_id: str) -> None:
+        """A user was seen, through this application."""
+        self._users.note(user_id, app_id)
+
+    def note_participant(self, session_id: str, user_id: str) -> None:
+        """A user did something in a session, or read it. Nothing is written for who takes no part in it."""
+        self._participants.note((session_id, user_id), "")
+
+    async def flush(self) -> None:
+        """Writes what was noted since the last call. Raises Unavailable."""
+        while self._users.pending:
+            with self._users.taken() as users:
+                await self._queries.users.touch(user_ids=list(users), app_ids=list(users.values()))
+        while self._participants.pending:
+            with self._participants.taken() as participants:
+                session_ids, user_ids = zip(*participants, strict=True)
+                touched = await self._queries.participants.touch(session_ids=session_ids, user_ids=user_ids)
+            for key in participants.keys() - {tuple(row) for row in touched}:
+                self._participants.forget(key)
+
+    async def keep_flushing(self) -> None:
+        """Calls `flush` every second, for ever."""
+        while True:
+            await asyncio.sleep(1)
+            try:
+                await self.flush()
+            except Exception as error:  # whatever it was: the next second brings other users
+                logger.warning("when some users were last active was not written: %r", error)

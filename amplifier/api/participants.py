@@ -1,0 +1,159 @@
+"""Participants: who takes part in a session, as what, and with which rights besides."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller
+from litestar.openapi import ResponseSpec
+from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType
+
+from amplifier.problems import Problem
+from amplifier.web import Identifier, Request, Role, answer, delete, get, participation, patch, post
+
+AfterUser = Annotated[str, QueryParameter(max_length=255, description="The `next` of the page before")]
+PageLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="Participants at most")]
+
+
+class Permissions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """Overrides of the role for a person: `send` (append and send messages), `cancel` (a run), `invite` (add people up
+    to one's own role), `export` (the transcript). What is absent is as the role says."""
+
+    send: bool | UnsetType = UNSET
+    cancel: bool | UnsetType = UNSET
+    invite: bool | UnsetType = UNSET
+    export: bool | UnsetType = UNSET
+
+
+class PutParticipant(msgspec.Struct):
+    """Somebody to add or to change; absent permissions stay as they are."""
+
+    user_id: Identifier
+    role: Role
+    permissions: Permissions | None = None
+
+
+class UpdateParticipant(msgspec.Struct):
+    """What changes; absent or null stays. `permissions` replaces all overrides."""
+
+    role: Role | None = None
+    permissions: Permissions | None = None
+
+
+class Participant(msgspec.Struct):
+    """Somebody's part in a session; `last_active_at` moves at most once a minute."""
+
+    user_id: str
+    role: Role
+    permissions: msgspec.Raw
+    joined_at: datetime
+    last_active_at: datetime
+
+
+class ParticipantList(msgspec.Struct):
+    """A page of participants, by user_id; `next` is the `after` of the following page, null at the end."""
+
+    participants: list[Participant]
+    next: str | None
+
+
+class RemovedParticipant(msgspec.Struct):
+    """What was done."""
+
+    message: str
+
+
+class ParticipantsController(Controller):
+    """Routes below /sessions/{session_id}/participants."""
+
+    path = "/sessions/{session_id:str}/participants"
+    tags = ["participants"]
+
+    @get(operation_id="list_participants", summary="Who takes part")
+    async def list_participants(
+        self, request: Request, session_id: FromPath[str], limit: PageLimit = 200, after: AfterUser = ""
+    ) -> ParticipantList:
+        """For all participants."""
+        rows = await request.queries.participants.list(
+            actor_id=request.caller.user_id, session_id=session_id, after_user_id=after, limit=limit
+        )
+        if not rows:
+            await participation(request, session_id)
+        participants = [Participant(*row) for row in rows]
+        return ParticipantList(participants, participants[-1].user_id if len(rows) == limit else None)
+
+    @post(
+        operation_id="put_participant",
+        summary="Add or change a participant",
+        responses={200: ResponseSpec(Participant, description="Changed", generate_examples=False)},
+    )
+    async def put_participant(
+        self, request: Request, session_id: FromPath[str], data: JSONBody[PutParticipant]
+    ) -> Participant:
+        """201 when new, 200 when changed. For owners; whoever has `invite` may add people, up to the own role."""
+        permissions = _encoded(data.permissions)
+        row = await request.queries.participants.create(
+            actor_id=request.caller.user_id,
+            session_id=session_id,
+            user_id=data.user_id,
+            role=data.role,
+            permissions=permissions,
+        )
+        if row is not None:
+            return Participant(*row)
+        changed = await _change(request, session_id, data.user_id, data.role, permissions)
+        if changed is None:
+            forbidden = "Only owners may do this; whoever has the permission invite may add people up to their own role"
+            raise await _refusal(request, session_id, data.user_id, forbidden, adding=True)
+        return answer(200, changed)  # type: ignore[no-any-return]
+
+    @patch("/{user_id:str}", operation_id="update_participant", summary="Change a participant")
+    async def update_participant(
+        self, request: Request, session_id: FromPath[str], user_id: FromPath[str], data: JSONBody[UpdateParticipant]
+    ) -> Participant:
+        """For owners. The last owner stays owner (409)."""
+        changed = await _change(request, session_id, user_id, data.role, _encoded(data.permissions))
+        if changed is None:
+            raise await _refusal(request, session_id, user_id, "Only owners may change participants")
+        return changed
+
+    @delete("/{user_id:str}", operation_id="remove_participant", summary="Remove a participant, or leave")
+    async def remove_participant(
+        self, request: Request, session_id: FromPath[str], user_id: FromPath[str]
+    ) -> RemovedParticipant:
+        """Owners remove anybody, everybody may leave. The last owner stays (409). It takes effect with the answer."""
+        actor_id = request.caller.user_id
+        row = await request.queries.participants.delete(actor_id=actor_id, session_id=session_id, user_id=user_id)
+        if row is None:
+            raise await _refusal(request, session_id, user_id, "Only owners may remove others")
+        return RemovedParticipant("Participant removed successfully")
+
+
+async def _change(
+    request: Request, session_id: str, user_id: str, role: Role | None, permissions: bytes | None
+) -> Participant | None:
+    row = await request.queries.participants.update(
+        actor_id=request.caller.user_id, session_id=session_id, user_id=user_id, role=role, permissions=permissions
+    )
+    return None if row is None else Participant(*row)
+
+
+async def _refusal(request: Request, session_id: str, user_id: str, forbidden: str, adding: bool = False) -> Problem:
+    """Why a statement touched nothing; asked only then."""
+    actor_id = request.caller.user_id
+    own = await participation(request, session_id)
+    if not own.is_owner:
+        return Problem(403, forbidden)
+    if user_id == actor_id:
+        return Problem(409, "A session needs an owner: make somebody else one first, or delete the session")
+    if await request.queries.participants.get(actor_id=actor_id, session_id=session_id, user_id=user_id) is None:
+        if not adding:
+            return Problem(404, "Participant not found")
+        if not own.may_invite:
+            return Problem(403, forbidden)
+    return Problem(409, "The session changed at the same time: try again")
+
+
+def _encoded(permissions: Permissions | None) -> bytes | None:
+    return None if permissions is None else msgspec.json.encode(permissions)

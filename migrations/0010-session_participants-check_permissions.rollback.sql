@@ -1,0 +1,2 @@
+set local lock_timeout = '5s';
+alter table session_participants drop constraint session_participants_permissions_keys_check;

@@ -1,0 +1,335 @@
+-- name: list(actor_id, session_id, after_user_id, limit)
+-- Who takes part in a session, by user_id. Every participant may know.
+-- @param  actor_id       user_id of the caller
+-- @param  session_id     the session
+-- @param  after_user_id  the last user_id of the page before, empty for the beginning
+-- @param  limit          rows at most
+-- @return Participant[]
+-- @access participant
+-- @index  session_participants_pkey
+select
+    p.user_id,
+    p.role,
+    p.permissions,
+    p.joined_at,
+    p.last_active_at
+from session_participants as actor
+inner join session_participants as p on p.session_id = actor.session_id
+where
+    actor.session_id = :session_id
+    and actor.user_id = :actor_id
+    and p.session_id = :session_id
+    and p.user_id > :after_user_id
+order by p.user_id
+limit :limit;
+
+
+-- name: get(actor_id, session_id, user_id)^
+-- One participant of a session that the caller takes part in.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  user_id     the participant, or the caller
+-- @return Participant | none
+-- @access participant
+-- @index  session_participants_pkey
+select
+    p.user_id,
+    p.role,
+    p.permissions,
+    p.joined_at,
+    p.last_active_at
+from session_participants as actor
+inner join session_participants as p on p.session_id = actor.session_id
+where
+    actor.session_id = :session_id
+    and actor.user_id = :actor_id
+    and p.session_id = :session_id
+    and p.user_id = :user_id;
+
+
+-- name: create(actor_id, session_id, user_id, role, permissions)^
+-- Adds somebody who does not take part yet. Owners and whoever has `invite` may, for roles up to their own; only owners
+-- give permissions along. The caller's row is locked first, so that a removal of the caller waits, and then stops this.
+-- @param  actor_id     user_id of the caller
+-- @param  session_id   the session
+-- @param  user_id      whom to add
+-- @param  role         owner, editor or viewer
+-- @param  permissions  a JSON object of overrides, or null
+-- @return Participant | none
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey
+with locked_actor as (
+    select session_id
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id = :actor_id
+        and coalesce((permissions ->> 'invite')::boolean, role = 'owner')
+        and array_position(array['viewer', 'editor', 'owner'], :role::text)
+            <= array_position(array['viewer', 'editor', 'owner'], role)
+        and (:permissions::jsonb is null or role = 'owner')
+    for no key update
+),
+
+added_participant as (
+    insert into session_participants (session_id, user_id, role, permissions)
+    select
+        session_id,
+        :user_id,
+        :role,
+        coalesce(:permissions, '{}')
+    from locked_actor
+    on conflict (session_id, user_id) do nothing
+    returning
+        session_id,
+        user_id,
+        role,
+        permissions,
+        joined_at,
+        last_active_at
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 1,
+        updated_at = clock_timestamp()
+    from added_participant as p
+    where
+        s.session_id = p.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        s.session_id,
+        s.last_seq,
+        'participant.added',
+        jsonb_build_object('user_id', p.user_id, 'role', p.role, 'permissions', p.permissions),
+        :actor_id,
+        s.updated_at
+    from advanced_session as s
+    inner join added_participant as p on p.session_id = s.session_id
+)
+
+select
+    user_id,
+    role,
+    permissions,
+    joined_at,
+    last_active_at
+from added_participant;
+
+
+-- name: update(actor_id, session_id, user_id, role, permissions)^
+-- Changes a participant's role or permissions; what is null stays. Owners may; the last one stays owner. All owners' rows are
+-- locked first, in one order, so that of two owners who demote each other one comes second and is refused. Who was the
+-- session's owner_user_id and is no owner any more hands that to the owner who joined first.
+-- @param  actor_id     user_id of the caller
+-- @param  session_id   the session
+-- @param  user_id      whom to change
+-- @param  role         new role or null
+-- @param  permissions  new overrides, a JSON object, or null
+-- @return Participant | none
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey
+with locked_participants as (
+    select
+        user_id,
+        role,
+        joined_at
+    from session_participants
+    where
+        session_id = :session_id
+        and (role = 'owner' or user_id in (:actor_id, :user_id))
+    order by user_id
+    for no key update
+),
+
+owners as (
+    select
+        bool_or(user_id = :actor_id) as include_actor,
+        (array_agg(user_id order by joined_at, user_id) filter (where user_id <> :user_id))[1] as other_user_id
+    from locked_participants
+    where role = 'owner'
+),
+
+changed_participant as (
+    update session_participants as p
+    set
+        role = coalesce(:role::text, p.role),
+        permissions = coalesce(:permissions::jsonb, p.permissions)
+    from owners as o
+    where
+        p.session_id = :session_id
+        and p.user_id = :user_id
+        and o.include_actor
+        and (coalesce(:role, 'owner') = 'owner' or o.other_user_id is not null)
+    returning
+        p.session_id,
+        p.user_id,
+        p.role,
+        p.permissions,
+        p.joined_at,
+        p.last_active_at,
+        o.other_user_id
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 1,
+        owner_user_id = case
+            when s.owner_user_id = p.user_id and p.role <> 'owner' then p.other_user_id
+            else s.owner_user_id
+        end,
+        updated_at = clock_timestamp()
+    from changed_participant as p
+    where
+        s.session_id = p.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        s.session_id,
+        s.last_seq,
+        'participant.changed',
+        jsonb_build_object('user_id', p.user_id, 'role', p.role, 'permissions', p.permissions),
+        :actor_id,
+        s.updated_at
+    from advanced_session as s
+    inner join changed_participant as p on p.session_id = s.session_id
+)
+
+select
+    user_id,
+    role,
+    permissions,
+    joined_at,
+    last_active_at
+from changed_participant;
+
+
+-- name: delete(actor_id, session_id, user_id)^
+-- Removes a participant. Owners may remove anybody, everybody may leave, but the last owner stays; locks as in update. An
+-- append under way is waited for; one that comes later finds no row.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  user_id     whom to remove
+-- @return Participant | none
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey
+with locked_participants as (
+    select
+        user_id,
+        role,
+        joined_at
+    from session_participants
+    where
+        session_id = :session_id
+        and (role = 'owner' or user_id in (:actor_id, :user_id))
+    order by user_id
+    for update
+),
+
+owners as (
+    select
+        bool_or(user_id = :actor_id) as include_actor,
+        (array_agg(user_id order by joined_at, user_id) filter (where user_id <> :user_id))[1] as other_user_id
+    from locked_participants
+    where role = 'owner'
+),
+
+removed_participant as (
+    delete from session_participants as p
+    using owners as o
+    where
+        p.session_id = :session_id
+        and p.user_id = :user_id
+        and (o.include_actor or p.user_id = :actor_id)
+        and o.other_user_id is not null
+    returning
+        p.session_id,
+        p.user_id,
+        p.role,
+        p.permissions,
+        p.joined_at,
+        p.last_active_at,
+        o.other_user_id
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 1,
+        owner_user_id = case when s.owner_user_id = p.user_id then p.other_user_id else s.owner_user_id end,
+        updated_at = clock_timestamp()
+    from removed_participant as p
+    where
+        s.session_id = p.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        s.session_id,
+        s.last_seq,
+        'participant.removed',
+        jsonb_build_object('user_id', p.user_id, 'role', p.role, 'permissions', p.permissions),
+        :actor_id,
+        s.updated_at
+    from advanced_session as s
+    inner join removed_participant as p on p.session_id = s.session_id
+)
+
+select
+    user_id,
+    role,
+    permissions,
+    joined_at,
+    last_active_at
+from removed_participant;
+
+
+-- name: touch(session_ids, user_ids)
+-- Notes that users were active in sessions; a process does so at most once a minute for each. Rows that somebody has locked are
+-- passed over and do not come back: the next activity tries again.
+-- @param  session_ids  the sessions
+-- @param  user_ids     the user of each, in the same order
+-- @return ActiveParticipant[]
+-- @access system
+-- @index  session_participants_pkey
+with locked_participants as (
+    select
+        p.session_id,
+        p.user_id
+    from unnest(:session_ids::text[], :user_ids::text[]) as active (session_id, user_id)
+    inner join session_participants as p on p.session_id = active.session_id and p.user_id = active.user_id
+    for no key update of p skip locked
+)
+
+update session_participants as p
+set last_active_at = now()
+from locked_participants as l
+where
+    p.session_id = l.session_id
+    and p.user_id = l.user_id
+returning
+    p.session_id,
+    p.user_id;
