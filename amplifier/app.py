@@ -28,6 +28,7 @@ from amplifier.api.settings import SettingsController
 from amplifier.api.transcripts import TranscriptsController
 from amplifier.api.users import UsersController
 from amplifier.auth import Authenticator, authenticate
+from amplifier.checks import check
 from amplifier.database import Database, Unavailable
 from amplifier.events import Listener
 from amplifier.problems import request_id, respond
@@ -40,7 +41,7 @@ from amplifier.web import MAX_BODY, Request
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
     """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable.
 
-    `checked` says that the queries were prepared against the database already, so that a start need not do so twice.
+    `checked` says that the queries passed `checks.check` on the database already, so that a start need not do so twice.
     """
     database = Database(config, dsn)
     queries = Queries(database, schema.share("queries", config.queries_dir))
@@ -53,7 +54,7 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
         await database.connect()
         try:
             if not checked:
-                await queries.check()
+                await check(queries)
             async with _background(listener.keep_listening()), _background(activity.keep_flushing()):
                 yield
             with contextlib.suppress(Unavailable):

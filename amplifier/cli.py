@@ -86,8 +86,10 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 
 async def _check_queries(config: Settings, dsn: str) -> None:
     """Finds a wrong query before any worker starts. Raises QueriesError."""
+    from amplifier.checks import check
+
     async with _connected(config, dsn) as queries:
-        await queries.check()
+        await check(queries)
 
 
 def _migrate(config: Settings, _: argparse.Namespace) -> None:

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any, cast
 
 import aiosql
-import asyncpg
 from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
 
 from amplifier.database import Database, Executor
@@ -15,6 +14,7 @@ from amplifier.settings import OperatorError
 _METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchval", "INSERT_UPDATE_DELETE": "execute"}
 _ACCESS = ("participant", "owner", "self", "public", "system")
 _WITHOUT_ACTOR = ("public", "system")
+_VERBS = ("select", "with", "insert", "update", "delete")
 _PARAM = re.compile(r"^@param\s+(\w+)\s+\S", re.MULTILINE)
 _TAG = re.compile(r"^@(return|access|index)\s+(\S.*)$", re.MULTILINE)
 
@@ -60,7 +60,7 @@ class Query:
         self._method = _METHODS[datum.operation_type.name]
         self._count = len(parameters)
         self._pick = itemgetter(*parameters) if len(parameters) > 1 else None
-        self._check_header()
+        self._check_header(datum.sql)
 
     async def __call__(self, connection: Executor | None = None, /, **arguments: Any) -> Any:
         if len(arguments) != self._count:
@@ -87,7 +87,7 @@ class Query:
     def _wrong_arguments(self, arguments: dict[str, Any]) -> TypeError:
         return TypeError(f"{self.name} takes exactly {sorted(self.parameters)}, got {sorted(arguments)}")
 
-    def _check_header(self) -> None:
+    def _check_header(self, sql: str) -> None:
         if not self.doc or self.doc.startswith("@"):
             raise self.wrong("the header needs a sentence that says what comes back or changes")
         documented = _PARAM.findall(self.doc)
@@ -96,6 +96,8 @@ class Query:
         for tag in ("return", "access", "index"):
             if getattr(self, "returns" if tag == "return" else tag) is None:
                 raise self.wrong(f"the header lacks @{tag}")
+        if not sql.lower().startswith(_VERBS):
+            raise self.wrong(f"a query begins with one of {', '.join(_VERBS)}")
         if self.access not in _ACCESS:
             raise self.wrong(f"@access {self.access} is not one of {', '.join(_ACCESS)}")
         if self.access not in _WITHOUT_ACTOR and "actor_id" not in self.parameters:
@@ -142,20 +144,6 @@ class Queries:
         """Every query, by file and position."""
         return [query for namespace in self._namespaces.values() for query in namespace.all.values()]
 
-    async def check(self) -> None:
-        """Prepares every query against the database. Raises QueriesError with every query that is wrong."""
-        findings: list[str] = []
-        async with self.database.connection() as connection:
-            for query in self.all():
-                try:
-                    await connection.prepare(query.statement)
-                except asyncpg.PostgresError as error:
-                    if error.sqlstate is None or error.sqlstate[:2] in ("08", "53", "57"):
-                        raise
-                    findings.append(str(_finding(query, error)))
-        if findings:
-            raise QueriesError("\n".join(findings))
-
 
 class _Adapter:
     """What aiosql asks to turn `:name` into the driver's parameters; the rest of its protocol is not used here."""
@@ -191,12 +179,6 @@ def _load(database: Database, file: Path) -> Namespace:
         raise QueriesError(f"{file}: {error}") from None
     queries = {d.query_name: Query(database, file.stem, d, adapter.parameters[d.query_name]) for d in data}
     return Namespace(queries)
-
-
-def _finding(query: Query, error: asyncpg.PostgresError) -> QueriesError:
-    position = getattr(error, "position", None)
-    reason = f"{error.args[0]}" + (f" ({error.hint})" if getattr(error, "hint", None) else "")
-    return query.wrong(reason, query.line_of(int(position)) if position else None)
 
 
 def _is_comment(line: str) -> bool:

@@ -103,7 +103,7 @@ def settings_for(dsn: str, **changes: Any) -> Settings:
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator["Api"]:
     """The application in this process, started and stopped."""
-    app = create_app(settings, settings.dsn or "")
+    app = create_app(settings, settings.dsn or "", checked=True)
     async with app.lifespan():
         yield Api(app, settings)
 

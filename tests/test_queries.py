@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from amplifier import schema
+from amplifier import checks, schema
 from amplifier.api import applications, configs, invitations, participants, sessions, settings, transcripts, users
 from amplifier.database import Database
 from amplifier.queries import Queries, QueriesError
@@ -37,7 +37,7 @@ async def check(folder: Path, dsn: str) -> None:
     queries = load(folder, dsn)
     await queries.database.connect()
     try:
-        await queries.check()
+        await checks.check(queries)
     finally:
         await queries.database.close()
 

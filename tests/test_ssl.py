@@ -198,7 +198,9 @@ async def _service(mode: str, port: int, host: str = "localhost", user: str = em
     database = Database(settings, settings.dsn or "")
     try:
         await database.connect()
-        encrypted = await database.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
+        async with database.connection() as connection:
+            await connection.execute("set role none")  # the service's role may not see this of a login
+            encrypted = await connection.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
     except Unavailable:
         return REFUSED
     finally:

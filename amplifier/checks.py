@@ -1,0 +1,69 @@
+"""What the queries have to pass before they serve: they fit the database, and show nobody what is not theirs."""
+
+import asyncpg
+
+from amplifier.probe import Probe, says_later
+from amplifier.queries import Queries, QueriesError, Query
+
+# What runs without a caller in its statement. A query comes onto this list by a change of the code, not of its header.
+WITHOUT_CALLER = {
+    "applications.create": "system",
+    "applications.delete": "system",
+    "applications.find_by_id": "system",
+    "applications.find_by_prefix": "system",
+    "applications.get": "system",
+    "applications.list": "system",
+    "applications.update_key": "system",
+    "invitations.find": "system",
+    "participants.touch": "system",
+    "service.ping": "public",
+    "settings.count": "public",
+    "settings.delete": "system",
+    "settings.get": "public",
+    "settings.list": "public",
+    "settings.put": "system",
+    "users.touch": "system",
+}
+
+
+async def check(queries: Queries) -> None:
+    """Prepares every query, and probes it as two tenants in a transaction that is rolled back.
+
+    Raises QueriesError with every finding, one a line, and Unavailable.
+    """
+    findings = [
+        query.wrong(
+            f"@access {query.access} is not for a query of this name: who may see its rows? (see WITHOUT_CALLER)"
+        )
+        for query in queries.all()
+        if query.access in ("public", "system") and WITHOUT_CALLER.get(query.name) != query.access
+    ]
+    async with queries.database.connection() as connection:
+        prepared: dict[Query, list[str]] = {}
+        for query in queries.all():
+            try:
+                statement = await connection.prepare(query.statement)
+            except asyncpg.PostgresError as error:
+                if says_later(error):
+                    raise
+                findings.append(_finding(query, error))
+            else:
+                prepared[query] = [parameter.name for parameter in statement.get_parameters()]
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            probe = Probe(connection)
+            await probe.build()
+            for query, types in prepared.items():
+                if query.access not in ("public", "system") and (reason := await probe.finding(query, types)):
+                    findings.append(query.wrong(reason))
+        finally:
+            await transaction.rollback()
+    if findings:
+        raise QueriesError("\n".join(map(str, findings)))
+
+
+def _finding(query: Query, error: asyncpg.PostgresError) -> QueriesError:
+    position = getattr(error, "position", None)
+    reason = f"{error.args[0]}" + (f" ({error.hint})" if getattr(error, "hint", None) else "")
+    return query.wrong(reason, query.line_of(int(position)) if position else None)
