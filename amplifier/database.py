@@ -170,7 +170,7 @@ class Database:
         except TimeoutError as error:
             raise Unavailable("No database connection became free in time.") from error
         except Exception as error:
-            if (unavailable := _unavailable(error)) is None:
+            if (unavailable := _not_connected(error)) is None:
                 raise
             raise unavailable from error
 
@@ -252,6 +252,13 @@ async def _keep(_: object) -> None:
     """In place of the pool's reset, a round trip for each release: pooled connections keep no session state here."""
 
 
+def _not_connected(error: Exception) -> Unavailable | None:
+    """The same while connecting, when PostgreSQL also refuses a login that may not work as our role."""
+    if isinstance(error, asyncpg.InsufficientPrivilegeError | asyncpg.InvalidParameterValueError):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    return _unavailable(error)
+
+
 def _unavailable(error: BaseException) -> Unavailable | None:
     """The error map's half that says "later": Unavailable for `error`, or none when it is the statement's own."""
     if isinstance(error, Unavailable):
@@ -280,6 +287,6 @@ def _translated() -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        if (unavailable := _unavailable(error)) is None:
+        if (unavailable := _not_connected(error)) is None:
             raise
         raise unavailable from error

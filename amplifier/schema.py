@@ -66,6 +66,10 @@ def pending(dsn: str, folder: Path | None = None) -> list[str]:
             if connection.execute("select to_regclass('_yoyo_migration')").fetchone() == (None,):
                 return [migration.id for migration in migrations]
             applied = {row[0] for row in connection.execute("select migration_id from _yoyo_migration")}
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise SchemaError(
+            f"{error}: let the login work as the service's role with: grant amplifier_app to ..."
+        ) from error
     except psycopg.Error as error:
         raise SchemaError(f"the database cannot be reached: {error}") from error
     return [migration.id for migration in migrations if migration.id not in applied]

@@ -1,6 +1,7 @@
 """Runs every benchmark."""
 
-from benchmarks import requests, start
+from benchmarks import requests, start, statements
 
 requests.main()
 start.main()
+statements.main()

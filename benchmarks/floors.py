@@ -128,6 +128,6 @@ async def _page(session_id: str, rows: list[Any]) -> bytes:
     """The very bytes of the service's answer, made once."""
     from amplifier.api.transcripts import Entry, Transcript
 
-    entries = [Entry(*row[1:]) for row in rows]
-    following = entries[-1].seq if entries[-1].seq < rows[0][0] else None
-    return msgspec.json.encode(Transcript(session_id, rows[0][0], entries, following))
+    entries = [Entry(*row[2:]) for row in rows]
+    following = entries[-1].seq if rows[-1]["next_seq"] is not None else None
+    return msgspec.json.encode(Transcript(session_id, rows[0]["last_seq"], entries, following))

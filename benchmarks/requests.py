@@ -22,6 +22,7 @@ from pathlib import Path
 
 import jwt
 import msgspec
+import psycopg
 
 from amplifier import embedded, schema
 from amplifier.auth import generate_key
@@ -143,8 +144,9 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
                 messages=msgspec.json.encode([MESSAGE] * size),
                 expected_seq=None,
             )
-    await database.execute("vacuum analyze")
     await database.close()
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("vacuum analyze")
     return key.text, sessions[:-2], sessions[-2], sessions[-1]
 
 

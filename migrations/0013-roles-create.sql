@@ -35,4 +35,7 @@ grant select, insert, update on users, session_invitations to amplifier_app;
 
 grant select, insert on messages, session_events to amplifier_app;
 
+-- `serve` looks whether the schema is up to date
+grant select on _yoyo_migration to amplifier_app;
+
 grant select on session_transcripts to amplifier_readonly;

@@ -1,27 +1,23 @@
 """The README's tour does what it says: every line of it is run by a shell, against a new service."""
 
 import json
+import os
 import re
 import subprocess
+import sys
 from pathlib import Path
+from typing import Any
 
 from tests.conftest import private_folder
-from tests.service import running_service
+from tests.service import Service, running_service
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
 
 
 def test_the_tour(tmp_path: Path) -> None:
-    blocks = re.findall(r"^```sh\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    assert len(blocks) >= 2
     with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
-        script = "set -euo pipefail\n" + "\n".join(blocks).replace("http://127.0.0.1:8765", service.url)
-        # one answer a line, and a failed call ends the script
-        script = re.sub(r"curl -s", r"curl -s -S --fail-with-body -w '\\n'", script)
-        run = subprocess.run(["bash", "-c", script], cwd=tmp_path, capture_output=True, text=True, timeout=60)
-    assert run.returncode == 0, run.stdout + run.stderr
-    lines = [json.loads(line) for line in run.stdout.splitlines() if line]
+        lines = _run(service, "sh", tmp_path, {})
     assert lines[0]["status"] == "healthy"
     assert [line["last_seq"] for line in lines if isinstance(line, dict) and "first_seq" in line] == [4, 5, 7]
     found = next(line for line in lines if isinstance(line, dict) and "sessions" in line)
@@ -31,6 +27,39 @@ def test_the_tour(tmp_path: Path) -> None:
         {"role": "user", "content": "Hello"},
         {"role": "assistant", "content": "Hello! What can I do for you?"},
     ]
+
+
+def test_two_people_share_a_session(tmp_path: Path) -> None:
+    secret = re.findall(r"export AUTH_REQUIRED=true SECRET_KEY=(.*)", README)[0]
+    with private_folder() as home:
+        environ = {"AMPLIFIER_HOME": str(home), "AUTH_REQUIRED": "true", "SECRET_KEY": secret}
+        with running_service(environ) as service:
+            added, appended, shared, joined, read, changed, handed_over, removed, left, own = _run(
+                service, "sh people", tmp_path, environ
+            )
+    assert (added["user_id"], added["role"]) == ("noor", "editor")
+    assert (appended["first_seq"], shared["sessions"][0]["role"]) == (2, "editor")
+    assert (joined["user_id"], joined["role"], read["messages"][0]["author_user_id"]) == ("omar", "viewer", "noor")
+    assert changed["permissions"] == {"send": True}
+    assert (handed_over["owner_user_id"], handed_over["role"]) == ("noor", "editor")
+    assert removed == {"message": "Participant removed successfully"}
+    assert {row["user_id"]: row["role"] for row in left["participants"]} == {"mia": "editor", "noor": "owner"}
+    assert own["sessions"][0]["title"] == "Flight to Geneva"
+
+
+def _run(service: Service, kind: str, folder: Path, environ: dict[str, str]) -> list[Any]:
+    """The answers to the README's blocks of one kind, one after the other."""
+    blocks = re.findall(rf"^```{kind}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
+    assert blocks
+    script = "set -euo pipefail\n" + "\n".join(blocks).replace("http://127.0.0.1:8765", service.url)
+    script = script.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    # one answer a line, and a failed call ends the script
+    script = re.sub(r"curl -s", r"curl -s -S --fail-with-body -w '\\n'", script)
+    run = subprocess.run(
+        ["bash", "-c", script], cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    return [json.loads(line) for line in run.stdout.splitlines() if line]
 
 
 def test_the_settings_are_all_documented() -> None:
