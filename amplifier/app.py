@@ -29,8 +29,9 @@ from amplifier.api.transcripts import TranscriptsController
 from amplifier.api.users import UsersController
 from amplifier.auth import Authenticator, authenticate
 from amplifier.checks import check
-from amplifier.database import Database, Unavailable
+from amplifier.database import Database
 from amplifier.events import Listener
+from amplifier.outages import Unavailable
 from amplifier.problems import request_id, respond
 from amplifier.queries import Queries
 from amplifier.secrets import Keyring

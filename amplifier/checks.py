@@ -15,6 +15,7 @@ WITHOUT_CALLER = {
     "applications.list": "system",
     "applications.update_key": "system",
     "invitations.find": "system",
+    "invitations.lock": "system",
     "participants.touch": "system",
     "service.ping": "public",
     "settings.count": "public",

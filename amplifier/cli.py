@@ -134,7 +134,8 @@ async def _insert_application(config: Settings, dsn: str, app_id: str, is_admin:
 @contextlib.asynccontextmanager
 async def _connected(config: Settings, dsn: str) -> AsyncIterator["Queries"]:
     from amplifier import schema
-    from amplifier.database import Database, Unavailable
+    from amplifier.database import Database
+    from amplifier.outages import Unavailable
     from amplifier.queries import Queries
 
     database = Database(config, dsn)

@@ -3,43 +3,20 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from typing import Any, Protocol, TypeAlias
 
 import asyncpg
 from msgspec import Raw
 
 from amplifier import tls
+from amplifier.outages import Unavailable, connecting, not_connected, outage_of
 from amplifier.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-# What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), our login or database
-# refused (28, 3D: a password is being changed, a database restored), shutdown and start-up (57P01 to 57P03), too many
-# connections, disk full, read-only after a failover, statement or lock timeout, deadlock.
-_UNAVAILABLE_STATES = {
-    "57P01",
-    "57P02",
-    "57P03",
-    "57014",
-    "53100",
-    "53300",
-    "25006",
-    "55P03",
-    "40001",
-    "40P01",
-}
-_TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
 ROLE = "amplifier_app"  # owns nothing and can change no schema; whoever logs in must be a member of it
 _RELEASE_LIMIT = 0.5  # seconds for a statement that was given up to stop; after that its connection is dropped
-
-
-class Unavailable(Exception):
-    """The database is away, read-only, out of connections or too slow; the same call may succeed later."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
@@ -74,7 +51,7 @@ class Database:
         # it logs a traceback for each attempt while the database is away
         logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
         settings = self._settings
-        with _translated():
+        with connecting():
             self._pool = await asyncpg.create_pool(
                 self._dsn,
                 min_size=settings.database_pool_min_size,
@@ -103,7 +80,7 @@ class Database:
 
     async def dedicated(self) -> "asyncpg.Connection[Any]":
         """A connection outside the pool, for LISTEN. Raises Unavailable."""
-        with _translated():
+        with connecting():
             return await asyncpg.connect(
                 self._dsn,
                 timeout=self._settings.database_connect_timeout,
@@ -120,8 +97,8 @@ class Database:
             yield connection
         except BaseException as error:
             await self._discard(connection, error)
-            if isinstance(error, Exception) and (unavailable := _unavailable(error)) is not None:
-                raise unavailable from error
+            if isinstance(error, Exception) and (outage := outage_of(error)) is not None:
+                raise outage from error
             raise
         else:
             self._release(connection)
@@ -154,8 +131,8 @@ class Database:
             result = await getattr(connection, method)(query, *args)
         except BaseException as error:
             await self._discard(connection, error)
-            if isinstance(error, Exception) and (unavailable := _unavailable(error)) is not None:
-                raise unavailable from error
+            if isinstance(error, Exception) and (outage := outage_of(error)) is not None:
+                raise outage from error
             raise
         self._release(connection)
         return result
@@ -170,9 +147,9 @@ class Database:
         except TimeoutError as error:
             raise Unavailable("No database connection became free in time.") from error
         except Exception as error:
-            if (unavailable := _not_connected(error)) is None:
+            if (outage := not_connected(error)) is None:
                 raise
-            raise unavailable from error
+            raise outage from error
 
     async def _take(self) -> Connection:
         if self._pool is None:
@@ -203,7 +180,7 @@ class Database:
                 await self._return_idle()
             await self._pool.release(connection, timeout=_RELEASE_LIMIT)
         except Exception as failure:
-            if _unavailable(failure) is None:
+            if outage_of(failure) is None:
                 raise
             logger.debug("a broken connection was dropped: %r", failure)
         finally:
@@ -250,43 +227,3 @@ async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:
 
 async def _keep(_: object) -> None:
     """In place of the pool's reset, a round trip for each release: pooled connections keep no session state here."""
-
-
-def _not_connected(error: Exception) -> Unavailable | None:
-    """The same while connecting, when PostgreSQL also refuses a login that may not work as our role."""
-    if isinstance(error, asyncpg.InsufficientPrivilegeError | asyncpg.InvalidParameterValueError):
-        return _caused(Unavailable("The database is not available at the moment."), error)
-    return _unavailable(error)
-
-
-def _unavailable(error: BaseException) -> Unavailable | None:
-    """The error map's half that says "later": Unavailable for `error`, or none when it is the statement's own."""
-    if isinstance(error, Unavailable):
-        return error
-    state = getattr(error, "sqlstate", None)
-    if state in _TOO_SLOW_STATES:
-        return _caused(Unavailable("The database took too long for this request."), error)
-    if state in _UNAVAILABLE_STATES or (state or "").startswith(("08", "28", "3D")):
-        return _caused(Unavailable("The database is not available at the moment."), error)
-    if isinstance(error, asyncpg.exceptions.DataError):
-        return None
-    if isinstance(error, TimeoutError):
-        return _caused(Unavailable("The database did not answer in time."), error)
-    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
-        return _caused(Unavailable("The database is not available at the moment."), error)
-    return None
-
-
-def _caused(unavailable: Unavailable, error: BaseException) -> Unavailable:
-    unavailable.__cause__ = error
-    return unavailable
-
-
-@contextlib.contextmanager
-def _translated() -> Iterator[None]:
-    try:
-        yield
-    except Exception as error:
-        if (unavailable := _not_connected(error)) is None:
-            raise
-        raise unavailable from error

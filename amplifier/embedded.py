@@ -20,7 +20,14 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import quote
 
-from amplifier.settings import OperatorError
+from amplifier.account import (
+    EmbeddedError,
+    account_of,
+    make_private,
+    reachable_install,
+    refuse_closed_parents,
+    refuse_foreign,
+)
 
 ROLE, DATABASE = "amplifier", "postgres"  # the database that initdb makes: another would cost a start 50 ms
 _START_LIMIT = 30.0  # seconds until a server must at least answer; recovery after a crash may take longer
@@ -28,10 +35,6 @@ _INITDB_LIMIT = 300.0  # seconds for making the data folder
 _STOP_LIMIT = 60.0  # seconds for a fast shutdown before an immediate one
 _SOCKET_PATH_LIMIT = 107  # bytes of sun_path
 _PR_SET_PDEATHSIG = 1
-
-
-class EmbeddedError(OperatorError):
-    """The embedded PostgreSQL cannot run; the message says what to do."""
 
 
 def wheel_install(version: int = 18) -> Path:
@@ -59,16 +62,16 @@ def running(
     the data folder is being made. Raises EmbeddedError.
     """
     install = install or wheel_install()
-    account = _account(user)
-    _refuse_foreign(home)
-    _make_private(home, account)
-    _refuse_closed_parents(home, account)
+    account = account_of(user)
+    refuse_foreign(home)
+    make_private(home, account)
+    refuse_closed_parents(home, account)
     dsn = _dsn(home)
     with (home / "lock").open("a") as lock:
         if not _locked(lock) and _is_ready(dsn, home, lambda: _locked(lock)):
             yield dsn
             return
-        server = _start(home, _reachable_install(install, home, account), account, lambda: meanwhile(dsn))
+        server = _start(home, reachable_install(install, home, account), account, lambda: meanwhile(dsn))
         try:
             if not _is_ready(dsn, home, lambda: server.poll() is not None):
                 raise EmbeddedError(f"PostgreSQL did not start:\n{_tail(home / 'postgresql.log')}")
@@ -86,84 +89,6 @@ def _locked(lock: IO[str]) -> bool:
     return True
 
 
-def _account(user: str) -> pwd.struct_passwd | None:
-    """Whom the server runs as; none for oneself. Servers refuse root."""
-    if os.geteuid() != 0:
-        return None
-    try:
-        return pwd.getpwnam(user)
-    except KeyError:
-        pass
-    command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", user]
-    try:
-        subprocess.run(command, check=True, capture_output=True, timeout=30)  # noqa: S603
-    except (OSError, subprocess.SubprocessError) as error:
-        raise EmbeddedError(
-            f"PostgreSQL does not run as root and the user {user!r} could not be made: "
-            "make an unprivileged user and name it in AMPLIFIER_USER"
-        ) from error
-    return pwd.getpwnam(user)
-
-
-def _refuse_foreign(home: Path) -> None:
-    """Keeps a slip like AMPLIFIER_HOME=/tmp from closing that folder to everybody else."""
-    names = [path.name for path in home.iterdir()] if home.is_dir() else []
-    if names and not any(name.startswith(("lock", "data.partial")) for name in names):
-        raise EmbeddedError(f"AMPLIFIER_HOME={home} has other files in it: name a folder of its own")
-
-
-def _make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
-    """Makes `folder` and gives it, and only it, to whoever the server runs as."""
-    try:
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        folder.chmod(0o700)
-        if account is not None:
-            os.chown(folder, account.pw_uid, account.pw_gid)
-    except OSError as error:
-        raise EmbeddedError(f"AMPLIFIER_HOME={folder} cannot be made private to its owner: {error.strerror}") from error
-
-
-def _refuse_closed_parents(path: Path, account: pwd.struct_passwd | None) -> None:
-    closed = _closed_parent(path, account)
-    if account is not None and closed is not None:
-        raise EmbeddedError(
-            f"AMPLIFIER_HOME={path} is out of reach for the user {account.pw_name!r} that PostgreSQL runs as, because "
-            f"{closed} is closed to it: choose another AMPLIFIER_HOME, for example /var/lib/amplifier-api"
-        )
-
-
-def _closed_parent(path: Path, account: pwd.struct_passwd | None) -> Path | None:
-    """The outermost parent of `path` that the account may not pass through, if there is one."""
-    if account is None:
-        return None
-    groups = os.getgrouplist(account.pw_name, account.pw_gid)
-    for parent in reversed(path.resolve().parents):
-        status = parent.stat()
-        may_group = 0o010 if status.st_gid in groups else 0o001
-        may = 0o100 if status.st_uid == account.pw_uid else may_group
-        if not status.st_mode & may:
-            return parent
-    return None
-
-
-def _reachable_install(install: Path, home: Path, account: pwd.struct_passwd | None) -> Path:
-    """`install`, or a copy of it in `home` when its folder is closed to the account (a clone below /root)."""
-    if account is None or _closed_parent(install / "bin", account) is None:
-        return install
-    version = subprocess.run(  # noqa: S603
-        [install / "bin/postgres", "--version"], check=True, capture_output=True, text=True, timeout=30
-    ).stdout.split()[-1]
-    copy = home / f"postgresql-{version}"
-    if not copy.exists():
-        partial = copy.with_suffix(".partial")
-        shutil.rmtree(partial, ignore_errors=True)
-        shutil.copytree(install, partial, symlinks=True)
-        for path in (partial, *partial.rglob("*")):  # installed under a strict umask, it is closed itself
-            os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
-        partial.rename(copy)
-    return copy
-
-
 def _dsn(home: Path) -> str:
     if len(os.fsencode(home / "run/.s.PGSQL.5432")) > _SOCKET_PATH_LIMIT:
         raise EmbeddedError(f"AMPLIFIER_HOME={home} is too long for a socket's path: choose a shorter one")
@@ -175,7 +100,7 @@ def _start(
     home: Path, install: Path, account: pwd.struct_passwd | None, meanwhile: Callable[[], object]
 ) -> subprocess.Popen[bytes]:
     data, sockets = home / "data", home / "run"
-    _make_private(sockets, account)
+    make_private(sockets, account)
     if not (data / "PG_VERSION").exists():
         _initialise(home, install, account, meanwhile)
     _stop_orphan(data)

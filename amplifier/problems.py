@@ -11,7 +11,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
-from amplifier.database import Unavailable
+from amplifier.outages import Unavailable
 
 logger = logging.getLogger(__name__)
 

@@ -8,7 +8,7 @@ from typing import Any
 import jwt
 from jwt import PyJWKClient, PyJWKSet
 
-from amplifier.database import Unavailable
+from amplifier.outages import Unavailable
 from amplifier.problems import unauthorized
 from amplifier.settings import Settings
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
 import litestar
 import msgspec
@@ -23,6 +23,8 @@ from amplifier.queries import Queries
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 MAX_TAGS = 50
+
+Row = TypeVar("Row", bound=msgspec.Struct)
 
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
@@ -151,14 +153,14 @@ def decode_cursor(cursor: str | None) -> Position:
         raise Problem(422, "after: not a cursor of this list; use the `next` of the page before") from None
 
 
-def page_end(rows: Sequence[Any], limit: int, identifier: str, moment: str = "updated_at") -> str | None:
-    """The `next` after `rows`, none when the list ends with them."""
-    return encode_cursor(getattr(rows[-1], moment), getattr(rows[-1], identifier)) if len(rows) == limit else None
+def page(found: Sequence[Any], struct: type[Row], limit: int) -> tuple[list[Row], bool]:
+    """A page's rows as structs, and whether others follow: `found` may have one row more than the limit, to tell."""
+    return [struct(*row) for row in found[:limit]], len(found) > limit
 
 
-def is_complete(rows: Sequence[Any], limit: int, offset: int, after: str | None) -> bool:
-    """Whether a page shows that the list ends with it, so that offset and length give the total."""
-    return after is None and len(rows) < limit and (bool(rows) or offset == 0)
+def is_complete(rows: Sequence[Any], more: bool, offset: int, after: str | None) -> bool:
+    """Whether a page shows where the list ends, so that offset and length give the total."""
+    return after is None and not more and (bool(rows) or offset == 0)
 
 
 def tag_filter(tags: list[str] | None) -> bytes:

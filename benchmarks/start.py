@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amplifier import embedded
+from amplifier.account import account_of, make_private, reachable_install
 
 ROUNDS = 7
 
@@ -41,9 +42,9 @@ def main() -> None:
 
 def _floor(home: Path) -> float:
     """Seconds that PostgreSQL itself needs: the same files, made and served without anything around them."""
-    account = embedded._account("amplifier-api")
-    embedded._make_private(home, account)
-    install = embedded._reachable_install(embedded.wheel_install(), home, account)
+    account = account_of("amplifier-api")
+    make_private(home, account)
+    install = reachable_install(embedded.wheel_install(), home, account)
     started = time.perf_counter()
     with (home / "log").open("wb") as log:
         command = [str(install / "bin/initdb"), "-D", str(home / "data"), "-U", "amplifier", "--encoding=UTF8"]

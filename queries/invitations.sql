@@ -202,17 +202,35 @@ select
 from revoked_invitation;
 
 
+-- name: lock(session_id, token_hash)!
+-- Makes the claims of an invitation, its revocation, and changes of its maker's rights wait for each other. The maker's
+-- row of session_participants is locked before the invitation's, as everywhere.
+-- @param  session_id  the session
+-- @param  token_hash  SHA-256 of the token, in hexadecimal
+-- @return row count
+-- @access system
+-- @index  session_invitations_token_hash_key, session_participants_pkey
+select
+from session_invitations as i
+inner join session_participants as p on p.session_id = i.session_id and p.user_id = i.created_by_user_id
+where
+    i.session_id = :session_id
+    and i.token_hash = :token_hash
+    and p.session_id = :session_id
+for no key update of p, i;
+
+
 -- name: claim(actor_id, session_id, token_hash)^
 -- Lets the caller in by an invitation; who takes part already keeps the role, and counts as no use. It admits only as long as
--- who made it takes part and may invite for its role, and nobody who was removed after it was made. The maker's row is
--- locked first, as everywhere: a removal of the maker waits, and then stops later claims.
+-- who made it takes part and may invite for its role, and nobody who was removed after it was made. It follows
+-- invitations.lock in the same transaction, so that it sees what claims before it did.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
 -- @return Claim | none
 -- @access self
 -- @index  session_invitations_token_hash_key, session_participants_pkey, session_events_pkey, sessions_pkey
-with locked_maker as (
+with open_invitation as (
     select
         i.invitation_id,
         i.role
@@ -242,19 +260,18 @@ with locked_maker as (
                 and e.data ->> 'user_id' = :actor_id
                 and e.actor_user_id <> :actor_id
         )
-    for no key update of p
+        and i.revoked_at is null
+        and i.expires_at > now()
+        and i.uses < i.max_uses
 ),
 
 used_invitation as (
     update session_invitations as i
     set uses = i.uses + 1
-    from locked_maker as m
+    from open_invitation as o
     where
         i.session_id = :session_id
-        and i.invitation_id = m.invitation_id
-        and i.revoked_at is null
-        and i.expires_at > now()
-        and i.uses < i.max_uses
+        and i.invitation_id = o.invitation_id
     returning
         i.session_id,
         i.invitation_id,

@@ -14,7 +14,8 @@ import httpx
 import pytest
 
 from amplifier import embedded, events, schema
-from amplifier.database import Database, Unavailable
+from amplifier.database import Database
+from amplifier.outages import Unavailable
 from tests.conftest import CONFIG, SECRET, Api, assert_problem, private_folder, serving, settings_for
 
 Sql = Callable[..., list[Any]]

@@ -7,7 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from amplifier.database import Database, Unavailable
+from amplifier.database import Database
+from amplifier.outages import Unavailable
 from tests.conftest import settings_for
 
 SIZE = 3

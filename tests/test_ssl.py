@@ -17,7 +17,9 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from amplifier import embedded
-from amplifier.database import Database, Unavailable
+from amplifier.account import account_of
+from amplifier.database import Database
+from amplifier.outages import Unavailable
 from amplifier.settings import Settings
 from tests.conftest import private_folder
 
@@ -209,7 +211,7 @@ async def _service(mode: str, port: int, host: str = "localhost", user: str = em
 
 
 def _initialise(folder: Path, install: Path) -> Path:
-    data, account = folder / "data", embedded._account("amplifier-api")
+    data, account = folder / "data", account_of("amplifier-api")
     if account is not None:
         os.chown(folder, account.pw_uid, account.pw_gid)
     command = [str(install / "bin/initdb"), "-D", str(data), "-U", embedded.ROLE, "--auth=trust", "--no-sync"]
@@ -223,7 +225,7 @@ def _initialise(folder: Path, install: Path) -> Path:
 
 @contextlib.contextmanager
 def _running(install: Path, data: Path, ssl: bool) -> Iterator[int]:
-    account = embedded._account("amplifier-api")
+    account = account_of("amplifier-api")
     for path in (data, *data.rglob("*")):
         if account is not None:
             os.chown(path, account.pw_uid, account.pw_gid)

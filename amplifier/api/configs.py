@@ -20,9 +20,10 @@ from amplifier.web import (
     Tags,
     decode_cursor,
     delete,
+    encode_cursor,
     get,
     is_complete,
-    page_end,
+    page,
     post,
     put,
     tag_filter,
@@ -133,13 +134,13 @@ class ConfigsController(Controller):
             tags=tags,
             after_updated_at=position.moment,
             after_config_id=position.identifier,
-            limit=limit,
+            limit=limit + 1,
             offset=offset,
         )
-        rows = [ConfigSummary(*row) for row in found]
-        complete = is_complete(rows, limit, offset, after)
+        rows, more = page(found, ConfigSummary, limit)
+        complete = is_complete(rows, more, offset, after)
         total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, tags=tags)
-        return ConfigList(rows, total, page_end(rows, limit, "config_id"))
+        return ConfigList(rows, total, encode_cursor(rows[-1].updated_at, rows[-1].config_id) if more else None)
 
     @get("/{config_id:str}", operation_id="get_config", summary="One config")
     async def get_config(self, request: Request, config_id: FromPath[str], decrypt: Decrypt = False) -> Config:

@@ -13,7 +13,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.auth import hash_secret
 from amplifier.problems import Problem
-from amplifier.web import Limit, Request, Role, answer, delete, get, participation, post
+from amplifier.web import Limit, Request, Role, answer, delete, get, page, participation, post
 
 _TOKEN = re.compile(r"inv_(.{1,255})_[A-Za-z0-9_-]{43}\Z")  # the session's id, then 256 random bits
 _WEEK, _YEAR = 604_800, 31_536_000  # seconds
@@ -104,13 +104,13 @@ class InvitationsController(Controller):
         self, request: Request, session_id: FromPath[str], limit: Limit = 50, after: AfterSeq = _NEWEST
     ) -> InvitationList:
         """Spent ones too, without their tokens. For owners."""
-        rows = await request.queries.invitations.list(
-            actor_id=request.caller.user_id, session_id=session_id, before_seq=after, limit=limit
+        found = await request.queries.invitations.list(
+            actor_id=request.caller.user_id, session_id=session_id, before_seq=after, limit=limit + 1
         )
-        if not rows and not (await participation(request, session_id)).is_owner:
+        if not found and not (await participation(request, session_id)).is_owner:
             raise Problem(403, "Only owners may see invitations")
-        invitations = [Invitation(*row) for row in rows]
-        return InvitationList(invitations, invitations[-1].seq if len(rows) == limit else None)
+        invitations, more = page(found, Invitation, limit)
+        return InvitationList(invitations, invitations[-1].seq if more else None)
 
     @delete("/{invitation_id:str}", operation_id="revoke_invitation", summary="Revoke an invitation")
     async def revoke_invitation(
@@ -144,9 +144,12 @@ class AcceptController(Controller):
         if match is None:
             raise Problem(404, "Invitation not found")
         key = {"session_id": match[1], "token_hash": hash_secret(data.token)}
-        row = await request.queries.invitations.claim(actor_id=request.caller.user_id, **key)
+        invitations = request.queries.invitations
+        async with request.queries.database.transaction() as transaction:
+            await invitations.lock(transaction, **key)
+            row = await invitations.claim(transaction, actor_id=request.caller.user_id, **key)
         if row is None:
-            raise _refusal(await request.queries.invitations.find(**key))
+            raise _refusal(await invitations.find(**key))
         claim = Claim(*row)
         return claim if claim.is_new else answer(200, claim)
 

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from amplifier.problems import Problem
-from amplifier.web import Identifier, Request, Role, answer, delete, get, participation, patch, post
+from amplifier.web import Identifier, Request, Role, answer, delete, get, page, participation, patch, post
 
 AfterUser = Annotated[str, QueryParameter(max_length=255, description="The `next` of the page before")]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="Participants at most")]
@@ -76,13 +76,13 @@ class ParticipantsController(Controller):
         self, request: Request, session_id: FromPath[str], limit: PageLimit = 200, after: AfterUser = ""
     ) -> ParticipantList:
         """For all participants."""
-        rows = await request.queries.participants.list(
-            actor_id=request.caller.user_id, session_id=session_id, after_user_id=after, limit=limit
+        found = await request.queries.participants.list(
+            actor_id=request.caller.user_id, session_id=session_id, after_user_id=after, limit=limit + 1
         )
-        if not rows:
+        if not found:
             await participation(request, session_id)
-        participants = [Participant(*row) for row in rows]
-        return ParticipantList(participants, participants[-1].user_id if len(rows) == limit else None)
+        participants, more = page(found, Participant, limit)
+        return ParticipantList(participants, participants[-1].user_id if more else None)
 
     @post(
         operation_id="put_participant",

@@ -11,7 +11,7 @@ from litestar.enums import MediaType
 from litestar.openapi.plugins import RedocRenderPlugin
 
 from amplifier import __version__
-from amplifier.database import Unavailable
+from amplifier.outages import Unavailable
 from amplifier.web import Request, get
 
 _STARTED = time.monotonic()

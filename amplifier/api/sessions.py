@@ -21,9 +21,10 @@ from amplifier.web import (
     Tags,
     decode_cursor,
     delete,
+    encode_cursor,
     get,
     is_complete,
-    page_end,
+    page,
     participation,
     patch,
     post,
@@ -150,13 +151,13 @@ class SessionsController(Controller):
             tags=tags,
             after_updated_at=position.moment,
             after_session_id=position.identifier,
-            limit=limit,
+            limit=limit + 1,
             offset=offset,
         )
-        rows = [SessionSummary(*row) for row in found]
-        complete = is_complete(rows, limit, offset, after)
+        rows, more = page(found, SessionSummary, limit)
+        complete = is_complete(rows, more, offset, after)
         total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, owned=owned, tags=tags)
-        return SessionList(rows, total, page_end(rows, limit, "session_id"))
+        return SessionList(rows, total, encode_cursor(rows[-1].updated_at, rows[-1].session_id) if more else None)
 
     @get("/{session_id:str}", operation_id="get_session", summary="One session")
     async def get_session(self, request: Request, session_id: FromPath[str]) -> Session:

@@ -8,7 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.problems import Problem
-from amplifier.web import After, Limit, Offset, Request, delete, get, is_complete, put, require_admin
+from amplifier.web import After, Limit, Offset, Request, delete, get, is_complete, page, put, require_admin
 
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
@@ -55,9 +55,9 @@ class SettingsController(Controller):
     ) -> SettingList:
         """By key; `after` is the last key of the page before."""
         queries = request.queries.settings
-        rows = [Setting(*row) for row in await queries.list(limit=limit, offset=offset, after=after)]
-        total = offset + len(rows) if is_complete(rows, limit, offset, after) else await queries.count()
-        return SettingList(rows, total, rows[-1].key if len(rows) == limit else None)
+        rows, more = page(await queries.list(limit=limit + 1, offset=offset, after=after), Setting, limit)
+        total = offset + len(rows) if is_complete(rows, more, offset, after) else await queries.count()
+        return SettingList(rows, total, rows[-1].key if more else None)
 
     @get("/{key:str}", operation_id="get_setting", summary="One setting")
     async def get_setting(self, request: Request, key: FromPath[str]) -> Setting:

@@ -7,7 +7,7 @@ from litestar import Controller
 from litestar.params import FromPath
 
 from amplifier.problems import Problem
-from amplifier.web import After, Limit, Request, Role, Status, decode_cursor, get, page_end
+from amplifier.web import After, Limit, Request, Role, Status, decode_cursor, encode_cursor, get, page
 
 
 class User(msgspec.Struct):
@@ -71,14 +71,15 @@ class UsersController(Controller):
     ) -> UserSessionList:
         """Own and shared ones; where the user was active last comes first. For whom `get_user` is."""
         position = decode_cursor(after)
-        rows = await request.queries.sessions.list_by_activity(
+        found = await request.queries.sessions.list_by_activity(
             actor_id=_subject(request, user_id),
             after_last_active_at=position.moment,
             after_session_id=position.identifier,
-            limit=limit,
+            limit=limit + 1,
         )
-        sessions = [UserSession(*row) for row in rows]
-        return UserSessionList(sessions, page_end(sessions, limit, "session_id", "last_active_at"))
+        sessions, more = page(found, UserSession, limit)
+        end = encode_cursor(sessions[-1].last_active_at, sessions[-1].session_id) if more else None
+        return UserSessionList(sessions, end)
 
 
 def _subject(request: Request, user_id: str) -> str:

@@ -1,0 +1,71 @@
+"""Which errors of the database mean "later": its outages, as one exception."""
+
+import contextlib
+from collections.abc import Iterator
+
+import asyncpg
+
+# What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), our login or database
+# refused (28, 3D: a password is being changed, a database restored), shutdown and start-up (57P01 to 57P03), too many
+# connections, disk full, read-only after a failover, statement or lock timeout, deadlock.
+_UNAVAILABLE_STATES = {
+    "57P01",
+    "57P02",
+    "57P03",
+    "57014",
+    "53100",
+    "53300",
+    "25006",
+    "55P03",
+    "40001",
+    "40P01",
+}
+_TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
+
+
+class Unavailable(Exception):
+    """The database is away, read-only, out of connections or too slow; the same call may succeed later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+def outage_of(error: BaseException) -> Unavailable | None:
+    """The error map's half that says "later": Unavailable for `error`, or none when it is the statement's own."""
+    if isinstance(error, Unavailable):
+        return error
+    state = getattr(error, "sqlstate", None)
+    if state in _TOO_SLOW_STATES:
+        return _caused(Unavailable("The database took too long for this request."), error)
+    if state in _UNAVAILABLE_STATES or (state or "").startswith(("08", "28", "3D")):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    if isinstance(error, asyncpg.exceptions.DataError):
+        return None
+    if isinstance(error, TimeoutError):
+        return _caused(Unavailable("The database did not answer in time."), error)
+    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    return None
+
+
+def not_connected(error: Exception) -> Unavailable | None:
+    """The same while connecting, when PostgreSQL also refuses a login that may not work as our role."""
+    if isinstance(error, asyncpg.InsufficientPrivilegeError | asyncpg.InvalidParameterValueError):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    return outage_of(error)
+
+
+@contextlib.contextmanager
+def connecting() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        if (outage := not_connected(error)) is None:
+            raise
+        raise outage from error
+
+
+def _caused(outage: Unavailable, error: BaseException) -> Unavailable:
+    outage.__cause__ = error
+    return outage
