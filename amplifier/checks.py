@@ -5,8 +5,9 @@ import asyncpg
 from amplifier.probe import Probe, says_later
 from amplifier.queries import Queries, QueriesError, Query
 
-# What runs without a caller in its statement. A query comes onto this list by a change of the code, not of its header.
-WITHOUT_CALLER = {
+# What is not bound to something that the caller owns or takes part in. A query comes onto this list by a change of the
+# code, not of its header.
+UNBOUND = {
     "applications.create": "system",
     "applications.delete": "system",
     "applications.find_by_id": "system",
@@ -14,6 +15,8 @@ WITHOUT_CALLER = {
     "applications.get": "system",
     "applications.list": "system",
     "applications.update_key": "system",
+    "configs.create": "self",
+    "invitations.claim": "self",
     "invitations.find": "system",
     "invitations.lock": "system",
     "participants.touch": "system",
@@ -23,6 +26,7 @@ WITHOUT_CALLER = {
     "settings.get": "public",
     "settings.list": "public",
     "settings.put": "system",
+    "users.get": "self",
     "users.touch": "system",
 }
 
@@ -33,11 +37,9 @@ async def check(queries: Queries) -> None:
     Raises QueriesError with every finding, one a line, and Unavailable.
     """
     findings = [
-        query.wrong(
-            f"@access {query.access} is not for a query of this name: who may see its rows? (see WITHOUT_CALLER)"
-        )
+        query.wrong(f"@access {query.access} is not for a query of this name: who may see its rows? (see UNBOUND)")
         for query in queries.all()
-        if query.access in ("public", "system") and WITHOUT_CALLER.get(query.name) != query.access
+        if query.access in ("public", "system", "self") and UNBOUND.get(query.name) != query.access
     ]
     async with queries.database.connection() as connection:
         prepared: dict[Query, list[str]] = {}

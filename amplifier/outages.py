@@ -52,7 +52,7 @@ def outage_of(error: BaseException) -> Unavailable | None:
 def not_connected(error: Exception) -> Unavailable | None:
     """The same while connecting, when PostgreSQL also refuses a login that may not work as our role."""
     if isinstance(error, asyncpg.InsufficientPrivilegeError | asyncpg.InvalidParameterValueError):
-        return _caused(Unavailable("The database is not available at the moment."), error)
+        return _caused(Unavailable("The database refuses the role that the service works as."), error)
     return outage_of(error)
 
 

@@ -92,10 +92,9 @@ class Probe:
         arguments, failure = await self._working_arguments(query, types)
         if arguments is None:
             return failure
-        for name, stranger in (("somebody with nothing", self._nobody), ("an owner of other things", self._neighbour)):
-            theirs = arguments | {"actor_id": stranger}
-            if "token_hash" in theirs:
-                theirs["token_hash"] = _WRONG_TOKEN_HASH
+        strangers = (("somebody with nothing", self._nobody), ("an owner of other things", self._neighbour))
+        for (name, stranger), others in itertools.product(strangers, self._others(arguments)):
+            theirs = arguments | others | {"actor_id": stranger}
             try:
                 result, changes = await self._run(query, theirs)
             except asyncpg.PostgresError as error:
@@ -105,6 +104,13 @@ class Probe:
             if self._leaks(query, theirs, result, changes):
                 return f"{name} gets or changes what is not theirs: a join or predicate on :actor_id is missing"
         return None
+
+    def _others(self, arguments: dict[str, Any]) -> Iterator[dict[str, str]]:
+        """What strangers pass instead: a wrong token, and whomever they know of."""
+        token = {"token_hash": _WRONG_TOKEN_HASH} if "token_hash" in arguments else {}
+        yield token
+        if "user_id" in arguments:
+            yield token | {"user_id": self._owner}
 
     async def _working_arguments(self, query: Query, types: list[str]) -> tuple[dict[str, Any] | None, str]:
         """Arguments with which the owner gets or changes something; else none, and the finding."""
@@ -143,6 +149,7 @@ class Probe:
             result = await query(self._connection, **arguments)
         except BaseException:
             await self._connection.execute("rollback to savepoint probe")
+            self._written = await self._connection.fetchval(_WRITTEN)  # what failed had written something, too
             raise
         written = await self._connection.fetchval(_WRITTEN)
         changes, self._written = written - self._written, written

@@ -15,6 +15,7 @@ _METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchv
 _ACCESS = ("participant", "owner", "self", "public", "system")
 _WITHOUT_ACTOR = ("public", "system")
 _VERBS = ("select", "with", "insert", "update", "delete")
+_SESSION_STATE = re.compile(r"\b(set_config|pg_advisory_lock\w*)\s*\(", re.IGNORECASE)
 _PARAM = re.compile(r"^@param\s+(\w+)\s+\S", re.MULTILINE)
 _TAG = re.compile(r"^@(return|access|index)\s+(\S.*)$", re.MULTILINE)
 
@@ -98,6 +99,8 @@ class Query:
                 raise self.wrong(f"the header lacks @{tag}")
         if not sql.lower().startswith(_VERBS):
             raise self.wrong(f"a query begins with one of {', '.join(_VERBS)}")
+        if found := _SESSION_STATE.search(sql):
+            raise self.wrong(f"{found[1]} changes the connection, which other requests use next")
         if self.access not in _ACCESS:
             raise self.wrong(f"@access {self.access} is not one of {', '.join(_ACCESS)}")
         if self.access not in _WITHOUT_ACTOR and "actor_id" not in self.parameters:

@@ -18,9 +18,14 @@ begin
         end if;
     end loop;
 
-    -- whoever migrates may also serve
-    if not pg_has_role(current_user, 'amplifier_app', 'member') then
-        execute format('grant amplifier_app to %I', current_user);
+    -- whoever migrates may also serve; since PostgreSQL 16 a role's maker is a member that may not `set role`
+    wanted := case when current_setting('server_version_num')::integer >= 160000 then 'set' else 'member' end;
+    if not pg_has_role(current_user, 'amplifier_app', wanted) then
+        begin
+            execute format('grant amplifier_app to %I', current_user);
+        exception
+            when insufficient_privilege then raise notice '% is no member of amplifier_app and cannot serve', current_user;
+        end;
     end if;
 end
 $$;

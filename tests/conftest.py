@@ -77,6 +77,12 @@ def empty_dsn(server: str) -> Iterator[str]:
 
 
 @pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    """A copy of the queries, to be broken."""
+    return Path(shutil.copytree(schema.share("queries"), tmp_path / "queries"))
+
+
+@pytest.fixture
 def sql(dsn: str) -> Iterator[Callable[..., list[Any]]]:
     """Runs a statement on the test's database, as a DBA would."""
     with psycopg.connect(dsn, autocommit=True) as connection:

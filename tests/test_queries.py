@@ -1,14 +1,13 @@
 """The query layer: headers, exact arguments, findings with file and line, and structs that match their queries."""
 
 import re
-import shutil
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
 
-from amplifier import checks, schema
+from amplifier import checks
 from amplifier.api import applications, configs, invitations, participants, sessions, settings, transcripts, users
 from amplifier.database import Database
 from amplifier.queries import Queries, QueriesError
@@ -21,12 +20,6 @@ HEADER = """-- name: {name}(actor_id)^
 -- @access owner
 -- @index  none
 """
-
-
-@pytest.fixture
-def folder(tmp_path: Path) -> Path:
-    """A copy of the queries, to be broken."""
-    return Path(shutil.copytree(schema.share("queries"), tmp_path / "queries"))
 
 
 def load(folder: Path, dsn: str = "postgresql://unused/unused") -> Queries:

@@ -1,0 +1,164 @@
+"""The probe: whichever place of a query forgets to look at who calls, it is found, or another place guards."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from amplifier import checks
+from amplifier.database import Database
+from amplifier.queries import Queries, QueriesError
+from tests.conftest import serving, settings_for
+from tests.test_access_matrix import BODIES, CALLERS, STRANGERS, Target
+from tests.test_checks import FINDING, alone, blocks, edit, with_caller
+from tests.test_queries import HEADER
+
+# Where a column is compared with the caller, and where the caller is merely written or shown.
+PLACE = re.compile(r"(?:\w+\.)?\w+(?: ->> '\w+')? (?:=|<>|in) (?::actor_id\b|\((?::\w+, )*:actor_id(?:, :\w+)*\))")
+VALUE = re.compile(r"^\s+:actor_id,?$|^values \(.*\)$|'former_user_id', :actor_id\)", re.MULTILINE)
+# Places that decide nothing about strangers because another one does, and the route on which that can be seen.
+GUARDED = {
+    # it locks rows, and the statement behind it asks again whose config it is
+    "configs.delete: c.user_id = :actor_id": "DELETE /configs/{config_id}",
+    # without these three nobody is admitted, or fewer people: they take away
+    "invitations.claim: user_id = :actor_id": "POST /invitations/accept",
+    "invitations.claim: e.data ->> 'user_id' = :actor_id": "POST /invitations/accept",
+    "invitations.claim: e.actor_user_id <> :actor_id": "POST /invitations/accept",
+    # the token is asked for as well, and who has none gets nothing
+    "invitations.claim: p.user_id = :actor_id": "POST /invitations/accept",
+    # these two lock rows; `owners` counts the caller only when the caller is one
+    "participants.update: user_id in (:actor_id, :user_id)": "PATCH /sessions/{session_id}/participants/{user_id}",
+    "participants.delete: user_id in (:actor_id, :user_id)": "DELETE /sessions/{session_id}/participants/{user_id}",
+    # `rights` has the last word on who hands over
+    "sessions.transfer: user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
+    "sessions.transfer: p.user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
+    "sessions.transfer: p.user_id = :actor_id": "POST /sessions/{session_id}/transfer",
+    # each of the two asks for the caller's role
+    "sessions.delete: actor.user_id = :actor_id": "DELETE /sessions/{session_id}",
+    "sessions.delete: user_id = :actor_id": "DELETE /sessions/{session_id}",
+}
+ACCEPT = [{"token": "inv_{session_id}_" + "a" * 43}]
+PARTICIPATION = "\nwhere p.session_id = :session_id and p.user_id = :actor_id;\n"
+
+
+def places(folder: Path) -> dict[str, tuple[str, re.Match[str]]]:
+    """Each place where a query compares a column with the caller: the query's text, and where in it."""
+    found: dict[str, tuple[str, re.Match[str]]] = {}
+    for name, text in with_caller(folder).items():
+        for match in PLACE.finditer(text):
+            place, number = f"{name}: {match[0]}", 1
+            while place in found:
+                place, number = f"{name}: {match[0]} #{number + 1}", number + 1
+            found[place] = text, match
+    return found
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """The service's database, for many checks."""
+    database = Database(settings_for(dsn), dsn)
+    await database.connect()
+    yield database
+    await database.close()
+
+
+async def finding(database: Database, folder: Path) -> str:
+    """What `checks.check` says of a folder, empty when it passes."""
+    try:
+        await checks.check(Queries(database, folder))
+    except QueriesError as error:
+        return str(error)
+    return ""
+
+
+def test_every_mention_of_the_caller_is_known(folder: Path) -> None:
+    for name, text in with_caller(folder).items():
+        body = text.partition("-- @index")[2]
+        assert ":actor_id" not in VALUE.sub("", PLACE.sub("", body)), f"{name}: teach PLACE or VALUE what is new there"
+    assert len(places(folder)) > 30
+
+
+@pytest.mark.parametrize("sabotage", [":actor_id::text is not null", "({place} or true)", "{place} or true"])
+async def test_the_probe_names_whichever_query_forgets_the_caller(
+    database: Database, folder: Path, tmp_path: Path, sabotage: str
+) -> None:
+    missed = []
+    for place, (text, match) in places(folder).items():
+        if place in GUARDED:
+            continue
+        name = place.partition(":")[0]
+        broken = alone(tmp_path, name, text[: match.start()] + sabotage.format(place=match[0]) + text[match.end() :])
+        if f".sql:1: {name}: " not in await finding(database, broken):
+            missed.append(place)
+    assert missed == [], "the probe has to see it, or it needs a second guard and a line in GUARDED"
+
+
+@pytest.mark.parametrize("place", GUARDED)
+async def test_a_second_guard_keeps_strangers_out(
+    dsn: str, folder: Path, tmp_path: Path, sql: Callable[..., list[Any]], place: str
+) -> None:
+    text, match = places(folder)[place]
+    name, (method, path) = place.partition(":")[0], GUARDED[place].split()
+    edit(folder, name, text, text[: match.start()] + ":actor_id::text is not null" + text[match.end() :])
+    settings = settings_for(dsn, queries_dir=str(folder))
+    async with serving(settings) as api:
+        assert await finding(api.app.state.queries.database, folder) == ""
+        clients: dict[str, httpx.AsyncClient] = {caller: await api.as_user(caller) for caller in CALLERS}
+        target = Target(api, clients, sql)
+        ids = await target.fresh("active")
+        before = target.rows()
+        for caller in STRANGERS:
+            for body in BODIES.get(GUARDED[place], ACCEPT if name == "invitations.claim" else [None]):
+                refused = await target.send(caller, method, path, body, ids)
+                assert refused.status_code == 404, refused.text
+                assert target.rows() == before, (caller, body)
+
+
+async def test_who_takes_part_elsewhere_is_a_stranger(database: Database, folder: Path, tmp_path: Path) -> None:
+    """The caller's own row of another session must not open this one."""
+    guarded = {"invitations.claim", "sessions.delete"}  # which look at the session a second time
+    seen = set()
+    for name, text in with_caller(folder).items():
+        broken = re.sub(r"(\w+\.)?session_id = :session_id\s+and (?=(\w+\.)?user_id (= :actor_id|in)|\(role)", "", text)
+        if broken == text or name in guarded:
+            continue
+        broken = re.sub(
+            r"inner join (\w+) as (\w+) on \2\.session_id = \w+\.session_id", r"cross join \1 as \2", broken
+        )
+        broken = re.sub(r"\w+\.session_id = p\.session_id\s+and ", "", broken)
+        told = await finding(database, alone(tmp_path, name, broken))
+        assert re.search(rf"{name}: an owner of other things {FINDING}", told), (name, told)
+        seen.add(name)
+    assert seen >= {"sessions.get", "sessions.update", "messages.append", "messages.list", "participants.delete"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update sessions set title = 'probe' where session_id = :session_id",
+        "delete from sessions where session_id = :session_id",
+        "update session_participants set role = 'viewer' where session_id = :session_id and user_id <> :actor_id",
+        "insert into session_participants (session_id, user_id, role) values (:session_id, :actor_id || 'x', 'owner')",
+        "update sessions set last_seq = last_seq",
+    ],
+)
+async def test_a_select_that_changes_something_is_found(database: Database, tmp_path: Path, change: str) -> None:
+    header = HEADER.format(name="get").replace("(actor_id)^", "(actor_id, session_id)^").replace("owner", "participant")
+    header = header.replace("-- @return", "-- @param  session_id  the session\n-- @return")
+    sound = f"select p.role from session_participants as p{PARTICIPATION}"
+    assert await finding(database, alone(tmp_path, "things.get", header + sound)) == ""
+    broken = f"with changed as ({change})\n{sound}"
+    told = await finding(database, alone(tmp_path, "things.get", header + broken))
+    assert re.search(rf"things\.sql:1: things\.get: somebody with nothing {FINDING}", told), told
+
+
+async def test_a_query_that_serves_nobody_is_found(database: Database, folder: Path, tmp_path: Path) -> None:
+    text = blocks(folder)["sessions.get"]
+    nothing = text.replace("s.session_id = :session_id;", "s.session_id = :session_id and s.status = 'failed';")
+    failing = text.replace("s.session_id = :session_id;", "s.session_id = :session_id and 1 / s.message_count > 0;")
+    for broken, reason in ((nothing, "gets and changes nothing"), (failing, "fails for .*: division by zero")):
+        told = await finding(database, alone(tmp_path, "sessions.get", broken))
+        assert re.search(rf"sessions\.sql:1: sessions\.get: .*{reason}", told), told
