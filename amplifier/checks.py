@@ -2,6 +2,7 @@
 
 import asyncpg
 
+from amplifier.database import ROLE
 from amplifier.probe import Probe, says_later
 from amplifier.queries import Queries, QueriesError, Query
 
@@ -32,7 +33,7 @@ UNBOUND = {
 
 
 async def check(queries: Queries) -> None:
-    """Prepares every query, and probes it as two tenants in a transaction that is rolled back.
+    """Prepares every query in the service's role, and probes it as two tenants in a transaction that is rolled back.
 
     Raises QueriesError with every finding, one a line, and Unavailable.
     """
@@ -42,6 +43,11 @@ async def check(queries: Queries) -> None:
         if query.access in ("public", "system", "self") and UNBOUND.get(query.name) != query.access
     ]
     async with queries.database.connection() as connection:
+        if (user := await connection.fetchval("select current_user")) != ROLE:
+            raise QueriesError(
+                f"the service works as {user} instead of {ROLE}: if a pooler drops the parameters of new connections, "
+                f"run: alter role {user} set role to {ROLE}"
+            )
         prepared: dict[Query, list[str]] = {}
         for query in queries.all():
             try:

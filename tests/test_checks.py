@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from amplifier import database
 from amplifier.checks import UNBOUND
 from amplifier.queries import QueriesError
 from tests.service import command
@@ -149,6 +150,15 @@ def test_a_query_leaves_its_connection_as_it_was(tmp_path: Path, call: str) -> N
 async def test_two_statements_are_not_one(dsn: str, folder: Path, second: str) -> None:
     edit(folder, "service.ping", "select 1;", f"select 1; {second};")
     with pytest.raises(QueriesError, match=r"service\.sql:1: service\.ping: cannot insert multiple commands"):
+        await check(folder, dsn)
+
+
+async def test_the_service_must_work_in_its_role(
+    dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch, sql: Callable[..., list[Any]]
+) -> None:
+    [(user,)] = sql("select current_user")
+    monkeypatch.setattr(database, "ROLE", "none")  # as behind a pooler that drops the parameter
+    with pytest.raises(QueriesError, match=rf"works as {user} instead of amplifier_app.*alter role {user} set role"):
         await check(folder, dsn)
 
 
