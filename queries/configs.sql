@@ -120,9 +120,28 @@ returning
     config_json;
 
 
+-- name: lock(actor_id, config_id)!
+-- Locks all participants' rows of the sessions made from a config of the caller's, in the order that all statements use.
+-- @param  actor_id   user_id of the caller
+-- @param  config_id  the config
+-- @return row count
+-- @access owner
+-- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey
+select
+from configs as c
+inner join sessions as s on s.config_id = c.config_id
+inner join session_participants as p on p.session_id = s.session_id
+where
+    c.config_id = :config_id
+    and c.user_id = :actor_id
+order by p.session_id, p.user_id
+for update of p;
+
+
 -- name: delete(actor_id, config_id)!
 -- Deletes a config of the caller's, and with it the sessions made from it. The participants' rows are locked before the
--- sessions', in the order that appends use: the other way round the two would wait for each other.
+-- sessions', in the order that appends use: the other way round the two would wait for each other. It follows configs.lock
+-- in the same transaction, so that it sees who was added while that waited.
 -- @param  actor_id   user_id of the caller
 -- @param  config_id  the config
 -- @return row count

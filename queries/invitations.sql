@@ -223,7 +223,8 @@ for no key update of p, i;
 -- name: claim(actor_id, session_id, token_hash)^
 -- Lets the caller in by an invitation; who takes part already keeps the role, and counts as no use. It admits only as long as
 -- who made it takes part and may invite for its role, and nobody who was removed after it was made. It follows
--- invitations.lock in the same transaction, so that it sees what claims before it did.
+-- invitations.lock in the same transaction, so that it sees what claims before it did. Who is added in another way at the same
+-- moment comes as no row; a second call shows that part.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
@@ -265,26 +266,13 @@ with open_invitation as (
         and i.uses < i.max_uses
 ),
 
-used_invitation as (
-    update session_invitations as i
-    set uses = i.uses + 1
-    from open_invitation as o
-    where
-        i.session_id = :session_id
-        and i.invitation_id = o.invitation_id
-    returning
-        i.session_id,
-        i.invitation_id,
-        i.role
-),
-
 added_participant as (
     insert into session_participants (session_id, user_id, role)
     select
-        session_id,
+        :session_id,
         :actor_id,
         role
-    from used_invitation
+    from open_invitation
     on conflict (session_id, user_id) do nothing
     returning
         session_id,
@@ -295,14 +283,28 @@ added_participant as (
         last_active_at
 ),
 
+used_invitation as (
+    update session_invitations as i
+    set uses = i.uses + 1
+    from added_participant as p, open_invitation as o
+    where
+        i.session_id = p.session_id
+        and i.session_id = :session_id
+        and i.invitation_id = o.invitation_id
+    returning
+        i.session_id,
+        i.invitation_id,
+        i.role
+),
+
 advanced_session as (
     update sessions as s
     set
         last_seq = s.last_seq + 2,
         updated_at = clock_timestamp()
-    from added_participant as p
+    from used_invitation as i
     where
-        s.session_id = p.session_id
+        s.session_id = i.session_id
         and s.session_id = :session_id
     returning
         s.session_id,

@@ -359,9 +359,33 @@ inner join changed_participants as p on p.session_id = s.session_id
 where p.user_id = :actor_id;
 
 
+-- name: lock(actor_id, session_id)!
+-- Locks all participants' rows of a session that the caller owns, in the order that all statements use.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @return row count
+-- @access participant
+-- @index  session_participants_pkey
+select
+from session_participants
+where
+    session_id = :session_id
+    and exists (
+        select
+        from session_participants as actor
+        where
+            actor.session_id = :session_id
+            and actor.user_id = :actor_id
+            and actor.role = 'owner'
+    )
+order by user_id
+for update;
+
+
 -- name: delete(actor_id, session_id)!
 -- Deletes a session and all that belongs to it. Owners may. The participants' rows are locked before the session's, in the
--- order that appends use: the other way round the two would wait for each other.
+-- order that appends use: the other way round the two would wait for each other. It follows sessions.lock in the same
+-- transaction, so that it sees who was added while that waited.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @return row count

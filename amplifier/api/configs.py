@@ -173,7 +173,11 @@ class ConfigsController(Controller):
     @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config")
     async def delete_config(self, request: Request, config_id: FromPath[str]) -> ConfigMessage:
         """Its owner's only. The sessions made from it go with it."""
-        if await request.queries.configs.delete(actor_id=request.caller.user_id, config_id=config_id) == 0:
+        configs, key = request.queries.configs, {"actor_id": request.caller.user_id, "config_id": config_id}
+        async with request.queries.database.transaction() as transaction:
+            await configs.lock(transaction, **key)
+            deleted = await configs.delete(transaction, **key)
+        if not deleted:
             raise _not_found()
         return ConfigMessage("Config deleted successfully")
 

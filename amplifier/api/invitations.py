@@ -147,7 +147,10 @@ class AcceptController(Controller):
         invitations = request.queries.invitations
         async with request.queries.database.transaction() as transaction:
             await invitations.lock(transaction, **key)
-            row = await invitations.claim(transaction, actor_id=request.caller.user_id, **key)
+            for _ in range(2):  # the second shows who was added in another way while the first ran
+                row = await invitations.claim(transaction, actor_id=request.caller.user_id, **key)
+                if row is not None:
+                    break
         if row is None:
             raise _refusal(await invitations.find(**key))
         claim = Claim(*row)

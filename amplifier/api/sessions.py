@@ -177,7 +177,11 @@ class SessionsController(Controller):
     @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session")
     async def delete_session(self, request: Request, session_id: FromPath[str]) -> SessionMessage:
         """With its transcript. For owners."""
-        if await request.queries.sessions.delete(actor_id=request.caller.user_id, session_id=session_id) == 0:
+        sessions, key = request.queries.sessions, {"actor_id": request.caller.user_id, "session_id": session_id}
+        async with request.queries.database.transaction() as transaction:
+            await sessions.lock(transaction, **key)
+            deleted = await sessions.delete(transaction, **key)
+        if not deleted:
             await participation(request, session_id)
             raise Problem(403, "Only owners may delete a session")
         return SessionMessage("Session deleted successfully")
