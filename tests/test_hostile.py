@@ -3,6 +3,7 @@
 import itertools
 import json
 import random
+import re
 from collections.abc import AsyncIterator, Callable
 from typing import Any
 
@@ -29,6 +30,11 @@ ROUTES = {  # each write route, and a body that it accepts; the two bodies of a 
         "metadata": {"a§": "a§", "x": ["@", {"a§": "a§"}]}}""",
     "POST /sessions/{session_id}/transcript": """{"messages": [{"role": "user", "content": "hi"},
         {"role": "user§", "content": [{"type": "a§", "x": "@"}], "a§": "a§"}]}""",
+    "POST /sessions/{session_id}/participants": """{"user_id": "new§", "role": "editor§", "permissions": {}}""",
+    "PATCH /sessions/{session_id}/participants/dave": """{"role": "editor§", "permissions": {"invite§": false}}""",
+    "POST /sessions/{session_id}/invitations": """{"role": "editor§", "expires_in": 60, "max_uses": 2}""",
+    "POST /sessions/{session_id}/transfer": """{"user_id": "dave§"}""",
+    "POST /invitations/accept": """{"token": "{token}§"}""",
     "POST /applications": """{"app_id": "new§", "app_name": "a§", "settings": {"a§": "a§", "x": "@"}}""",
     "PUT /settings/a-key": """{"value": {"a§": ["a§", "@"]}, "scope": "a§"}""",
 }
@@ -49,7 +55,7 @@ class Target:
         return [self.sql(f"{digest} {name} as t") for name in self.tables]
 
     def fill(self, text: str) -> str:
-        return text.replace("{config_id}", self.ids["config_id"]).replace("{session_id}", self.ids["session_id"])
+        return re.sub(r"{(\w+_id|token)}", lambda match: self.ids[match[1]], text)
 
     def good(self, route: str) -> str:
         return self.fill(ROUTES[route]).replace(TEXT, "").replace(VALUE, "1")
@@ -61,18 +67,22 @@ class Target:
 
     def refused(self, response: httpx.Response, *statuses: int) -> str:
         """The detail of a problem with one of the statuses."""
-        assert response.status_code in (statuses or (422,)), (str(response.url)[:100], response.text[:500])
+        expected = statuses or ((404, 422) if response.url.path == "/invitations/accept" else (422,))
+        assert response.status_code in expected, (str(response.url)[:100], response.text[:500])
         assert response.headers["x-request-id"]
         return str(assert_problem(response, response.status_code)["detail"])
 
 
 @pytest.fixture
 async def target(api: Api, sql: Callable[..., list[Any]]) -> Target:
-    """A config and a session of an admin application's user."""
+    """A config, a session with a participant, and an invitation of an admin application's user."""
     client = await api.as_user("alice", "admin")
     config_id = (await client.post("/configs", json=CONFIG)).json()["config_id"]
     session_id = (await client.post("/sessions", json={"config_id": config_id})).json()["session_id"]
-    return Target(client, sql, {"config_id": config_id, "session_id": session_id})
+    await client.post(f"/sessions/{session_id}/participants", json={"user_id": "dave", "role": "viewer"})
+    token = (await client.post(f"/sessions/{session_id}/invitations", json={"role": "viewer"})).json()["token"]
+    await api.app.state.activity.flush()  # later it would change what is stored
+    return Target(client, sql, {"config_id": config_id, "session_id": session_id, "token": token})
 
 
 # as they stand in the body; \udcXX is the byte XX: invalid and overlong UTF-8, an encoded surrogate
@@ -93,7 +103,7 @@ NUMBERS = ["1e400", "-1e400", "1E+0400", "1e131071", "1e-400", "1e-16383", "0e-1
 BROKEN = ["NaN", "Infinity", "-Infinity", "0x1", ".5", "tru", "'a'", "[1,]", "{1:2}", "[1", '{"a"}', "[" * 100_000]
 
 
-@each_route
+@pytest.mark.parametrize("route", [route for route, body in ROUTES.items() if VALUE in body])
 async def test_no_value_takes_depth_or_numbers_without_end(target: Target, route: str) -> None:
     parts = target.fill(ROUTES[route]).replace(TEXT, "").split(VALUE)
     for place, value in itertools.product(range(1, len(parts)), DEEP + NUMBERS + BROKEN):
@@ -135,6 +145,9 @@ NO_MESSAGES: list[Any] = [None, [], {}, "x", [HI] * 1001, [HI, 1], ["x"], [None]
 NO_MESSAGES += [[HI, HI | {"role": role}] for role in ("admin", "", "User", None, 1, [], {}, ["user"], "user ")]
 NO_ID: list[Any] = [*NO_NAME, "x" * 101, "A", "a b", "a\n", "é", "a_b", "../a"]
 NO_SEQ: list[Any] = [-1, 2**63, 2**64, 10**400, 0.5, "0", True, [], {}]
+NO_COUNT: list[Any] = [None, 0, 31_536_001, *NO_SEQ]  # seconds and uses
+NO_ROLE: list[Any] = [None, "", "Owner", "admin", *NOT_TEXT]
+NO_RIGHTS: list[Any] = [*NOT_OBJECT, {"send": 1}, {"send": None}, {"Send": True}, {"": True}, {"delete": True}]
 CONFIG_FIELDS = {"name": NO_NAME, "config_data": NO_MAP, "tags": NO_TAGS, "description": NOT_TEXT}
 SESSION_FIELDS = {"title": [LONG, *NOT_TEXT], "tags": NO_TAGS, "metadata": NOT_OBJECT}
 WRONG: dict[str, dict[str, list[Any]]] = {
@@ -143,10 +156,15 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /sessions": SESSION_FIELDS | {"config_id": NO_NAME},
     "PATCH /sessions/{session_id}": SESSION_FIELDS | {"status": ["", "done", "Active", *NOT_TEXT]},
     "POST /sessions/{session_id}/transcript": {"messages": NO_MESSAGES, "expected_seq": NO_SEQ},
+    "POST /sessions/{session_id}/participants": {"user_id": NO_NAME, "role": NO_ROLE, "permissions": NO_RIGHTS},
+    "PATCH /sessions/{session_id}/participants/dave": {"role": NO_ROLE[1:], "permissions": NO_RIGHTS},
+    "POST /sessions/{session_id}/invitations": {"role": NO_ROLE, "expires_in": NO_COUNT, "max_uses": NO_COUNT},
+    "POST /sessions/{session_id}/transfer": {"user_id": NO_NAME},
+    "POST /invitations/accept": {"token": [*NO_NAME, "x" * 401, f"inv_x_{LONG[:43]}", f"inv_{LONG}_{LONG[:43]}"]},
     "POST /applications": {"app_id": NO_ID, "app_name": NO_NAME, "settings": NO_MAP, "is_admin": [None, 1, "true"]},
     "PUT /settings/a-key": {"scope": [*NO_NAME, "x" * 101]},
 }
-REQUIRED = {"name", "config_data", "config_id", "messages", "app_id", "app_name", "value"}
+REQUIRED = {"name", "config_data", "config_id", "messages", "app_id", "app_name", "value", "user_id", "role", "token"}
 
 
 @pytest.mark.parametrize("route", WRONG)
@@ -161,12 +179,18 @@ async def test_wrong_and_missing_fields_are_refused(target: Target, route: str) 
 
 
 BAD_NUMBERS = ["-1", "x", "", "1.5", "1e400", "NaN", "%00", "%ed%a0%80", str(2**63), str(2**64), "9" * 5000]
-TRANSCRIPT = "/sessions/{session_id}/transcript"
+TRANSCRIPT, PARTICIPANTS = "/sessions/{session_id}/transcript", "/sessions/{session_id}/participants"
+INVITATIONS, MINE = "/sessions/{session_id}/invitations", "/users/me/sessions"
+LIMITS = [f"limit={number}" for number in [*BAD_NUMBERS, "0", "1001"]]
 QUERIES = {
-    f"/configs /sessions /settings {TRANSCRIPT}": [f"limit={number}" for number in [*BAD_NUMBERS, "0", "1001"]],
+    f"/configs /sessions /settings {TRANSCRIPT} {PARTICIPANTS}": LIMITS,
+    f"{INVITATIONS} {MINE}": [*LIMITS, "limit=201"],
     "/configs /sessions /settings": ["limit=201", *(f"offset={n}" for n in [*BAD_NUMBERS, str(2**31)])],
     "/configs /sessions": ["tag=x", "tag=:x", "tag=%00:x", "tag=a:%00", "tag=a:b&tag=a:c", "&".join(["tag=a:b"] * 21)],
-    "/configs/ /sessions/": [f"after={cursor}" for cursor in ("", "x", "%00", "W10", "é", "a" * 5000)],
+    INVITATIONS: [f"after={number}" for number in [*BAD_NUMBERS, "0"]],
+    PARTICIPANTS: ["after=%00", f"after={LONG}"],
+    "/sessions": ["owned=perhaps", "owned=2", "owned=%00"],
+    f"/configs/ /sessions/ {MINE}/": [f"after={cursor}" for cursor in ("", "x", "%00", "W10", "é", "a" * 5000)],
     TRANSCRIPT: [*(f"after={number}" for number in BAD_NUMBERS), "view=all"],
     "/configs/{config_id}": ["decrypt=perhaps"],
     "/settings": ["after=%00"],
@@ -179,22 +203,24 @@ async def test_parameters_out_of_range_are_refused(target: Target) -> None:
             target.refused(await target.send(f"GET {path}?{query}"))
 
 
-@pytest.mark.parametrize("name", ["configs", "sessions"])
-async def test_a_broken_cursor_shows_nothing_of_others(api: Api, target: Target, name: str) -> None:
-    bob = await api.as_user("bob", "admin")
-    config_id = (await bob.post("/configs", json=CONFIG)).json()["config_id"]
-    assert (await bob.post("/sessions", json={"config_id": config_id})).status_code == 201
-    cursor = (await target.client.get(f"/{name}?limit=1")).json()["next"]
+@pytest.mark.parametrize("path", ["/configs", "/sessions", MINE])
+async def test_a_broken_cursor_shows_nothing_of_others(api: Api, target: Target, path: str) -> None:
+    for user_id in ("alice", "bob"):
+        client = await api.as_user(user_id, "admin")
+        config_id = (await client.post("/configs", json=CONFIG)).json()["config_id"]
+        session_id = (await client.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+    name = path.rpartition("/")[2]
+    cursor = (await target.client.get(f"{path}?limit=1")).json()["next"]
     dice = random.Random(1)
     statuses = set()
     for _ in range(1000):
         text = list(cursor)
         for place in dice.choices(range(len(text)), k=dice.randint(1, 3)):
             text[place : place + dice.randint(0, 2)] = dice.choices("-_=.AMZaz019\0\n%é", k=dice.randint(0, 2))
-        response = await target.client.get(f"/{name}", params={"after": "".join(text)})
+        response = await target.client.get(path, params={"after": "".join(text)})
         statuses.add(response.status_code)
         if response.status_code == 200:
-            assert {row[f"{name[:-1]}_id"] for row in response.json()[name]} <= set(target.ids.values())
+            assert not {row[f"{name[:-1]}_id"] for row in response.json()[name]} & {config_id, session_id}, "bob's"
         else:
             target.refused(response)
     assert statuses == {200, 422}
@@ -202,13 +228,16 @@ async def test_a_broken_cursor_shows_nothing_of_others(api: Api, target: Target,
 
 PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /applications/@, GET /settings/@,
     DELETE /configs/@, DELETE /sessions/@, DELETE /applications/@, DELETE /settings/@, POST /sessions/@/resume,
-    POST /sessions/@/transcript, POST /applications/@/regenerate-key, PATCH /sessions/@, PUT /configs/@"""
+    POST /sessions/@/transcript, POST /applications/@/regenerate-key, PATCH /sessions/@, PUT /configs/@, GET /users/@,
+    GET /sessions/@/participants, POST /sessions/@/participants, PATCH /sessions/@/participants/dave,
+    PATCH /sessions/{session_id}/participants/@, DELETE /sessions/{session_id}/participants/@,
+    GET /sessions/@/invitations, POST /sessions/@/invitations, DELETE /sessions/{session_id}/invitations/@"""
 IDS = ["%00", "a%00b", "%ed%a0%80", "%ff", "%0d%0aX-Evil:1", "..%2f..", "'%20or%201=1--", "x" * 10_000, "%F0%9F%92%A9"]
 
 
 async def test_ids_that_cannot_be_are_not_found(target: Target) -> None:
     for route, identifier in itertools.product(PATHS.split(","), IDS):
-        body = json.dumps({"messages": [HI]}) if route.strip().startswith("P") else None
+        body = '{"messages": [{"role": "user"}], "user_id": "x", "role": "viewer"}' if route.strip()[0] == "P" else None
         target.refused(await target.send(route.strip().replace("@", identifier), body), 404, 422)
     for body in ('{"name": "a"}', '{"config_data": {"bundle": {"name": "a"}}}', "{}"):
         assert target.refused(await target.send("PUT /configs/none", body), 404) == "Config not found"
@@ -242,8 +271,8 @@ async def test_fields_of_the_service_cannot_be_assigned(api: Api, target: Target
     evil |= dict.fromkeys(["last_seq", "message_count", "first_seq", "total_sessions"], 99)
     evil |= {"session_id": "x", "created_by_app_id": "x", "role": "viewer", "encrypted": True, "is_active": False}
     for route in ROUTES:
-        response = await target.send(route, json.dumps(json.loads(target.good(route)) | evil))
+        response = await target.send(route, json.dumps(evil | json.loads(target.good(route))))
         assert response.status_code in (200, 201), response.text
         assert not {name for name, value in evil.items() if response.json().get(name) == value}
     assert (await (await api.as_user("bob", "admin")).get("/sessions")).json()["total"] == 0
-    assert target.sql("select distinct author_user_id, max(seq) from messages group by 1") == [("alice", 2)]
+    assert target.sql("select distinct author_user_id, max(seq) from messages group by 1") == [("alice", 4)]

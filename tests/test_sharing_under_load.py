@@ -1,0 +1,272 @@
+"""Sharing under load, through two applications on one database: the log explains the state, and a removal holds."""
+
+import asyncio
+import random
+from collections import Counter
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any, NamedTuple
+
+import httpx
+import psycopg
+import pytest
+
+from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
+
+Sql = Callable[..., list[Any]]
+PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"]
+ROLES = ["viewer", "editor", "owner"]
+WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+LOG = """select seq, type, actor_user_id, data from session_events union all
+    select seq, 'message', author_user_id, '{}' from messages order by seq"""
+MESSAGE = {"messages": [{"role": "user"}]}
+Done = Counter[tuple[str, str]]  # type of event, or message, and who did it
+
+
+class Shared(NamedTuple):
+    """A session of alice's, and clients of everybody through two applications, which stand for two processes."""
+
+    one: Api
+    sql: Sql
+    clients: dict[str, list[httpx.AsyncClient]]
+    config_id: str = ""
+    session_id: str = ""
+
+    async def call(self, user_id: str, app: int, method: str, path: str, body: Any = None) -> httpx.Response:
+        return await self.clients[user_id][app].request(method, f"/sessions/{self.session_id}{path}", json=body)
+
+    async def append(self, user_id: str, app: int) -> httpx.Response:
+        return await self.call(user_id, app, "POST", "/transcript", MESSAGE)
+
+    async def remove(self, user_id: str, app: int) -> httpx.Response:
+        return await self.call("alice", app, "DELETE", f"/participants/{user_id}")
+
+    async def add(self, role: str, *user_ids: str, actor: str = "alice") -> None:
+        for user_id in user_ids:
+            body = {"user_id": user_id, "role": role}
+            assert (await self.call(actor, 0, "POST", "/participants", body)).status_code == 201
+
+    async def renewed(self) -> "Shared":
+        """The same people with a new config and session."""
+        alice = self.clients["alice"][0]
+        config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
+        session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+        return self._replace(config_id=config_id, session_id=session_id)
+
+    async def until_waiting(self, count: int) -> None:
+        """Returns when so many statements wait for a lock."""
+        async with asyncio.timeout(10):
+            while self.sql(WAITING) != [(count,)]:
+                self.sql("select pg_stat_clear_snapshot()")  # it would stay the same within a transaction
+                await asyncio.sleep(0.01)
+
+    async def queued(self, *calls: Coroutine[Any, Any, httpx.Response]) -> list[int]:
+        """The statuses of calls that waited in this order while a DBA held the session's row."""
+        self.sql("begin; select from sessions for update")
+        tasks = []
+        for call in calls:
+            tasks.append(asyncio.create_task(call))
+            await self.until_waiting(len(tasks))
+        self.sql("commit")
+        return [answer.status_code for answer in await asyncio.gather(*tasks)]
+
+
+@pytest.fixture
+async def shared(dsn: str, sql: Sql) -> AsyncIterator[Shared]:
+    """Every caller gets a connection at once: what waits, waits for locks."""
+    settings = settings_for(dsn, database_pool_max_size=32)
+    async with serving(settings) as one, serving(settings) as two:
+        two.keys["app"] = await one.register("app")
+        clients = {name: [await app.as_user(name) for app in (one, two)] for name in PEOPLE}
+        yield await Shared(one, sql, clients).renewed()
+
+
+async def change(shared: Shared, dice: random.Random, done: Done, statuses: Counter[int]) -> None:
+    """A random call, or an invitation and two who accept it at once; notes what was acknowledged."""
+    actor, other, app = dice.choice(PEOPLE), dice.choice(PEOPLE), dice.randrange(2)
+    rights = {"permissions": {dice.choice(["invite", "send"]): dice.random() < 0.7}}
+    role = {"role": dice.choice([*ROLES, "owner", "owner"])}  # lest few may do anything soon
+    calls: list[tuple[str, str, str, Any]] = [
+        ("participant.added", "POST", "/participants", {"user_id": other} | role | dice.choice([rights, {}])),
+        ("participant.changed", "PATCH", f"/participants/{other}", dice.choice([role, rights])),
+        ("participant.removed", "DELETE", f"/participants/{dice.choice([actor, other])}", None),
+        ("ownership.transferred", "POST", "/transfer", {"user_id": other}),
+        ("invitation.created", "POST", "/invitations", role | {"max_uses": 2}),
+        ("message", "POST", "/transcript", MESSAGE),
+    ]
+    type_, *call = dice.choices(calls, [4, 3, 1, 1, 2, 3])[0]
+    guests = dice.choices(PEOPLE[3:], k=2)
+    answer = await shared.call(actor, app, *call)
+    statuses[answer.status_code] += 1
+    if answer.is_success:
+        done["participant.changed" if (type_, answer.status_code) == ("participant.added", 200) else type_, actor] += 1
+    if answer.is_success and type_ == "invitation.created":
+        token = {"token": answer.json()["token"]}
+        claims = [shared.clients[guest][n].post("/invitations/accept", json=token) for n, guest in enumerate(guests)]
+        for guest, claim in zip(guests, await asyncio.gather(*claims), strict=True):
+            statuses[claim.status_code] += 1
+            done.update([("invitation.used", guest), ("participant.added", guest)] if claim.status_code == 201 else [])
+
+
+def replay(events: list[Any]) -> dict[str, tuple[str, dict[str, bool]]]:
+    """Everybody's role and permissions in the end. At each event its actor had a right to it and an owner is left."""
+    people: dict[str, tuple[str, dict[str, bool]]] = {"alice": ("owner", {})}
+    joining = ""
+    for _, type_, actor, data in events:
+        role, permissions = people.get(actor, ("", {}))
+        user_id, state = data.get("user_id", ""), (data.get("role", ""), data.get("permissions", {}))
+        may_invite = permissions.get("invite", role == "owner") and state[0] in ROLES[: ROLES.index(role) + 1]
+        rights = {
+            "message": permissions.get("send", role in ("owner", "editor")),
+            "invitation.created": may_invite,
+            "invitation.used": not role,
+            "participant.added": user_id not in people and (may_invite or user_id == actor == joining),
+            "participant.changed": user_id in people and role == "owner",
+            "participant.removed": user_id == actor or role == "owner",
+            "ownership.transferred": role == "owner",
+        }
+        assert rights[type_], (type_, actor, data, people)
+        if type_ in ("participant.added", "participant.changed"):
+            people[user_id] = state
+        elif type_ == "participant.removed":
+            assert people.pop(user_id) == state
+        elif type_ == "ownership.transferred":
+            people[actor] = ("editor", permissions)
+            people[user_id] = ("owner", people[user_id][1])
+        joining = actor if type_ == "invitation.used" else ""
+        assert "owner" in {role for role, _ in people.values()}
+    return people
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_the_log_explains_what_50_callers_at_once_did(shared: Shared, sql: Sql, seed: int) -> None:
+    await shared.add("owner", "bob", "carol")
+    await shared.add("editor", "dave", "erin")
+    statuses: Counter[int] = Counter()
+    done: Done = Counter({("participant.added", "alice"): 4})
+    dice = random.Random(seed)
+    for _ in range(4):
+        await asyncio.gather(*(change(shared, dice, done, statuses) for _ in range(50)))
+    assert set(statuses) <= {200, 201, 403, 404, 409, 410}, statuses
+    assert min(statuses[201], statuses[403], statuses[404]) > 0, "some were let do it, some were not"
+    events = sql(LOG)
+    ((last_seq, owner),) = sql("select last_seq, owner_user_id from sessions")
+    assert [seq for seq, *_ in events] == list(range(1, last_seq + 1))
+    assert Counter((type_, actor) for _, type_, actor, _ in events) == done
+    people = replay(events)
+    rows = sql("select user_id, role, permissions from session_participants")
+    assert people == {user_id: (role, permissions) for user_id, role, permissions in rows}
+    assert people[owner][0] == "owner"
+
+
+async def test_who_joins_otherwise_meanwhile_uses_no_invitation(shared: Shared, sql: Sql) -> None:
+    await shared.add("owner", "bob")
+    made = await shared.call("alice", 0, "POST", "/invitations", {"role": "viewer"})
+    claim = shared.clients["frank"][0].post("/invitations/accept", json={"token": made.json()["token"]})
+    added = shared.call("bob", 1, "POST", "/participants", {"user_id": "frank", "role": "editor"})
+    assert await shared.queued(added, claim) == [201, 200]
+    assert sql("select uses from session_invitations") == [(0,)]
+
+
+async def test_of_two_owners_who_demote_each_other_one_stays(shared: Shared, sql: Sql) -> None:
+    await shared.add("owner", "bob")
+    for turn in range(30):
+        pairs = enumerate([("alice", "bob"), ("bob", "alice")], turn)
+        calls = [shared.call(a, n % 2, "PATCH", f"/participants/{b}", {"role": "editor"}) for n, (a, b) in pairs]
+        assert sorted(answer.status_code for answer in await asyncio.gather(*calls)) == [200, 403]
+        roles = "select role, user_id = owner_user_id from session_participants join sessions using (session_id)"
+        assert sorted(sql(roles)) == [("editor", False), ("owner", True)]
+        sql("update session_participants set role = 'owner'")
+
+
+async def assert_out(shared: Shared, user_id: str) -> None:
+    """The user has no part in the session, in either application."""
+    for app, client in enumerate(shared.clients[user_id]):
+        assert_problem(await shared.append(user_id, app), 404, "Session not found")
+        for path in ("", "/transcript", "/participants"):
+            assert_problem(await shared.call(user_id, app, "GET", path), 404, "Session not found")
+        assert (await client.get("/sessions")).json()["sessions"] == []
+
+
+@pytest.mark.parametrize("order", ["append remove append", "remove append append"])
+async def test_who_is_removed_is_out_at_once_whatever_waited(shared: Shared, sql: Sql, order: str) -> None:
+    await shared.add("editor", "bob")
+    assert [(await shared.append("bob", app)).status_code for app in (0, 1)] == [201, 201]
+    calls = [getattr(shared, name)("bob", turn % 2) for turn, name in enumerate(order.split())]
+    statuses = await shared.queued(*calls)
+    assert statuses == ([201, 200, 404] if order.startswith("append") else [200, 404, 404])
+    assert sql("select count(*) from messages") == [(2 + statuses.count(201),)]
+    await assert_out(shared, "bob")
+
+
+async def flooded(shared: Shared, writers: list[tuple[str, int]], end: Awaitable[httpx.Response]) -> int:
+    """All append without pause until `end` succeeds, and are refused then. Gives how many messages there are."""
+    done: list[httpx.Response] = []
+
+    async def flood(user_id: str, app: int) -> int:
+        while (response := await shared.append(user_id, app)).status_code == 201:
+            done.append(response)
+        return response.status_code
+
+    async with asyncio.timeout(60):
+        floods = [asyncio.create_task(flood(*writer)) for writer in writers]
+        while len(done) < 30:
+            await asyncio.sleep(0.01)
+        assert (await end).status_code == 200
+        assert set(await asyncio.gather(*floods)) == {404}
+    return len(done)
+
+
+async def test_who_appends_without_pause_cannot_hold_off_the_removal(shared: Shared, sql: Sql) -> None:
+    await shared.add("editor", "bob")
+    appends = await flooded(shared, [("bob", 0), ("bob", 1)] * 8, shared.remove("bob", 1))
+    kinds = [type_ for _, type_, *_ in sql(LOG)]
+    assert kinds == ["participant.added", *["message"] * appends, "participant.removed"]
+
+
+@pytest.mark.parametrize("path", ["/sessions/{0.session_id}", "/configs/{0.config_id}"])
+async def test_what_is_deleted_while_8_clients_append_is_gone(shared: Shared, sql: Sql, path: str) -> None:
+    for turn in range(6):
+        shared = await shared.renewed()
+        await shared.add("editor", "bob")
+        assert (await shared.call("alice", 0, "POST", "/invitations", {"role": "viewer"})).status_code == 201
+        delete = shared.clients["alice"][turn % 2].delete(path.format(shared))
+        await flooded(shared, [("alice", 0), ("alice", 1), ("bob", 0), ("bob", 1)] * 2, delete)
+        for table in ("sessions", "session_participants", "messages", "session_events", "session_invitations"):
+            assert sql(f"select count(*) from {table} where session_id = %s", shared.session_id) == [(0,)]
+
+
+async def test_a_session_is_deleted_while_somebody_new_appends(shared: Shared, sql: Sql, dsn: str) -> None:
+    """The newcomer is added while the deletion waits for another participant's row."""
+    await shared.add("owner", "bob", "carol")
+    sql("begin; select from session_participants where user_id = 'bob' for update")
+    deletion = asyncio.create_task(shared.call("alice", 0, "DELETE", ""))
+    await shared.until_waiting(1)
+    await shared.add("editor", "dave", actor="carol")
+    with psycopg.connect(dsn) as other:
+        other.execute("select from sessions for update")
+        sql("commit")
+        async with asyncio.timeout(10):  # until the deletion is the first that waits for the session's row
+            while not sql("select pid from pg_locks where relation = 'sessions'::regclass and locktype = 'tuple'"):
+                await asyncio.sleep(0.01)
+        append = asyncio.create_task(shared.append("dave", 1))
+        await shared.until_waiting(2)
+    assert [(await task).status_code for task in (deletion, append)] == [200, 404]
+
+
+async def test_adding_a_participant_costs_the_same_in_a_long_session(shared: Shared, sql: Sql) -> None:
+    query = shared.one.app.state.queries.participants.create
+    sql(f"prepare adding as {query.statement}")
+    touched = []
+    for appends, size in ((1, 10), (10, 1000)):
+        shared = await shared.renewed()
+        for _ in range(appends):
+            body = {"messages": [{"role": "user", "content": "x" * 100}] * size}
+            assert (await shared.call("alice", 0, "POST", "/transcript", body)).status_code == 201
+        values = {"actor_id": "alice", "session_id": shared.session_id, "user_id": "bob", "role": "editor"}
+        arguments = ", ".join(f"'{values.get(name, '{}')}'" for name in query.parameters)
+        ((explained,),) = sql(f"explain (analyze, buffers, format json) execute adding({arguments})")
+        nodes = [explained[0]["Plan"]]
+        for node in nodes:
+            nodes += node.get("Plans", [])
+        touched.append(sum(node["Shared Hit Blocks"] + node["Shared Read Blocks"] for node in nodes))
+    assert 0 < touched[1] <= touched[0] + 20, touched
