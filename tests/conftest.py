@@ -21,6 +21,7 @@ from amplifier import embedded, schema
 from amplifier.app import create_app
 from amplifier.auth import generate_key
 from amplifier.settings import Settings
+from tests.databases import engine_answers, execute, is_emptied, schema_of
 
 SECRET = "a secret for tests that is long enough for HS256"
 
@@ -37,7 +38,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     with contextlib.ExitStack() as stack:
         if url := os.environ.get("DATABASE_URL"):
             yield url
-        elif _engine_answers():
+        elif engine_answers():
             from testcontainers.community.postgres import PostgresContainer
 
             image = os.environ.get("TEST_POSTGRES_IMAGE", "docker.io/library/postgres:18")
@@ -52,28 +53,44 @@ def template(server: str) -> Iterator[str]:
     files = sorted(schema.share("migrations").glob("*.sql"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     name = f"amplifier_template_{digest}_{os.getpid()}"
-    _execute(server, f"create database {name}")
+    execute(server, f"create database {name}")
     schema.migrate(with_database(server, name))
     yield name
-    _execute(server, f"drop database {name} with (force)")
+    execute(server, f"drop database {name} with (force)")
+
+
+@pytest.fixture(scope="session")
+def clones(server: str) -> Iterator[list[tuple[str, list[Any]]]]:
+    """Clones of the template that no test uses at the moment, and their schema."""
+    unused: list[tuple[str, list[Any]]] = []
+    yield unused
+    for dsn, _ in unused:
+        execute(server, f"drop database {urlsplit(dsn).path[1:]} with (force)")
 
 
 @pytest.fixture
-def dsn(server: str, template: str) -> Iterator[str]:
-    """The address of a migrated database of the test's own."""
-    name = f"test_{os.getpid()}_{time.monotonic_ns()}"
-    _execute(server, f"create database {name} template {template}")
-    yield with_database(server, name)
-    _execute(server, f"drop database {name} with (force)")
+def dsn(server: str, template: str, clones: list[tuple[str, list[Any]]]) -> Iterator[str]:
+    """The address of a migrated, empty database: that of the test before, if it left the schema as it was."""
+    if not clones:
+        name = f"test_{os.getpid()}_{time.monotonic_ns()}"
+        execute(server, f"create database {name} template {template}")
+        new = with_database(server, name)
+        clones.append((new, schema_of(new)))
+    dsn, before = clones.pop()
+    yield dsn
+    if is_emptied(dsn) and schema_of(dsn) == before:
+        clones.append((dsn, before))
+    else:
+        execute(server, f"drop database {urlsplit(dsn).path[1:]} with (force)")
 
 
 @pytest.fixture
 def empty_dsn(server: str) -> Iterator[str]:
     """The address of an empty database of the test's own."""
     name = f"test_{os.getpid()}_{time.monotonic_ns()}"
-    _execute(server, f"create database {name} template template0")
+    execute(server, f"create database {name} template template0")
     yield with_database(server, name)
-    _execute(server, f"drop database {name} with (force)")
+    execute(server, f"drop database {name} with (force)")
 
 
 @pytest.fixture
@@ -213,21 +230,3 @@ def private_folder() -> Iterator[Path]:
         yield folder
     finally:
         shutil.rmtree(folder)
-
-
-def _execute(dsn: str, statement: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
-
-
-def _engine_answers() -> bool:
-    import docker
-
-    try:
-        client = docker.from_env(timeout=1)
-        try:
-            return bool(client.ping())
-        finally:
-            client.close()
-    except docker.errors.DockerException:
-        return False

@@ -20,7 +20,8 @@ from testcontainers.community.postgres import PostgresContainer
 from testcontainers.core.network import Network
 
 from amplifier.settings import Settings
-from tests.conftest import CONFIG, SECRET, _engine_answers, token
+from tests.conftest import CONFIG, SECRET, token
+from tests.databases import engine_answers
 
 pytestmark = pytest.mark.xdist_group("container")
 
@@ -36,7 +37,7 @@ Run = Callable[..., Container]
 @pytest.fixture(scope="module")
 def engine() -> Iterator[docker.DockerClient]:
     """A client of the container engine."""
-    if not _engine_answers():
+    if not engine_answers():
         pytest.skip("no container engine answers: start Docker, or name the engine's socket in DOCKER_HOST")
     client = docker.from_env(timeout=LIMIT)
     yield client
