@@ -3,6 +3,7 @@
 import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -214,3 +215,13 @@ async def test_the_same_person_added_many_times_at_once_joins_once(alice: httpx.
     answers = await asyncio.gather(*(put(alice, session_id, "bob", "editor") for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
     assert await roles(alice, session_id) == {"alice": "owner", "bob": "editor"}
+
+
+@pytest.mark.parametrize("user_id", ["https://id.example/u/1", "a/b/", "auth0|x y", "é%2F?#", "a//b", "%00", ".a"])
+async def test_user_ids_may_look_like_paths(alice: httpx.AsyncClient, session_id: str, user_id: str) -> None:
+    path = f"/sessions/{session_id}/participants"
+    assert (await alice.post(path, json={"user_id": user_id, "role": "viewer"})).status_code == 201
+    changed = await alice.patch(f"{path}/{quote(user_id, safe='')}", json={"role": "editor"})
+    assert (changed.json()["user_id"], changed.json()["role"]) == (user_id, "editor")
+    assert (await alice.delete(f"{path}/{quote(user_id, safe='')}")).status_code == 200
+    assert [row["user_id"] for row in (await alice.get(path)).json()["participants"]] == ["alice"]
