@@ -3,7 +3,7 @@
 import asyncpg
 
 from amplifier.database import ROLE
-from amplifier.probe import Probe, says_later
+from amplifier.probe import Probe, Statement, says_later
 from amplifier.queries import Queries, QueriesError, Query
 
 # What is not bound to something that the caller owns or takes part in. A query comes onto this list by a change of the
@@ -48,23 +48,21 @@ async def check(queries: Queries) -> None:
                 f"the service works as {user} instead of {ROLE}: if a pooler drops the parameters of new connections, "
                 f"run: alter role {user} set role to {ROLE}"
             )
-        prepared: dict[Query, list[str]] = {}
+        prepared: dict[Query, Statement] = {}
         for query in queries.all():
             try:
-                statement = await connection.prepare(query.statement)
+                prepared[query] = await connection.prepare(query.statement)
             except asyncpg.PostgresError as error:
                 if says_later(error):
                     raise
                 findings.append(_finding(query, error))
-            else:
-                prepared[query] = [parameter.name for parameter in statement.get_parameters()]
         transaction = connection.transaction()
         await transaction.start()
         try:
             probe = Probe(connection)
             await probe.build()
-            for query, types in prepared.items():
-                if query.access not in ("public", "system") and (reason := await probe.finding(query, types)):
+            for query, statement in prepared.items():
+                if query.access not in ("public", "system") and (reason := await probe.finding(query, statement)):
                     findings.append(query.wrong(reason))
         finally:
             await transaction.rollback()
