@@ -51,6 +51,7 @@ def make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
 
 
 def refuse_closed_parents(path: Path, account: pwd.struct_passwd | None) -> None:
+    """Raises EmbeddedError when whoever the server runs as could not get to `path`."""
     closed = _closed_parent(path, account)
     if account is not None and closed is not None:
         raise EmbeddedError(

@@ -41,7 +41,7 @@ class _Noted(Generic[Key]):
             del self.pending[key]
         try:
             yield taken
-        except Exception:
+        except BaseException:  # also a shutdown in the middle, after which comes a last call
             self.pending = taken | self.pending
             raise
 

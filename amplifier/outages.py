@@ -58,6 +58,7 @@ def not_connected(error: Exception) -> Unavailable | None:
 
 @contextlib.contextmanager
 def connecting() -> Iterator[None]:
+    """Raises Unavailable for whatever keeps a connection from being made."""
     try:
         yield
     except Exception as error:

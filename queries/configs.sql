@@ -146,7 +146,7 @@ for update of p;
 -- @param  config_id  the config
 -- @return row count
 -- @access owner
--- @index  configs_pkey, sessions_config_id_idx
+-- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey
 with locked_participants as (
     select p.session_id
     from configs as c

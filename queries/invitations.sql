@@ -221,10 +221,10 @@ for no key update of p, i;
 
 
 -- name: claim(actor_id, session_id, token_hash)^
--- Lets the caller in by an invitation; who takes part already keeps the role, and counts as no use. It admits only as long as
--- who made it takes part and may invite for its role, and nobody who was removed after it was made. It follows
--- invitations.lock in the same transaction, so that it sees what claims before it did. Who is added in another way at the same
--- moment comes as no row; a second call shows that part.
+-- Lets the caller in by an invitation; who takes part already keeps the role, and counts as no use. It admits only as
+-- long as who made it takes part and may invite for its role, and nobody who was removed after it was made. It follows
+-- invitations.lock in the same transaction, so that it sees what claims before it did. Who is added in another way at
+-- the same moment comes as no row; a second call shows that part.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  token_hash  SHA-256 of the token, in hexadecimal

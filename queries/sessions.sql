@@ -81,8 +81,8 @@ inner join added_owner as p on p.session_id = s.session_id;
 
 -- name: list(actor_id, owned, tags, after_updated_at, after_session_id, limit, offset)
 -- The sessions that the caller takes part in, last changed first. `updated_at` stands in no index, because every append
--- writes it: all of the caller's sessions are looked at and sorted, and nobody else's. `offset 0` keeps it so: as a plain join it is
--- planned from the tags, through everybody's sessions.
+-- writes it: all of the caller's sessions are looked at and sorted, and nobody else's. `offset 0` keeps it so: as a
+-- plain join it is planned from the tags, through everybody's sessions.
 -- @param  actor_id          user_id of the caller
 -- @param  owned             true for only those in which the caller is an owner
 -- @param  tags              a JSON object that the tags must contain

@@ -9,6 +9,7 @@ import httpx
 import psycopg
 import pytest
 
+from amplifier.activity import Activity
 from tests.conftest import Api, assert_problem
 
 Sql = Callable[..., list[Any]]
@@ -139,3 +140,23 @@ async def test_who_was_removed_since_is_passed_over(
     assert (await alice.delete(f"/sessions/{shared}/participants/bob")).status_code == 200
     await flushed(api, sql, {"alice"})
     assert sql("select user_id from session_participants order by user_id") == [("alice",), ("eve",)]
+
+
+async def test_a_flush_that_is_cut_off_is_made_up_for(api: Api, sql: Sql) -> None:
+    """As when the service stops in the middle of one: the last call writes it."""
+    activity = Activity(api.app.state.queries)
+    sql("insert into users (user_id) values ('zoe')")
+    activity.note_user("zoe", "app")
+    sql("begin; select from users for update")
+    cut_off = asyncio.create_task(activity.flush())
+
+    async def waits() -> bool:
+        return bool(sql("select pid from pg_locks where not granted"))
+
+    await wait_until(waits)
+    cut_off.cancel()
+    assert isinstance((await asyncio.gather(cut_off, return_exceptions=True))[0], asyncio.CancelledError)
+    sql("rollback")
+    assert sql("select last_seen_app_id from users where user_id = 'zoe'") == [(None,)]
+    await activity.flush()
+    assert sql("select last_seen_app_id from users where user_id = 'zoe'") == [("app",)]
