@@ -22,7 +22,9 @@ from amplifier.api.applications import ApplicationsController
 from amplifier.api.configs import ConfigsController
 from amplifier.api.invitations import AcceptController, InvitationsController
 from amplifier.api.participants import ParticipantsController
+from amplifier.api.search import SearchController, SessionSearchController
 from amplifier.api.service import ServiceController
+from amplifier.api.session_list import SessionListController
 from amplifier.api.sessions import SessionsController
 from amplifier.api.settings import SettingsController
 from amplifier.api.transcripts import TranscriptsController
@@ -71,6 +73,9 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
             ConfigsController,
             InvitationsController,
             ParticipantsController,
+            SearchController,
+            SessionListController,
+            SessionSearchController,
             SessionsController,
             SettingsController,
             TranscriptsController,
@@ -96,6 +101,7 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
             "activity": activity,
             "authenticator": authenticator,
             "keyring": Keyring(config.config_encryption_key),
+            "search_timeout": min(config.search_timeout, config.database_statement_timeout),
         }
     )
     return app

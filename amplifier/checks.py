@@ -21,6 +21,8 @@ UNBOUND = {
     "invitations.find": "system",
     "invitations.lock": "system",
     "participants.touch": "system",
+    "search.get_languages": "system",
+    "search.get_terms": "public",
     "service.ping": "public",
     "settings.count": "public",
     "settings.delete": "system",

@@ -1,4 +1,4 @@
-"""The console script: amplifier-api serve | migrate | applications create.
+"""The console script: amplifier-api serve | migrate | applications create | search reindex.
 
 Commands import what they need when they run: a first start does so while PostgreSQL makes its files.
 """
@@ -52,6 +52,9 @@ def _parser() -> argparse.ArgumentParser:
     create.add_argument("app_id", metavar="NAME", help="lower-case letters, digits and hyphens")
     create.add_argument("--admin", action="store_true", help="it may manage the other applications")
     create.set_defaults(run=_create_application)
+    search = commands.add_parser("search", help="manage the search").add_subparsers(required=True, metavar="command")
+    reindex = search.add_parser("reindex", help="index again what SEARCH_LANGUAGE or a changed extraction asks for")
+    reindex.set_defaults(run=_reindex)
     return parser
 
 
@@ -85,18 +88,25 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 
 
 async def _check_queries(config: Settings, dsn: str) -> None:
-    """Finds a wrong query before any worker starts. Raises QueriesError."""
+    """Finds a wrong query, or a search in another language, before any worker starts. Raises OperatorError."""
     from amplifier.checks import check
 
     async with _connected(config, dsn) as queries:
         await check(queries)
+        current, wanted = await queries.search.get_languages(language=config.search_language)
+    if current != wanted:
+        raise OperatorError(
+            f"the search of the database is in {current}, SEARCH_LANGUAGE is {config.search_language}: set it back, "
+            "or run: amplifier-api search reindex"
+        )
 
 
 def _migrate(config: Settings, _: argparse.Namespace) -> None:
-    from amplifier import schema
+    from amplifier import reindex, schema
 
     with _database(config, _nothing, migrated=False) as dsn:
         applied = schema.migrate(dsn)
+        reindex.adopt(dsn, config.search_language)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
 
 
@@ -105,6 +115,23 @@ def _create_application(config: Settings, arguments: argparse.Namespace) -> None
 
     with _database(config, _nothing) as dsn:
         print(asyncio.run(_insert_application(config, dsn, arguments.app_id, arguments.admin)))
+
+
+def _reindex(config: Settings, _: argparse.Namespace) -> None:
+    from rich.progress import MofNCompleteColumn, Progress, TaskID
+
+    from amplifier import reindex
+
+    tasks: dict[str, TaskID] = {}
+    with _database(config, _nothing) as dsn, Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
+
+        def report(table: str, seen: int, total: int) -> None:
+            if table not in tasks:
+                tasks[table] = bar.add_task(table)
+            bar.update(tasks[table], completed=seen, total=total)
+
+        refreshed = reindex.reindex(dsn, config.search_language, report)
+    print(f"indexed again: {refreshed}")
 
 
 async def _insert_application(config: Settings, dsn: str, app_id: str, is_admin: bool) -> str:
@@ -168,12 +195,13 @@ def _database(config: Settings, prepare: Callable[[], object], migrated: bool = 
         prepare()
 
     with embedded.running(config.home, config.amplifier_user, meanwhile=meanwhile) as dsn:
-        from amplifier import schema
+        from amplifier import reindex, schema
 
         os.environ["DATABASE_URL"] = dsn
         if migrated:
             # commits need no flush here: what a power cut takes back is applied again at the next start
             schema.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
+            reindex.adopt(dsn, config.search_language)
         yield dsn
 
 

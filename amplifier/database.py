@@ -203,6 +203,7 @@ def _server_settings(settings: Settings) -> dict[str, str]:
     return {
         "application_name": "amplifier-api",
         "timezone": "UTC",
+        "jit": "off",  # compiling takes longer than any of these statements
         "role": ROLE,
         "statement_timeout": _milliseconds(settings.database_statement_timeout),
         "lock_timeout": _milliseconds(settings.database_lock_timeout),

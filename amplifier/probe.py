@@ -46,18 +46,23 @@ _TARGETS = ("session_id", "config_id", "user_id", "invitation_id")
 # Arguments come from the parameters' names, else from their types.
 _BY_NAME: dict[str, Any] = {
     "after": 0,
+    "author_user_id": None,
     "before_seq": 2**62,
     "expected_seq": None,
     "limit": 10,
     "max_bytes": 1000,
+    "message_role": None,
     "messages": b'[{"role": "user", "content": "probe"}]',
     "offset": 0,
     "role": "viewer",
+    "since": None,
     "status": "active",
     "token_hash": _TOKEN_HASH,
+    "tool": None,
 }
 _BY_TYPE: dict[str, Any] = {
     "bool": False,
+    "float4": 2.0,
     "float8": 60.0,
     "int4": 1,
     "int8": 1,

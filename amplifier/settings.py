@@ -67,6 +67,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     database_statement_timeout: Seconds = 5
     database_lock_timeout: Seconds = 2
     queries_dir: Text | None = None
+    search_language: Text = "english"
+    search_timeout: Seconds = 2
 
     amplifier_home: Text | None = None
     amplifier_user: Text = "amplifier-api"

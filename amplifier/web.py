@@ -34,6 +34,7 @@ Tags = Annotated[dict[TagKey, TagValue], msgspec.Meta(max_length=MAX_TAGS)]
 
 Role = Literal["owner", "editor", "viewer"]
 Status = Literal["active", "completed", "failed", "cancelled"]
+MessageRole = Literal["system", "developer", "user", "assistant", "function", "tool"]
 
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Rows at most")]
 Offset = Annotated[int, QueryParameter(ge=0, le=2**31 - 1, description="Rows to skip; prefer `after` for many")]

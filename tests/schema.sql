@@ -6,6 +6,351 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.json_text_values(value text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE STRICT
+    AS $$
+begin
+    if length(value) > 1000000 or value !~ '^\s*[[{]' or value ~ '[\s:,[][-.0-9]+[eE][+-]?[0-9]{3}' then
+        return null;
+    end if;
+    return json_values(value::jsonb);
+exception
+    when data_exception or program_limit_exceeded or statement_too_complex then
+        return null;
+end
+$$;
+CREATE FUNCTION public.json_values(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN (SELECT string_agg((scalar.scalar #>> '{}'::text[]), ' '::text) AS string_agg FROM jsonb_path_query(json_values.value, 'strict $.**?(@.type() == "string" || @.type() == "number")'::jsonpath) scalar(scalar));
+CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS tsvector
+    LANGUAGE sql IMMUTABLE
+    AS $$
+    select
+        case when said is null then '' else setweight(to_tsvector(language, left(said, 100000)), 'A') end
+        || case
+            when called is null then ''
+            else setweight(to_tsvector(language, left(called, greatest(100000 - length(concat(said)), 0))), 'B')
+        end
+        || case
+            when returned is null then ''
+            else setweight(to_tsvector(language, left(returned, greatest(100000 - length(concat(said, called)), 0))), 'C')
+        end
+        || case
+            when thought is null then ''
+            else setweight(
+                to_tsvector(language, left(thought, greatest(100000 - length(concat(said, called, returned)), 0))), 'D'
+            )
+        end
+    from message_texts(message)
+$$;
+CREATE FUNCTION public.message_texts(message jsonb) RETURNS TABLE(said text, called text, returned text, thought text)
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+    with blocks as (
+        select
+            block,
+            block ->> 'type' as type
+        from jsonb_path_query(message, '$.content[*] ? (@.type() == "object")') as block
+        where block ->> 'visibility' is distinct from 'internal'
+    ),
+    spoken as (
+        select message ->> 'content' as text
+        where jsonb_typeof(message -> 'content') = 'string'
+        union all
+        select block ->> 'text'
+        from blocks
+        where type in ('text', 'input_text', 'output_text')
+    ),
+    calls as (
+        select
+            coalesce(call #>> '{function,name}', call ->> 'tool', call ->> 'name') as name,
+            coalesce(call #> '{function,arguments}', call -> 'arguments', call -> 'input') as arguments
+        from (
+            select call
+            from jsonb_path_query(message, '$.tool_calls[*] ? (@.type() == "object")') as call
+            union all
+            select block
+            from blocks
+            where type in ('tool_call', 'tool_use')
+        ) as calls
+    ),
+    results as (
+        select text as result
+        from spoken
+        where message ->> 'role' in ('tool', 'function') or message ? 'tool_call_id'
+        union all
+        select
+            case
+                when jsonb_typeof(coalesce(block -> 'output', block -> 'content')) = 'string'
+                    then coalesce(block ->> 'output', block ->> 'content')
+                else coalesce(
+                    json_values(block -> 'output'),
+                    json_values(jsonb_path_query_array(block, '$.content[*].text'))
+                )
+            end
+        from blocks
+        where type = 'tool_result'
+    )
+    select
+        (
+            select string_agg(text, E'\n')
+            from spoken
+            where not (message ->> 'role' in ('tool', 'function') or message ? 'tool_call_id')
+        ),
+        (
+            select string_agg(
+                concat_ws(' ', name, coalesce(json_text_values(arguments #>> '{}'), json_values(arguments))), E'\n'
+            )
+            from calls
+        ),
+        (
+            select string_agg(coalesce(json_text_values(result), result), E'\n')
+            from results
+        ),
+        nullif(
+            concat_ws(
+                E'\n',
+                message ->> 'thinking_text',
+                message #>> '{thinking_block,thinking}',
+                (
+                    select string_agg(
+                        concat_ws(
+                            E'\n',
+                            block ->> 'thinking',
+                            block ->> 'text',
+                            json_values(block -> 'content'),
+                            json_values(block -> 'summary')
+                        ),
+                        E'\n'
+                    )
+                    from blocks
+                    where type in ('thinking', 'reasoning')
+                )
+            ),
+            ''
+        )
+$_$;
+CREATE FUNCTION public.message_tools(message jsonb) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    RETURN ARRAY(SELECT COALESCE((calls.call #>> '{function,name}'::text[]), (calls.call ->> 'tool'::text), (calls.call ->> 'name'::text)) AS "coalesce" FROM (SELECT jsonb_path_query(message_tools.message, '$."tool_calls"[*]?(@.type() == "object")'::jsonpath) AS call UNION ALL SELECT jsonb_path_query(message_tools.message, '$."content"[*]?(@."type" == "tool_call" || @."type" == "tool_use")'::jsonpath) AS jsonb_path_query) calls);
+CREATE FUNCTION public.messages_refresh_search(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+begin
+    with next as materialized (
+        select
+            m.session_id,
+            m.seq,
+            m.search_revision is distinct from search_revision(
+                coalesce(search_language(s.search_language), search_default_language())
+            ) as is_stale
+        from messages as m
+        inner join sessions as s on s.session_id = m.session_id
+        where (m.session_id, m.seq) > (after_session_id, after_seq)
+        order by m.session_id, m.seq
+        limit most
+    ),
+    locked as (
+        select
+            m.session_id,
+            m.seq
+        from messages as m
+        inner join next as n on n.session_id = m.session_id and n.seq = m.seq
+        where n.is_stale
+        for no key update of m skip locked
+    ),
+    refreshed_messages as (
+        update messages as m
+        set search_revision = null
+        from locked as l
+        where
+            m.session_id = l.session_id
+            and m.seq = l.seq
+        returning m.seq
+    )
+    select
+        (select session_id from next order by session_id desc, seq desc limit 1),
+        (select seq from next order by session_id desc, seq desc limit 1),
+        count(*),
+        (select count(*) from refreshed_messages),
+        count(*) filter (where is_stale) - (select count(*) from refreshed_messages)
+    into after_session_id, after_seq, scanned, refreshed, skipped
+    from next;
+end
+$$;
+CREATE FUNCTION public.messages_set_search() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    language text := coalesce(
+        (
+            select search_language(s.search_language)
+            from sessions as s
+            where
+                s.session_id = new.session_id
+                and s.search_language is not null
+        ),
+        search_default_language()
+    );
+begin
+    new.search := message_search(new.message, language::regconfig);
+    -- what exceeds the first 100,000 characters, and words of more than 2,046 bytes, are in no tsvector
+    new.search_truncated := octet_length(new.message::text) > 2046 and exists (
+        select
+        from message_texts(new.message) as t
+        cross join lateral concat(t.said, ' ', t.called, ' ', t.returned, ' ', t.thought) as text
+        where
+            length(concat(t.said, t.called, t.returned, t.thought)) > 100000
+            or exists (
+                select
+                from ts_parse('default', left(text, 100000))
+                where octet_length(token) > 2046
+            )
+    );
+    new.search_revision := search_revision(language);
+    return new;
+end
+$$;
+CREATE FUNCTION public.search_default_language() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN 'english'::text;
+CREATE FUNCTION public.search_estimate(query tsquery) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+declare
+    plan json;
+begin
+    execute format('explain (format json) select from messages where search @@ %L::tsquery', query) into plan;
+    return (plan #>> '{0,Plan,Plan Rows}')::bigint;
+end
+$$;
+CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN (SELECT CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END AS ts_headline FROM ((translate(search_headline.value, ''::text, ''::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
+CREATE FUNCTION public.search_language(name text) RETURNS text
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT (c.cfgname)::text AS cfgname FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND (c.cfgname = COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))));
+CREATE FUNCTION public.search_query(language regconfig, q text) RETURNS tsquery
+    LANGUAGE plpgsql IMMUTABLE
+    AS $_$
+declare
+    endings constant text[] :=
+        '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
+    parsed text := q;
+    typed text;
+    beginning text;
+    marker text;
+    stems text;
+    found text[] := '{}';
+begin
+    loop
+        typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
+        exit when typed is null or cardinality(found) = 20;
+        beginning := lower(regexp_replace(typed, '[^[:alnum:]]+$', ''));
+        marker := case when beginning ~ '[0-9]$' then '907351' else 'qxz' end;
+        stems := (
+            select string_agg(format(' | %L', lexeme), '')
+            from unnest(
+                to_tsvector(language, (select string_agg(beginning || ending, ' ') from unnest(endings) as ending))
+            )
+            where
+                beginning ~ '^[[:alpha:]]{3,}$'
+                and lexeme <> beginning
+                and (
+                    starts_with(beginning, lexeme)
+                    or lexeme = any(tsvector_to_array(to_tsvector(language, beginning)))
+                )
+        );
+        found := found || case
+            when beginning = '' then ''
+            else format(
+                '( %s%s )',
+                regexp_replace(phraseto_tsquery(language, beginning || marker)::text, marker || '''', ''':*', 'g'),
+                stems
+            )
+        end;
+        parsed := overlay(
+            parsed placing format('qxz%sqxz ', translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
+            from strpos(parsed, typed || '*') for length(typed) + 1
+        );
+    end loop;
+    parsed := websearch_to_tsquery(language, parsed)::text;
+    for number in 1 .. cardinality(found) loop
+        parsed := replace(
+            parsed, format('''qxz%sqxz''', translate(number::text, '0123456789', 'abcdefghij')), found[number]
+        );
+    end loop;
+    return parsed::tsquery;
+end
+$_$;
+CREATE FUNCTION public.search_query_within(query tsquery, weights text) RETURNS tsquery
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (regexp_replace((query)::text, '(''(?:[^'']|'''')*'')(?::(\*))?'::text, ('\1:\2'::text || weights), 'g'::text))::tsquery;
+CREATE FUNCTION public.search_revision(language text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (language || '/1'::text);
+CREATE FUNCTION public.session_text(title text, tags jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN concat_ws('
+'::text, title, (SELECT string_agg(((jsonb_each_text.key || ' '::text) || jsonb_each_text.value), '
+'::text) AS string_agg FROM jsonb_each_text(CASE WHEN (jsonb_typeof(session_text.tags) = 'object'::text) THEN session_text.tags ELSE NULL::jsonb END) jsonb_each_text(key, value)));
+CREATE FUNCTION public.sessions_refresh_search(INOUT after_session_id text, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+begin
+    with next as materialized (
+        select
+            session_id,
+            search_revision is distinct from search_revision(
+                coalesce(search_language(search_language), search_default_language())
+            ) as is_stale
+        from sessions
+        where session_id > after_session_id
+        order by session_id
+        limit most
+    ),
+    locked as (
+        select session_id
+        from sessions
+        where session_id in (select session_id from next where is_stale)
+        for no key update skip locked
+    ),
+    refreshed_sessions as (
+        update sessions as s
+        set search_revision = null
+        from locked as l
+        where s.session_id = l.session_id
+        returning s.session_id
+    )
+    select
+        max(session_id),
+        count(*),
+        (select count(*) from refreshed_sessions),
+        count(*) filter (where is_stale) - (select count(*) from refreshed_sessions)
+    into after_session_id, scanned, refreshed, skipped
+    from next;
+end
+$$;
+CREATE FUNCTION public.sessions_set_search() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    language text;
+begin
+    if new.search_revision is null or new.metadata is distinct from old.metadata then
+        new.search_language := search_language(
+            coalesce(
+                new.metadata ->> 'language',
+                (select config_json #>> '{metadata,language}' from configs where config_id = new.config_id)
+            )
+        );
+    end if;
+    language := coalesce(search_language(new.search_language), search_default_language());
+    new.search := setweight(to_tsvector(language::regconfig, left(session_text(new.title, new.tags), 100000)), 'A');
+    new.search_revision := search_revision(language);
+    return new;
+end
+$$;
 CREATE FUNCTION public.set_updated_at() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -62,6 +407,9 @@ CREATE TABLE public.messages (
     author_user_id text NOT NULL COLLATE pg_catalog."C",
     author_app_id text NOT NULL COLLATE pg_catalog."C",
     created_at timestamp with time zone DEFAULT now() NOT NULL,
+    search tsvector,
+    search_truncated boolean DEFAULT false NOT NULL,
+    search_revision text,
     CONSTRAINT messages_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
     CONSTRAINT messages_message_depth_check CHECK ((NOT (message @? '$.**{64}'::jsonpath))),
     CONSTRAINT messages_role_check CHECK (((role IS NOT NULL) AND (role = ANY (ARRAY['system'::text, 'developer'::text, 'user'::text, 'assistant'::text, 'function'::text, 'tool'::text])))),
@@ -122,6 +470,9 @@ CREATE TABLE public.sessions (
     last_seq bigint DEFAULT 0 NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    search tsvector,
+    search_language text,
+    search_revision text,
     CONSTRAINT sessions_last_seq_check CHECK ((last_seq >= 0)),
     CONSTRAINT sessions_message_count_check CHECK ((message_count >= 0)),
     CONSTRAINT sessions_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
@@ -176,6 +527,7 @@ CREATE INDEX configs_config_json_idx ON public.configs USING gin (config_json js
 CREATE INDEX configs_tags_idx ON public.configs USING gin (tags jsonb_path_ops);
 CREATE INDEX configs_user_id_idx ON public.configs USING btree (user_id, updated_at DESC, config_id DESC);
 CREATE INDEX configuration_value_idx ON public.configuration USING gin (value jsonb_path_ops);
+CREATE INDEX messages_search_idx ON public.messages USING gin (search, (ARRAY[session_id])) WITH (fastupdate=off);
 CREATE INDEX session_participants_last_active_at_idx ON public.session_participants USING btree (user_id, last_active_at DESC, session_id DESC);
 CREATE INDEX session_participants_permissions_idx ON public.session_participants USING gin (permissions jsonb_path_ops);
 CREATE INDEX session_participants_user_id_idx ON public.session_participants USING btree (user_id, session_id);
@@ -187,7 +539,9 @@ CREATE TRIGGER applications_announce AFTER DELETE OR UPDATE ON public.applicatio
 CREATE TRIGGER applications_set_updated_at BEFORE UPDATE ON public.applications FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
-CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER messages_set_search BEFORE INSERT OR UPDATE OF message, search_revision ON public.messages FOR EACH ROW EXECUTE FUNCTION public.messages_set_search();
+CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
+CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW WHEN (((NOT (new.updated_at IS DISTINCT FROM old.updated_at)) AND ((NOT (new.search IS DISTINCT FROM old.search)) OR (new.title IS DISTINCT FROM old.title) OR (new.tags <> old.tags)))) EXECUTE FUNCTION public.set_updated_at();
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_events

@@ -8,7 +8,18 @@ import msgspec
 import pytest
 
 from amplifier import checks
-from amplifier.api import applications, configs, invitations, participants, sessions, settings, transcripts, users
+from amplifier.api import (
+    applications,
+    configs,
+    invitations,
+    participants,
+    search,
+    session_list,
+    sessions,
+    settings,
+    transcripts,
+    users,
+)
 from amplifier.database import Database
 from amplifier.queries import Queries, QueriesError
 from tests.conftest import Api, settings_for
@@ -137,7 +148,18 @@ async def test_statements_carry_their_name(api: Api) -> None:
 
 STRUCTS = {
     struct.__name__: struct
-    for module in (applications, configs, invitations, participants, sessions, settings, transcripts, users)
+    for module in (
+        applications,
+        configs,
+        invitations,
+        participants,
+        search,
+        session_list,
+        sessions,
+        settings,
+        transcripts,
+        users,
+    )
     for struct in vars(module).values()
     if isinstance(struct, type) and issubclass(struct, msgspec.Struct)
 }
@@ -147,6 +169,17 @@ INTERNAL = {
     "ActiveParticipant": ("session_id", "user_id"),
     "Invitation": invitations.Invitation.__struct_fields__[:-1],  # without `token`, which is not stored
     "InvitationState": ("is_revoked", "is_expired", "is_used_up"),
+    "Hit": (*search.Hit.__struct_fields__, "searched_at", "ranked"),
+    "FoundSession": (
+        *session_list.SessionSummary.__struct_fields__[:-1],
+        "headline",
+        "rank",
+        "matched_at",
+        "searched_at",
+        "total",
+    ),
+    "SessionSummary": session_list.SessionSummary.__struct_fields__[:-2],  # without what only a search has
+    "Languages": ("current", "wanted"),
     "Session": sessions.Session.__struct_fields__[:-1],  # without `message`, which is not stored
 }
 

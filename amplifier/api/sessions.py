@@ -1,4 +1,4 @@
-"""Sessions: who runs which config, and in what state. The transcript has a module of its own."""
+"""Sessions: who runs which config, and in what state. The list and the transcript have modules of their own."""
 
 import uuid
 from datetime import datetime
@@ -6,32 +6,22 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
 from amplifier.problems import Problem
 from amplifier.web import (
-    After,
     Identifier,
-    Limit,
-    Offset,
     Request,
     Role,
     Status,
-    TagFilter,
     Tags,
-    decode_cursor,
     delete,
-    encode_cursor,
     get,
-    is_complete,
-    page,
     participation,
     patch,
     post,
-    tag_filter,
 )
 
-Owned = Annotated[bool, QueryParameter(description="Only sessions in which the caller is an owner")]
 Title = Annotated[str, msgspec.Meta(max_length=255)]
 
 
@@ -59,21 +49,6 @@ class TransferSession(msgspec.Struct):
     user_id: Identifier
 
 
-class SessionSummary(msgspec.Struct):
-    """A session in a list; `message_count` counts messages of role user, `role` is the caller's."""
-
-    session_id: str
-    config_id: str
-    status: Status
-    message_count: int
-    created_at: datetime
-    updated_at: datetime
-    title: str | None
-    tags: msgspec.Raw
-    role: Role
-    last_seq: int
-
-
 class Session(msgspec.Struct):
     """A session; `last_seq` is the number of the last thing that happened in it."""
 
@@ -95,14 +70,6 @@ class Session(msgspec.Struct):
     message: str | None = None
 
 
-class SessionList(msgspec.Struct):
-    """A page of sessions; `next` continues behind it."""
-
-    sessions: list[SessionSummary]
-    total: int
-    next: str | None
-
-
 class SessionMessage(msgspec.Struct):
     """What was done."""
 
@@ -110,7 +77,7 @@ class SessionMessage(msgspec.Struct):
 
 
 class SessionsController(Controller):
-    """Routes below /sessions, without the transcript's."""
+    """Routes of one session, without the transcript's."""
 
     path = "/sessions"
     tags = ["sessions"]
@@ -131,33 +98,6 @@ class SessionsController(Controller):
         if row is None:
             raise Problem(404, f"Config not found: {data.config_id}")
         return _with_message(row, "Session created successfully")
-
-    @get(operation_id="list_sessions", summary="The caller's sessions")
-    async def list_sessions(
-        self,
-        request: Request,
-        limit: Limit = 50,
-        offset: Offset = 0,
-        after: After = None,
-        tag: TagFilter = None,
-        owned: Owned = False,
-    ) -> SessionList:
-        """Own and shared ones, last changed first; `total` counts what the same filters match."""
-        queries, actor_id, tags = request.queries.sessions, request.caller.user_id, tag_filter(tag)
-        position = decode_cursor(after)
-        found = await queries.list(
-            actor_id=actor_id,
-            owned=owned,
-            tags=tags,
-            after_updated_at=position.moment,
-            after_session_id=position.identifier,
-            limit=limit + 1,
-            offset=offset,
-        )
-        rows, more = page(found, SessionSummary, limit)
-        complete = is_complete(rows, more, offset, after)
-        total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, owned=owned, tags=tags)
-        return SessionList(rows, total, encode_cursor(rows[-1].updated_at, rows[-1].session_id) if more else None)
 
     @get("/{session_id:str}", operation_id="get_session", summary="One session")
     async def get_session(self, request: Request, session_id: FromPath[str]) -> Session:

@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from amplifier.problems import Problem
-from amplifier.web import Request, get, participation, post
+from amplifier.web import MessageRole, Request, get, participation, post
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large
@@ -64,7 +64,7 @@ class Transcript(msgspec.Struct):
 class _Shape(msgspec.Struct):
     """What every message must look like, to say where one does not."""
 
-    role: Literal["system", "developer", "user", "assistant", "function", "tool"]
+    role: MessageRole
 
 
 class _Shapes(msgspec.Struct):

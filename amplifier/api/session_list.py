@@ -1,0 +1,134 @@
+"""The list of the caller's sessions, and the search for them."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller
+from litestar.params import QueryParameter
+from msgspec import UNSET, UnsetType
+
+from amplifier.searching import MOST_RANKED, SYNTAX, Place, Search, nothing_to_search, to_html
+from amplifier.web import (
+    Limit,
+    Offset,
+    Request,
+    Role,
+    Status,
+    TagFilter,
+    decode_cursor,
+    encode_cursor,
+    get,
+    is_complete,
+    page,
+    tag_filter,
+)
+
+Owned = Annotated[bool, QueryParameter(description="Only sessions in which the caller is an owner")]
+After = Annotated[
+    str | None, QueryParameter(max_length=2000, description="The `next` of the page before: continues behind it")
+]
+Wanted = Annotated[
+    str | None, QueryParameter(name="q", max_length=1000, description=f"Only sessions in which this is found. {SYNTAX}")
+]
+
+
+class SessionSummary(msgspec.Struct):
+    """A session in a list; `message_count` counts messages of role user, `role` is the caller's.
+
+    Of a search: `hits` counts the messages that match (and the title with the tags as one), `headline` is the best
+    one's, as HTML with hits in `<mark>`.
+    """
+
+    session_id: str
+    config_id: str
+    status: Status
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+    title: str | None
+    tags: msgspec.Raw
+    role: Role
+    last_seq: int
+    hits: int | UnsetType = UNSET
+    headline: str | UnsetType = UNSET
+
+
+class SessionList(msgspec.Struct):
+    """A page of sessions; `next` continues behind it."""
+
+    sessions: list[SessionSummary]
+    total: int
+    next: str | None
+    notice: str | UnsetType = UNSET
+
+
+class SessionListController(Controller):
+    """The list at /sessions."""
+
+    path = "/sessions"
+    tags = ["sessions"]
+
+    @get(operation_id="list_sessions", summary="The caller's sessions")
+    async def list_sessions(
+        self,
+        request: Request,
+        limit: Limit = 50,
+        offset: Offset = 0,
+        after: After = None,
+        tag: TagFilter = None,
+        owned: Owned = False,
+        q: Wanted = None,
+    ) -> SessionList:
+        """Own and shared ones, last changed first, or with `q` the best hit first; `total` counts what the same filters
+        match."""
+        queries, actor_id, tags = request.queries.sessions, request.caller.user_id, tag_filter(tag)
+        if q is not None:
+            search = Search.of(
+                request.queries.search.list_sessions, q=q, owned=owned, tags=tags, most_ranked=MOST_RANKED
+            )
+            return await _found(request, search, limit, offset, after)
+        position = decode_cursor(after)
+        found = await queries.list(
+            actor_id=actor_id,
+            owned=owned,
+            tags=tags,
+            after_updated_at=position.moment,
+            after_session_id=position.identifier,
+            limit=limit + 1,
+            offset=offset,
+        )
+        rows, more = page(found, SessionSummary, limit)
+        complete = is_complete(rows, more, offset, after)
+        total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, owned=owned, tags=tags)
+        return SessionList(rows, total, encode_cursor(rows[-1].updated_at, rows[-1].session_id) if more else None)
+
+
+async def _found(request: Request, search: Search, limit: int, offset: int, after: str | None) -> SessionList:
+    place = search.place(after)
+    rows = await search.run(
+        request,
+        until=place.searched_at,
+        after_rank=place.rank,
+        after_matched_at=place.moment,
+        after_session_id=place.session_id,
+        limit=limit + 1,
+        offset=offset,
+    )
+    found = [_summary(row) for row in rows[:limit]]
+    following = search.cursor(_place(rows[limit - 1])) if len(rows) > limit else None
+    result = SessionList(found, rows[0]["total"] if rows else 0, following)
+    if not rows and (notice := await nothing_to_search(request, search.arguments["q"])):
+        result.notice = notice
+    return result
+
+
+def _summary(row: Any) -> SessionSummary:
+    """A row of search.list_sessions."""
+    summary = SessionSummary(*row[:11])
+    summary.headline = to_html(row["headline"])
+    return summary
+
+
+def _place(row: Any) -> Place:
+    return Place(row["searched_at"], row["rank"], row["matched_at"], row["session_id"], 0)

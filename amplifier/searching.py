@@ -1,0 +1,128 @@
+"""What the routes that search share: how a search is run and continued, and how a hit becomes HTML."""
+
+import base64
+import binascii
+import hashlib
+import html
+import math
+import re
+from datetime import UTC, datetime
+from typing import Annotated, Any, NamedTuple
+
+import asyncpg
+import msgspec
+from litestar.params import QueryParameter
+
+from amplifier.outages import Unavailable
+from amplifier.problems import Problem
+from amplifier.queries import Query
+from amplifier.web import Request
+
+MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take as long as there are
+SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing is a syntax error'
+
+Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)]
+Cursor = Annotated[
+    str | None, QueryParameter(max_length=2000, description="The `next` of the page before: continues behind it")
+]
+
+_NO_TERMS = "There is nothing to search for in q: it has only punctuation, or words that are in nearly every text."
+# a hit's marks, as search_headline sets them; one between the parts of search_direct_flight joins them
+_BETWEEN_PARTS = re.compile("\ue001([_./:@-]?)\ue000")
+
+
+class Place(NamedTuple):
+    """Where a page of a search ended: its last row; `searched_at` bounds what later pages may find."""
+
+    searched_at: datetime
+    rank: float
+    moment: datetime
+    session_id: str
+    seq: int
+
+
+class Search(NamedTuple):
+    """One search: a query with its arguments, and what its cursors belong to."""
+
+    query: Query
+    arguments: dict[str, Any]
+    fingerprint: str
+
+    @classmethod
+    def of(cls, query: Query, **arguments: Any) -> "Search":
+        """A search for these arguments, which are the same on each of its pages."""
+        text = msgspec.json.encode([query.name, *sorted(arguments.items())])
+        return cls(query, arguments, hashlib.sha256(text).hexdigest()[:16])
+
+    def place(self, cursor: str | None) -> Place:
+        """Where to continue, by default before everything. Raises Problem 422 for another search's cursor."""
+        if cursor is None:
+            return FIRST
+        try:
+            text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+            fingerprint, place = _decoder.decode(text)
+        except (binascii.Error, ValueError, msgspec.MsgspecError):
+            fingerprint = ""
+        if fingerprint != self.fingerprint:
+            raise Problem(
+                422, "cursor: not of this search; use the `next` of its page before, with the same parameters"
+            )
+        return Place(*place)
+
+    def cursor(self, place: Place) -> str:
+        """The opaque `next` for a page that ends there. It carries a position and no right to anything."""
+        return base64.urlsafe_b64encode(msgspec.json.encode((self.fingerprint, place))).decode().rstrip("=")
+
+    async def run(self, request: Request, **arguments: Any) -> list[Any]:
+        """The rows, found within SEARCH_TIMEOUT. Raises Problem 503 when it takes longer."""
+        seconds = request.app.state.search_timeout
+        try:
+            async with request.queries.database.transaction() as transaction:
+                await transaction.execute(
+                    f"set local statement_timeout = {max(1, round(seconds * 1000))};"
+                    "set local plan_cache_mode = force_generic_plan"
+                )
+                rows = await self.query(transaction, actor_id=request.caller.user_id, **(self.arguments | arguments))
+                return list(rows)
+        except Unavailable as error:
+            if not isinstance(error.__cause__, asyncpg.QueryCanceledError):
+                raise
+            raise Problem(
+                503,
+                f"The search took longer than {seconds:g} s and was stopped: add a word, a session, a config or a tag",
+                headers={"Retry-After": "1"},
+            ) from error
+
+
+async def nothing_to_search(request: Request, q: str) -> str | None:
+    """What to tell when nothing was found because there is no term in `q`."""
+    return None if await request.queries.search.get_terms(q=q) else _NO_TERMS
+
+
+def to_html(headline: str) -> str:
+    """A headline from the database as HTML: the transcript's text escaped, hits in `<mark>`."""
+    text = html.escape(_BETWEEN_PARTS.sub(r"\1", headline))
+    return text.replace("\ue000", "<mark>").replace("\ue001", "</mark>")
+
+
+def utc(name: str, moment: datetime | None) -> datetime | None:
+    """A moment as PostgreSQL takes it; without a zone it is UTC. Raises Problem 422."""
+    try:
+        return moment if moment is None else moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError:
+        raise Problem(422, f"{name}: out of range") from None
+
+
+FIRST = Place(datetime.max.replace(tzinfo=UTC), math.inf, datetime.max.replace(tzinfo=UTC), "", 0)
+_decoder = msgspec.json.Decoder(
+    tuple[
+        str,
+        tuple[
+            Annotated[datetime, msgspec.Meta(tz=True)],
+            float,
+            Annotated[datetime, msgspec.Meta(tz=True)],
+            Annotated[str, msgspec.Meta(max_length=255)],
+            Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)],
+        ],
+    ]
+)
