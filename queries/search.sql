@@ -338,6 +338,7 @@ order by
 with my_sessions as materialized (
     select
         p.session_id,
+        p.role,
         s.created_at,
         s.search,
         coalesce(s.search_language, search_default_language()) as language,
@@ -553,7 +554,7 @@ select
     s.updated_at,
     s.title,
     s.tags,
-    a.role,
+    o.role,
     s.last_seq,
     p.hits,
     search_headline(
@@ -578,7 +579,7 @@ select
 from page as p
 inner join my_queries as q on q.language = p.language and q.may_write = p.may_write
 inner join sessions as s on s.session_id = p.session_id
-inner join session_participants as a on a.session_id = p.session_id and a.user_id = :actor_id
+inner join my_sessions as o on o.session_id = p.session_id
 order by
     p.rank desc,
     p.matched_at desc,

@@ -34,6 +34,8 @@ TABLE = """
     GET    /sessions/{session_id}/transcript                      200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/transcript?view=plain           200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/transcript                      201 201 201 201 403 404 404 404 401
+    GET    /sessions/{session_id}/search?q=hi                     200 200 200 200 200 404 404 404 401
+    GET    /search?q=hi&session_id={session_id}                   200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/participants                    200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/participants                    201 201 201 403 403 404 404 404 401
     PATCH  /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
