@@ -12,7 +12,8 @@
 --   sessions  for beginnings (`word*`), which would be gathered once for each hundred sessions, and for queries that only say what
 --             is not in a message: the sessions' messages are read one after the other; `is true` keeps `@@` from the index
 -- Ways not taken are `One-Time Filter: false`. The generic plan is the same as the custom one, and is what the service uses. Rank
--- is computed for the newest `most_ranked` matches, headlines for the page only.
+-- is computed for the newest `most_ranked` matches, headlines for the page only. It is divided by the length of what matched (2), as
+-- BM25 does in its way, and by itself + 1 (32), so that it stays below 1; what must not be in a message does not count.
 -- @param  actor_id          user_id of the caller
 -- @param  q                 what was typed; see search_query in the migrations
 -- @param  session_id        only in this session, or null
@@ -66,6 +67,7 @@ my_queries as materialized (
         l.may_write,
         l.configuration,
         v.query,
+        case when querytree(v.query) = 'T' then v.query else querytree(v.query)::tsquery end as rank_query,
         case
             when l.all_sessions > 100 and search_estimate(v.query) < 4 * l.all_sessions then 'words'
             when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
@@ -97,6 +99,7 @@ session_groups as materialized (
         q.configuration,
         q.may_write,
         q.query,
+        q.rank_query,
         q.first_by,
         s.session_ids
     from my_queries as q
@@ -120,6 +123,7 @@ matches as (
         g.configuration,
         g.may_write,
         g.query,
+        g.rank_query,
         m.session_id,
         m.seq,
         m.created_at,
@@ -186,6 +190,7 @@ matches as (
         q.configuration,
         q.may_write,
         q.query,
+        q.rank_query,
         s.session_id,
         0 as seq,
         s.created_at,
@@ -225,7 +230,7 @@ page as (
             session_id,
             seq,
             created_at,
-            ts_rank(search, query, 33) as rank
+            ts_rank(search, rank_query, 34) as rank
         from newest_matches
     ) as ranked_matches
     where
@@ -366,6 +371,7 @@ my_queries as materialized (
         l.may_write,
         l.configuration,
         v.query,
+        case when querytree(v.query) = 'T' then v.query else querytree(v.query)::tsquery end as rank_query,
         case
             when l.all_sessions > 100 and search_estimate(v.query) < 4 * l.all_sessions then 'words'
             when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
@@ -480,7 +486,7 @@ best_matches as (
     select distinct on (n.session_id)
         n.session_id,
         n.seq,
-        ts_rank(coalesce(m.search, s.search), q.query, 33) as rank
+        ts_rank(coalesce(m.search, s.search), q.rank_query, 34) as rank
     from (
         select *
         from matches
