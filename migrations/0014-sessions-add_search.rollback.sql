@@ -22,6 +22,8 @@ drop function search_query_within;
 
 drop function search_query;
 
+drop function search_plain;
+
 drop function search_language;
 
 drop function search_revision;

@@ -34,6 +34,11 @@ return (
         )
 );
 
+-- Text as it is given to the parser, which would leave out `<String>` as a tag and `&value;` as an entity.
+create function search_plain(value text) returns text
+language sql immutable parallel safe
+return translate(value, '<>&', '   ');
+
 -- The tsquery of what somebody typed: words, "phrases", or, -not, and beginnings (`word*`). It never fails; without any
 -- term it is empty. A beginning stands for itself with anything behind, and for the stems of words that it may become:
 -- `passenge*` has to find `passenger`, which is indexed as `passeng`. It is parsed with something appended, because
@@ -43,7 +48,7 @@ language plpgsql immutable as $$
 declare
     endings constant text[] :=
         '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
-    parsed text := q;
+    parsed text := search_plain(q);
     typed text;
     beginning text;
     marker text;
@@ -97,15 +102,20 @@ language sql immutable parallel safe
 return regexp_replace(query::text, '(''(?:[^'']|'''')*'')(?::(\*))?', '\1:\2' || weights, 'g')::tsquery;
 
 -- The fragments of a text that a query matches, hits between U+E000 and U+E001, which the text itself cannot contain. It is
--- the text as it is: whoever puts it into a page has to escape it. The whole of a long text is read only if its beginning has no hit.
+-- the text as it is: whoever puts it into a page has to escape it. `<`, `>` and `&` are something else while it is parsed, as in
+-- search_plain. The whole of a long text is read only if its beginning has no hit.
 create function search_headline(language regconfig, query tsquery, value text) returns text
 language sql immutable
 return (
-    select case
-        when strpos(beginning.headline, E'\uE000') > 0 or length(plain.text) <= 20000 then beginning.headline
-        else ts_headline(language, plain.text, query, options)
-    end
-    from translate(value, E'\uE000\uE001', '') as plain (text)
+    select translate(
+        case
+            when strpos(beginning.headline, E'\uE000') > 0 or length(plain.text) <= 20000 then beginning.headline
+            else ts_headline(language, plain.text, query, options)
+        end,
+        E'\x01\x02\x03',
+        '<>&'
+    )
+    from translate(value, E'<>&\x01\x02\x03\uE000\uE001', E'\x01\x02\x03') as plain (text)
     cross join format(
         'StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "', E'\uE000', E'\uE001'
     ) as options
@@ -143,7 +153,9 @@ begin
         );
     end if;
     language := coalesce(search_language(new.search_language), search_default_language());
-    new.search := setweight(to_tsvector(language::regconfig, left(session_text(new.title, new.tags), 100000)), 'A');
+    new.search := setweight(
+        to_tsvector(language::regconfig, search_plain(left(session_text(new.title, new.tags), 100000))), 'A'
+    );
     new.search_revision := search_revision(language);
     return new;
 end

@@ -125,19 +125,29 @@ $$;
 create function message_search(message jsonb, language regconfig) returns tsvector
 language sql immutable as $$
     select
-        case when said is null then '' else setweight(to_tsvector(language, left(said, 100000)), 'A') end
+        case when said is null then '' else setweight(to_tsvector(language, search_plain(left(said, 100000))), 'A') end
         || case
             when called is null then ''
-            else setweight(to_tsvector(language, left(called, greatest(100000 - length(concat(said)), 0))), 'B')
+            else setweight(
+                to_tsvector(language, search_plain(left(called, greatest(100000 - length(concat(said)), 0)))), 'B'
+            )
         end
         || case
             when returned is null then ''
-            else setweight(to_tsvector(language, left(returned, greatest(100000 - length(concat(said, called)), 0))), 'C')
+            else setweight(
+                to_tsvector(
+                    language, search_plain(left(returned, greatest(100000 - length(concat(said, called)), 0)))
+                ),
+                'C'
+            )
         end
         || case
             when thought is null then ''
             else setweight(
-                to_tsvector(language, left(thought, greatest(100000 - length(concat(said, called, returned)), 0))), 'D'
+                to_tsvector(
+                    language, search_plain(left(thought, greatest(100000 - length(concat(said, called, returned)), 0)))
+                ),
+                'D'
             )
         end
     from message_texts(message)
@@ -183,7 +193,7 @@ begin
             length(concat(t.said, t.called, t.returned, t.thought)) > 100000
             or exists (
                 select
-                from ts_parse('default', left(text, 100000))
+                from ts_parse('default', search_plain(left(text, 100000)))
                 where octet_length(token) > 2046
             )
     );

@@ -26,19 +26,29 @@ CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS
     LANGUAGE sql IMMUTABLE
     AS $$
     select
-        case when said is null then '' else setweight(to_tsvector(language, left(said, 100000)), 'A') end
+        case when said is null then '' else setweight(to_tsvector(language, search_plain(left(said, 100000))), 'A') end
         || case
             when called is null then ''
-            else setweight(to_tsvector(language, left(called, greatest(100000 - length(concat(said)), 0))), 'B')
+            else setweight(
+                to_tsvector(language, search_plain(left(called, greatest(100000 - length(concat(said)), 0)))), 'B'
+            )
         end
         || case
             when returned is null then ''
-            else setweight(to_tsvector(language, left(returned, greatest(100000 - length(concat(said, called)), 0))), 'C')
+            else setweight(
+                to_tsvector(
+                    language, search_plain(left(returned, greatest(100000 - length(concat(said, called)), 0)))
+                ),
+                'C'
+            )
         end
         || case
             when thought is null then ''
             else setweight(
-                to_tsvector(language, left(thought, greatest(100000 - length(concat(said, called, returned)), 0))), 'D'
+                to_tsvector(
+                    language, search_plain(left(thought, greatest(100000 - length(concat(said, called, returned)), 0)))
+                ),
+                'D'
             )
         end
     from message_texts(message)
@@ -203,7 +213,7 @@ begin
             length(concat(t.said, t.called, t.returned, t.thought)) > 100000
             or exists (
                 select
-                from ts_parse('default', left(text, 100000))
+                from ts_parse('default', search_plain(left(text, 100000)))
                 where octet_length(token) > 2046
             )
     );
@@ -226,17 +236,20 @@ end
 $$;
 CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN (SELECT CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END AS ts_headline FROM ((translate(search_headline.value, ''::text, ''::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
+    RETURN (SELECT translate(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END, ''::text, '<>&'::text) AS translate FROM ((translate(search_headline.value, '<>&'::text, ''::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
 CREATE FUNCTION public.search_language(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT (c.cfgname)::text AS cfgname FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND (c.cfgname = COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))));
+CREATE FUNCTION public.search_plain(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN translate(value, '<>&'::text, '   '::text);
 CREATE FUNCTION public.search_query(language regconfig, q text) RETURNS tsquery
     LANGUAGE plpgsql IMMUTABLE
     AS $_$
 declare
     endings constant text[] :=
         '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
-    parsed text := q;
+    parsed text := search_plain(q);
     typed text;
     beginning text;
     marker text;
@@ -346,7 +359,9 @@ begin
         );
     end if;
     language := coalesce(search_language(new.search_language), search_default_language());
-    new.search := setweight(to_tsvector(language::regconfig, left(session_text(new.title, new.tags), 100000)), 'A');
+    new.search := setweight(
+        to_tsvector(language::regconfig, search_plain(left(session_text(new.title, new.tags), 100000))), 'A'
+    );
     new.search_revision := search_revision(language);
     return new;
 end

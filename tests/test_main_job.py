@@ -1,4 +1,4 @@
-"""The main job on real conversations: store them all over HTTP, read them back equal, also after a restart.
+"""The main job on real conversations: store them over HTTP, find and read them, also after a restart.
 
 The conversations are those of the file that TRANSCRIPTS names, a JSON array of objects whose `messages` or `traj` is a
 transcript; without it, a small sample in every dialect.
@@ -8,6 +8,7 @@ import asyncio
 import gzip
 import json
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ async def test_every_conversation_survives(anyio_backend: object) -> None:
             async with client(service.url) as api:
                 stored = await store(api, given)
                 await compare(api, stored)
+                await find(api, stored)
         with running_service(environ) as service:
             async with client(service.url) as api:
                 await compare(api, stored)
@@ -79,6 +81,28 @@ async def compare(api: httpx.AsyncClient, stored: dict[str, list[Any]]) -> None:
     await bounded(one, list(stored.items()))
     assert (await api.get("/sessions")).json()["total"] == len(stored)
     assert (await api.get("/users/me")).json()["total_sessions"] == len(stored)
+
+
+async def find(api: httpx.AsyncClient, stored: dict[str, list[Any]]) -> None:
+    """What somebody said is found by four of its words, and what a tool was asked by its name."""
+
+    async def one(item: tuple[str, list[Any]]) -> int:
+        session_id, messages = item
+        for seq, message in enumerate(messages, 1):
+            words = re.findall(r"\b\w{5,}\b", message["content"]) if isinstance(message.get("content"), str) else []
+            if message["role"] == "user" and len(words) >= 4:
+                parameters = {"q": " ".join(words[:4]), "session_id": session_id, "limit": 100}
+                found = (await api.get("/search", params=parameters)).json()["items"]
+                assert seq in [hit["seq"] for hit in found], words
+                return 1
+        return 0
+
+    assert sum(await bounded(one, list(stored.items()))) > 1
+    calls = [call for messages in stored.values() for m in messages for call in m.get("tool_calls") or []]
+    name = next(call["function"]["name"] for call in calls if "function" in call)
+    found = (await api.get("/search", params={"q": name, "tool": name, "limit": 100})).json()["items"]
+    assert found
+    assert all(name in str(stored[hit["session_id"]][hit["seq"] - 1]) for hit in found)
 
 
 async def bounded(work: Any, items: list[Any]) -> list[Any]:
