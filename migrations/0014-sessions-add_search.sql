@@ -34,24 +34,31 @@ return (
         )
 );
 
--- Text as it is given to the parser, which would leave out `<String>` as a tag and `&value;` as an entity.
+-- Text as it is given to the parser, which would take `src/main.py`, `mia@example.com`, or `os.path` for one word each, `-05` in
+-- a date for a number, and leave out `<String>` as a tag. So identifiers are sequences of words, and their parts are found, too;
+-- also the date in `2024-05-20T10:00`.
 create function search_plain(value text) returns text
 language sql immutable parallel safe
-return translate(value, '<>&', '   ');
+return regexp_replace(translate(value, '<>&./@-+', '        '), '([0-9]{2})T([0-9]{2}:)', '\1 \2', 'g');
 
 -- The tsquery of what somebody typed: words, "phrases", or, -not, and beginnings (`word*`). It never fails; without any
--- term it is empty. A beginning stands for itself with anything behind, and for the stems of words that it may become:
--- `passenge*` has to find `passenger`, which is indexed as `passeng`. It is parsed with something appended, because
--- `2024-05*` or `provider-open*` must be cut as the whole would be; what was appended becomes `:*`.
+-- term it is empty. What search_plain parts is joined by `_`: the parts become a phrase. A beginning stands for itself with
+-- anything behind, and for the stems of words that it may become: `passenge*` has to find `passenger`, which is indexed as
+-- `passeng`. It is parsed with `qxz` appended, so that it is neither stemmed nor a stop word; numbers are neither, anyway.
 create function search_query(language regconfig, q text) returns tsquery
 language plpgsql immutable as $$
 declare
     endings constant text[] :=
         '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
-    parsed text := search_plain(q);
+    -- dashes within a word part it, those between words are none; others mean `not`
+    parsed text := regexp_replace(
+        regexp_replace(translate(q, '<>&./@+', '_______'), '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g'),
+        '([0-9]{2})T([0-9]{2}:)',
+        '\1_\2',
+        'g'
+    );
     typed text;
     beginning text;
-    marker text;
     stems text;
     found text[] := '{}';
 begin
@@ -59,7 +66,6 @@ begin
         typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
         exit when typed is null or cardinality(found) = 20;
         beginning := lower(regexp_replace(typed, '[^[:alnum:]]+$', ''));
-        marker := case when beginning ~ '[0-9]$' then '907351' else 'qxz' end;
         stems := (
             select string_agg(format(' | %L', lexeme), '')
             from unnest(
@@ -77,7 +83,11 @@ begin
             when beginning = '' then ''
             else format(
                 '( %s%s )',
-                regexp_replace(phraseto_tsquery(language, beginning || marker)::text, marker || '''', ''':*', 'g'),
+                case
+                    when beginning ~ '[0-9]$'
+                        then regexp_replace(phraseto_tsquery(language, beginning)::text, '''$', ''':*')
+                    else replace(phraseto_tsquery(language, beginning || 'qxz')::text, 'qxz''', ''':*')
+                end,
                 stems
             )
         end;
@@ -102,8 +112,8 @@ language sql immutable parallel safe
 return regexp_replace(query::text, '(''(?:[^'']|'''')*'')(?::(\*))?', '\1:\2' || weights, 'g')::tsquery;
 
 -- The fragments of a text that a query matches, hits between U+E000 and U+E001, which the text itself cannot contain. It is
--- the text as it is: whoever puts it into a page has to escape it. `<`, `>` and `&` are something else while it is parsed, as in
--- search_plain. The whole of a long text is read only if its beginning has no hit.
+-- the text as it is: whoever puts it into a page has to escape it. What search_plain parts is something else while it is parsed.
+-- The whole of a long text is read only if its beginning has no hit.
 create function search_headline(language regconfig, query tsquery, value text) returns text
 language sql immutable
 return (
@@ -112,10 +122,19 @@ return (
             when strpos(beginning.headline, E'\uE000') > 0 or length(plain.text) <= 20000 then beginning.headline
             else ts_headline(language, plain.text, query, options)
         end,
-        E'\x01\x02\x03',
-        '<>&'
+        E'\x01\x02\x03\x04\x05\x06\x07\x08\x0e',
+        '<>&./@-+T'
     )
-    from translate(value, E'<>&\x01\x02\x03\uE000\uE001', E'\x01\x02\x03') as plain (text)
+    from regexp_replace(
+        translate(
+            value,
+            E'<>&./@-+\x01\x02\x03\x04\x05\x06\x07\x08\x0e\uE000\uE001',
+            E'\x01\x02\x03\x04\x05\x06\x07\x08'
+        ),
+        '([0-9]{2})T([0-9]{2}:)',
+        E'\\1\x0e\\2',
+        'g'
+    ) as plain (text)
     cross join format(
         'StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "', E'\uE000', E'\uE001'
     ) as options

@@ -236,23 +236,28 @@ end
 $$;
 CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN (SELECT translate(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END, ''::text, '<>&'::text) AS translate FROM ((translate(search_headline.value, '<>&'::text, ''::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
+    RETURN (SELECT translate(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END, ''::text, '<>&./@-+T'::text) AS translate FROM ((regexp_replace(translate(search_headline.value, '<>&./@-+'::text, ''::text), '([0-9]{2})T([0-9]{2}:)'::text, '\1\2'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
 CREATE FUNCTION public.search_language(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT (c.cfgname)::text AS cfgname FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND (c.cfgname = COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))));
 CREATE FUNCTION public.search_plain(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN translate(value, '<>&'::text, '   '::text);
+    RETURN regexp_replace(translate(value, '<>&./@-+'::text, '        '::text), '([0-9]{2})T([0-9]{2}:)'::text, '\1 \2'::text, 'g'::text);
 CREATE FUNCTION public.search_query(language regconfig, q text) RETURNS tsquery
     LANGUAGE plpgsql IMMUTABLE
     AS $_$
 declare
     endings constant text[] :=
         '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
-    parsed text := search_plain(q);
+    -- dashes within a word part it, those between words are none; others mean `not`
+    parsed text := regexp_replace(
+        regexp_replace(translate(q, '<>&./@+', '_______'), '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g'),
+        '([0-9]{2})T([0-9]{2}:)',
+        '\1_\2',
+        'g'
+    );
     typed text;
     beginning text;
-    marker text;
     stems text;
     found text[] := '{}';
 begin
@@ -260,7 +265,6 @@ begin
         typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
         exit when typed is null or cardinality(found) = 20;
         beginning := lower(regexp_replace(typed, '[^[:alnum:]]+$', ''));
-        marker := case when beginning ~ '[0-9]$' then '907351' else 'qxz' end;
         stems := (
             select string_agg(format(' | %L', lexeme), '')
             from unnest(
@@ -278,7 +282,11 @@ begin
             when beginning = '' then ''
             else format(
                 '( %s%s )',
-                regexp_replace(phraseto_tsquery(language, beginning || marker)::text, marker || '''', ''':*', 'g'),
+                case
+                    when beginning ~ '[0-9]$'
+                        then regexp_replace(phraseto_tsquery(language, beginning)::text, '''$', ''':*')
+                    else replace(phraseto_tsquery(language, beginning || 'qxz')::text, 'qxz''', ''':*')
+                end,
                 stems
             )
         end;
