@@ -12,8 +12,9 @@
 --   sessions  for beginnings (`word*`), which would be gathered once for each hundred sessions, and for queries that only say what
 --             is not in a message: the sessions' messages are read one after the other; `is true` keeps `@@` from the index
 -- Ways not taken are `One-Time Filter: false`. The generic plan is the same as the custom one, and is what the service uses. Rank
--- is computed for the newest `most_ranked` matches, headlines for the page only. It is divided by the length of what matched (2), as
--- BM25 does in its way, and by itself + 1 (32), so that it stays below 1; what must not be in a message does not count.
+-- is computed for the newest `most_ranked` matches, headlines for the page only. D, C, B and A count 0.1 to
+-- 1; it is divided by the length of the message (2) and its different words (8), as BM25 does in its way, and by itself + 1 (32), so that
+-- it stays below 1. What must not be in a message does not count.
 -- @param  actor_id          user_id of the caller
 -- @param  q                 what was typed; see search_query in the migrations
 -- @param  session_id        only in this session, or null
@@ -230,7 +231,7 @@ page as (
             session_id,
             seq,
             created_at,
-            ts_rank(search, rank_query, 34) as rank
+            ts_rank('{0.1, 0.5, 0.7, 1}', search, rank_query, 42) as rank
         from newest_matches
     ) as ranked_matches
     where
@@ -486,7 +487,7 @@ best_matches as (
     select distinct on (n.session_id)
         n.session_id,
         n.seq,
-        ts_rank(coalesce(m.search, s.search), q.rank_query, 34) as rank
+        ts_rank('{0.1, 0.5, 0.7, 1}', coalesce(m.search, s.search), q.rank_query, 42) as rank
     from (
         select *
         from matches
