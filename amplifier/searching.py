@@ -54,7 +54,7 @@ class Search(NamedTuple):
         text = msgspec.json.encode([query.name, *sorted(arguments.items())])
         return cls(query, arguments, hashlib.sha256(text).hexdigest()[:16])
 
-    def place(self, cursor: str | None) -> Place:
+    def place(self, cursor: str | None, parameter: str = "cursor") -> Place:
         """Where to continue, by default before everything. Raises Problem 422 for another search's cursor."""
         if cursor is None:
             return FIRST
@@ -65,7 +65,7 @@ class Search(NamedTuple):
             fingerprint = ""
         if fingerprint != self.fingerprint:
             raise Problem(
-                422, "cursor: not of this search; use the `next` of its page before, with the same parameters"
+                422, f"{parameter}: not of this search; use the `next` of its page before, with the same parameters"
             )
         return Place(*place)
 

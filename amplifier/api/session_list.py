@@ -105,7 +105,7 @@ class SessionListController(Controller):
 
 
 async def _found(request: Request, search: Search, limit: int, offset: int, after: str | None) -> SessionList:
-    place = search.place(after)
+    place = search.place(after, "after")
     rows = await search.run(
         request,
         until=place.searched_at,
