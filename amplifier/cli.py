@@ -94,6 +94,10 @@ async def _check_queries(config: Settings, dsn: str) -> None:
     async with _connected(config, dsn) as queries:
         await check(queries)
         current, wanted = await queries.search.get_languages(language=config.search_language)
+    if wanted is None:
+        raise OperatorError(
+            f"SEARCH_LANGUAGE is {config.search_language!r}, which is no text search configuration of the database"
+        )
     if current != wanted:
         raise OperatorError(
             f"the search of the database is in {current}, SEARCH_LANGUAGE is {config.search_language}: set it back, "

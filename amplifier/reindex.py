@@ -1,15 +1,22 @@
 """Brings the search of a database up to date: another language, or a changed extraction, while the service goes on."""
 
+import contextlib
+import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import psycopg
 from psycopg.sql import SQL, Literal
 
+from amplifier import schema
 from amplifier.settings import OperatorError
 
+_ADVISORY_LOCK = 6_571_482_914  # any number; every process that indexes again takes this one
 _ROWS = 1000  # in a transaction
-_PASSES = 20  # over rows that somebody else holds
+_PATIENCE = 60.0  # seconds to wait for transactions that began before, or hold rows
+
+Connection = psycopg.Connection[Any]
+Report = Callable[[str, int, int], None]
 
 
 class ReindexError(OperatorError):
@@ -24,52 +31,48 @@ def adopt(dsn: str, language: str) -> None:
     with _connected(dsn) as connection:
         current, wanted = _languages(connection, language)
         if wanted != current and connection.execute("select from sessions limit 1").fetchone() is None:
-            _set_default(connection, wanted)
+            _set_default(connection, dsn, language)
 
 
-def reindex(dsn: str, language: str, report: Callable[[str, int, int], None]) -> int:
+def reindex(dsn: str, language: str, report: Report) -> int:
     """Makes `language` the default and indexes again whatever was indexed otherwise; gives the number of rows.
 
     `report` gets the table, the rows seen so far and about how many there are. An interrupted run goes on where it
     stopped, as far as rows need it. Raises ReindexError.
     """
     with _connected(dsn) as connection:
-        current, wanted = _languages(connection, language)
-        if wanted != current:
-            _set_default(connection, wanted)
+        if connection.execute("select pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone() != (True,):
+            raise ReindexError("another process indexes again at the moment")
+        _set_default(connection, dsn, language)
+        _wait_for_older_transactions(connection)
         return sum(
             _refresh(connection, table, start, report) for table, start in (("sessions", ("",)), ("messages", ("", 0)))
         )
 
 
-def _refresh(
-    connection: psycopg.Connection[Any],
-    table: str,
-    start: tuple[str | int, ...],
-    report: Callable[[str, int, int], None],
-) -> int:
+def _refresh(connection: Connection, table: str, start: tuple[str | int, ...], report: Report) -> int:
+    """Goes through a table until no row that needs it was skipped because somebody else held it."""
     total, refreshed = _estimate(connection, table), 0
-    for _ in range(_PASSES):
+    deadline = time.monotonic() + _PATIENCE
+    while True:
         seen = skipped = 0
-        for batch in _batches(connection, table, start):
-            seen += batch[0]
-            refreshed += batch[1]
-            skipped += batch[2]
+        for scanned, done, locked in _batches(connection, table, start):
+            seen, refreshed, skipped = seen + scanned, refreshed + done, skipped + locked
             report(table, seen, max(total, seen))
+            if done:
+                deadline = time.monotonic() + _PATIENCE
         if skipped == 0:
             return refreshed
-    raise ReindexError(f"{skipped} rows of {table} stayed locked by others: run it again later")
+        if time.monotonic() > deadline:
+            raise ReindexError(f"{skipped} rows of {table} stay locked by others: run it again later")
+        time.sleep(0.1)
 
 
-def _batches(
-    connection: psycopg.Connection[Any], table: str, start: tuple[str | int, ...]
-) -> Iterator[tuple[int, int, int]]:
+def _batches(connection: Connection, table: str, start: tuple[str | int, ...]) -> Iterator[tuple[int, int, int]]:
     """Goes once through a table; each batch is a transaction: rows seen, refreshed, and skipped."""
     position: tuple[Any, ...] = start
     function = SQL("select * from {}({}, {})").format(
-        SQL(f"{table}_refresh_search"),
-        SQL(", ").join(SQL("%s") for _ in start),
-        Literal(_ROWS),
+        SQL(f"{table}_refresh_search"), SQL(", ").join(SQL("%s") for _ in start), Literal(_ROWS)
     )
     while position[0] is not None:
         row = connection.execute(function, position).fetchone()
@@ -78,7 +81,7 @@ def _batches(
         yield counts
 
 
-def _languages(connection: psycopg.Connection[Any], language: str) -> tuple[str, str]:
+def _languages(connection: Connection, language: str) -> tuple[str, str]:
     """The default in the database, and the one that `language` means."""
     row = connection.execute("select search_default_language(), search_language(%s)", (language,)).fetchone()
     current, wanted = row or ("", None)
@@ -88,23 +91,43 @@ def _languages(connection: psycopg.Connection[Any], language: str) -> tuple[str,
     return current, wanted
 
 
-def _set_default(connection: psycopg.Connection[Any], language: str) -> None:
-    connection.execute(
-        SQL(
-            "create or replace function search_default_language() returns text "
-            "language sql immutable parallel safe return {}"
-        ).format(Literal(language))
-    )
+def _set_default(connection: Connection, dsn: str, language: str) -> None:
+    with schema.exclusively(dsn):
+        current, wanted = _languages(connection, language)
+        if wanted != current:
+            connection.execute(
+                SQL(
+                    "create or replace function search_default_language() returns text "
+                    "language sql immutable parallel safe return {}"
+                ).format(Literal(wanted))
+            )
 
 
-def _estimate(connection: psycopg.Connection[Any], table: str) -> int:
+def _wait_for_older_transactions(connection: Connection) -> None:
+    """What they write is in the language of before, and cannot be seen until they end."""
+    [own] = connection.execute("select pg_current_xact_id()::text").fetchone() or [None]
+    deadline = time.monotonic() + _PATIENCE
+    ended = "select pg_snapshot_xmin(pg_current_snapshot()) > %s::xid8"
+    while connection.execute(ended, (own,)).fetchone() != (True,):
+        if time.monotonic() > deadline:
+            raise ReindexError(f"a transaction has been writing for more than {_PATIENCE:.0f} s: run it again later")
+        time.sleep(0.1)
+
+
+def _estimate(connection: Connection, table: str) -> int:
     row = connection.execute("select reltuples::bigint from pg_class where oid = %s::regclass", (table,)).fetchone()
     return max(0, row[0]) if row else 0
 
 
-def _connected(dsn: str) -> psycopg.Connection[Any]:
-    """A connection as whoever migrates: the service's role can change no message."""
+@contextlib.contextmanager
+def _connected(dsn: str) -> Iterator[Connection]:
+    """A connection as whoever migrates: the service's role can change no message. Raises ReindexError."""
     try:
-        return psycopg.connect(dsn, autocommit=True, connect_timeout=5)
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            yield connection
+    except psycopg.errors.UndefinedFunction as error:
+        raise ReindexError("the database's schema is behind: run amplifier-api migrate") from error
+    except psycopg.errors.InsufficientPrivilege as error:
+        raise ReindexError(f"{error}: run it with the login that migrates") from error
     except psycopg.Error as error:
-        raise ReindexError(f"the database cannot be reached: {error}") from error
+        raise ReindexError(f"the database refuses or is away: {error}") from error

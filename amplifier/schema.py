@@ -39,7 +39,7 @@ def migrate(dsn: str, folder: Path | None = None) -> list[str]:
     Processes that call this together wait for each other. Raises SchemaError.
     """
     try:
-        with _exclusively(dsn), _backend(dsn) as backend:
+        with exclusively(dsn), _backend(dsn) as backend:
             backend.break_lock()  # left by a process that died: nobody else holds the advisory lock
             with backend.lock():
                 missing = backend.to_apply(known(folder))
@@ -76,7 +76,8 @@ def pending(dsn: str, folder: Path | None = None) -> list[str]:
 
 
 @contextlib.contextmanager
-def _exclusively(dsn: str) -> Iterator[None]:
+def exclusively(dsn: str) -> Iterator[None]:
+    """While nobody else changes the schema. Raises SchemaError after two minutes of waiting."""
     deadline = time.monotonic() + _LOCK_LIMIT
     with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
         # asked again and again: a waiting statement keeps its snapshot, and `create index concurrently` waits for that

@@ -18,7 +18,7 @@ from amplifier.problems import Problem
 from amplifier.queries import Query
 from amplifier.web import Request
 
-MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take as long as there are
+MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long
 SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing is a syntax error'
 
 Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)]
@@ -69,9 +69,14 @@ class Search(NamedTuple):
             )
         return Place(*place)
 
-    def cursor(self, place: Place) -> str:
-        """The opaque `next` for a page that ends there. It carries a position and no right to anything."""
-        return base64.urlsafe_b64encode(msgspec.json.encode((self.fingerprint, place))).decode().rstrip("=")
+    def following(self, place: Place, last: Any, moment: str) -> str:
+        """The opaque `next` for a page that began behind `place` and ends with the row `last`.
+
+        It carries a position and no right to anything. What is newer than the first page is on none of them.
+        """
+        searched_at = min(place.searched_at, last["searched_at"])
+        end = Place(searched_at, last["rank"], last[moment], last["session_id"], last.get("seq", 0))
+        return base64.urlsafe_b64encode(msgspec.json.encode((self.fingerprint, end))).decode().rstrip("=")
 
     async def run(self, request: Request, **arguments: Any) -> list[Any]:
         """The rows, found within SEARCH_TIMEOUT. Raises Problem 503 when it takes longer."""

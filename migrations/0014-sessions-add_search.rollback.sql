@@ -1,6 +1,8 @@
 set local lock_timeout = '5s';
 
-create or replace trigger sessions_set_updated_at before update on sessions
+drop trigger sessions_set_updated_at on sessions;
+
+create trigger sessions_set_updated_at before update on sessions
 for each row when (new.updated_at is not distinct from old.updated_at) execute function set_updated_at();
 
 drop function sessions_refresh_search;
@@ -23,6 +25,8 @@ drop function search_query_within;
 drop function search_query;
 
 drop function search_plain;
+
+drop function search_separators;
 
 drop function search_language;
 

@@ -34,38 +34,53 @@ return (
         )
 );
 
--- Text as it is given to the parser, which would take `src/main.py`, `mia@example.com`, or `os.path` for one word each, `-05` in
--- a date for a number, and leave out `<String>` as a tag. So identifiers are sequences of words, and their parts are found, too;
--- also the date in `2024-05-20T10:00`.
+-- What parts words, as a regular expression. The parser alone would take `src/main.py`, `mia@example.com` or `os.path` for one word
+-- each, leave out `<String>` as a tag, and not see where `one\nHAT136` (in a Python repr) or `2024-05-20T10:00` have two. In a
+-- database of the locale C it takes every sign beyond ASCII for a letter, quotation marks, dashes and emoji, too.
+create function search_separators() returns text
+language sql immutable parallel safe
+return '[<>&./@+]'
+    || '|[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0\u05C3'
+    || '\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020'
+    || '\u3030\u303D-\u303F\u30FB\uFE00-\uFE1F\uFE30-\uFE6F\uFEFF\uFF00-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65'
+    || '\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E01EF]'
+    || '|(?<!\\)\\(?:[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'
+    || '|T(?<=[0-9][0-9]T)(?=[0-9][0-9]:)';
+
+-- Text as it is given to the parser: identifiers are sequences of words, and their parts are found, too.
 create function search_plain(value text) returns text
 language sql immutable parallel safe
-return regexp_replace(translate(value, '<>&./@-+', '        '), '([0-9]{2})T([0-9]{2}:)', '\1 \2', 'g');
+return regexp_replace(value, search_separators() || '|-', ' ', 'g');
 
--- The tsquery of what somebody typed: words, "phrases", or, -not, and beginnings (`word*`). It never fails; without any
--- term it is empty. What search_plain parts is joined by `_`: the parts become a phrase. A beginning stands for itself with
--- anything behind, and for the stems of words that it may become: `passenge*` has to find `passenger`, which is indexed as
--- `passeng`. It is parsed with `qxz` appended, so that it is neither stemmed nor a stop word; numbers are neither, anyway.
+-- The tsquery of what somebody typed: words, "phrases", or, -not, and beginnings (`word*`, twenty at most). It never fails;
+-- without any term it is empty. What search_separators parts is joined by `_`, so that the parts become a phrase. A beginning
+-- stands for itself with anything behind, and for the stems of words that it may become: `passenge*` has to find `passenger`,
+-- which is indexed as `passeng`. It is parsed with `qxz` appended, so that it is neither stemmed nor a stop word.
 create function search_query(language regconfig, q text) returns tsquery
 language plpgsql immutable as $$
 declare
     endings constant text[] :=
         '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
-    -- dashes within a word part it, those between words are none; others mean `not`
-    parsed text := regexp_replace(
-        regexp_replace(translate(q, '<>&./@+', '_______'), '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g'),
-        '([0-9]{2})T([0-9]{2}:)',
-        '\1_\2',
-        'g'
-    );
+    parsed text := translate(q, E'\u201C\u201D\u201E\u00AB\u00BB\u00A0\u202F\u3000', '"""""   ');
     typed text;
     beginning text;
+    phrase text;
     stems text;
     found text[] := '{}';
 begin
+    parsed := regexp_replace(parsed, search_separators(), '_', 'g');
+    -- dashes within a word part it, those between words and the two of `--help` are none; others mean `not`
+    parsed := regexp_replace(parsed, '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g');
+    parsed := regexp_replace(parsed, '--+', '', 'g');
     loop
         typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
         exit when typed is null or cardinality(found) = 20;
         beginning := lower(regexp_replace(typed, '[^[:alnum:]]+$', ''));
+        phrase := phraseto_tsquery(language, beginning || 'qxz')::text;
+        phrase := case
+            when phrase ~ '[^'']qxz''$' then regexp_replace(phrase, 'qxz''$', ''':*')
+            else regexp_replace(phraseto_tsquery('simple', beginning)::text, '''$', ''':*')
+        end;
         stems := (
             select string_agg(format(' | %L', lexeme), '')
             from unnest(
@@ -79,20 +94,14 @@ begin
                     or lexeme = any(tsvector_to_array(to_tsvector(language, beginning)))
                 )
         );
-        found := found || case
-            when beginning = '' then ''
-            else format(
-                '( %s%s )',
-                case
-                    when beginning ~ '[0-9]$'
-                        then regexp_replace(phraseto_tsquery(language, beginning)::text, '''$', ''':*')
-                    else replace(phraseto_tsquery(language, beginning || 'qxz')::text, 'qxz''', ''':*')
-                end,
-                stems
-            )
-        end;
+        if phrase <> '' then
+            found := found || format('( %s%s )', phrase, stems);
+        end if;
         parsed := overlay(
-            parsed placing format('qxz%sqxz ', translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
+            parsed placing case
+                when phrase = '' then ' '
+                else format('qxz%sqxz ', translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
+            end
             from strpos(parsed, typed || '*') for length(typed) + 1
         );
     end loop;
@@ -112,28 +121,21 @@ language sql immutable parallel safe
 return regexp_replace(query::text, '(''(?:[^'']|'''')*'')(?::(\*))?', '\1:\2' || weights, 'g')::tsquery;
 
 -- The fragments of a text that a query matches, hits between U+E000 and U+E001, which the text itself cannot contain. It is
--- the text as it is: whoever puts it into a page has to escape it. What search_plain parts is something else while it is parsed.
--- The whole of a long text is read only if its beginning has no hit.
+-- the text as it is: whoever puts it into a page has to escape it. What parts words stands alone while it is parsed. The
+-- whole of a long text is read only if its beginning has no hit.
 create function search_headline(language regconfig, query tsquery, value text) returns text
 language sql immutable
 return (
-    select translate(
+    select replace(
         case
             when strpos(beginning.headline, E'\uE000') > 0 or length(plain.text) <= 20000 then beginning.headline
             else ts_headline(language, plain.text, query, options)
         end,
-        E'\x01\x02\x03\x04\x05\x06\x07\x08\x0e',
-        '<>&./@-+T'
+        E'\x0f',
+        ''
     )
     from regexp_replace(
-        translate(
-            value,
-            E'<>&./@-+\x01\x02\x03\x04\x05\x06\x07\x08\x0e\uE000\uE001',
-            E'\x01\x02\x03\x04\x05\x06\x07\x08'
-        ),
-        '([0-9]{2})T([0-9]{2}:)',
-        E'\\1\x0e\\2',
-        'g'
+        translate(value, E'\x0f\uE000\uE001', ''), format('(%s|-)', search_separators()), E'\x0f\\1\x0f', 'g'
     ) as plain (text)
     cross join format(
         'StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "', E'\uE000', E'\uE001'
@@ -185,13 +187,25 @@ create trigger sessions_set_search
 before insert or update of title, tags, metadata, search_revision on sessions
 for each row execute function sessions_set_search();
 
--- Indexing again is no change of the session.
-create or replace trigger sessions_set_updated_at before update on sessions
-for each row when (
-    new.updated_at is not distinct from old.updated_at
-    and (new.search is not distinct from old.search or new.title is distinct from old.title or new.tags <> old.tags)
-)
-execute function set_updated_at();
+-- Indexing again is no change of the session: what sets `search_revision` alone leaves `updated_at`.
+drop trigger sessions_set_updated_at on sessions;
+
+create trigger sessions_set_updated_at
+before update of
+    config_id,
+    owner_user_id,
+    created_by_app_id,
+    last_accessed_by_app_id,
+    last_accessed_at,
+    status,
+    title,
+    tags,
+    metadata,
+    message_count,
+    last_seq,
+    updated_at
+on sessions
+for each row when (new.updated_at is not distinct from old.updated_at) execute function set_updated_at();
 
 -- Indexes sessions again whose `search` was made with another language or revision: goes through the next `most` rows behind
 -- an id, and gives the id that it reached, null at the end. Rows that are locked are skipped, to be come back to.

@@ -161,7 +161,9 @@ return array(
     from (
         select jsonb_path_query(message, '$.tool_calls[*] ? (@.type() == "object")') as call
         union all
-        select jsonb_path_query(message, '$.content[*] ? (@.type == "tool_call" || @.type == "tool_use")')
+        select jsonb_path_query(
+            message, '$.content[*] ? ((@.type == "tool_call" || @.type == "tool_use") && !(@.visibility == "internal"))'
+        )
     ) as calls
 );
 
@@ -218,7 +220,8 @@ begin
 end
 $$;
 
--- The same as sessions_refresh_search, for messages; a position is a session and a number.
+-- The same as sessions_refresh_search, for messages; a position is a session and a number. Half a megabyte of messages at most
+-- (or one), so that whoever deletes a session does not wait for long.
 create function messages_refresh_search(
     inout after_session_id text,
     inout after_seq bigint,
@@ -228,18 +231,37 @@ create function messages_refresh_search(
     out skipped bigint
 ) language plpgsql as $$
 begin
-    with next as materialized (
+    with sized as (
         select
             m.session_id,
             m.seq,
             m.search_revision is distinct from search_revision(
                 coalesce(search_language(s.search_language), search_default_language())
-            ) as is_stale
-        from messages as m
+            ) as is_stale,
+            sum(m.size) over w as bytes,
+            row_number() over w as number
+        from (
+            select *
+            from messages
+            where (session_id, seq) > (after_session_id, after_seq)
+            order by
+                session_id,
+                seq
+            limit most
+        ) as m
         inner join sessions as s on s.session_id = m.session_id
-        where (m.session_id, m.seq) > (after_session_id, after_seq)
-        order by m.session_id, m.seq
-        limit most
+        window w as (order by m.session_id, m.seq)
+    ),
+
+    next as materialized (
+        select
+            session_id,
+            seq,
+            is_stale
+        from sized
+        where
+            bytes <= 500000
+            or number = 1
     ),
 
     locked as (

@@ -7,6 +7,7 @@ declare
     at_session_id text;
     at_seq bigint;
     left_behind bigint;
+    passes integer := 0;
 begin
     loop
         at_session_id := '';
@@ -18,6 +19,11 @@ begin
             commit;
         end loop;
         exit when left_behind = 0;
+        if passes = 600 then
+            raise exception '% rows stayed locked by others: apply it again later', left_behind;
+        end if;
+        passes := passes + 1;
+        perform pg_sleep(0.1);
     end loop;
 
     loop
@@ -31,6 +37,11 @@ begin
             commit;
         end loop;
         exit when left_behind = 0;
+        if passes = 600 then
+            raise exception '% rows stayed locked by others: apply it again later', left_behind;
+        end if;
+        passes := passes + 1;
+        perform pg_sleep(0.1);
     end loop;
 end
 $$;

@@ -14,7 +14,7 @@
 -- Ways not taken are `One-Time Filter: false`. The generic plan is the same as the custom one, and is what the service uses. Rank
 -- is computed for the newest `most_ranked` matches, headlines for the page only. D, C, B and A count 0.1 to
 -- 1; it is divided by the length of the message (2) and its different words (8), as BM25 does in its way, and by itself + 1 (32), so that
--- it stays below 1. What must not be in a message does not count.
+-- it stays below 1. What must not be in a message does not count. `ranked` is above `most_ranked` where older matches were left out.
 -- @param  actor_id          user_id of the caller
 -- @param  q                 what was typed; see search_query in the migrations
 -- @param  session_id        only in this session, or null
@@ -218,7 +218,7 @@ newest_matches as materialized (
         created_at desc,
         session_id desc,
         seq desc
-    limit case when :by_rank then :most_ranked::bigint else :limit::bigint end
+    limit case when :by_rank then :most_ranked::bigint + 1 else :limit::bigint end
 ),
 
 page as (
@@ -231,8 +231,21 @@ page as (
             session_id,
             seq,
             created_at,
-            ts_rank('{0.1, 0.5, 0.7, 1}', search, rank_query, 42) as rank
-        from newest_matches
+            ts_rank(
+                '{0.1, 0.5, 0.7, 1}',
+                case when may_write then search else ts_filter(search, '{a, b, c}') end,
+                rank_query,
+                42
+            ) as rank
+        from (
+            select *
+            from newest_matches
+            order by
+                created_at desc,
+                session_id desc,
+                seq desc
+            limit :most_ranked
+        ) as counted_matches
     ) as ranked_matches
     where
         not :by_rank
@@ -487,7 +500,12 @@ best_matches as (
     select distinct on (n.session_id)
         n.session_id,
         n.seq,
-        ts_rank('{0.1, 0.5, 0.7, 1}', coalesce(m.search, s.search), q.rank_query, 42) as rank
+        ts_rank(
+            '{0.1, 0.5, 0.7, 1}',
+            case when n.may_write then coalesce(m.search, s.search) else ts_filter(coalesce(m.search, s.search), '{a, b, c}') end,
+            q.rank_query,
+            42
+        ) as rank
     from (
         select *
         from matches

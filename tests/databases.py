@@ -42,7 +42,7 @@ def schema_of(dsn: str) -> list[Any]:
                 "tgname, tgenabled from pg_trigger",
                 "attrelid, attname, attnum, attisdropped from pg_attribute where attnum > 0",
                 "conname, convalidated from pg_constraint",
-                "proname, prosrc from pg_proc where pronamespace = 'public'::regnamespace",
+                "proname, pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace",
                 "setdatabase, setrole, setconfig from pg_db_role_setting",
                 "nspname, nspacl from pg_namespace where nspname not like 'pg_%'",
             )

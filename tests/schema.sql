@@ -142,23 +142,41 @@ CREATE FUNCTION public.message_texts(message jsonb) RETURNS TABLE(said text, cal
 $_$;
 CREATE FUNCTION public.message_tools(message jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE
-    RETURN ARRAY(SELECT COALESCE((calls.call #>> '{function,name}'::text[]), (calls.call ->> 'tool'::text), (calls.call ->> 'name'::text)) AS "coalesce" FROM (SELECT jsonb_path_query(message_tools.message, '$."tool_calls"[*]?(@.type() == "object")'::jsonpath) AS call UNION ALL SELECT jsonb_path_query(message_tools.message, '$."content"[*]?(@."type" == "tool_call" || @."type" == "tool_use")'::jsonpath) AS jsonb_path_query) calls);
+    RETURN ARRAY(SELECT COALESCE((calls.call #>> '{function,name}'::text[]), (calls.call ->> 'tool'::text), (calls.call ->> 'name'::text)) AS "coalesce" FROM (SELECT jsonb_path_query(message_tools.message, '$."tool_calls"[*]?(@.type() == "object")'::jsonpath) AS call UNION ALL SELECT jsonb_path_query(message_tools.message, '$."content"[*]?((@."type" == "tool_call" || @."type" == "tool_use") && !(@."visibility" == "internal"))'::jsonpath) AS jsonb_path_query) calls);
 CREATE FUNCTION public.messages_refresh_search(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
 begin
-    with next as materialized (
+    with sized as (
         select
             m.session_id,
             m.seq,
             m.search_revision is distinct from search_revision(
                 coalesce(search_language(s.search_language), search_default_language())
-            ) as is_stale
-        from messages as m
+            ) as is_stale,
+            sum(m.size) over w as bytes,
+            row_number() over w as number
+        from (
+            select *
+            from messages
+            where (session_id, seq) > (after_session_id, after_seq)
+            order by
+                session_id,
+                seq
+            limit most
+        ) as m
         inner join sessions as s on s.session_id = m.session_id
-        where (m.session_id, m.seq) > (after_session_id, after_seq)
-        order by m.session_id, m.seq
-        limit most
+        window w as (order by m.session_id, m.seq)
+    ),
+    next as materialized (
+        select
+            session_id,
+            seq,
+            is_stale
+        from sized
+        where
+            bytes <= 500000
+            or number = 1
     ),
     locked as (
         select
@@ -234,37 +252,44 @@ begin
     return (plan #>> '{0,Plan,Plan Rows}')::bigint;
 end
 $$;
+CREATE FUNCTION public.search_separators() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (((((('[<>&./@+]'::text || '|[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0\u05C3'::text) || '\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020'::text) || '\u3030\u303D-\u303F\u30FB\uFE00-\uFE1F\uFE30-\uFE6F\uFEFF\uFF00-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65'::text) || '\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E01EF]'::text) || '|(?<!\\)\\(?:[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'::text) || '|T(?<=[0-9][0-9]T)(?=[0-9][0-9]:)'::text);
 CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN (SELECT translate(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END, ''::text, '<>&./@-+T'::text) AS translate FROM ((regexp_replace(translate(search_headline.value, '<>&./@-+'::text, ''::text), '([0-9]{2})T([0-9]{2}:)'::text, '\1\2'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
+    RETURN (SELECT replace(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END, ''::text, ''::text) AS replace FROM ((regexp_replace(translate(search_headline.value, ''::text, ''::text), format('(%s|-)'::text, public.search_separators()), '\1'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
 CREATE FUNCTION public.search_language(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT (c.cfgname)::text AS cfgname FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND (c.cfgname = COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))));
 CREATE FUNCTION public.search_plain(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN regexp_replace(translate(value, '<>&./@-+'::text, '        '::text), '([0-9]{2})T([0-9]{2}:)'::text, '\1 \2'::text, 'g'::text);
+    RETURN regexp_replace(value, (public.search_separators() || '|-'::text), ' '::text, 'g'::text);
 CREATE FUNCTION public.search_query(language regconfig, q text) RETURNS tsquery
     LANGUAGE plpgsql IMMUTABLE
     AS $_$
 declare
     endings constant text[] :=
         '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
-    -- dashes within a word part it, those between words are none; others mean `not`
-    parsed text := regexp_replace(
-        regexp_replace(translate(q, '<>&./@+', '_______'), '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g'),
-        '([0-9]{2})T([0-9]{2}:)',
-        '\1_\2',
-        'g'
-    );
+    parsed text := translate(q, E'\u201C\u201D\u201E\u00AB\u00BB\u00A0\u202F\u3000', '"""""   ');
     typed text;
     beginning text;
+    phrase text;
     stems text;
     found text[] := '{}';
 begin
+    parsed := regexp_replace(parsed, search_separators(), '_', 'g');
+    -- dashes within a word part it, those between words and the two of `--help` are none; others mean `not`
+    parsed := regexp_replace(parsed, '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g');
+    parsed := regexp_replace(parsed, '--+', '', 'g');
     loop
         typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
         exit when typed is null or cardinality(found) = 20;
         beginning := lower(regexp_replace(typed, '[^[:alnum:]]+$', ''));
+        phrase := phraseto_tsquery(language, beginning || 'qxz')::text;
+        phrase := case
+            when phrase ~ '[^'']qxz''$' then regexp_replace(phrase, 'qxz''$', ''':*')
+            else regexp_replace(phraseto_tsquery('simple', beginning)::text, '''$', ''':*')
+        end;
         stems := (
             select string_agg(format(' | %L', lexeme), '')
             from unnest(
@@ -278,20 +303,14 @@ begin
                     or lexeme = any(tsvector_to_array(to_tsvector(language, beginning)))
                 )
         );
-        found := found || case
-            when beginning = '' then ''
-            else format(
-                '( %s%s )',
-                case
-                    when beginning ~ '[0-9]$'
-                        then regexp_replace(phraseto_tsquery(language, beginning)::text, '''$', ''':*')
-                    else replace(phraseto_tsquery(language, beginning || 'qxz')::text, 'qxz''', ''':*')
-                end,
-                stems
-            )
-        end;
+        if phrase <> '' then
+            found := found || format('( %s%s )', phrase, stems);
+        end if;
         parsed := overlay(
-            parsed placing format('qxz%sqxz ', translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
+            parsed placing case
+                when phrase = '' then ' '
+                else format('qxz%sqxz ', translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
+            end
             from strpos(parsed, typed || '*') for length(typed) + 1
         );
     end loop;
@@ -564,7 +583,7 @@ CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH R
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER messages_set_search BEFORE INSERT OR UPDATE OF message, search_revision ON public.messages FOR EACH ROW EXECUTE FUNCTION public.messages_set_search();
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
-CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE ON public.sessions FOR EACH ROW WHEN (((NOT (new.updated_at IS DISTINCT FROM old.updated_at)) AND ((NOT (new.search IS DISTINCT FROM old.search)) OR (new.title IS DISTINCT FROM old.title) OR (new.tags <> old.tags)))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_events

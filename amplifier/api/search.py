@@ -8,7 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
 from amplifier.problems import Problem
-from amplifier.searching import MOST_RANKED, Cursor, Place, Q, Search, nothing_to_search, to_html, utc
+from amplifier.searching import MOST_RANKED, Cursor, Q, Search, nothing_to_search, to_html, utc
 from amplifier.web import MessageRole, Request, TagFilter, get, participation, tag_filter
 
 Sort = Annotated[Literal["rank", "recent"], QueryParameter(description="The best hit first, or the newest")]
@@ -155,18 +155,14 @@ async def _page(request: Request, search: Search, limit: int, cursor: str | None
     )
     if not rows and asked["session_id"] is not None:
         await participation(request, asked["session_id"])
-    following = search.cursor(_place(rows[limit - 1])) if len(rows) > limit else None
+    following = search.following(place, rows[limit - 1], "created_at") if len(rows) > limit else None
     return SearchResults([_hit(row) for row in rows[:limit]], following, await _notice(request, search, rows))
 
 
 async def _notice(request: Request, search: Search, rows: list[Any]) -> str | None:
     if not rows:
         return await nothing_to_search(request, search.arguments["q"])
-    return _RANKED_SOME if search.arguments["by_rank"] and rows[0]["ranked"] >= MOST_RANKED else None
-
-
-def _place(row: Any) -> Place:
-    return Place(row["searched_at"], row["rank"], row["created_at"], row["session_id"], row["seq"])
+    return _RANKED_SOME if search.arguments["by_rank"] and rows[0]["ranked"] > MOST_RANKED else None
 
 
 def _hit(row: Any) -> Hit:

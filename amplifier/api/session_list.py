@@ -8,7 +8,7 @@ from litestar import Controller
 from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
-from amplifier.searching import MOST_RANKED, SYNTAX, Place, Search, nothing_to_search, to_html
+from amplifier.searching import MOST_RANKED, SYNTAX, Search, nothing_to_search, to_html
 from amplifier.web import (
     Limit,
     Offset,
@@ -106,19 +106,13 @@ class SessionListController(Controller):
 
 async def _found(request: Request, search: Search, limit: int, offset: int, after: str | None) -> SessionList:
     place = search.place(after, "after")
-    rows = await search.run(
-        request,
-        until=place.searched_at,
-        after_rank=place.rank,
-        after_matched_at=place.moment,
-        after_session_id=place.session_id,
-        limit=limit + 1,
-        offset=offset,
-    )
-    found = [_summary(row) for row in rows[:limit]]
-    following = search.cursor(_place(rows[limit - 1])) if len(rows) > limit else None
-    result = SessionList(found, rows[0]["total"] if rows else 0, following)
-    if not rows and (notice := await nothing_to_search(request, search.arguments["q"])):
+    position = {"until": place.searched_at, "after_rank": place.rank, "after_matched_at": place.moment}
+    position["after_session_id"] = place.session_id
+    rows = await search.run(request, limit=limit + 1, offset=offset, **position)
+    following = search.following(place, rows[limit - 1], "matched_at") if len(rows) > limit else None
+    some = rows or (offset and await search.run(request, limit=1, offset=0, **position))
+    result = SessionList([_summary(row) for row in rows[:limit]], some[0]["total"] if some else 0, following)
+    if not some and (notice := await nothing_to_search(request, search.arguments["q"])):
         result.notice = notice
     return result
 
@@ -128,7 +122,3 @@ def _summary(row: Any) -> SessionSummary:
     summary = SessionSummary(*row[:11])
     summary.headline = to_html(row["headline"])
     return summary
-
-
-def _place(row: Any) -> Place:
-    return Place(row["searched_at"], row["rank"], row["matched_at"], row["session_id"], 0)

@@ -39,7 +39,8 @@ async def search(client: httpx.AsyncClient, q: str, path: str = "/search", **par
 
 async def seqs(client: httpx.AsyncClient, q: str, **params: Any) -> list[int | None]:
     """The numbers of the hits."""
-    return [hit["seq"] for hit in (await search(client, q, **params))["items"]]
+    found: list[Any] = (await search(client, q, **params))["items"]
+    return [hit["seq"] for hit in found]
 
 
 async def all_pages(
@@ -54,7 +55,7 @@ async def all_pages(
         page = await search(client, q, cursor=page["next"], **params)
         assert page["items"], "a page behind `next` has something"
         hits += page["items"]
-    return hits
+    return list(hits)
 
 
 def place(hit: Any) -> tuple[str, int]:
@@ -68,7 +69,7 @@ async def second_session(client: httpx.AsyncClient, config_id: str, **body: Any)
 
 async def test_a_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.patch(f"/sessions/{session_id}", json={"title": "A trip"})
-    await add(alice, session_id, "We fly to Geneva", {"role": "assistant", "content": "The passengers are booked"})
+    await add(alice, session_id, "We fly to Geneva", {"role": "assistant", "content": "Three passengers booked"})
     [entry] = (await alice.get(f"/sessions/{session_id}/transcript", params={"after": 1})).json()["messages"]
     results = await search(alice, "passenger")
     [hit] = results["items"]
@@ -81,7 +82,7 @@ async def test_a_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, sessio
         "role": "assistant",
         "author_user_id": "alice",
         "created_at": entry["created_at"],
-        "headline": "The <mark>passengers</mark> are booked",
+        "headline": "Three <mark>passengers</mark> booked",
         "before": [],
         "after": [],
     }
@@ -132,14 +133,18 @@ async def test_pages_give_every_hit_once_in_order(
 
 
 @both_orders
-async def test_hits_added_between_pages_change_none(alice: httpx.AsyncClient, session_id: str, sort: str) -> None:
+async def test_hits_added_between_pages_hide_and_repeat_none(
+    alice: httpx.AsyncClient, session_id: str, sort: str
+) -> None:
     await add(alice, session_id, *[f"needle {'hay ' * (number % 5)}" for number in range(12)])
     expected = [place(hit) for hit in (await search(alice, "needle", sort=sort))["items"]]
 
     async def more() -> None:
         await add(alice, session_id, *["needle", "needle hay hay"] * 3)
 
-    assert [place(hit) for hit in await all_pages(alice, "needle", more, sort=sort, limit=2)] == expected
+    hits = [place(hit) for hit in await all_pages(alice, "needle", more, sort=sort, limit=2)]
+    assert len(set(hits)) == len(hits)
+    assert [hit for hit in hits if hit[1] <= 12] == expected
 
 
 @both_orders
@@ -151,13 +156,19 @@ async def test_more_matches_than_are_ranked(alice: httpx.AsyncClient, session_id
     async def more() -> None:
         await add(alice, session_id, *["needle"] * 60)
 
-    hits = await all_pages(alice, "needle", more, sort=sort, limit=100)
-    assert [hit["seq"] for hit in hits] == expected
+    hits = [hit["seq"] for hit in await all_pages(alice, "needle", more, sort=sort, limit=100)]
+    assert [seq for seq in hits if seq <= 2050] == expected, "none of before is lost"
     newest = list(range(2050, 0, -1))
     assert sorted(expected, reverse=True) == (newest if sort == "recent" else newest[:2000])
     notice = (await search(alice, "needle", sort=sort))["notice"]
     assert notice is None if sort == "recent" else "More than 2,000" in notice
     assert (await search(alice, "needle 17", sort=sort))["notice"] is None
+
+
+async def test_as_many_matches_as_are_ranked_are_not_more(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+    for first, last, noticed in ((1, 2000, False), (2001, 2001, True)):
+        sql(MANY, session_id, first, last)
+        assert ((await search(alice, "needle"))["notice"] is not None) == noticed, last
 
 
 async def test_a_cursor_belongs_to_its_search(alice: httpx.AsyncClient, session_id: str) -> None:
@@ -188,7 +199,7 @@ async def test_no_cursor_is_an_error_of_the_service(alice: httpx.AsyncClient, se
     for garbage in ("", "x", "=", "\0", "é", "%%%", cursor[:-3], cursor + "AAAA", "W10", "bnVsbA", "A" * 2000):
         assert_problem(await alice.get("/search", params={"q": "needle", "cursor": garbage}), 422)
     dates = ["0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00", "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z"]
-    places = [[date] for date in dates] + [[None, None, date] for date in dates]
+    places: list[list[Any]] = [[date] for date in dates] + [[None, None, date] for date in dates]
     places += [[None, rank] for rank in (1e300, -1e300, 1e-300, 5, "x")]
     places += [[None, None, None, name] for name in ("\0", "\ud800", "x" * 255, "x" * 256)]
     places += [[None, None, None, None, seq] for seq in (-1, 0, 2**63 - 1, 2**63)]
@@ -236,20 +247,3 @@ async def test_context_is_plain_text_of_a_thousand_characters(alice: httpx.Async
     assert [one["text"] for one in hit["after"]] == ["book GVA"]
     [title] = (await search(alice, "haystack", context=5))["items"]
     assert (title["before"], title["after"]) == ([], [])
-
-
-@pytest.mark.parametrize("q", ["", " ", "the", "the or and", '"the"', "?!", '"', '""', "()", "*", "-", "- *", "<p>"])
-async def test_nothing_to_search_for_says_so(alice: httpx.AsyncClient, session_id: str, q: str) -> None:
-    await add(alice, session_id, "the and or needle 🎉 <p> ?! …")
-    for path in ("/search", f"/sessions/{session_id}/search"):
-        results = await search(alice, q, path)
-        assert (results["items"], results["next"]) == ([], None)
-        assert "nothing to search for" in results["notice"]
-    assert (await search(alice, "absent"))["notice"] is None
-
-
-@pytest.mark.parametrize("q", ["🎉", "🎉🎉", "…", "—", "“”", "。", "\u00a0", "\u200f", "\u202e"])
-async def test_emoji_and_other_punctuation_are_no_terms(alice: httpx.AsyncClient, session_id: str, q: str) -> None:
-    results = await search(alice, q)
-    assert results["items"] == []
-    assert "nothing to search for" in results["notice"]
