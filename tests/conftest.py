@@ -21,6 +21,7 @@ from amplifier import embedded, schema
 from amplifier.app import create_app
 from amplifier.auth import generate_key
 from amplifier.settings import Settings
+from tests.archive import ROWS, Archive
 from tests.databases import engine_answers, execute, is_emptied, schema_of
 
 SECRET = "a secret for tests that is long enough for HS256"
@@ -82,6 +83,18 @@ def dsn(server: str, template: str, clones: list[tuple[str, list[Any]]]) -> Iter
         clones.append((dsn, before))
     else:
         execute(server, f"drop database {urlsplit(dsn).path[1:]} with (force)")
+
+
+@pytest.fixture
+def archive(server: str, template: str) -> Iterator[Archive]:
+    """A database of the test's own with twenty sessions of 150 messages; one of them is German, one has no title."""
+    name = f"test_{os.getpid()}_{time.monotonic_ns()}"
+    execute(server, f"create database {name} template {template}")
+    archive = Archive(with_database(server, name))
+    archive.run(ROWS)
+    archive.run("update sessions set title = null, tags = '{}', updated_at = created_at where session_id = 's9'")
+    yield archive
+    execute(server, f"drop database {name} with (force)")
 
 
 @pytest.fixture

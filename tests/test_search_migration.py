@@ -1,8 +1,7 @@
 """Search comes to a database that holds transcripts already, while these are added to."""
 
-import contextlib
-from collections.abc import Callable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
@@ -10,46 +9,11 @@ import pytest
 
 from amplifier import schema
 from amplifier.reindex import ReindexError, adopt
+from tests.archive import APPEND, MESSAGES, MIGRATIONS, ROWS, SESSIONS, STALE, Archive
 from tests.conftest import serving, settings_for
 from tests.service import wait_until
 
-SESSIONS, MESSAGES = 20, 150  # the fill takes two thousand rows in a transaction
-MIGRATIONS = sorted(schema.known(), key=lambda migration: str(migration.id))
 SEARCH = [migration.id for migration in MIGRATIONS[13:]]
-ROWS = f"""
-    insert into applications (app_id, app_name, api_key_hash, api_key_prefix) values ('old', 'Old', repeat('0', 64), 'p');
-    insert into configs (config_id, name, config_json)
-    values ('en', 'En', '{{}}'), ('de', 'De', '{{"metadata": {{"language": "de-AT"}}}}');
-    insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, title, tags, last_seq, updated_at)
-    select
-        's' || n, case when n = 1 then 'de' else 'en' end, 'alice', 'old', 'Flights of day ' || n, '{{"team": "blue"}}',
-        {MESSAGES}, '2020-02-02T02:02:02Z'::timestamptz + n * interval '1 day'
-    from generate_series(1, {SESSIONS}) as n;
-    insert into session_participants (session_id, user_id, role) select session_id, 'alice', 'owner' from sessions;
-    insert into messages (session_id, seq, message, author_user_id, author_app_id)
-    select
-        session_id, seq, jsonb_build_object('role', 'user', 'content', format('Passengers gelaufen mark-%s-%s', session_id, seq)),
-        'alice', 'old'
-    from sessions, generate_series(1, {MESSAGES}) as seq;
-"""  # noqa: E501
-APPEND = """
-    with s as (update sessions set last_seq = last_seq + 1, updated_at = clock_timestamp() where session_id = %s returning *)
-    insert into messages (session_id, seq, message, author_user_id, author_app_id)
-    select session_id, last_seq, '{"role": "user", "content": "An appended passenger"}', 'alice', 'old' from s
-"""  # noqa: E501
-STALE = """
-    select m.session_id, m.seq, m.search_revision
-    from messages as m join sessions as s using (session_id)
-    where m.search is null or m.search_revision is distinct from search_revision(
-        coalesce(s.search_language, search_default_language())
-    )
-    union all
-    select session_id, 0, search_revision
-    from sessions
-    where search is null or search_revision is distinct from search_revision(
-        coalesce(search_language, search_default_language())
-    )
-"""
 INDEX = """
     select i.indisvalid, c.reloptions
     from pg_index as i join pg_class as c on c.oid = i.indexrelid
@@ -59,56 +23,16 @@ WORKER = "from pg_stat_activity where datname = current_database() and query lik
 SEARCH_COLUMNS = "select attrelid::regclass::text, attname from pg_attribute where attname ~ '^search' and attnum > 0"
 
 
-class Database:
-    """A database, as a DBA sees it."""
-
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
-
-    def run(self, statement: str, *args: Any) -> list[Any]:
-        """Runs a statement of its own."""
-        with psycopg.connect(self.dsn, autocommit=True) as connection:
-            cursor = connection.execute(statement, args or None)
-            return cursor.fetchall() if cursor.description else []
-
-    @contextlib.contextmanager
-    def locked(self, table: str, where: str) -> Iterator[None]:
-        """Rows that another transaction holds."""
-        with psycopg.connect(self.dsn) as connection:
-            connection.execute(f"select from {table} where {where} for update")
-            yield
-
-    def apply(self, first: int, last: int) -> None:
-        """Applies the migrations of these numbers."""
-        with schema._backend(self.dsn) as backend:
-            for migration in MIGRATIONS[first - 1 : last]:
-                backend.apply_one(migration)
-
-    def unfilled(self, table: str) -> int:
-        """How many rows have no words yet."""
-        return int(self.run(f"select count(*) from {table} where search is null")[0][0])
-
-    @contextlib.contextmanager
-    def filling(self) -> Iterator[Future[list[str]]]:
-        """A migration under way that has one message left to fill, which is locked; it is let go in the end."""
-        self.apply(14, 15)
-        with ThreadPoolExecutor(1) as pool, self.locked("messages", "session_id = 's3' and seq = 7"):
-            migrated = pool.submit(schema.migrate, self.dsn)
-            wait_until(lambda: migrated.done() or self.unfilled("messages") == 1)
-            assert not migrated.done(), migrated.result()
-            yield migrated
-
-
 @pytest.fixture
-def old(empty_dsn: str) -> Database:
+def old(empty_dsn: str) -> Archive:
     """A database from before the search, with twenty sessions of 150 messages."""
-    database = Database(empty_dsn)
+    database = Archive(empty_dsn)
     database.apply(1, 13)
     database.run(ROWS)
     return database
 
 
-async def test_what_was_there_is_found_and_has_not_changed(old: Database) -> None:
+async def test_what_was_there_is_found_and_has_not_changed(old: Archive) -> None:
     before = old.run("select session_id, updated_at from sessions order by session_id")
     assert schema.migrate(old.dsn) == SEARCH
     assert old.run("select session_id, updated_at from sessions order by session_id") == before
@@ -140,7 +64,7 @@ async def _assert_found_over_http(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["pg_terminate_backend", "pg_cancel_backend"])
-def test_an_interrupted_fill_goes_on_where_it_stopped(old: Database, how: str) -> None:
+def test_an_interrupted_fill_goes_on_where_it_stopped(old: Archive, how: str) -> None:
     with old.filling() as migrated:
         filled = old.run("select ctid, xmin, session_id, seq from messages where search is not null")
         assert old.run(f"select {how}(pid) {WORKER}", "%do $$%") == [(True,)]
@@ -153,7 +77,7 @@ def test_an_interrupted_fill_goes_on_where_it_stopped(old: Database, how: str) -
     assert old.run(INDEX) == [(True, ["fastupdate=off"])]
 
 
-def test_a_session_that_is_locked_is_come_back_to(old: Database) -> None:
+def test_a_session_that_is_locked_is_come_back_to(old: Archive) -> None:
     old.apply(14, 15)
     with ThreadPoolExecutor(1) as pool:
         with old.locked("sessions", "session_id = 's2'"):
@@ -165,7 +89,7 @@ def test_a_session_that_is_locked_is_come_back_to(old: Database) -> None:
     assert old.run(STALE) == []
 
 
-def test_appends_go_through_while_the_fill_runs(old: Database) -> None:
+def test_appends_go_through_while_the_fill_runs(old: Archive) -> None:
     with ThreadPoolExecutor(4) as pool:
         with old.filling() as migrated:
             sessions = [["s1", "s2", "s2", f"s{n}"] * 10 for n in (3, 4, 5, 6)]
@@ -178,7 +102,7 @@ def test_appends_go_through_while_the_fill_runs(old: Database) -> None:
     assert counts == {"s1": 40, "s2": 80, "s3": 10, "s4": 10, "s5": 10, "s6": 10}
 
 
-def test_an_interrupted_index_is_built_again(old: Database) -> None:
+def test_an_interrupted_index_is_built_again(old: Archive) -> None:
     old.apply(14, 15)
     with ThreadPoolExecutor(1) as pool, psycopg.connect(old.dsn) as other:
         other.execute("lock table messages in row exclusive mode")  # an append, which `concurrently` waits for
@@ -192,7 +116,7 @@ def test_an_interrupted_index_is_built_again(old: Database) -> None:
     assert old.run(INDEX) == [(True, ["fastupdate=off"])]
 
 
-async def test_each_part_goes_back_and_comes_again(old: Database) -> None:
+async def test_each_part_goes_back_and_comes_again(old: Archive) -> None:
     before = old.run("select * from messages order by session_id, seq"), old.run("select * from sessions order by 1")
     schema.migrate(old.dsn)
     for migration in reversed(MIGRATIONS[13:]):
@@ -236,7 +160,7 @@ async def test_an_append_leaves_the_words_of_the_session_alone(dsn: str, sql: Ca
     async with serving(settings_for(dsn)) as api:
         alice = await api.as_user("alice")
         added = await alice.post(
-            "/sessions/s2/messages", json={"messages": [{"role": "user", "content": "A Zeppelin"}]}
+            "/sessions/s2/transcript", json={"messages": [{"role": "user", "content": "A Zeppelin"}]}
         )
         assert added.status_code == 201, added.text
         hits = (await alice.get("/search", params={"q": "zeppelin"})).json()["items"]
@@ -245,7 +169,7 @@ async def test_an_append_leaves_the_words_of_the_session_alone(dsn: str, sql: Ca
     assert sql("select updated_at > now() - interval '1 hour' from sessions where session_id = 's2'") == [(True,)]
 
 
-def test_a_language_is_adopted_by_a_database_without_sessions_only(old: Database) -> None:
+def test_a_language_is_adopted_by_a_database_without_sessions_only(old: Archive) -> None:
     schema.migrate(old.dsn)
     adopt(old.dsn, "german")
     assert old.run("select search_default_language()") == [("english",)]

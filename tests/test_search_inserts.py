@@ -1,0 +1,247 @@
+"""Nothing that a message contains may keep it from being stored because of the search."""
+
+import base64
+import json
+import random
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+Sql = Callable[..., list[Any]]
+
+HAN = [chr(code) for code in range(0x20000, 0x2A6D0)]  # 4 bytes each
+NOISE = random.Random(20).randbytes(1_000_000)
+TEXTS = {
+    "nothing": lambda: "",
+    "blanks": lambda: " \t\n" * 10_000,
+    "only emoji": lambda: "😀👩‍👩‍👧🇨🇭" * 1000,
+    "right to left": lambda: "שלום עולם مرحبا بالعالم \u202eabc\u202c " * 100,
+    "long words": lambda: " ".join(letter * 1000 for letter in "aé漢𐐀"),
+    "words at the limit": lambda: " ".join("x" * length for length in (2045, 2046, 2047, 2048, 3000)),
+    "one word": lambda: "x" * 5_000_000,
+    "changing when folded": lambda: f"{'Ⱥ' * 600} {'İ' * 1000} {'ΐ' * 1000} {'ß' * 1000}",
+    "100,000 characters": lambda: ("word " * 20_000)[:99_993],
+    "one more": lambda: ("word " * 20_000)[:99_994],
+    "5 MB": lambda: "five megabytes " * 333_333,
+    "a million words": lambda: " ".join(f"{number:07}" for number in range(1_000_000)),
+    "japanese": lambda: "吾輩は猫である。名前はまだ無い。" * 1000,
+    "all letters": lambda: "".join(map(chr, (*range(1, 0xD800), *range(0xE000, 0xFFFE)))),
+    "hyphenated": lambda: " ".join(f"{one}-{two}" for one, two in zip(HAN[::2], HAN[1::2], strict=True)),
+    "underscored": lambda: " ".join(f"{one}_{two}" for one, two in zip(HAN[::2], HAN[1::2], strict=True)),
+    "one character each": lambda: " ".join(HAN),
+    "combining": lambda: "e\u0301" * 1000 + " " + "\u0301" * 5000,
+    "control characters": lambda: "".join(map(chr, range(1, 32))) * 1000 + "\x7f\x80\x9f",
+    "tags": lambda: "<a href='" * 5000 + "<!--" * 5000 + "&amp;" * 5000,
+    "addresses": lambda: "http://a.b/c?d=e " * 5000 + "x@y.z/" * 5000 + "~/../" * 5000,
+    "quotes": lambda: "'\"\\" * 30_000,
+    "base64": lambda: base64.b64encode(NOISE).decode(),
+    "base64 for addresses": lambda: base64.urlsafe_b64encode(NOISE).decode(),
+    "a log": lambda: "2024-05-20T12:00:00Z INFO The request took 5 ms\n" * 20_000,
+    "a chain": lambda: "a_" * 40_000,
+    "a chain of numbers": lambda: "_".join(map(str, range(15_000))),
+    "a chain of names": lambda: "snake_case_" * 9_000,
+}
+VALUES = {  # JSON as text, as arguments or as a result
+    "deep": lambda: "[" * 10_000 + "]" * 10_000,
+    "deep objects": lambda: '{"a":' * 10_000 + "1" + "}" * 10_000,
+    "deep and open": lambda: '{"a":[' * 100_000,
+    "5 MB": lambda: json.dumps({"rows": [{"id": number, "name": f"name {number}"} for number in range(140_000)]}),
+    "under a million": lambda: json.dumps([f"word{number}" for number in range(70_000)]),
+    "a huge number": lambda: '{"n": 1e999}',
+    "huge numbers": lambda: "[" + ", ".join(["1e131071", "-1E+131071", "1.5e-16383"] * 20_000) + "]",
+    "long numbers": lambda: "[" + ",".join(["1e99", "-1e-99"] * 90_000) + "]",
+    "out of range": lambda: '[1e999999999, {"n":-1e-999999999}]',
+    "many digits": lambda: "[" + "9" * 900_000 + "]",
+    "a null character": lambda: '{"a": "x\\u0000y"}',
+    "half a letter": lambda: '{"a": "\\ud800"}',
+    "invalid": lambda: '{"a": [1, 2',
+    "no JSON": lambda: "{'a': None} [x]",
+    "twice the same key": lambda: '{"a": 1, "a": {"a": [2]}, "a": 3}',
+    "NaN": lambda: '[NaN, Infinity, "x"]',
+    "a long key": lambda: json.dumps({"k" * 500_000: "v"}),
+    "JSON in JSON": lambda: json.dumps({"a": json.dumps({"b": json.dumps(["c"] * 1000)})}),
+    "blanks": lambda: " \n" * 100_000 + "[1]",
+}
+
+
+@pytest.fixture
+def guarded(sql: Sql) -> Sql:
+    """Statements of a DBA that end after 20 seconds."""
+    sql("set statement_timeout = '20s'")
+    return sql
+
+
+@pytest.mark.parametrize("make", TEXTS.values(), ids=TEXTS)
+async def test_any_text_is_stored_and_found(alice: httpx.AsyncClient, session_id: str, make: Callable[[], str]) -> None:
+    await assert_stored_and_found(alice, session_id, [{"role": "user", "content": f"needle {make()}"}])
+
+
+@pytest.mark.parametrize("make", VALUES.values(), ids=VALUES)
+async def test_any_json_as_text_is_stored(alice: httpx.AsyncClient, session_id: str, make: Callable[[], str]) -> None:
+    call = {"id": "c", "type": "function", "function": {"name": "needle", "arguments": make()}}
+    await assert_stored_and_found(alice, session_id, [{"role": "assistant", "content": None, "tool_calls": [call]}])
+    await append(alice, session_id, [{"role": "tool", "tool_call_id": "c", "content": make()}])
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"role": "assistant", "tool_calls": [{"tool": "needle", "arguments": {"rows": list(range(400_000))}}]},
+        {"role": "tool", "content": [{"type": "text", "text": f"needle {number}"} for number in range(120_000)]},
+        {"role": "assistant", "tool_calls": [{"tool": f"needle {number}"} for number in range(120_000)]},
+    ],
+    ids=["values", "blocks", "calls"],
+)
+async def test_very_many_parts(alice: httpx.AsyncClient, session_id: str, message: dict[str, Any]) -> None:
+    await assert_stored_and_found(alice, session_id, [message])
+
+
+async def test_a_thousand_calls_and_a_thousand_messages(alice: httpx.AsyncClient, session_id: str) -> None:
+    calls = [{"id": f"c{number}", "tool": f"needle{number}", "arguments": {"n": number}} for number in range(1000)]
+    messages: list[Any] = [{"role": "assistant", "content": None, "tool_calls": calls}]
+    messages += [{"role": "user", "content": f"needle {number}"} for number in range(999)]
+    await assert_stored_and_found(alice, session_id, messages, "needle998", (1,))
+    assert await found(alice, '"needle 500"') == [502]
+
+
+@pytest.mark.parametrize("text", [r"\ud800", r"x\udfff", r"\udc00\ud800"])
+async def test_half_a_letter_is_refused_as_ever(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+    body = f'{{"messages": [{{"role": "user", "content": "{text}"}}]}}'
+    headers = {"Content-Type": "application/json"}
+    answer = await alice.post(f"/sessions/{session_id}/transcript", content=body, headers=headers)
+    assert answer.status_code == 422
+
+
+@pytest.mark.parametrize(
+    ("parts", "truncated"),
+    [
+        ({"said": "x" * 2046}, False),
+        ({"said": "x" * 2047}, True),
+        ({"returned": f"short {'x' * 3000} short"}, True),
+        ({"called": "é" * 1023}, False),
+        ({"called": "é" * 1024}, True),
+        ({"thought": "漢" * 1000}, True),
+        ({"said": ("word " * 20_000)}, False),
+        ({"said": ("word " * 20_000) + "x"}, True),
+        (dict.fromkeys(("said", "returned", "thought"), "word " * 5000) | {"called": "word " * 4999}, False),
+        (dict.fromkeys(("said", "called", "returned", "thought"), "word " * 5001), True),
+        ({"said": "word " * 5000, "thought": "x" * 2047}, True),
+        ({"said": ("word " * 20_000)[:97_953], "thought": "x" * 2047}, True),
+        ({"said": f"words{' ' * 3000}apart"}, False),
+        ({"said": f"words{'=' * 3000}{'-' * 3000}apart"}, False),
+        ({"said": "a-" * 3000}, False),
+    ],
+    ids=lambda value: value if isinstance(value, bool) else " ".join(f"{key} {len(value[key])}" for key in value),
+)
+def test_it_is_told_when_something_is_left_out(guarded: Sql, parts: dict[str, str], truncated: bool) -> None:
+    insert_session(guarded, "s")
+    insert_messages(guarded, "s", [message_of(**parts)])
+    [(is_truncated, words)] = guarded("select search_truncated, tsvector_to_array(search) from messages")
+    assert is_truncated is truncated
+    assert max(len(word.encode()) for word in ["", *words]) <= 2046
+
+
+@pytest.mark.parametrize("position", [0, 50_000], ids=["hit at the beginning", "hit further on"])
+async def test_sixteen_megabytes(alice: httpx.AsyncClient, session_id: str, guarded: Sql, position: int) -> None:
+    text = ("word " * 3_355_000)[:position] + " needle " + ("word " * 3_355_000)[position:]
+    insert_messages(guarded, session_id, [{"role": "user", "content": text}])
+    assert guarded("select message ->> 'content' = %s, search_truncated from messages", text) == [(True, True)]
+    assert await found(alice, "needle") == [1]
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "1e-999", "1e131071", "9" * 5000])
+def test_huge_numbers_by_themselves(guarded: Sql, number: str) -> None:
+    insert_session(guarded, "s")
+    values = f'{{"n": {number}, "list": [{number}, {number}]}}'
+    message = f'{{"role": "assistant", "tool_calls": [{{"tool": "needle", "arguments": {values}}}], "n": {number}}}'
+    insert_messages(guarded, "s", message)
+    assert guarded("select search @@ 'needl', message = %s::jsonb from messages", message) == [(True, True)]
+
+
+@pytest.mark.parametrize("message", ["null", "5", '"text"', "[]", '[{"role": "user"}]', "{}", '{"role": 1}'])
+def test_what_is_no_message_is_refused_by_its_constraint_as_ever(guarded: Sql, message: str) -> None:
+    insert_session(guarded, "s")
+    with pytest.raises(psycopg.errors.CheckViolation) as refused:
+        insert_messages(guarded, "s", message)
+    assert "search" not in str(refused.value).splitlines()[0]
+
+
+def test_what_a_dba_writes_is_found_at_once(guarded: Sql) -> None:
+    insert_session(guarded, "s")
+    guarded(
+        "insert into messages (session_id, seq, message, author_user_id, author_app_id, search, search_truncated)"
+        " values ('s', 1, '{\"role\": \"user\", \"content\": \"needle\"}', 'u', 'a', 'forged', true)"
+    )
+    state = "select search::text, search_truncated, search_revision like 'english/%' from messages"
+    assert guarded(state) == [("'needl':1A", False, True)]
+    guarded("update messages set message = message || '{\"content\": \"haystacks\"}', search = 'forged'")
+    assert guarded(state) == [("'haystack':1A", False, True)]
+
+
+async def test_what_a_dba_writes_is_found_by_the_participants(
+    alice: httpx.AsyncClient, session_id: str, sql: Sql
+) -> None:
+    insert_messages(sql, session_id, [message_of(said="needle")])
+    assert await found(alice, "needles") == [1]
+    sql('update messages set message = message || \'{"content": "haystacks"}\'')
+    assert [await found(alice, "needle"), await found(alice, "haystack")] == [[], [1]]
+
+
+# the last one, because it took the server down: such a word has more bytes in lower case than a tsvector can count
+def test_words_that_grow_when_folded_do_no_harm(guarded: Sql) -> None:
+    insert_session(guarded, "s")
+    insert_messages(guarded, "s", [message_of(said=f"needle {letter * 1000}") for letter in "ȺȾİ"])
+    found = guarded("select 'needl' = any(tsvector_to_array(search)) from messages where search::text <> ''")
+    assert found == [(True,)] * 3
+
+
+async def assert_stored_and_found(
+    client: httpx.AsyncClient, session_id: str, messages: list[Any], typed: str = "needle", seqs: tuple[int, ...] = (1,)
+) -> None:
+    await append(client, session_id, messages)
+    stored = await client.get(f"/sessions/{session_id}/transcript", params={"view": "plain"})
+    assert stored.json() == messages
+    assert await found(client, typed) == list(seqs)
+
+
+async def append(client: httpx.AsyncClient, session_id: str, messages: list[Any]) -> None:
+    body = json.dumps({"messages": messages}, ensure_ascii=False)
+    headers = {"Content-Type": "application/json"}
+    answer = await client.post(f"/sessions/{session_id}/transcript", content=body.encode(), headers=headers)
+    assert answer.status_code == 201, answer.text
+
+
+async def found(client: httpx.AsyncClient, typed: str) -> list[int]:
+    answer = await client.get("/search", params={"q": typed})
+    assert answer.status_code == 200, answer.text
+    return [hit["seq"] for hit in answer.json()["items"]]
+
+
+def message_of(**parts: str) -> dict[str, Any]:
+    """A message with something said, called, returned or thought."""
+    keys = {"said": ("text", "text"), "called": ("tool_call", "input"), "returned": ("tool_result", "output")}
+    keys["thought"] = ("thinking", "thinking")
+    return {"role": "assistant", "content": [{"type": keys[part][0], keys[part][1]: parts[part]} for part in parts]}
+
+
+def insert_session(sql: Sql, session_id: str) -> None:
+    """A session as a DBA would make one."""
+    sql("insert into configs (config_id, name, config_json) values ('c', 'C', '{}') on conflict do nothing")
+    sql(
+        "insert into sessions (session_id, config_id, owner_user_id, created_by_app_id) values (%s, 'c', 'u', 'a')",
+        session_id,
+    )
+
+
+def insert_messages(sql: Sql, session_id: str, messages: list[Any] | str) -> None:
+    """Messages, or the JSON of one."""
+    given = json.dumps(messages) if isinstance(messages, list) else f"[{messages}]"
+    sql(
+        "insert into messages (session_id, seq, message, author_user_id, author_app_id)"
+        " select %s, ordinality, value, 'u', 'a' from jsonb_array_elements(%s::jsonb) with ordinality",
+        session_id,
+        given,
+    )
