@@ -11,7 +11,6 @@ from psycopg.sql import SQL, Literal
 from amplifier import schema
 from amplifier.settings import OperatorError
 
-_ADVISORY_LOCK = 6_571_482_914  # any number; every process that indexes again takes this one
 _ROWS = 1000  # in a transaction
 _PATIENCE = 60.0  # seconds to wait for transactions that began before, or hold rows
 
@@ -41,13 +40,17 @@ def reindex(dsn: str, language: str, report: Report) -> int:
     stopped, as far as rows need it. Raises ReindexError.
     """
     with _connected(dsn) as connection:
-        if connection.execute("select pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone() != (True,):
-            raise ReindexError("another process indexes again at the moment")
         _set_default(connection, dsn, language)
-        _wait_for_older_transactions(connection)
-        return sum(
-            _refresh(connection, table, start, report) for table, start in (("sessions", ("",)), ("messages", ("", 0)))
-        )
+        older = _writers(connection)
+        refreshed = _refresh_all(connection, report)
+        if older:  # what they wrote is in the language of before, and could not be seen
+            _wait_for(connection, older)
+            refreshed += _refresh_all(connection, report)
+        return refreshed
+
+
+def _refresh_all(connection: Connection, report: Report) -> int:
+    return _refresh(connection, "sessions", ("",), report) + _refresh(connection, "messages", ("", 0), report)
 
 
 def _refresh(connection: Connection, table: str, start: tuple[str | int, ...], report: Report) -> int:
@@ -103,12 +106,19 @@ def _set_default(connection: Connection, dsn: str, language: str) -> None:
             )
 
 
-def _wait_for_older_transactions(connection: Connection) -> None:
-    """What they write is in the language of before, and cannot be seen until they end."""
-    [own] = connection.execute("select pg_current_xact_id()::text").fetchone() or [None]
+def _writers(connection: Connection) -> list[str]:
+    """The transactions that write sessions or messages at the moment."""
+    rows = connection.execute(
+        "select distinct virtualtransaction from pg_locks where mode = 'RowExclusiveLock' and pid <> pg_backend_pid()"
+        " and database = (select oid from pg_database where datname = current_database())"
+        " and relation in ('sessions'::regclass, 'messages'::regclass)"
+    )
+    return [row[0] for row in rows]
+
+
+def _wait_for(connection: Connection, writers: list[str]) -> None:
     deadline = time.monotonic() + _PATIENCE
-    ended = "select pg_snapshot_xmin(pg_current_snapshot()) > %s::xid8"
-    while connection.execute(ended, (own,)).fetchone() != (True,):
+    while set(writers) & set(_writers(connection)):
         if time.monotonic() > deadline:
             raise ReindexError(f"a transaction has been writing for more than {_PATIENCE:.0f} s: run it again later")
         time.sleep(0.1)
@@ -129,5 +139,7 @@ def _connected(dsn: str) -> Iterator[Connection]:
         raise ReindexError("the database's schema is behind: run amplifier-api migrate") from error
     except psycopg.errors.InsufficientPrivilege as error:
         raise ReindexError(f"{error}: run it with the login that migrates") from error
+    except psycopg.OperationalError as error:
+        raise ReindexError(f"the database cannot be reached: {error}") from error
     except psycopg.Error as error:
-        raise ReindexError(f"the database refuses or is away: {error}") from error
+        raise ReindexError(f"the database refused: {error}") from error

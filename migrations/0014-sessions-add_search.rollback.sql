@@ -26,6 +26,8 @@ drop function search_query;
 
 drop function search_plain;
 
+drop function search_apart;
+
 drop function search_separators;
 
 drop function search_language;

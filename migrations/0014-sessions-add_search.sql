@@ -13,15 +13,16 @@ create function search_revision(language text) returns text
 language sql immutable parallel safe
 return language || '/1';
 
--- The text search configuration for a name like `german`, `de` or `de-AT`; null for what PostgreSQL does not know.
+-- The text search configuration for a name like `german`, `de` or `de-AT`, quoted where need be; null for what PostgreSQL does not
+-- know.
 create function search_language(name text) returns text
 language sql stable parallel safe
 return (
-    select c.cfgname::text
+    select c.oid::regconfig::text
     from pg_ts_config as c
     where
         pg_ts_config_is_visible(c.oid)
-        and c.cfgname = coalesce(
+        and (c.oid::regconfig::text = name or c.cfgname in (name, lower(name), coalesce(
             '{
                 "ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english",
                 "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish",
@@ -31,54 +32,70 @@ return (
                 "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"
             }'::jsonb ->> split_part(lower(name), '-', 1),
             lower(name)
-        )
+        )))
+    limit 1
 );
 
 -- What parts words, as a regular expression. The parser alone would take `src/main.py`, `mia@example.com` or `os.path` for one word
 -- each, leave out `<String>` as a tag, and not see where `one\nHAT136` (in a Python repr) or `2024-05-20T10:00` have two. In a
--- database of the locale C it takes every sign beyond ASCII for a letter, quotation marks, dashes and emoji, too.
+-- database of the locale C it takes every sign beyond ASCII for a letter, quotation marks, dashes and emoji, too. And it takes time
+-- with the square of words joined by `_` and the like. No lookbehind here: that does the same.
 create function search_separators() returns text
 language sql immutable parallel safe
-return '[<>&./@+]'
+return '[<>&./@+_:~%#=?]'
     || '|[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0\u05C3'
     || '\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020'
     || '\u3030\u303D-\u303F\u30FB\uFE00-\uFE1F\uFE30-\uFE6F\uFEFF\uFF00-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65'
     || '\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E01EF]'
-    || '|(?<!\\)\\(?:[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'
-    || '|T(?<=[0-9][0-9]T)(?=[0-9][0-9]:)';
+    || '|\\(?:\\|[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})';
 
--- Text as it is given to the parser: identifiers are sequences of words, and their parts are found, too.
+-- Text with the parts of times (`2024-05-20T10:00:00Z`) apart.
+create function search_apart(value text, filler text) returns text
+language sql immutable parallel safe
+return regexp_replace(
+    regexp_replace(value, '([0-9][0-9])T([0-9][0-9]:)', format('\1%sT%s\2', filler, filler), 'g'),
+    '(:[0-9][0-9](?:[.][0-9]+)?)Z',
+    format('\1%sZ', filler),
+    'g'
+);
+
+-- Text as it is given to the parser: identifiers are sequences of words, and their parts are found, too. Lower case, because there
+-- are words that grow by it beyond what a tsvector takes, which PostgreSQL does not notice (18.4 writes beyond its memory).
 create function search_plain(value text) returns text
 language sql immutable parallel safe
-return regexp_replace(value, search_separators() || '|-', ' ', 'g');
+return lower(regexp_replace(search_apart(value, ' '), search_separators() || '|-', ' ', 'g'));
 
 -- The tsquery of what somebody typed: words, "phrases", or, -not, and beginnings (`word*`, twenty at most). It never fails;
 -- without any term it is empty. What search_separators parts is joined by `_`, so that the parts become a phrase. A beginning
 -- stands for itself with anything behind, and for the stems of words that it may become: `passenge*` has to find `passenger`,
--- which is indexed as `passeng`. It is parsed with `qxz` appended, so that it is neither stemmed nor a stop word.
+-- which is indexed as `passeng`. It is parsed with a marker appended, so that it is neither stemmed nor a stop word.
 create function search_query(language regconfig, q text) returns tsquery
 language plpgsql immutable as $$
 declare
     endings constant text[] :=
-        '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
+        '{"",e,g,l,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
     parsed text := translate(q, E'\u201C\u201D\u201E\u00AB\u00BB\u00A0\u202F\u3000', '"""""   ');
+    marker text := 'qxz';
     typed text;
     beginning text;
     phrase text;
     stems text;
     found text[] := '{}';
 begin
-    parsed := regexp_replace(parsed, search_separators(), '_', 'g');
+    parsed := lower(regexp_replace(search_apart(parsed, '_'), search_separators(), '_', 'g'));
+    while strpos(parsed, marker) > 0 loop
+        marker := marker || 'z';
+    end loop;
     -- dashes within a word part it, those between words and the two of `--help` are none; others mean `not`
     parsed := regexp_replace(parsed, '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g');
     parsed := regexp_replace(parsed, '--+', '', 'g');
     loop
         typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
         exit when typed is null or cardinality(found) = 20;
-        beginning := lower(regexp_replace(typed, '[^[:alnum:]]+$', ''));
-        phrase := phraseto_tsquery(language, beginning || 'qxz')::text;
+        beginning := regexp_replace(typed, '[^[:alnum:]]+$', '');
+        phrase := phraseto_tsquery(language, beginning || marker)::text;
         phrase := case
-            when phrase ~ '[^'']qxz''$' then regexp_replace(phrase, 'qxz''$', ''':*')
+            when phrase ~ format('[^'']%s''$', marker) then regexp_replace(phrase, marker || '''$', ''':*')
             else regexp_replace(phraseto_tsquery('simple', beginning)::text, '''$', ''':*')
         end;
         stems := (
@@ -100,7 +117,7 @@ begin
         parsed := overlay(
             parsed placing case
                 when phrase = '' then ' '
-                else format('qxz%sqxz ', translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
+                else format('%s%s%1$s ', marker, translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
             end
             from strpos(parsed, typed || '*') for length(typed) + 1
         );
@@ -108,7 +125,7 @@ begin
     parsed := websearch_to_tsquery(language, parsed)::text;
     for number in 1 .. cardinality(found) loop
         parsed := replace(
-            parsed, format('''qxz%sqxz''', translate(number::text, '0123456789', 'abcdefghij')), found[number]
+            parsed, format('''%s%s%1$s''', marker, translate(number::text, '0123456789', 'abcdefghij')), found[number]
         );
     end loop;
     return parsed::tsquery;
@@ -135,7 +152,10 @@ return (
         ''
     )
     from regexp_replace(
-        translate(value, E'\x0f\uE000\uE001', ''), format('(%s|-)', search_separators()), E'\x0f\\1\x0f', 'g'
+        search_apart(translate(left(value, 100003), E'\x0f\uE000\uE001', ''), E'\x0f'),
+        format('(%s|-)', search_separators()),
+        E'\x0f\\1\x0f',
+        'g'
     ) as plain (text)
     cross join format(
         'StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "', E'\uE000', E'\uE001'

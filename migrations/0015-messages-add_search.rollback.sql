@@ -21,4 +21,8 @@ drop function message_texts;
 
 drop function json_text_values;
 
+drop function json_texts;
+
 drop function json_values;
+
+drop function json_string;

@@ -1,14 +1,34 @@
 -- depends: 0014-sessions-add_search
 -- Search, second part: the words of messages. They derive from `message` in the same statement that stores it, so nothing
--- can drift. Every dialect that agents write is read.
+-- can drift. Every dialect that agents write is read. Arrays are unpacked from jsonb_path_query_array: jsonb_path_query itself takes
+-- time with the square of what it finds.
 set local lock_timeout = '5s';
+
+-- A JSON string as text; null for anything else.
+create function json_string(value jsonb) returns text
+language sql immutable parallel safe
+return case when jsonb_typeof(value) = 'string' then value #>> '{}' end;
 
 -- The strings and numbers in a JSON value, without its keys.
 create function json_values(value jsonb) returns text
-language sql immutable
+language sql immutable parallel safe
 return (
-    select string_agg(scalar #>> '{}', ' ')
-    from jsonb_path_query(value, 'strict $.** ? (@.type() == "string" || @.type() == "number")') as scalar
+    select string_agg(scalar, ' ')
+    from jsonb_array_elements_text(
+        jsonb_path_query_array(value, 'strict $.** ? (@.type() == "string" || @.type() == "number")')
+    ) as scalar
+);
+
+-- The same, but of a list of blocks (`[{"type": "text", "text": ...}]`) only their text, without internal ones.
+create function json_texts(value jsonb) returns text
+language sql immutable parallel safe
+return json_values(
+    case
+        when value @? '$[*] ? (@.type() == "object" && @.text.type() == "string")'
+            then jsonb_path_query_array(value, '$[*] ? (@.type() == "string")')
+            || jsonb_path_query_array(value, '$[*] ? (@.type() == "object" && !(@.visibility == "internal")).text')
+        else value
+    end
 );
 
 -- The strings and numbers in JSON written as text; null for other text. Numbers with exponents of three digits would
@@ -19,7 +39,7 @@ begin
     if length(value) > 1000000 or value !~ '^\s*[[{]' or value ~ '[\s:,[][-.0-9]+[eE][+-]?[0-9]{3}' then
         return null;
     end if;
-    return json_values(value::jsonb);
+    return coalesce(json_values(value::jsonb), '');
 exception
     when data_exception or program_limit_exceeded or statement_too_complex then
         return null;
@@ -35,26 +55,31 @@ language sql immutable as $$
         select
             block,
             block ->> 'type' as type
-        from jsonb_path_query(message, '$.content[*] ? (@.type() == "object")') as block
+        from jsonb_array_elements(jsonb_path_query_array(message, '$.content[*] ? (@.type() == "object")')) as block
         where block ->> 'visibility' is distinct from 'internal'
     ),
 
     spoken as (
-        select message ->> 'content' as text
-        where jsonb_typeof(message -> 'content') = 'string'
+        select json_string(message -> 'content') as text
         union all
-        select block ->> 'text'
+        select json_string(block -> 'text')
         from blocks
         where type in ('text', 'input_text', 'output_text')
     ),
 
     calls as (
         select
-            coalesce(call #>> '{function,name}', call ->> 'tool', call ->> 'name') as name,
-            coalesce(call #> '{function,arguments}', call -> 'arguments', call -> 'input') as arguments
+            coalesce(
+                json_string(call #> '{function,name}'), json_string(call -> 'tool'), json_string(call -> 'name')
+            ) as name,
+            coalesce(
+                nullif(call #> '{function,arguments}', 'null'), nullif(call -> 'arguments', 'null'), call -> 'input'
+            ) as arguments
         from (
             select call
-            from jsonb_path_query(message, '$.tool_calls[*] ? (@.type() == "object")') as call
+            from jsonb_array_elements(
+                jsonb_path_query_array(message, '$.tool_calls[*] ? (@.type() == "object")')
+            ) as call
             union all
             select block
             from blocks
@@ -65,30 +90,25 @@ language sql immutable as $$
     results as (
         select text as result
         from spoken
-        where message ->> 'role' in ('tool', 'function') or message ? 'tool_call_id'
+        where message ->> 'role' in ('tool', 'function') or message ->> 'tool_call_id' is not null
         union all
-        select
-            case
-                when jsonb_typeof(coalesce(block -> 'output', block -> 'content')) = 'string'
-                    then coalesce(block ->> 'output', block ->> 'content')
-                else coalesce(
-                    json_values(block -> 'output'),
-                    json_values(jsonb_path_query_array(block, '$.content[*].text'))
-                )
-            end
-        from blocks
-        where type = 'tool_result'
+        select coalesce(json_string(output), json_texts(output))
+        from (
+            select coalesce(nullif(block -> 'output', 'null'), block -> 'content') as output
+            from blocks
+            where type = 'tool_result'
+        ) as outputs
     )
 
     select
         (
             select string_agg(text, E'\n')
             from spoken
-            where not (message ->> 'role' in ('tool', 'function') or message ? 'tool_call_id')
+            where not (message ->> 'role' in ('tool', 'function') or message ->> 'tool_call_id' is not null)
         ),
         (
             select string_agg(
-                concat_ws(' ', name, coalesce(json_text_values(arguments #>> '{}'), json_values(arguments))), E'\n'
+                concat_ws(' ', name, coalesce(json_text_values(json_string(arguments)), json_values(arguments))), E'\n'
             )
             from calls
         ),
@@ -99,16 +119,19 @@ language sql immutable as $$
         nullif(
             concat_ws(
                 E'\n',
-                message ->> 'thinking_text',
-                message #>> '{thinking_block,thinking}',
+                json_string(message -> 'thinking_text'),
+                case
+                    when message #>> '{thinking_block,visibility}' is distinct from 'internal'
+                        then json_string(message #> '{thinking_block,thinking}')
+                end,
                 (
                     select string_agg(
                         concat_ws(
                             E'\n',
-                            block ->> 'thinking',
-                            block ->> 'text',
-                            json_values(block -> 'content'),
-                            json_values(block -> 'summary')
+                            json_string(block -> 'thinking'),
+                            json_string(block -> 'text'),
+                            json_texts(block -> 'content'),
+                            json_texts(block -> 'summary')
                         ),
                         E'\n'
                     )
@@ -157,14 +180,13 @@ $$;
 create function message_tools(message jsonb) returns text[]
 language sql immutable
 return array(
-    select coalesce(call #>> '{function,name}', call ->> 'tool', call ->> 'name')
-    from (
-        select jsonb_path_query(message, '$.tool_calls[*] ? (@.type() == "object")') as call
-        union all
-        select jsonb_path_query(
+    select coalesce(json_string(call #> '{function,name}'), json_string(call -> 'tool'), json_string(call -> 'name'))
+    from jsonb_array_elements(
+        jsonb_path_query_array(message, '$.tool_calls[*] ? (@.type() == "object")')
+        || jsonb_path_query_array(
             message, '$.content[*] ? ((@.type == "tool_call" || @.type == "tool_use") && !(@.visibility == "internal"))'
         )
-    ) as calls
+    ) as call
 );
 
 alter table messages
@@ -184,19 +206,22 @@ declare
         ),
         search_default_language()
     );
+    written text := new.message::text;
 begin
     new.search := message_search(new.message, language::regconfig);
     -- what exceeds the first 100,000 characters, and words of more than 2,046 bytes, are in no tsvector
-    new.search_truncated := octet_length(new.message::text) > 2046 and exists (
+    new.search_truncated := (octet_length(written) > 100000 or written ~ '\S{255}\S{255}') and exists (
         select
         from message_texts(new.message) as t
-        cross join lateral concat(t.said, ' ', t.called, ' ', t.returned, ' ', t.thought) as text
+        cross join lateral concat_ws(' ', t.said, t.called, t.returned, t.thought) as text
         where
             length(concat(t.said, t.called, t.returned, t.thought)) > 100000
             or exists (
                 select
-                from ts_parse('default', search_plain(left(text, 100000)))
-                where octet_length(token) > 2046
+                from ts_parse('default', search_plain(left(text, 100003)))
+                where
+                    tokid <> 12
+                    and octet_length(token) > 2046
             )
     );
     new.search_revision := search_revision(language);

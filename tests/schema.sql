@@ -6,6 +6,9 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.json_string(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (jsonb_typeof(value) = 'string'::text) THEN (value #>> '{}'::text[]) ELSE NULL::text END;
 CREATE FUNCTION public.json_text_values(value text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT
     AS $$
@@ -13,15 +16,18 @@ begin
     if length(value) > 1000000 or value !~ '^\s*[[{]' or value ~ '[\s:,[][-.0-9]+[eE][+-]?[0-9]{3}' then
         return null;
     end if;
-    return json_values(value::jsonb);
+    return coalesce(json_values(value::jsonb), '');
 exception
     when data_exception or program_limit_exceeded or statement_too_complex then
         return null;
 end
 $$;
 CREATE FUNCTION public.json_values(value jsonb) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    RETURN (SELECT string_agg((scalar.scalar #>> '{}'::text[]), ' '::text) AS string_agg FROM jsonb_path_query(json_values.value, 'strict $.**?(@.type() == "string" || @.type() == "number")'::jsonpath) scalar(scalar));
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT string_agg(scalar.value, ' '::text) AS string_agg FROM jsonb_array_elements_text(jsonb_path_query_array(json_values.value, 'strict $.**?(@.type() == "string" || @.type() == "number")'::jsonpath)) scalar(value));
+CREATE FUNCTION public.json_texts(value jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN public.json_values(CASE WHEN (value @? '$[*]?(@.type() == "object" && @."text".type() == "string")'::jsonpath) THEN (jsonb_path_query_array(value, '$[*]?(@.type() == "string")'::jsonpath) || jsonb_path_query_array(value, '$[*]?(@.type() == "object" && !(@."visibility" == "internal"))."text"'::jsonpath)) ELSE value END);
 CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS tsvector
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -60,24 +66,29 @@ CREATE FUNCTION public.message_texts(message jsonb) RETURNS TABLE(said text, cal
         select
             block,
             block ->> 'type' as type
-        from jsonb_path_query(message, '$.content[*] ? (@.type() == "object")') as block
+        from jsonb_array_elements(jsonb_path_query_array(message, '$.content[*] ? (@.type() == "object")')) as block
         where block ->> 'visibility' is distinct from 'internal'
     ),
     spoken as (
-        select message ->> 'content' as text
-        where jsonb_typeof(message -> 'content') = 'string'
+        select json_string(message -> 'content') as text
         union all
-        select block ->> 'text'
+        select json_string(block -> 'text')
         from blocks
         where type in ('text', 'input_text', 'output_text')
     ),
     calls as (
         select
-            coalesce(call #>> '{function,name}', call ->> 'tool', call ->> 'name') as name,
-            coalesce(call #> '{function,arguments}', call -> 'arguments', call -> 'input') as arguments
+            coalesce(
+                json_string(call #> '{function,name}'), json_string(call -> 'tool'), json_string(call -> 'name')
+            ) as name,
+            coalesce(
+                nullif(call #> '{function,arguments}', 'null'), nullif(call -> 'arguments', 'null'), call -> 'input'
+            ) as arguments
         from (
             select call
-            from jsonb_path_query(message, '$.tool_calls[*] ? (@.type() == "object")') as call
+            from jsonb_array_elements(
+                jsonb_path_query_array(message, '$.tool_calls[*] ? (@.type() == "object")')
+            ) as call
             union all
             select block
             from blocks
@@ -87,29 +98,24 @@ CREATE FUNCTION public.message_texts(message jsonb) RETURNS TABLE(said text, cal
     results as (
         select text as result
         from spoken
-        where message ->> 'role' in ('tool', 'function') or message ? 'tool_call_id'
+        where message ->> 'role' in ('tool', 'function') or message ->> 'tool_call_id' is not null
         union all
-        select
-            case
-                when jsonb_typeof(coalesce(block -> 'output', block -> 'content')) = 'string'
-                    then coalesce(block ->> 'output', block ->> 'content')
-                else coalesce(
-                    json_values(block -> 'output'),
-                    json_values(jsonb_path_query_array(block, '$.content[*].text'))
-                )
-            end
-        from blocks
-        where type = 'tool_result'
+        select coalesce(json_string(output), json_texts(output))
+        from (
+            select coalesce(nullif(block -> 'output', 'null'), block -> 'content') as output
+            from blocks
+            where type = 'tool_result'
+        ) as outputs
     )
     select
         (
             select string_agg(text, E'\n')
             from spoken
-            where not (message ->> 'role' in ('tool', 'function') or message ? 'tool_call_id')
+            where not (message ->> 'role' in ('tool', 'function') or message ->> 'tool_call_id' is not null)
         ),
         (
             select string_agg(
-                concat_ws(' ', name, coalesce(json_text_values(arguments #>> '{}'), json_values(arguments))), E'\n'
+                concat_ws(' ', name, coalesce(json_text_values(json_string(arguments)), json_values(arguments))), E'\n'
             )
             from calls
         ),
@@ -120,16 +126,19 @@ CREATE FUNCTION public.message_texts(message jsonb) RETURNS TABLE(said text, cal
         nullif(
             concat_ws(
                 E'\n',
-                message ->> 'thinking_text',
-                message #>> '{thinking_block,thinking}',
+                json_string(message -> 'thinking_text'),
+                case
+                    when message #>> '{thinking_block,visibility}' is distinct from 'internal'
+                        then json_string(message #> '{thinking_block,thinking}')
+                end,
                 (
                     select string_agg(
                         concat_ws(
                             E'\n',
-                            block ->> 'thinking',
-                            block ->> 'text',
-                            json_values(block -> 'content'),
-                            json_values(block -> 'summary')
+                            json_string(block -> 'thinking'),
+                            json_string(block -> 'text'),
+                            json_texts(block -> 'content'),
+                            json_texts(block -> 'summary')
                         ),
                         E'\n'
                     )
@@ -142,7 +151,7 @@ CREATE FUNCTION public.message_texts(message jsonb) RETURNS TABLE(said text, cal
 $_$;
 CREATE FUNCTION public.message_tools(message jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE
-    RETURN ARRAY(SELECT COALESCE((calls.call #>> '{function,name}'::text[]), (calls.call ->> 'tool'::text), (calls.call ->> 'name'::text)) AS "coalesce" FROM (SELECT jsonb_path_query(message_tools.message, '$."tool_calls"[*]?(@.type() == "object")'::jsonpath) AS call UNION ALL SELECT jsonb_path_query(message_tools.message, '$."content"[*]?((@."type" == "tool_call" || @."type" == "tool_use") && !(@."visibility" == "internal"))'::jsonpath) AS jsonb_path_query) calls);
+    RETURN ARRAY(SELECT COALESCE(public.json_string((call.value #> '{function,name}'::text[])), public.json_string((call.value -> 'tool'::text)), public.json_string((call.value -> 'name'::text))) AS "coalesce" FROM jsonb_array_elements((jsonb_path_query_array(message_tools.message, '$."tool_calls"[*]?(@.type() == "object")'::jsonpath) || jsonb_path_query_array(message_tools.message, '$."content"[*]?((@."type" == "tool_call" || @."type" == "tool_use") && !(@."visibility" == "internal"))'::jsonpath))) call(value));
 CREATE FUNCTION public.messages_refresh_search(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -220,25 +229,31 @@ declare
         ),
         search_default_language()
     );
+    written text := new.message::text;
 begin
     new.search := message_search(new.message, language::regconfig);
     -- what exceeds the first 100,000 characters, and words of more than 2,046 bytes, are in no tsvector
-    new.search_truncated := octet_length(new.message::text) > 2046 and exists (
+    new.search_truncated := (octet_length(written) > 100000 or written ~ '\S{255}\S{255}') and exists (
         select
         from message_texts(new.message) as t
-        cross join lateral concat(t.said, ' ', t.called, ' ', t.returned, ' ', t.thought) as text
+        cross join lateral concat_ws(' ', t.said, t.called, t.returned, t.thought) as text
         where
             length(concat(t.said, t.called, t.returned, t.thought)) > 100000
             or exists (
                 select
-                from ts_parse('default', search_plain(left(text, 100000)))
-                where octet_length(token) > 2046
+                from ts_parse('default', search_plain(left(text, 100003)))
+                where
+                    tokid <> 12
+                    and octet_length(token) > 2046
             )
     );
     new.search_revision := search_revision(language);
     return new;
 end
 $$;
+CREATE FUNCTION public.search_apart(value text, filler text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN regexp_replace(regexp_replace(value, '([0-9][0-9])T([0-9][0-9]:)'::text, format('\1%sT%s\2'::text, filler, filler), 'g'::text), '(:[0-9][0-9](?:[.][0-9]+)?)Z'::text, format('\1%sZ'::text, filler), 'g'::text);
 CREATE FUNCTION public.search_default_language() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 'english'::text;
@@ -254,40 +269,44 @@ end
 $$;
 CREATE FUNCTION public.search_separators() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (((((('[<>&./@+]'::text || '|[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0\u05C3'::text) || '\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020'::text) || '\u3030\u303D-\u303F\u30FB\uFE00-\uFE1F\uFE30-\uFE6F\uFEFF\uFF00-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65'::text) || '\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E01EF]'::text) || '|(?<!\\)\\(?:[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'::text) || '|T(?<=[0-9][0-9]T)(?=[0-9][0-9]:)'::text);
+    RETURN ((((('[<>&./@+_:~%#=?]'::text || '|[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0\u05C3'::text) || '\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020'::text) || '\u3030\u303D-\u303F\u30FB\uFE00-\uFE1F\uFE30-\uFE6F\uFEFF\uFF00-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65'::text) || '\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E01EF]'::text) || '|\\(?:\\|[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'::text);
 CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN (SELECT replace(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END, ''::text, ''::text) AS replace FROM ((regexp_replace(translate(search_headline.value, ''::text, ''::text), format('(%s|-)'::text, public.search_separators()), '\1'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
+    RETURN (SELECT replace(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END, ''::text, ''::text) AS replace FROM ((regexp_replace(public.search_apart(translate("left"(search_headline.value, 100003), ''::text, ''::text), ''::text), format('(%s|-)'::text, public.search_separators()), '\1'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
 CREATE FUNCTION public.search_language(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
-    RETURN (SELECT (c.cfgname)::text AS cfgname FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND (c.cfgname = COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))));
+    RETURN (SELECT ((c.oid)::regconfig)::text AS oid FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND ((((c.oid)::regconfig)::text = search_language.name) OR (c.cfgname = ANY (ARRAY[(search_language.name)::name, (lower(search_language.name))::name, (COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))::name])))) LIMIT 1);
 CREATE FUNCTION public.search_plain(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN regexp_replace(value, (public.search_separators() || '|-'::text), ' '::text, 'g'::text);
+    RETURN lower(regexp_replace(public.search_apart(value, ' '::text), (public.search_separators() || '|-'::text), ' '::text, 'g'::text));
 CREATE FUNCTION public.search_query(language regconfig, q text) RETURNS tsquery
     LANGUAGE plpgsql IMMUTABLE
     AS $_$
 declare
     endings constant text[] :=
-        '{"",e,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
+        '{"",e,g,l,r,s,n,t,d,y,ce,re,le,ed,er,es,ng,ing,on,ion,tion,nt,ent,ment,ble,able,al,ly,ity,ss,ness,ve,ive,ous}';
     parsed text := translate(q, E'\u201C\u201D\u201E\u00AB\u00BB\u00A0\u202F\u3000', '"""""   ');
+    marker text := 'qxz';
     typed text;
     beginning text;
     phrase text;
     stems text;
     found text[] := '{}';
 begin
-    parsed := regexp_replace(parsed, search_separators(), '_', 'g');
+    parsed := lower(regexp_replace(search_apart(parsed, '_'), search_separators(), '_', 'g'));
+    while strpos(parsed, marker) > 0 loop
+        marker := marker || 'z';
+    end loop;
     -- dashes within a word part it, those between words and the two of `--help` are none; others mean `not`
     parsed := regexp_replace(parsed, '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g');
     parsed := regexp_replace(parsed, '--+', '', 'g');
     loop
         typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
         exit when typed is null or cardinality(found) = 20;
-        beginning := lower(regexp_replace(typed, '[^[:alnum:]]+$', ''));
-        phrase := phraseto_tsquery(language, beginning || 'qxz')::text;
+        beginning := regexp_replace(typed, '[^[:alnum:]]+$', '');
+        phrase := phraseto_tsquery(language, beginning || marker)::text;
         phrase := case
-            when phrase ~ '[^'']qxz''$' then regexp_replace(phrase, 'qxz''$', ''':*')
+            when phrase ~ format('[^'']%s''$', marker) then regexp_replace(phrase, marker || '''$', ''':*')
             else regexp_replace(phraseto_tsquery('simple', beginning)::text, '''$', ''':*')
         end;
         stems := (
@@ -309,7 +328,7 @@ begin
         parsed := overlay(
             parsed placing case
                 when phrase = '' then ' '
-                else format('qxz%sqxz ', translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
+                else format('%s%s%1$s ', marker, translate(cardinality(found)::text, '0123456789', 'abcdefghij'))
             end
             from strpos(parsed, typed || '*') for length(typed) + 1
         );
@@ -317,7 +336,7 @@ begin
     parsed := websearch_to_tsquery(language, parsed)::text;
     for number in 1 .. cardinality(found) loop
         parsed := replace(
-            parsed, format('''qxz%sqxz''', translate(number::text, '0123456789', 'abcdefghij')), found[number]
+            parsed, format('''%s%s%1$s''', marker, translate(number::text, '0123456789', 'abcdefghij')), found[number]
         );
     end loop;
     return parsed::tsquery;

@@ -147,7 +147,7 @@ def test_a_headline_has_no_marks_of_the_texts_own(sql: Sql) -> None:
     assert found.replace("\ue000", "[").replace("\ue001", "]").endswith("[hit] [flight] [home]")
 
 
-@pytest.mark.parametrize("words", [1_000, 20_000, 200_000])
+@pytest.mark.parametrize("words", [4000, 19000])
 def test_a_headline_of_a_long_text_has_the_hit(sql: Sql, words: int) -> None:
     found = headline(sql, "needle", "word " * words + "needle " + "word " * words)
     assert "\ue000needle\ue001" in found
