@@ -1,7 +1,8 @@
 """Runs every benchmark."""
 
-from benchmarks import requests, start, statements
+from benchmarks import requests, search, start, statements
 
 requests.main()
 start.main()
 statements.main()
+search.main([])

@@ -1,7 +1,4 @@
-"""The corpus of the search benchmark: a million messages of a made-up language whose words are as frequent as English ones.
-
-Half of the words (45 %) are English stop words, the others follow Zipf and Mandelbrot. It is the same in each run.
-"""
+"""The corpus of the search benchmark: a million messages of sessions and users as in life, the same in each run."""
 
 import contextlib
 import time
@@ -12,12 +9,14 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
+from uuid import UUID
 
 import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
 from amplifier import embedded, schema
+from benchmarks.search_words import VOCABULARY, counted_texts, vocabulary
 
 EVERYONE = "user-everyone"  # takes part in all sessions
 SIZES = {2000: 5, 500: 15, 10: 20, 40: 960}  # sessions of a user: how many have so many
@@ -26,21 +25,15 @@ ACTIVE = 300  # sessions at a time
 CHUNK = 10_000  # messages in a transaction
 SEED = 20261122
 
-VOCABULARY, STOP_SHARE = 150_000, 0.45
-EXPONENT, SHIFT = 1.05, 31  # with these the most frequent word is in 13 % of the messages
-STOP_WORDS = (
-    "the of and to a in is it you that he was for on are with as I his they be at this have from or had by but what all "
-    "were we when your can there an each which she do how their if will up other about out many then them these so some"
-).split()
-
-_SEED_ROWS = """
-insert into users (user_id) select unnest(%(users)s::text[]);
-
+_CONFIGS = """
 insert into configs (config_id, name, config_json, user_id)
-select 'config-' || n, 'bench', '{}', %(everyone)s from generate_series(0, 199) as n;
+select 'config-' || n, 'bench', '{}', %s from generate_series(0, 199) as n
 """
 _COLUMNS = {
-    "sessions": "session_id, config_id, owner_user_id, created_by_app_id, title, tags, message_count, last_seq, created_at",
+    "sessions": (
+        "session_id, config_id, owner_user_id, created_by_app_id, title, tags, message_count, last_seq, created_at, "
+        "updated_at"
+    ),
     "session_participants": "session_id, user_id, role",
     "messages": "session_id, seq, message, author_user_id, author_app_id, created_at",
     "bench.words": "word, messages",
@@ -68,39 +61,51 @@ def database(dsn: str, name: str) -> str:
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
+class Corpus(NamedTuple):
+    """A server, the name of the database with the corpus there, and the number of its messages."""
+
+    server: str
+    name: str
+    messages: int
+
+    @property
+    def dsn(self) -> str:
+        """The address of the database."""
+        return database(self.server, self.name)
+
+    def copy(self, name: str) -> contextlib.AbstractContextManager[str]:
+        """The address of a copy, for what writes."""
+        return made(self.server, name, self.name)
+
+
 @contextlib.contextmanager
-def made(dsn: str, name: str, template: str = "template1") -> Iterator[str]:
-    """The address of a new database, a copy of `template`; dropped in the end."""
-    with psycopg.connect(dsn, autocommit=True) as owner:
-        owner.execute(f"drop database if exists {name} with (force)")
-        owner.execute(f"create database {name} template {template} strategy file_copy")
-        try:
-            yield database(dsn, name)
-        finally:
-            owner.execute(f"drop database if exists {name} with (force)")
-
-
-def build(server_dsn: str, messages: int) -> str:
-    """The address of the database with the corpus; made, unless it is there from a run before."""
-    name = f"corpus_{messages}"
+def made(server_dsn: str, name: str, template: str = "template1") -> Iterator[str]:
+    """The address of a new database, dropped in the end."""
     with psycopg.connect(server_dsn, autocommit=True) as owner:
-        if owner.execute("select from pg_database where datname = %s", (name,)).fetchone() is None:
+        owner.execute(f"drop database if exists {name} with (force)".encode())
+        owner.execute(f"create database {name} template {template} strategy file_copy".encode())
+        try:
+            yield database(server_dsn, name)
+        finally:
+            owner.execute(f"drop database {name} with (force)".encode())
+
+
+def build(server_dsn: str, messages: int) -> Corpus:
+    """The corpus; made, unless it is there from a run before."""
+    corpus = Corpus(server_dsn, f"corpus_{messages}", messages)
+    with psycopg.connect(server_dsn, autocommit=True) as owner:
+        if owner.execute("select from pg_database where datname = %s", (corpus.name,)).fetchone() is None:
             owner.execute("drop database if exists unfinished")
             owner.execute("create database unfinished")
             schema.migrate(database(server_dsn, "unfinished"))
             _fill(database(server_dsn, "unfinished"), messages)
-            owner.execute(f"alter database unfinished rename to {name}")
-    return database(server_dsn, name)
+            owner.execute(f"alter database unfinished rename to {corpus.name}".encode())
+    return corpus
 
 
 def users(size: int) -> list[str]:
     """The users that take part in so many sessions."""
     return [f"user-{size}-{number}" for number in range(SIZES[size])]
-
-
-def texts(number: int) -> list[str]:
-    """Texts that are like those of the corpus and not in it."""
-    return _texts(np.random.default_rng([SEED, VOCABULARY]), number)[0]
 
 
 def recent_sessions(messages: int) -> list[str]:
@@ -123,7 +128,7 @@ def _fill(dsn: str, messages: int) -> None:
         with _timed("vacuum analyze"):
             owner.execute("create schema bench")
             owner.execute("create table bench.words (word text primary key, messages integer not null)")
-            _copy(owner, "bench.words", zip(_words(), counts.tolist(), strict=False))
+            _copy(owner, "bench.words", zip(vocabulary(), counts.tolist(), strict=False))
             owner.execute("vacuum analyze")
             owner.execute("checkpoint")
 
@@ -150,32 +155,21 @@ def _plan(messages: int) -> Plan:
 
 
 def _copy_sessions(owner: psycopg.Connection[Any], plan: Plan) -> None:
-    random, sizes = np.random.default_rng([SEED, 1]), np.bincount(plan.sessions)
+    random, everybody = np.random.default_rng([SEED, 1]), [user for size in SIZES for user in users(size)]
+    owner.execute("insert into users (user_id) select unnest(%s::text[])", ([*everybody, EVERYONE],))
+    owner.execute(_CONFIGS, (EVERYONE,))
+    _copy(owner, "sessions", _session_rows(random, plan))
+    _copy(owner, "session_participants", _participants(random, plan.sessions.max() + 1))
+
+
+def _session_rows(random: np.random.Generator, plan: Plan) -> Iterator[tuple[Any, ...]]:
+    words, sizes = vocabulary(), np.bincount(plan.sessions)
     begun = np.unique(plan.sessions, return_index=True)[1]
-    titles = random.choice(VOCABULARY, (len(sizes), 3))
-    words = _words()
-    everybody = [user for size in SIZES for user in users(size)]
-    owner.execute(_SEED_ROWS.partition("\n\n")[0], {"users": [*everybody, EVERYONE]})
-    owner.execute(_SEED_ROWS.partition("\n\n")[2], {"everyone": EVERYONE})
-    _copy(
-        owner,
-        "sessions",
-        (
-            (
-                _session(number),
-                f"config-{number % 200}",
-                EVERYONE,
-                "bench",
-                " ".join(words[word] for word in titles[number]),
-                f'{{"number": "{number % 10}"}}',
-                (size + 1) // 2,
-                size,
-                _moment(begun[number]),
-            )
-            for number, size in enumerate(sizes.tolist())
-        ),
-    )
-    _copy(owner, "session_participants", _participants(random, len(sizes)))
+    ended = len(plan.sessions) - 1 - np.unique(plan.sessions[::-1], return_index=True)[1]
+    for number, size in enumerate(sizes.tolist()):
+        title = " ".join(words[word] for word in random.choice(VOCABULARY, 3))
+        ours = _session(number), f"config-{number % 200}", EVERYONE, "bench", title, f'{{"number": "{number % 10}"}}'
+        yield *ours, (size + 1) // 2, size, _moment(begun[number]), _moment(ended[number])
 
 
 def _participants(random: np.random.Generator, sessions: int) -> Iterator[tuple[str, str, str]]:
@@ -200,7 +194,7 @@ def _load_part(dsn: str, first: int, sessions: NDArray[np.int64], seqs: NDArray[
         owner.execute("set synchronous_commit = off")
         for start in range(0, len(sessions), CHUNK):
             numbers, places = sessions[start : start + CHUNK], seqs[start : start + CHUNK]
-            contents, counted = _texts(random, len(numbers))
+            contents, counted = counted_texts(random, len(numbers))
             counts += counted
             rows = zip(numbers.tolist(), places.tolist(), contents, strict=True)
             _copy(owner, "messages", (_message(first + start + n, *row) for n, row in enumerate(rows)))
@@ -212,48 +206,16 @@ def _message(number: int, session: int, seq: int, text: str) -> tuple[Any, ...]:
     return _session(session), seq, message, EVERYONE, "bench", _moment(number)
 
 
-def _texts(random: np.random.Generator, number: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Texts, and in how many of them each word of the vocabulary is."""
-    words, cumulated = _words(), _cumulated()
-    lengths = np.maximum(3, random.lognormal(3.83, 0.7, number).astype(np.int64))
-    drawn = np.minimum(np.searchsorted(cumulated, random.random(lengths.sum())), len(words) - 1)
-    pairs = np.unique(np.repeat(np.arange(number), lengths) * len(words) + drawn)
-    ends = np.cumsum(lengths).tolist()
-    typed = [words[word] for word in drawn.tolist()]
-    contents = [" ".join(typed[end - length : end]) for end, length in zip(ends, lengths.tolist(), strict=True)]
-    return contents, np.bincount(pairs % len(words), minlength=len(words))[:VOCABULARY]
-
-
-@cache
-def _words() -> list[str]:
-    return [_word(number + 400) + "kpgb"[number % 4] for number in range(VOCABULARY)] + STOP_WORDS
-
-
-def _word(number: int) -> str:
-    """Syllables; what is behind them in the end has no stem."""
-    word = ""
-    while number or not word:
-        number, consonant = divmod(number, 16)
-        number, vowel = divmod(number, 5)
-        word += "bcdfghklmnprstvz"[consonant] + "aeiou"[vowel]
-    return word
-
-
-@cache
-def _cumulated() -> NDArray[np.float64]:
-    weights = 1 / (np.arange(VOCABULARY) + SHIFT) ** EXPONENT
-    stop = np.full(len(STOP_WORDS), STOP_SHARE / len(STOP_WORDS))
-    return np.cumsum(np.concatenate([weights / weights.sum() * (1 - STOP_SHARE), stop]))
-
-
 def _copy(owner: psycopg.Connection[Any], table: str, rows: Any) -> None:
     with owner.transaction(), owner.cursor().copy(f"copy {table} ({_COLUMNS[table]}) from stdin") as copy:
         for row in rows:
             copy.write_row(row)
 
 
+@cache
 def _session(number: int) -> str:
-    return f"session-{number:06}"
+    """Ids are random: they have no order in time."""
+    return str(UUID(bytes=np.random.default_rng([SEED, 3, number]).bytes(16), version=4))
 
 
 def _moment(number: int) -> str:
