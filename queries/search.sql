@@ -3,15 +3,16 @@
 -- a role), best or newest first. What agents thought is searched and shown only where the caller may write.
 --
 -- How it is planned. No join of words and sessions is left to the planner, which cannot know how many sessions somebody has or how
--- often a word comes, and whose generic plan took seconds. The sessions are gathered first (`my_sessions`), grouped by the
--- language that they were indexed in and by what the caller may see there. Then each group goes one of three ways (`first_by`):
---   both      a hundred sessions at a time, the index intersects their rows with the words' (`array[session_id] && ...` and `@@`);
---             neither other people's messages nor messages without the words are looked at
---   words     where the statistics say that the words are rarer than four times the sessions: their rows come from the
---             index and are filtered by session; the hashed `in (...) is true` cannot be turned into a join
---   sessions  for beginnings (`word*`), which would be gathered once for each hundred sessions, and for queries that only say what
---             is not in a message: the sessions' messages are read one after the other; `is true` keeps `@@` from the index
--- Ways not taken are `One-Time Filter: false`. The generic plan is the same as the custom one, and is what the service uses. Rank
+-- often a word comes, and whose generic plan took seconds. A search goes one of three ways:
+--   words     where the statistics say that there are fewer messages with the words than the caller has sessions, and these are more
+--             than 100 (`rarity`): the rows with the words come from the indexes, and each is looked up among the participants
+--   both      else the sessions are gathered (`my_sessions`), grouped by the language that they were indexed in and by what the
+--             caller may see there, fifty of about one time to a group. The index intersects each group's rows with the words'
+--             (`array[session_id] && ...` and `@@`): neither others' messages nor those without the words are looked at
+--   sessions  for beginnings (`word*`), which would be gathered once for each group, and for queries that only say what is not in a
+--             message: the sessions' messages are read one after the other; `is true` keeps `@@` from the index
+-- `offset 0` keeps each step where it stands. Ways not taken are `One-Time Filter: false` or never executed. The generic plan is the same
+-- as the custom one, and is what the service uses. Whatever way a hit came, it is shown through the participants once more. Rank
 -- is computed for the newest `most_ranked` matches, headlines for the page only. D, C, B and A count 0.1 to
 -- 1; it is divided by the length of the message (2) and its different words (8), as BM25 does in its way, and by itself + 1 (32), so that
 -- it stays below 1. What must not be in a message does not count. `ranked` is above `most_ranked` where older matches were left out.
@@ -35,8 +36,54 @@
 -- @param  context           messages at most to show before and after each
 -- @return Hit[]
 -- @access participant
--- @index  session_participants_user_id_idx, sessions_pkey, messages_search_idx, messages_pkey
-with my_sessions as materialized (
+-- @index  session_participants_user_id_idx, session_participants_pkey, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
+with recursive other_languages as (
+    select min(search_language) as language
+    from sessions
+    where search_language is not null
+    union all
+    select (select min(search_language) from sessions where search_language > o.language)
+    from other_languages as o
+    where o.language is not null
+),
+
+all_queries as materialized (
+    select
+        l.language,
+        l.configuration,
+        t.query as writer_query,
+        search_query_within(t.query, 'ABC') as reader_query
+    from (
+        select
+            language,
+            coalesce(search_language(language), search_default_language())::regconfig as configuration
+        from (
+            select search_default_language() as language
+            union
+            select language
+            from other_languages
+            where language is not null
+        ) as languages
+        offset 0
+    ) as l
+    cross join lateral search_query(l.configuration, :q) as t (query)
+    where numnode(t.query) > 0
+),
+
+rarity as materialized (
+    select m.sessions > 100 and (select sum(search_estimate(writer_query)) from all_queries) < m.sessions as is_rare
+    from (
+        select count(*) as sessions
+        from (
+            select
+            from session_participants
+            where user_id = :actor_id
+            limit 5000
+        ) as counted_sessions
+    ) as m
+),
+
+my_sessions as materialized (
     select
         p.session_id,
         s.created_at,
@@ -57,6 +104,7 @@ with my_sessions as materialized (
     ) as s
     where
         p.user_id = :actor_id
+        and (select is_rare from rarity) is not true
         and (:session_id::text is null or p.session_id = :session_id)
         and (:config_id::text is null or s.config_id = :config_id)
         and s.tags @> :tags
@@ -66,32 +114,28 @@ my_queries as materialized (
     select
         l.language,
         l.may_write,
-        l.configuration,
+        q.configuration,
         v.query,
         case when querytree(v.query) = 'T' then v.query else querytree(v.query)::tsquery end as rank_query,
         case
-            when l.all_sessions > 100 and search_estimate(v.query) < 4 * l.all_sessions then 'words'
             when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
             else 'both'
         end as first_by
     from (
         select
             language,
-            may_write,
-            sum(count(*)) over () as all_sessions,
-            coalesce(search_language(language), search_default_language())::regconfig as configuration
+            may_write
         from my_sessions
         group by
             language,
             may_write
         offset 0
     ) as l
+    inner join all_queries as q on q.language = l.language
     cross join lateral (
-        select case when l.may_write then t.query else search_query_within(t.query, 'ABC') end as query
-        from search_query(l.configuration, :q) as t (query)
+        select case when l.may_write then q.writer_query else q.reader_query end as query
         offset 0
     ) as v
-    where numnode(v.query) > 0
 ),
 
 session_groups as materialized (
@@ -109,14 +153,26 @@ session_groups as materialized (
         from (
             select
                 session_id,
-                row_number() over () as number
+                row_number() over (order by created_at) as number
             from my_sessions
             where
                 language = q.language
                 and may_write = q.may_write
         ) as n
-        group by case when q.first_by = 'both' then n.number / 100 end
+        group by case when q.first_by = 'both' then n.number / 50 end
     ) as s
+),
+
+rare_queries as materialized (
+    select
+        language,
+        configuration,
+        writer_query,
+        reader_query,
+        writer_query || reader_query as any_query,
+        case when querytree(writer_query) = 'T' then writer_query else querytree(writer_query)::tsquery end as rank_query
+    from all_queries
+    where (select is_rare from rarity)
 ),
 
 matches as (
@@ -144,22 +200,6 @@ matches as (
             g.first_by = 'both'
             and array[session_id] && g.session_ids
             and search @@ g.query
-        union all
-        select
-            session_id,
-            seq,
-            role,
-            author_user_id,
-            created_at,
-            message,
-            search
-        from messages
-        where
-            g.first_by = 'words'
-            and search @@ g.query
-            and (
-                (session_id, g.language, g.may_write) in (select session_id, language, may_write from my_sessions)
-            ) is true
         union all
         select m.*
         from unnest(g.session_ids) as s (session_id)
@@ -206,6 +246,70 @@ matches as (
         and :tool is null
         and (:since is null or s.created_at >= :since)
         and (:until is null or s.created_at < :until)
+    union all
+    select
+        q.configuration,
+        r.may_write,
+        case when r.may_write then q.writer_query else q.reader_query end as query,
+        q.rank_query,
+        m.session_id,
+        m.seq,
+        m.created_at,
+        m.search
+    from rare_queries as q
+    cross join lateral (
+        select
+            session_id,
+            seq,
+            role,
+            author_user_id,
+            created_at,
+            message,
+            search
+        from messages
+        where search @@ q.any_query
+        union all
+        select
+            session_id,
+            0 as seq,
+            null as role,
+            null as author_user_id,
+            created_at,
+            null as message,
+            search
+        from sessions
+        where
+            search @@ q.any_query
+            and querytree(q.writer_query) <> 'T'
+    ) as m
+    cross join lateral (
+        select coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_write
+        from session_participants as p
+        cross join lateral (
+            select
+                config_id,
+                tags,
+                search_language
+            from sessions
+            where session_id = p.session_id
+            offset 0
+        ) as s
+        where
+            p.session_id = m.session_id
+            and p.user_id = :actor_id
+            and (:session_id is null or p.session_id = :session_id)
+            and (:config_id is null or s.config_id = :config_id)
+            and s.tags @> :tags
+            and coalesce(s.search_language, search_default_language()) = q.language
+        offset 0
+    ) as r
+    where
+        m.search @@ case when r.may_write then q.writer_query else q.reader_query end
+        and (:message_role is null or m.role = :message_role)
+        and (:author_user_id is null or m.author_user_id = :author_user_id)
+        and (:since is null or m.created_at >= :since)
+        and (:until is null or m.created_at < :until)
+        and (:tool is null or :tool = any(message_tools(m.message)))
 ),
 
 newest_matches as materialized (
@@ -318,6 +422,7 @@ select
     (select count(*) from newest_matches) as ranked
 from page as p
 inner join sessions as s on s.session_id = p.session_id
+inner join session_participants as a on a.session_id = p.session_id and a.user_id = :actor_id
 left join lateral (
     select
         message,
@@ -353,11 +458,56 @@ order by
 -- @param  offset            rows to skip
 -- @return FoundSession[]
 -- @access participant
--- @index  session_participants_user_id_idx, sessions_pkey, messages_search_idx, messages_pkey
-with my_sessions as materialized (
+-- @index  session_participants_user_id_idx, session_participants_pkey, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
+with recursive other_languages as (
+    select min(search_language) as language
+    from sessions
+    where search_language is not null
+    union all
+    select (select min(search_language) from sessions where search_language > o.language)
+    from other_languages as o
+    where o.language is not null
+),
+
+all_queries as materialized (
+    select
+        l.language,
+        l.configuration,
+        t.query as writer_query,
+        search_query_within(t.query, 'ABC') as reader_query
+    from (
+        select
+            language,
+            coalesce(search_language(language), search_default_language())::regconfig as configuration
+        from (
+            select search_default_language() as language
+            union
+            select language
+            from other_languages
+            where language is not null
+        ) as languages
+        offset 0
+    ) as l
+    cross join lateral search_query(l.configuration, :q) as t (query)
+    where numnode(t.query) > 0
+),
+
+rarity as materialized (
+    select m.sessions > 100 and (select sum(search_estimate(writer_query)) from all_queries) < m.sessions as is_rare
+    from (
+        select count(*) as sessions
+        from (
+            select
+            from session_participants
+            where user_id = :actor_id
+            limit 5000
+        ) as counted_sessions
+    ) as m
+),
+
+my_sessions as materialized (
     select
         p.session_id,
-        p.role,
         s.created_at,
         s.search,
         coalesce(s.search_language, search_default_language()) as language,
@@ -375,6 +525,7 @@ with my_sessions as materialized (
     ) as s
     where
         p.user_id = :actor_id
+        and (select is_rare from rarity) is not true
         and (not :owned::boolean or p.role = 'owner')
         and s.tags @> :tags
 ),
@@ -383,32 +534,27 @@ my_queries as materialized (
     select
         l.language,
         l.may_write,
-        l.configuration,
+        q.configuration,
         v.query,
-        case when querytree(v.query) = 'T' then v.query else querytree(v.query)::tsquery end as rank_query,
         case
-            when l.all_sessions > 100 and search_estimate(v.query) < 4 * l.all_sessions then 'words'
             when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
             else 'both'
         end as first_by
     from (
         select
             language,
-            may_write,
-            sum(count(*)) over () as all_sessions,
-            coalesce(search_language(language), search_default_language())::regconfig as configuration
+            may_write
         from my_sessions
         group by
             language,
             may_write
         offset 0
     ) as l
+    inner join all_queries as q on q.language = l.language
     cross join lateral (
-        select case when l.may_write then t.query else search_query_within(t.query, 'ABC') end as query
-        from search_query(l.configuration, :q) as t (query)
+        select case when l.may_write then q.writer_query else q.reader_query end as query
         offset 0
     ) as v
-    where numnode(v.query) > 0
 ),
 
 session_groups as materialized (
@@ -424,14 +570,25 @@ session_groups as materialized (
         from (
             select
                 session_id,
-                row_number() over () as number
+                row_number() over (order by created_at) as number
             from my_sessions
             where
                 language = q.language
                 and may_write = q.may_write
         ) as n
-        group by case when q.first_by = 'both' then n.number / 100 end
+        group by case when q.first_by = 'both' then n.number / 50 end
     ) as s
+),
+
+rare_queries as materialized (
+    select
+        language,
+        configuration,
+        writer_query,
+        reader_query,
+        writer_query || reader_query as any_query
+    from all_queries
+    where (select is_rare from rarity)
 ),
 
 matches as materialized (
@@ -452,18 +609,6 @@ matches as materialized (
             g.first_by = 'both'
             and array[session_id] && g.session_ids
             and search @@ g.query
-        union all
-        select
-            session_id,
-            seq,
-            created_at
-        from messages
-        where
-            g.first_by = 'words'
-            and search @@ g.query
-            and (
-                (session_id, g.language, g.may_write) in (select session_id, language, may_write from my_sessions)
-            ) is true
         union all
         select m.*
         from unnest(g.session_ids) as s (session_id)
@@ -494,6 +639,71 @@ matches as materialized (
         s.search @@ q.query
         and querytree(q.query) <> 'T'
         and (:until is null or s.created_at < :until)
+    union all
+    select
+        q.language,
+        r.may_write,
+        m.session_id,
+        m.seq,
+        m.created_at
+    from rare_queries as q
+    cross join lateral (
+        select
+            session_id,
+            seq,
+            created_at,
+            search
+        from messages
+        where search @@ q.any_query
+        union all
+        select
+            session_id,
+            0 as seq,
+            created_at,
+            search
+        from sessions
+        where
+            search @@ q.any_query
+            and querytree(q.writer_query) <> 'T'
+    ) as m
+    cross join lateral (
+        select coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_write
+        from session_participants as p
+        cross join lateral (
+            select
+                tags,
+                search_language
+            from sessions
+            where session_id = p.session_id
+            offset 0
+        ) as s
+        where
+            p.session_id = m.session_id
+            and p.user_id = :actor_id
+            and (not :owned or p.role = 'owner')
+            and s.tags @> :tags
+            and coalesce(s.search_language, search_default_language()) = q.language
+        offset 0
+    ) as r
+    where
+        m.search @@ case when r.may_write then q.writer_query else q.reader_query end
+        and (:until is null or m.created_at < :until)
+),
+
+shown_queries as (
+    select
+        language,
+        true as may_write,
+        configuration,
+        writer_query as query
+    from all_queries
+    union all
+    select
+        language,
+        false as may_write,
+        configuration,
+        reader_query as query
+    from all_queries
 ),
 
 best_matches as (
@@ -502,8 +712,8 @@ best_matches as (
         n.seq,
         ts_rank(
             '{0.1, 0.5, 0.7, 1}',
-            case when n.may_write then coalesce(m.search, s.search) else ts_filter(coalesce(m.search, s.search), '{a, b, c}') end,
-            q.rank_query,
+            case when n.may_write then m.search else ts_filter(m.search, '{a, b, c}') end,
+            case when querytree(q.query) = 'T' then q.query else querytree(q.query)::tsquery end,
             42
         ) as rank
     from (
@@ -515,16 +725,21 @@ best_matches as (
             seq desc
         limit :most_ranked
     ) as n
-    inner join my_queries as q on q.language = n.language and q.may_write = n.may_write
-    inner join my_sessions as s on s.session_id = n.session_id
-    left join lateral (
+    inner join shown_queries as q on q.language = n.language and q.may_write = n.may_write
+    cross join lateral (
         select search
         from messages
         where
             session_id = n.session_id
             and seq = n.seq
+        union all
+        select search
+        from sessions
+        where
+            session_id = n.session_id
+            and n.seq = 0
         offset 0
-    ) as m on true
+    ) as m
     order by
         n.session_id,
         rank desc,
@@ -579,7 +794,7 @@ select
     s.updated_at,
     s.title,
     s.tags,
-    o.role,
+    a.role,
     s.last_seq,
     p.hits,
     search_headline(
@@ -602,9 +817,9 @@ select
     now() as searched_at,
     p.total
 from page as p
-inner join my_queries as q on q.language = p.language and q.may_write = p.may_write
+inner join shown_queries as q on q.language = p.language and q.may_write = p.may_write
 inner join sessions as s on s.session_id = p.session_id
-inner join my_sessions as o on o.session_id = p.session_id
+inner join session_participants as a on a.session_id = p.session_id and a.user_id = :actor_id
 order by
     p.rank desc,
     p.matched_at desc,

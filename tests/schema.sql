@@ -594,6 +594,8 @@ CREATE INDEX session_participants_permissions_idx ON public.session_participants
 CREATE INDEX session_participants_user_id_idx ON public.session_participants USING btree (user_id, session_id);
 CREATE INDEX sessions_config_id_idx ON public.sessions USING btree (config_id);
 CREATE INDEX sessions_metadata_idx ON public.sessions USING gin (metadata jsonb_path_ops);
+CREATE INDEX sessions_search_idx ON public.sessions USING gin (search) WITH (fastupdate=off);
+CREATE INDEX sessions_search_language_idx ON public.sessions USING btree (search_language) WHERE (search_language IS NOT NULL);
 CREATE INDEX sessions_tags_idx ON public.sessions USING gin (tags jsonb_path_ops);
 CREATE INDEX users_metadata_idx ON public.users USING gin (metadata jsonb_path_ops);
 CREATE TRIGGER applications_announce AFTER DELETE OR UPDATE ON public.applications FOR EACH ROW EXECUTE FUNCTION public.announce_application();
