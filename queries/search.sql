@@ -4,8 +4,9 @@
 --
 -- How it is planned. No join of words and sessions is left to the planner, which cannot know how many sessions somebody has or how
 -- often a word comes, and whose generic plan took seconds. A search goes one of three ways:
---   words     where the statistics say that there are fewer messages with the words than the caller has sessions, and these are more
---             than 100 (`rarity`): the rows with the words come from the indexes, and each is looked up among the participants
+--   words     where the statistics say that there are fewer messages with the words than the caller has sessions (for beginnings, ten
+--             times as many), and these are more than 100 (`rarity`): the rows with the words come from the indexes, and each is
+--             looked up among the participants
 --   both      else the sessions are gathered (`my_sessions`), grouped by the language that they were indexed in and by what the
 --             caller may see there, fifty of about one time to a group. The index intersects each group's rows with the words'
 --             (`array[session_id] && ...` and `@@`): neither others' messages nor those without the words are looked at
@@ -71,7 +72,12 @@ all_queries as materialized (
 ),
 
 rarity as materialized (
-    select m.sessions > 100 and (select sum(search_estimate(writer_query)) from all_queries) < m.sessions as is_rare
+    select
+        m.sessions > 100
+        and (
+            select sum(search_estimate(writer_query) / case when writer_query::text like '%'':*%' then 10 else 1 end)
+            from all_queries
+        ) < m.sessions as is_rare
     from (
         select count(*) as sessions
         from (
@@ -493,7 +499,12 @@ all_queries as materialized (
 ),
 
 rarity as materialized (
-    select m.sessions > 100 and (select sum(search_estimate(writer_query)) from all_queries) < m.sessions as is_rare
+    select
+        m.sessions > 100
+        and (
+            select sum(search_estimate(writer_query) / case when writer_query::text like '%'':*%' then 10 else 1 end)
+            from all_queries
+        ) < m.sessions as is_rare
     from (
         select count(*) as sessions
         from (

@@ -212,6 +212,6 @@ def way(sql: Sql, q: str) -> str:
         " from unnest('{english,simple}'::regconfig[]) as language, search_query(language, %s) as query",
         q,
     )
-    if estimate < SESSIONS:
+    if estimate < SESSIONS * (10 if "':*" in text else 1):
         return "words"
     return "sessions" if tree == "T" or "':*" in text else "both"
