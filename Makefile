@@ -11,7 +11,7 @@ serve: .venv/ready ## serve on 127.0.0.1:8765, with an embedded PostgreSQL unles
 	@exec $(BIN)/amplifier-api serve
 
 test: .venv/ready ## run all tests on a real PostgreSQL
-	$(BIN)/pytest -n auto --dist loadgroup
+	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup  # they wait for PostgreSQL
 
 check: .venv/ready ## lint, format, types, import contracts
 	$(BIN)/ruff check .
