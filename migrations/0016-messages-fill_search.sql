@@ -1,6 +1,6 @@
 -- depends: 0015-messages-add_search
 -- transactional: false
--- Makes the sessions and messages that exist searchable, two thousand in a transaction, while the service goes on: about four
+-- Makes the sessions and messages that exist searchable, some in each transaction, while the service goes on: about four
 -- minutes for a million messages. It may be interrupted and run again.
 do $$
 declare
