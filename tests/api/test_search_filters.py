@@ -58,6 +58,7 @@ async def world(api: Api, alice: httpx.AsyncClient, config_id: str, sql: Sql) ->
         select session_id, seq, m.role, author_user_id as author, m.created_at, config_id, tags,
             author_user_id = 'alice' as books
         from messages as m inner join sessions as s using (session_id)
+        order by s.created_at, seq
     """
     names = ["session_id", "seq", "role", "author", "created_at", "config_id", "tags", "books"]
     return World(alice, [dict(zip(names, row, strict=True)) for row in sql(query)])
