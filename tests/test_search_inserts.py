@@ -89,9 +89,9 @@ async def test_any_json_as_text_is_stored(alice: httpx.AsyncClient, session_id: 
 @pytest.mark.parametrize(
     "message",
     [
-        {"role": "assistant", "tool_calls": [{"tool": "needle", "arguments": {"rows": list(range(400_000))}}]},
-        {"role": "tool", "content": [{"type": "text", "text": f"needle {number}"} for number in range(120_000)]},
-        {"role": "assistant", "tool_calls": [{"tool": f"needle {number}"} for number in range(120_000)]},
+        {"role": "assistant", "tool_calls": [{"tool": "needle", "arguments": {"rows": list(range(200_000))}}]},
+        {"role": "tool", "content": [{"type": "text", "text": f"needle {number}"} for number in range(60_000)]},
+        {"role": "assistant", "tool_calls": [{"tool": f"needle {number}"} for number in range(60_000)]},
     ],
     ids=["values", "blocks", "calls"],
 )
