@@ -20,8 +20,10 @@ from amplifier import __version__, schema, settings
 from amplifier.activity import Activity
 from amplifier.api.applications import ApplicationsController
 from amplifier.api.configs import ConfigsController
+from amplifier.api.events import EventsController, SessionEventsController, TicketController
 from amplifier.api.invitations import AcceptController, InvitationsController
 from amplifier.api.participants import ParticipantsController
+from amplifier.api.presence import PresenceController
 from amplifier.api.search import SearchController, SessionSearchController
 from amplifier.api.service import ServiceController
 from amplifier.api.session_list import SessionListController
@@ -29,15 +31,18 @@ from amplifier.api.sessions import SessionsController
 from amplifier.api.settings import SettingsController
 from amplifier.api.transcripts import TranscriptsController
 from amplifier.api.users import UsersController
+from amplifier.api.websockets import WebSocketsController
 from amplifier.auth import Authenticator, authenticate
 from amplifier.checks import check
 from amplifier.database import Database
-from amplifier.events import Listener
+from amplifier.events import Hub
+from amplifier.listener import Listener
 from amplifier.outages import Unavailable
 from amplifier.problems import request_id, respond
 from amplifier.queries import Queries
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
+from amplifier.streaming import authenticate_stream
 from amplifier.web import MAX_BODY, Request
 
 
@@ -46,25 +51,36 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
 
     `checked` says that the queries passed `checks.check` on the database already, so that a start need not do so twice.
     """
+    return connect(routes(config), config, dsn, checked)
+
+
+def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litestar:
+    """Gives an application everything that it works with."""
     database = Database(config, dsn)
     queries = Queries(database, schema.share("queries", config.queries_dir))
     activity = Activity(queries)
+    hub = Hub(queries, config.notify_delay)
     authenticator = Authenticator(config, queries, activity)
-    listener = Listener(database, authenticator)
+    # not by the constructor, which copies what it is given
+    app.state.update(
+        {
+            "queries": queries,
+            "activity": activity,
+            "authenticator": authenticator,
+            "hub": hub,
+            "keyring": Keyring(config.config_encryption_key),
+            "checked": checked,
+            "listener": Listener(database, [authenticator, hub]),
+            "max_streams": config.max_streams_per_user,
+            "origins": config.origins,
+            "search_timeout": min(config.search_timeout, config.database_statement_timeout),
+        }
+    )
+    return app
 
-    @contextlib.asynccontextmanager
-    async def lifespan(_: Litestar) -> AsyncIterator[None]:
-        await database.connect()
-        try:
-            if not checked:
-                await check(queries)
-            async with _background(listener.keep_listening()), _background(activity.keep_flushing()):
-                yield
-            with contextlib.suppress(Unavailable):
-                await activity.flush()
-        finally:
-            await database.close()
 
+def routes(config: Settings) -> Litestar:
+    """An application without anything to work with; of the settings it needs those of CORS."""
     protected = Router(
         "/",
         route_handlers=[
@@ -73,38 +89,55 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
             ConfigsController,
             InvitationsController,
             ParticipantsController,
+            PresenceController,
             SearchController,
             SessionListController,
             SessionSearchController,
             SessionsController,
             SettingsController,
+            TicketController,
             TranscriptsController,
             UsersController,
         ],
         before_request=authenticate,
     )
-    app = Litestar(
-        route_handlers=[ServiceController, protected],
+    streams = Router(
+        "/",
+        route_handlers=[EventsController, SessionEventsController, WebSocketsController],
+        before_request=authenticate_stream,
+    )
+    return Litestar(
+        route_handlers=[ServiceController, protected, streams],
         request_class=Request,
         request_max_body_size=MAX_BODY,
         exception_handlers={HTTPException: respond, Exception: respond},
         cors_config=_cors(config) if config.origins else None,
         openapi_config=_openapi(),
         before_send=[_identify],
-        lifespan=[lifespan],
+        lifespan=[_lifespan],
         logging_config=None,
     )
-    # not by the constructor, which copies what it is given
-    app.state.update(
-        {
-            "queries": queries,
-            "activity": activity,
-            "authenticator": authenticator,
-            "keyring": Keyring(config.config_encryption_key),
-            "search_timeout": min(config.search_timeout, config.database_statement_timeout),
-        }
-    )
-    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: Litestar) -> AsyncIterator[None]:
+    state = app.state
+    database = state.queries.database
+    await database.connect()
+    try:
+        if not state.checked:
+            await check(state.queries)
+        async with (
+            _background(state.listener.keep_listening()),
+            _background(state.activity.keep_flushing()),
+            _background(state.hub.keep_going()),
+        ):
+            yield
+        with contextlib.suppress(Unavailable):
+            await state.activity.flush()
+            await state.hub.finish()
+    finally:
+        await database.close()
 
 
 def from_environment(checked: bool = False) -> Litestar:

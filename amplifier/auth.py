@@ -7,7 +7,7 @@ import secrets
 import time
 from typing import Any, NamedTuple
 
-from litestar import Request
+from litestar.connection import ASGIConnection
 
 from amplifier.activity import Activity
 from amplifier.problems import unauthorized
@@ -43,7 +43,7 @@ def hash_secret(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()
 
 
-async def authenticate(request: Request[Any, Any, Any]) -> None:
+async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
     """Puts the Caller into the scope before anything else of the request is read, or raises Problem 401.
 
     A hook of the router and not a middleware, which would wrap every message of every answer once more.
@@ -105,28 +105,26 @@ class Authenticator:
         """The caller behind the credentials. Raises Problem 401."""
         generation = self._generation
         now = time.time()
-        caller, expires = DEV_CALLER, now + _REMEMBER
-        if self._settings.auth_required:
-            caller, expires = await self._identify(key, authorization)
+        caller = await self._identify(key, authorization) if self._settings.auth_required else DEV_CALLER
         self._activity.note_user(caller.user_id, caller.app_id)
         if generation == self._generation and self._hearing:
             if len(self.remembered) >= _REMEMBER_AT_MOST:
                 self.remembered.clear()
-            self.remembered[key, authorization] = (caller, min(expires, now + _REMEMBER))
+            self.remembered[key, authorization] = (caller, min(caller.expires_at, now + _REMEMBER))
         return caller
 
-    async def _identify(self, key: bytes, authorization: bytes) -> tuple[Caller, float]:
+    async def _identify(self, key: bytes, authorization: bytes) -> Caller:
         application = await self._application(key) if self._with_key else None
         claims = await self._claims(authorization)
-        user_id = _text_claim(claims, "sub", "JWT missing 'sub' claim (user_id)")
+        user_id, expires_at = _text_claim(claims, "sub", "JWT missing 'sub' claim (user_id)"), float(claims["exp"])
         if application is None:
             app_id = _text_claim(claims, "app_id", "JWT missing 'app_id' claim (required for jwt_only mode)")
             application = await self._queries.applications.find_by_id(app_id=app_id)
             if application is None:  # the token's issuer vouches for it, but it manages nothing
-                return Caller(app_id, user_id, False), float(claims["exp"])
+                return Caller(app_id, user_id, False, expires_at)
         if not application["is_active"]:
             raise unauthorized("Application is disabled")
-        return Caller(application["app_id"], user_id, application["is_admin"]), float(claims["exp"])
+        return Caller(application["app_id"], user_id, application["is_admin"], expires_at)
 
     async def _application(self, key: bytes) -> Any:
         if not key:

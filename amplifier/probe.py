@@ -29,6 +29,8 @@ insert into session_invitations (
     session_id, invitation_id, seq, token_hash, role, max_uses, created_by_user_id, expires_at
 )
 values ('{0}-session', '{0}-invitation', 2, '{1}', 'viewer', 1, '{0}', 'infinity');
+
+insert into streams (stream_id, session_id, user_id) values ('{0}-stream', '{0}-session', '{0}');
 """
 # How many rows this transaction wrote so far, including what was rolled back.
 _WRITTEN = """
@@ -52,6 +54,7 @@ _BY_NAME: dict[str, Any] = {
     "limit": 10,
     "max_bytes": 1000,
     "message_role": None,
+    "most": 10,
     "messages": b'[{"role": "user", "content": "probe"}]',
     "offset": 0,
     "role": "viewer",
@@ -107,7 +110,7 @@ class Probe:
             return failure
         strangers = (("somebody with nothing", self._nobody), ("an owner of other things", self._neighbour))
         for (name, stranger), others in itertools.product(strangers, self._others(arguments)):
-            theirs = arguments | others | {"actor_id": stranger}
+            theirs = arguments | others | {"actor_id": stranger, "actor_ids": [stranger]}
             try:
                 rows, changes = await self._run(query, statement, theirs)
             except asyncpg.PostgresError as error:
@@ -116,6 +119,10 @@ class Probe:
                 continue  # refused by the database, which is no leak
             if self._leaks(query, theirs, rows, changes):
                 return f"{name} gets or changes what is not theirs: a join or predicate on :actor_id is missing"
+        if "actor_ids" in arguments:
+            rows, _ = await self._run(query, statement, arguments | {"actor_ids": [self._owner, self._nobody]})
+            if self._nobody in repr(rows):
+                return "somebody with nothing is served beside its owner: a join or predicate on :actor_ids is missing"
         return None
 
     def _others(self, arguments: dict[str, Any]) -> Iterator[dict[str, str]]:
@@ -146,6 +153,7 @@ class Probe:
         """The arguments for what exists, then with one or two new ids, for what is to be made."""
         named = _BY_NAME | {name: f"{self._owner}-{name.removesuffix('_id')}" for name in _TARGETS}
         named |= {"actor_id": self._owner, "user_id": f"{self._owner}-member"}
+        named |= {"actor_ids": [self._owner], "session_ids": [f"{self._owner}-session"]}
         arguments = {
             name: named.get(
                 name, "" if name.startswith("after_") and type_.name == "text" else _BY_TYPE.get(type_.name)

@@ -125,6 +125,12 @@ def unauthorized(detail: str, challenge: str = "Bearer") -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": challenge})
 
 
+def too_many_streams(most: int) -> Problem:
+    """429: a user follows too much at once."""
+    detail = f"You have {most} streams open: close one first (MAX_STREAMS_PER_USER)"
+    return Problem(429, detail, headers={"Retry-After": "5"})
+
+
 def request_id(scope: Any) -> str:
     """The request's id: the client's own X-Request-ID when it is well-formed, else a new one; the same at each call."""
     state = scope["state"]

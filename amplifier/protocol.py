@@ -1,19 +1,51 @@
-"""uvicorn's HTTP protocol with limits: headers of 64 kB, and no waiting for half a request."""
+"""uvicorn's protocols with limits: headers of 64 kB, no waiting for half a request, nor for who does not read."""
 
 import asyncio
 from typing import Any
 
 import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
+from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from amplifier.problems import MEDIA_TYPE, Problem, document
 
 MAX_HEADERS = 64 * 1024  # bytes of request line and headers
 HEADER_SECONDS = 10.0  # until a request's headers must be complete
 BODY_SECONDS = 30.0  # between two parts of a body
+READ_SECONDS = 60.0  # that a client may leave an answer unread when its buffers are full
+ENDING = "amplifier.ending"  # in a request's scope: what ends an answer that would go on for ever
 
 
-class BoundedProtocol(HttpToolsProtocol):
+class _Unread(asyncio.Protocol):
+    """Cuts off who does not read: what is kept for them would never be freed."""
+
+    transport: asyncio.Transport
+    _stalled: asyncio.TimerHandle | None = None
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._stalled is None:
+            self._stalled = asyncio.get_running_loop().call_later(READ_SECONDS, self.transport.abort)
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._read()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self._read()
+
+    def _read(self) -> None:
+        if self._stalled is not None:
+            self._stalled.cancel()
+            self._stalled = None
+
+
+class BoundedWebSocketProtocol(_Unread, WebSocketsSansIOProtocol):
+    """A WebSocket of somebody who reads."""
+
+
+class BoundedProtocol(_Unread, HttpToolsProtocol):
     """Answers 431 to headers over the limit, 408 to a request that stops half-way, 400 to what is not HTTP."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -74,6 +106,19 @@ class BoundedProtocol(HttpToolsProtocol):
         self._incomplete, self._in_headers, self._header_bytes = False, False, 0
         if not self.transport.is_closing():
             super().on_message_complete()
+
+    def handle_websocket_upgrade(self) -> None:
+        self._stop_waiting()
+        super().handle_websocket_upgrade()
+
+    def shutdown(self) -> None:
+        """uvicorn waits for answers under way: endless ones are ended, or cut off where nobody reads."""
+        if self.cycle is not None and not self.cycle.response_complete and ENDING in self.cycle.scope:
+            if self.flow.write_paused:
+                self.transport.abort()
+            else:
+                self.cycle.scope[ENDING]()  # type: ignore[literal-required]
+        super().shutdown()
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)

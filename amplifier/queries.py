@@ -1,6 +1,7 @@
 """Loads `queries/*.sql`: one namespace a file, one callable a query, which demands exactly the declared arguments."""
 
 import re
+from functools import lru_cache
 from operator import itemgetter
 from pathlib import Path
 from typing import Any, cast
@@ -14,6 +15,7 @@ from amplifier.settings import OperatorError
 _METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchval", "INSERT_UPDATE_DELETE": "execute"}
 _ACCESS = ("participant", "owner", "self", "public", "system")
 _WITHOUT_ACTOR = ("public", "system")
+_ACTORS = {"actor_id", "actor_ids"}  # the caller, or several readers that are served at once
 _VERBS = ("select", "with", "insert", "update", "delete")
 _SESSION_STATE = re.compile(r"\b(set_config|pg_advisory_lock\w*)\s*\(", re.IGNORECASE)
 _PARAM = re.compile(r"^@param\s+(\w+)\s+\S", re.MULTILINE)
@@ -103,7 +105,7 @@ class Query:
             raise self.wrong(f"{found[1]} changes the connection, which other requests use next")
         if self.access not in _ACCESS:
             raise self.wrong(f"@access {self.access} is not one of {', '.join(_ACCESS)}")
-        if self.access not in _WITHOUT_ACTOR and "actor_id" not in self.parameters:
+        if self.access not in _WITHOUT_ACTOR and not _ACTORS & set(self.parameters):
             raise self.wrong(f"@access {self.access} needs the parameter actor_id, the caller")
 
 
@@ -174,14 +176,19 @@ class _Adapter:
 
 
 def _load(database: Database, file: Path) -> Namespace:
-    adapter = _Adapter()
-    loader = aiosql.query_loader.QueryLoader(cast(Any, adapter), None)
     try:
-        data = loader.load_query_data_from_file(file, [])
+        data, parameters = _parse(file, file.read_bytes())
     except (SQLParseException, SQLLoadException) as error:
         raise QueriesError(f"{file}: {error}") from None
-    queries = {d.query_name: Query(database, file.stem, d, adapter.parameters[d.query_name]) for d in data}
-    return Namespace(queries)
+    return Namespace({d.query_name: Query(database, file.stem, d, parameters[d.query_name]) for d in data})
+
+
+@lru_cache
+def _parse(file: Path, _content: bytes) -> tuple[list[Any], dict[str, list[str]]]:
+    """The queries of a file and the parameters of each; a start reads them twice, once to check them."""
+    adapter = _Adapter()
+    loader = aiosql.query_loader.QueryLoader(cast(Any, adapter), None)
+    return loader.load_query_data_from_file(file, []), adapter.parameters
 
 
 def _is_comment(line: str) -> bool:

@@ -7,7 +7,7 @@ import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
 
 import litestar
 import msgspec
@@ -18,6 +18,7 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
 from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
 
+from amplifier.events import Hub
 from amplifier.problems import Problem, invalid_json
 from amplifier.queries import Queries
 
@@ -52,11 +53,12 @@ _LARGE_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
 
 
 class Caller(NamedTuple):
-    """Who calls: the application that carries the request, the user it speaks for."""
+    """Who calls: the application that carries the request, the user it speaks for, until when (seconds since 1970)."""
 
     app_id: str
     user_id: str
     is_admin: bool
+    expires_at: float = math.inf
 
 
 class Participation(NamedTuple):
@@ -93,6 +95,11 @@ class Request(litestar.Request[Caller, None, State]):
     def queries(self) -> Queries:
         """The named queries, bound to the database."""
         return self.scope["litestar_app"].state.queries  # type: ignore[no-any-return]
+
+    @property
+    def hub(self) -> Hub:
+        """What is told of changes that no path names, and whom streams belong to."""
+        return self.scope["litestar_app"].state.hub  # type: ignore[no-any-return]
 
     async def json(self) -> Any:
         """The body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
@@ -207,7 +214,7 @@ def answer(status: int, data: Any) -> Any:
 class JsonRoute(HTTPRouteHandler):
     """A route whose structs become an Answer at once: Litestar's Response takes a third of a request's time here.
 
-    Whoever had such an answer about a session was active in it.
+    Whoever had such an answer about a session was active in it, and what was more than a question may have changed it.
     """
 
     _exception_handlers: "ExceptionHandlersMap | None" = None
@@ -215,8 +222,10 @@ class JsonRoute(HTTPRouteHandler):
     async def to_response(self, app: Litestar, data: Any, request: litestar.Request[Any, Any, Any]) -> ASGIApp:
         if session_id := request.path_params.get("session_id"):
             app.state.activity.note_participant(session_id, request.scope["user"].user_id)
-        if isinstance(data, Answer):
-            return data
+            if request.scope["method"] != "GET":
+                app.state.hub.announce(session_id)
+        if callable(data):  # an ASGI application already
+            return cast(ASGIApp, data)
         if isinstance(data, Response):
             return await super().to_response(app, data, request)
         return Answer(self.status_code, _encoder.encode(data))

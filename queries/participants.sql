@@ -12,7 +12,8 @@ select
     p.role,
     p.permissions,
     p.joined_at,
-    p.last_active_at
+    p.last_active_at,
+    p.last_read_seq
 from session_participants as actor
 inner join session_participants as p on p.session_id = actor.session_id
 where
@@ -37,7 +38,8 @@ select
     p.role,
     p.permissions,
     p.joined_at,
-    p.last_active_at
+    p.last_active_at,
+    p.last_read_seq
 from session_participants as actor
 inner join session_participants as p on p.session_id = actor.session_id
 where
@@ -86,7 +88,8 @@ added_participant as (
         role,
         permissions,
         joined_at,
-        last_active_at
+        last_active_at,
+        last_read_seq
 ),
 
 advanced_session as (
@@ -122,7 +125,8 @@ select
     role,
     permissions,
     joined_at,
-    last_active_at
+    last_active_at,
+    last_read_seq
 from added_participant;
 
 
@@ -177,6 +181,7 @@ changed_participant as (
         p.permissions,
         p.joined_at,
         p.last_active_at,
+        p.last_read_seq,
         o.other_user_id
 ),
 
@@ -217,7 +222,8 @@ select
     role,
     permissions,
     joined_at,
-    last_active_at
+    last_active_at,
+    last_read_seq
 from changed_participant;
 
 
@@ -266,6 +272,7 @@ removed_participant as (
         p.permissions,
         p.joined_at,
         p.last_active_at,
+        p.last_read_seq,
         o.other_user_id
 ),
 
@@ -303,8 +310,32 @@ select
     role,
     permissions,
     joined_at,
-    last_active_at
+    last_active_at,
+    last_read_seq
 from removed_participant;
+
+
+-- name: read(actor_id, session_id, seq)^
+-- Moves the caller's read marker to a number, never backwards nor beyond the session's clock. No row comes back for strangers and for
+-- numbers beyond the clock.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  seq         up to where the caller has read
+-- @return ReadMarker | none
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey
+update session_participants as p
+set last_read_seq = greatest(p.last_read_seq, :seq)
+from sessions as s
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and s.session_id = :session_id
+    and s.last_seq >= :seq
+returning
+    p.session_id,
+    p.last_read_seq,
+    count_unread(p.session_id, :actor_id, p.last_read_seq) as unread;
 
 
 -- name: touch(session_ids, user_ids)

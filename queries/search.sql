@@ -807,6 +807,8 @@ select
     s.tags,
     a.role,
     s.last_seq,
+    a.last_read_seq,
+    case when a.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, a.last_read_seq) else 0 end as unread,
     p.hits,
     search_headline(
         q.configuration,

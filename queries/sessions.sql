@@ -103,7 +103,9 @@ select
     s.title,
     s.tags,
     p.role,
-    s.last_seq
+    s.last_seq,
+    p.last_read_seq,
+    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread
 from session_participants as p
 cross join lateral (
     select
@@ -152,7 +154,9 @@ select
     s.message_count,
     s.last_seq,
     s.created_at,
-    s.updated_at
+    s.updated_at,
+    p.last_read_seq,
+    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 where
@@ -213,7 +217,8 @@ where
 
 
 -- name: update(actor_id, actor_app_id, session_id, title, tags, metadata, status)^
--- Changes a session; what is null stays. Owners and editors may.
+-- Changes a session; what is null stays. Owners and editors may. What is different afterwards goes into the event
+-- `session.updated`; without a difference there is none.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -234,22 +239,74 @@ with locked_participant as (
         and user_id = :actor_id
         and role in ('owner', 'editor')
     for no key update
+),
+
+locked_session as (
+    select
+        s.session_id,
+        s.title,
+        s.tags,
+        s.metadata,
+        s.status
+    from sessions as s
+    inner join locked_participant as p on p.session_id = s.session_id
+    where s.session_id = :session_id
+    for no key update of s
+),
+
+changes as (
+    select
+        l.session_id,
+        coalesce(jsonb_object_agg(f.name, f.value) filter (where f.value is distinct from f.former), '{}') as data
+    from locked_session as l
+    cross join lateral (
+        values
+        (
+            'title',
+            to_jsonb(case when :title::text is null then l.title else nullif(:title, '') end),
+            to_jsonb(l.title)
+        ),
+        ('tags', coalesce(:tags::jsonb, l.tags), l.tags),
+        ('metadata', coalesce(:metadata::jsonb, l.metadata), l.metadata),
+        ('status', to_jsonb(coalesce(:status::text, l.status)), to_jsonb(l.status))
+    ) as f (name, value, former)
+    group by l.session_id
+),
+
+updated_session as (
+    update sessions as s
+    set
+        title = case when :title::text is null then s.title else nullif(:title, '') end,
+        tags = coalesce(:tags::jsonb, s.tags),
+        metadata = coalesce(:metadata::jsonb, s.metadata),
+        status = coalesce(:status::text, s.status),
+        last_seq = s.last_seq + (c.data <> '{}')::integer,
+        last_accessed_by_app_id = :actor_app_id,
+        last_accessed_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    from changes as c
+    where
+        s.session_id = c.session_id
+        and s.session_id = :session_id
+    returning
+        s.*,
+        c.data
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        session_id,
+        last_seq,
+        'session.updated',
+        data,
+        :actor_id,
+        updated_at
+    from updated_session
+    where data <> '{}'
 )
 
-update sessions as s
-set
-    title = case when :title::text is null then s.title else nullif(:title, '') end,
-    tags = coalesce(:tags::jsonb, s.tags),
-    metadata = coalesce(:metadata::jsonb, s.metadata),
-    status = coalesce(:status::text, s.status),
-    last_accessed_by_app_id = :actor_app_id,
-    last_accessed_at = clock_timestamp(),
-    updated_at = clock_timestamp()
-from locked_participant as p
-where
-    s.session_id = p.session_id
-    and s.session_id = :session_id
-returning
+select
     s.session_id,
     s.config_id,
     s.status,
@@ -264,7 +321,9 @@ returning
     s.message_count,
     s.last_seq,
     s.created_at,
-    s.updated_at;
+    s.updated_at
+from updated_session as s
+inner join locked_participant as p on p.session_id = s.session_id;
 
 
 -- name: transfer(actor_id, actor_app_id, session_id, user_id)^
@@ -359,14 +418,14 @@ inner join changed_participants as p on p.session_id = s.session_id
 where p.user_id = :actor_id;
 
 
--- name: lock(actor_id, session_id)!
--- Locks all participants' rows of a session that the caller owns, in the order that all statements use.
+-- name: lock(actor_id, session_id)
+-- Locks all participants' rows of a session that the caller owns, in the order that all statements use; who they are.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
--- @return row count
+-- @return LockedParticipant[]
 -- @access participant
 -- @index  session_participants_pkey
-select
+select user_id
 from session_participants
 where
     session_id = :session_id

@@ -18,7 +18,7 @@ import pytest
 from litestar import Litestar
 
 from amplifier import embedded, schema
-from amplifier.app import create_app
+from amplifier.app import connect, routes
 from amplifier.auth import generate_key
 from amplifier.settings import Settings
 from tests.archive import ROWS, Archive
@@ -136,12 +136,17 @@ def settings_for(dsn: str, **changes: Any) -> Settings:
     return Settings(**(values | changes))
 
 
+_routes: dict[str, list[Litestar]] = {}  # that no test uses at the moment: making them takes longer than most tests
+
+
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator["Api"]:
     """The application in this process, started and stopped."""
-    app = create_app(settings, settings.dsn or "", checked=True)
+    unused = _routes.setdefault(settings.allowed_origins, [])
+    app = connect(unused.pop() if unused else routes(settings), settings, settings.dsn or "", checked=True)
     async with app.lifespan():
         yield Api(app, settings)
+    unused.append(app)
 
 
 class Api:

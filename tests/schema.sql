@@ -1,11 +1,55 @@
+CREATE FUNCTION public.advance_clock_by_hand() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    update sessions as s
+    set
+        last_seq = a.last_seq,
+        message_count = s.message_count + a.messages,
+        updated_at = clock_timestamp()
+    from (
+        select
+            n.session_id,
+            max(n.seq) as last_seq,
+            count(*) filter (where to_jsonb(n) ->> 'role' = 'user') as messages
+        from added as n
+        inner join sessions as before on before.session_id = n.session_id and before.last_seq < n.seq
+        group by n.session_id
+    ) as a
+    where s.session_id = a.session_id;
+    return null;
+end
+$$;
 CREATE FUNCTION public.announce_application() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
+    delete from stream_tickets where app_id = old.app_id;
     perform pg_notify('amplifier', 'application ' || old.app_id);
     return null;
 end
 $$;
+CREATE TABLE public.messages (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    seq bigint NOT NULL,
+    message jsonb NOT NULL,
+    role text GENERATED ALWAYS AS ((message ->> 'role'::text)) STORED,
+    size integer GENERATED ALWAYS AS (octet_length((message)::text)) STORED,
+    author_user_id text NOT NULL COLLATE pg_catalog."C",
+    author_app_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    search tsvector,
+    search_truncated boolean DEFAULT false NOT NULL,
+    search_revision text,
+    CONSTRAINT messages_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
+    CONSTRAINT messages_message_depth_check CHECK ((NOT (message @? '$.**{64}'::jsonpath))),
+    CONSTRAINT messages_role_check CHECK (((role IS NOT NULL) AND (role = ANY (ARRAY['system'::text, 'developer'::text, 'user'::text, 'assistant'::text, 'function'::text, 'tool'::text])))),
+    CONSTRAINT messages_seq_check CHECK ((seq > 0)),
+    CONSTRAINT messages_size_check CHECK ((size <= 16777216))
+);
+CREATE FUNCTION public.count_unread(session text, reader text, last_read_seq bigint) RETURNS integer
+    LANGUAGE sql STABLE PARALLEL SAFE
+    RETURN (SELECT count(*) AS count FROM (SELECT FROM public.messages m WHERE ((m.session_id = count_unread.session) AND (m.seq > count_unread.last_read_seq) AND ((m.role <> 'user'::text) OR (m.author_user_id <> count_unread.reader))) LIMIT 100) unread);
 CREATE FUNCTION public.json_string(value jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (jsonb_typeof(value) = 'string'::text) THEN (value #>> '{}'::text[]) ELSE NULL::text END;
@@ -420,6 +464,24 @@ begin
     return new;
 end
 $$;
+CREATE FUNCTION public.take_number_by_hand() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if new.seq is null then
+        update sessions
+        set
+            last_seq = last_seq + 1,
+            message_count = message_count + (coalesce(to_jsonb(new) #>> '{message,role}', '') = 'user')::integer,
+            updated_at = clock_timestamp()
+        where session_id = new.session_id
+        returning last_seq into new.seq;
+    else
+        perform from sessions where session_id = new.session_id for no key update;
+    end if;
+    return new;
+end
+$$;
 CREATE TABLE public.applications (
     app_id character varying(100) NOT NULL COLLATE pg_catalog."C",
     app_name character varying(255) NOT NULL,
@@ -459,24 +521,6 @@ CREATE TABLE public.configuration (
     CONSTRAINT configuration_scope_check CHECK (((length(scope) >= 1) AND (length(scope) <= 100))),
     CONSTRAINT configuration_value_depth_check CHECK ((NOT (value @? '$.**{64}'::jsonpath)))
 );
-CREATE TABLE public.messages (
-    session_id text NOT NULL COLLATE pg_catalog."C",
-    seq bigint NOT NULL,
-    message jsonb NOT NULL,
-    role text GENERATED ALWAYS AS ((message ->> 'role'::text)) STORED,
-    size integer GENERATED ALWAYS AS (octet_length((message)::text)) STORED,
-    author_user_id text NOT NULL COLLATE pg_catalog."C",
-    author_app_id text NOT NULL COLLATE pg_catalog."C",
-    created_at timestamp with time zone DEFAULT now() NOT NULL,
-    search tsvector,
-    search_truncated boolean DEFAULT false NOT NULL,
-    search_revision text,
-    CONSTRAINT messages_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
-    CONSTRAINT messages_message_depth_check CHECK ((NOT (message @? '$.**{64}'::jsonpath))),
-    CONSTRAINT messages_role_check CHECK (((role IS NOT NULL) AND (role = ANY (ARRAY['system'::text, 'developer'::text, 'user'::text, 'assistant'::text, 'function'::text, 'tool'::text])))),
-    CONSTRAINT messages_seq_check CHECK ((seq > 0)),
-    CONSTRAINT messages_size_check CHECK ((size <= 16777216))
-);
 CREATE TABLE public.session_events (
     session_id text NOT NULL COLLATE pg_catalog."C",
     seq bigint NOT NULL,
@@ -511,6 +555,7 @@ CREATE TABLE public.session_participants (
     joined_at timestamp with time zone DEFAULT now() NOT NULL,
     last_active_at timestamp with time zone DEFAULT now() NOT NULL,
     permissions jsonb DEFAULT '{}'::jsonb NOT NULL,
+    last_read_seq bigint DEFAULT 0 NOT NULL,
     CONSTRAINT session_participants_permissions_check CHECK ((jsonb_typeof(permissions) = 'object'::text)),
     CONSTRAINT session_participants_permissions_keys_check CHECK ((((permissions - ARRAY['send'::text, 'cancel'::text, 'invite'::text, 'export'::text]) = '{}'::jsonb) AND (NOT (permissions @? 'strict $.*?(@.type() != "boolean")'::jsonpath)))),
     CONSTRAINT session_participants_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'viewer'::text]))),
@@ -550,6 +595,22 @@ CREATE VIEW public.session_transcripts AS
            FROM public.messages
           WHERE (messages.session_id = sessions.session_id)), '[]'::jsonb) AS transcript
    FROM public.sessions;
+CREATE TABLE public.stream_tickets (
+    ticket_hash text NOT NULL COLLATE pg_catalog."C",
+    session_id text COLLATE pg_catalog."C",
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    token_expires_at timestamp with time zone NOT NULL,
+    expires_at timestamp with time zone NOT NULL
+);
+CREATE UNLOGGED TABLE public.streams (
+    stream_id text NOT NULL COLLATE pg_catalog."C",
+    session_id text COLLATE pg_catalog."C",
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    opened_at timestamp with time zone DEFAULT now() NOT NULL,
+    seen_at timestamp with time zone DEFAULT now() NOT NULL
+)
+WITH (fillfactor='50');
 CREATE TABLE public.users (
     user_id text NOT NULL COLLATE pg_catalog."C",
     first_seen timestamp with time zone DEFAULT now() NOT NULL,
@@ -581,6 +642,10 @@ ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_pkey PRIMARY KEY (session_id, user_id);
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (session_id);
+ALTER TABLE ONLY public.stream_tickets
+    ADD CONSTRAINT stream_tickets_pkey PRIMARY KEY (ticket_hash);
+ALTER TABLE ONLY public.streams
+    ADD CONSTRAINT streams_pkey PRIMARY KEY (stream_id);
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (user_id);
 CREATE INDEX applications_settings_idx ON public.applications USING gin (settings jsonb_path_ops);
@@ -597,12 +662,20 @@ CREATE INDEX sessions_metadata_idx ON public.sessions USING gin (metadata jsonb_
 CREATE INDEX sessions_search_idx ON public.sessions USING gin (search) WITH (fastupdate=off);
 CREATE INDEX sessions_search_language_idx ON public.sessions USING btree (search_language) WHERE (search_language IS NOT NULL);
 CREATE INDEX sessions_tags_idx ON public.sessions USING gin (tags jsonb_path_ops);
+CREATE INDEX stream_tickets_expires_at_idx ON public.stream_tickets USING btree (expires_at);
+CREATE INDEX stream_tickets_session_id_idx ON public.stream_tickets USING btree (session_id);
+CREATE INDEX streams_session_id_idx ON public.streams USING btree (session_id);
+CREATE INDEX streams_user_id_idx ON public.streams USING btree (user_id);
 CREATE INDEX users_metadata_idx ON public.users USING gin (metadata jsonb_path_ops);
 CREATE TRIGGER applications_announce AFTER DELETE OR UPDATE ON public.applications FOR EACH ROW EXECUTE FUNCTION public.announce_application();
 CREATE TRIGGER applications_set_updated_at BEFORE UPDATE ON public.applications FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER messages_advance_clock_by_hand AFTER INSERT ON public.messages REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
 CREATE TRIGGER messages_set_search BEFORE INSERT OR UPDATE OF message, search_revision ON public.messages FOR EACH ROW EXECUTE FUNCTION public.messages_set_search();
+CREATE TRIGGER messages_take_number_by_hand BEFORE INSERT ON public.messages FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
+CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.session_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
+CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 ALTER TABLE ONLY public.messages
@@ -615,15 +688,19 @@ ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_config_id_fkey FOREIGN KEY (config_id) REFERENCES public.configs(config_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.stream_tickets
+    ADD CONSTRAINT stream_tickets_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 GRANT USAGE ON SCHEMA public TO amplifier_app;
 GRANT USAGE ON SCHEMA public TO amplifier_readonly;
+GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.applications TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configs TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configuration TO amplifier_app;
-GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
 GRANT SELECT,INSERT ON TABLE public.session_events TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.session_invitations TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session_participants TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO amplifier_app;
 GRANT SELECT ON TABLE public.session_transcripts TO amplifier_readonly;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.stream_tickets TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.streams TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO amplifier_app;

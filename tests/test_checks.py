@@ -55,9 +55,9 @@ def without_caller(text: str, parameter: bool) -> str:
     """A query that no longer looks at who calls; `parameter` says whether its header still names it."""
     header, index, body = text.partition("-- @index")
     if not parameter:
-        header = re.sub(r"\(actor_id(, )?", "(", header)
-        header = re.sub(r"^-- @param  actor_id .*\n", "", header, flags=re.MULTILINE)
-    return header + index + body.replace(":actor_id", "'x'")
+        header = re.sub(r"\(actor_ids?(, )?", "(", header)
+        header = re.sub(r"^-- @param  actor_ids? .*\n", "", header, flags=re.MULTILINE)
+    return header + index + re.sub(r":actor_id\b", "'x'", body.replace(":actor_ids", "array['x']"))
 
 
 def test_a_parameter_that_no_predicate_names_is_refused(folder: Path, tmp_path: Path) -> None:

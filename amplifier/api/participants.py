@@ -43,13 +43,14 @@ class UpdateParticipant(msgspec.Struct):
 
 
 class Participant(msgspec.Struct):
-    """Somebody's part in a session; `last_active_at` moves at most once a minute."""
+    """Somebody's part in a session, up to where they have read; `last_active_at` moves at most once a minute."""
 
     user_id: str
     role: Role
     permissions: msgspec.Raw
     joined_at: datetime
     last_active_at: datetime
+    last_read_seq: int
 
 
 class ParticipantList(msgspec.Struct):
@@ -129,6 +130,7 @@ class ParticipantsController(Controller):
         row = await request.queries.participants.delete(actor_id=actor_id, session_id=session_id, user_id=user_id)
         if row is None:
             raise await _refusal(request, session_id, user_id, "Only owners may remove others")
+        request.hub.announce_gone(session_id, "participant.removed", [user_id])
         return RemovedParticipant("Participant removed successfully")
 
 

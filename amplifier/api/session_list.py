@@ -36,6 +36,8 @@ Wanted = Annotated[
 class SessionSummary(msgspec.Struct):
     """A session in a list; `message_count` counts messages of role user, `role` is the caller's.
 
+    `last_read_seq` is up to where the caller has read; `unread` counts the messages behind it, 100 for 100 or more.
+
     Of a search: `hits` counts the messages that match (and the title with the tags as one), `headline` is the best
     one's, as HTML with hits in `<mark>`.
     """
@@ -50,6 +52,8 @@ class SessionSummary(msgspec.Struct):
     tags: msgspec.Raw
     role: Role
     last_seq: int
+    last_read_seq: int
+    unread: int
     hits: int | UnsetType = UNSET
     headline: str | UnsetType = UNSET
 
@@ -119,6 +123,6 @@ async def _found(request: Request, search: Search, limit: int, offset: int, afte
 
 def _summary(row: Any) -> SessionSummary:
     """A row of search.list_sessions."""
-    summary = SessionSummary(*row[:11])
+    summary = SessionSummary(*row[:13])
     summary.headline = to_html(row["headline"])
     return summary

@@ -97,6 +97,7 @@ class SessionsController(Controller):
         )
         if row is None:
             raise Problem(404, f"Config not found: {data.config_id}")
+        request.hub.announce(row["session_id"])
         return _with_message(row, "Session created successfully")
 
     @get("/{session_id:str}", operation_id="get_session", summary="One session")
@@ -119,11 +120,12 @@ class SessionsController(Controller):
         """With its transcript. For owners."""
         sessions, key = request.queries.sessions, {"actor_id": request.caller.user_id, "session_id": session_id}
         async with request.queries.database.transaction() as transaction:
-            await sessions.lock(transaction, **key)
+            participants = await sessions.lock(transaction, **key)
             deleted = await sessions.delete(transaction, **key)
         if not deleted:
             await participation(request, session_id)
             raise Problem(403, "Only owners may delete a session")
+        request.hub.announce_gone(session_id, "session.deleted", [row["user_id"] for row in participants])
         return SessionMessage("Session deleted successfully")
 
     @post("/{session_id:str}/resume", operation_id="resume_session", summary="Resume a session", status_code=200)

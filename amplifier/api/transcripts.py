@@ -1,7 +1,6 @@
 """Transcripts: append-only, a message a row, JSON passed through as it came."""
 
 from collections.abc import AsyncIterator
-from datetime import datetime
 from typing import Annotated, Any, Literal
 
 import asyncpg
@@ -10,6 +9,7 @@ from litestar import Controller, Response
 from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
+from amplifier.frames import Entry
 from amplifier.problems import Problem
 from amplifier.web import MessageRole, Request, get, participation, post
 
@@ -40,16 +40,6 @@ class Appended(msgspec.Struct):
     first_seq: int
     last_seq: int
     message_count: int
-
-
-class Entry(msgspec.Struct):
-    """A message and its circumstances."""
-
-    seq: int
-    message: msgspec.Raw
-    author_user_id: str
-    author_app_id: str
-    created_at: datetime
 
 
 class Transcript(msgspec.Struct):

@@ -22,7 +22,10 @@ class User(msgspec.Struct):
 
 
 class UserSession(msgspec.Struct):
-    """A session and the user's part in it; `last_active_at` moves at most once a minute."""
+    """A session and the user's part in it.
+
+    `last_active_at` moves at most once a minute; `unread` messages are behind `last_read_seq`, 100 for 100 or more.
+    """
 
     session_id: str
     config_id: str
@@ -37,6 +40,8 @@ class UserSession(msgspec.Struct):
     last_seq: int
     created_at: datetime
     updated_at: datetime
+    last_read_seq: int
+    unread: int
 
 
 class UserSessionList(msgspec.Struct):

@@ -1,0 +1,167 @@
+"""The same events over WebSocket, for clients that also say something: that they type, and what they have read."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Annotated, Any
+from urllib.parse import parse_qs, urlsplit
+
+import msgspec
+from litestar import Controller, WebSocket, websocket
+from litestar.params import FromPath
+
+from amplifier.frames import Frame, frame
+from amplifier.problems import MEDIA_TYPE, Problem, describe, document
+from amplifier.streaming import Opening, authenticate_stream, mark_read
+from amplifier.subscribers import Subscriber
+
+logger = logging.getLogger(__name__)
+
+MAX_MESSAGE = 4096  # bytes that a client may say at once
+_MAX_ERRORS = 3
+_TYPING_PAUSE = 1.0  # seconds between two that are passed on
+_GOING_AWAY, _POLICY, _RESTART = 1001, 1008, 1012  # why a socket is closed (RFC 6455)
+
+Socket = WebSocket[Any, Any, Any]
+
+
+class Typing(msgspec.Struct, tag="typing"):
+    """The caller is writing something."""
+
+
+class Read(msgspec.Struct, tag="read"):
+    """Up to where the caller has read."""
+
+    seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class WebSocketsController(Controller):
+    """`/sessions/{id}/ws` and `/ws`, which takes nothing."""
+
+    tags = ["events"]
+
+    @websocket("/sessions/{session_id:str}/ws")
+    async def session_socket(self, socket: Socket, session_id: FromPath[str]) -> None:
+        """The events of `GET /sessions/{id}/events` as `{type, seq, data}`; takes `typing` and `read`."""
+        await _serve(socket, session_id)
+
+    @websocket("/ws")
+    async def hints_socket(self, socket: Socket) -> None:
+        """The hints of `GET /events`."""
+        await _serve(socket, None)
+
+
+async def _serve(socket: Socket, session_id: str | None) -> None:
+    state, accepted = socket.app.state, False
+    try:
+        _check_origin(socket)
+        await authenticate_stream(socket)
+        opening = Opening(socket.scope["user"], session_id, _after(socket))
+        with state.hub.admitted(opening.caller.user_id, state.max_streams):
+            subscriber = await opening.open(state.queries, state.max_streams)
+            await socket.accept()
+            accepted = True
+            await _converse(socket, subscriber)
+    except OSError:
+        logger.debug("a client went away")
+    except Exception as error:
+        if accepted:
+            raise
+        await _refuse(socket, error)
+
+
+async def _converse(socket: Socket, subscriber: Subscriber) -> None:
+    """Sends what happens and listens to what the client says, until one of both is over."""
+
+    async def write(frames: list[Frame]) -> None:
+        for one in frames:
+            await socket.send({"type": "websocket.send", "text": one.text, "bytes": None})
+
+    hub = socket.app.state.hub
+    with hub.subscribed(subscriber):
+        listening = asyncio.create_task(_listen(socket, subscriber))
+        try:
+            await subscriber.follow(hub.catch_up, write)
+        finally:
+            listening.cancel()
+    code = _RESTART if subscriber.reconnect else _POLICY if subscriber.ending else _GOING_AWAY
+    await socket.send({"type": "websocket.close", "code": code, "reason": ""})
+
+
+async def _listen(socket: Socket, subscriber: Subscriber) -> None:
+    errors, typed = 0, 0.0
+    while (event := await socket.receive())["type"] != "websocket.disconnect":
+        try:
+            said = _decoded(event, subscriber)
+            if isinstance(said, Typing):
+                if time.monotonic() - typed >= _TYPING_PAUSE:
+                    typed = time.monotonic()
+                    data = msgspec.json.encode({"user_id": subscriber.user_id})
+                    socket.app.state.hub.say(subscriber.session_id, "typing", data)
+            elif await mark_read(socket, str(subscriber.session_id), said.seq) is None:
+                raise Problem(422, "seq: is beyond the session's last_seq")
+        except Exception as error:
+            problem = describe(error)
+            if problem.status >= 500:  # not the client's fault
+                logger.warning("what a client said was not done: %r", error)
+            else:
+                errors += 1
+            reply = frame("error", **document(problem))
+            if errors == _MAX_ERRORS:
+                subscriber.end(reply)
+                return
+            subscriber.note(reply)
+    subscriber.end()
+
+
+def _decoded(event: Any, subscriber: Subscriber) -> Typing | Read:
+    """What a client said. Raises Problem 413, 422 and 403."""
+    text = event.get("text")
+    if text is None or subscriber.session_id is None:
+        raise Problem(422, "Only text is understood here" if text is None else "Nothing is understood here")
+    if len(text.encode(errors="replace")) > MAX_MESSAGE:
+        raise Problem(413, f"A message must not be larger than {MAX_MESSAGE} bytes")
+    try:
+        said: Typing | Read = _decoder.decode(text)
+    except (msgspec.MsgspecError, UnicodeError, RecursionError) as error:
+        raise Problem(422, f'Send {{"type": "typing"}} or {{"type": "read", "seq": n}}: {error}') from None
+    if isinstance(said, Typing) and not subscriber.may_send:
+        raise Problem(403, "Only owners, editors and whoever has the permission send may say that they type")
+    return said
+
+
+def _check_origin(socket: Socket) -> None:
+    """Browsers let any page open sockets to anywhere, and say which page it is. Raises Problem 403 for pages that are
+    neither ours nor of ALLOWED_ORIGINS."""
+    headers = dict(socket.scope["headers"])
+    origin, origins = headers.get(b"origin", b"").decode("latin-1"), socket.app.state.origins
+    ours = urlsplit(origin).netloc == headers.get(b"host", b"").decode("latin-1")
+    if origin and not ours and origin not in origins and "*" not in origins:
+        raise Problem(403, "Pages of this origin may not connect (ALLOWED_ORIGINS)")
+
+
+def _after(socket: Socket) -> int | None:
+    given = parse_qs(socket.scope["query_string"].decode("latin-1"), keep_blank_values=True).get("after")
+    if given is None:
+        return None
+    try:
+        return msgspec.convert({"seq": given[-1]}, Read, strict=False).seq
+    except msgspec.ValidationError:
+        raise Problem(422, "after: must be the number of an event of this session") from None
+
+
+async def _refuse(socket: Socket, error: Exception) -> None:
+    """Answers the handshake with a problem document."""
+    problem = describe(error)
+    if problem.status >= 500:
+        logger.warning("a socket was refused: %r", error)
+    headers = {"content-type": MEDIA_TYPE, **problem.headers}
+    raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+    body = msgspec.json.encode(document(problem))
+    with contextlib.suppress(OSError):
+        await socket.send({"type": "websocket.http.response.start", "status": problem.status, "headers": raw})
+        await socket.send({"type": "websocket.http.response.body", "body": body, "more_body": False})
+
+
+_decoder = msgspec.json.Decoder(Typing | Read)

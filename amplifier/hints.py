@@ -1,0 +1,68 @@
+"""Hints for those who follow all of their sessions at once: which one changed, and by what. They are never replayed."""
+
+import time
+from collections import defaultdict
+from collections.abc import Iterable
+from typing import Any
+
+from amplifier.frames import frame
+from amplifier.notices import Gone
+from amplifier.queries import Queries
+from amplifier.subscribers import Subscriber
+
+_CHUNK = 500  # sessions in one statement
+_OVERLAP = 10.0  # seconds a sweep looks further back: transactions that were under way then
+_REMEMBER = 60.0  # seconds that a hint is remembered, so that it is given once
+
+
+class Hints:
+    """The followers, by user."""
+
+    def __init__(self, queries: Queries) -> None:
+        self._queries = queries
+        self._given: dict[str, tuple[int, float]] = {}
+        self._swept = time.monotonic()
+        self.followers: defaultdict[str, set[Subscriber]] = defaultdict(set)
+
+    def open(self, subscriber: Subscriber) -> None:
+        """From now on the subscriber gets hints."""
+        self.followers[subscriber.user_id].add(subscriber)
+
+    def close(self, subscriber: Subscriber) -> None:
+        """Forgets a subscriber whose stream ended."""
+        self.followers[subscriber.user_id].discard(subscriber)
+        if not self.followers[subscriber.user_id]:
+            del self.followers[subscriber.user_id]
+
+    async def give(self, session_ids: Iterable[str]) -> None:
+        """Tells of sessions that changed whoever takes part in them now. Raises Unavailable."""
+        changed = list(session_ids)
+        while changed and self.followers:
+            rows = await self._queries.events.list_hints(actor_ids=list(self.followers), session_ids=changed[:_CHUNK])
+            self._pass_on(rows)
+            changed = changed[_CHUNK:]
+
+    async def sweep(self) -> None:
+        """Tells of what changed since the last sweep and was not told yet. Raises Unavailable."""
+        now = time.monotonic()
+        if self.followers:
+            seconds = now - self._swept + _OVERLAP
+            self._pass_on(await self._queries.events.list_recent_hints(actor_ids=list(self.followers), seconds=seconds))
+        self._swept = now
+        self._given = {one: given for one, given in self._given.items() if given[1] > now - _REMEMBER}
+
+    def gone(self, gone: Gone) -> None:
+        """Tells those who lost a session."""
+        hint = frame("hint", session_id=gone.session_id, last_seq=None, type=gone.type)
+        for user_id in gone.user_ids:
+            for subscriber in self.followers.get(user_id, ()):
+                subscriber.hint(gone.session_id, hint)
+
+    def _pass_on(self, rows: list[Any]) -> None:
+        now = time.monotonic()
+        news = [row for row in rows if self._given.get(row["session_id"], (-1, 0))[0] < row["last_seq"]]
+        for user_id, session_id, last_seq, type in news:
+            hint = frame("hint", session_id=session_id, last_seq=last_seq, type=type)
+            for subscriber in self.followers.get(user_id, ()):
+                subscriber.hint(session_id, hint)
+            self._given[session_id] = (last_seq, now)

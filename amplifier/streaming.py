@@ -1,0 +1,126 @@
+"""How a stream is opened and by whom: shared by server-sent events and WebSockets."""
+
+import asyncio
+import contextlib
+import random
+from collections.abc import AsyncIterator
+from typing import Any, NamedTuple
+from urllib.parse import parse_qs
+
+import msgspec
+from litestar.connection import ASGIConnection
+from litestar.types import Receive, Scope, Send
+
+from amplifier.auth import authenticate, hash_secret
+from amplifier.events import Hub
+from amplifier.frames import Frame
+from amplifier.problems import Problem, too_many_streams, unauthorized
+from amplifier.protocol import ENDING
+from amplifier.queries import Queries
+from amplifier.subscribers import Subscriber
+from amplifier.web import Caller
+
+_RETRY = 2000  # milliseconds until a client should come back
+_HEADERS = [
+    (b"content-type", b"text/event-stream"),
+    (b"cache-control", b"no-store"),
+    (b"x-accel-buffering", b"no"),  # proxies pass events on at once
+]
+
+
+async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
+    """As `auth.authenticate`, but a ticket in the query string will do, for clients that cannot send headers; once."""
+    if b"ticket=" not in connection.scope["query_string"]:
+        return await authenticate(connection)
+    tickets = parse_qs(connection.scope["query_string"].decode("latin-1")).get("ticket", [""])
+    row = await connection.app.state.queries.tickets.claim(
+        ticket_hash=hash_secret(tickets[0]), session_id=connection.path_params.get("session_id")
+    )
+    if row is None:
+        raise unauthorized("The ticket is used up, has expired, or is for another stream: ask for a new one")
+    connection.scope["user"] = Caller(row["app_id"], row["user_id"], False, row["token_expires_at"].timestamp())
+    return None
+
+
+class Opening(NamedTuple):
+    """A stream that somebody asked for: of a session, from behind `after` or from now on, or else of hints."""
+
+    caller: Caller
+    session_id: str | None
+    after: int | None = None
+
+    async def open(self, queries: Queries, most: int) -> Subscriber:
+        """The subscriber, not woken yet. Raises Problem 404, 422 and 429."""
+        caller, after = self.caller, self.after
+        subscriber = Subscriber(caller.user_id, caller.app_id, caller.expires_at, self.session_id)
+        key = {"actor_id": caller.user_id, "stream_id": subscriber.stream_id, "most": most}
+        if self.session_id is None:
+            if await queries.streams.open_hints(**key) is None:
+                raise too_many_streams(most)
+            return subscriber
+        row = await queries.streams.open(**key, session_id=self.session_id, after=after)
+        if row is None:
+            raise Problem(404, "Session not found")
+        if after is not None and after > row["last_seq"]:
+            raise Problem(422, f"after: {after} is beyond the session's last_seq, {row['last_seq']}")
+        if row["open_streams"] >= most:
+            raise too_many_streams(most)
+        subscriber.cursor, subscriber.may_send = row["last_seq"] if after is None else after, row["may_send"]
+        return subscriber
+
+
+class EventStream:
+    """Server-sent events as an answer."""
+
+    def __init__(self, opening: Opening) -> None:
+        self._opening = opening
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Problem before anything is sent."""
+        state = scope["litestar_app"].state
+        hub: Hub = state.hub
+        with hub.admitted(self._opening.caller.user_id, state.max_streams):
+            subscriber = await self._opening.open(state.queries, state.max_streams)
+            scope[ENDING] = lambda: subscriber.end(reconnect=True)  # type: ignore[literal-required]
+            with hub.subscribed(subscriber):
+                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+                await _body(send, b"retry: %d\n\n" % _RETRY)
+
+                async def write(frames: list[Frame]) -> None:
+                    await _body(send, b"".join([one.event for one in frames]) or b": still here\n\n")
+
+                async with _watched(receive, subscriber):
+                    await subscriber.follow(hub.catch_up, write)
+                # who was cut off comes back, not all at once
+                last = b"retry: %d\n\n" % random.randint(500, 5000) if subscriber.reconnect else b""  # noqa: S311
+                await _body(send, last, more=False)
+
+
+@contextlib.asynccontextmanager
+async def _watched(receive: Receive, subscriber: Subscriber) -> AsyncIterator[None]:
+    """Ends the subscriber's stream when the client goes away."""
+
+    async def watch() -> None:
+        while (await receive())["type"] != "http.disconnect":
+            pass
+        subscriber.end()
+
+    task = asyncio.create_task(watch())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+async def _body(send: Send, body: bytes, more: bool = True) -> None:
+    await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+async def mark_read(connection: ASGIConnection[Any, Any, Any, Any], session_id: str, seq: int) -> Any:
+    """Moves the caller's read marker and tells who follows; the row of `participants.read`, or none."""
+    state, user_id = connection.app.state, connection.scope["user"].user_id
+    row = await state.queries.participants.read(actor_id=user_id, session_id=session_id, seq=seq)
+    if row is not None:
+        data = {"user_id": user_id, "last_read_seq": row["last_read_seq"]}
+        state.hub.say(session_id, "read", msgspec.json.encode(data))
+    return row

@@ -1,0 +1,153 @@
+-- name: list(actor_ids, session_id, after, limit, max_bytes)
+-- What happened in a session behind a number: messages and events by the session's clock, for several readers at once. Each row
+-- says who of actor_ids takes part now, and how far the clock is, by the same snapshot; nobody else may be shown it. Without
+-- anything new it is one row without seq, without any participant among actor_ids none. Only owners may see invitations: their
+-- events come without data. A page ends before it exceeds max_bytes, but has at least one.
+-- @param  actor_ids   user_ids of the readers
+-- @param  session_id  the session
+-- @param  after       seq of the last one that they know
+-- @param  limit       rows at most
+-- @param  max_bytes   bytes of message text at most
+-- @return LoggedEvent[]
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey, messages_pkey, session_events_pkey
+select
+    reader.user_ids,
+    s.last_seq,
+    page.seq,
+    page.type,
+    page.data,
+    page.user_id,
+    page.app_id,
+    page.created_at
+from sessions as s
+inner join (
+    select array_agg(user_id) as user_ids
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id = any(:actor_ids::text[])
+) as reader on reader.user_ids is not null
+left join lateral (
+    select
+        next.*,
+        sum(next.size) over (order by next.seq) as bytes,
+        row_number() over (order by next.seq) as number
+    from (
+        (
+            select
+                m.seq,
+                'message.created' as type,
+                m.message as data,
+                m.author_user_id as user_id,
+                m.author_app_id as app_id,
+                m.created_at,
+                m.size
+            from messages as m
+            where
+                m.session_id = :session_id
+                and m.seq > :after
+            order by m.seq
+            limit :limit
+        )
+        union all
+        (
+            select
+                e.seq,
+                e.type,
+                case when e.type like 'invitation.%' then '{}' else e.data end,
+                e.actor_user_id,
+                null,
+                e.created_at,
+                0
+            from session_events as e
+            where
+                e.session_id = :session_id
+                and e.seq > :after
+            order by e.seq
+            limit :limit
+        )
+        order by seq
+        limit :limit
+    ) as next
+) as page on page.bytes <= :max_bytes::bigint or page.number = 1
+where s.session_id = :session_id
+order by page.seq;
+
+
+-- name: list_clocks(actor_ids, session_ids)
+-- How far the clocks of watched sessions are. Who takes no part any more gets no row: their streams end.
+-- @param  actor_ids    user_ids of the watchers
+-- @param  session_ids  the session that each watches, in the same order
+-- @return Clock[]
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey
+select
+    p.session_id,
+    p.user_id,
+    s.last_seq,
+    coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_send
+from unnest(:session_ids::text[], :actor_ids::text[]) as watched (session_id, user_id)
+inner join session_participants as p on p.session_id = watched.session_id and p.user_id = watched.user_id
+inner join sessions as s on s.session_id = p.session_id;
+
+
+-- name: list_existing(session_ids)
+-- Which of these sessions exist. Asked of sessions whose streams end, to tell a deletion from a removal.
+-- @param  session_ids  the sessions
+-- @return ExistingSession[]
+-- @access system
+-- @index  sessions_pkey
+select session_id
+from sessions
+where session_id = any(:session_ids::text[]);
+
+
+-- name: list_hints(actor_ids, session_ids)
+-- What happened last in sessions that changed, for those who follow all of theirs.
+-- @param  actor_ids    user_ids of the followers
+-- @param  session_ids  the sessions that changed
+-- @return HintFor[]
+-- @access participant
+-- @index  session_participants_user_id_idx, sessions_pkey, session_events_pkey
+select
+    p.user_id,
+    s.session_id,
+    s.last_seq,
+    case when s.last_seq = 0 then 'session.created' else coalesce(e.type, 'message.created') end as type
+from session_participants as p
+inner join sessions as s on s.session_id = p.session_id
+left join session_events as e on e.session_id = s.session_id and e.seq = s.last_seq
+where
+    p.user_id = any(:actor_ids::text[])
+    and p.session_id = any(:session_ids::text[]);
+
+
+-- name: list_recent_hints(actor_ids, seconds)
+-- The same for whatever changed in the last seconds: what no notification told of.
+-- @param  actor_ids  user_ids of the followers
+-- @param  seconds    how long ago at most
+-- @return HintFor[]
+-- @access participant
+-- @index  session_participants_user_id_idx, sessions_pkey, session_events_pkey
+select
+    p.user_id,
+    s.session_id,
+    s.last_seq,
+    case when s.last_seq = 0 then 'session.created' else coalesce(e.type, 'message.created') end as type
+from session_participants as p
+inner join sessions as s on s.session_id = p.session_id
+left join session_events as e on e.session_id = s.session_id and e.seq = s.last_seq
+where
+    p.user_id = any(:actor_ids::text[])
+    and s.updated_at > now() - make_interval(secs => :seconds);
+
+
+-- name: notify(payload)$
+-- Wakes the other processes. Never within a transaction that changes something: commits that notify wait for each other in the
+-- whole cluster.
+-- @param  payload  fewer than 8,000 bytes
+-- @return value
+-- @access system
+-- @index  none
+select pg_notify('amplifier', :payload);

@@ -1,0 +1,163 @@
+-- name: open(actor_id, session_id, stream_id, after, most)^
+-- Opens a stream of a session's events for somebody who takes part in it, unless too many are open already or `after` is beyond
+-- the clock: the row says which. No row comes back for strangers. A stream that was not touched for 15 seconds is none.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  stream_id   a new id
+-- @param  after       seq from which on the caller wants to know, or null for now
+-- @param  most        open streams that a user may have
+-- @return OpenedStream | none
+-- @access participant
+-- @index  session_participants_pkey, sessions_pkey, streams_user_id_idx
+with permitted as (
+    select
+        s.session_id,
+        s.last_seq,
+        coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_send,
+        (
+            select count(*)
+            from streams as t
+            where
+                t.user_id = :actor_id
+                and t.seen_at > now() - interval '15 seconds'
+        ) as open_streams
+    from session_participants as p
+    inner join sessions as s on s.session_id = p.session_id
+    where
+        p.session_id = :session_id
+        and p.user_id = :actor_id
+        and s.session_id = :session_id
+),
+
+opened_stream as (
+    insert into streams (stream_id, session_id, user_id)
+    select
+        :stream_id,
+        session_id,
+        :actor_id
+    from permitted
+    where
+        open_streams < :most::bigint
+        and (:after::bigint is null or :after <= last_seq)
+)
+
+select
+    last_seq,
+    may_send,
+    open_streams
+from permitted;
+
+
+-- name: open_hints(actor_id, stream_id, most)^
+-- Opens a stream of hints about all sessions of a user, unless too many are open already.
+-- @param  actor_id   user_id of the caller
+-- @param  stream_id  a new id
+-- @param  most       open streams that a user may have
+-- @return OpenedHints | none
+-- @access self
+-- @index  streams_user_id_idx
+insert into streams (stream_id, user_id)
+select
+    :stream_id,
+    :actor_id
+where
+    (
+        select count(*)
+        from streams
+        where
+            user_id = :actor_id
+            and seen_at > now() - interval '15 seconds'
+    ) < :most::bigint
+returning
+    stream_id,
+    user_id;
+
+
+-- name: keep(stream_ids, session_ids, user_ids)!
+-- Says that these streams are still open, also after the table was emptied by a crash; removes what dead processes left.
+-- @param  stream_ids   the streams of a process
+-- @param  session_ids  the session of each or null, in the same order
+-- @param  user_ids     the user of each, in the same order
+-- @return row count
+-- @access system
+-- @index  streams_pkey
+with stale_streams as (
+    select stream_id
+    from streams
+    where
+        seen_at < now() - interval '1 minute'
+        and stream_id <> all(:stream_ids::text[])
+    for update skip locked
+),
+
+removed_streams as (
+    delete from streams as t
+    using stale_streams as s
+    where t.stream_id = s.stream_id
+)
+
+insert into streams (stream_id, session_id, user_id)
+select
+    kept.stream_id,
+    kept.session_id,
+    kept.user_id
+from unnest(:stream_ids, :session_ids::text[], :user_ids::text[]) as kept (stream_id, session_id, user_id)
+order by kept.stream_id
+on conflict (stream_id) do update
+set seen_at = now();
+
+
+-- name: close(stream_ids)!
+-- Forgets streams that ended.
+-- @param  stream_ids  the streams
+-- @return row count
+-- @access system
+-- @index  streams_pkey
+delete from streams
+where stream_id = any(:stream_ids::text[]);
+
+
+-- name: list(actor_id, session_id)
+-- Who follows a session now and since when, by user_id. Every participant may know; who takes no part any more is not shown.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @return Present[]
+-- @access participant
+-- @index  session_participants_pkey, streams_session_id_idx
+select
+    p.user_id,
+    min(t.opened_at) as since
+from session_participants as actor
+inner join session_participants as p on p.session_id = actor.session_id
+inner join streams as t on t.user_id = p.user_id
+where
+    actor.session_id = :session_id
+    and actor.user_id = :actor_id
+    and p.session_id = :session_id
+    and t.session_id = :session_id
+    and t.seen_at > now() - interval '15 seconds'
+group by p.user_id
+order by p.user_id;
+
+
+-- name: list_present(session_ids)
+-- The same for watched sessions, for all that watch them.
+-- @param  session_ids  the sessions
+-- @return PresentIn[]
+-- @access system
+-- @index  session_participants_pkey, streams_session_id_idx
+select
+    t.session_id,
+    t.user_id,
+    min(t.opened_at) as since
+from streams as t
+inner join session_participants as p on p.session_id = t.session_id and p.user_id = t.user_id
+where
+    t.session_id = any(:session_ids::text[])
+    and t.seen_at > now() - interval '15 seconds'
+group by
+    t.session_id,
+    t.user_id
+order by
+    t.session_id,
+    t.user_id;

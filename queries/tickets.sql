@@ -1,0 +1,73 @@
+-- name: create(actor_id, actor_app_id, session_id, ticket_hash, token_expires_at)$
+-- A ticket of 30 seconds for one stream of a session that the caller takes part in. Tickets that nobody used are removed.
+-- @param  actor_id          user_id of the caller
+-- @param  actor_app_id      the calling application
+-- @param  session_id        the session
+-- @param  ticket_hash       SHA-256 of the ticket, in hexadecimal
+-- @param  token_expires_at  when the caller's credentials end
+-- @return value
+-- @access participant
+-- @index  session_participants_pkey, stream_tickets_expires_at_idx
+with expired_tickets as (
+    select ticket_hash
+    from stream_tickets
+    where expires_at < now() - interval '1 minute'
+    limit 100
+    for update skip locked
+),
+
+removed_tickets as (
+    delete from stream_tickets as t
+    using expired_tickets as e
+    where t.ticket_hash = e.ticket_hash
+)
+
+insert into stream_tickets (ticket_hash, session_id, user_id, app_id, token_expires_at, expires_at)
+select
+    :ticket_hash,
+    session_id,
+    user_id,
+    :actor_app_id,
+    :token_expires_at,
+    now() + interval '30 seconds'
+from session_participants
+where
+    session_id = :session_id
+    and user_id = :actor_id
+returning expires_at;
+
+
+-- name: create_for_hints(actor_id, actor_app_id, ticket_hash, token_expires_at)^
+-- The same for a stream of hints about all sessions of the caller.
+-- @param  actor_id          user_id of the caller
+-- @param  actor_app_id      the calling application
+-- @param  ticket_hash       SHA-256 of the ticket, in hexadecimal
+-- @param  token_expires_at  when the caller's credentials end
+-- @return HintsTicket
+-- @access self
+-- @index  none
+insert into stream_tickets (ticket_hash, user_id, app_id, token_expires_at, expires_at)
+values (:ticket_hash, :actor_id, :actor_app_id, :token_expires_at, now() + interval '30 seconds')
+returning
+    expires_at,
+    user_id;
+
+
+-- name: claim(ticket_hash, session_id)^
+-- Uses a ticket up and says for whom it is. Nothing comes back for one that was used, has expired, is for another session, or was made
+-- through an application that is disabled now.
+-- @param  ticket_hash  SHA-256 of the ticket, in hexadecimal
+-- @param  session_id   the session, or null for hints
+-- @return ClaimedTicket | none
+-- @access system
+-- @index  stream_tickets_pkey
+delete from stream_tickets as t
+where
+    t.ticket_hash = :ticket_hash
+    and t.session_id is not distinct from :session_id::text
+    and t.expires_at > now()
+    and not exists (select from applications as a where a.app_id = t.app_id and not a.is_active)
+returning
+    t.user_id,
+    t.app_id,
+    t.token_expires_at;
