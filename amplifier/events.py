@@ -50,6 +50,11 @@ class Hub:
         self._woken, self._sweep_now = asyncio.Event(), asyncio.Event()
         self._reads = asyncio.Semaphore(_AT_ONCE)
 
+    @property
+    def process_id(self) -> str:
+        """How this process is called among others."""
+        return self._notifier.process
+
     def hear(self, payload: str) -> None:
         """A notification of the database: another process tells of changes, or an application changed."""
         if payload.startswith("application "):
@@ -83,13 +88,16 @@ class Hub:
         self._notifier.said(said)
 
     @contextlib.contextmanager
-    def admitted(self, user_id: str, most: int) -> Iterator[None]:
-        """Counts a user's stream from before it is opened until it ended. Raises Problem 429 for one too many."""
+    def admitted(self, user_id: str, most: int) -> Iterator[int]:
+        """Counts a user's stream from before it is opened until it ended, and says how many others there may be.
+
+        Raises Problem 429 for one too many.
+        """
         if self._open[user_id] >= most:
             raise too_many_streams(most)
         self._open[user_id] += 1
         try:
-            yield
+            yield most - self._open[user_id]
         finally:
             self._open[user_id] -= 1
             if not self._open[user_id]:

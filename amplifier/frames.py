@@ -7,6 +7,7 @@ from typing import Any
 import msgspec
 from msgspec import Raw
 
+_BREAKS = [(letter.encode(), f"\\u{ord(letter):04x}".encode()) for letter in "\x85\u2028\u2029"]
 _encode = msgspec.json.Encoder().encode
 
 
@@ -36,9 +37,15 @@ class Frame:
 
     @cached_property
     def event(self) -> bytes:
-        """As a server-sent event. JSON has no line breaks and the database checks types, so nothing can break out."""
+        """As a server-sent event. JSON has no line breaks and the database checks types, so nothing can break out.
+
+        What only some clients take for a line break is escaped.
+        """
         head = b"" if self.seq is None else b"id: %d\n" % self.seq
-        return b"%sevent: %s\ndata: %s\n\n" % (head, self.type.encode(), self.data)
+        data = self.data
+        for letter, escape in _BREAKS:
+            data = data.replace(letter, escape)
+        return b"%sevent: %s\ndata: %s\n\n" % (head, self.type.encode(), data)
 
     @cached_property
     def text(self) -> str:

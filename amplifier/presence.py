@@ -49,7 +49,9 @@ class Presence:
         async with self._writing:
             kept = [(one.stream_id, one.session_id, one.user_id) for one in subscribers]
             stream_ids, session_ids, user_ids = zip(*kept, strict=True) if kept else ((), (), ())
-            await self._queries.streams.keep(stream_ids=stream_ids, session_ids=session_ids, user_ids=user_ids)
+            await self._queries.streams.keep(
+                process_id=self._notifier.process, stream_ids=stream_ids, session_ids=session_ids, user_ids=user_ids
+            )
         self.look_at(self._topics)
 
     async def keep_showing(self) -> None:

@@ -30,7 +30,7 @@ insert into session_invitations (
 )
 values ('{0}-session', '{0}-invitation', 2, '{1}', 'viewer', 1, '{0}', 'infinity');
 
-insert into streams (stream_id, session_id, user_id) values ('{0}-stream', '{0}-session', '{0}');
+insert into streams (stream_id, process_id, session_id, user_id) values ('{0}-stream', 'probe', '{0}-session', '{0}');
 """
 # How many rows this transaction wrote so far, including what was rolled back.
 _WRITTEN = """
@@ -54,7 +54,7 @@ _BY_NAME: dict[str, Any] = {
     "limit": 10,
     "max_bytes": 1000,
     "message_role": None,
-    "most": 10,
+    "most_elsewhere": 10,
     "messages": b'[{"role": "user", "content": "probe"}]',
     "offset": 0,
     "role": "viewer",

@@ -9,6 +9,7 @@ from urllib.parse import parse_qs
 
 import msgspec
 from litestar.connection import ASGIConnection
+from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
 from amplifier.auth import authenticate, hash_secret
@@ -49,24 +50,32 @@ class Opening(NamedTuple):
     session_id: str | None
     after: int | None = None
 
-    async def open(self, queries: Queries, most: int) -> Subscriber:
-        """The subscriber, not woken yet. Raises Problem 404, 422 and 429."""
+    @contextlib.asynccontextmanager
+    async def opened(self, state: State) -> AsyncIterator[Subscriber]:
+        """The subscriber, which is woken for as long as the context lasts. Raises Problem 404, 422 and 429."""
+        hub: Hub = state.hub
+        with hub.admitted(self.caller.user_id, state.max_streams) as most_elsewhere:
+            subscriber = await self._open(state.queries, hub.process_id, most_elsewhere)
+            if subscriber is None:
+                raise too_many_streams(state.max_streams)
+            with hub.subscribed(subscriber):
+                yield subscriber
+
+    async def _open(self, queries: Queries, process_id: str, most_elsewhere: int) -> Subscriber | None:
+        """The subscriber, or none where there are too many elsewhere."""
         caller, after = self.caller, self.after
         subscriber = Subscriber(caller.user_id, caller.app_id, caller.expires_at, self.session_id)
-        key = {"actor_id": caller.user_id, "stream_id": subscriber.stream_id, "most": most}
+        key: dict[str, Any] = {"actor_id": caller.user_id, "stream_id": subscriber.stream_id}
+        key |= {"process_id": process_id, "most_elsewhere": most_elsewhere}
         if self.session_id is None:
-            if await queries.streams.open_hints(**key) is None:
-                raise too_many_streams(most)
-            return subscriber
+            return subscriber if await queries.streams.open_hints(**key) else None
         row = await queries.streams.open(**key, session_id=self.session_id, after=after)
         if row is None:
             raise Problem(404, "Session not found")
         if after is not None and after > row["last_seq"]:
             raise Problem(422, f"after: {after} is beyond the session's last_seq, {row['last_seq']}")
-        if row["open_streams"] >= most:
-            raise too_many_streams(most)
         subscriber.cursor, subscriber.may_send = row["last_seq"] if after is None else after, row["may_send"]
-        return subscriber
+        return subscriber if row["open_elsewhere"] <= most_elsewhere else None
 
 
 class EventStream:
@@ -77,23 +86,19 @@ class EventStream:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Problem before anything is sent."""
+
+        async def write(frames: list[Frame]) -> None:
+            await _body(send, b"".join([one.event for one in frames]) or b": still here\n\n")
+
         state = scope["litestar_app"].state
-        hub: Hub = state.hub
-        with hub.admitted(self._opening.caller.user_id, state.max_streams):
-            subscriber = await self._opening.open(state.queries, state.max_streams)
+        async with self._opening.opened(state) as subscriber, _watched(receive, subscriber):
             scope[ENDING] = lambda: subscriber.end(reconnect=True)  # type: ignore[literal-required]
-            with hub.subscribed(subscriber):
-                await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
-                await _body(send, b"retry: %d\n\n" % _RETRY)
-
-                async def write(frames: list[Frame]) -> None:
-                    await _body(send, b"".join([one.event for one in frames]) or b": still here\n\n")
-
-                async with _watched(receive, subscriber):
-                    await subscriber.follow(hub.catch_up, write)
-                # who was cut off comes back, not all at once
-                last = b"retry: %d\n\n" % random.randint(500, 5000) if subscriber.reconnect else b""  # noqa: S311
-                await _body(send, last, more=False)
+            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await _body(send, b"retry: %d\n\n" % _RETRY)
+            await subscriber.follow(state.hub.catch_up, write)
+        # who was cut off comes back, not all at once
+        last = b"retry: %d\n\n" % random.randint(500, 5000) if subscriber.reconnect else b""  # noqa: S311
+        await _body(send, last, more=False)
 
 
 @contextlib.asynccontextmanager

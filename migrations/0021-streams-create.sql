@@ -6,6 +6,7 @@ set local lock_timeout = '5s';
 
 create unlogged table streams (
     stream_id text collate "C" not null,
+    process_id text collate "C" not null,
     session_id text collate "C",
     user_id text collate "C" not null,
     opened_at timestamptz not null default now(),

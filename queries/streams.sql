@@ -1,11 +1,12 @@
--- name: open(actor_id, session_id, stream_id, after, most)^
+-- name: open(actor_id, session_id, stream_id, process_id, after, most_elsewhere)^
 -- Opens a stream of a session's events for somebody who takes part in it, unless too many are open already or `after` is beyond
 -- the clock: the row says which. No row comes back for strangers. A stream that was not touched for 15 seconds is none.
--- @param  actor_id    user_id of the caller
--- @param  session_id  the session
--- @param  stream_id   a new id
--- @param  after       seq from which on the caller wants to know, or null for now
--- @param  most        open streams that a user may have
+-- @param  actor_id        user_id of the caller
+-- @param  session_id      the session
+-- @param  stream_id       a new id
+-- @param  process_id      the process, which counts its own streams itself
+-- @param  after           seq from which on the caller wants to know, or null for now
+-- @param  most_elsewhere  streams that the caller may have open in other processes
 -- @return OpenedStream | none
 -- @access participant
 -- @index  session_participants_pkey, sessions_pkey, streams_user_id_idx
@@ -19,8 +20,9 @@ with permitted as (
             from streams as t
             where
                 t.user_id = :actor_id
+                and t.process_id <> :process_id
                 and t.seen_at > now() - interval '15 seconds'
-        ) as open_streams
+        ) as open_elsewhere
     from session_participants as p
     inner join sessions as s on s.session_id = p.session_id
     where
@@ -30,35 +32,38 @@ with permitted as (
 ),
 
 opened_stream as (
-    insert into streams (stream_id, session_id, user_id)
+    insert into streams (stream_id, process_id, session_id, user_id)
     select
         :stream_id,
+        :process_id,
         session_id,
         :actor_id
     from permitted
     where
-        open_streams < :most::bigint
+        open_elsewhere <= :most_elsewhere::bigint
         and (:after::bigint is null or :after <= last_seq)
 )
 
 select
     last_seq,
     may_send,
-    open_streams
+    open_elsewhere
 from permitted;
 
 
--- name: open_hints(actor_id, stream_id, most)^
+-- name: open_hints(actor_id, stream_id, process_id, most_elsewhere)^
 -- Opens a stream of hints about all sessions of a user, unless too many are open already.
--- @param  actor_id   user_id of the caller
--- @param  stream_id  a new id
--- @param  most       open streams that a user may have
+-- @param  actor_id        user_id of the caller
+-- @param  stream_id       a new id
+-- @param  process_id      the process, which counts its own streams itself
+-- @param  most_elsewhere  streams that the caller may have open in other processes
 -- @return OpenedHints | none
 -- @access self
 -- @index  streams_user_id_idx
-insert into streams (stream_id, user_id)
+insert into streams (stream_id, process_id, user_id)
 select
     :stream_id,
+    :process_id,
     :actor_id
 where
     (
@@ -66,16 +71,18 @@ where
         from streams
         where
             user_id = :actor_id
+            and process_id <> :process_id
             and seen_at > now() - interval '15 seconds'
-    ) < :most::bigint
+    ) <= :most_elsewhere::bigint
 returning
     stream_id,
     user_id;
 
 
--- name: keep(stream_ids, session_ids, user_ids)!
+-- name: keep(process_id, stream_ids, session_ids, user_ids)!
 -- Says that these streams are still open, also after the table was emptied by a crash; removes what dead processes left.
--- @param  stream_ids   the streams of a process
+-- @param  process_id   the process
+-- @param  stream_ids   its streams
 -- @param  session_ids  the session of each or null, in the same order
 -- @param  user_ids     the user of each, in the same order
 -- @return row count
@@ -96,9 +103,10 @@ removed_streams as (
     where t.stream_id = s.stream_id
 )
 
-insert into streams (stream_id, session_id, user_id)
+insert into streams (stream_id, process_id, session_id, user_id)
 select
     kept.stream_id,
+    :process_id,
     kept.session_id,
     kept.user_id
 from unnest(:stream_ids, :session_ids::text[], :user_ids::text[]) as kept (stream_id, session_id, user_id)

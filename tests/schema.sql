@@ -605,6 +605,7 @@ CREATE TABLE public.stream_tickets (
 );
 CREATE UNLOGGED TABLE public.streams (
     stream_id text NOT NULL COLLATE pg_catalog."C",
+    process_id text NOT NULL COLLATE pg_catalog."C",
     session_id text COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
     opened_at timestamp with time zone DEFAULT now() NOT NULL,

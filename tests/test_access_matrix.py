@@ -40,6 +40,10 @@ TABLE = """
     POST   /sessions/{session_id}/participants                    201 201 201 403 403 404 404 404 401
     PATCH  /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
     DELETE /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
+    GET    /sessions/{session_id}/events?after=999                422 422 422 422 422 404 404 404 401
+    POST   /sessions/{session_id}/events/ticket                   201 201 201 201 201 404 404 404 401
+    GET    /sessions/{session_id}/presence                        200 200 200 200 200 404 404 404 401
+    POST   /sessions/{session_id}/read                            200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/invitations                     200 200 200 403 403 404 404 404 401
     POST   /sessions/{session_id}/invitations                     201 201 201 403 403 404 404 404 401
     DELETE /sessions/{session_id}/invitations/{invitation_id}     200 200 200 403 403 404 404 404 401
@@ -61,6 +65,7 @@ BODIES: dict[str, list[Any]] = {
         {"user_id": "guest", "role": "editor", "permissions": {"invite": True}},
     ],
     "PATCH /sessions/{session_id}/participants/{user_id}": [{"role": "editor"}, {"permissions": {"send": True}}, {}],
+    "POST /sessions/{session_id}/read": [{"seq": 1}],
     "POST /sessions/{session_id}/invitations": [{"role": "viewer"}, {"role": "owner"}],
 }
 EXPECTED = {
@@ -97,7 +102,15 @@ STATE = """
     )
     select config_id, session_id, invitation_id from session, invitation
 """
-KEPT = ["sessions", "session_participants", "messages", "session_events", "session_invitations", "configs"]
+KEPT = [
+    "sessions",
+    "session_participants",
+    "messages",
+    "session_events",
+    "session_invitations",
+    "configs",
+    "stream_tickets",
+]
 
 
 class Target:

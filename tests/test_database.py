@@ -13,7 +13,7 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
-from amplifier import embedded, events, schema
+from amplifier import embedded, listener, schema
 from amplifier.database import Database
 from amplifier.outages import Unavailable
 from tests.conftest import CONFIG, SECRET, Api, assert_problem, private_folder, serving, settings_for
@@ -206,7 +206,7 @@ async def test_a_key_stops_at_once_in_every_process(api: Api, sql: Sql, stop: st
 
 
 async def test_a_deaf_process_remembers_nothing(dsn: str, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(events, "_BACK_OFF", (60.0, 60.0))
+    monkeypatch.setattr(listener, "_BACK_OFF", (60.0, 60.0))
     async with serving(settings_for(dsn)) as api:
         alice = await api.as_user("alice")
         await until(lambda: remembers(alice, api))

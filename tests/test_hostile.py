@@ -275,4 +275,4 @@ async def test_fields_of_the_service_cannot_be_assigned(api: Api, target: Target
         assert response.status_code in (200, 201), response.text
         assert not {name for name, value in evil.items() if response.json().get(name) == value}
     assert (await (await api.as_user("bob", "admin")).get("/sessions")).json()["total"] == 0
-    assert target.sql("select distinct author_user_id, max(seq) from messages group by 1") == [("alice", 4)]
+    assert target.sql("select distinct author_user_id, max(seq) from messages group by 1") == [("alice", 5)]

@@ -173,7 +173,7 @@ INTERNAL = {
     "Clock": ("session_id", "user_id", "last_seq", "may_send"),
     "ExistingSession": ("session_id",),
     "HintFor": ("user_id", "session_id", "last_seq", "type"),
-    "OpenedStream": ("last_seq", "may_send", "open_streams"),
+    "OpenedStream": ("last_seq", "may_send", "open_elsewhere"),
     "OpenedHints": ("stream_id", "user_id"),
     "PresentIn": ("session_id", "user_id", "since"),
     "HintsTicket": ("expires_at", "user_id"),

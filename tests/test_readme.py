@@ -19,14 +19,14 @@ def test_the_tour(tmp_path: Path) -> None:
     with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
         lines = _run(service, "sh", tmp_path, {})
     assert lines[0]["status"] == "healthy"
-    assert [line["last_seq"] for line in lines if isinstance(line, dict) and "first_seq" in line] == [4, 5, 7]
+    assert [line["last_seq"] for line in lines if isinstance(line, dict) and "first_seq" in line] == [4, 5, 9]
     lists = [line["sessions"] for line in lines if isinstance(line, dict) and "sessions" in line]
     assert [(found["title"], found.get("hits")) for [found] in lists] == [
         ("Flight to Geneva", 2),
         ("Flight to Geneva", None),
     ]
     searched = [[hit["seq"] for hit in line["items"]] for line in lines if isinstance(line, dict) and "items" in line]
-    assert [sorted(hits) for hits in searched] == [[1, 2, 3, 4], [2], [3, 4], [6, 7]]
+    assert [sorted(hits) for hits in searched] == [[1, 2, 3, 4], [2], [3, 4], [8, 9]]
     assert lines[-2] == [
         {"role": "user", "content": "Book it."},
         {"role": "user", "content": "Hello"},

@@ -124,6 +124,8 @@ async def test_the_service_has_the_rights_that_it_uses_and_no_others(database: D
         "configuration": "select insert update delete",
         "users": "select insert update",
         "session_invitations": "select insert update",
+        "streams": "select insert update delete",
+        "stream_tickets": "select insert update delete",
         "messages": "select insert",
         "session_events": "select insert",
         "_yoyo_migration": "select",

@@ -57,9 +57,7 @@ async def _serve(socket: Socket, session_id: str | None) -> None:
     try:
         _check_origin(socket)
         await authenticate_stream(socket)
-        opening = Opening(socket.scope["user"], session_id, _after(socket))
-        with state.hub.admitted(opening.caller.user_id, state.max_streams):
-            subscriber = await opening.open(state.queries, state.max_streams)
+        async with Opening(socket.scope["user"], session_id, _after(socket)).opened(state) as subscriber:
             await socket.accept()
             accepted = True
             await _converse(socket, subscriber)
@@ -78,13 +76,11 @@ async def _converse(socket: Socket, subscriber: Subscriber) -> None:
         for one in frames:
             await socket.send({"type": "websocket.send", "text": one.text, "bytes": None})
 
-    hub = socket.app.state.hub
-    with hub.subscribed(subscriber):
-        listening = asyncio.create_task(_listen(socket, subscriber))
-        try:
-            await subscriber.follow(hub.catch_up, write)
-        finally:
-            listening.cancel()
+    listening = asyncio.create_task(_listen(socket, subscriber))
+    try:
+        await subscriber.follow(socket.app.state.hub.catch_up, write)
+    finally:
+        listening.cancel()
     code = _RESTART if subscriber.reconnect else _POLICY if subscriber.ending else _GOING_AWAY
     await socket.send({"type": "websocket.close", "code": code, "reason": ""})
 

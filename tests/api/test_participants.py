@@ -10,7 +10,7 @@ import pytest
 
 from tests.conftest import Api, assert_problem
 
-FIELDS = {"user_id", "role", "permissions", "joined_at", "last_active_at"}
+FIELDS = {"user_id", "role", "permissions", "joined_at", "last_active_at", "last_read_seq"}
 
 
 async def put(client: httpx.AsyncClient, session_id: str, user_id: str, role: str, **more: Any) -> httpx.Response:

@@ -70,7 +70,7 @@ async def second_session(client: httpx.AsyncClient, config_id: str, **body: Any)
 async def test_a_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.patch(f"/sessions/{session_id}", json={"title": "A trip"})
     await add(alice, session_id, "We fly to Geneva", {"role": "assistant", "content": "Three passengers booked"})
-    [entry] = (await alice.get(f"/sessions/{session_id}/transcript", params={"after": 1})).json()["messages"]
+    [entry] = (await alice.get(f"/sessions/{session_id}/transcript", params={"after": 2})).json()["messages"]
     results = await search(alice, "passenger")
     [hit] = results["items"]
     assert results | {"items": []} == {"items": [], "next": None, "notice": None}
@@ -78,7 +78,7 @@ async def test_a_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, sessio
     assert hit == {
         "session_id": session_id,
         "title": "A trip",
-        "seq": 2,
+        "seq": 3,
         "role": "assistant",
         "author_user_id": "alice",
         "created_at": entry["created_at"],

@@ -99,11 +99,11 @@ async def test_sessions_are_own_and_shared_ones(
     assert shared.keys() == names(UserSession)
     session = (await bob.get(f"/sessions/{session_id}")).json()
     (_, part) = (await bob.get(f"/sessions/{session_id}/participants")).json()["participants"]
-    own = {"joined_at": part["joined_at"], "last_active_at": shared["last_active_at"]}
+    own = {"joined_at": part["joined_at"], "last_active_at": shared["last_active_at"], "last_read_seq": 0, "unread": 0}
     assert shared == {name: session[name] for name in names(UserSession) - own.keys()} | own
     assert (shared["role"], shared["owner_user_id"], shared["config_id"]) == ("editor", "alice", config_id)
     (owned,) = (await read(alice, "/users/me/sessions"))["sessions"]
-    assert (owned["role"], owned["last_seq"], owned["message_count"]) == ("owner", 2, 1)
+    assert (owned["role"], owned["last_seq"], owned["message_count"]) == ("owner", 3, 1)
     await alice.delete(f"/sessions/{session_id}/participants/bob")
     assert await read(bob, "/users/me/sessions") == NOTHING
 
