@@ -1,6 +1,7 @@
 """uvicorn's protocols with limits: headers of 64 kB, no waiting for half a request, nor for who does not read."""
 
 import asyncio
+import logging
 from typing import Any
 
 import msgspec
@@ -14,6 +15,10 @@ HEADER_SECONDS = 10.0  # until a request's headers must be complete
 BODY_SECONDS = 30.0  # between two parts of a body
 READ_SECONDS = 60.0  # that a client may leave an answer unread when its buffers are full
 ENDING = "amplifier.ending"  # in a request's scope: what ends an answer that would go on for ever
+
+
+_sockets = logging.getLogger("uvicorn.error.sockets")
+_sockets.setLevel(logging.WARNING)
 
 
 class _Unread(asyncio.Protocol):
@@ -42,7 +47,16 @@ class _Unread(asyncio.Protocol):
 
 
 class BoundedWebSocketProtocol(_Unread, WebSocketsSansIOProtocol):
-    """A WebSocket of somebody who reads."""
+    """A WebSocket of somebody who reads. Its address, which may carry a ticket, is logged only where requests are."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.logger = _sockets if not self.config.access_log else self.logger
+
+    async def send(self, message: Any) -> None:
+        await super().send(message)
+        if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
+            self.handshake_complete = True  # uvicorn forgets it, and logs an error for each refusal
 
 
 class BoundedProtocol(_Unread, HttpToolsProtocol):

@@ -1,0 +1,192 @@
+"""Hints: which of all sessions of a user changed, also those that were just shared, from this process or another."""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from amplifier import events, hints, notices, subscribers
+from tests.api.test_streams import add, share
+from tests.conftest import assert_problem, settings_for, token
+from tests.live import Event, Live, live, until
+
+Sql = Callable[..., list[Any]]
+TOLD = ("hint", "resync")
+
+
+@pytest.fixture
+async def api(dsn: str) -> AsyncIterator[Live]:
+    """The application over the network."""
+    async with live(settings_for(dsn)) as api:
+        yield api
+
+
+@pytest.fixture
+async def second(api: Live, dsn: str) -> AsyncIterator[Live]:
+    """Another one on the same database, which knows the same applications."""
+    async with live(settings_for(dsn)) as other:
+        other.keys = api.keys
+        yield other
+
+
+def hint(session_id: str, last_seq: int | None, type: str) -> Event:
+    """What a follower is told."""
+    return Event(None, "hint", {"session_id": session_id, "last_seq": last_seq, "type": type})
+
+
+async def test_a_follower_hears_of_all_sessions(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+    config = {"name": "c", "config_data": {"bundle": {"name": "c"}}}
+    config_id = (await alice.post("/configs", json=config)).json()["config_id"]
+    async with api.stream(alice, "/events") as stream, api.stream(bob, "/events") as others:
+        session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+        assert await stream.next(*TOLD) == hint(session_id, 0, "session.created")
+        await add(alice, session_id, "one", "two")
+        assert await stream.next(*TOLD) == hint(session_id, 2, "message.created")
+        await share(alice, session_id, "bob", "editor")
+        assert await stream.next(*TOLD) == await others.next(*TOLD) == hint(session_id, 3, "participant.added")
+        await alice.patch(f"/sessions/{session_id}", json={"title": "new"})
+        assert await stream.next(*TOLD) == await others.next(*TOLD) == hint(session_id, 4, "session.updated")
+        await alice.delete(f"/sessions/{session_id}/participants/bob")
+        assert await others.next(*TOLD) == hint(session_id, None, "participant.removed")
+        assert await stream.next(*TOLD) == hint(session_id, 5, "participant.removed")
+        await add(alice, session_id, "not for bob")
+        assert await stream.next(*TOLD) == hint(session_id, 6, "message.created")
+        invitation = (await alice.post(f"/sessions/{session_id}/invitations", json={"role": "viewer"})).json()
+        await bob.post("/invitations/accept", json={"token": invitation["token"]})
+        assert await others.next(*TOLD) == hint(session_id, 9, "participant.added"), "nothing of what was between"
+        await alice.delete(f"/sessions/{session_id}")
+        assert await others.next(*TOLD) == hint(session_id, None, "session.deleted")
+
+
+async def test_another_process_hears_of_it(api: Live, second: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+    there = await second.as_user("alice")
+    async with second.stream(there, "/events") as stream, second.stream(there, f"/sessions/{session_id}/events") as own:
+        await add(alice, session_id, "one")
+        assert await stream.next(*TOLD) == hint(session_id, 1, "message.created")
+        assert await own.ids(1) == [1]
+        await alice.delete(f"/sessions/{session_id}")
+        assert await stream.next(*TOLD) == hint(session_id, None, "session.deleted")
+        assert await own.rest() == ["session.deleted"]
+
+
+async def test_what_nobody_announced_is_told_by_the_sweep_once(
+    api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    insert = """
+        insert into messages (session_id, message, author_user_id, author_app_id)
+        values (%s, '{"role": "user"}', 'dba', 'psql')
+    """
+    monkeypatch.setattr(events, "_LONG_SWEEP", 1)
+    async with api.stream(alice, "/events") as stream:
+        for number in (1, 2):
+            sql(insert, session_id)
+            assert await stream.next(*TOLD) == hint(session_id, number, "message.created")
+
+
+async def test_more_than_fits_into_a_notification_makes_others_look(
+    api: Live, second: Live, alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(notices, "_MAX_PAYLOAD", 20)
+    there = await second.as_user("alice")
+    async with second.stream(there, "/events") as stream, second.stream(there, f"/sessions/{session_id}/events") as own:
+        await add(alice, session_id, "one")
+        assert await own.ids(1) == [1]
+        while (told := await stream.next(*TOLD)) != hint(session_id, 1, "message.created"):
+            assert told == hint(session_id, 0, "session.created"), "what happened shortly before is told as well"
+
+
+async def test_who_does_not_read_is_told_to_look_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(subscribers, "_MOST_HINTS", 3)
+    subscriber = subscribers.Subscriber("alice", "app", 0, None)
+    sent: list[list[tuple[str, bytes]]] = []
+
+    async def write(frames: list[Any]) -> None:
+        sent.append([(one.type, one.data) for one in frames])
+        if len(sent) == 2:
+            subscriber.end()
+        for name in "abab" if len(sent) == 1 else "":
+            subscriber.hint(name, hints.frame("hint", session_id=name))
+
+    for name in "abcabd":
+        subscriber.hint(name, hints.frame("hint", session_id=name))
+    async with asyncio.timeout(5):
+        await subscriber.follow(_nothing, write)
+    assert sent == [
+        [("resync", b"{}")],
+        [("hint", b'{"session_id":"a"}'), ("hint", b'{"session_id":"b"}')],
+    ]
+
+
+async def _nothing(_: subscribers.Subscriber) -> None:
+    """Nothing to read."""
+
+
+@pytest.mark.parametrize("path", ["/events", "/sessions/{session_id}/events"])
+async def test_a_ticket_opens_one_stream(api: Live, alice: httpx.AsyncClient, session_id: str, path: str) -> None:
+    path, browser = path.format(session_id=session_id), api.client()
+    response = await alice.post(f"{path}/ticket")
+    assert response.status_code == 201
+    ticket = response.json()["ticket"]
+    assert response.json().keys() == {"ticket", "expires_at"}
+    async with api.stream(browser, f"{path}?ticket={ticket}") as stream:
+        await add(alice, session_id, "one")
+        told = await stream.next()
+        assert told is not None
+        assert told.data["seq" if told.id else "last_seq"] == 1
+    problem = assert_problem(await browser.get(f"{path}?ticket={ticket}"), 401)
+    assert "ticket" in problem["detail"]
+
+
+async def test_tickets_of_others_and_old_ones_open_nothing(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
+) -> None:
+    browser, path = api.client(), f"/sessions/{session_id}/events"
+    hints_ticket = (await bob.post("/events/ticket")).json()["ticket"]
+    assert_problem(await browser.get(f"{path}?ticket={hints_ticket}"), 401)
+    ticket = (await alice.post(f"{path}/ticket")).json()["ticket"]
+    for elsewhere in ("/events", "/sessions/other/events"):
+        assert_problem(await browser.get(f"{elsewhere}?ticket={ticket}"), 401)
+    for wrong in ("", "x", "%00", "%ff", f"{ticket}x", ticket.upper(), "tkt_" + "é" * 43):
+        assert_problem(await browser.get(f"{path}?ticket={wrong}"), 401)
+    assert_problem(await browser.get(f"{path}?ticket={'x' * 3000}"), 401)
+    sql("update stream_tickets set expires_at = now() - interval '1 second'")
+    assert_problem(await browser.get(f"{path}?ticket={ticket}"), 401)
+    sql("update stream_tickets set expires_at = now() - interval '2 minutes'")
+    await alice.post(f"{path}/ticket")
+    assert sql("select count(*) from stream_tickets") == [(1,)], "old ones are gone"
+
+
+async def test_a_ticket_is_worth_no_more_than_what_it_was_made_with(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
+) -> None:
+    browser, path = api.client(), f"/sessions/{session_id}/events"
+    await share(alice, session_id, "bob")
+    removed = (await bob.post(f"{path}/ticket")).json()["ticket"]
+    await alice.delete(f"/sessions/{session_id}/participants/bob")
+    assert_problem(await browser.get(f"{path}?ticket={removed}"), 404)
+    old = (await (await api.as_user("alice", "other")).post(f"{path}/ticket")).json()["ticket"]
+    sql("update applications set app_name = 'new' where app_id = 'other'")
+    assert_problem(await browser.get(f"{path}?ticket={old}"), 401)
+    expiring = {"Authorization": f"Bearer {token(sub='alice', exp=time.time() + 1.5)}"}
+    ticket = (await alice.post(f"{path}/ticket", headers=expiring)).json()["ticket"]
+    async with api.stream(browser, f"{path}?ticket={ticket}") as stream:
+        assert await stream.rest() == ["token.expired"]
+
+
+async def test_a_ticket_is_used_by_one_of_many(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+    path = f"/sessions/{session_id}/events"
+    ticket = (await alice.post(f"{path}/ticket")).json()["ticket"]
+    requests = [api.client().build_request("GET", f"{path}?ticket={ticket}") for _ in range(6)]
+    responses = await asyncio.gather(*(api.client().send(request, stream=True) for request in requests))
+    assert sorted(response.status_code for response in responses) == [200] + [401] * 5
+    for response in responses:
+        await response.aclose()
+
+
+async def test_streams_are_forgotten(api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+    async with api.stream(alice, "/events"), api.stream(alice, f"/sessions/{session_id}/events"):
+        assert sql("select session_id from streams order by 1") == [(session_id,), (None,)]
+    await until(lambda: sql("select count(*) from streams") == [(0,)])

@@ -1,0 +1,247 @@
+"""The same events over WebSocket, and what clients say there."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+from websockets.exceptions import ConnectionClosed, InvalidStatus
+
+from amplifier.api import websockets
+from tests.api.test_streams import add, share
+from tests.conftest import serving, settings_for
+from tests.live import Event, Live, live, origin_of, until
+
+Sql = Callable[..., list[Any]]
+
+
+@pytest.fixture
+async def api(dsn: str) -> AsyncIterator[Live]:
+    """The application over the network, for the pages of one origin."""
+    async with live(settings_for(dsn, allowed_origins="https://app.example")) as api:
+        yield api
+
+
+async def refused(api: Live, client: httpx.AsyncClient, path: str, **options: Any) -> tuple[int, str]:
+    """Status and detail of a handshake that does not succeed."""
+    with pytest.raises(InvalidStatus) as caught:
+        async with api.socket(client, path, **options):
+            pass
+    response = caught.value.response
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = json.loads(response.body or b"")
+    assert problem["status"] == response.status_code
+    return response.status_code, problem["detail"]
+
+
+async def test_a_socket_carries_what_a_stream_does(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+    await add(alice, session_id, "one")
+    path = f"/sessions/{session_id}"
+    async with api.socket(alice, f"{path}/ws?after=0") as socket, api.stream(alice, f"{path}/events?after=0") as stream:
+        assert (await socket.next()).id == 1
+        await add(alice, session_id, "two\u2028\u0085")
+        await share(alice, session_id, "bob")
+        await alice.patch(path, json={"title": "new"})
+        await stream.next()
+        for _ in range(3):
+            assert await socket.next() == await stream.next()
+    async with api.socket(alice, f"{path}/ws") as socket:
+        await add(alice, session_id, "five")
+        assert (await socket.next()).id == 5
+
+
+async def test_hints_come_over_a_socket_too(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+    async with api.socket(alice, "/ws") as socket:
+        await add(alice, session_id, "one")
+        expected = {"session_id": session_id, "last_seq": 1, "type": "message.created"}
+        assert await socket.next() == Event(None, "hint", expected)
+        await socket.say(type="typing")
+        assert (await socket.next()).data["detail"] == "Nothing is understood here"
+
+
+async def test_typing_is_passed_on_and_never_replayed(
+    api: Live, dsn: str, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
+    await share(alice, session_id, "bob", "editor")
+    path = f"/sessions/{session_id}"
+    async with live(settings_for(dsn)) as second:
+        second.keys = api.keys
+        there = await second.as_user("alice")
+        async with (
+            api.socket(bob, f"{path}/ws") as socket,
+            api.stream(alice, f"{path}/events") as near,
+            second.stream(there, f"{path}/events") as far,
+        ):
+            for _ in range(3):
+                await socket.say(type="typing")
+            for stream in (near, far):
+                assert await stream.next("typing") == (None, "typing", {"user_id": "bob"})
+            await add(bob, session_id, "written")
+            for stream in (near, far):
+                assert await stream.next("typing", "message.created") != (None, "typing", {"user_id": "bob"}), "once"
+        async with api.stream(alice, f"{path}/events?after=0") as stream:
+            assert [(await stream.next("typing", "message.created", "participant.added")).type for _ in range(2)] == [  # type: ignore[union-attr]
+                "participant.added",
+                "message.created",
+            ]
+
+
+async def test_who_may_not_write_does_not_type(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
+    await share(alice, session_id, "bob", "viewer")
+    async with api.socket(bob, f"/sessions/{session_id}/ws") as socket:
+        await socket.say(type="typing")
+        error = await socket.next()
+        assert (error.type, error.data["status"]) == ("error", 403)
+
+
+async def test_a_marker_moves_and_is_told(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
+    await share(alice, session_id, "bob")
+    await add(alice, session_id, "one", "two", "three")
+    path = f"/sessions/{session_id}"
+    async with api.socket(bob, f"{path}/ws") as socket, api.stream(alice, f"{path}/events") as stream:
+        for seq, marker in ((3, 3), (2, 3), (4, 4)):
+            await socket.say(type="read", seq=seq)
+            assert await stream.next("read") == (None, "read", {"user_id": "bob", "last_read_seq": marker})
+        await socket.say(type="read", seq=5)
+        error = await socket.next()
+        assert (error.type, error.data["detail"]) == ("error", "seq: is beyond the session's last_seq")
+    assert (await bob.get("/sessions")).json()["sessions"][0]["last_read_seq"] == 4
+
+
+NONSENSE: list[Any] = [
+    "",
+    "x",
+    "{",
+    "[]",
+    "1",
+    "null",
+    "{}",
+    '{"type": "unknown"}',
+    '{"type": 1}',
+    '{"type": "read"}',
+    '{"type": "read", "seq": "1"}',
+    '{"type": "read", "seq": -1}',
+    '{"type": "read", "seq": 9223372036854775808}',
+    '{"type": "read", "seq": 1e400}',
+    '{"type": "read", "seq": 1.5}',
+    '{"type": "\x00"}',
+    "[" * 4000,
+    '{"type": "typing", "x": "' + "x" * 4096 + '"}',
+    "é" * 2049,
+    "x" * 1_000_000,
+    b'{"type": "typing"}',
+    b"\xff\x00",
+]
+
+
+async def test_nonsense_gets_an_error_and_the_third_ends_it(
+    api: Live, alice: httpx.AsyncClient, session_id: str
+) -> None:
+    for first in range(0, len(NONSENSE), 3):
+        async with api.socket(alice, f"/sessions/{session_id}/ws") as socket:
+            await socket.say(type="read", seq=0)
+            said = [*NONSENSE[first : first + 3], "x", "y"][:3]
+            for message in said:
+                await socket.connection.send(message)
+                error = await socket.next()
+                assert (error.id, error.type) == (None, "error")
+                assert error.data["status"] == (413 if len(message) > 4096 or message == NONSENSE[18] else 422), message
+            with pytest.raises(ConnectionClosed) as closed:
+                await socket.next()
+            assert closed.value.rcvd is not None
+            assert closed.value.rcvd.code == 1008
+
+
+async def test_errors_of_the_service_are_not_the_clients(
+    api: Live, alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_: Any) -> None:
+        raise RuntimeError("a secret")
+
+    async with api.socket(alice, f"/sessions/{session_id}/ws") as socket:
+        monkeypatch.setattr(websockets, "mark_read", fail)
+        for _ in range(5):
+            await socket.say(type="read", seq=0)
+            error = await socket.next()
+            assert (error.data["status"], "secret" in str(error.data)) == (500, False)
+        monkeypatch.undo()
+        await add(alice, session_id, "one")
+        assert (await socket.next()).id == 1
+
+
+async def test_strangers_and_bad_cursors_are_refused(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
+    path = f"/sessions/{session_id}/ws"
+    assert await refused(api, bob, path) == (404, "Session not found")
+    assert await refused(api, bob, "/sessions/absent/ws?after=0") == (404, "Session not found")
+    assert await refused(api, api.client(), path) == (401, "Missing X-API-Key header")
+    assert (await refused(api, alice, f"{path}?ticket=x"))[0] == 401
+    for query in ("after=", "after=x", "after=-1", f"after={2**63}", "after=1", "after=1.5", "after=%00"):
+        assert (await refused(api, alice, f"{path}?{query}"))[0] == 422, query
+
+
+async def test_a_ticket_opens_a_socket(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+    for path, ticket_path in ((f"/sessions/{session_id}/ws", f"/sessions/{session_id}/events"), ("/ws", "/events")):
+        ticket = (await alice.post(f"{ticket_path}/ticket")).json()["ticket"]
+        async with api.socket(api.client(), f"{path}?ticket={ticket}") as socket:
+            await add(alice, session_id, "one")
+            assert (await socket.next()).type in ("message.created", "hint")
+        assert (await refused(api, api.client(), f"{path}?ticket={ticket}"))[0] == 401
+
+
+async def test_pages_of_other_origins_are_refused(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+    path, own = f"/sessions/{session_id}/ws", origin_of(api.url)
+    for origin in (f"http://{own}", "https://app.example"):
+        async with api.socket(alice, path, origin=origin):
+            pass
+    for origin in ("https://evil.example", "https://app.example.evil", "null", f"http://{own}.evil", "http://["):
+        assert (await refused(api, alice, path, origin=origin))[0] == 403, origin
+
+
+@pytest.mark.parametrize("end", ["removed", "deleted", "expired"])
+async def test_a_socket_ends_when_it_has_to(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql, end: str
+) -> None:
+    await share(alice, session_id, "bob")
+    ticket = (await bob.post(f"/sessions/{session_id}/events/ticket")).json()["ticket"]
+    if end == "expired":
+        sql("update stream_tickets set token_expires_at = now() + interval '1 second'")
+    async with api.socket(api.client(), f"/sessions/{session_id}/ws?ticket={ticket}") as socket:
+        if end == "removed":
+            await alice.delete(f"/sessions/{session_id}/participants/bob")
+        elif end == "deleted":
+            await alice.delete(f"/sessions/{session_id}")
+        types = {"removed": "access.revoked", "deleted": "session.deleted", "expired": "token.expired"}
+        assert (await socket.next()).type == types[end]
+        with pytest.raises(ConnectionClosed):
+            await socket.next()
+
+
+async def test_who_goes_away_is_forgotten(api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+    for close in (True, False):
+        async with api.socket(alice, f"/sessions/{session_id}/ws") as socket:
+            await until(lambda: sql("select count(*) from streams") == [(1,)])
+            if not close:
+                socket.connection.transport.abort()
+        await until(lambda: sql("select count(*) from streams") == [(0,)])
+    await add(alice, session_id, "nobody hears")
+
+
+async def test_a_plain_request_finds_no_socket(dsn: str) -> None:
+    async with serving(settings_for(dsn)) as api:
+        assert (await api.client().get("/ws")).status_code in (404, 405)
+
+
+async def test_two_sockets_talk_while_a_third_is_silent(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+    path = f"/sessions/{session_id}/ws"
+    async with api.socket(alice, path) as one, api.socket(alice, path) as two, api.socket(alice, path):
+        await asyncio.gather(*(add(alice, session_id, str(number)) for number in range(20)))
+        for socket in (one, two):
+            assert [(await socket.next()).id for _ in range(20)] == list(range(1, 21))
