@@ -58,6 +58,12 @@ class BoundedWebSocketProtocol(_Unread, WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True  # uvicorn forgets it, and logs an error for each refusal
 
+    def shutdown(self) -> None:
+        if self._stalled is not None:
+            self.transport.abort()
+        else:
+            super().shutdown()
+
 
 class BoundedProtocol(_Unread, HttpToolsProtocol):
     """Answers 431 to headers over the limit, 408 to a request that stops half-way, 400 to what is not HTTP."""
