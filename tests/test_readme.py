@@ -34,6 +34,16 @@ def test_the_tour(tmp_path: Path) -> None:
     ]
 
 
+def test_a_session_is_followed(tmp_path: Path) -> None:
+    with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
+        lines = _run(service, "sh(?: live)?", tmp_path, {}, plain=True)
+    followed = "\n".join(line for line in lines[lines.index("retry: 2000") :])
+    assert [int(number) for number in re.findall(r"^id: (\d+)$", followed, re.MULTILINE)] == list(range(1, 11))
+    assert followed.count("event: session.updated") == 2
+    assert '"content": "Hello, live"' in followed
+    assert '"present":[{"user_id":"dev-user"' in "\n".join(lines)
+
+
 def test_two_people_share_a_session(tmp_path: Path) -> None:
     secret = re.findall(r"export AUTH_REQUIRED=true SECRET_KEY=(.*)", README)[0]
     with private_folder() as home:
@@ -52,8 +62,8 @@ def test_two_people_share_a_session(tmp_path: Path) -> None:
     assert own["sessions"][0]["title"] == "Flight to Geneva"
 
 
-def _run(service: Service, kind: str, folder: Path, environ: dict[str, str]) -> list[Any]:
-    """The answers to the README's blocks of one kind, one after the other."""
+def _run(service: Service, kind: str, folder: Path, environ: dict[str, str], plain: bool = False) -> list[Any]:
+    """The answers to the README's blocks of one kind, one after the other; `plain` for the lines as they are."""
     blocks = re.findall(rf"^```{kind}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
     assert blocks
     script = "set -euo pipefail\n" + "\n".join(blocks).replace("http://127.0.0.1:8765", service.url)
@@ -64,7 +74,7 @@ def _run(service: Service, kind: str, folder: Path, environ: dict[str, str]) -> 
         ["bash", "-c", script], cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60
     )
     assert run.returncode == 0, run.stdout + run.stderr
-    return [json.loads(line) for line in run.stdout.splitlines() if line]
+    return [line if plain else json.loads(line) for line in run.stdout.splitlines() if line]
 
 
 def test_the_settings_are_all_documented() -> None:
