@@ -29,7 +29,7 @@ logger = logging.getLogger(__name__)
 PAGE, PAGE_BYTES = 500, 64 * 1024  # events and bytes of message text in one read; a message that is larger comes alone
 _AT_ONCE = 2  # connections that reading for followers may hold
 _SWEEP = 1.0  # seconds between two looks at the clocks
-_LONG_SWEEP = 4  # every how many of them hints and presence are looked after, too
+_LONG_SWEEP = 4  # every how many of them presence is looked after, too
 _REST = 4.0  # times as long as the pump worked, it rests: followers cost others at most a fifth of the time
 _LONGEST_REST = 0.25  # seconds
 _CHUNK = 1000  # pairs of session and user in one statement
@@ -216,8 +216,8 @@ class Hub:
             started = time.monotonic()
             try:
                 await self._sweep()
+                await self._hints.sweep(everybody=count == 0)
                 if count % _LONG_SWEEP == 0:
-                    await self._hints.sweep()
                     await self._presence.keep(self._streams)
             except Exception as error:  # whatever it was: the next sweep tries again
                 logger.warning("followers were not looked after: %r", error)

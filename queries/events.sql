@@ -124,7 +124,8 @@ where
 
 
 -- name: list_recent_hints(actor_ids, seconds)
--- The same for whatever changed in the last seconds: what no notification told of.
+-- The same for whatever changed in the last seconds: what no notification told of. `offset 0` keeps it at the sessions of the followers: as a
+-- plain join it is planned through everybody's, because `updated_at` stands in no index.
 -- @param  actor_ids  user_ids of the followers
 -- @param  seconds    how long ago at most
 -- @return HintFor[]
@@ -136,7 +137,15 @@ select
     s.last_seq,
     case when s.last_seq = 0 then 'session.created' else coalesce(e.type, 'message.created') end as type
 from session_participants as p
-inner join sessions as s on s.session_id = p.session_id
+cross join lateral (
+    select
+        session_id,
+        last_seq,
+        updated_at
+    from sessions
+    where session_id = p.session_id
+    offset 0
+) as s
 left join session_events as e on e.session_id = s.session_id and e.seq = s.last_seq
 where
     p.user_id = any(:actor_ids::text[])

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import events, hints, notices, subscribers
+from amplifier import hints, notices, subscribers
 from tests.api.test_streams import add, share
 from tests.conftest import assert_problem, settings_for, token
 from tests.live import Event, Live, live, until
@@ -79,7 +79,7 @@ async def test_what_nobody_announced_is_told_by_the_sweep_once(
         insert into messages (session_id, message, author_user_id, author_app_id)
         values (%s, '{"role": "user"}', 'dba', 'psql')
     """
-    monkeypatch.setattr(events, "_LONG_SWEEP", 1)
+    monkeypatch.setattr(hints, "_SWEEP", 0.1)
     async with api.stream(alice, "/events") as stream:
         for number in (1, 2):
             sql(insert, session_id)
