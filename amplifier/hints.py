@@ -47,13 +47,13 @@ class Hints:
             changed = changed[_CHUNK:]
 
     async def sweep(self, everybody: bool = False) -> None:
-        """Finds what changed in the sessions of some followers, or of everybody, and was not told. Raises Unavailable."""
+        """Tells what was not told of the sessions of some followers, or of everybody. Raises Unavailable."""
         now = time.monotonic()
         due = [one for one, swept in self._swept.items() if everybody or swept <= now - _SWEEP]
         while due:
             user_ids, due = due[:_SWEPT], due[_SWEPT:] if everybody else []
             seconds = now - self._swept.get(user_ids[0], now) + _OVERLAP
-            rows = await self._queries.events.list_recent_hints(actor_ids=user_ids, seconds=seconds)
+            rows = await self._queries.events.list_changed(actor_ids=user_ids, seconds=seconds)
             await self.give({row["session_id"] for row in rows if self._is_news(row)})
             for user_id in user_ids:
                 if self._swept.pop(user_id, None) is not None:  # to the end
@@ -68,7 +68,7 @@ class Hints:
                 subscriber.hint(gone.session_id, hint)
 
     def _is_news(self, row: Any) -> bool:
-        return self._given.get(row["session_id"], (-1, 0.0))[0] < row["last_seq"]
+        return self._given.get(row["session_id"], (-1, 0.0))[0] < int(row["last_seq"])
 
     def _pass_on(self, rows: list[Any]) -> None:
         now = time.monotonic()

@@ -123,19 +123,17 @@ where
     and p.session_id = any(:session_ids::text[]);
 
 
--- name: list_recent_hints(actor_ids, seconds)
--- The same for whatever changed in the last seconds: what no notification told of. `offset 0` keeps it at the sessions of the followers: as a
--- plain join it is planned through everybody's, because `updated_at` stands in no index.
+-- name: list_changed(actor_ids, seconds)
+-- The followers' sessions that changed in the last seconds: some of it no notification told of. `offset 0` keeps it at these
+-- sessions: as a plain join it is planned through everybody's, because `updated_at` stands in no index.
 -- @param  actor_ids  user_ids of the followers
 -- @param  seconds    how long ago at most
--- @return HintFor[]
+-- @return ChangedSession[]
 -- @access participant
--- @index  session_participants_user_id_idx, sessions_pkey, session_events_pkey
-select
-    p.user_id,
+-- @index  session_participants_user_id_idx, sessions_pkey
+select distinct
     s.session_id,
-    s.last_seq,
-    case when s.last_seq = 0 then 'session.created' else coalesce(e.type, 'message.created') end as type
+    s.last_seq
 from session_participants as p
 cross join lateral (
     select
@@ -146,7 +144,6 @@ cross join lateral (
     where session_id = p.session_id
     offset 0
 ) as s
-left join session_events as e on e.session_id = s.session_id and e.seq = s.last_seq
 where
     p.user_id = any(:actor_ids::text[])
     and s.updated_at > now() - make_interval(secs => :seconds);

@@ -172,6 +172,7 @@ INTERNAL = {
     "LockedParticipant": ("user_id",),
     "Clock": ("session_id", "user_id", "last_seq", "may_send"),
     "ExistingSession": ("session_id",),
+    "ChangedSession": ("session_id", "last_seq"),
     "HintFor": ("user_id", "session_id", "last_seq", "type"),
     "OpenedStream": ("last_seq", "may_send", "open_elsewhere"),
     "OpenedHints": ("stream_id", "user_id"),
