@@ -9,7 +9,7 @@ from amplifier.frames import Frame, frame
 from amplifier.notices import Notifier
 from amplifier.queries import Queries
 from amplifier.subscribers import Subscriber
-from amplifier.topics import Topic
+from amplifier.topics import Topics
 
 logger = logging.getLogger(__name__)
 
@@ -20,7 +20,7 @@ _PAUSE = 0.05  # seconds between two looks: people come and go together
 class Presence:
     """Shows those who follow a session who else does; keeps the rows of open streams, which `streams.open` wrote."""
 
-    def __init__(self, queries: Queries, notifier: Notifier, topics: dict[str, Topic]) -> None:
+    def __init__(self, queries: Queries, notifier: Notifier, topics: Topics) -> None:
         self._queries = queries
         self._notifier = notifier
         self._topics = topics

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import events, subscribers
+from amplifier import events, subscribers, topics
 from tests.conftest import assert_problem, settings_for, token
 from tests.live import Live, live, until
 
@@ -81,7 +81,7 @@ async def test_a_session_that_changes_says_what_changed(api: Live, alice: httpx.
 async def test_a_cursor_continues_without_gap_or_double(
     api: Live, alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
-    monkeypatch.setattr(events, "PAGE", 10 // pages)
+    monkeypatch.setattr(topics, "PAGE", 10 // pages)
     await add(alice, session_id, *map(str, range(4)))
     await share(alice, session_id, "bob")
     await add(alice, session_id, *map(str, range(4)))
