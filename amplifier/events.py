@@ -134,22 +134,22 @@ class Hub:
         await self._notifier.flush()
 
     async def _keep_pumping(self) -> None:
-        rest = 0.0
+        rested = 0.0  # when there will have been rest enough
         while True:
             await self._woken.wait()
-            await asyncio.sleep(rest)
+            await asyncio.sleep(rested - time.monotonic())
             self._woken.clear()
             started = time.monotonic()
             changed, self._changed = self._changed, set()
             try:
                 await self._topics.read(changed)
                 await self._hints.give(changed)
-                rest = min(_REST * (time.monotonic() - started), _LONGEST_REST)
+                rested = time.monotonic() + min(_REST * (time.monotonic() - started), _LONGEST_REST)
             except Exception as error:  # whatever it was: the next round tries again
                 logger.warning("followers wait: %r", error)
                 self._changed |= changed
                 self._woken.set()
-                rest = _SWEEP
+                rested = time.monotonic() + _SWEEP
 
     async def _keep_sweeping(self) -> None:
         count = 0
