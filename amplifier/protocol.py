@@ -14,6 +14,7 @@ MAX_HEADERS = 64 * 1024  # bytes of request line and headers
 HEADER_SECONDS = 10.0  # until a request's headers must be complete
 BODY_SECONDS = 30.0  # between two parts of a body
 READ_SECONDS = 60.0  # that a client may leave an answer unread when its buffers are full
+FLUSH_SECONDS = 2.0  # until what is left of an answer that was ended must have been read
 ENDING = "amplifier.ending"  # in a request's scope: what ends an answer that would go on for ever
 
 
@@ -40,6 +41,10 @@ class _Unread(asyncio.Protocol):
         super().connection_lost(exc)
         self._read()
 
+    def _cut_off_later(self, seconds: float) -> None:
+        """Closing waits for who does not read, without a limit."""
+        asyncio.get_running_loop().call_later(seconds, self.transport.abort)
+
     def _read(self) -> None:
         if self._stalled is not None:
             self._stalled.cancel()
@@ -58,11 +63,13 @@ class BoundedWebSocketProtocol(_Unread, WebSocketsSansIOProtocol):
         if message["type"] == "websocket.http.response.body" and not message.get("more_body", False):
             self.handshake_complete = True  # uvicorn forgets it, and logs an error for each refusal
 
+    def on_task_complete(self, task: asyncio.Task[None]) -> None:
+        super().on_task_complete(task)
+        self._cut_off_later(self.close_timeout + FLUSH_SECONDS)
+
     def shutdown(self) -> None:
-        if self._stalled is not None:
-            self.transport.abort()
-        else:
-            super().shutdown()
+        super().shutdown()
+        self._cut_off_later(0 if self._stalled is not None else FLUSH_SECONDS)
 
 
 class BoundedProtocol(_Unread, HttpToolsProtocol):
@@ -134,11 +141,13 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
     def shutdown(self) -> None:
         """uvicorn waits for answers under way: endless ones are ended, or cut off where nobody reads."""
         if self.cycle is not None and not self.cycle.response_complete and ENDING in self.cycle.scope:
-            if self.flow.write_paused:
-                self.transport.abort()
-            else:
-                self.cycle.scope[ENDING]()  # type: ignore[literal-required]
+            self.cycle.scope[ENDING]()  # type: ignore[literal-required]
+            self._cut_off_later(0 if self._stalled is not None else FLUSH_SECONDS)
         super().shutdown()
+
+    def timeout_keep_alive_handler(self) -> None:
+        super().timeout_keep_alive_handler()
+        self._cut_off_later(FLUSH_SECONDS)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)

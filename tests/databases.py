@@ -23,7 +23,8 @@ def is_emptied(dsn: str) -> bool:
                     return False
                 time.sleep(0.001)
             connection.execute(
-                "delete from configs; delete from users; delete from applications; delete from configuration"
+                "delete from configs; delete from users; delete from applications; delete from configuration;"
+                " delete from streams; delete from stream_tickets"
             )
             return True
     except psycopg.Error:

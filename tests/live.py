@@ -100,7 +100,7 @@ class Live(Api):
 
     def client(self, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
         """A client with these headers, by default without credentials."""
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=LIMIT)
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=LIMIT, verify=False)
 
     @contextlib.asynccontextmanager
     async def stream(self, client: httpx.AsyncClient, path: str, **options: Any) -> AsyncIterator[Stream]:

@@ -18,10 +18,12 @@ CHUNK = b"x" * 65536
 
 
 class Endless:
-    """Answers that go on for ever: /full as fast as the client reads, /quiet without a word; sockets echo."""
+    """Answers that go on for ever: /full as fast as the client reads, /some until something is unread, /quiet without
+    a word; sockets echo."""
 
     def __init__(self) -> None:
         self.ended = 0
+        self.is_left = lambda: False
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         try:
@@ -45,8 +47,14 @@ class Endless:
         scope[protocol.ENDING] = ending.set
         await send({"type": "http.response.start", "status": 200, "headers": []})
         gone = asyncio.create_task(self._until_gone(receive, ending))
-        while scope["path"] == "/full" and not ending.is_set():
-            await send({"type": "http.response.body", "body": CHUNK, "more_body": True})
+        while scope["path"] != "/quiet" and not ending.is_set() and not (scope["path"] == "/some" and self.is_left()):
+            await send(
+                {
+                    "type": "http.response.body",
+                    "body": CHUNK[: 65536 if scope["path"] == "/full" else 8192],
+                    "more_body": True,
+                }
+            )
         await ending.wait()
         gone.cancel()
         await send({"type": "http.response.body", "body": b"goodbye", "more_body": False})
@@ -69,6 +77,13 @@ class Service:
             uvicorn.Config(self.app, port=0, http=http, ws=ws, lifespan="off", log_level="warning")
         )
         self.server.capture_signals = contextlib.nullcontext  # type: ignore[method-assign]
+
+        self.app.is_left = lambda: any(self.unread)
+
+    @property
+    def unread(self) -> list[int]:
+        """How many bytes wait in each connection."""
+        return [one.transport.get_write_buffer_size() for one in self.server.server_state.connections]
 
     @property
     def port(self) -> int:
@@ -97,7 +112,7 @@ class Service:
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """The service with short limits."""
-    for name in ("HEADER_SECONDS", "BODY_SECONDS", "READ_SECONDS"):
+    for name in ("HEADER_SECONDS", "BODY_SECONDS", "READ_SECONDS", "FLUSH_SECONDS"):
         monkeypatch.setattr(protocol, name, WAIT)
     service = Service()
     service.running = asyncio.create_task(service.server.serve())
@@ -134,6 +149,19 @@ async def test_who_reads_goes_on(service: Service) -> None:
     await until(lambda: service.app.ended == 1)
 
 
+async def test_what_is_left_of_an_answer_is_not_kept_for_ever(
+    service: Service, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(protocol, "READ_SECONDS", 3600.0)
+    _, writer = await service.stream(b"/some")
+    await until(lambda: any(service.unread))
+    (connection,) = service.server.server_state.connections
+    connection.timeout_keep_alive = WAIT  # type: ignore[union-attr]
+    connection.cycle.scope[protocol.ENDING]()  # type: ignore[union-attr]
+    await until(lambda: not service.server.server_state.connections)
+    writer.close()
+
+
 async def test_limits_of_requests_are_none_for_what_is_quiet(service: Service) -> None:
     reader, writer = await service.stream(b"/quiet")
     async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{service.port}/quiet") as connection:
@@ -154,15 +182,14 @@ async def test_a_socket_that_does_not_read_is_cut_off(service: Service) -> None:
         connection.transport.abort()
 
 
-@pytest.mark.parametrize("reads", [True, False])
-async def test_a_stop_ends_streams(service: Service, monkeypatch: pytest.MonkeyPatch, reads: bool) -> None:
+@pytest.mark.parametrize("path", ["/quiet", "/some", "/full"])
+async def test_a_stop_ends_streams(service: Service, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(protocol, "READ_SECONDS", 3600.0)
-    reader, writer = await service.stream(b"/quiet" if reads else b"/full")
-    if not reads:
-        connections = service.server.server_state.connections
-        await until(lambda: any(one._stalled is not None for one in connections))  # type: ignore[union-attr]
+    reader, writer = await service.stream(path.encode())
+    if path != "/quiet":
+        await until(lambda: service.unread[0] > (65536 if path == "/full" else 0))
     await service.stop()
-    if reads:
+    if path == "/quiet":
         assert (await reader.read()).endswith(b"goodbye\r\n0\r\n\r\n")
     assert service.app.ended == 1
     writer.close()
