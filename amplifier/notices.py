@@ -91,7 +91,9 @@ class Notifier:
             await self.flush()
 
     async def flush(self) -> None:
-        """Sends what was collected."""
+        """Sends what was collected, if anything."""
+        if not self._wanted.is_set():
+            return
         self._wanted.clear()
         notice = Notice(self.process, list(self._changed), list(self._present), self._gone, self._said)
         self._reset()

@@ -48,7 +48,9 @@ class Presence:
         """Says that these streams are open, and looks who is there: processes may have died. Raises Unavailable."""
         async with self._writing:
             kept = [(one.stream_id, one.session_id, one.user_id) for one in subscribers]
-            stream_ids, session_ids, user_ids = zip(*kept, strict=True) if kept else ((), (), ())
+            if not kept:
+                return
+            stream_ids, session_ids, user_ids = zip(*kept, strict=True)
             await self._queries.streams.keep(
                 process_id=self._notifier.process, stream_ids=stream_ids, session_ids=session_ids, user_ids=user_ids
             )

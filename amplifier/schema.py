@@ -9,7 +9,6 @@ from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
-import yoyo
 from psycopg.conninfo import conninfo_to_dict
 
 from amplifier.settings import OperatorError
@@ -52,6 +51,8 @@ def migrate(dsn: str, folder: Path | None = None) -> list[str]:
 @cache
 def known(folder: Path | None = None) -> Any:
     """The migrations of `folder`, parsed, which takes a third of a first start's migrating and needs no database."""
+    import yoyo  # a third of a second, which a start on a migrated database has no use for
+
     migrations = yoyo.read_migrations(str(folder or share("migrations")))
     for migration in migrations:
         migration.load()
@@ -60,11 +61,12 @@ def known(folder: Path | None = None) -> Any:
 
 def pending(dsn: str, folder: Path | None = None) -> list[str]:
     """The ids of migrations that the database lacks. Changes nothing. Raises SchemaError."""
-    migrations = known(folder)
+    files = sorted((folder or share("migrations")).glob("*.sql"))
+    known = [file.stem for file in files if not file.name.endswith(".rollback.sql")]
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:
             if connection.execute("select to_regclass('_yoyo_migration')").fetchone() == (None,):
-                return [migration.id for migration in migrations]
+                return known
             applied = {row[0] for row in connection.execute("select migration_id from _yoyo_migration")}
     except psycopg.errors.InsufficientPrivilege as error:
         raise SchemaError(
@@ -72,7 +74,7 @@ def pending(dsn: str, folder: Path | None = None) -> list[str]:
         ) from error
     except psycopg.Error as error:
         raise SchemaError(f"the database cannot be reached: {error}") from error
-    return [migration.id for migration in migrations if migration.id not in applied]
+    return [identifier for identifier in known if identifier not in applied]
 
 
 @contextlib.contextmanager
@@ -90,6 +92,8 @@ def exclusively(dsn: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _backend(dsn: str) -> Iterator[Any]:
+    import yoyo
+
     # all as arguments: yoyo's own parser knows neither %20 in a database's name nor several hosts
     backend = yoyo.get_backend(f"postgresql+psycopg://?{urlencode(conninfo_to_dict(dsn))}")
     with backend:

@@ -40,10 +40,10 @@ def schema_of(dsn: str) -> list[Any]:
             ).fetchone()
             for columns in (
                 "relname, relkind, relacl, relowner from pg_class where relnamespace = 'public'::regnamespace",
-                "tgname, tgenabled from pg_trigger",
-                "attrelid, attname, attnum, attisdropped from pg_attribute where attnum > 0",
-                "conname, convalidated from pg_constraint",
-                "proname, pg_get_functiondef(oid) from pg_proc where pronamespace = 'public'::regnamespace",
+                "tgname, tgenabled from pg_trigger where not tgisinternal",
+                "attrelid, attname, attnum, attisdropped from pg_attribute where attnum > 0 and attrelid >= 16384",
+                "conname, convalidated from pg_constraint where connamespace = 'public'::regnamespace",
+                "proname, prosrc, proconfig, proacl from pg_proc where pronamespace = 'public'::regnamespace",
                 "setdatabase, setrole, setconfig from pg_db_role_setting",
                 "nspname, nspacl from pg_namespace where nspname not like 'pg_%'",
             )

@@ -198,7 +198,7 @@ async def test_a_reader_that_never_reads_costs_bounded_memory_and_harms_no_one(d
                 async with asyncio.timeout(LIMIT), asyncio.TaskGroup() as group:
                     for coroutine in [*audience.follow(), ask()]:
                         group.create_task(coroutine)
-                    for _ in range(30):
+                    for _ in range(20):
                         last_seq = await append(api, session_id, last_seq, 4, "x" * 500_000)
                         sizes.append(memory())
                     stop.set()
