@@ -70,7 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     search_language: Text = "english"
     search_timeout: Seconds = 2
     max_streams_per_user: Count = 100
-    notify_delay: Seconds = 0.004
+    notify_delay: Seconds = 0.01
 
     amplifier_home: Text | None = None
     amplifier_user: Text = "amplifier-api"

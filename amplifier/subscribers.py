@@ -1,12 +1,15 @@
 """Who follows: a cursor and a flag for each open stream, never a queue of what happened."""
 
 import asyncio
+import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
 from amplifier.frames import Frame, frame
+
+logger = logging.getLogger(__name__)
 
 Write: TypeAlias = Callable[[list[Frame]], Awaitable[None]]
 
@@ -104,7 +107,8 @@ class Subscriber:
         self.behind, self.reading = False, True
         try:
             await catch_up(self)
-        except Exception:  # logged where it happened: whatever it was, the stream goes on where it is
+        except Exception as error:  # whatever it was: the stream goes on where it is
+            logger.warning("a follower waits: %r", error)
             self.behind = True
             await asyncio.sleep(_RETRY)
         finally:

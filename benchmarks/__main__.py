@@ -1,8 +1,9 @@
 """Runs every benchmark."""
 
-from benchmarks import requests, search, start, statements
+from benchmarks import events, requests, search, start, statements
 
 requests.main()
 start.main()
 statements.main()
 search.main([])
+events.main([])

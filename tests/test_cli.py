@@ -51,7 +51,7 @@ def test_several_workers_serve_one_database_and_take_new_applications(home: Path
             assert (refused.returncode, refused.stdout) == (1, "")
             assert re.fullmatch(r"amplifier-api: .*(already exists|app_id).*\n", refused.stderr), refused.stderr
         for _ in range(20):  # each on a new connection, so that both workers get some
-            listed = httpx.get(f"{service.url}/applications", headers=headers)
+            listed = httpx.get(f"{service.url}/applications", headers=headers, verify=False)
             assert [application["app_id"] for application in listed.json()] == ["console"]
         assert made.stdout.strip() not in service.output
         assert service.interrupt() == 0, service.output

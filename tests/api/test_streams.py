@@ -99,6 +99,25 @@ async def test_a_cursor_continues_without_gap_or_double(
         assert await stream.ids(1) == [11]
 
 
+async def test_a_replay_shows_nothing_of_other_sessions(
+    api: Live, alice: httpx.AsyncClient, config_id: str, session_id: str
+) -> None:
+    other = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+    for number in range(5):
+        await add(alice, session_id, f"mine {number}")
+        await add(alice, other, f"other {number}")
+        await share(alice, other, f"user-{number}")
+    async with (
+        api.stream(alice, f"/sessions/{session_id}/events?after=0") as stream,
+        api.stream(alice, f"/sessions/{other}/events?after=0") as others,
+    ):
+        await add(alice, other, "live, for the other")
+        await add(alice, session_id, "mine 5")
+        shown = [event.data["message"]["content"] for _ in range(6) if (event := await stream.next())]
+        assert shown == [f"mine {number}" for number in range(6)]
+        assert await others.ids(11) == list(range(1, 12))
+
+
 async def test_messages_of_any_size_come_one_after_the_other(
     api: Live, alice: httpx.AsyncClient, session_id: str
 ) -> None:
