@@ -15,6 +15,7 @@ UNBOUND = {
     "applications.find_by_prefix": "system",
     "applications.get": "system",
     "applications.list": "system",
+    "applications.list_versions": "system",
     "applications.update_key": "system",
     "configs.create": "self",
     "events.list_existing": "system",

@@ -35,12 +35,14 @@ class Hub:
     """All streams of this process, and what wakes them."""
 
     def __init__(self, queries: Queries, notify_delay: float) -> None:
+        self._queries = queries
         self._notifier = Notifier(queries, notify_delay)
         self._topics = Topics(queries)
         self._streams: set[Subscriber] = set()
         self._open: Counter[str] = Counter()
         self._hints = Hints(queries)
         self._presence = Presence(queries, self._notifier, self._topics)
+        self._versions: dict[str, object] = {}  # of the applications through which streams were opened
         self._changed: set[str] = set()
         self._woken, self._sweep_now = asyncio.Event(), asyncio.Event()
         self.catch_up = self._topics.catch_up
@@ -53,10 +55,7 @@ class Hub:
     def hear(self, payload: str) -> None:
         """A notification of the database: another process tells of changes, or an application changed."""
         if payload.startswith("application "):
-            app_id = payload.removeprefix("application ")
-            for subscriber in self._streams:
-                if subscriber.app_id == app_id:  # whoever comes back has to show valid credentials
-                    subscriber.end(reconnect=True)
+            self._restart(payload.removeprefix("application "))
         elif (notice := read(payload)) is not None and notice.process != self._notifier.process:
             self._take(notice)
 
@@ -167,10 +166,28 @@ class Hub:
                     self._wake(session_id)
                 await self._hints.sweep(everybody=count == 0)
                 if count % _LONG_SWEEP == 0:
+                    await self._check_applications()
                     await self._presence.keep(self._streams)
             except Exception as error:  # whatever it was: the next sweep tries again
                 logger.warning("followers were not looked after: %r", error)
             await asyncio.sleep(min(_REST * (time.monotonic() - started), _LONGEST_REST))
+
+    async def _check_applications(self) -> None:
+        """Ends streams whose application changed while nobody heard of it. Raises Unavailable."""
+        app_ids = list({subscriber.app_id for subscriber in self._streams})
+        rows = await self._queries.applications.list_versions(app_ids=app_ids) if app_ids else []
+        versions = dict.fromkeys(app_ids) | {row["app_id"]: row["updated_at"] for row in rows}
+        for app_id, version in versions.items():
+            if self._versions.get(app_id, version) != version:
+                self._restart(app_id)
+        self._versions = versions
+
+    def _restart(self, app_id: str) -> None:
+        """Ends the streams of an application: whoever comes back has to show valid credentials."""
+        self._versions.pop(app_id, None)
+        for subscriber in self._streams:
+            if subscriber.app_id == app_id:
+                subscriber.end(reconnect=True)
 
     async def _keep_looking(self) -> None:
         """Ends streams whose token has expired, and has quiet ones give a sign of life."""

@@ -68,6 +68,19 @@ from applications
 order by created_at desc, app_id;
 
 
+-- name: list_versions(app_ids)
+-- When applications changed last: streams that were opened with an earlier key end.
+-- @param  app_ids  the applications
+-- @return ApplicationVersion[]
+-- @access system
+-- @index  applications_pkey
+select
+    app_id,
+    updated_at
+from applications
+where app_id = any(:app_ids::text[]);
+
+
 -- name: get(app_id, reader_app_id, is_admin)^
 -- One application, for itself and for admin applications.
 -- @param  app_id         the application

@@ -168,6 +168,7 @@ STRUCTS = {
 INTERNAL = {
     "Credentials": ("app_id", "api_key_hash", "is_active", "is_admin"),
     "TranscriptRow": ("last_seq", "next_seq", *transcripts.Entry.__struct_fields__),
+    "ApplicationVersion": ("app_id", "updated_at"),
     "LoggedEvent": ("user_ids", "last_seq", "seq", "type", "data", "user_id", "app_id", "created_at"),
     "LockedParticipant": ("user_id",),
     "Clock": ("session_id", "user_id", "last_seq", "may_send"),

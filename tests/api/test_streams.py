@@ -214,6 +214,19 @@ async def test_a_changed_key_ends_the_streams_that_it_opened(
     assert_problem(await other.get(path), 401, "Invalid API key")
 
 
+@pytest.mark.parametrize("change", ["update applications set is_active = false", "delete from applications"])
+async def test_a_change_that_nobody_told_of_ends_streams_as_well(
+    api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch, change: str
+) -> None:
+    monkeypatch.setattr(events, "_LONG_SWEEP", 1)
+    sql("alter table applications disable trigger applications_announce")
+    async with api.stream(alice, f"/sessions/{session_id}/events") as stream:
+        await until(lambda: "app" in api.app.state.hub._versions)
+        sql(change)
+        assert await stream.rest() == []
+        assert stream.retries == 2
+
+
 async def test_an_insert_by_hand_shows_up(api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     insert = """
         insert into messages (session_id, seq, message, author_user_id, author_app_id)

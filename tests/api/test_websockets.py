@@ -10,9 +10,10 @@ import pytest
 from websockets.exceptions import ConnectionClosed, InvalidStatus
 
 from amplifier.api import websockets
+from tests.api.test_hints import hint, told
 from tests.api.test_streams import add, share
 from tests.conftest import serving, settings_for
-from tests.live import Event, Live, live, origin_of, until
+from tests.live import Live, live, origin_of, until
 
 Sql = Callable[..., list[Any]]
 
@@ -55,10 +56,9 @@ async def test_a_socket_carries_what_a_stream_does(api: Live, alice: httpx.Async
 async def test_hints_come_over_a_socket_too(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
     async with api.socket(alice, "/ws") as socket:
         await add(alice, session_id, "one")
-        expected = {"session_id": session_id, "last_seq": 1, "type": "message.created"}
-        assert await socket.next() == Event(None, "hint", expected)
+        await told(socket, hint(session_id, 1, "message.created"))
         await socket.say(type="typing")
-        assert (await socket.next()).data["detail"] == "Nothing is understood here"
+        assert (await socket.next("error")).data["detail"] == "Nothing is understood here"
 
 
 async def test_typing_is_passed_on_and_never_replayed(
