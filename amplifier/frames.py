@@ -51,7 +51,7 @@ class Frame:
     def text(self) -> str:
         """As a message of a WebSocket: an object of `type`, `data` and, where it has one, `seq`."""
         seq = b"" if self.seq is None else b'"seq":%d,' % self.seq
-        return b'{"type":"%s",%s"data":%s}'.__mod__((self.type.encode(), seq, self.data)).decode()
+        return (b'{"type":"%s",%s"data":%s}' % (self.type.encode(), seq, self.data)).decode()
 
 
 def frame(type: str, seq: int | None = None, /, **data: Any) -> Frame:

@@ -108,7 +108,8 @@ class EventsController(Controller):
 def _cursor(last_event_id: str | None, after: int | None) -> int | None:
     if not last_event_id:
         return after
-    if not last_event_id.isascii() or not last_event_id.isdigit() or int(last_event_id[:20]) >= 2**63:
+    is_number = last_event_id.isascii() and last_event_id.isdigit() and len(last_event_id) < 20
+    if not is_number or int(last_event_id) >= 2**63:
         raise Problem(422, "Last-Event-ID: must be the id of an event of this session, a number")
     return int(last_event_id)
 

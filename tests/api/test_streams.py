@@ -130,7 +130,17 @@ async def test_messages_of_any_size_come_one_after_the_other(
     assert last.data["message"]["content"] == "line\u2028feed\r\n\x85é😀"
 
 
-BAD = ["after=-1", "after=x", "after=", f"after={2**63}", "after=1.5", "after=7", "after=%00", f"after={'9' * 5000}"]
+BAD = [
+    "after=-1",
+    "after=x",
+    "after=",
+    f"after={2**63}",
+    "after=1.5",
+    "after=7",
+    "after=%00",
+    f"after={'9' * 5000}",
+    f"after={'0' * 5000}1",
+]
 
 
 @pytest.mark.parametrize("query", BAD)
