@@ -1,0 +1,76 @@
+"""amplifier-api serve: the API, after everything that it leans on was checked."""
+
+import argparse
+from functools import cache
+from typing import TYPE_CHECKING
+
+from amplifier.commands.databases import connected, nothing, opened
+from amplifier.settings import OperatorError, Settings
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's parser."""
+    serve = commands.add_parser("serve", help="serve the API; without a configured database, on an embedded one")
+    serve.set_defaults(run=_serve)
+
+
+def _serve(config: Settings, _: argparse.Namespace) -> None:
+    alone = config.service_workers == 1
+    with opened(config, _application if alone else nothing) as dsn:
+        import asyncio
+
+        import uvicorn
+
+        from amplifier import schema
+
+        missing = schema.pending(dsn)
+        if missing:
+            raise schema.SchemaError(
+                f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
+            )
+        asyncio.run(_check_queries(config, dsn))
+        uvicorn.run(
+            _application() if alone else "amplifier.app:from_environment",
+            factory=not alone,
+            host=config.service_host,
+            port=config.service_port,
+            workers=config.service_workers,
+            http="amplifier.protocol:BoundedProtocol",
+            ws="amplifier.protocol:BoundedWebSocketProtocol",
+            ws_max_size=8 * 1024 * 1024,  # bytes; whatever is less is answered
+            log_level=config.log_level,
+            access_log=config.log_level == "debug",
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(config.shutdown_grace)),
+        )
+
+
+async def _check_queries(config: Settings, dsn: str) -> None:
+    """Finds a wrong query, or a search in another language, before any worker starts. Raises OperatorError."""
+    from amplifier.checks import check
+
+    async with connected(config, dsn) as queries:
+        await check(queries)
+        current, wanted = await queries.search.get_languages(language=config.search_language)
+    if wanted is None:
+        raise OperatorError(
+            f"SEARCH_LANGUAGE is {config.search_language!r}, which is no text search configuration of the database"
+        )
+    if current != wanted:
+        raise OperatorError(
+            f"the search of the database is in {current}, SEARCH_LANGUAGE is {config.search_language}: set it back, "
+            "or run: amplifier-api search reindex"
+        )
+
+
+@cache
+def _application() -> "Litestar":
+    """The application of a single process, made once; `_serve` checks the queries itself, for a clear message."""
+    import uvicorn.server  # noqa: F401 - with the other imports, while there is time
+
+    from amplifier.app import from_environment
+
+    return from_environment(checked=True)
