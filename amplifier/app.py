@@ -2,10 +2,6 @@
 
 import asyncio
 import contextlib
-import multiprocessing
-import os
-import signal
-import threading
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -24,6 +20,7 @@ from amplifier.api.events import EventsController, SessionEventsController, Tick
 from amplifier.api.invitations import AcceptController, InvitationsController
 from amplifier.api.participants import ParticipantsController
 from amplifier.api.presence import PresenceController
+from amplifier.api.queries import QueriesController
 from amplifier.api.search import SearchController, SessionSearchController
 from amplifier.api.service import ServiceController
 from amplifier.api.session_list import SessionListController
@@ -39,10 +36,13 @@ from amplifier.events import Hub
 from amplifier.listener import Listener
 from amplifier.outages import Unavailable
 from amplifier.problems import request_id, respond
+from amplifier.processes import end_with_parent, reload_on_hangup
 from amplifier.queries import Queries
+from amplifier.reloading import Reloader
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.streaming import authenticate_stream
+from amplifier.structs import STRUCTS
 from amplifier.web import MAX_BODY, Request
 
 
@@ -61,6 +61,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
     activity = Activity(queries)
     hub = Hub(queries, config.notify_delay)
     authenticator = Authenticator(config, queries, activity)
+    reloader = Reloader(queries, STRUCTS)
     # not by the constructor, which copies what it is given
     app.state.update(
         {
@@ -70,7 +71,8 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "hub": hub,
             "keyring": Keyring(config.config_encryption_key),
             "checked": checked,
-            "listener": Listener(database, [authenticator, hub]),
+            "listener": Listener(database, [authenticator, hub, reloader]),
+            "reloader": reloader,
             "max_streams": config.max_streams_per_user,
             "origins": config.origins,
             "search_timeout": min(config.search_timeout, config.database_statement_timeout),
@@ -90,6 +92,7 @@ def routes(config: Settings) -> Litestar:
             InvitationsController,
             ParticipantsController,
             PresenceController,
+            QueriesController,
             SearchController,
             SessionListController,
             SessionSearchController,
@@ -126,11 +129,12 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     await database.connect()
     try:
         if not state.checked:
-            await check(state.queries)
+            await check(state.queries, STRUCTS)
         async with (
             _background(state.listener.keep_listening()),
             _background(state.activity.keep_flushing()),
             _background(state.hub.keep_going()),
+            _background(state.reloader.keep_reloading()),
         ):
             yield
         with contextlib.suppress(Unavailable):
@@ -142,24 +146,13 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
 
 def from_environment(checked: bool = False) -> Litestar:
     """The application for a worker process, whose parent has put the database's address into the environment."""
-    _end_with_parent()
+    end_with_parent()
     config = settings.load()
     if config.dsn is None:
         raise settings.SettingsError("DATABASE_URL must be set for a worker process")
-    return create_app(config, config.dsn, checked)
-
-
-def _end_with_parent() -> None:
-    """One of several workers stops when the process that started it is killed: it would keep the port for ever."""
-    parent = multiprocessing.parent_process()
-    if parent is None:
-        return
-
-    def follow() -> None:
-        parent.join()
-        os.kill(os.getpid(), signal.SIGTERM)
-
-    threading.Thread(target=follow, daemon=True).start()
+    app = create_app(config, config.dsn, checked)
+    reload_on_hangup(app.state.reloader.ask)
+    return app
 
 
 async def _identify(message: Message, scope: Scope) -> None:

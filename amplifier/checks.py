@@ -1,87 +1,66 @@
 """What the queries have to pass before they serve: they fit the database, and show nobody what is not theirs."""
 
-import asyncpg
+import asyncio
 
+from amplifier.access import UNBOUND
 from amplifier.database import ROLE
-from amplifier.probe import Probe, Statement, says_later
-from amplifier.queries import Queries, QueriesError, Query
-
-# What is not bound to something that the caller owns or takes part in. A query comes onto this list by a change of the
-# code, not of its header.
-UNBOUND = {
-    "applications.create": "system",
-    "applications.delete": "system",
-    "applications.find_by_id": "system",
-    "applications.find_by_prefix": "system",
-    "applications.get": "system",
-    "applications.list": "system",
-    "applications.list_versions": "system",
-    "applications.update_key": "system",
-    "configs.create": "self",
-    "events.list_existing": "system",
-    "events.notify": "system",
-    "invitations.claim": "self",
-    "invitations.find": "system",
-    "invitations.lock": "system",
-    "participants.touch": "system",
-    "search.get_languages": "system",
-    "search.get_terms": "public",
-    "service.ping": "public",
-    "settings.count": "public",
-    "settings.delete": "system",
-    "settings.get": "public",
-    "settings.list": "public",
-    "settings.put": "system",
-    "streams.close": "system",
-    "streams.keep": "system",
-    "streams.list_present": "system",
-    "streams.open_hints": "self",
-    "tickets.claim": "system",
-    "tickets.create_for_hints": "self",
-    "users.get": "self",
-    "users.touch": "system",
-}
+from amplifier.describe import Description, describe
+from amplifier.findings import Finding, QueriesError
+from amplifier.probe import Probe
+from amplifier.queries import Queries
+from amplifier.settings import OperatorError
+from amplifier.shapes import Structs, problems
+from amplifier.stub import broken, contract
 
 
-async def check(queries: Queries) -> None:
-    """Prepares every query in the service's role, and probes it as two tenants in a transaction that is rolled back.
+async def check(queries: Queries, structs: Structs) -> None:
+    """Raises QueriesError with every finding, and Unavailable."""
+    if found := await findings(queries, structs):
+        raise QueriesError(found)
 
-    Raises QueriesError with every finding, one a line, and Unavailable.
+
+async def findings(queries: Queries, structs: Structs) -> list[Finding]:
+    """What is wrong with queries that could be loaded, compared with the database, the structs and the code.
+
+    The probe runs in a transaction that is rolled back. Raises Unavailable.
     """
-    findings = [
-        query.wrong(f"@access {query.access} is not for a query of this name: who may see its rows? (see UNBOUND)")
-        for query in queries.all()
-        if query.access in ("public", "system", "self") and UNBOUND.get(query.name) != query.access
-    ]
+    described, found = await asyncio.to_thread(describe, queries.database.dsn, queries.all())
+    for query in queries.all():
+        access = query.header.access
+        if access in ("public", "system", "self") and UNBOUND.get(query.name) != access:
+            found.append(
+                query.wrong(
+                    f"@access {access} is not for a query of this name: who may see its rows?",
+                    "name the access that it had; UNBOUND in amplifier/access.py lists the others",
+                )
+            )
+        if description := described.get(query.name):
+            found += problems(query, description.columns, structs)
+            found += broken(query, description)
+    there = {query.name for query in queries.all()}
+    for name in contract().keys() - there:
+        file = queries.folder / f"{name.partition('.')[0]}.sql"
+        found.append(Finding(str(file), 1, name, "is missing, and the service runs it", "put it back"))
+    found += await _probe(queries, described, structs)
+    return sorted(found, key=lambda finding: (finding.file, finding.line))
+
+
+async def _probe(queries: Queries, described: dict[str, Description], structs: Structs) -> list[Finding]:
+    found = []
     async with queries.database.connection() as connection:
         if (user := await connection.fetchval("select current_user")) != ROLE:
-            raise QueriesError(
+            raise OperatorError(
                 f"the service works as {user} instead of {ROLE}: if a pooler drops the parameters of new connections, "
                 f"run: alter role {user} set role to {ROLE}"
             )
-        prepared: dict[Query, Statement] = {}
-        for query in queries.all():
-            try:
-                prepared[query] = await connection.prepare(query.statement)
-            except asyncpg.PostgresError as error:
-                if says_later(error):
-                    raise
-                findings.append(_finding(query, error))
         transaction = connection.transaction()
         await transaction.start()
         try:
-            probe = Probe(connection)
+            probe = Probe(connection, structs)
             await probe.build()
-            for query, statement in prepared.items():
-                if query.access not in ("public", "system") and (reason := await probe.finding(query, statement)):
-                    findings.append(query.wrong(reason))
+            for query in queries.all():
+                if query.name in described:
+                    found += await probe.findings(query)
         finally:
             await transaction.rollback()
-    if findings:
-        raise QueriesError("\n".join(map(str, findings)))
-
-
-def _finding(query: Query, error: asyncpg.PostgresError) -> QueriesError:
-    position = getattr(error, "position", None)
-    reason = f"{error.args[0]}" + (f" ({error.hint})" if getattr(error, "hint", None) else "")
-    return query.wrong(reason, query.line_of(int(position)) if position else None)
+    return found

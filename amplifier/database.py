@@ -15,6 +15,7 @@ from amplifier.settings import Settings
 
 logger = logging.getLogger(__name__)
 
+LISTENER = "amplifier-api listener"  # the name of each process's connection that listens, in pg_stat_activity
 ROLE = "amplifier_app"  # owns nothing and can change no schema; whoever logs in must be a member of it
 _RELEASE_LIMIT = 0.5  # seconds for a statement that was given up to stop; after that its connection is dropped
 
@@ -39,7 +40,7 @@ class Database:
 
     def __init__(self, settings: Settings, dsn: str) -> None:
         self._settings = settings
-        self._dsn = dsn
+        self.dsn = dsn
         self._pool: asyncpg.Pool[Any] | None = None
         # The pool makes, checks and replaces connections; between two statements they wait here, because a pass through
         # the pool costs more than such a statement itself. Who holds the gate finds one here or free in the pool.
@@ -53,7 +54,7 @@ class Database:
         settings = self._settings
         with connecting():
             self._pool = await asyncpg.create_pool(
-                self._dsn,
+                self.dsn,
                 min_size=settings.database_pool_min_size,
                 max_size=settings.database_pool_max_size,
                 timeout=settings.database_connect_timeout,
@@ -61,7 +62,7 @@ class Database:
                 command_timeout=settings.database_statement_timeout + 1,
                 max_inactive_connection_lifetime=300,
                 statement_cache_size=1000,
-                ssl=tls.context(self._dsn),
+                ssl=tls.context(self.dsn),
                 server_settings=_server_settings(settings),
                 init=_pass_json_through,
                 reset=_keep,
@@ -82,11 +83,11 @@ class Database:
         """A connection outside the pool, for LISTEN. Raises Unavailable."""
         with connecting():
             return await asyncpg.connect(
-                self._dsn,
+                self.dsn,
                 timeout=self._settings.database_connect_timeout,
                 command_timeout=self._settings.database_statement_timeout + 1,
-                ssl=tls.context(self._dsn),
-                server_settings=_server_settings(self._settings),
+                ssl=tls.context(self.dsn),
+                server_settings=_server_settings(self._settings) | {"application_name": LISTENER},
             )
 
     @contextlib.asynccontextmanager

@@ -2,14 +2,17 @@
 
 import itertools
 import uuid
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime
 from typing import Any, TypeAlias
 
 import asyncpg
 
+from amplifier.access import REFUSED
 from amplifier.database import Connection
-from amplifier.queries import Query
+from amplifier.findings import Finding
+from amplifier.query import Query
+from amplifier.shapes import Structs, fields_of
 
 _TENANT = """
 insert into users (user_id) values ('{0}');
@@ -20,7 +23,11 @@ insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, l
 values ('{0}-session', '{0}-config', '{0}', 'probe', 2);
 
 insert into session_participants (session_id, user_id, role)
-values ('{0}-session', '{0}', 'owner'), ('{0}-session', '{0}-member', 'editor');
+values
+    ('{0}-session', '{0}', 'owner'),
+    ('{0}-session', '{0}-member', 'editor'),
+    ('{0}-session', '{0}-editor', 'editor'),
+    ('{0}-session', '{0}-viewer', 'viewer');
 
 insert into messages (session_id, seq, message, author_user_id, author_app_id)
 values ('{0}-session', 1, '{{"role": "user", "content": "{0}"}}', '{0}', 'probe');
@@ -85,10 +92,11 @@ Statement: TypeAlias = "asyncpg.prepared_stmt.PreparedStatement[Any]"
 
 
 class Probe:
-    """Three users: an owner, a neighbour who owns the same things elsewhere, and one who has nothing."""
+    """An owner with an editor and a viewer, a neighbour who owns the same things elsewhere, and one who has nothing."""
 
-    def __init__(self, connection: Connection) -> None:
+    def __init__(self, connection: Connection, structs: Structs) -> None:
         self._connection = connection
+        self._structs = structs
         run = f"probe-{uuid.uuid4().hex}"
         self._written = 0
         self._tables: list[int] = []
@@ -103,27 +111,66 @@ class Probe:
         self._tables = await self._connection.fetchval(_TABLES)
         self._written = await self._count_written()
 
-    async def finding(self, query: Query, statement: Statement) -> str | None:
-        """What is wrong with the access of a query, prepared on this connection."""
+    async def findings(self, query: Query) -> list[Finding]:
+        """What is wrong with the access of a query that serves a user, or with what its rows lack."""
+        if query.header.access in ("public", "system"):
+            return []
+        statement = await self._connection.prepare(query.statement)
         arguments, failure = await self._working_arguments(query, statement)
         if arguments is None:
-            return failure
+            return [query.wrong(failure, "compare it with the query as it was")]
+        leak = await self._leak(query, statement, arguments)
+        found = [query.wrong(leak, f"a join or predicate on :{_actor(query)} is missing")] if leak else []
+        if query.header.access != "self" and not leak:
+            found += [finding async for finding in self._wrong_roles(query, statement, arguments)]
+        rows, _ = await self._run(query, statement, arguments)
+        return found + self._nulls(query, rows)
+
+    async def _leak(self, query: Query, statement: "Statement", arguments: dict[str, Any]) -> str | None:
+        """Who is served and should not be."""
         strangers = (("somebody with nothing", self._nobody), ("an owner of other things", self._neighbour))
         for (name, stranger), others in itertools.product(strangers, self._others(arguments)):
-            theirs = arguments | others | {"actor_id": stranger, "actor_ids": [stranger]}
-            try:
-                rows, changes = await self._run(query, statement, theirs)
-            except asyncpg.PostgresError as error:
-                if says_later(error):
-                    raise
-                continue  # refused by the database, which is no leak
-            if self._leaks(query, theirs, rows, changes):
-                return f"{name} gets or changes what is not theirs: a join or predicate on :actor_id is missing"
+            theirs = arguments | others | _as(stranger)
+            if self._leaks(query, theirs, *await self._attempt(query, statement, theirs)):
+                return f"{name} gets or changes what is not theirs"
         if "actor_ids" in arguments:
             rows, _ = await self._run(query, statement, arguments | {"actor_ids": [self._owner, self._nobody]})
             if self._nobody in repr(rows):
-                return "somebody with nothing is served beside its owner: a join or predicate on :actor_ids is missing"
+                return "somebody with nothing is served beside its owner"
         return None
+
+    async def _wrong_roles(
+        self, query: Query, statement: "Statement", arguments: dict[str, Any]
+    ) -> AsyncIterator[Finding]:
+        """Roles of participants that are served otherwise than the code says; nobody of them owns the config."""
+        refused = ("editor", "viewer") if query.header.access == "owner" else REFUSED.get(query.name, ())
+        for role in ("editor", "viewer"):
+            rows, changes = await self._attempt(query, statement, arguments | _as(f"{self._owner}-{role}"))
+            if bool(rows or changes) == (role in refused):
+                said = ("gets or changes what it may not", "gets and changes nothing")[role not in refused]
+                yield query.wrong(f"a session's {role} {said}", "set back what the query asks of the caller's role")
+
+    async def _attempt(self, query: Query, statement: "Statement", arguments: dict[str, Any]) -> tuple[list[Any], int]:
+        """As `_run`; what the database refuses gives and changes nothing."""
+        try:
+            return await self._run(query, statement, arguments)
+        except asyncpg.PostgresError as error:
+            if says_later(error):
+                raise
+            return [], 0
+
+    def _nulls(self, query: Query, rows: list[Any]) -> list[Finding]:
+        """Columns that are null where the struct takes none."""
+        struct = self._structs.get(query.header.struct or "")
+        if struct is None:
+            return []
+        fields = fields_of(struct)
+        empty = {field.name for row in rows for value, field in zip(row, fields, strict=False) if value is None}
+        return [
+            query.wrong(f"column {field.name} is null, {struct.__name__} takes no null there", "coalesce it")
+            for field in fields
+            if field.name in empty and not field.nullable
+        ]
 
     def _others(self, arguments: dict[str, Any]) -> Iterator[dict[str, str]]:
         """What strangers pass instead: a wrong token, and whomever they know of."""
@@ -186,8 +233,17 @@ class Probe:
     def _leaks(self, query: Query, arguments: dict[str, Any], rows: list[Any], changes: int) -> bool:
         if not rows and not changes:
             return False
-        if query.access == "self":  # a stranger's own things may be made or shown, and come back with their name
+        if query.header.access == "self":  # a stranger's own things may be made or shown, and come back with their name
             return arguments["actor_id"] not in repr(rows)
         if arguments["actor_id"] == self._neighbour and not any(name in arguments for name in _TARGETS):
             return self._owner in repr(rows)  # a list: the neighbour's own things may be in it
         return True
+
+
+def _as(user_id: str) -> dict[str, Any]:
+    """The arguments that say who calls."""
+    return {"actor_id": user_id, "actor_ids": [user_id]}
+
+
+def _actor(query: Query) -> str:
+    return "actor_ids" if "actor_ids" in query.parameters else "actor_id"

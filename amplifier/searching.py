@@ -6,8 +6,9 @@ import hashlib
 import html
 import math
 import re
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple
 
 import asyncpg
 import msgspec
@@ -15,13 +16,13 @@ from litestar.params import QueryParameter
 
 from amplifier.outages import Unavailable
 from amplifier.problems import Problem
-from amplifier.queries import Query
 from amplifier.web import Request
 
 MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long
 SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing is a syntax error'
 
 Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)]
+Kind = Literal["messages", "sessions"]
 Cursor = Annotated[
     str | None, QueryParameter(max_length=2000, description="The `next` of the page before: continues behind it")
 ]
@@ -44,14 +45,14 @@ class Place(NamedTuple):
 class Search(NamedTuple):
     """One search: a query with its arguments, and what its cursors belong to."""
 
-    query: Query
+    query: Callable[..., Awaitable[Any]]
     arguments: dict[str, Any]
     fingerprint: str
 
     @classmethod
-    def of(cls, query: Query, **arguments: Any) -> "Search":
+    def of(cls, kind: Kind, query: Callable[..., Awaitable[Any]], **arguments: Any) -> "Search":
         """A search for these arguments, which are the same on each of its pages."""
-        text = msgspec.json.encode([query.name, *sorted(arguments.items())])
+        text = msgspec.json.encode([kind, *sorted(arguments.items())])
         return cls(query, arguments, hashlib.sha256(text).hexdigest()[:16])
 
     def place(self, cursor: str | None, parameter: str = "cursor") -> Place:

@@ -93,8 +93,11 @@ class Request(litestar.Request[Caller, None, State]):
 
     @property
     def queries(self) -> Queries:
-        """The named queries, bound to the database."""
-        return self.scope["litestar_app"].state.queries  # type: ignore[no-any-return]
+        """The named queries, bound to the database: those of one set for the whole request."""
+        queries: Queries | None = self.scope["state"].get("queries")
+        if queries is None:
+            queries = self.scope["state"]["queries"] = self.scope["litestar_app"].state.queries.snapshot()
+        return queries
 
     @property
     def hub(self) -> Hub:

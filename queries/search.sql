@@ -35,7 +35,7 @@
 -- @param  most_ranked       matches at most that are ranked
 -- @param  limit             rows at most
 -- @param  context           messages at most to show before and after each
--- @return Hit[]
+-- @return FoundMessage[]
 -- @access participant
 -- @index  session_participants_user_id_idx, session_participants_pkey, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
 with recursive other_languages as (

@@ -5,7 +5,7 @@
 -- @param  session_id        the session
 -- @param  ticket_hash       SHA-256 of the ticket, in hexadecimal
 -- @param  token_expires_at  when the caller's credentials end
--- @return value
+-- @return value | none
 -- @access participant
 -- @index  session_participants_pkey, stream_tickets_expires_at_idx
 with expired_tickets as (

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from amplifier import database
-from amplifier.checks import UNBOUND
-from amplifier.queries import QueriesError
+from amplifier.access import UNBOUND
+from amplifier.findings import QueriesError
+from amplifier.settings import OperatorError
 from tests.service import command
 from tests.test_access_matrix import STATE
 from tests.test_queries import HEADER, check, load
@@ -106,7 +107,9 @@ async def test_a_public_query_is_not_a_systems(dsn: str, folder: Path) -> None:
 
 def test_the_list_has_what_is_there_and_no_more(folder: Path) -> None:
     queries = load(folder).all()
-    there = {query.name: query.access for query in queries if query.access in ("public", "system", "self")}
+    there = {
+        query.name: query.header.access for query in queries if query.header.access in ("public", "system", "self")
+    }
     assert there == UNBOUND
 
 
@@ -158,7 +161,7 @@ async def test_the_service_must_work_in_its_role(
 ) -> None:
     [(user,)] = sql("select current_user")
     monkeypatch.setattr(database, "ROLE", "none")  # as behind a pooler that drops the parameter
-    with pytest.raises(QueriesError, match=rf"works as {user} instead of amplifier_app.*alter role {user} set role"):
+    with pytest.raises(OperatorError, match=rf"works as {user} instead of amplifier_app.*alter role {user} set role"):
         await check(folder, dsn)
 
 
@@ -172,7 +175,7 @@ async def test_every_finding_comes_with_its_file_line_and_name(dsn: str, folder:
     lines["sessions.count"] += blocks(folder)["sessions.count"].split("s.titel")[0].count("\n")
     with pytest.raises(QueriesError) as caught:
         await check(folder, dsn)
-    findings = sorted(str(caught.value).splitlines())
+    findings = str(caught.value).splitlines()
     expected = [
         ("configs.get", FINDING),
         ("messages.list", FINDING),
@@ -213,7 +216,7 @@ async def test_checks_do_not_disturb_each_other(dsn: str, folder: Path, sql: Cal
     [
         ("user_id = :actor_id", ":actor_id::text is not null", rf"configs\.sql:\d+: configs\.get: .* {FINDING}"),
         ("@access owner", "@access public", r"configs\.sql:\d+: configs\.get: @access public is not for a query"),
-        ("user_id = :actor_id", "true", r"configs\.sql: .*unused declared parameter"),
+        ("user_id = :actor_id", "true", r"configs\.sql:\d+: configs\.get: unused declared parameter"),
     ],
 )
 def test_serve_does_not_start(dsn: str, folder: Path, old: str, new: str, finding: str) -> None:

@@ -131,6 +131,7 @@ def _search(
     if since is not None and until is not None and until < since:
         raise Problem(422, "before: must not be earlier than after")
     return Search.of(
+        "messages",
         request.queries.search.list_messages,
         q=q,
         by_rank=sort == "rank",

@@ -89,7 +89,7 @@ class SessionListController(Controller):
         queries, actor_id, tags = request.queries.sessions, request.caller.user_id, tag_filter(tag)
         if q is not None:
             search = Search.of(
-                request.queries.search.list_sessions, q=q, owned=owned, tags=tags, most_ranked=MOST_RANKED
+                "sessions", request.queries.search.list_sessions, q=q, owned=owned, tags=tags, most_ranked=MOST_RANKED
             )
             return await _found(request, search, limit, offset, after)
         position = decode_cursor(after)

@@ -1,19 +1,32 @@
 """The database that a command works on: the configured one, or the embedded one for as long as the command runs."""
 
+import argparse
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING
 
-from amplifier import embedded
+from amplifier import embedded, settings
 from amplifier.settings import OperatorError, Settings
 
 if TYPE_CHECKING:
+    from amplifier.findings import Finding
     from amplifier.queries import Queries
 
 
 def nothing() -> None:
     """Nothing to prepare."""
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """--database, for commands that are run against one database after the other."""
+    parser.add_argument("--database", metavar="URL", help="the database, instead of the configured one")
+
+
+def configured(arguments: argparse.Namespace) -> Settings:
+    """The settings with what was given on the command line. Raises SettingsError."""
+    given = {"DATABASE_URL": arguments.database, "QUERIES_DIR": getattr(arguments, "queries", None)}
+    return settings.load({**os.environ, **{name: value for name, value in given.items() if value}})
 
 
 @contextlib.contextmanager
@@ -46,15 +59,15 @@ def opened(config: Settings, prepare: Callable[[], object] = nothing, migrated: 
 
 
 @contextlib.asynccontextmanager
-async def connected(config: Settings, dsn: str) -> AsyncIterator["Queries"]:
-    """The queries on the database at `dsn`. Raises OperatorError."""
+async def connected(config: Settings, dsn: str, faults: "list[Finding] | None" = None) -> AsyncIterator["Queries"]:
+    """The queries on the database at `dsn`; for `faults` see there. Raises OperatorError."""
     from amplifier import schema
     from amplifier.database import Database
     from amplifier.outages import Unavailable
     from amplifier.queries import Queries
 
     database = Database(config, dsn)
-    queries = Queries(database, schema.share("queries", config.queries_dir))
+    queries = Queries(database, schema.share("queries", config.queries_dir), faults)
     try:
         await database.connect()
         yield queries

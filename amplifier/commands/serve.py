@@ -24,7 +24,7 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 
         import uvicorn
 
-        from amplifier import schema
+        from amplifier import processes, schema
 
         missing = schema.pending(dsn)
         if missing:
@@ -32,6 +32,8 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
             )
         asyncio.run(_check_queries(config, dsn))
+        if not alone:
+            processes.forward_hangups()
         uvicorn.run(
             _application() if alone else "amplifier.app:from_environment",
             factory=not alone,
@@ -51,9 +53,10 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 async def _check_queries(config: Settings, dsn: str) -> None:
     """Finds a wrong query, or a search in another language, before any worker starts. Raises OperatorError."""
     from amplifier.checks import check
+    from amplifier.structs import STRUCTS
 
     async with connected(config, dsn) as queries:
-        await check(queries)
+        await check(queries, STRUCTS)
         current, wanted = await queries.search.get_languages(language=config.search_language)
     if wanted is None:
         raise OperatorError(

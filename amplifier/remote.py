@@ -1,0 +1,72 @@
+"""What a command asks of running services through their database: a reload of the queries, and what these cost."""
+
+import time
+import uuid
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from amplifier.database import LISTENER, ROLE
+from amplifier.listener import CHANNEL
+from amplifier.reloading import RELOAD, REPORT, Report
+from amplifier.settings import OperatorError
+
+_LISTENERS = "select count(*) from pg_stat_activity where application_name = %s and datname = current_database()"
+_SCHEMA = "select extnamespace::regnamespace::text from pg_extension where extname = 'pg_stat_statements'"
+# what carries a name of ours, whatever versions of its text there were
+_TOP = r"""
+select
+    substring(query from '/[*] (\w+[.]\w+) [*]/') as name,
+    sum(calls)::bigint as calls,
+    sum(total_exec_time) / 1000 as seconds,
+    sum(total_exec_time) / sum(calls) as milliseconds,
+    sum(rows)::bigint as rows
+from {}.pg_stat_statements
+where
+    dbid = (select oid from pg_database where datname = current_database())
+    and userid = {}::regrole
+    and query ~ '/[*] \w+[.]\w+ [*]/'
+group by name
+order by seconds desc
+limit %s
+"""
+_NOT_THERE = (
+    "the database has no pg_stat_statements: set shared_preload_libraries = 'pg_stat_statements' (or the like of your "
+    "provider), restart PostgreSQL, and run: create extension pg_stat_statements"
+)
+
+
+def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
+    """How many processes there are, and what those of them said that answered in time. Raises OperatorError."""
+    request, reports = uuid.uuid4().hex, list[Report]()
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(f"listen {CHANNEL}")
+            [expected] = connection.execute(_LISTENERS, (LISTENER,)).fetchone() or (0,)
+            connection.execute("select pg_notify(%s, %s)", (CHANNEL, f"{RELOAD} {request}"))
+            deadline = time.monotonic() + timeout
+            while len(reports) < expected and (left := deadline - time.monotonic()) > 0:
+                for notification in connection.notifies(timeout=left, stop_after=1):
+                    if notification.payload.startswith(REPORT):
+                        report = msgspec.json.decode(notification.payload.removeprefix(REPORT), type=Report)
+                        if report.request == request:
+                            reports.append(report)
+            return expected, sorted(reports, key=lambda report: report.process)
+    except psycopg.Error as error:
+        raise OperatorError(f"the database cannot be reached: {error}") from error
+
+
+def top(dsn: str, limit: int) -> list[tuple[Any, ...]]:
+    """The queries that took longest: name, calls, seconds, milliseconds a call, rows. Raises OperatorError."""
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=5, options=f"-c role={ROLE}") as connection:
+            where = connection.execute(_SCHEMA).fetchone()
+            if where is None:
+                raise OperatorError(_NOT_THERE)
+            return connection.execute(SQL(_TOP).format(Identifier(where[0]), ROLE), (limit,)).fetchall()
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise OperatorError(_NOT_THERE) from error
+    except psycopg.Error as error:
+        raise OperatorError(f"the database cannot be asked: {error}") from error

@@ -1,0 +1,186 @@
+"""Rows that no answer carries as they are: what `@return` names where it names no struct of the API.
+
+The fields are the columns, in their order; a field that may be null says so. Handlers read them by name.
+"""
+
+from datetime import datetime
+
+from msgspec import Raw, Struct
+
+
+class Credentials(Struct):
+    """What a presented key or token is compared with."""
+
+    app_id: str
+    api_key_hash: str
+    is_active: bool
+    is_admin: bool
+
+
+class ApplicationVersion(Struct):
+    """When an application changed last."""
+
+    app_id: str
+    updated_at: datetime
+
+
+class TranscriptRow(Struct):
+    """A message, and where its page ends. Without any message, one row of nulls behind `last_seq`."""
+
+    last_seq: int
+    next_seq: int | None
+    seq: int | None
+    message: Raw | None
+    author_user_id: str | None
+    author_app_id: str | None
+    created_at: datetime | None
+
+
+class LoggedEvent(Struct):
+    """A message or event, and who of the readers takes part. Without anything new, one row, null behind `last_seq`."""
+
+    user_ids: list[str]
+    last_seq: int
+    seq: int | None
+    type: str | None
+    data: Raw | None
+    user_id: str | None
+    app_id: str | None
+    created_at: datetime | None
+
+
+class Clock(Struct):
+    """How far a session is, for somebody who follows it."""
+
+    session_id: str
+    user_id: str
+    last_seq: int
+    may_send: bool
+
+
+class ExistingSession(Struct):
+    """A session that was not deleted."""
+
+    session_id: str
+
+
+class ChangedSession(Struct):
+    """A session that changed."""
+
+    session_id: str
+    last_seq: int
+
+
+class HintFor(Struct):
+    """What happened last in a session, for one of its followers."""
+
+    user_id: str
+    session_id: str
+    last_seq: int
+    type: str
+
+
+class ActiveParticipant(Struct):
+    """Whose activity was written."""
+
+    session_id: str
+    user_id: str
+
+
+class LockedParticipant(Struct):
+    """Somebody who takes part in a session that is to be deleted."""
+
+    user_id: str
+
+
+class InvitationState(Struct):
+    """Why an invitation admits nobody."""
+
+    is_revoked: bool
+    is_expired: bool
+    is_used_up: bool
+
+
+class OpenedStream(Struct):
+    """Where a stream starts, and how many others its user has open in other processes."""
+
+    last_seq: int
+    may_send: bool
+    open_elsewhere: int
+
+
+class OpenedHints(Struct):
+    """A stream of hints."""
+
+    stream_id: str
+    user_id: str
+
+
+class PresentIn(Struct):
+    """Who follows which session; those who follow all of theirs are in none."""
+
+    session_id: str | None
+    user_id: str
+    since: datetime
+
+
+class HintsTicket(Struct):
+    """Until when a ticket opens a stream of hints, and whose."""
+
+    expires_at: datetime
+    user_id: str
+
+
+class ClaimedTicket(Struct):
+    """Whom a ticket stands for."""
+
+    user_id: str
+    app_id: str
+    token_expires_at: datetime
+
+
+class FoundMessage(Struct):
+    """A hit with the plain text around it, and what the next page needs. `seq` is 0 for the session itself."""
+
+    session_id: str
+    title: str | None
+    seq: int
+    role: str | None
+    author_user_id: str | None
+    created_at: datetime
+    rank: float
+    headline: str
+    before: Raw
+    after: Raw
+    searched_at: datetime
+    ranked: int
+
+
+class FoundSession(Struct):
+    """A session in which something was found, and what the next page needs."""
+
+    session_id: str
+    config_id: str
+    status: str
+    message_count: int
+    created_at: datetime
+    updated_at: datetime
+    title: str | None
+    tags: Raw
+    role: str
+    last_seq: int
+    last_read_seq: int
+    unread: int
+    hits: int
+    headline: str
+    rank: float
+    matched_at: datetime
+    searched_at: datetime
+    total: int
+
+
+class Languages(Struct):
+    """The text search configuration of what names none, and the one that was asked for, if there is such a one."""
+
+    current: str
+    wanted: str | None

@@ -1,0 +1,37 @@
+"""The structs that `@return` may name: those of the API's answers, and the rows that no answer carries."""
+
+import msgspec
+
+from amplifier import rows
+from amplifier.api import (
+    applications,
+    configs,
+    invitations,
+    participants,
+    presence,
+    session_list,
+    sessions,
+    settings,
+    transcripts,
+    users,
+)
+
+_MODULES = (
+    applications,
+    configs,
+    invitations,
+    participants,
+    presence,
+    rows,
+    session_list,
+    sessions,
+    settings,
+    transcripts,
+    users,
+)
+STRUCTS: dict[str, type[msgspec.Struct]] = {
+    name: value
+    for module in _MODULES
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__
+}
