@@ -20,6 +20,7 @@ UNBOUND = {
     "participants.touch": "system",
     "search.get_languages": "system",
     "search.get_terms": "public",
+    "searches.add": "system",
     "service.ping": "public",
     "settings.count": "public",
     "settings.delete": "system",

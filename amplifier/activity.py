@@ -5,7 +5,10 @@ import contextlib
 import logging
 import time
 from collections.abc import Hashable, Iterator
-from typing import Generic, TypeVar
+from datetime import date
+from typing import Generic, NamedTuple, TypeVar
+
+import msgspec
 
 from amplifier.queries import Queries
 
@@ -50,13 +53,75 @@ class _Noted(Generic[Key]):
         self._due.pop(key, None)
 
 
+class SearchKey(NamedTuple):
+    """Who searched, through which application, on which day (UTC), and for what kind of thing."""
+
+    user_id: str
+    app_id: str
+    day: date
+    kind: str
+
+
+class SearchCount(msgspec.Struct):
+    """A row of `searches`: how many, of which some found nothing or were cancelled, and the seconds of all."""
+
+    user_id: str
+    app_id: str
+    day: date
+    kind: str
+    searches: int = 0
+    unsuccessful: int = 0
+    cancelled: int = 0
+    seconds: float = 0.0
+
+    def add(self, searches: int, unsuccessful: int, cancelled: int, seconds: float) -> None:
+        self.searches += searches
+        self.unsuccessful += unsuccessful
+        self.cancelled += cancelled
+        self.seconds += seconds
+
+
+class _Searches:
+    """Searches since the last write; what was searched for is not kept."""
+
+    def __init__(self) -> None:
+        self.pending: dict[SearchKey, SearchCount] = {}
+        self._due = 0.0
+
+    def note(self, key: SearchKey, seconds: float, found: int | None) -> None:
+        if key in self.pending or len(self.pending) < _REMEMBER_AT_MOST:
+            self.pending.setdefault(key, SearchCount(*key)).add(1, found == 0, found is None, seconds)
+
+    def are_due(self) -> bool:
+        """Whether the last time that this was true is long enough ago."""
+        now = time.monotonic()
+        if now < self._due:
+            return False
+        self._due = now + _TOUCH
+        return True
+
+    @contextlib.contextmanager
+    def taken(self) -> Iterator[list[SearchCount]]:
+        """Some of what is pending, to be written in the context; what fails is pending again."""
+        taken = [self.pending.pop(key) for key in list(self.pending)[:_AT_ONCE]]
+        try:
+            yield taken
+        except BaseException:
+            for one in taken:
+                key = SearchKey(one.user_id, one.app_id, one.day, one.kind)
+                again = self.pending.setdefault(key, SearchCount(*key))
+                again.add(one.searches, one.unsuccessful, one.cancelled, one.seconds)
+            raise
+
+
 class Activity:
-    """Moves `users.last_seen` and `session_participants.last_active_at`."""
+    """Moves `users.last_seen` and `session_participants.last_active_at`, and counts searches."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
         self._users: _Noted[str] = _Noted()
         self._participants: _Noted[tuple[str, str]] = _Noted()
+        self._searches = _Searches()
 
     def note_user(self, user_id: str, app_id: str) -> None:
         """A user was seen, through this application."""
@@ -66,8 +131,12 @@ class Activity:
         """A user did something in a session, or read it. Nothing is written for who takes no part in it."""
         self._participants.note((session_id, user_id), "")
 
-    async def flush(self) -> None:
-        """Writes what was noted since the last call. Raises Unavailable."""
+    def note_search(self, key: SearchKey, seconds: float, found: int | None) -> None:
+        """A search found so many rows in so many seconds, or was cancelled (none)."""
+        self._searches.note(key, seconds, found)
+
+    async def flush(self, searches: bool = True) -> None:
+        """Writes what was noted since the last call, by choice without searches. Raises Unavailable."""
         while self._users.pending:
             with self._users.taken() as users:
                 await self._queries.users.touch(user_ids=list(users), app_ids=list(users.values()))
@@ -77,12 +146,15 @@ class Activity:
                 touched = await self._queries.participants.touch(session_ids=session_ids, user_ids=user_ids)
             for key in participants.keys() - {tuple(row) for row in touched}:
                 self._participants.forget(key)
+        while searches and self._searches.pending:
+            with self._searches.taken() as counts:
+                await self._queries.searches.add(counts=msgspec.json.encode(counts))
 
     async def keep_flushing(self) -> None:
         """Calls `flush` every second, for ever."""
         while True:
             await asyncio.sleep(1)
             try:
-                await self.flush()
+                await self.flush(self._searches.are_due())
             except Exception as error:  # whatever it was: the next second brings other users
                 logger.warning("when some users were last active was not written: %r", error)

@@ -1,6 +1,7 @@
 """What the queries have to pass before they serve: they fit the database, and show nobody what is not theirs."""
 
 import asyncio
+from collections.abc import Iterator
 
 from amplifier.access import UNBOUND
 from amplifier.database import ROLE
@@ -8,6 +9,7 @@ from amplifier.describe import Description, describe
 from amplifier.findings import Finding, QueriesError
 from amplifier.probe import Probe
 from amplifier.queries import Queries
+from amplifier.query import Query
 from amplifier.settings import OperatorError
 from amplifier.shapes import Structs, problems
 from amplifier.stub import broken, contract
@@ -26,23 +28,26 @@ async def findings(queries: Queries, structs: Structs) -> list[Finding]:
     """
     described, found = await asyncio.to_thread(describe, queries.database.dsn, queries.all())
     for query in queries.all():
-        access = query.header.access
-        if access in ("public", "system", "self") and UNBOUND.get(query.name) != access:
-            found.append(
-                query.wrong(
-                    f"@access {access} is not for a query of this name: who may see its rows?",
-                    "name the access that it had; UNBOUND in amplifier/access.py lists the others",
-                )
-            )
-        if description := described.get(query.name):
-            found += problems(query, description.columns, structs)
-            found += broken(query, description)
+        found += compared(query, described.get(query.name), structs)
     there = {query.name for query in queries.all()}
     for name in contract().keys() - there:
         file = queries.folder / f"{name.partition('.')[0]}.sql"
         found.append(Finding(str(file), 1, name, "is missing, and the service runs it", "put it back"))
     found += await _probe(queries, described, structs)
     return sorted(found, key=lambda finding: (finding.file, finding.line))
+
+
+def compared(query: Query, description: Description | None, structs: Structs) -> Iterator[Finding]:
+    """What is wrong with a query beside the list of who may run it, its struct, and what the code passes and reads."""
+    access = query.header.access
+    if access in ("public", "system", "self") and UNBOUND.get(query.name) != access:
+        yield query.wrong(
+            f"@access {access} is not for a query of this name: who may see its rows?",
+            "name the access that it had; UNBOUND in amplifier/access.py lists the others",
+        )
+    if description is not None:
+        yield from problems(query, description.columns, structs)
+        yield from broken(query, description)
 
 
 async def _probe(queries: Queries, described: dict[str, Description], structs: Structs) -> list[Finding]:

@@ -42,9 +42,13 @@ class Header(NamedTuple):
         return None if name in ("value", "row count", "") else name
 
     @property
-    def indexes(self) -> list[str]:
-        """The names in `@index`."""
-        return [] if self.uses in (None, "none") else [name.strip() for name in str(self.uses).split(",")]
+    def indexes(self) -> list[list[str]]:
+        """What `@index` names: of each, one or another that does as well."""
+        return (
+            []
+            if self.uses in (None, "none")
+            else [re.split(r"\s+or\s+", one.strip()) for one in str(self.uses).split(",")]
+        )
 
     def is_nullable(self, parameter: str) -> bool:
         """Whether callers may pass null, which its line says as `or null`."""

@@ -50,6 +50,7 @@ _TABLES = """
 select array_agg(oid) from pg_class where relkind in ('r', 'p') and relnamespace = 'public'::regnamespace
 """
 _TOKEN_HASH, _WRONG_TOKEN_HASH = "a" * 64, "b" * 64
+_LIMIT = 2  # seconds for a statement
 _TARGETS = ("session_id", "config_id", "user_id", "invitation_id")
 
 # Arguments come from the parameters' names, else from their types.
@@ -107,7 +108,8 @@ class Probe:
         for tenant in (self._owner, self._neighbour):
             await self._connection.execute(_TENANT.format(tenant, _TOKEN_HASH))
         # each statement runs a few times: planned once it takes half as long
-        await self._connection.execute("set local plan_cache_mode = force_generic_plan; savepoint probe")
+        await self._connection.execute("set local plan_cache_mode = force_generic_plan")
+        await self._connection.execute(f"set local statement_timeout = '{_LIMIT}s'; savepoint probe")
         self._tables = await self._connection.fetchval(_TABLES)
         self._written = await self._count_written()
 
@@ -115,6 +117,13 @@ class Probe:
         """What is wrong with the access of a query that serves a user, or with what its rows lack."""
         if query.header.access in ("public", "system"):
             return []
+        try:
+            return await self._findings(query)
+        except asyncpg.QueryCanceledError:
+            problem = f"it takes longer than {_LIMIT} s on a handful of rows"
+            return [query.wrong(problem, "look for a join without a condition, or a recursion without an end")]
+
+    async def _findings(self, query: Query) -> list[Finding]:
         statement = await self._connection.prepare(query.statement)
         arguments, failure = await self._working_arguments(query, statement)
         if arguments is None:

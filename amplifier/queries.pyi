@@ -432,6 +432,9 @@ class SearchQueries(Namespace):
     def get_terms(self, connection: Executor | None = None, /, *, q: str) -> Awaitable[str]: ...
     def get_languages(self, connection: Executor | None = None, /, *, language: str) -> Awaitable[LanguagesRow]: ...
 
+class SearchesQueries(Namespace):
+    def add(self, connection: Executor | None = None, /, *, counts: bytes) -> Awaitable[int]: ...
+
 class ServiceQueries(Namespace):
     def ping(self, connection: Executor | None = None, /) -> Awaitable[int]: ...
 
@@ -481,6 +484,7 @@ class Queries:
     messages: MessagesQueries
     participants: ParticipantsQueries
     search: SearchQueries
+    searches: SearchesQueries
     service: ServiceQueries
     sessions: SessionsQueries
     settings: SettingsQueries

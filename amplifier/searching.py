@@ -6,6 +6,7 @@ import hashlib
 import html
 import math
 import re
+import time
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple
@@ -14,6 +15,7 @@ import asyncpg
 import msgspec
 from litestar.params import QueryParameter
 
+from amplifier.activity import SearchKey
 from amplifier.outages import Unavailable
 from amplifier.problems import Problem
 from amplifier.web import Request
@@ -45,6 +47,7 @@ class Place(NamedTuple):
 class Search(NamedTuple):
     """One search: a query with its arguments, and what its cursors belong to."""
 
+    kind: Kind
     query: Callable[..., Awaitable[Any]]
     arguments: dict[str, Any]
     fingerprint: str
@@ -53,7 +56,7 @@ class Search(NamedTuple):
     def of(cls, kind: Kind, query: Callable[..., Awaitable[Any]], **arguments: Any) -> "Search":
         """A search for these arguments, which are the same on each of its pages."""
         text = msgspec.json.encode([kind, *sorted(arguments.items())])
-        return cls(query, arguments, hashlib.sha256(text).hexdigest()[:16])
+        return cls(kind, query, arguments, hashlib.sha256(text).hexdigest()[:16])
 
     def place(self, cursor: str | None, parameter: str = "cursor") -> Place:
         """Where to continue, by default before everything. Raises Problem 422 for another search's cursor."""
@@ -82,22 +85,32 @@ class Search(NamedTuple):
     async def run(self, request: Request, **arguments: Any) -> list[Any]:
         """The rows, found within SEARCH_TIMEOUT. Raises Problem 503 when it takes longer."""
         seconds = request.app.state.search_timeout
+        started = time.monotonic()
         try:
             async with request.queries.database.transaction() as transaction:
                 await transaction.execute(
                     f"set local statement_timeout = {max(1, round(seconds * 1000))};"
                     "set local plan_cache_mode = force_generic_plan"
                 )
-                rows = await self.query(transaction, actor_id=request.caller.user_id, **(self.arguments | arguments))
-                return list(rows)
+                given = self.arguments | arguments
+                rows: list[Any] = await self.query(transaction, actor_id=request.caller.user_id, **given)
         except Unavailable as error:
             if not isinstance(error.__cause__, asyncpg.QueryCanceledError):
                 raise
+            self._note(request, arguments, started, None)
             raise Problem(
                 503,
                 f"The search took longer than {seconds:g} s and was stopped: add a word, a session, a config or a tag",
                 headers={"Retry-After": "1"},
             ) from error
+        self._note(request, arguments, started, len(rows))
+        return rows
+
+    def _note(self, request: Request, arguments: dict[str, Any], started: float, found: int | None) -> None:
+        """Counts a search, but not its further pages."""
+        if arguments["after_session_id"] == FIRST.session_id:
+            key = SearchKey(request.caller.user_id, request.caller.app_id, datetime.now(UTC).date(), self.kind)
+            request.app.state.activity.note_search(key, time.monotonic() - started, found)
 
 
 async def nothing_to_search(request: Request, q: str) -> str | None:

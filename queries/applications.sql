@@ -4,6 +4,7 @@
 -- @return Credentials | none
 -- @access system
 -- @index  applications_api_key_prefix_key
+-- @cost   20
 select
     app_id,
     api_key_hash,

@@ -72,6 +72,7 @@ where
 -- @return StoredConfig | none
 -- @access owner
 -- @index  configs_pkey
+-- @cost   20
 select
     config_id,
     name,

@@ -10,7 +10,8 @@
 -- @param  max_bytes   bytes of message text at most
 -- @return LoggedEvent[]
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey, messages_pkey, session_events_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey, session_events_pkey
+-- @cost   200
 select
     reader.user_ids,
     s.last_seq,
@@ -81,7 +82,7 @@ order by page.seq;
 -- @param  session_ids  the session that each watches, in the same order
 -- @return Clock[]
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 select
     p.session_id,
     p.user_id,
@@ -109,7 +110,7 @@ where session_id = any(:session_ids::text[]);
 -- @param  session_ids  the sessions that changed
 -- @return HintFor[]
 -- @access participant
--- @index  session_participants_user_id_idx, sessions_pkey, session_events_pkey
+-- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, session_events_pkey
 select
     p.user_id,
     s.session_id,
@@ -130,7 +131,7 @@ where
 -- @param  seconds    how long ago at most
 -- @return ChangedSession[]
 -- @access participant
--- @index  session_participants_user_id_idx, sessions_pkey
+-- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
 select distinct
     s.session_id,
     s.last_seq

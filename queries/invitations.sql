@@ -9,7 +9,7 @@
 -- @param  max_uses       how many people it admits
 -- @return Invitation | none
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_actor as (
     select session_id
     from session_participants
@@ -98,7 +98,7 @@ from created_invitation;
 -- @param  limit       rows at most
 -- @return Invitation[]
 -- @access participant
--- @index  session_participants_pkey, session_invitations_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, session_invitations_pkey or session_invitations_token_hash_key
 select
     i.invitation_id,
     i.seq,
@@ -128,7 +128,7 @@ limit :limit;
 -- @param  invitation_id  the invitation
 -- @return Invitation | none
 -- @access participant
--- @index  session_participants_pkey, session_invitations_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, session_invitations_pkey, sessions_pkey
 with locked_actor as (
     select session_id
     from session_participants

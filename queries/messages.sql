@@ -11,7 +11,8 @@
 -- @param  expected_seq  what last_seq must be, or null
 -- @return Appended | none
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
+-- @cost   60
 with locked_participant as (
     select session_id
     from session_participants
@@ -82,7 +83,8 @@ from advanced_session;
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey, messages_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
+-- @cost   150
 select
     s.last_seq,
     page.next_seq,

@@ -32,7 +32,8 @@ limit :limit;
 -- @param  user_id     the participant, or the caller
 -- @return Participant | none
 -- @access participant
--- @index  session_participants_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx
+-- @cost   40
 select
     p.user_id,
     p.role,
@@ -323,7 +324,7 @@ from removed_participant;
 -- @param  seq         up to where the caller has read
 -- @return ReadMarker | none
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 update session_participants as p
 set last_read_seq = greatest(p.last_read_seq, :seq)
 from sessions as s
@@ -345,7 +346,7 @@ returning
 -- @param  user_ids     the user of each, in the same order
 -- @return ActiveParticipant[]
 -- @access system
--- @index  session_participants_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx
 with locked_participants as (
     select
         p.session_id,

@@ -37,7 +37,7 @@
 -- @param  context           messages at most to show before and after each
 -- @return FoundMessage[]
 -- @access participant
--- @index  session_participants_user_id_idx, session_participants_pkey, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
+-- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
 with recursive other_languages as (
     select min(search_language) as language
     from sessions

@@ -92,7 +92,8 @@ inner join added_owner as p on p.session_id = s.session_id;
 -- @param  offset            rows to skip
 -- @return SessionSummary[]
 -- @access participant
--- @index  session_participants_user_id_idx, sessions_pkey
+-- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
+-- @cost   1000
 select
     s.session_id,
     s.config_id,
@@ -141,6 +142,7 @@ offset :offset;
 -- @return UserSession[]
 -- @access participant
 -- @index  session_participants_last_active_at_idx, sessions_pkey
+-- @cost   300
 select
     s.session_id,
     s.config_id,
@@ -173,7 +175,7 @@ limit :limit;
 -- @param  tags      a JSON object that the tags must contain
 -- @return value
 -- @access participant
--- @index  session_participants_user_id_idx
+-- @index  session_participants_user_id_idx or session_participants_last_active_at_idx
 select count(*)
 from session_participants as p
 where
@@ -191,7 +193,8 @@ where
 -- @param  session_id  the session
 -- @return Session | none
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
+-- @cost   40
 select
     s.session_id,
     s.config_id,
@@ -228,7 +231,7 @@ where
 -- @param  status        new status or null
 -- @return Session | none
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_participant as (
     select
         session_id,
@@ -335,7 +338,7 @@ inner join locked_participant as p on p.session_id = s.session_id;
 -- @param  user_id       the new owner, who takes part already
 -- @return Session | none
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_participants as (
     select
         user_id,

@@ -9,7 +9,7 @@
 -- @param  most_elsewhere  streams that the caller may have open in other processes
 -- @return OpenedStream | none
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey, streams_user_id_idx
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, streams_user_id_idx
 with permitted as (
     select
         s.session_id,
@@ -153,7 +153,7 @@ order by p.user_id;
 -- @param  session_ids  the sessions
 -- @return PresentIn[]
 -- @access system
--- @index  session_participants_pkey, streams_session_id_idx
+-- @index  session_participants_pkey or session_participants_user_id_idx, streams_session_id_idx
 select
     t.session_id,
     t.user_id,

@@ -7,7 +7,7 @@
 -- @param  token_expires_at  when the caller's credentials end
 -- @return value | none
 -- @access participant
--- @index  session_participants_pkey, stream_tickets_expires_at_idx
+-- @index  session_participants_pkey or session_participants_user_id_idx, stream_tickets_expires_at_idx
 with expired_tickets as (
     select ticket_hash
     from stream_tickets

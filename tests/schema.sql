@@ -521,6 +521,33 @@ CREATE TABLE public.configuration (
     CONSTRAINT configuration_scope_check CHECK (((length(scope) >= 1) AND (length(scope) <= 100))),
     CONSTRAINT configuration_value_depth_check CHECK ((NOT (value @? '$.**{64}'::jsonpath)))
 );
+CREATE TABLE public.searches (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    day date NOT NULL,
+    kind text NOT NULL,
+    searches bigint NOT NULL,
+    unsuccessful bigint NOT NULL,
+    cancelled bigint NOT NULL,
+    seconds double precision NOT NULL,
+    CONSTRAINT searches_kind_check CHECK ((kind = ANY (ARRAY['messages'::text, 'sessions'::text])))
+);
+CREATE VIEW public.search_activity AS
+ SELECT day,
+    user_id,
+    app_id,
+    kind,
+    searches,
+    unsuccessful,
+    cancelled,
+    seconds
+   FROM public.searches;
+COMMENT ON VIEW public.search_activity IS 'Searches of a user through an application on a day (UTC), without what was searched for. Up to a minute behind.';
+COMMENT ON COLUMN public.search_activity.kind IS 'messages (GET /search and below a session) or sessions (GET /sessions?q=)';
+COMMENT ON COLUMN public.search_activity.searches IS 'how many; further pages of one do not count';
+COMMENT ON COLUMN public.search_activity.unsuccessful IS 'those that found nothing';
+COMMENT ON COLUMN public.search_activity.cancelled IS 'those that took longer than SEARCH_TIMEOUT';
+COMMENT ON COLUMN public.search_activity.seconds IS 'that all of them took together';
 CREATE TABLE public.session_events (
     session_id text NOT NULL COLLATE pg_catalog."C",
     seq bigint NOT NULL,
@@ -612,6 +639,42 @@ CREATE UNLOGGED TABLE public.streams (
     seen_at timestamp with time zone DEFAULT now() NOT NULL
 )
 WITH (fillfactor='50');
+CREATE VIEW public.usage_by_application AS
+ SELECT author_app_id AS app_id,
+    count(DISTINCT author_user_id) AS users,
+    count(DISTINCT session_id) AS sessions,
+    count(*) AS messages,
+    sum(size) AS bytes,
+    min(created_at) AS first_at,
+    max(created_at) AS last_at
+   FROM public.messages
+  GROUP BY author_app_id;
+COMMENT ON VIEW public.usage_by_application IS 'Messages that were added through an application, in sessions that still exist.';
+COMMENT ON COLUMN public.usage_by_application.users IS 'how many people added them';
+COMMENT ON COLUMN public.usage_by_application.bytes IS 'of message text, as JSON';
+CREATE VIEW public.usage_by_day AS
+ SELECT ((created_at AT TIME ZONE 'UTC'::text))::date AS day,
+    author_user_id AS user_id,
+    author_app_id AS app_id,
+    count(DISTINCT session_id) AS sessions,
+    count(*) AS messages,
+    sum(size) AS bytes
+   FROM public.messages
+  GROUP BY (((created_at AT TIME ZONE 'UTC'::text))::date), author_user_id, author_app_id;
+COMMENT ON VIEW public.usage_by_day IS 'Messages that a user added through an application on a day (UTC), in sessions that still exist.';
+COMMENT ON COLUMN public.usage_by_day.sessions IS 'how many sessions they are in';
+COMMENT ON COLUMN public.usage_by_day.bytes IS 'of message text, as JSON';
+CREATE VIEW public.usage_by_user AS
+ SELECT author_user_id AS user_id,
+    count(DISTINCT session_id) AS sessions,
+    count(*) AS messages,
+    sum(size) AS bytes,
+    min(created_at) AS first_at,
+    max(created_at) AS last_at
+   FROM public.messages
+  GROUP BY author_user_id;
+COMMENT ON VIEW public.usage_by_user IS 'Messages that a user added, through any application, in sessions that still exist.';
+COMMENT ON COLUMN public.usage_by_user.bytes IS 'of message text, as JSON';
 CREATE TABLE public.users (
     user_id text NOT NULL COLLATE pg_catalog."C",
     first_seen timestamp with time zone DEFAULT now() NOT NULL,
@@ -633,6 +696,8 @@ ALTER TABLE ONLY public.configuration
     ADD CONSTRAINT configuration_pkey PRIMARY KEY (key);
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (session_id, seq);
+ALTER TABLE ONLY public.searches
+    ADD CONSTRAINT searches_pkey PRIMARY KEY (user_id, app_id, day, kind);
 ALTER TABLE ONLY public.session_events
     ADD CONSTRAINT session_events_pkey PRIMARY KEY (session_id, seq);
 ALTER TABLE ONLY public.session_invitations
@@ -697,6 +762,8 @@ GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.applications TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configs TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configuration TO amplifier_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.searches TO amplifier_app;
+GRANT SELECT ON TABLE public.search_activity TO amplifier_readonly;
 GRANT SELECT,INSERT ON TABLE public.session_events TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.session_invitations TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session_participants TO amplifier_app;
@@ -704,4 +771,7 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO amplifier_app;
 GRANT SELECT ON TABLE public.session_transcripts TO amplifier_readonly;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.stream_tickets TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.streams TO amplifier_app;
+GRANT SELECT ON TABLE public.usage_by_application TO amplifier_readonly;
+GRANT SELECT ON TABLE public.usage_by_day TO amplifier_readonly;
+GRANT SELECT ON TABLE public.usage_by_user TO amplifier_readonly;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO amplifier_app;

@@ -62,11 +62,16 @@ def test_two_people_share_a_session(tmp_path: Path) -> None:
     assert own["sessions"][0]["title"] == "Flight to Geneva"
 
 
+def blocks(kind: str, text: str = README) -> list[str]:
+    """The fenced blocks of a kind, a pattern, in a document."""
+    found = re.findall(rf"^```(?:{kind})\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
+    assert found, kind
+    return found
+
+
 def _run(service: Service, kind: str, folder: Path, environ: dict[str, str], plain: bool = False) -> list[Any]:
     """The answers to the README's blocks of one kind, one after the other; `plain` for the lines as they are."""
-    blocks = re.findall(rf"^```{kind}\n(.*?)^```", README, re.MULTILINE | re.DOTALL)
-    assert blocks
-    script = "set -euo pipefail\n" + "\n".join(blocks).replace("http://127.0.0.1:8765", service.url)
+    script = "set -euo pipefail\n" + "\n".join(blocks(kind)).replace("http://127.0.0.1:8765", service.url)
     script = script.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
     # one answer a line, and a failed call ends the script
     script = re.sub(r"curl -s", r"curl -s -S --fail-with-body -w '\\n'", script)

@@ -9,6 +9,7 @@ from amplifier.settings import OperatorError, Settings
 
 if TYPE_CHECKING:
     from amplifier.findings import Finding
+    from amplifier.plans import Line
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -18,6 +19,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     )
     check = queries.add_parser("check", help="compare the queries with the database, the structs and the code")
     check.add_argument("--queries", metavar="DIR", help="the folder with the queries, instead of QUERIES_DIR")
+    check.add_argument("--plans", action="store_true", help="compare plans and results with plans.json, on a profile")
+    check.add_argument("--update", action="store_true", help="with --plans: write plans.json anew")
     check.add_argument("--json", action="store_true", help="findings as JSON")
     check.set_defaults(run=_check)
     reload = queries.add_parser("reload", help="have all running processes take over the files, if they pass the check")
@@ -41,9 +44,14 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
     config = configured(arguments)
     with opened(config) as dsn:
         count, found = asyncio.run(_findings(config, dsn))
+        lines: list[Line] = []
+        if arguments.plans and not found:  # else there is nothing to compare
+            lines, found = _plans(config, dsn, arguments.update)
     if arguments.json:
-        print(msgspec.json.encode({"queries": count, "findings": found}).decode())
+        print(msgspec.json.encode({"queries": count, "findings": found, "plans": lines}).decode())
     else:
+        for line in lines:
+            print(f"{line.query:32} {line.generic:>9.0f} {line.custom:>9.0f}  {'; '.join(line.changes)}".rstrip())
         print("\n".join(map(str, found)) or f"{count} queries hold")
     if found:
         sys.exit(1)
@@ -59,6 +67,18 @@ async def _findings(config: Settings, dsn: str) -> "tuple[int, list[Finding]]":
         known = {finding.query for finding in found}
         found += [one for one in await findings(queries, STRUCTS) if one.query not in known]
         return len(queries.all()), found
+
+
+def _plans(config: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[Finding]]":
+    """A line for each query, and what is wrong with its plans."""
+    from amplifier import plans, schema, scratch
+    from amplifier.database import Database
+    from amplifier.queries import Queries
+
+    with scratch.database(dsn) as profile:
+        schema.migrate(profile)
+        queries = Queries(Database(config, profile), schema.share("queries", config.queries_dir))
+        return plans.compare(profile, queries, update)
 
 
 def _reload(_: Settings, arguments: argparse.Namespace) -> None:

@@ -1,0 +1,244 @@
+"""How PostgreSQL runs each query, and what it gives and changes, on the profile: compared with `queries/plans.json`.
+
+Both plans that PostgreSQL may choose are looked at: the generic one for any arguments, and the custom one for these.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import msgspec
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from amplifier import profile
+from amplifier.database import ROLE
+from amplifier.describe import Description, describe
+from amplifier.findings import Finding
+from amplifier.profile import Cases
+from amplifier.queries import Queries
+from amplifier.query import Query
+
+_LARGE = ("messages", "session_events", "session_participants", "sessions")
+_SETTINGS = f"""
+set role {ROLE};
+set jit = off;
+set timezone = 'UTC';
+set max_parallel_workers_per_gather = 0;
+set random_page_cost = 4;
+set effective_cache_size = '4GB';
+set work_mem = '4MB';
+set statement_timeout = '5s';
+"""
+_WRITTEN = """
+select
+    relname,
+    pg_stat_get_xact_tuples_inserted(oid) + pg_stat_get_xact_tuples_updated(oid) + pg_stat_get_xact_tuples_deleted(oid)
+from pg_class
+where
+    relkind = 'r'
+    and relnamespace = 'public'::regnamespace
+"""
+_NEW = "select to_jsonb(t) from {} as t where t.xmin = pg_current_xact_id()::xid order by t::text"
+_TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d")  # as it stands in jsonb
+_COMPARED = re.compile(r"(?:\w+\.)?(\w+)\)?(?:::\w+)?\)? (?:[<>=@&]+)")  # columns in the condition of an index
+_TOLERANCE = 1.25  # a cost that differs by less is the same
+
+
+class Plan(msgspec.Struct):
+    """A plan: its nodes, indented, and the planner's estimate of its cost."""
+
+    cost: float
+    nodes: list[str]
+
+
+class Observed(msgspec.Struct):
+    """A query on the profile. `results` has for each case how many rows came back and were written, and a digest."""
+
+    generic: Plan
+    custom: Plan
+    results: dict[str, str]
+
+
+class Baseline(msgspec.Struct):
+    """What was observed and reviewed, with the major version of PostgreSQL it was observed on."""
+
+    postgresql: int
+    queries: dict[str, Observed]
+
+
+class Line(msgspec.Struct):
+    """A query in the table: the costs of its plans, what changed since the baseline."""
+
+    query: str
+    generic: float
+    custom: float
+    changes: list[str]
+
+
+def compare(dsn: str, queries: Queries, update: bool) -> tuple[list[Line], list[Finding]]:
+    """Fills a migrated, empty database and compares all queries on it with `plans.json` in their folder.
+
+    With `update` that is written anew instead, if the rules hold.
+    """
+    file, lines, findings = queries.folder / "plans.json", list[Line](), list[Finding]()
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        profile.fill(connection)
+        version = connection.info.server_version // 10_000
+        described, _ = describe(dsn, queries.all())
+        observed = observe(connection, queries.all(), described)
+    before = read(file) or Baseline(version, {})
+    for query in queries.all():
+        now = observed[query.name]
+        changed = list(changes(before.queries.get(query.name), now, before.postgresql == version))
+        lines.append(Line(query.name, now.generic.cost, now.custom.cost, changed))
+        findings += rules(query, now)
+        if not update:
+            findings += [query.wrong(one, "if that is meant: queries check --plans --update") for one in changed]
+    if update and not findings:
+        write(file, Baseline(version, observed))
+    return lines, findings
+
+
+def observe(
+    connection: "psycopg.Connection[Any]", queries: Iterable[Query], described: Mapping[str, Description]
+) -> dict[str, Observed]:
+    """What the profile shows of each query, by its name."""
+    cases = prepared(connection)
+    return {query.name: observe_one(connection, query, described[query.name], cases) for query in queries}
+
+
+def rules(query: Query, observed: Observed) -> Iterator[Finding]:
+    """What a plan must never be."""
+    for kind, plan in (("generic", observed.generic), ("custom", observed.custom)):
+        for node in plan.nodes:
+            table = re.match(r" *(Parallel )?Seq Scan on (\w+)$", node)
+            if table and table[2] in _LARGE:
+                yield query.wrong(
+                    f"the {kind} plan reads all of {table[2]}", f"let an index find the rows:\n{_shown(plan)}"
+                )
+        used = {name for node in plan.nodes for name in re.findall(r"\w+", node)}
+        for names in query.header.indexes:
+            if not used.intersection(names):
+                problem = f"the {kind} plan does not use {' or '.join(names)}, its @index"
+                yield query.wrong(problem, f"its plan:\n{_shown(plan)}")
+        if query.header.cost is not None and plan.cost > float(query.header.cost):
+            yield query.wrong(
+                f"the {kind} plan costs {plan.cost:.0f}, its @cost is {query.header.cost}", f"its plan:\n{_shown(plan)}"
+            )
+
+
+def changes(before: Observed | None, now: Observed, same_version: bool) -> Iterator[str]:
+    """How a query differs from what was reviewed. Plans are compared on the same version of PostgreSQL only."""
+    if before is None:
+        yield "new"
+        return
+    if same_version:
+        for kind, old, new in (("generic", before.generic, now.generic), ("custom", before.custom, now.custom)):
+            if old.nodes != new.nodes:
+                yield f"the {kind} plan is another"
+            elif not 1 / _TOLERANCE <= (new.cost + 1) / (old.cost + 1) <= _TOLERANCE:
+                yield f"the {kind} plan costs {new.cost:.0f} instead of {old.cost:.0f}"
+    cases = [label for label in now.results if now.results[label] != before.results.get(label)]
+    if cases or now.results.keys() != before.results.keys():
+        yield f"it gives or changes something else ({', '.join(cases[:3]) or 'fewer cases'})"
+
+
+def read(file: Path) -> Baseline | None:
+    """The baseline, or none where there is no file."""
+    return msgspec.json.decode(file.read_bytes(), type=Baseline) if file.exists() else None
+
+
+def write(file: Path, baseline: Baseline) -> None:
+    """Writes a baseline so that a review sees what changed, line by line."""
+    file.write_bytes(msgspec.json.format(msgspec.json.encode(baseline), indent=1) + b"\n")
+
+
+def prepared(connection: "psycopg.Connection[Any]") -> Cases:
+    """The cases to try on a filled database, after the connection was set up for them."""
+    cases = Cases(connection)
+    connection.execute(_SETTINGS.encode())
+    return cases
+
+
+def observe_one(
+    connection: "psycopg.Connection[Any]", query: Query, description: Description, cases: Cases
+) -> Observed:
+    """What the profile shows of a query; nothing stays."""
+    given = list(cases.of(query, description.parameters))
+    connection.execute("deallocate all")
+    connection.execute(f"prepare q as {query.statement}".encode())
+    generic = _explain(connection, "force_generic_plan", _call(query, given[0][1]))
+    custom = _explain(connection, "force_custom_plan", _call(query, given[0][1]))
+    connection.execute("set plan_cache_mode = force_generic_plan")
+    results = {label: _result(connection, _call(query, arguments), cases.made_at) for label, arguments in given}
+    return Observed(generic, custom, results)
+
+
+def _call(query: Query, arguments: dict[str, Any]) -> Any:
+    values = SQL(", ").join(Literal(arguments[name]) for name in query.parameters)
+    return SQL("execute q({})").format(values) if query.parameters else SQL("execute q")
+
+
+def _explain(connection: "psycopg.Connection[Any]", mode: str, call: Any) -> Plan:
+    connection.execute(f"set plan_cache_mode = {mode}".encode())
+    row = connection.execute(SQL("explain (format json) {}").format(call)).fetchone()
+    assert row is not None  # noqa: S101
+    root = row[0][0]["Plan"]
+    return Plan(root["Total Cost"], list(_nodes(root, 0)))
+
+
+def _nodes(node: dict[str, Any], depth: int) -> Iterator[str]:
+    kind = f"{node.get('Join Type', '')} {node['Node Type']}".replace("Inner ", "").strip()
+    if node["Node Type"] == "ModifyTable":
+        kind = node["Operation"]
+    names = [node[key] for key in ("Index Name", "Relation Name", "CTE Name", "Function Name") if key in node]
+    names += node.get("Conflict Arbiter Indexes", [])
+    subplan = f"{node['Subplan Name']}: " if "Subplan Name" in node else ""
+    by = sorted(set(_COMPARED.findall(node.get("Index Cond", ""))))
+    on = f" on {', '.join(names)}" if names else ""
+    yield "  " * depth + subplan + kind + on + (f" by {', '.join(by)}" if by else "")
+    for child in node.get("Plans", []):
+        yield from _nodes(child, depth + 1)
+
+
+def _result(connection: "psycopg.Connection[Any]", call: Any, made_at: datetime) -> str:
+    """How many rows came back and were written, and a digest of them; nothing stays."""
+    rows: list[Any] = []
+    try:
+        with connection.transaction(force_rollback=True):
+            before = _written(connection)
+            cursor = connection.execute(call)
+            rows = cursor.fetchall() if cursor.description else []
+            written = {table: count - before[table] for table, count in _written(connection).items()}
+            for table in (table for table, count in written.items() if count):
+                rows += connection.execute(SQL(_NEW).format(Identifier(table))).fetchall()
+    except psycopg.Error as error:
+        return f"error {error.sqlstate}"
+    digest = hashlib.sha256("\n".join(repr(_steady(row, made_at)) for row in rows).encode()).hexdigest()
+    return f"{cursor.rowcount} rows, {sum(written.values())} written, {digest[:8]}"
+
+
+def _written(connection: "psycopg.Connection[Any]") -> dict[str, int]:
+    """How many rows of each table this transaction wrote."""
+    return dict(connection.execute(_WRITTEN.encode()).fetchall())
+
+
+def _steady(value: Any, made_at: datetime) -> Any:
+    """A value that is the same in each run: times as minutes before the profile was made, or as later."""
+    if isinstance(value, datetime):
+        return "later" if value > made_at - timedelta(seconds=30) else round((made_at - value).total_seconds() / 60)
+    if isinstance(value, tuple | list):
+        return [_steady(one, made_at) for one in value]
+    if isinstance(value, dict):
+        return {key: _steady(one, made_at) for key, one in value.items()}
+    if isinstance(value, str) and _TIME.fullmatch(value):
+        return _steady(datetime.fromisoformat(value), made_at)
+    return value
+
+
+def _shown(plan: Plan) -> str:
+    return "\n".join(f"    {node}" for node in plan.nodes)

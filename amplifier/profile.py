@@ -1,0 +1,271 @@
+"""A database like one in use, the same in each run: what plans and results of queries are compared on.
+
+A thousand users with from one to hundreds of sessions, 5,000 sessions of some ten messages, each with an owner, an
+editor and a viewer; times count back from the moment it is made.
+"""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import psycopg
+
+from amplifier.query import Query
+
+_SLOW_INDEX = "messages_search_idx"  # filled afterwards: row by row it takes most of the time
+_WITHOUT_TRIGGERS = ("sessions", "messages", "session_events")
+# `{u}` is a number from 0 to 1 that depends on n alone, `{v}` and `{w}` two others
+_SEED = """
+insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, created_at, updated_at)
+select 'app-' || n, 'App ' || n, md5(n::text) || md5(n::text), 'amp_' || n, n = 1, moment, moment
+from (select n, now() - n * interval '1 day' as moment from generate_series(1, 1000) as n) as a;
+
+insert into users (user_id, last_seen_app_id, total_sessions, first_seen, last_seen)
+select 'user-' || n, 'app-' || 1 + n % 20, 5, now() - n * interval '1 hour', now() - n * interval '1 minute'
+from generate_series(1, 1000) as n;
+
+insert into configs (config_id, name, config_json, user_id, tags, created_at, updated_at)
+select
+    'config-' || n, 'Config ' || n, '{{"bundle": {{"name": "bench"}}}}', 'user-' || 1 + (n - 1) % 200,
+    jsonb_build_object('team', n % 7), now() - n * interval '1 hour', now() - n * interval '1 hour'
+from generate_series(1, 1000) as n;
+
+insert into configuration (key, value, updated_at)
+select 'key-' || n, to_jsonb(n), now() - n * interval '1 hour' from generate_series(1, 500) as n;
+
+insert into sessions (
+    session_id, config_id, owner_user_id, created_by_app_id, status, title, tags, message_count, last_seq, created_at,
+    updated_at, search, search_language, search_revision
+)
+select
+    'session-' || n, 'config-' || 1 + (n * 13) % 1000, 'user-' || 1 + floor(1000 * {u} * {u}), 'app-' || 1 + n % 20,
+    (array['active', 'active', 'active', 'completed'])[1 + n % 4], 'Word' || n % 500 || ' session',
+    jsonb_build_object('team', n % 7), 1 + n * 37 % 19, 3 + n * 37 % 19, now() - (n + 600) * interval '1 minute',
+    now() - n * interval '1 minute', format('''word%s'':1A ''session'':2A', n % 500)::tsvector,
+    case when n % 50 = 0 then 'german' end, search_revision(case when n % 50 = 0 then 'german' else 'english' end)
+from generate_series(1, 5000) as n;
+
+insert into session_participants (session_id, user_id, role, permissions, joined_at, last_active_at, last_read_seq)
+select distinct on (session_id, user_id)
+    session_id, user_id, role, permissions, joined_at, joined_at + interval '5 minutes', last_seq / 2
+from (
+    select
+        session_id, 1 as place, owner_user_id as user_id, 'owner' as role, '{{}}'::jsonb as permissions, last_seq,
+        created_at as joined_at
+    from sessions
+    union all
+    select
+        'session-' || n, 2, 'user-' || 1 + floor(1000 * {v} * {v}), 'editor',
+        case when n % 20 = 0 then '{{"send": false}}'::jsonb else '{{}}' end, 10, now() - n * interval '1 minute'
+    from generate_series(1, 5000) as n
+    union all
+    select
+        'session-' || n, 3, 'user-' || 1 + floor(1000 * {w}), 'viewer', '{{}}', 10, now() - n * interval '1 minute'
+    from generate_series(1, 5000) as n
+) as p
+order by session_id, user_id, place;
+
+insert into messages (
+    session_id, seq, message, author_user_id, author_app_id, created_at, search, search_revision
+)
+select
+    'session-' || n, k,
+    jsonb_build_object(
+        'role', (array['user', 'assistant', 'assistant', 'tool'])[1 + k % 4],
+        'content', format('Some word%s and word%s of word%s.', k % 7, (n * k) % 500, (n * 31 + k * 7) % 20000)
+    ),
+    s.owner_user_id, 'app-' || 1 + n % 20, s.created_at + k * interval '1 minute',
+    format('''word%s'':2A ''word%s'':4A ''word%s'':6A', k % 7, (n * k) % 500, (n * 31 + k * 7) % 20000)::tsvector,
+    s.search_revision
+from generate_series(1, 5000) as n
+inner join sessions as s on s.session_id = 'session-' || n
+cross join lateral generate_series(1, s.message_count) as k;
+
+insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+select
+    session_id, last_seq - k, (array['participant.added', 'session.updated'])[1 + k],
+    jsonb_build_object('user_id', owner_user_id), owner_user_id, created_at
+from sessions
+cross join generate_series(0, 1) as k;
+
+insert into session_invitations (
+    session_id, invitation_id, seq, token_hash, role, max_uses, uses, created_by_user_id, created_at, expires_at,
+    revoked_at
+)
+select
+    'session-' || n, 'invitation-' || n || '-' || k, k, md5(n || '/' || k) || md5(n::text), 'viewer', 2,
+    case when k = 2 then 2 else 0 end, s.owner_user_id, now() - interval '1 hour',
+    now() + case when k = 3 then interval '-1 minute' else interval '7 days' end,
+    case when k = 4 then now() - interval '30 minutes' end
+from generate_series(1, 500) as n
+inner join sessions as s on s.session_id = 'session-' || n
+cross join generate_series(1, 4) as k;
+
+insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
+select
+    'stream-' || n, 'process-' || n % 4, case when n % 5 > 0 then 'session-' || n end, 'user-' || 1 + n % 100,
+    now() - interval '1 hour', now() + case when n % 10 > 0 then interval '1 hour' else interval '-1 hour' end
+from generate_series(1, 5000) as n;
+
+insert into stream_tickets (ticket_hash, session_id, user_id, app_id, token_expires_at, expires_at)
+select
+    md5(n::text) || md5(n::text), case when n % 5 > 0 then 'session-' || n end, 'user-' || 1 + n % 100, 'app-1',
+    now() + interval '1 hour', now() + case when n % 50 > 0 then interval '1 hour' else interval '-1 hour' end
+from generate_series(1, 5000) as n;
+"""
+_RANDOM = "(({} * 2654435761) % 4294967296 / 4294967296.0)"
+
+
+def fill(connection: "psycopg.Connection[Any]") -> None:
+    """Fills a migrated, empty database; the connection is its owner's, in autocommit."""
+    numbers = {"u": _RANDOM.format("n"), "v": _RANDOM.format("(n + 70001)"), "w": _RANDOM.format("(n + 350003)")}
+    definition = connection.execute("select pg_get_indexdef(%s::regclass)", (_SLOW_INDEX,)).fetchone()
+    assert definition is not None  # noqa: S101
+    with connection.transaction():
+        connection.execute("set local max_parallel_maintenance_workers = 0; set local synchronous_commit = off")
+        connection.execute(f"drop index {_SLOW_INDEX}".encode())
+        for table in _WITHOUT_TRIGGERS:
+            connection.execute(f"alter table {table} disable trigger user".encode())
+        connection.execute(_SEED.format(**numbers).encode())
+        for table in _WITHOUT_TRIGGERS:
+            connection.execute(f"alter table {table} enable trigger user".encode())
+        connection.execute(definition[0])
+    # of all rows, so that statistics do not depend on a sample
+    connection.execute("set default_statistics_target = 1000")
+    connection.execute("vacuum analyze")
+
+
+class Cases:
+    """Arguments for the queries, from the profile: an owner's, and one after the other changed."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        row = connection.execute(_SUBJECT).fetchone()
+        assert row is not None  # noqa: S101
+        self.made_at: datetime = row[0]
+        self._values = _values(*row)
+
+    def of(self, query: Query, types: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """A label and arguments; the first ones are usual."""
+        values = {name: self._of(query, name, types[name]) for name in query.parameters}
+        usual = {name: given[0] for name, given in values.items()}
+        yield "usual", usual
+        for name, given in values.items():
+            for number, value in enumerate(given[1:], 2):
+                yield f"{name} {number}", usual | {name: value}
+
+    def _of(self, query: Query, name: str, type_: str) -> list[Any]:
+        nullable = query.header.is_nullable(name)
+        known = self._values.get(f"{name} {type_}") or self._values.get(name)
+        given = known if known is not None else _BY_TYPE.get(type_, [])
+        return [None, *given] if nullable else given or [None]
+
+
+def _values(
+    made_at: datetime, session_id: str, owner: str, editor: str, viewer: str, last_seq: int, config_id: str
+) -> dict[str, list[Any]]:
+    """What parameters of a name are given; a name may have its type behind it."""
+    number = session_id.removeprefix("session-")
+    first, earlier = datetime.max.replace(tzinfo=UTC), made_at - timedelta(days=1, seconds=30)
+    hashes = [hashlib.md5(f"{number}/{k}".encode(), usedforsecurity=False).hexdigest() for k in range(1, 6)]
+    ending = hashlib.md5(number.encode(), usedforsecurity=False).hexdigest()
+    elsewhere = f"session-{int(number) + 1}"
+    message, other = '{"role": "user", "content": "word3 again"}', '{"role": "tool", "content": "word4"}'
+    return {
+        "actor_id": [owner, editor, viewer, "user-0"],
+        "actor_ids": [[owner, editor], [viewer, "user-0"]],
+        "after int8": [0, 2, last_seq],
+        "after text": ["key-3"],
+        "after_config_id": ["", config_id],
+        "after_created_at": [first, earlier],
+        "after_last_active_at": [first, earlier],
+        "after_matched_at": [first, earlier],
+        "after_rank": [math.inf, 0.1],
+        "after_session_id": ["", session_id],
+        "after_updated_at": [first, earlier],
+        "after_user_id": ["", owner],
+        "api_key_hash": ["f" * 64],
+        "api_key_prefix": ["amp_3", "amp_new"],
+        "app_id": ["app-3", "app-new"],
+        "app_ids": [["app-1", "app-2"]],
+        "author_user_id": [owner],
+        "before_seq": [2**62, 3],
+        "by_rank": [True, False],
+        "config_id": [config_id, "config-new"],
+        "context": [0, 2],
+        "counts": [_COUNTS],
+        "expected_seq": [last_seq, 1],
+        "invitation_id": [f"invitation-{number}-1", f"invitation-{number}-4", "invitation-new"],
+        "is_admin": [False, True],
+        "key": ["key-3", "key-new"],
+        "language": ["german", "unknown"],
+        "limit": [10, 1],
+        "max_bytes": [100_000, 100],
+        "max_uses": [1],
+        "message_role": ["tool"],
+        "messages": [f"[{message}]", f"[{message}, {other}]"],
+        "most_elsewhere": [10, 0],
+        "most_ranked": [2000, 2],
+        "offset": [0, 2],
+        "owned": [False, True],
+        "permissions": ['{"send": false}'],
+        "process_id": ["process-1"],
+        "q": ["word3", "word3 again", '"word1 and"', "session -word3", "wor*"],
+        "reader_app_id": ["app-3", "app-1"],
+        "role": ["viewer", "editor", "owner"],
+        "seconds": [7200.0, 600_000.0],
+        "seq": [2, last_seq + 1],
+        "session_id": [session_id, elsewhere, "session-new"],
+        "session_ids": [[session_id, elsewhere]],
+        "since": [earlier],
+        "status": ["completed", "active"],
+        "stream_id": ["stream-new"],
+        "stream_ids": [["stream-1", "stream-2"]],
+        "tags": ["{}", '{"team": 3}'],
+        "ticket_hash": ["f" * 64, ending * 2, hashlib.md5(b"50", usedforsecurity=False).hexdigest() * 2],
+        "title": ["Another title"],
+        "token_expires_at": [made_at + timedelta(hours=1)],
+        "token_hash": [f"{one}{ending}" for one in hashes],
+        "tool": ["search_direct_flight"],
+        "until": [earlier],
+        "user_id": [editor, viewer, owner, "user-999"],
+        "user_ids": [[owner, editor]],
+    }
+
+
+# a session of somebody who owns configs and has an editor and a viewer, with invitations
+_SUBJECT = """
+select
+    (select max(last_seen) + interval '1 minute' from users),
+    s.session_id,
+    s.owner_user_id,
+    e.user_id,
+    v.user_id,
+    s.last_seq,
+    c.config_id
+from sessions as s
+inner join session_participants as e on e.session_id = s.session_id and e.role = 'editor' and e.permissions = '{}'
+inner join session_participants as v on v.session_id = s.session_id and v.role = 'viewer'
+inner join session_invitations as i on i.session_id = s.session_id and i.seq = 1
+inner join configs as c on c.user_id = s.owner_user_id
+where
+    s.status = 'active'
+    and s.message_count > 8
+    and s.owner_user_id not in (e.user_id, v.user_id)
+order by s.session_id, c.config_id
+limit 1
+"""
+_COUNTS = """[{
+    "user_id": "user-1", "app_id": "app-1", "day": "2026-01-01", "kind": "messages", "searches": 3, "unsuccessful": 2,
+    "cancelled": 1, "seconds": 1.5
+}]"""
+_BY_TYPE: dict[str, list[Any]] = {
+    "bool": [False, True],
+    "float8": [60.0],
+    "int4": [1],
+    "int8": [1],
+    "jsonb": ["{}", '{"a": 1}'],
+    "text": ["new"],
+    "varchar": ["new"],
+}

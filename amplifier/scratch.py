@@ -1,0 +1,30 @@
+"""Databases that are made to try something, and dropped."""
+
+import contextlib
+import uuid
+from collections.abc import Iterator
+from urllib.parse import urlsplit, urlunsplit
+
+import psycopg
+
+from amplifier.settings import OperatorError
+
+
+class ScratchError(OperatorError):
+    """No database could be made; the message says why."""
+
+
+@contextlib.contextmanager
+def database(dsn: str) -> Iterator[str]:
+    """The address of a new, empty database on the server of `dsn`, dropped in the end. Raises ScratchError."""
+    name = f"amplifier_scratch_{uuid.uuid4().hex[:12]}"
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(f"create database {name} template template0".encode())
+    except psycopg.Error as error:
+        raise ScratchError(f"a database to try on could not be made, the login needs createdb: {error}") from error
+    try:
+        yield urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
+    finally:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(f"drop database {name} with (force)".encode())

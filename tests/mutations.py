@@ -1,0 +1,214 @@
+"""Breaks every query in ten ways, and tells which of the broken ones the checks let pass: python -m tests.mutations."""
+
+import asyncio
+import itertools
+import re
+import sys
+import tempfile
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psycopg
+
+from amplifier import embedded, plans, profile, schema, scratch
+from amplifier.checks import compared
+from amplifier.database import Database
+from amplifier.describe import describe
+from amplifier.probe import Probe
+from amplifier.query import Query, read
+from amplifier.schema import share
+from amplifier.settings import Settings
+from amplifier.structs import STRUCTS
+from tests.test_checks import blocks
+
+KINDS = (
+    "a predicate is dropped",
+    "two columns are swapped",
+    "a column is renamed",
+    "a type is changed",
+    "access is widened",
+    "a parameter is wrong",
+    "select *",
+    "no index can be used",
+    "a line of the header is missing",
+    "a syntax error",
+)
+_COLUMN = re.compile(r"^    (?!-- )([^\n]*?)(?: as (\w+))?(,?)$", re.MULTILINE)
+_ROLES = re.compile(r"(\w+\.)?role (?:in \('owner', 'editor'\)|= 'owner')")
+_PREDICATE = re.compile(r"^ +and [^\n]*\n|^ *where [^\n]*\n|(?<=where\n)( +[^\n]*\n)( +)and ", re.MULTILINE)
+_INDEXED = re.compile(
+    r"(\w+\.)?(session_id|user_id|config_id|app_id|key|token_hash|ticket_hash|stream_id|seq|api_key_prefix) "
+    r"(= (?::\w+|any\(:\w+::text\[\]\)|\w+\.\w+)|> :\w+)"
+)
+
+
+class Mutant(NamedTuple):
+    """A broken query: which way, what was changed, and its text."""
+
+    query: str
+    kind: str
+    change: str
+    text: str
+
+
+def mutants(name: str, text: str) -> Iterator[Mutant]:
+    """All mutants of a query, which may be none of some kind."""
+    header, body = _parts(text)
+    for kind, change, head, rest in _changes(header, body):
+        changed = head + rest
+        if changed != text:
+            yield Mutant(name, kind, change, changed)
+
+
+def _parts(text: str) -> tuple[str, str]:
+    end = [match.end() for match in re.finditer(r"^--[^\n]*\n", text, re.MULTILINE)]
+    return text[: end[-1]], text[end[-1] :]
+
+
+def _changes(header: str, body: str) -> Iterator[tuple[str, str, str, str]]:
+    dropped, swapped, renamed, typed, widened, wrong, everything, unindexed, missing, syntax = KINDS
+    for match in _PREDICATE.finditer(body):
+        line = match[0]
+        if line.count("(") == line.count(")"):
+            kept = (match[2] if match[1] else "") or ""
+            end = ";\n" if line.rstrip().endswith(";") else ""
+            rest = body[: match.start()].rstrip("\n") + end + "\n" + kept + body[match.end() :]
+            yield dropped, " ".join((match[1] or line).split()), header, rest
+    start, columns = _columns(body)
+    for first, second in itertools.pairwise(columns):
+        yield swapped, f"{first} and {second}", header, _replaced(body, start, columns, {first: second, second: first})
+    for column in columns:
+        expression, _, name = column.partition(" as ")
+        name = name or expression.rpartition(".")[2]
+        yield renamed, column, header, _replaced(body, start, columns, {column: f"{expression} as renamed"})
+        yield typed, column, header, _replaced(body, start, columns, {column: f"array[{expression}] as {name}"})
+    for access in ("public", "system", "self"):
+        yield widened, f"@access {access}", re.sub(r"(?<=@access )\w+", access, header), body
+    for match in _ROLES.finditer(body):
+        anybody = f"{match[1] or ''}role in ('owner', 'editor', 'viewer')"
+        yield widened, match[0], header, body[: match.start()] + anybody + body[match.end() :]
+    names = re.findall(r"^-- @param +(\w+)", header, re.MULTILINE)
+    for name in names:
+        yield wrong, f":{name} misspelled", header, re.sub(rf"(?<!:):{name}\b", f":{name}x", body)
+        yield (
+            wrong,
+            f"{name} renamed",
+            re.sub(rf"\b{name}\b(?!:)", f"{name}x", header),
+            re.sub(rf"(?<!:):{name}\b", f":{name}x", body),
+        )
+    for match in re.finditer(r"(?<!:):(\w+)", body):
+        other = next((one for one in names if one != match[1] and one.endswith("_id") == match[1].endswith("_id")), "")
+        if other and body.count(f":{match[1]}") > 1:
+            yield (
+                wrong,
+                f"{match[0]} is :{other} at {match.start()}",
+                header,
+                (body[: match.start()] + f":{other}" + body[match.end() :]),
+            )
+    if columns:
+        yield everything, "*", header, body.replace("".join(f"    {one},\n" for one in columns)[:-2], "    *", 1)
+    for match in _INDEXED.finditer(body):
+        column = f"{match[1] or ''}{match[2]}"
+        wrapped = f"({column} + 0)" if match[2] == "seq" else f"({column} || '')"
+        yield (
+            unindexed,
+            match[0],
+            header,
+            body[: match.start()] + wrapped + match[0][len(column) :] + body[match.end() :],
+        )
+    for line in re.findall(r"^-- (?:@\w+ [^\n]*|[^@\n]*)\n", header, re.MULTILINE):
+        if line.startswith(("-- @param", "-- @return", "-- @access", "-- @index")):
+            yield missing, line.strip(), header.replace(line, "", 1), body
+    yield syntax, "a comma too many", header, re.sub(r"^(select|insert|update|delete|with)\b", r"\1 ,", body, count=1)
+    yield syntax, "no closing", header, re.sub(r"\)(?=[^)]*$)", "", body) if ")" in body else body.replace(" ", " (", 1)
+
+
+def _columns(body: str) -> tuple[int, list[str]]:
+    """Where the list of what comes back begins, and its columns where each is a line."""
+    starts = [match.end() for match in re.finditer(r"^(?:select|returning)(?: distinct)?\n", body, re.MULTILINE)]
+    if not starts:
+        return 0, []
+    columns = []
+    for line in body[starts[-1] :].splitlines():
+        if not re.fullmatch(r"    \S.*", line) or line.count("(") != line.count(")"):
+            break
+        columns.append(line.strip().rstrip(",;"))
+    return starts[-1], columns
+
+
+def _replaced(body: str, start: int, columns: list[str], changes: dict[str, str]) -> str:
+    before = ",\n".join(f"    {one}" for one in columns)
+    after = ",\n".join(f"    {changes.get(one, one)}" for one in columns)
+    return body[:start] + body[start:].replace(before, after, 1)
+
+
+class Checker:
+    """The checks of `amplifier-api queries check --plans` for one query after the other, on databases made once."""
+
+    def __init__(self, dsn: str, probe: Probe, profile: "psycopg.Connection[Any]", folder: Path) -> None:
+        self._dsn, self._probe, self._profile = dsn, probe, profile
+        self._cases = plans.prepared(profile)
+        self._folder = folder
+        baseline = plans.read(share("queries") / "plans.json")
+        assert baseline is not None
+        self._baseline = baseline.queries
+
+    async def finding(self, mutant: Mutant) -> str | None:
+        """The first finding, or none for a mutant that passes."""
+        namespace = mutant.query.partition(".")[0]
+        file = self._folder / f"{namespace}.sql"
+        file.write_text(mutant.text)
+        parsed, found = read(file)
+        if found:
+            return str(found[0])
+        [query] = [Query(UNUSED, one) for one in parsed]
+        described, found = describe(self._dsn, [query])
+        found += compared(query, described.get(query.name), STRUCTS)
+        found = found or await self._probe.findings(query)
+        if found:
+            return str(found[0])
+        observed = plans.observe_one(self._profile, query, described[query.name], self._cases)
+        for wrong in plans.rules(query, observed):
+            return wrong.problem
+        return next(plans.changes(self._baseline.get(query.name), observed, True), None)
+
+
+async def run(dsn: str, wanted: str = "") -> None:
+    """Tries all mutants of the queries whose names begin with `wanted`, on a server of its own."""
+    with scratch.database(dsn) as plain, scratch.database(dsn) as full, tempfile.TemporaryDirectory() as folder:
+        schema.migrate(plain)
+        schema.migrate(full)
+        database = Database(Settings(database_statement_timeout=60), plain)
+        await database.connect()
+        with psycopg.connect(full, autocommit=True) as connection:
+            profile.fill(connection)
+            async with database.connection() as probing:
+                await probing.execute("set idle_in_transaction_session_timeout = 0")
+                transaction = probing.transaction()
+                await transaction.start()
+                probe = Probe(probing, STRUCTS)
+                await probe.build()
+                checker = Checker(plain, probe, connection, Path(folder))
+                tried, passed = Counter[str](), []
+                for name, text in blocks(share("queries")).items():
+                    for mutant in mutants(name, text) if name.startswith(wanted) else ():
+                        tried[mutant.kind] += 1
+                        if await checker.finding(mutant) is None:
+                            passed.append(mutant)
+                await transaction.rollback()
+        await database.close()
+    for kind in KINDS:
+        print(f"{kind:36} {tried[kind]:6} {sum(one.kind == kind for one in passed):4} passed")
+    for one in passed:
+        print(f"{one.query}: {one.kind}: {one.change}")
+
+
+UNUSED: Any = None  # a database that is not asked
+
+
+if __name__ == "__main__":
+    home = Path(tempfile.mkdtemp(prefix="amplifier-", dir="/tmp"))
+    with embedded.running(home, "amplifier-api") as server:
+        asyncio.run(run(server, *sys.argv[1:]))
