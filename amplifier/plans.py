@@ -5,7 +5,7 @@ Both plans that PostgreSQL may choose are looked at: the generic one for any arg
 
 import hashlib
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -85,30 +85,26 @@ def compare(dsn: str, queries: Queries, update: bool) -> tuple[list[Line], list[
     With `update` that is written anew instead, if the rules hold.
     """
     file, lines, findings = queries.folder / "plans.json", list[Line](), list[Finding]()
+    described, _ = describe(dsn, queries.all())
     with psycopg.connect(dsn, autocommit=True) as connection:
-        profile.fill(connection)
-        version = connection.info.server_version // 10_000
-        described, _ = describe(dsn, queries.all())
-        observed = observe(connection, queries.all(), described)
-    before = read(file) or Baseline(version, {})
-    for query in queries.all():
-        now = observed[query.name]
-        changed = list(changes(before.queries.get(query.name), now, before.postgresql == version))
-        lines.append(Line(query.name, now.generic.cost, now.custom.cost, changed))
-        findings += rules(query, now)
-        if not update:
-            findings += [query.wrong(one, "if that is meant: queries check --plans --update") for one in changed]
+        cases = prepared(connection)
+        now = Baseline(connection.info.server_version // 10_000, {})
+        before = read(file) or now
+        for query in queries.all():
+            try:
+                observed = observe(connection, query, described[query.name], cases)
+            except psycopg.Error as error:
+                findings.append(query.wrong(f"it fails on the profile: {error}", "try it with the arguments there"))
+                continue
+            now.queries[query.name] = observed
+            changed = list(changes(before.queries.get(query.name), observed, before.postgresql == now.postgresql))
+            lines.append(Line(query.name, observed.generic.cost, observed.custom.cost, changed))
+            findings += rules(query, observed)
+            if not update:
+                findings += [query.wrong(one, "if that is meant: queries check --plans --update") for one in changed]
     if update and not findings:
-        write(file, Baseline(version, observed))
+        write(file, now)
     return lines, findings
-
-
-def observe(
-    connection: "psycopg.Connection[Any]", queries: Iterable[Query], described: Mapping[str, Description]
-) -> dict[str, Observed]:
-    """What the profile shows of each query, by its name."""
-    cases = prepared(connection)
-    return {query.name: observe_one(connection, query, described[query.name], cases) for query in queries}
 
 
 def rules(query: Query, observed: Observed) -> Iterator[Finding]:
@@ -158,15 +154,14 @@ def write(file: Path, baseline: Baseline) -> None:
 
 
 def prepared(connection: "psycopg.Connection[Any]") -> Cases:
-    """The cases to try on a filled database, after the connection was set up for them."""
+    """The cases to try, after a migrated, empty database was filled and the connection set up for them."""
+    profile.fill(connection)
     cases = Cases(connection)
     connection.execute(_SETTINGS.encode())
     return cases
 
 
-def observe_one(
-    connection: "psycopg.Connection[Any]", query: Query, description: Description, cases: Cases
-) -> Observed:
+def observe(connection: "psycopg.Connection[Any]", query: Query, description: Description, cases: Cases) -> Observed:
     """What the profile shows of a query; nothing stays."""
     given = list(cases.of(query, description.parameters))
     connection.execute("deallocate all")

@@ -38,7 +38,7 @@ def migrate(dsn: str, folder: Path | None = None) -> list[str]:
     Processes that call this together wait for each other. Raises SchemaError.
     """
     try:
-        with exclusively(dsn), _backend(dsn) as backend:
+        with exclusively(dsn), yoyo_backend(dsn) as backend:
             backend.break_lock()  # left by a process that died: nobody else holds the advisory lock
             with backend.lock():
                 missing = backend.to_apply(known(folder))
@@ -91,7 +91,8 @@ def exclusively(dsn: str) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def _backend(dsn: str) -> Iterator[Any]:
+def yoyo_backend(dsn: str) -> Iterator[Any]:
+    """What yoyo applies and takes back migrations with."""
     import yoyo
 
     # all as arguments: yoyo's own parser knows neither %20 in a database's name nor several hosts

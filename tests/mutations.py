@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from amplifier import embedded, plans, profile, schema, scratch
+from amplifier import embedded, plans, schema, scratch
 from amplifier.checks import compared
 from amplifier.database import Database
 from amplifier.describe import describe
@@ -169,7 +169,10 @@ class Checker:
         found = found or await self._probe.findings(query)
         if found:
             return str(found[0])
-        observed = plans.observe_one(self._profile, query, described[query.name], self._cases)
+        try:
+            observed = plans.observe(self._profile, query, described[query.name], self._cases)
+        except psycopg.Error as error:
+            return str(error)
         for wrong in plans.rules(query, observed):
             return wrong.problem
         return next(plans.changes(self._baseline.get(query.name), observed, True), None)
@@ -183,7 +186,6 @@ async def run(dsn: str, wanted: str = "") -> None:
         database = Database(Settings(database_statement_timeout=60), plain)
         await database.connect()
         with psycopg.connect(full, autocommit=True) as connection:
-            profile.fill(connection)
             async with database.connection() as probing:
                 await probing.execute("set idle_in_transaction_session_timeout = 0")
                 transaction = probing.transaction()

@@ -14,9 +14,8 @@ from urllib.parse import quote
 
 import psycopg
 import pytest
-import yoyo
 
-from amplifier import embedded, schema
+from amplifier import embedded, migrations, schema
 from tests.conftest import private_folder, with_database
 from tests.service import command, free_port
 
@@ -48,10 +47,7 @@ class Server:
 
     def dump(self, dsn: str) -> str:
         """Our schema in a database, without what differs from run to run."""
-        program = [str(self.install / "bin/pg_dump"), "--schema-only", "--no-owner", "--exclude-table=*yoyo*", dsn]
-        text = subprocess.run(program, check=True, capture_output=True, text=True, timeout=60).stdout
-        lines = [line for line in text.splitlines() if line and not line.startswith(("--", "\\", "SET ", "SELECT "))]
-        return "\n".join(lines) + "\n"
+        return migrations.dump(dsn, self.install / "bin/pg_dump")
 
 
 @pytest.fixture(scope="module", params=INSTALLS, ids=str)
@@ -84,20 +80,6 @@ def _assert_committed(dump: str) -> None:
     committed = DUMP.read_text() if DUMP.exists() else ""
     difference = "\n".join(difflib.unified_diff(committed.splitlines(), dump.splitlines(), DUMP.name, "migrations"))
     assert dump == committed, f"to write it anew: UPDATE_SCHEMA=1 pytest tests/test_schema.py\n{difference}"
-
-
-@pytest.mark.parametrize("any_server", INSTALLS[:1], indirect=True)
-def test_each_rollback_undoes_its_migration(any_server: Server) -> None:
-    migrations = list(yoyo.read_migrations(str(MIGRATIONS)))
-    with schema._backend(any_server.dsn) as backend:
-        dumps = [any_server.dump(any_server.dsn)]
-        for migration in migrations:
-            backend.apply_one(migration)
-            dumps.append(any_server.dump(any_server.dsn))
-        for migration in reversed(migrations):
-            assert any_server.dump(any_server.dsn) == dumps.pop(), f"before the rollback of {migration.id}"
-            backend.rollback_one(migration)
-    assert [any_server.dump(any_server.dsn)] == dumps
 
 
 def test_eight_processes_migrate_an_empty_database_at_once(empty_dsn: str) -> None:

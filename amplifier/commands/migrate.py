@@ -1,15 +1,28 @@
-"""amplifier-api migrate: brings the database's schema up to date."""
+"""amplifier-api migrate: brings the schema up to date; new and check are for those who write migrations."""
 
 import argparse
+import sys
+from pathlib import Path
 
-from amplifier.commands.databases import opened
+from amplifier.commands.databases import add_option, configured, opened
 from amplifier.settings import Settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's parser."""
-    migrate = commands.add_parser("migrate", help="bring the database's schema up to date")
+    """The commands' parsers."""
+    migrate = commands.add_parser("migrate", help="bring the database's schema up to date; or write a migration")
     migrate.set_defaults(run=_migrate)
+    more = migrate.add_subparsers(metavar="command")
+    new = more.add_parser("new", help="write the files of another migration, to be filled in")
+    new.add_argument("title", metavar='"TABLE ACT"', help='like "sessions add archived_at"')
+    new.set_defaults(run=_new)
+    check = more.add_parser("check", help="refuse what would hold the service up or cannot be taken back")
+    check.add_argument("--seal", action="store_true", help="list new files in applied.sha256: they never change again")
+    check.add_argument("--json", action="store_true", help="findings as JSON")
+    add_option(check)
+    check.set_defaults(run=_check)
+    for parser in (new, check):
+        parser.add_argument("--migrations", metavar="DIR", type=Path, help="another folder with migrations")
 
 
 def _migrate(config: Settings, _: argparse.Namespace) -> None:
@@ -19,3 +32,30 @@ def _migrate(config: Settings, _: argparse.Namespace) -> None:
         applied = schema.migrate(dsn)
         reindex.adopt(dsn, config.search_language)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
+
+
+def _new(_: Settings, arguments: argparse.Namespace) -> None:
+    from amplifier import migrations, schema
+
+    for file in migrations.new(arguments.migrations or schema.share("migrations"), arguments.title):
+        print(file)
+
+
+def _check(_: Settings, arguments: argparse.Namespace) -> None:
+    import msgspec
+
+    from amplifier import migrations, schema
+
+    folder = arguments.migrations or schema.share("migrations")
+    with opened(configured(arguments), migrated=False) as dsn:
+        found = migrations.check(folder, dsn)
+    if arguments.seal and not found:
+        for name in migrations.seal(folder):
+            print(f"sealed {name}", file=sys.stderr)
+    found += migrations.unsealed(folder)
+    if arguments.json:
+        print(msgspec.json.encode({"findings": found}).decode())
+    else:
+        print("\n".join(map(str, found)) or "all migrations hold")
+    if found:
+        sys.exit(1)
