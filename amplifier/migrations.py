@@ -1,6 +1,8 @@
 """Makes migrations, and refuses those that would hold the service up, cannot be taken back, or were applied already."""
 
+import contextlib
 import hashlib
+import io
 import re
 import shutil
 import subprocess
@@ -101,7 +103,12 @@ def unsealed(folder: Path) -> Iterator[Finding]:
 
 def wrong_rollbacks(folder: Path, dsn: str) -> Iterator[Finding]:
     """Migrations that leave another schema behind than there was, once applied and taken back."""
-    with scratch.database(dsn) as database, schema.yoyo_backend(database) as backend:
+    printed = io.StringIO()  # yoyo shows what a `select` brings back
+    with (
+        scratch.database(dsn) as database,
+        schema.yoyo_backend(database) as backend,
+        contextlib.redirect_stdout(printed),
+    ):
         migrations = list(schema.known(folder))
         dumps = [dump(database)]
         for migration in migrations:

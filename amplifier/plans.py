@@ -15,10 +15,10 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from amplifier import profile
+from amplifier.cases import Cases
 from amplifier.database import ROLE
 from amplifier.describe import Description, describe
 from amplifier.findings import Finding
-from amplifier.profile import Cases
 from amplifier.queries import Queries
 from amplifier.query import Query
 
@@ -223,9 +223,10 @@ def _written(connection: "psycopg.Connection[Any]") -> dict[str, int]:
 
 
 def _steady(value: Any, made_at: datetime) -> Any:
-    """A value that is the same in each run: times as minutes before the profile was made, or as later."""
+    """A value that is the same in each run: times as the distance from when the profile was made."""
     if isinstance(value, datetime):
-        return "later" if value > made_at - timedelta(seconds=30) else round((made_at - value).total_seconds() / 60)
+        minutes = (value - made_at) / timedelta(minutes=1)
+        return round(minutes) if minutes < -0.5 else f"{round(minutes / 30)} half hours later"
     if isinstance(value, tuple | list):
         return [_steady(one, made_at) for one in value]
     if isinstance(value, dict):
