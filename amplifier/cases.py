@@ -151,6 +151,13 @@ class Subject(NamedTuple):
     made_at: datetime
 
 
+class Base(NamedTuple):
+    """Arguments that are usual for a query besides those of their names, and which of all are varied (none: all)."""
+
+    given: dict[str, Any] = {}
+    varied: tuple[str, ...] | None = None
+
+
 class Cases:
     """Arguments for the queries, from a filled profile, to which a few rows are added."""
 
@@ -167,12 +174,12 @@ class Cases:
     def of(self, query: Query, types: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """A label and arguments; the first ones are usual."""
         values = {name: self._of(query, name, types[name]) for name in query.parameters}
-        for number, base in enumerate(self._bases.get(query.name, [{}]), 1):
-            usual = {name: given[0] for name, given in values.items()} | base
+        for number, base in enumerate(self._bases.get(query.name, [Base()]), 1):
+            usual = {name: given[0] for name, given in values.items()} | base.given
             title = "usual" if number == 1 else f"usual {number}"
             yield title, {name: usual[name] for name in query.parameters}
-            for name, given in values.items():
-                for place, value in enumerate(given, 1):
+            for name in query.parameters if base.varied is None else base.varied:
+                for place, value in enumerate(values[name], 1):
                     if value != usual[name]:
                         yield f"{title}, {name} {place}", usual | {name: value}
 
@@ -250,39 +257,52 @@ def _values(on: Subject) -> dict[str, list[Any]]:
     }
 
 
-def _bases(on: Subject, busy_session: str, busy_config: str) -> dict[str, list[dict[str, Any]]]:
+def _bases(on: Subject, busy_session: str, busy_config: str) -> dict[str, list[Base]]:
     """Queries for which something else is usual, and what is tried besides."""
     rare = {"actor_id": on.busy, "q": "needle"}
     recent = rare | {"by_rank": False}
     behind = {"after_created_at": on.made_at - timedelta(hours=24), "after_session_id": busy_session, "after_seq": 1000}
-    thought = [{"q": "secretly"}, {"actor_id": on.busy, "q": "secretly"}]
     new_ticket = {"ticket_hash": "f" * 64}
+    only_actor = ("actor_id",)
+    thought = [Base({"q": "secretly"}, only_actor), Base({"actor_id": on.busy, "q": "secretly"}, ())]
     return {
-        "applications.create": [{"app_id": "app-new", "api_key_prefix": "amp_new"}, {"app_id": "app-new"}],
-        "configs.create": [{"config_id": "config-new"}],
-        "invitations.claim": [{"actor_id": f"user-{one}"} for one in ("0", "removed", "left", "changed")],
-        "invitations.create": [{"invitation_id": "invitation-new", "token_hash": "f" * 64}],
-        "participants.create": [{"user_id": "user-999"}, {"user_id": "user-999", "actor_id": "user-inviting"}],
-        "participants.delete": [{}, {"user_id": on.owner}],
-        "participants.update": [{}, {"role": "viewer"}, {"role": "viewer", "user_id": on.owner}],
+        "applications.create": [
+            Base({"app_id": "app-new", "api_key_prefix": "amp_new"}),
+            Base({"app_id": "app-new"}, ()),
+        ],
+        "configs.create": [Base({"config_id": "config-new"})],
+        "invitations.claim": [
+            Base({"actor_id": "user-0"}),
+            *(Base({"actor_id": f"user-{one}"}, ()) for one in ("removed", "left", "changed")),
+        ],
+        "invitations.create": [Base({"invitation_id": "invitation-new", "token_hash": "f" * 64})],
+        "participants.create": [
+            Base({"user_id": "user-999"}),
+            Base({"user_id": "user-999", "actor_id": "user-inviting"}),
+        ],
+        "participants.delete": [Base(), Base({"user_id": on.owner})],
+        "participants.update": [Base(), Base({"role": "viewer"}), Base({"role": "viewer", "user_id": on.owner})],
         "search.list_messages": [
-            {},
-            rare,
-            rare | {"session_id": busy_session},
-            rare | {"config_id": busy_config},
-            recent,
-            recent | behind,
-            {"q": "session"},
+            Base(varied=("actor_id", "q", "session_id", "by_rank", "limit", "context", "after_rank")),
+            Base(rare),
+            Base(rare | {"session_id": busy_session}, ("message_role", "author_user_id", "since", "until", "tool")),
+            Base(rare | {"config_id": busy_config}, ()),
+            Base(recent, ("limit", "after_created_at", "most_ranked")),
+            Base(recent | behind, ("after_session_id", "after_seq")),
+            Base({"q": "session"}),
             *thought,
         ],
-        "search.list_sessions": [{}, rare, *thought],
+        "search.list_sessions": [Base(), Base(rare), Base({"q": "session"}, ("owned", "tags", "until")), *thought],
         "sessions.create": [
-            {"session_id": "session-new"},
-            {"session_id": "session-new", "actor_id": "user-new", "config_id": "config-new-user"},
+            Base({"session_id": "session-new"}),
+            Base({"session_id": "session-new", "actor_id": "user-new", "config_id": "config-new-user"}, ()),
         ],
-        "tickets.claim": [{"session_id": on.session}, {"session_id": "session-51", "ticket_hash": _hash("51") * 2}],
-        "tickets.create": [new_ticket],
-        "tickets.create_for_hints": [new_ticket],
+        "tickets.claim": [
+            Base({"session_id": on.session}),
+            Base({"session_id": "session-51", "ticket_hash": _hash("51") * 2}, ()),
+        ],
+        "tickets.create": [Base(new_ticket)],
+        "tickets.create_for_hints": [Base(new_ticket)],
     }
 
 

@@ -190,13 +190,20 @@ class Checker:
         found = found or await self._probe.findings(query)
         if found:
             return str(found[0])
+        baseline, description = self._baseline[query.name], described[query.name]
         try:
-            observed = plans.observe(self._profile, query, described[query.name], self._cases)
+            generic, custom = plans.planned(self._profile, query, description, self._cases)
+            observed = plans.Observed(generic, custom, baseline.results)
+            for wrong in plans.rules(query, observed):
+                return wrong.problem
+            for change in plans.changes(baseline, observed, True):
+                return change
+            for label, result in plans.results(self._profile, query, description, self._cases):
+                if baseline.results.get(label) != result:
+                    return f"{label}: {result}"
         except psycopg.Error as error:
             return str(error)
-        for wrong in plans.rules(query, observed):
-            return wrong.problem
-        return next(plans.changes(self._baseline.get(query.name), observed, True), None)
+        return None
 
 
 async def run(dsn: str, wanted: str = "") -> list[Mutant]:
