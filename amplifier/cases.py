@@ -107,7 +107,11 @@ where n = 1
 union all
 select
     '{session}',
-    '{{"role": "assistant", "content": [{{"type": "thinking", "thinking": "secretly"}}]}}'::jsonb,
+    '{{
+        "role": "assistant",
+        "content": [{{"type": "thinking", "thinking": "secretly"}}],
+        "tool_calls": [{{"function": {{"name": "find_flight"}}}}]
+    }}'::jsonb,
     '{owner}',
     'app-1',
     '{made_at}'::timestamptz - interval '1 hour';
@@ -280,8 +284,7 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
     recent = rare | {"by_rank": False}
     behind = {"after_created_at": at.created_at, "after_session_id": at.session, "after_seq": at.seq}
     new_ticket = {"ticket_hash": "f" * 64}
-    only_actor = ("actor_id",)
-    thought = [Base({"q": "secretly"}, only_actor), Base({"actor_id": on.busy, "q": "secretly"}, ())]
+    thought = [Base({"q": "secretly"}, ("actor_id",)), Base({"actor_id": on.busy, "q": "secretly"}, ())]
     return {
         "applications.create": [
             Base({"app_id": "app-new", "api_key_prefix": "amp_new"}),
@@ -308,6 +311,7 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base(recent | behind, ("after_session_id", "after_seq")),
             Base(rare | behind | {"after_rank": at.rank}, ("after_session_id", "after_seq")),
             Base({"q": "session"}),
+            Base({"q": "secretly", "tool": "find_flight"}, ()),
             *thought,
         ],
         "search.list_sessions": [Base(), Base(rare), Base({"q": "session"}, ("owned", "tags", "until")), *thought],
