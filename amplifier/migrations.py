@@ -71,11 +71,14 @@ def check(folder: Path) -> list[Fault]:
 
 
 def seal(folder: Path) -> list[str]:
-    """Adds the files that are not listed yet to the list of what never changes, and gives their names."""
+    """Adds the files that are not listed yet to the list of what never changes, and gives their names. Raises MigrationsError."""
     known = _sums(folder)
     added = {file.name: _sum(file) for file in _all(folder) if file.name not in known}
-    with (folder / SUMS).open("a") as stream:
-        stream.writelines(f"{digest}  {name}\n" for name, digest in added.items())
+    try:
+        with (folder / SUMS).open("a") as stream:
+            stream.writelines(f"{digest}  {name}\n" for name, digest in added.items())
+    except OSError as error:
+        raise MigrationsError(f"the list cannot be written: {error}") from error
     return list(added)
 
 

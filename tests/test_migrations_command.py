@@ -79,6 +79,14 @@ def test_what_is_not_taken_back_is_refused(
     assert fault.file == str(file.with_suffix(".rollback.sql") if place == "rollback" else file)
 
 
+def test_a_column_that_comes_back_may_be_the_last(few: Path, server: str) -> None:
+    add(few, "alter table things add y text, add z text;", "alter table things drop y, drop z;")
+    file = add(few, "alter table things drop y;", "alter table things add y text;")
+    assert list(rollbacks.faults(few, server)) == []
+    file.with_suffix(".rollback.sql").write_text(f"{LIMIT}\nalter table things add y text not null;\n")
+    assert [one.rule for one in rollbacks.faults(few, server)] == ["rollback"]
+
+
 def test_what_cannot_be_applied_twice_is_refused(few: Path, server: str) -> None:
     file = add(few, "select lo_create(4711);", "select null;")  # stands in no dump of the schema
     [fault] = rollbacks.faults(few, server)
