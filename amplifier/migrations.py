@@ -71,7 +71,10 @@ def check(folder: Path) -> list[Fault]:
 
 
 def seal(folder: Path) -> list[str]:
-    """Adds the files that are not listed yet to the list of what never changes, and gives their names. Raises MigrationsError."""
+    """Adds the files that are not listed yet to the list of what never changes, and gives their names.
+
+    Raises MigrationsError.
+    """
     known = _sums(folder)
     added = {file.name: _sum(file) for file in _all(folder) if file.name not in known}
     try:

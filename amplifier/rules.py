@@ -9,7 +9,7 @@ LOCK_LIMIT = "set local lock_timeout = '5s';"
 TO_FILL_IN = "FILL IN"
 _NAME = re.compile(r"(\d{4})-[a-z][a-z0-9_]*-[a-z][a-z0-9_]*\.sql")
 _LIMITED = re.compile(r"set\s+local\s+lock_timeout\s*(?:=|to)\s*'(?:[1-9]\d{0,3}ms|[1-9]s)'$", re.IGNORECASE)
-_INDEX = re.compile(r"create (?:unique )?index (?:concurrently )?(if not exists )?(\w+) on (?:only )?(\w+)")
+_INDEX = re.compile(r"create (?:unique )?index (?:concurrently )?(?:if not exists )?(\w+) on (?:only )?(\w+)")
 _CONSTRAINT = re.compile(r"(?<!drop )(?<!validate )\bconstraint (?!if )(\w+)")
 _LONG = {  # what squawk does not know
     re.compile(r"cluster\b"): "rewrites the table while nobody may read it",
@@ -69,10 +69,10 @@ def _concurrently(script: Script, statement: Statement) -> Iterator[Fault]:
         remedy = "a file of its own with: -- transactional: false"
         yield script.fault("concurrently", "cannot work in a transaction", remedy, statement.first)
     elif created := _INDEX.match(statement.text):
-        first = f"drop index concurrently if exists {created[2]}"
+        first = f"drop index concurrently if exists {created[1]}"
         others = [one.text for one in script.statements if one is not statement]
-        if others != [first] or created[1]:
-            problem = f"is not alone in its file, or cannot run again when {created[2]} was interrupted"
+        if others != [first]:
+            problem = f"is not alone in its file, or cannot run again when {created[1]} was interrupted"
             yield script.fault("concurrently", problem, f"before it, and nothing else: {first};", statement.first)
 
 
@@ -98,9 +98,9 @@ def _names(script: Script, statement: Statement) -> Iterator[Fault]:
     """Names of constraints are part of the API."""
     table = statement.table
     if index := _INDEX.match(statement.text):
-        if not re.fullmatch(rf"{index[3]}_\w+_idx", index[2]):
+        if not re.fullmatch(rf"{index[2]}_\w+_idx", index[1]):
             yield script.fault(
-                "constraint-name", f"{index[2]} is another name", f"{index[3]}_<column>_idx", statement.first
+                "constraint-name", f"{index[1]} is another name", f"{index[2]}_<column>_idx", statement.first
             )
     elif table is not None and statement.text.startswith(("create", "alter")):
         for name in _CONSTRAINT.findall(statement.text):
