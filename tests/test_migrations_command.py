@@ -1,7 +1,6 @@
 """`amplifier-api migrate new` and `check` as commands, and migrations that are tried on a server."""
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,7 +11,7 @@ import pytest
 from amplifier import embedded, migrations, rollbacks, schema, squawk
 from amplifier.settings import OperatorError
 from tests.service import command
-from tests.test_migrations import COLUMN, LIMIT, NEXT, NO_COLUMN
+from tests.test_migrations import LIMIT
 
 
 @pytest.fixture
@@ -186,11 +185,3 @@ def test_a_linter_that_does_not_work_is_told_of(few: Path, monkeypatch: pytest.M
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(squawk.SquawkError, match="squawk failed: broken"):
         migrations.check(few)
-
-
-def test_a_copy_of_the_real_folder_takes_one_more(tmp_path: Path, server: str) -> None:
-    folder = Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
-    add(folder, COLUMN, NO_COLUMN)
-    assert migrations.check(folder) == []
-    assert list(rollbacks.faults(folder, server)) == []
-    assert {Path(one.file).name[:4] for one in migrations.unsealed(folder)} == {NEXT}
