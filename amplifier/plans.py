@@ -15,10 +15,10 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from amplifier import profile
+from amplifier.cases import Cases
 from amplifier.database import ROLE
 from amplifier.describe import Description, describe
 from amplifier.findings import Finding
-from amplifier.profile import Cases
 from amplifier.queries import Queries
 from amplifier.query import Query
 
@@ -92,7 +92,8 @@ def compare(dsn: str, queries: Queries, update: bool) -> tuple[list[Line], list[
         before = read(file) or now
         for query in queries.all():
             try:
-                observed = observe(connection, query, described[query.name], cases)
+                plans = planned(connection, query, described[query.name], cases)
+                observed = Observed(*plans, dict(results(connection, query, described[query.name], cases)))
             except psycopg.Error as error:
                 findings.append(query.wrong(f"it fails on the profile: {error}", "try it with the arguments there"))
                 continue
@@ -161,16 +162,23 @@ def prepared(connection: "psycopg.Connection[Any]") -> Cases:
     return cases
 
 
-def observe(connection: "psycopg.Connection[Any]", query: Query, description: Description, cases: Cases) -> Observed:
-    """What the profile shows of a query; nothing stays."""
-    given = list(cases.of(query, description.parameters))
+def planned(
+    connection: "psycopg.Connection[Any]", query: Query, description: Description, cases: Cases
+) -> tuple[Plan, Plan]:
+    """The generic and the custom plan of a query for usual arguments."""
+    call = _call(query, next(cases.of(query, description.parameters))[1])
     connection.execute("deallocate all")
     connection.execute(f"prepare q as {query.statement}".encode())
-    generic = _explain(connection, "force_generic_plan", _call(query, given[0][1]))
-    custom = _explain(connection, "force_custom_plan", _call(query, given[0][1]))
+    return _explain(connection, "force_generic_plan", call), _explain(connection, "force_custom_plan", call)
+
+
+def results(
+    connection: "psycopg.Connection[Any]", query: Query, description: Description, cases: Cases
+) -> Iterator[tuple[str, str]]:
+    """What each case gives and changes, by its label, of a query that was planned; nothing stays."""
     connection.execute("set plan_cache_mode = force_generic_plan")
-    results = {label: _result(connection, _call(query, arguments), cases.made_at) for label, arguments in given}
-    return Observed(generic, custom, results)
+    for label, arguments in cases.of(query, description.parameters):
+        yield label, _result(connection, _call(query, arguments), cases.made_at)
 
 
 def _call(query: Query, arguments: dict[str, Any]) -> Any:
@@ -223,9 +231,10 @@ def _written(connection: "psycopg.Connection[Any]") -> dict[str, int]:
 
 
 def _steady(value: Any, made_at: datetime) -> Any:
-    """A value that is the same in each run: times as minutes before the profile was made, or as later."""
+    """A value that is the same in each run: times as the distance from when the profile was made."""
     if isinstance(value, datetime):
-        return "later" if value > made_at - timedelta(seconds=30) else round((made_at - value).total_seconds() / 60)
+        minutes = (value - made_at) / timedelta(minutes=1)
+        return round(minutes) if minutes < -0.5 else f"{round(minutes / 30)} half hours later"
     if isinstance(value, tuple | list):
         return [_steady(one, made_at) for one in value]
     if isinstance(value, dict):

@@ -4,15 +4,9 @@ A thousand users with from one to hundreds of sessions, 5,000 sessions of some t
 editor and a viewer; times count back from the moment it is made.
 """
 
-import hashlib
-import math
-from collections.abc import Iterator, Mapping
-from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import psycopg
-
-from amplifier.query import Query
 
 _SLOW_INDEX = "messages_search_idx"  # filled afterwards: row by row it takes most of the time
 _WITHOUT_TRIGGERS = ("sessions", "messages", "session_events")
@@ -103,17 +97,24 @@ from generate_series(1, 500) as n
 inner join sessions as s on s.session_id = 'session-' || n
 cross join generate_series(1, 4) as k;
 
+-- of each session's owner: two that are alive, in different processes, and one that is not
 insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
 select
-    'stream-' || n, 'process-' || n % 4, case when n % 5 > 0 then 'session-' || n end, 'user-' || 1 + n % 100,
-    now() - interval '1 hour', now() + case when n % 10 > 0 then interval '1 hour' else interval '-1 hour' end
-from generate_series(1, 5000) as n;
+    'stream-' || n || '-' || k, 'process-' || k, case when n % 5 > 0 then s.session_id end, s.owner_user_id,
+    now() - interval '1 hour', now() + case when k < 3 then interval '1 hour' else interval '-1 hour' end
+from generate_series(1, 500) as n
+inner join sessions as s on s.session_id = 'session-' || n
+cross join generate_series(1, 3) as k;
 
 insert into stream_tickets (ticket_hash, session_id, user_id, app_id, token_expires_at, expires_at)
 select
-    md5(n::text) || md5(n::text), case when n % 5 > 0 then 'session-' || n end, 'user-' || 1 + n % 100, 'app-1',
-    now() + interval '1 hour', now() + case when n % 50 > 0 then interval '1 hour' else interval '-1 hour' end
-from generate_series(1, 5000) as n;
+    md5(n::text) || md5(n::text), case when n % 5 > 0 then s.session_id end, s.owner_user_id, 'app-1',
+    now() + interval '1 hour', now() + case when n % 51 > 0 then interval '1 hour' else interval '-1 hour' end
+from generate_series(1, 5000) as n
+inner join sessions as s on s.session_id = 'session-' || n;
+
+-- of somebody who was never seen
+insert into configs (config_id, name, config_json, user_id) values ('config-new-user', 'Config', '{{}}', 'user-new');
 """
 _RANDOM = "(({} * 2654435761) % 4294967296 / 4294967296.0)"
 
@@ -135,137 +136,3 @@ def fill(connection: "psycopg.Connection[Any]") -> None:
     # of all rows, so that statistics do not depend on a sample
     connection.execute("set default_statistics_target = 1000")
     connection.execute("vacuum analyze")
-
-
-class Cases:
-    """Arguments for the queries, from the profile: an owner's, and one after the other changed."""
-
-    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        row = connection.execute(_SUBJECT).fetchone()
-        assert row is not None  # noqa: S101
-        self.made_at: datetime = row[0]
-        self._values = _values(*row)
-
-    def of(self, query: Query, types: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
-        """A label and arguments; the first ones are usual."""
-        values = {name: self._of(query, name, types[name]) for name in query.parameters}
-        usual = {name: given[0] for name, given in values.items()}
-        yield "usual", usual
-        for name, given in values.items():
-            for number, value in enumerate(given[1:], 2):
-                yield f"{name} {number}", usual | {name: value}
-
-    def _of(self, query: Query, name: str, type_: str) -> list[Any]:
-        nullable = query.header.is_nullable(name)
-        known = self._values.get(f"{name} {type_}") or self._values.get(name)
-        given = known if known is not None else _BY_TYPE.get(type_, [])
-        return [None, *given] if nullable else given or [None]
-
-
-def _values(
-    made_at: datetime, session_id: str, owner: str, editor: str, viewer: str, last_seq: int, config_id: str
-) -> dict[str, list[Any]]:
-    """What parameters of a name are given; a name may have its type behind it."""
-    number = session_id.removeprefix("session-")
-    first, earlier = datetime.max.replace(tzinfo=UTC), made_at - timedelta(days=1, seconds=30)
-    hashes = [hashlib.md5(f"{number}/{k}".encode(), usedforsecurity=False).hexdigest() for k in range(1, 6)]
-    ending = hashlib.md5(number.encode(), usedforsecurity=False).hexdigest()
-    elsewhere = f"session-{int(number) + 1}"
-    message, other = '{"role": "user", "content": "word3 again"}', '{"role": "tool", "content": "word4"}'
-    return {
-        "actor_id": [owner, editor, viewer, "user-0"],
-        "actor_ids": [[owner, editor], [viewer, "user-0"]],
-        "after int8": [0, 2, last_seq],
-        "after text": ["key-3"],
-        "after_config_id": ["", config_id],
-        "after_created_at": [first, earlier],
-        "after_last_active_at": [first, earlier],
-        "after_matched_at": [first, earlier],
-        "after_rank": [math.inf, 0.1],
-        "after_session_id": ["", session_id],
-        "after_updated_at": [first, earlier],
-        "after_user_id": ["", owner],
-        "api_key_hash": ["f" * 64],
-        "api_key_prefix": ["amp_3", "amp_new"],
-        "app_id": ["app-3", "app-new"],
-        "app_ids": [["app-1", "app-2"]],
-        "author_user_id": [owner],
-        "before_seq": [2**62, 3],
-        "by_rank": [True, False],
-        "config_id": [config_id, "config-new"],
-        "context": [0, 2],
-        "counts": [_COUNTS],
-        "expected_seq": [last_seq, 1],
-        "invitation_id": [f"invitation-{number}-1", f"invitation-{number}-4", "invitation-new"],
-        "is_admin": [False, True],
-        "key": ["key-3", "key-new"],
-        "language": ["german", "unknown"],
-        "limit": [10, 1],
-        "max_bytes": [100_000, 100],
-        "max_uses": [1],
-        "message_role": ["tool"],
-        "messages": [f"[{message}]", f"[{message}, {other}]"],
-        "most_elsewhere": [10, 0],
-        "most_ranked": [2000, 2],
-        "offset": [0, 2],
-        "owned": [False, True],
-        "permissions": ['{"send": false}'],
-        "process_id": ["process-1"],
-        "q": ["word3", "word3 again", '"word1 and"', "session -word3", "wor*"],
-        "reader_app_id": ["app-3", "app-1"],
-        "role": ["viewer", "editor", "owner"],
-        "seconds": [7200.0, 600_000.0],
-        "seq": [2, last_seq + 1],
-        "session_id": [session_id, elsewhere, "session-new"],
-        "session_ids": [[session_id, elsewhere]],
-        "since": [earlier],
-        "status": ["completed", "active"],
-        "stream_id": ["stream-new"],
-        "stream_ids": [["stream-1", "stream-2"]],
-        "tags": ["{}", '{"team": 3}'],
-        "ticket_hash": ["f" * 64, ending * 2, hashlib.md5(b"50", usedforsecurity=False).hexdigest() * 2],
-        "title": ["Another title"],
-        "token_expires_at": [made_at + timedelta(hours=1)],
-        "token_hash": [f"{one}{ending}" for one in hashes],
-        "tool": ["search_direct_flight"],
-        "until": [earlier],
-        "user_id": [editor, viewer, owner, "user-999"],
-        "user_ids": [[owner, editor]],
-    }
-
-
-# a session of somebody who owns configs and has an editor and a viewer, with invitations
-_SUBJECT = """
-select
-    (select max(last_seen) + interval '1 minute' from users),
-    s.session_id,
-    s.owner_user_id,
-    e.user_id,
-    v.user_id,
-    s.last_seq,
-    c.config_id
-from sessions as s
-inner join session_participants as e on e.session_id = s.session_id and e.role = 'editor' and e.permissions = '{}'
-inner join session_participants as v on v.session_id = s.session_id and v.role = 'viewer'
-inner join session_invitations as i on i.session_id = s.session_id and i.seq = 1
-inner join configs as c on c.user_id = s.owner_user_id
-where
-    s.status = 'active'
-    and s.message_count > 8
-    and s.owner_user_id not in (e.user_id, v.user_id)
-order by s.session_id, c.config_id
-limit 1
-"""
-_COUNTS = """[{
-    "user_id": "user-1", "app_id": "app-1", "day": "2026-01-01", "kind": "messages", "searches": 3, "unsuccessful": 2,
-    "cancelled": 1, "seconds": 1.5
-}]"""
-_BY_TYPE: dict[str, list[Any]] = {
-    "bool": [False, True],
-    "float8": [60.0],
-    "int4": [1],
-    "int8": [1],
-    "jsonb": ["{}", '{"a": 1}'],
-    "text": ["new"],
-    "varchar": ["new"],
-}

@@ -55,7 +55,6 @@ class Reloader:
         self._structs = structs
         self._requests: list[str] = []
         self._wanted, self._asked = asyncio.Event(), asyncio.Event()
-        self._was_deaf = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self.process = f"{socket.gethostname()}:{os.getpid()}"
         self.loaded_at = datetime.now(UTC)
@@ -69,9 +68,8 @@ class Reloader:
 
     def set_hearing(self, hearing: bool) -> None:
         """While nothing was heard a reload may have been asked for."""
-        if hearing and self._was_deaf:
+        if hearing:
             self._wanted.set()
-        self._was_deaf = not hearing
 
     def ask(self) -> None:
         """Asks every process for a reload, this one among them; from a handler of signals."""

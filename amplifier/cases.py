@@ -1,0 +1,311 @@
+"""What to call each query with on the profile: usual arguments, and one after the other changed."""
+
+import hashlib
+import math
+from collections.abc import Iterator, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any, NamedTuple
+
+import psycopg
+
+from amplifier.query import Query
+
+# a session whose owner has configs and another session that is closed, and that has one participant of each role
+_SUBJECT = """
+select
+    s.session_id as session,
+    s.owner_user_id as owner,
+    e.user_id as editor,
+    v.user_id as viewer,
+    s.last_seq,
+    c.config_id as config,
+    o.session_id as closed,
+    'user-1' as busy,
+    (
+        select count(*)
+        from streams
+        where
+            user_id = s.owner_user_id
+            and process_id <> 'process-1'
+            and seen_at > now()
+    ) as elsewhere,
+    (select max(last_seen) + interval '1 minute' from users) as made_at
+from sessions as s
+inner join session_participants as e on e.session_id = s.session_id and e.role = 'editor' and e.permissions = '{}'
+inner join session_participants as v on v.session_id = s.session_id and v.role = 'viewer'
+inner join streams as t on t.session_id = s.session_id and t.process_id = 'process-1'
+inner join configs as c on c.user_id = s.owner_user_id
+inner join sessions as o on o.owner_user_id = s.owner_user_id and o.status = 'completed'
+where
+    s.status = 'active'
+    and s.message_count > 8
+    and s.owner_user_id not in (e.user_id, v.user_id)
+order by s.session_id, c.config_id, o.session_id
+limit 1
+"""
+# others in it: with a right besides the role, without one of the role, removed, gone; an invitation by a viewer;
+# and a word that is rare, in some sessions of somebody who has many
+_OTHERS = """
+insert into session_participants (session_id, user_id, role, permissions)
+values
+    ('{session}', 'user-inviting', 'viewer', '{{"invite": true}}'),
+    ('{session}', 'user-muted', 'editor', '{{"send": false}}');
+
+insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+values
+    ('{session}', {last_seq} + 1, 'participant.removed', '{{"user_id": "user-removed"}}', '{owner}', '{made_at}'),
+    ('{session}', {last_seq} + 2, 'participant.removed', '{{"user_id": "user-left"}}', 'user-left', '{made_at}'),
+    ('{session}', {last_seq} + 3, 'participant.changed', '{{"user_id": "user-changed"}}', '{owner}', '{made_at}');
+
+update sessions set updated_at = '{made_at}' where session_id = '{session}';
+
+insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
+values ('stream-old', 'process-2', '{session}', '{editor}', '{made_at}', '{made_at}'::timestamptz - interval '1 hour');
+
+insert into session_invitations (
+    session_id, invitation_id, seq, token_hash, role, max_uses, created_by_user_id, created_at, expires_at
+)
+values (
+    '{session}', 'invitation-orphan', 5, repeat('0', 64), 'viewer', 2, '{viewer}', '{made_at}',
+    now() + interval '7 days'
+);
+
+insert into messages (session_id, message, author_user_id, author_app_id, created_at)
+select
+    s.session_id,
+    jsonb_build_object('role', (array['user', 'assistant', 'tool'])[1 + n % 3], 'content', 'a needle')
+    || case when n % 3 = 1 then '{{"tool_calls": [{{"function": {{"name": "find_flight"}}}}]}}'::jsonb else '{{}}' end,
+    case when n % 2 = 0 then '{owner}' else '{editor}' end,
+    'app-1',
+    '{made_at}'::timestamptz - n / 2 * interval '12 hours'
+from (
+    select
+        p.session_id,
+        row_number() over (order by s.search_language, p.session_id) as n
+    from session_participants as p
+    inner join sessions as s on s.session_id = p.session_id
+    where p.user_id = '{busy}'
+) as s
+where n <= 14;
+
+-- what an agent thought, where the one who searches may write and where not
+insert into messages (session_id, message, author_user_id, author_app_id, created_at)
+select
+    session_id,
+    '{{"role": "assistant", "content": [{{"type": "thinking", "thinking": "secretly"}}]}}'::jsonb,
+    '{owner}',
+    'app-1',
+    '{made_at}'::timestamptz - interval '1 hour'
+from (
+    select
+        session_id,
+        row_number() over (partition by role order by session_id) as n
+    from session_participants
+    where user_id = '{busy}'
+) as s
+where n = 1
+union all
+select
+    '{session}',
+    '{{"role": "assistant", "content": [{{"type": "thinking", "thinking": "secretly"}}]}}'::jsonb,
+    '{owner}',
+    'app-1',
+    '{made_at}'::timestamptz - interval '1 hour';
+"""
+_BUSY = """
+select
+    s.session_id,
+    s.config_id
+from messages as m
+inner join sessions as s on s.session_id = m.session_id
+where m.message ->> 'content' = 'a needle'
+order by s.session_id
+"""
+_COUNTS = """[{
+    "user_id": "user-1", "app_id": "app-1", "day": "2026-01-01", "kind": "messages", "searches": 3, "unsuccessful": 2,
+    "cancelled": 1, "seconds": 1.5
+}]"""
+_BY_TYPE: dict[str, list[Any]] = {
+    "bool": [False, True],
+    "float8": [60.0],
+    "int4": [1],
+    "int8": [1],
+    "jsonb": ["{}", '{"a": 1}'],
+    "text": ["new"],
+    "varchar": ["new"],
+}
+
+
+class Subject(NamedTuple):
+    """Whom and what the calls are about."""
+
+    session: str
+    owner: str
+    editor: str
+    viewer: str
+    last_seq: int
+    config: str
+    closed: str
+    busy: str
+    elsewhere: int
+    made_at: datetime
+
+
+class Base(NamedTuple):
+    """Arguments that are usual for a query besides those of their names, and which of all are varied (none: all)."""
+
+    given: dict[str, Any] = {}
+    varied: tuple[str, ...] | None = None
+
+
+class Cases:
+    """Arguments for the queries, from a filled profile, to which a few rows are added."""
+
+    def __init__(self, connection: "psycopg.Connection[Any]") -> None:
+        row = connection.execute(_SUBJECT).fetchone()
+        assert row is not None  # noqa: S101
+        subject = Subject(*row)
+        connection.execute(_OTHERS.format(**subject._asdict()).encode())
+        self.made_at = subject.made_at
+        self._values = _values(subject)
+        session, config = connection.execute(_BUSY.format(**subject._asdict()).encode()).fetchone() or ("", "")
+        self._bases = _bases(subject, session, config)
+
+    def of(self, query: Query, types: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
+        """A label and arguments; the first ones are usual."""
+        values = {name: self._of(query, name, types[name]) for name in query.parameters}
+        for number, base in enumerate(self._bases.get(query.name, [Base()]), 1):
+            usual = {name: given[0] for name, given in values.items()} | base.given
+            title = "usual" if number == 1 else f"usual {number}"
+            yield title, {name: usual[name] for name in query.parameters}
+            for name in query.parameters if base.varied is None else base.varied:
+                for place, value in enumerate(values[name], 1):
+                    if value != usual[name]:
+                        yield f"{title}, {name} {place}", usual | {name: value}
+
+    def _of(self, query: Query, name: str, type_: str) -> list[Any]:
+        nullable = query.header.is_nullable(name)
+        known = self._values.get(f"{name} {type_}") or self._values.get(name)
+        given = known if known is not None else _BY_TYPE.get(type_, [])
+        return [None, *given] if nullable else given or [None]
+
+
+def _values(on: Subject) -> dict[str, list[Any]]:
+    """What parameters of a name are given, usual first; a name may have its type behind it."""
+    number = on.session.removeprefix("session-")
+    first, earlier = datetime.max.replace(tzinfo=UTC), on.made_at - timedelta(days=1, seconds=30)
+    message, other = '{"role": "user", "content": "word3 again"}', '{"role": "tool", "content": "word4"}'
+    return {
+        "actor_id": [on.owner, on.editor, on.viewer, "user-0", "user-inviting", "user-muted"],
+        "actor_ids": [[on.owner, on.editor], [on.viewer, "user-0"]],
+        "after int8": [0, 2, on.last_seq],
+        "after text": ["key-3"],
+        "after_config_id": ["", on.config],
+        "after_created_at": [first, earlier],
+        "after_last_active_at": [first, earlier],
+        "after_matched_at": [first, earlier],
+        "after_rank": [math.inf, 0.1],
+        "after_session_id": ["", on.session],
+        "after_updated_at": [first, earlier],
+        "after_user_id": ["", on.owner],
+        "api_key_hash": ["f" * 64],
+        "api_key_prefix": ["amp_3", "amp_new"],
+        "app_id": ["app-3", "app-new"],
+        "app_ids": [["app-1", "app-2"]],
+        "author_user_id": [on.owner, on.editor],
+        "before_seq": [2**62, 3],
+        "by_rank": [True, False],
+        "config_id": [on.config, "config-new"],
+        "context": [0, 2],
+        "counts": [_COUNTS],
+        "expected_seq": [on.last_seq + 4, 1],
+        "invitation_id": [f"invitation-{number}-1", f"invitation-{number}-4", "invitation-new"],
+        "is_admin": [False, True],
+        "key": ["key-3", "key-new"],
+        "language": ["german", "unknown"],
+        "limit": [10, 1],
+        "max_bytes": [100_000, 100],
+        "max_uses": [1],
+        "message_role": ["tool"],
+        "messages": [f"[{message}]", f"[{message}, {other}]"],
+        "most_elsewhere": [on.elsewhere, on.elsewhere - 1],
+        "most_ranked": [2000, 2],
+        "offset": [0, 2],
+        "owned": [False, True],
+        "permissions": ['{"send": false}'],
+        "process_id": ["process-1"],
+        "q": ["word3", "word3 again", '"word1 and"', "session -word3", "wor*", "!"],
+        "reader_app_id": ["app-3", "app-1"],
+        "role": ["viewer", "editor", "owner"],
+        "seconds": [7200.0, 600_000.0],
+        "seq": [2, on.last_seq + 100],
+        "session_id": [on.session, on.closed, "session-new"],
+        "session_ids": [[on.session, on.closed]],
+        "since": [earlier],
+        "status": ["completed", "active"],
+        "stream_id": ["stream-new"],
+        "stream_ids": [["stream-1-1", "stream-2-1"]],
+        "tags": ["{}", '{"team": 3}'],
+        "ticket_hash": [_hash(number) * 2, "f" * 64],
+        "title": ["Another title"],
+        "token_expires_at": [on.made_at + timedelta(hours=1)],
+        "token_hash": [*(_hash(f"{number}/{k}") + _hash(number) for k in range(1, 5)), "0" * 64, "f" * 64],
+        "tool": ["find_flight"],
+        "until": [earlier],
+        "user_id": [on.editor, on.viewer, on.owner, "user-999"],
+        "user_ids": [[on.owner, on.editor]],
+    }
+
+
+def _bases(on: Subject, busy_session: str, busy_config: str) -> dict[str, list[Base]]:
+    """Queries for which something else is usual, and what is tried besides."""
+    rare = {"actor_id": on.busy, "q": "needle"}
+    recent = rare | {"by_rank": False}
+    behind = {"after_created_at": on.made_at - timedelta(hours=24), "after_session_id": busy_session, "after_seq": 1000}
+    new_ticket = {"ticket_hash": "f" * 64}
+    only_actor = ("actor_id",)
+    thought = [Base({"q": "secretly"}, only_actor), Base({"actor_id": on.busy, "q": "secretly"}, ())]
+    return {
+        "applications.create": [
+            Base({"app_id": "app-new", "api_key_prefix": "amp_new"}),
+            Base({"app_id": "app-new"}, ()),
+        ],
+        "configs.create": [Base({"config_id": "config-new"})],
+        "invitations.claim": [
+            Base({"actor_id": "user-0"}),
+            *(Base({"actor_id": f"user-{one}"}, ()) for one in ("removed", "left", "changed")),
+        ],
+        "invitations.create": [Base({"invitation_id": "invitation-new", "token_hash": "f" * 64})],
+        "participants.create": [
+            Base({"user_id": "user-999"}),
+            Base({"user_id": "user-999", "actor_id": "user-inviting"}),
+        ],
+        "participants.delete": [Base(), Base({"user_id": on.owner})],
+        "participants.update": [Base(), Base({"role": "viewer"}), Base({"role": "viewer", "user_id": on.owner})],
+        "search.list_messages": [
+            Base(varied=("actor_id", "q", "session_id", "by_rank", "limit", "context", "after_rank")),
+            Base(rare),
+            Base(rare | {"session_id": busy_session}, ("message_role", "author_user_id", "since", "until", "tool")),
+            Base(rare | {"config_id": busy_config}, ()),
+            Base(recent, ("limit", "after_created_at", "most_ranked")),
+            Base(recent | behind, ("after_session_id", "after_seq")),
+            Base({"q": "session"}),
+            *thought,
+        ],
+        "search.list_sessions": [Base(), Base(rare), Base({"q": "session"}, ("owned", "tags", "until")), *thought],
+        "sessions.create": [
+            Base({"session_id": "session-new"}),
+            Base({"session_id": "session-new", "actor_id": "user-new", "config_id": "config-new-user"}, ()),
+        ],
+        "tickets.claim": [
+            Base({"session_id": on.session}),
+            Base({"session_id": "session-51", "ticket_hash": _hash("51") * 2}, ()),
+        ],
+        "tickets.create": [Base(new_ticket)],
+        "tickets.create_for_hints": [Base(new_ticket)],
+    }
+
+
+def _hash(text: str) -> str:
+    """As `md5` in the profile."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()

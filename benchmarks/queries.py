@@ -1,0 +1,94 @@
+"""What the query layer adds to a call of asyncpg, and what the check of all queries takes."""
+
+import asyncio
+import statistics
+import tempfile
+import time
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+from amplifier import embedded, schema
+from amplifier.checks import check
+from amplifier.database import Database
+from amplifier.queries import Queries
+from amplifier.settings import Settings
+from amplifier.structs import STRUCTS
+
+ROUNDS, CALLS = 15, 20_000
+
+
+class Nothing:
+    """A connection that answers at once: what is left is the part before and after it."""
+
+    async def fetchrow(self, query: str, /, *args: Any) -> Any:
+        return None
+
+
+def main() -> None:
+    """Prints the tables."""
+    with (
+        tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp") as folder,
+        embedded.running(Path(folder), "amplifier-api") as dsn,
+    ):
+        schema.migrate(dsn)
+        asyncio.run(_measure(dsn))
+
+
+async def _measure(dsn: str) -> None:
+    database = Database(Settings(database_url=dsn), dsn)
+    await database.connect()
+    queries = Queries(database, schema.share("queries"))
+    print(f"{'':46}{'us':>8}{'beside':>8}{'more':>8}   spread")
+    arguments = {"actor_id": "user-1", "session_id": "session-1"}
+    append = arguments | {"actor_app_id": "app", "messages": b"[]", "expected_seq": None}
+    nothing: Any = Nothing()
+    for query, given in ((queries.sessions.get, arguments), (queries.messages.append, append)):
+        values = [given[name] for name in query.parameters]
+        statement = query.statement
+        await _compare(
+            f"{query.name} without a database",
+            lambda query=query, given=given: query(nothing, **given),
+            lambda statement=statement, values=values: nothing.fetchrow(statement, *values),
+            CALLS,
+        )
+    async with database.connection() as connection:
+        ping = queries.service.ping
+        await _compare(
+            "service.ping on a connection",
+            lambda: ping(connection),
+            lambda: connection.fetchval(ping.statement),
+            CALLS // 10,
+        )
+    seconds = []
+    for _ in range(ROUNDS):
+        started = time.perf_counter()
+        await check(Queries(database, queries.folder), STRUCTS)
+        seconds.append(time.perf_counter() - started)
+    print(f"the check of all {len(queries.all())} queries: {statistics.median(seconds):.2f} s")
+    await database.close()
+
+
+async def _compare(
+    title: str, ours: Callable[[], Awaitable[Any]], theirs: Callable[[], Awaitable[Any]], calls: int
+) -> None:
+    await _timed(ours, calls), await _timed(theirs, calls)  # warm
+    pairs = [(await _timed(ours, calls), await _timed(theirs, calls)) for _ in range(ROUNDS)]
+    more = sorted(a - b for a, b in pairs)
+    first, second = (statistics.median(column) for column in zip(*pairs, strict=True))
+    print(
+        f"{title:46}{first:>8.2f}{second:>8.2f}{statistics.median(more):>8.2f}   {more[0]:.2f}..{more[-1]:.2f}",
+        flush=True,
+    )
+
+
+async def _timed(call: Callable[[], Awaitable[Any]], calls: int) -> float:
+    """Microseconds a call."""
+    started = time.perf_counter()
+    for _ in range(calls):
+        await call()
+    return (time.perf_counter() - started) / calls * 1e6
+
+
+if __name__ == "__main__":
+    main()
