@@ -53,30 +53,36 @@ def faults(folder: Path, dsn: str) -> Iterator[Fault]:
     # yoyo shows what a `select` brings back
     with scratch.database(dsn) as database, schema.yoyo_backend(database) as backend, _silence():
         migrations = list(schema.known(folder))
-        dumps = [dump(database)]
-        for migration in migrations:
-            if error := _attempt(backend.apply_one, migration):
-                yield _fault(folder, migration, ".sql", "apply", f"cannot be applied: {error}", "mend its statements")
-                return
-            dumps.append(dump(database))
-        complete = dumps.pop()
-        for migration in reversed(migrations):
-            if error := _attempt(backend.rollback_one, migration):
-                yield _fault(
-                    folder, migration, ".rollback.sql", "rollback", f"cannot be taken back: {error}", "mend it"
-                )
-                return
-            if _unordered(dump(database)) != _unordered(dumps.pop()):
-                problem = "leaves another schema than there was before"
-                yield _fault(folder, migration, ".rollback.sql", "rollback", problem, "take everything back")
-                return
-        for migration in migrations:
-            if error := _attempt(backend.apply_one, migration):
-                problem = f"cannot be applied again after it was taken back: {error}"
-                yield _fault(folder, migration, ".rollback.sql", "rollback", problem, "take everything back")
-                return
-        if _unordered(dump(database)) != _unordered(complete):
-            yield Fault(str(folder), 1, "rollback", "gives another schema the second time", "take everything back")
+        try:
+            yield from _tried(folder, database, backend, migrations)
+        finally:
+            for migration in backend.to_rollback(schema.known(folder)):
+                _attempt(backend.rollback_one, migration)  # roles are no part of the database, and would stay
+
+
+def _tried(folder: Path, database: str, backend: Any, migrations: list[Any]) -> Iterator[Fault]:
+    dumps = [dump(database)]
+    for migration in migrations:
+        if error := _attempt(backend.apply_one, migration):
+            yield _fault(folder, migration, ".sql", "apply", f"cannot be applied: {error}", "mend its statements")
+            return
+        dumps.append(dump(database))
+    complete = dumps.pop()
+    for migration in reversed(migrations):
+        if error := _attempt(backend.rollback_one, migration):
+            yield _fault(folder, migration, ".rollback.sql", "rollback", f"cannot be taken back: {error}", "mend it")
+            return
+        if _unordered(dump(database)) != _unordered(dumps.pop()):
+            problem = "leaves another schema than there was before"
+            yield _fault(folder, migration, ".rollback.sql", "rollback", problem, "take everything back")
+            return
+    for migration in migrations:
+        if error := _attempt(backend.apply_one, migration):
+            problem = f"cannot be applied again after it was taken back: {error}"
+            yield _fault(folder, migration, ".rollback.sql", "rollback", problem, "take everything back")
+            return
+    if _unordered(dump(database)) != _unordered(complete):
+        yield Fault(str(folder), 1, "rollback", "gives another schema the second time", "take everything back")
 
 
 def dump(dsn: str, program: Path | None = None) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import uuid
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -98,6 +99,16 @@ def test_nothing_stays_on_the_server(few: Path, server: str) -> None:
     add(few, "alter table things add y text;", "select null;")
     assert len(list(rollbacks.faults(few, server))) == 1
     assert databases(server) <= before
+
+
+@pytest.mark.parametrize("more", ["", "\nselect 1 / 0;"])
+def test_no_role_stays_on_the_server(few: Path, server: str, more: str) -> None:
+    role = f"amplifier_test_{uuid.uuid4().hex[:8]}"
+    add(few, f"create role {role};", f"drop role {role};")
+    add(few, f"create table more (x text);{more}", "drop table more;")
+    assert [one.rule for one in rollbacks.faults(few, server)] == ["apply"] * bool(more)
+    with psycopg.connect(server) as connection:
+        assert connection.execute("select from pg_roles where rolname = %s", (role,)).fetchone() is None
 
 
 def test_the_commands_from_new_to_seal(few: Path, server: str) -> None:
