@@ -85,6 +85,12 @@ def seal(folder: Path) -> list[str]:
     return list(added)
 
 
+def settled(folder: Path) -> set[str]:
+    """The ids of migrations that are on the list of what never changes, with their rollbacks."""
+    known = _sums(folder)
+    return {file.stem for file in _files(folder) if {file.name, _rollback_of(file).name} <= known.keys()}
+
+
 def unsealed(folder: Path) -> Iterator[Fault]:
     """Files that are not on the list of what never changes."""
     known = _sums(folder)

@@ -79,6 +79,16 @@ def test_what_is_not_taken_back_is_refused(
     assert fault.file == str(file.with_suffix(".rollback.sql") if place == "rollback" else file)
 
 
+def test_what_is_sealed_is_settled(few: Path, server: str) -> None:
+    wrong = add(few, "alter table things add y text;", "select null;")
+    assert migrations.settled(few) == {"0001-things-create", "0002-others-create"}
+    assert [one.rule for one in rollbacks.faults(few, server, migrations.settled(few))] == ["rollback"]
+    migrations.seal(few)
+    assert wrong.stem in migrations.settled(few)
+    assert list(rollbacks.faults(few, server, migrations.settled(few))) == [], "it goes with its table"
+    assert [one.rule for one in rollbacks.faults(few, server)] == ["rollback"]
+
+
 def test_a_column_that_comes_back_may_be_the_last(few: Path, server: str) -> None:
     add(few, "alter table things add y text, add z text;", "alter table things drop y, drop z;")
     file = add(few, "alter table things drop y;", "alter table things add y text;")

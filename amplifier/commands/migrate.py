@@ -50,7 +50,7 @@ def _check(config: Settings, arguments: argparse.Namespace) -> None:
     found = migrations.check(folder)
     if not found:  # else they may not even apply
         with rollbacks.server(arguments.database, config.amplifier_user) as dsn:
-            found = list(rollbacks.faults(folder, dsn))
+            found = list(rollbacks.faults(folder, dsn, migrations.settled(folder)))
     if arguments.seal and not found:
         for name in migrations.seal(folder):
             print(f"sealed {name}", file=sys.stderr)
