@@ -13,7 +13,8 @@ import pytest
 from amplifier.activity import Activity, SearchKey
 from amplifier.outages import Unavailable
 from tests.conftest import Api, assert_problem, serving, settings_for
-from tests.test_readme import README, blocks
+from tests.markdown import blocks
+from tests.test_readme import README
 
 Sql = Callable[..., list[Any]]
 DAYS = ("2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z")
@@ -164,7 +165,7 @@ async def test_what_could_not_be_written_is_written_later_and_once() -> None:
 
 async def test_the_examples_in_the_readme_run(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:
     written(sql)
-    [example] = blocks("sql analysts")
+    [example] = blocks("sql analysts", README)
     statements = [one for one in example.split(";") if one.strip()]
     assert len(statements) == 3
     role, *queries = statements
