@@ -20,6 +20,8 @@ check: .venv/ready ## lint, format, types, import contracts, the style of querie
 	$(BIN)/lint-imports
 	$(BIN)/python .ci/sql-style queries
 	$(BIN)/amplifier-api migrate check
+	$(BIN)/amplifier-api queries stub --check --scratch
+	$(BIN)/amplifier-api queries check --plans --scratch
 
 format: .venv/ready ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .

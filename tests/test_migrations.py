@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from amplifier import migrations, schema
-from amplifier.scripts import Fault
+from amplifier.migrations.scripts import Fault
 
 LAST = sorted(schema.share("migrations").glob("*.sql"))[-1].stem
 NEXT = f"{int(LAST[:4]) + 1:04}"
@@ -98,6 +98,7 @@ REFUSED = {
     "renaming-table": "alter table sessions rename to meetings;",
     "syntax-error": "alter table sessions ad column x text;",
     "concurrently": INDEX,
+    "two-tables": "alter table sessions add column x text;\nalter table messages add column x text;",
     "long-lock": "cluster sessions using sessions_pkey;",
     "rows": "UPDATE Sessions SET title = null;",
     "constraint-name": "alter table sessions add constraint no_title check (title is null) not valid;",

@@ -9,7 +9,8 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from amplifier import embedded, migrations, rollbacks, schema, squawk
+from amplifier import embedded, migrations, schema
+from amplifier.migrations import rollbacks, squawk
 from amplifier.settings import OperatorError
 from tests.service import command
 from tests.test_migrations import LIMIT

@@ -10,8 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from amplifier import migrations, rollbacks, schema
-from amplifier.rules import LOCK_LIMIT
+from amplifier import migrations, schema
+from amplifier.migrations import rollbacks
+from amplifier.migrations.rules import LOCK_LIMIT
 from tests.markdown import blocks, run
 
 ROOT = Path(__file__).parent.parent

@@ -15,7 +15,8 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from amplifier import embedded, rollbacks, schema
+from amplifier import embedded, schema
+from amplifier.migrations import rollbacks
 from tests.conftest import private_folder, with_database
 from tests.service import command, free_port
 

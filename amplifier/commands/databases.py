@@ -30,6 +30,20 @@ def configured(arguments: argparse.Namespace) -> Settings:
 
 
 @contextlib.contextmanager
+def chosen(config: Settings, arguments: argparse.Namespace) -> Iterator[str]:
+    """The address that `opened` gives, or with --scratch that of a migrated database which is dropped in the end."""
+    if not arguments.scratch:
+        with opened(config) as dsn:
+            yield dsn
+        return
+    from amplifier import schema, scratch
+
+    with scratch.server(config.dsn, config.amplifier_user) as server, scratch.database(server) as dsn:
+        schema.migrate(dsn)
+        yield dsn
+
+
+@contextlib.contextmanager
 def opened(config: Settings, prepare: Callable[[], object] = nothing, migrated: bool = True) -> Iterator[str]:
     """The configured database's address, or the embedded one's, started (and migrated) for as long as it takes.
 

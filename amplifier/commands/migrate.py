@@ -44,12 +44,13 @@ def _new(_: Settings, arguments: argparse.Namespace) -> None:
 def _check(config: Settings, arguments: argparse.Namespace) -> None:
     import msgspec
 
-    from amplifier import migrations, rollbacks, schema
+    from amplifier import migrations, schema, scratch
+    from amplifier.migrations import rollbacks
 
     folder = arguments.migrations or schema.share("migrations")
     found = migrations.check(folder)
     if not found:  # else they may not even apply
-        with rollbacks.server(arguments.database, config.amplifier_user) as dsn:
+        with scratch.server(arguments.database, config.amplifier_user) as dsn:
             found = list(rollbacks.faults(folder, dsn, migrations.settled(folder)))
     if arguments.seal and not found:
         for name in migrations.seal(folder):

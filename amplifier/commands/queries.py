@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from amplifier.commands.databases import add_option, configured, connected, opened
+from amplifier.commands.databases import add_option, chosen, configured, connected, opened
 from amplifier.settings import OperatorError, Settings
 
 if TYPE_CHECKING:
@@ -32,6 +32,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     stub = queries.add_parser("stub", help="write amplifier/queries.pyi, after a change of what a query takes or gives")
     stub.add_argument("--check", action="store_true", help="only say whether it is up to date")
     stub.set_defaults(run=_stub)
+    for parser in (check, stub):
+        parser.add_argument("--scratch", action="store_true", help="on a new database, which is dropped in the end")
     for parser in (check, reload, top, stub):
         add_option(parser)
 
@@ -42,7 +44,7 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
     import msgspec
 
     config = configured(arguments)
-    with opened(config) as dsn:
+    with chosen(config, arguments) as dsn:
         count, found = asyncio.run(_findings(config, dsn))
         lines: list[Line] = []
         if arguments.plans and not found:  # else there is nothing to compare
@@ -122,7 +124,7 @@ def _stub(_: Settings, arguments: argparse.Namespace) -> None:
     from amplifier import stub
 
     config = configured(arguments)
-    with opened(config) as dsn:
+    with chosen(config, arguments) as dsn:
         text = asyncio.run(_rendered(config, dsn))
     if text == stub.FILE.read_text():
         return

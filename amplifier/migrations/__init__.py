@@ -5,9 +5,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from amplifier import rules, squawk
-from amplifier.rules import LOCK_LIMIT, TO_FILL_IN
-from amplifier.scripts import Fault, Script
+from amplifier.migrations import rules, squawk
+from amplifier.migrations.rules import LOCK_LIMIT, TO_FILL_IN
+from amplifier.migrations.scripts import Fault, Script
 from amplifier.settings import OperatorError
 
 SUMS = "applied.sha256"  # as sha256sum writes it

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from amplifier.scripts import Fault, Script, Statement
+from amplifier.migrations.scripts import Fault, Script, Statement
 
 LOCK_LIMIT = "set local lock_timeout = '5s';"
 TO_FILL_IN = "FILL IN"
@@ -39,9 +39,21 @@ def faults(script: Script, before: Script | None) -> Iterator[Fault]:
     if script.is_transactional and not _LIMITED.match(script.statements[0].raw):
         problem = "may wait for a lock, and everybody else behind it"
         yield script.fault("lock-timeout", problem, f"begin with: {LOCK_LIMIT}", script.statements[0].first)
+    yield from _one_table(script)
     for statement in script.statements:
         for rule in (_concurrently, _again, _long, _rows, _names):
             yield from rule(script, statement)
+
+
+def _one_table(script: Script) -> Iterator[Fault]:
+    """Who holds the one and waits for the other waits for a request that does it the other way round."""
+    altered = [one for one in script.statements if one.text.startswith("alter table")]
+    changed = [one for one in altered if one.table not in script.created]
+    for statement in changed:
+        if script.is_transactional and statement.table != changed[0].table:
+            remedy = f"a file of its own for {statement.table}"
+            yield script.fault("two-tables", "locks two tables that are in use", remedy, statement.first)
+            return
 
 
 def _place(script: Script, before: Script | None) -> Iterator[Fault]:
