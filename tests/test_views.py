@@ -110,6 +110,20 @@ async def test_searches_are_counted_without_their_text(api: Api, session_id: str
     assert session_id not in kept
 
 
+async def test_further_pages_are_no_searches(api: Api, config_id: str, sql: Sql) -> None:
+    alice = await api.as_user("alice")
+    for _ in range(3):
+        await alice.post("/sessions", json={"config_id": config_id, "title": "needle"})
+    page = await searched(alice, "/sessions", q="needle", limit=2)
+    assert len((await searched(alice, "/sessions", q="needle", after=page["next"]))["sessions"]) == 1
+    assert len((await searched(alice, "/sessions", q="needle", offset=2))["sessions"]) == 1
+    beyond = await searched(alice, "/sessions", q="needle", offset=3)
+    assert (beyond["sessions"], beyond["total"]) == ([], 3)
+    await searched(alice, "/sessions", q=SECRET)
+    await api.app.state.activity.flush()
+    assert sql("select kind, searches, unsuccessful from search_activity") == [("sessions", 2, 1)]
+
+
 async def test_a_cancelled_search_is_counted_as_such(dsn: str, sql: Sql) -> None:
     async with serving(settings_for(dsn, search_timeout=0.05)) as api:
         alice = await api.as_user("alice")
