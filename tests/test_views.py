@@ -1,6 +1,6 @@
 """What analysts see: usage by user, application and day, and how much is searched, but never what for."""
 
-import json
+import asyncio
 import os
 from collections.abc import Callable
 from datetime import date
@@ -10,7 +10,8 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.activity import Activity, SearchKey
+from amplifier import activity
+from amplifier.activity import SearchKey
 from amplifier.outages import Unavailable
 from tests.conftest import Api, assert_problem, serving, settings_for
 from tests.test_readme import README, blocks
@@ -18,6 +19,7 @@ from tests.test_readme import README, blocks
 Sql = Callable[..., list[Any]]
 DAYS = ("2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z")
 SECRET = "Wunderlampe"
+KEY = SearchKey("bob", "app", date(2026, 1, 1), "messages")
 
 
 @pytest.fixture
@@ -108,6 +110,8 @@ async def test_searches_are_counted_without_their_text(api: Api, session_id: str
     assert (today, positive) == (True, True)
     assert SECRET.lower() not in kept.lower()
     assert session_id not in kept
+    sql("delete from applications")
+    assert sql("select sum(searches)::integer from search_activity") == [(4,)]
 
 
 async def test_further_pages_are_no_searches(api: Api, config_id: str, sql: Sql) -> None:
@@ -139,41 +143,69 @@ async def test_processes_add_up_and_the_last_searches_are_written_at_the_end(dsn
         async with serving(settings_for(dsn)) as api:
             await searched(await api.as_user("alice", f"app{os.urandom(2).hex()}"), "/search", q="x")
     assert sql("select sum(searches)::integer from search_activity") == [(2,)]
-    key = SearchKey("bob", "app", date(2026, 1, 1), "messages")
+    keys = [SearchKey(f"user{n}", "app", date(2026, 1, 1), "messages") for n in range(50)]
     async with serving(settings_for(dsn)) as one, serving(settings_for(dsn)) as other:
-        for api in (one, other):
-            api.app.state.activity.note_search(key, 0.5, 0)
-            api.app.state.activity.note_search(key, 0.5, 1)
-            await api.app.state.activity.flush()
-    rows = sql("select searches, unsuccessful, seconds from search_activity where user_id = 'bob'")
-    assert rows == [(4, 2, 2.0)]
+        for api, order in ((one, keys), (other, keys[::-1])):
+            for key in order:
+                api.app.state.activity.note_search(key, 0.5, 0)
+                api.app.state.activity.note_search(key, 0.5, 1)
+        await asyncio.gather(one.app.state.activity.flush(), other.app.state.activity.flush())
+    rows = sql("select searches, unsuccessful, seconds from search_activity where app_id = 'app'")
+    assert rows == [(4, 2, 2.0)] * 50
 
 
-class Broken:
-    """Queries that fail, and then work."""
+async def test_what_could_not_be_written_is_written_later_and_once(dsn: str, sql: Sql) -> None:
+    async with serving(settings_for(dsn, database_lock_timeout=0.1)) as api:
+        noting = api.app.state.activity
+        noting.note_search(KEY, 1, 5)
+        sql("begin; lock table searches in access exclusive mode")
+        with pytest.raises(Unavailable):
+            await noting.flush()
+        sql("rollback")
+        noting.note_search(KEY, 1, None)
+        await noting.flush()
+        await noting.flush()
+    assert sql("select searches, unsuccessful, cancelled, seconds from search_activity") == [(2, 0, 1, 2.0)]
 
-    def __init__(self) -> None:
-        self.searches, self.fails, self.written = self, True, list[Any]()
+
+async def test_a_locked_user_does_not_keep_the_last_searches_from_being_written(dsn: str, sql: Sql) -> None:
+    sql("insert into users (user_id) values ('bob')")
+    with psycopg.connect(dsn) as other:
+        other.execute("select from users for update")
+        async with serving(settings_for(dsn, database_lock_timeout=0.1)) as api:
+            api.app.state.activity.note_user("bob", "app")
+            api.app.state.activity.note_search(KEY, 1, 5)
+    assert sql("select searches from search_activity") == [(1,)]
+
+
+class Late:
+    """The queries of `searches`, whose answer comes when it is asked for."""
+
+    def __init__(self, queries: Any) -> None:
+        self.searches, self._queries = self, queries
+        self.written, self.may_answer = asyncio.Event(), asyncio.Event()
 
     async def add(self, counts: bytes) -> None:
-        if self.fails:
-            raise Unavailable("away")
-        self.written += json.loads(counts)
+        await self._queries.searches.add(counts=counts)
+        self.written.set()
+        await self.may_answer.wait()
 
 
-async def test_what_could_not_be_written_is_written_later_and_once() -> None:
-    queries = Broken()
-    activity = Activity(queries)  # type: ignore[arg-type]
-    key = SearchKey("bob", "app", date(2026, 1, 1), "messages")
-    activity.note_search(key, 1, 5)
-    with pytest.raises(Unavailable):
-        await activity.flush()
-    activity.note_search(key, 1, None)
-    queries.fails = False
-    await activity.flush()
-    await activity.flush()
-    [row] = queries.written
-    assert (row["searches"], row["unsuccessful"], row["cancelled"], row["seconds"]) == (2, 0, 1, 2.0)
+async def test_a_write_that_is_under_way_at_the_end_is_not_made_twice(
+    api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "_PACE", 0)
+    queries = Late(api.app.state.queries)
+    stopping = activity.Activity(queries)  # type: ignore[arg-type]
+    stopping.note_search(KEY, 1, 5)
+    task = asyncio.create_task(stopping.keep_flushing())
+    await queries.written.wait()
+    task.cancel()
+    await asyncio.wait([task], timeout=0)  # it is told, and would be cut off now
+    queries.may_answer.set()
+    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+    await stopping.flush()
+    assert sql("select searches from search_activity") == [(1,)]
 
 
 async def test_the_examples_in_the_readme_run(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:
