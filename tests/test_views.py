@@ -17,6 +17,7 @@ from tests.conftest import Api, assert_problem, serving, settings_for
 from tests.test_readme import README, blocks
 
 Sql = Callable[..., list[Any]]
+VIEWS = ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity", "session_transcripts")
 DAYS = ("2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z")
 SECRET = "Wunderlampe"
 KEY = SearchKey("bob", "app", date(2026, 1, 1), "messages")
@@ -74,14 +75,16 @@ def test_what_was_deleted_is_not_counted_any_more(sql: Sql) -> None:
 
 
 def test_views_of_an_empty_database_are_empty(analyst: Sql) -> None:
-    for view in ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity", "session_transcripts"):
+    for view in VIEWS:
         assert analyst(f"select * from {view}") == []
 
 
-def test_views_say_what_their_columns_are(sql: Sql) -> None:
-    for view in ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity"):
-        [(comment,)] = sql("select obj_description(%s::regclass)", view)
-        assert len(comment) > 20
+def test_views_say_what_they_and_all_their_columns_are(sql: Sql) -> None:
+    views = "from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace"
+    assert sql(f"select count(*) {views}") == [(len(VIEWS),)]
+    assert sql(f"select relname {views} and obj_description(oid, 'pg_class') is null") == []
+    columns = f"select attrelid::regclass::text, attname from pg_attribute where attrelid in (select oid {views})"
+    assert sql(f"{columns} and attnum > 0 and col_description(attrelid, attnum) is null") == []
 
 
 async def searched(client: httpx.AsyncClient, path: str, **params: Any) -> dict[str, Any]:
