@@ -13,11 +13,13 @@ serve: .venv/ready ## serve on 127.0.0.1:8765, with an embedded PostgreSQL unles
 test: .venv/ready ## run all tests on a real PostgreSQL
 	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup  # they wait for PostgreSQL
 
-check: .venv/ready ## lint, format, types, import contracts
-	$(BIN)/ruff check .
-	$(BIN)/ruff format --check .
+check: .venv/ready ## lint, format, types, import contracts, the style of queries, migrations
+	$(BIN)/ruff check . .ci/sql-style
+	$(BIN)/ruff format --check . .ci/sql-style
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python .ci/sql-style queries
+	$(BIN)/amplifier-api migrate check
 
 format: .venv/ready ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .

@@ -107,19 +107,29 @@ where n = 1
 union all
 select
     '{session}',
-    '{{"role": "assistant", "content": [{{"type": "thinking", "thinking": "secretly"}}]}}'::jsonb,
+    '{{
+        "role": "assistant",
+        "content": [{{"type": "thinking", "thinking": "secretly"}}],
+        "tool_calls": [{{"function": {{"name": "find_flight"}}}}]
+    }}'::jsonb,
     '{owner}',
     'app-1',
     '{made_at}'::timestamptz - interval '1 hour';
 """
 _BUSY = """
 select
-    s.session_id,
-    s.config_id
+    m.session_id,
+    s.config_id,
+    m.created_at,
+    m.seq,
+    ts_rank('{0.1, 0.5, 0.7, 1}', m.search, search_query('english', 'needle'), 42)
 from messages as m
 inner join sessions as s on s.session_id = m.session_id
-where m.message ->> 'content' = 'a needle'
-order by s.session_id
+where
+    m.message ->> 'content' = 'a needle'
+    and s.search_language is null
+order by m.created_at, m.session_id
+offset 5
 """
 _COUNTS = """[{
     "user_id": "user-1", "app_id": "app-1", "day": "2026-01-01", "kind": "messages", "searches": 3, "unsuccessful": 2,
@@ -151,6 +161,16 @@ class Subject(NamedTuple):
     made_at: datetime
 
 
+class Place(NamedTuple):
+    """A rare message in the middle of several, and its session's config."""
+
+    session: str
+    config: str
+    created_at: datetime
+    seq: int
+    rank: float
+
+
 class Base(NamedTuple):
     """Arguments that are usual for a query besides those of their names, and which of all are varied (none: all)."""
 
@@ -168,8 +188,9 @@ class Cases:
         connection.execute(_OTHERS.format(**subject._asdict()).encode())
         self.made_at = subject.made_at
         self._values = _values(subject)
-        session, config = connection.execute(_BUSY.format(**subject._asdict()).encode()).fetchone() or ("", "")
-        self._bases = _bases(subject, session, config)
+        place = connection.execute(_BUSY.encode()).fetchone()
+        assert place is not None  # noqa: S101
+        self._bases = _bases(subject, Place(*place))
 
     def of(self, query: Query, types: Mapping[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
         """A label and arguments; the first ones are usual."""
@@ -198,7 +219,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
     return {
         "actor_id": [on.owner, on.editor, on.viewer, "user-0", "user-inviting", "user-muted"],
         "actor_ids": [[on.owner, on.editor], [on.viewer, "user-0"]],
-        "after int8": [0, 2, on.last_seq],
+        "after int8": [0, 2, on.last_seq + 100],
         "after text": ["key-3"],
         "after_config_id": ["", on.config],
         "after_created_at": [first, earlier],
@@ -257,14 +278,13 @@ def _values(on: Subject) -> dict[str, list[Any]]:
     }
 
 
-def _bases(on: Subject, busy_session: str, busy_config: str) -> dict[str, list[Base]]:
+def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
     """Queries for which something else is usual, and what is tried besides."""
     rare = {"actor_id": on.busy, "q": "needle"}
     recent = rare | {"by_rank": False}
-    behind = {"after_created_at": on.made_at - timedelta(hours=24), "after_session_id": busy_session, "after_seq": 1000}
+    behind = {"after_created_at": at.created_at, "after_session_id": at.session, "after_seq": at.seq}
     new_ticket = {"ticket_hash": "f" * 64}
-    only_actor = ("actor_id",)
-    thought = [Base({"q": "secretly"}, only_actor), Base({"actor_id": on.busy, "q": "secretly"}, ())]
+    thought = [Base({"q": "secretly"}, ("actor_id",)), Base({"actor_id": on.busy, "q": "secretly"}, ())]
     return {
         "applications.create": [
             Base({"app_id": "app-new", "api_key_prefix": "amp_new"}),
@@ -283,13 +303,15 @@ def _bases(on: Subject, busy_session: str, busy_config: str) -> dict[str, list[B
         "participants.delete": [Base(), Base({"user_id": on.owner})],
         "participants.update": [Base(), Base({"role": "viewer"}), Base({"role": "viewer", "user_id": on.owner})],
         "search.list_messages": [
-            Base(varied=("actor_id", "q", "session_id", "by_rank", "limit", "context", "after_rank")),
+            Base(),
             Base(rare),
-            Base(rare | {"session_id": busy_session}, ("message_role", "author_user_id", "since", "until", "tool")),
-            Base(rare | {"config_id": busy_config}, ()),
+            Base(rare | {"session_id": at.session}, ("message_role", "author_user_id", "since", "until", "tool")),
+            Base(rare | {"config_id": at.config}, ()),
             Base(recent, ("limit", "after_created_at", "most_ranked")),
             Base(recent | behind, ("after_session_id", "after_seq")),
+            Base(rare | behind | {"after_rank": at.rank}, ("after_session_id", "after_seq")),
             Base({"q": "session"}),
+            Base({"q": "secretly", "tool": "find_flight"}, ()),
             *thought,
         ],
         "search.list_sessions": [Base(), Base(rare), Base({"q": "session"}, ("owned", "tags", "until")), *thought],

@@ -156,6 +156,7 @@ def write(file: Path, baseline: Baseline) -> None:
 
 def prepared(connection: "psycopg.Connection[Any]") -> Cases:
     """The cases to try, after a migrated, empty database was filled and the connection set up for them."""
+    connection.prepare_threshold = None  # it would count on statements that are deallocated here
     profile.fill(connection)
     cases = Cases(connection)
     connection.execute(_SETTINGS.encode())

@@ -74,7 +74,7 @@ class Query:
         self.name, self.file, self.line, self.text = parsed.name, parsed.file, parsed.line, parsed.text
         self.header, self.parameters, self.operator = parsed.header, parsed.parameters, parsed.operator
         self.hash = hashlib.sha256(self.text.encode()).hexdigest()[:12]
-        # behind the first word: PostgreSQL 18 leaves what stands before it out of pg_stat_statements
+        # behind the first word, because tools that show statements may trim what stands before it
         verb = _VERB.match(parsed.sql)[0]  # type: ignore[index]
         self.statement = f"{verb} /* {self.name} */{parsed.sql[len(verb) :]}"
         self.usage = Usage()

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import psycopg
+from psycopg.pq import TransactionStatus
 
 from amplifier import embedded, plans, schema, scratch
 from amplifier.checks import compared
@@ -55,6 +56,9 @@ SAME = {
     r"participants\.(update|delete): (access is widened: role = 'owner'|a parameter is wrong: .* at 2\d\d)": (
         "it says which rows are locked, which only others can see"
     ),
+    r"search\.list_sessions: a parameter is wrong: :actor_id is .* at 1\d\d\d": "it chooses one of two ways",
+    r"invitations\.claim: a parameter is wrong: :(session|actor)_id is .* at 7\d\d": "who is there is not added twice",
+    r"invitations\.claim: a parameter is wrong: :session_id is :actor_id at 695": "who is there is not added twice",
     r"search\.list_\w+: a predicate is dropped: where (search_)?language is not null": "min() and joins skip null",
     r"search\.list_\w+: a predicate is dropped: where numnode\(t\.query\) > 0": "an empty tsquery finds nothing",
 }
@@ -202,6 +206,8 @@ class Checker:
                 if baseline.results.get(label) != result:
                     return f"{label}: {result}"
         except psycopg.Error as error:
+            if self._profile.broken or self._profile.info.transaction_status != TransactionStatus.IDLE:
+                raise
             return str(error)
         return None
 

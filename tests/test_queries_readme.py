@@ -15,8 +15,9 @@ import pytest
 
 from amplifier import embedded, remote, schema
 from tests.conftest import private_folder
+from tests.markdown import blocks
 from tests.service import Service, free_port, running_service
-from tests.test_readme import ROOT, blocks
+from tests.test_readme import ROOT
 
 README = (ROOT / "queries/README.md").read_text()
 DEBIAN = Path("/usr/lib/postgresql/15")

@@ -1,14 +1,12 @@
 """The README's tour does what it says: every line of it is run by a shell, against a new service."""
 
 import json
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from tests.conftest import private_folder
+from tests.markdown import blocks, run
 from tests.service import Service, running_service
 
 ROOT = Path(__file__).parent.parent
@@ -62,24 +60,12 @@ def test_two_people_share_a_session(tmp_path: Path) -> None:
     assert own["sessions"][0]["title"] == "Flight to Geneva"
 
 
-def blocks(kind: str, text: str = README) -> list[str]:
-    """The fenced blocks of a kind, a pattern, in a document."""
-    found = re.findall(rf"^```(?:{kind})\n(.*?)^```", text, re.MULTILINE | re.DOTALL)
-    assert found, kind
-    return found
-
-
 def _run(service: Service, kind: str, folder: Path, environ: dict[str, str], plain: bool = False) -> list[Any]:
     """The answers to the README's blocks of one kind, one after the other; `plain` for the lines as they are."""
-    script = "set -euo pipefail\n" + "\n".join(blocks(kind)).replace("http://127.0.0.1:8765", service.url)
-    script = script.replace(".venv/bin/", f"{Path(sys.executable).parent}/")
+    script = "\n".join(blocks(kind, README)).replace("http://127.0.0.1:8765", service.url)
     # one answer a line, and a failed call ends the script
     script = re.sub(r"curl -s", r"curl -s -S --fail-with-body -w '\\n'", script)
-    run = subprocess.run(
-        ["bash", "-c", script], cwd=folder, env={**os.environ, **environ}, capture_output=True, text=True, timeout=60
-    )
-    assert run.returncode == 0, run.stdout + run.stderr
-    return [line if plain else json.loads(line) for line in run.stdout.splitlines() if line]
+    return [line if plain else json.loads(line) for line in run(script, folder, environ).splitlines() if line]
 
 
 def test_the_settings_are_all_documented() -> None:

@@ -15,7 +15,7 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from amplifier import embedded, migrations, schema
+from amplifier import embedded, rollbacks, schema
 from tests.conftest import private_folder, with_database
 from tests.service import command, free_port
 
@@ -47,7 +47,7 @@ class Server:
 
     def dump(self, dsn: str) -> str:
         """Our schema in a database, without what differs from run to run."""
-        return migrations.dump(dsn, self.install / "bin/pg_dump")
+        return rollbacks.dump(dsn, self.install / "bin/pg_dump")
 
 
 @pytest.fixture(scope="module", params=INSTALLS, ids=str)

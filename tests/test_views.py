@@ -14,7 +14,8 @@ from amplifier import activity
 from amplifier.activity import SearchKey
 from amplifier.outages import Unavailable
 from tests.conftest import Api, assert_problem, serving, settings_for
-from tests.test_readme import README, blocks
+from tests.markdown import blocks
+from tests.test_readme import README
 
 Sql = Callable[..., list[Any]]
 VIEWS = ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity", "session_transcripts")
@@ -213,7 +214,7 @@ async def test_a_write_that_is_under_way_at_the_end_is_not_made_twice(
 
 async def test_the_examples_in_the_readme_run(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:
     written(sql)
-    [example] = blocks("sql analysts")
+    [example] = blocks("sql analysts", README)
     statements = [one for one in example.split(";") if one.strip()]
     assert len(statements) == 3
     role, *queries = statements

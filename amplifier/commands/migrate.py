@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from amplifier.commands.databases import add_option, configured, opened
+from amplifier.commands.databases import opened
 from amplifier.settings import Settings
 
 
@@ -19,7 +19,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     check = more.add_parser("check", help="refuse what would hold the service up or cannot be taken back")
     check.add_argument("--seal", action="store_true", help="list new files in applied.sha256: they never change again")
     check.add_argument("--json", action="store_true", help="findings as JSON")
-    add_option(check)
+    check.add_argument("--database", metavar="URL", help="a server to try on, instead of an embedded PostgreSQL")
     check.set_defaults(run=_check)
     for parser in (new, check):
         parser.add_argument("--migrations", metavar="DIR", type=Path, help="another folder with migrations")
@@ -41,14 +41,16 @@ def _new(_: Settings, arguments: argparse.Namespace) -> None:
         print(file)
 
 
-def _check(_: Settings, arguments: argparse.Namespace) -> None:
+def _check(config: Settings, arguments: argparse.Namespace) -> None:
     import msgspec
 
-    from amplifier import migrations, schema
+    from amplifier import migrations, rollbacks, schema
 
     folder = arguments.migrations or schema.share("migrations")
-    with opened(configured(arguments), migrated=False) as dsn:
-        found = migrations.check(folder, dsn)
+    found = migrations.check(folder)
+    if not found:  # else they may not even apply
+        with rollbacks.server(arguments.database, config.amplifier_user) as dsn:
+            found = list(rollbacks.faults(folder, dsn, migrations.settled(folder)))
     if arguments.seal and not found:
         for name in migrations.seal(folder):
             print(f"sealed {name}", file=sys.stderr)

@@ -1,0 +1,145 @@
+"""migrations/README.md does what it says: its commands and statements are run against databases of their own."""
+
+import os
+import re
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from amplifier import migrations, rollbacks, schema
+from amplifier.rules import LOCK_LIMIT
+from tests.markdown import blocks, run
+
+ROOT = Path(__file__).parent.parent
+TEXT = (ROOT / "migrations/README.md").read_text()
+SETTINGS = ("DATABASE_URL", "SEARCH_LANGUAGE", "QUERIES_DIR")
+
+
+@pytest.fixture
+def checkout(tmp_path: Path) -> Path:
+    """A copy of what the commands work on, to be changed; programs that are run in it use it."""
+    for name in ("amplifier", "migrations", "queries"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    return tmp_path
+
+
+@pytest.fixture
+def logins(server: str) -> Iterator[dict[str, str]]:
+    """Other names for the logins of the examples, which belong to the whole server."""
+    names = {name: f"amplifier_test_{name}_{uuid.uuid4().hex[:8]}" for name in ("api", "ana", "whoever_migrates")}
+    yield names
+    with psycopg.connect(server, autocommit=True) as connection:
+        for name in names.values():
+            connection.execute(f"drop role if exists {name}".encode())
+
+
+def environ_of(checkout: Path) -> dict[str, str]:
+    """The checkout's code, and no settings of whoever runs the tests."""
+    return {"PYTHONPATH": str(checkout)} | {name: "" for name in SETTINGS if name in os.environ}
+
+
+def sql(dsn: str, statements: str) -> list[tuple[object, ...]]:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        cursor = connection.execute(statements.encode())
+        return cursor.fetchall() if cursor.description else []
+
+
+def test_a_column_from_the_first_line_to_the_last(checkout: Path, empty_dsn: str) -> None:
+    script = "\n".join(blocks("sh", TEXT)).replace("postgresql://user:password@127.0.0.1/spare", f"'{empty_dsn}'")
+    printed = run(script, checkout, environ_of(checkout))
+    [made] = (checkout / "migrations").glob("*-sessions-add_archived_at.sql")
+    assert f"applied {made.stem}\n" in printed
+    assert printed.count(f"applied {made.stem}\n") == 2, "once more after it was taken back"
+    assert printed.index(": fill-in: ") < printed.index("not filled in") < printed.index(": unsealed: ")
+    assert printed.count(": unsealed: ") == 4, "in both checks, for both files"
+    assert printed.endswith("all migrations hold\n")
+    assert f"  {made.name}\n" in (checkout / "migrations/applied.sha256").read_text()
+    assert schema.pending(empty_dsn, checkout / "migrations") == []
+    assert sql(empty_dsn, "select archived_at from sessions") == []
+
+
+def test_a_pipeline_applies_and_takes_back(checkout: Path, empty_dsn: str) -> None:
+    applied, taken_back = blocks("sh pipeline", TEXT)
+    address = empty_dsn.replace("postgresql://", "postgresql+psycopg://", 1)
+
+    def shell(script: str) -> str:
+        assert "postgresql+psycopg://user:password@host/database" in script
+        script = script.replace("postgresql+psycopg://user:password@host/database", f"'{address}'")
+        return run(script, checkout, environ_of(checkout))
+
+    listed = [line.split()[:2] for line in shell(applied).splitlines() if line.startswith(("A ", "U "))]
+    files = [file for file in (checkout / "migrations").glob("*.sql") if "rollback" not in file.name]
+    assert [status for status, _ in listed] == ["A"] * len(files)
+    last, everything = taken_back.splitlines()
+    shell(last)
+    assert schema.pending(empty_dsn) == [max(file.stem for file in files)]
+    shell(everything)
+    assert len(schema.pending(empty_dsn)) == len(files)
+
+
+def test_expand_and_contract(tmp_path: Path, empty_dsn: str, server: str) -> None:
+    folder = Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
+    [expand], [fill], [contract] = (blocks(f"sql {kind}", TEXT) for kind in ("expand", "fill", "contract"))
+    keep = expand.partition(";")[2]
+    drop = "drop trigger configs_keep_summary on configs;\ndrop function configs_keep_summary();\n"
+    write(folder, "configs add summary", expand, f"{drop}alter table configs drop column summary;")
+    write(folder, "configs fill summary", fill, "-- transactional: false\nselect null;")
+    insert = "insert into configs (config_id, name, config_json, {0}) values ('{1}', 'c', '{{}}', '{1}')"
+    schema.migrate(empty_dsn)
+    sql(empty_dsn, insert.format("description", "before"))
+    schema.known.cache_clear()
+    schema.migrate(empty_dsn, folder)
+    sql(empty_dsn, insert.format("description", "release 0"))
+    sql(empty_dsn, insert.format("summary", "release 1"))
+    same = "select config_id from configs where summary = config_id and description = config_id order by 1"
+    assert sql(empty_dsn, same) == [("before",), ("release 0",), ("release 1",)]
+    sql(empty_dsn, "update configs set description = null where config_id = 'before'")
+    sql(empty_dsn, "update configs set summary = 'new' where config_id = 'release 0'")
+    changed = "select summary, description from configs where config_id <> 'release 1' order by config_id"
+    assert sql(empty_dsn, changed) == [(None, None), ("new", "new")]
+    write(folder, "configs drop description", contract, f"alter table configs add column description text;\n{keep}")
+    assert migrations.check(folder) == []
+    assert list(rollbacks.faults(folder, server)) == []
+    schema.migrate(empty_dsn, folder)
+    assert sql(empty_dsn, "select summary from configs where config_id = 'release 1'") == [("release 1",)]
+
+
+def test_roles_get_logins(dsn: str, logins: dict[str, str]) -> None:
+    [create], [administrator] = blocks("sql roles", TEXT), blocks("sql administrator", TEXT)
+    for name in ("api", "ana"):
+        create = create.replace(f"create role {name} ", f"create role {logins[name]} ")
+    sql(dsn, create)
+    member = f"select pg_has_role('{logins['api']}', 'amplifier_app', 'member')"
+    assert sql(dsn, member) == [(True,)]
+    sql(dsn, f"create role {logins['whoever_migrates']} login")
+    *made, grant = administrator.splitlines()
+    assert made == ["create role amplifier_app;", "create role amplifier_readonly;"], "as the migrations do"
+    sql(dsn, grant.replace("whoever_migrates", logins["whoever_migrates"]))
+    assert sql(dsn, f"select pg_has_role('{logins['whoever_migrates']}', 'amplifier_app', 'member')") == [(True,)]
+
+
+def test_another_language(checkout: Path, empty_dsn: str) -> None:
+    schema.migrate(empty_dsn)
+    run("\n".join(blocks("sh reindex", TEXT)), checkout, {**environ_of(checkout), "DATABASE_URL": empty_dsn})
+    assert sql(empty_dsn, "select search_default_language()") == [("german",)]
+
+
+def test_all_rules_are_explained() -> None:
+    table = TEXT[TEXT.index("| rule |") : TEXT.index("All other rules")]
+    source = "".join((ROOT / f"amplifier/{name}.py").read_text() for name in ("rules", "migrations", "rollbacks"))
+    ours = set(re.findall(r'(?:\.fault\(\s*|[Ff]ault\([^"\n]*|, "\.[a-z.]*sql", )"([a-z-]+)"', source))
+    assert len(ours) >= 14
+    assert {rule for rule in ours if f"`{rule}`" not in table} == set()
+
+
+def write(folder: Path, title: str, forward: str, rollback: str) -> None:
+    """Another migration with the statements of a document."""
+    file, back = migrations.new(folder, title)
+    depends = file.read_text().splitlines()[0]
+    limit = "" if "transactional: false" in forward else f"{LOCK_LIMIT}\n"
+    file.write_text(f"{depends}\n{limit}{forward}")
+    back.write_text(f"{limit}{rollback}\n")
