@@ -1,4 +1,4 @@
-"""Who was active when: noted in memory, written at most once a minute for a user and process; reads write nothing."""
+"""Who was active when, and how much is searched: noted in memory, written once a minute; reads write nothing."""
 
 import asyncio
 import contextlib
@@ -14,6 +14,7 @@ from amplifier.queries import Queries
 
 logger = logging.getLogger(__name__)
 
+_PACE = 1.0  # seconds between two flushes
 _TOUCH = 60.0  # seconds between two writes for the same user, or the same user in the same session
 _REMEMBER_AT_MOST = 10_000  # users, and as many participants
 _AT_ONCE = 1000  # rows in one statement
@@ -102,7 +103,10 @@ class _Searches:
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[list[SearchCount]]:
-        """Some of what is pending, to be written in the context; what fails is pending again."""
+        """Some of what is pending, to be written in the context; what fails is pending again.
+
+        A connection that breaks between the commit and its answer looks like a failure, so that these count twice.
+        """
         taken = [self.pending.pop(key) for key in list(self.pending)[:_AT_ONCE]]
         try:
             yield taken
@@ -122,6 +126,7 @@ class Activity:
         self._users: _Noted[str] = _Noted()
         self._participants: _Noted[tuple[str, str]] = _Noted()
         self._searches = _Searches()
+        self._writing = asyncio.Lock()
 
     def note_user(self, user_id: str, app_id: str) -> None:
         """A user was seen, through this application."""
@@ -136,25 +141,45 @@ class Activity:
         self._searches.note(key, seconds, found)
 
     async def flush(self, searches: bool = True) -> None:
-        """Writes what was noted since the last call, by choice without searches. Raises Unavailable."""
+        """Writes what was noted until now, by choice without searches. Raises Unavailable."""
+        async with self._writing:  # so that what another call has taken is written, too, when this one returns
+            if searches:
+                await self._write_searches()  # first: nothing makes up for them, and nobody locks their rows for long
+            await self._write_users()
+            await self._write_participants()
+
+    async def _write_searches(self) -> None:
+        while self._searches.pending:
+            with self._searches.taken() as counts:
+                await self._queries.searches.add(counts=msgspec.json.encode(counts))
+
+    async def _write_users(self) -> None:
         while self._users.pending:
             with self._users.taken() as users:
                 await self._queries.users.touch(user_ids=list(users), app_ids=list(users.values()))
+
+    async def _write_participants(self) -> None:
         while self._participants.pending:
             with self._participants.taken() as participants:
                 session_ids, user_ids = zip(*participants, strict=True)
                 touched = await self._queries.participants.touch(session_ids=session_ids, user_ids=user_ids)
             for key in participants.keys() - {tuple(row) for row in touched}:
                 self._participants.forget(key)
-        while searches and self._searches.pending:
-            with self._searches.taken() as counts:
-                await self._queries.searches.add(counts=msgspec.json.encode(counts))
 
     async def keep_flushing(self) -> None:
-        """Calls `flush` every second, for ever."""
+        """Calls `flush` every second, for ever. When cancelled it lets a write end: cut off, one that was made already
+        would be made again."""
         while True:
-            await asyncio.sleep(1)
+            await asyncio.sleep(_PACE)
+            writing = asyncio.create_task(self._flush_or_warn())
             try:
-                await self.flush(self._searches.are_due())
-            except Exception as error:  # whatever it was: the next second brings other users
-                logger.warning("when some users were last active was not written: %r", error)
+                await asyncio.shield(writing)
+            except asyncio.CancelledError:
+                await writing
+                raise
+
+    async def _flush_or_warn(self) -> None:
+        try:
+            await self.flush(self._searches.are_due())
+        except Exception as error:  # whatever it was: the next second brings other users
+            logger.warning("some of who was active and what was searched is written later: %r", error)

@@ -82,8 +82,11 @@ class Search(NamedTuple):
         end = Place(searched_at, last["rank"], last[moment], last["session_id"], last.get("seq", 0))
         return base64.urlsafe_b64encode(msgspec.json.encode((self.fingerprint, end))).decode().rstrip("=")
 
-    async def run(self, request: Request, **arguments: Any) -> list[Any]:
-        """The rows, found within SEARCH_TIMEOUT. Raises Problem 503 when it takes longer."""
+    async def run(self, request: Request, counts: bool = True, **arguments: Any) -> list[Any]:
+        """The rows, found within SEARCH_TIMEOUT. Raises Problem 503 when it takes longer.
+
+        The first page `counts` as a search, unless it only completes the answer to another page.
+        """
         seconds = request.app.state.search_timeout
         started = time.monotonic()
         try:
@@ -97,18 +100,20 @@ class Search(NamedTuple):
         except Unavailable as error:
             if not isinstance(error.__cause__, asyncpg.QueryCanceledError):
                 raise
-            self._note(request, arguments, started, None)
+            if counts:
+                self._note(request, arguments, started, None)
             raise Problem(
                 503,
                 f"The search took longer than {seconds:g} s and was stopped: add a word, a session, a config or a tag",
                 headers={"Retry-After": "1"},
             ) from error
-        self._note(request, arguments, started, len(rows))
+        if counts:
+            self._note(request, arguments, started, len(rows))
         return rows
 
     def _note(self, request: Request, arguments: dict[str, Any], started: float, found: int | None) -> None:
         """Counts a search, but not its further pages."""
-        if arguments["after_session_id"] == FIRST.session_id:
+        if arguments["after_session_id"] == FIRST.session_id and not arguments.get("offset"):
             key = SearchKey(request.caller.user_id, request.caller.app_id, datetime.now(UTC).date(), self.kind)
             request.app.state.activity.note_search(key, time.monotonic() - started, found)
 

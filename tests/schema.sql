@@ -543,6 +543,9 @@ CREATE VIEW public.search_activity AS
     seconds
    FROM public.searches;
 COMMENT ON VIEW public.search_activity IS 'Searches of a user through an application on a day (UTC), without what was searched for. Up to a minute behind.';
+COMMENT ON COLUMN public.search_activity.day IS 'in UTC';
+COMMENT ON COLUMN public.search_activity.user_id IS 'who searched';
+COMMENT ON COLUMN public.search_activity.app_id IS 'the application that was searched through';
 COMMENT ON COLUMN public.search_activity.kind IS 'messages (GET /search and below a session) or sessions (GET /sessions?q=)';
 COMMENT ON COLUMN public.search_activity.searches IS 'how many; further pages of one do not count';
 COMMENT ON COLUMN public.search_activity.unsuccessful IS 'those that found nothing';
@@ -622,6 +625,10 @@ CREATE VIEW public.session_transcripts AS
            FROM public.messages
           WHERE (messages.session_id = sessions.session_id)), '[]'::jsonb) AS transcript
    FROM public.sessions;
+COMMENT ON VIEW public.session_transcripts IS 'A session''s whole transcript. Ask for single sessions: each is put together when it is read.';
+COMMENT ON COLUMN public.session_transcripts.session_id IS 'the session, also without messages';
+COMMENT ON COLUMN public.session_transcripts.last_seq IS 'the number of its last message or event';
+COMMENT ON COLUMN public.session_transcripts.transcript IS 'all messages, a JSON array in order of their numbers';
 CREATE TABLE public.stream_tickets (
     ticket_hash text NOT NULL COLLATE pg_catalog."C",
     session_id text COLLATE pg_catalog."C",
@@ -650,8 +657,13 @@ CREATE VIEW public.usage_by_application AS
    FROM public.messages
   GROUP BY author_app_id;
 COMMENT ON VIEW public.usage_by_application IS 'Messages that were added through an application, in sessions that still exist.';
+COMMENT ON COLUMN public.usage_by_application.app_id IS 'the application that the messages were added through';
 COMMENT ON COLUMN public.usage_by_application.users IS 'how many people added them';
+COMMENT ON COLUMN public.usage_by_application.sessions IS 'how many sessions they are in';
+COMMENT ON COLUMN public.usage_by_application.messages IS 'how many, of any role';
 COMMENT ON COLUMN public.usage_by_application.bytes IS 'of message text, as JSON';
+COMMENT ON COLUMN public.usage_by_application.first_at IS 'when the first of them was added';
+COMMENT ON COLUMN public.usage_by_application.last_at IS 'when the last of them was added';
 CREATE VIEW public.usage_by_day AS
  SELECT ((created_at AT TIME ZONE 'UTC'::text))::date AS day,
     author_user_id AS user_id,
@@ -662,7 +674,11 @@ CREATE VIEW public.usage_by_day AS
    FROM public.messages
   GROUP BY (((created_at AT TIME ZONE 'UTC'::text))::date), author_user_id, author_app_id;
 COMMENT ON VIEW public.usage_by_day IS 'Messages that a user added through an application on a day (UTC), in sessions that still exist.';
+COMMENT ON COLUMN public.usage_by_day.day IS 'in UTC';
+COMMENT ON COLUMN public.usage_by_day.user_id IS 'who added the messages';
+COMMENT ON COLUMN public.usage_by_day.app_id IS 'the application that they were added through';
 COMMENT ON COLUMN public.usage_by_day.sessions IS 'how many sessions they are in';
+COMMENT ON COLUMN public.usage_by_day.messages IS 'how many, of any role';
 COMMENT ON COLUMN public.usage_by_day.bytes IS 'of message text, as JSON';
 CREATE VIEW public.usage_by_user AS
  SELECT author_user_id AS user_id,
@@ -674,7 +690,12 @@ CREATE VIEW public.usage_by_user AS
    FROM public.messages
   GROUP BY author_user_id;
 COMMENT ON VIEW public.usage_by_user IS 'Messages that a user added, through any application, in sessions that still exist.';
+COMMENT ON COLUMN public.usage_by_user.user_id IS 'who added the messages';
+COMMENT ON COLUMN public.usage_by_user.sessions IS 'how many sessions they are in';
+COMMENT ON COLUMN public.usage_by_user.messages IS 'how many, of any role';
 COMMENT ON COLUMN public.usage_by_user.bytes IS 'of message text, as JSON';
+COMMENT ON COLUMN public.usage_by_user.first_at IS 'when the first of them was added';
+COMMENT ON COLUMN public.usage_by_user.last_at IS 'when the last of them was added';
 CREATE TABLE public.users (
     user_id text NOT NULL COLLATE pg_catalog."C",
     first_seen timestamp with time zone DEFAULT now() NOT NULL,

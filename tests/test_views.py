@@ -1,6 +1,6 @@
 """What analysts see: usage by user, application and day, and how much is searched, but never what for."""
 
-import json
+import asyncio
 import os
 from collections.abc import Callable
 from datetime import date
@@ -10,15 +10,18 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.activity import Activity, SearchKey
+from amplifier import activity
+from amplifier.activity import SearchKey
 from amplifier.outages import Unavailable
 from tests.conftest import Api, assert_problem, serving, settings_for
 from tests.markdown import blocks
 from tests.test_readme import README
 
 Sql = Callable[..., list[Any]]
+VIEWS = ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity", "session_transcripts")
 DAYS = ("2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z")
 SECRET = "Wunderlampe"
+KEY = SearchKey("bob", "app", date(2026, 1, 1), "messages")
 
 
 @pytest.fixture
@@ -73,14 +76,16 @@ def test_what_was_deleted_is_not_counted_any_more(sql: Sql) -> None:
 
 
 def test_views_of_an_empty_database_are_empty(analyst: Sql) -> None:
-    for view in ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity", "session_transcripts"):
+    for view in VIEWS:
         assert analyst(f"select * from {view}") == []
 
 
-def test_views_say_what_their_columns_are(sql: Sql) -> None:
-    for view in ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity"):
-        [(comment,)] = sql("select obj_description(%s::regclass)", view)
-        assert len(comment) > 20
+def test_views_say_what_they_and_all_their_columns_are(sql: Sql) -> None:
+    views = "from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace"
+    assert sql(f"select count(*) {views}") == [(len(VIEWS),)]
+    assert sql(f"select relname {views} and obj_description(oid, 'pg_class') is null") == []
+    columns = f"select attrelid::regclass::text, attname from pg_attribute where attrelid in (select oid {views})"
+    assert sql(f"{columns} and attnum > 0 and col_description(attrelid, attnum) is null") == []
 
 
 async def searched(client: httpx.AsyncClient, path: str, **params: Any) -> dict[str, Any]:
@@ -109,6 +114,22 @@ async def test_searches_are_counted_without_their_text(api: Api, session_id: str
     assert (today, positive) == (True, True)
     assert SECRET.lower() not in kept.lower()
     assert session_id not in kept
+    sql("delete from applications")
+    assert sql("select sum(searches)::integer from search_activity") == [(4,)]
+
+
+async def test_further_pages_are_no_searches(api: Api, config_id: str, sql: Sql) -> None:
+    alice = await api.as_user("alice")
+    for _ in range(3):
+        await alice.post("/sessions", json={"config_id": config_id, "title": "needle"})
+    page = await searched(alice, "/sessions", q="needle", limit=2)
+    assert len((await searched(alice, "/sessions", q="needle", after=page["next"]))["sessions"]) == 1
+    assert len((await searched(alice, "/sessions", q="needle", offset=2))["sessions"]) == 1
+    beyond = await searched(alice, "/sessions", q="needle", offset=3)
+    assert (beyond["sessions"], beyond["total"]) == ([], 3)
+    await searched(alice, "/sessions", q=SECRET)
+    await api.app.state.activity.flush()
+    assert sql("select kind, searches, unsuccessful from search_activity") == [("sessions", 2, 1)]
 
 
 async def test_a_cancelled_search_is_counted_as_such(dsn: str, sql: Sql) -> None:
@@ -126,41 +147,69 @@ async def test_processes_add_up_and_the_last_searches_are_written_at_the_end(dsn
         async with serving(settings_for(dsn)) as api:
             await searched(await api.as_user("alice", f"app{os.urandom(2).hex()}"), "/search", q="x")
     assert sql("select sum(searches)::integer from search_activity") == [(2,)]
-    key = SearchKey("bob", "app", date(2026, 1, 1), "messages")
+    keys = [SearchKey(f"user{n}", "app", date(2026, 1, 1), "messages") for n in range(50)]
     async with serving(settings_for(dsn)) as one, serving(settings_for(dsn)) as other:
-        for api in (one, other):
-            api.app.state.activity.note_search(key, 0.5, 0)
-            api.app.state.activity.note_search(key, 0.5, 1)
-            await api.app.state.activity.flush()
-    rows = sql("select searches, unsuccessful, seconds from search_activity where user_id = 'bob'")
-    assert rows == [(4, 2, 2.0)]
+        for api, order in ((one, keys), (other, keys[::-1])):
+            for key in order:
+                api.app.state.activity.note_search(key, 0.5, 0)
+                api.app.state.activity.note_search(key, 0.5, 1)
+        await asyncio.gather(one.app.state.activity.flush(), other.app.state.activity.flush())
+    rows = sql("select searches, unsuccessful, seconds from search_activity where app_id = 'app'")
+    assert rows == [(4, 2, 2.0)] * 50
 
 
-class Broken:
-    """Queries that fail, and then work."""
+async def test_what_could_not_be_written_is_written_later_and_once(dsn: str, sql: Sql) -> None:
+    async with serving(settings_for(dsn, database_lock_timeout=0.1)) as api:
+        noting = api.app.state.activity
+        noting.note_search(KEY, 1, 5)
+        sql("begin; lock table searches in access exclusive mode")
+        with pytest.raises(Unavailable):
+            await noting.flush()
+        sql("rollback")
+        noting.note_search(KEY, 1, None)
+        await noting.flush()
+        await noting.flush()
+    assert sql("select searches, unsuccessful, cancelled, seconds from search_activity") == [(2, 0, 1, 2.0)]
 
-    def __init__(self) -> None:
-        self.searches, self.fails, self.written = self, True, list[Any]()
+
+async def test_a_locked_user_does_not_keep_the_last_searches_from_being_written(dsn: str, sql: Sql) -> None:
+    sql("insert into users (user_id) values ('bob')")
+    with psycopg.connect(dsn) as other:
+        other.execute("select from users for update")
+        async with serving(settings_for(dsn, database_lock_timeout=0.1)) as api:
+            api.app.state.activity.note_user("bob", "app")
+            api.app.state.activity.note_search(KEY, 1, 5)
+    assert sql("select searches from search_activity") == [(1,)]
+
+
+class Late:
+    """The queries of `searches`, whose answer comes when it is asked for."""
+
+    def __init__(self, queries: Any) -> None:
+        self.searches, self._queries = self, queries
+        self.written, self.may_answer = asyncio.Event(), asyncio.Event()
 
     async def add(self, counts: bytes) -> None:
-        if self.fails:
-            raise Unavailable("away")
-        self.written += json.loads(counts)
+        await self._queries.searches.add(counts=counts)
+        self.written.set()
+        await self.may_answer.wait()
 
 
-async def test_what_could_not_be_written_is_written_later_and_once() -> None:
-    queries = Broken()
-    activity = Activity(queries)  # type: ignore[arg-type]
-    key = SearchKey("bob", "app", date(2026, 1, 1), "messages")
-    activity.note_search(key, 1, 5)
-    with pytest.raises(Unavailable):
-        await activity.flush()
-    activity.note_search(key, 1, None)
-    queries.fails = False
-    await activity.flush()
-    await activity.flush()
-    [row] = queries.written
-    assert (row["searches"], row["unsuccessful"], row["cancelled"], row["seconds"]) == (2, 0, 1, 2.0)
+async def test_a_write_that_is_under_way_at_the_end_is_not_made_twice(
+    api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(activity, "_PACE", 0)
+    queries = Late(api.app.state.queries)
+    stopping = activity.Activity(queries)  # type: ignore[arg-type]
+    stopping.note_search(KEY, 1, 5)
+    task = asyncio.create_task(stopping.keep_flushing())
+    await queries.written.wait()
+    task.cancel()
+    await asyncio.wait([task], timeout=0)  # it is told, and would be cut off now
+    queries.may_answer.set()
+    assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
+    await stopping.flush()
+    assert sql("select searches from search_activity") == [(1,)]
 
 
 async def test_the_examples_in_the_readme_run(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:

@@ -110,11 +110,11 @@ class SessionListController(Controller):
 
 async def _found(request: Request, search: Search, limit: int, offset: int, after: str | None) -> SessionList:
     place = search.place(after, "after")
-    position = {"until": place.searched_at, "after_rank": place.rank, "after_matched_at": place.moment}
-    position["after_session_id"] = place.session_id
+    position: dict[str, Any] = {"until": place.searched_at, "after_rank": place.rank}
+    position |= {"after_matched_at": place.moment, "after_session_id": place.session_id}
     rows = await search.run(request, limit=limit + 1, offset=offset, **position)
     following = search.following(place, rows[limit - 1], "matched_at") if len(rows) > limit else None
-    some = rows or (offset and await search.run(request, limit=1, offset=0, **position))
+    some = rows or (offset and await search.run(request, counts=False, limit=1, offset=0, **position))
     result = SessionList([_summary(row) for row in rows[:limit]], some[0]["total"] if some else 0, following)
     if not some and (notice := await nothing_to_search(request, search.arguments["q"])):
         result.notice = notice
