@@ -108,8 +108,9 @@ class Reloader:
         for attempt in range(1, _ATTEMPTS + 1):
             try:
                 queries = await asyncio.to_thread(Queries, self._queries.database, folder)
-                if asked or queries.hash != self._queries.hash:
-                    await check(queries, self._structs)
+                if not asked and queries.hash == self._queries.hash:
+                    return []
+                await check(queries, self._structs)
             except QueriesError as error:
                 return error.findings
             except OperatorError as error:

@@ -69,7 +69,7 @@ class Archive:
 
     def apply(self, first: int, last: int) -> None:
         """Applies the migrations of these numbers."""
-        with schema._backend(self.dsn) as backend:
+        with schema.yoyo_backend(self.dsn) as backend:
             for migration in MIGRATIONS[first - 1 : last]:
                 backend.apply_one(migration)
 

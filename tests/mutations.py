@@ -23,6 +23,7 @@ from amplifier.query import Query, read
 from amplifier.schema import share
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS
+from tests.conftest import private_folder
 from tests.test_checks import blocks
 
 KINDS = (
@@ -261,8 +262,7 @@ UNUSED: Any = None  # a database that is not asked
 
 
 if __name__ == "__main__":
-    home = Path(tempfile.mkdtemp(prefix="amplifier-", dir="/tmp"))
-    with embedded.running(home, "amplifier-api") as server:
+    with private_folder() as home, embedded.running(home, "amplifier-api") as server:
         left = asyncio.run(run(server, *sys.argv[1:]))
     print(*left, sep="\n")
     sys.exit(bool(left))

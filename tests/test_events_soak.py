@@ -23,7 +23,7 @@ from tests.soak import append, client, events, new_sessions, opened, services, u
 from tests.streams import Audience, open_stream, read_on, unread_stream
 
 Sql = Callable[..., list[Any]]
-OURS = "from pg_stat_activity where application_name = 'amplifier-api' and datname = current_database()"
+OURS = "from pg_stat_activity where application_name like 'amplifier-api%' and datname = current_database()"
 LISTENING = "(query ilike 'listen%' or query ilike '%pg_notification_queue_usage%')"
 FOR_EVER = 3600.0  # seconds that somebody stays who does not leave before the test ends
 LIMIT = 90.0  # seconds; alone on two cores the longest takes a fifth of that

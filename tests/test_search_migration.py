@@ -120,7 +120,7 @@ async def test_each_part_goes_back_and_comes_again(old: Archive) -> None:
     before = old.run("select * from messages order by session_id, seq"), old.run("select * from sessions order by 1")
     schema.migrate(old.dsn)
     for migration in reversed(MIGRATIONS[13:]):
-        with schema._backend(old.dsn) as backend:
+        with schema.yoyo_backend(old.dsn) as backend:
             backend.rollback_one(migration)
         _append(old.dsn, ["s1"])
         old.run("delete from messages where message ->> 'content' ~ '^An'")
