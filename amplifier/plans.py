@@ -88,8 +88,8 @@ def compare(dsn: str, queries: Queries, update: bool) -> tuple[list[Line], list[
     described, _ = describe(dsn, queries.all())
     with psycopg.connect(dsn, autocommit=True) as connection:
         cases = prepared(connection)
-        now = Baseline(connection.info.server_version // 10_000, {})
-        before = read(file) or now
+        version = connection.info.server_version // 10_000
+        before, now = read(file) or Baseline(version, {}), Baseline(version, {})
         for query in queries.all():
             try:
                 plans = planned(connection, query, described[query.name], cases)
@@ -98,7 +98,7 @@ def compare(dsn: str, queries: Queries, update: bool) -> tuple[list[Line], list[
                 findings.append(query.wrong(f"it fails on the profile: {error}", "try it with the arguments there"))
                 continue
             now.queries[query.name] = observed
-            changed = list(changes(before.queries.get(query.name), observed, before.postgresql == now.postgresql))
+            changed = list(changes(before.queries.get(query.name), observed, before.postgresql == version))
             lines.append(Line(query.name, observed.generic.cost, observed.custom.cost, changed))
             findings += rules(query, observed)
             if not update:

@@ -1,9 +1,10 @@
 """Runs every benchmark."""
 
-from benchmarks import events, requests, search, start, statements
+from benchmarks import events, queries, requests, search, start, statements
 
 requests.main()
 start.main()
 statements.main()
+queries.main()
 search.main([])
 events.main([])

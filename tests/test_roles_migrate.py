@@ -12,6 +12,7 @@ import pytest
 
 from amplifier import checks, embedded, schema
 from amplifier.database import ROLE
+from amplifier.structs import STRUCTS
 from tests.conftest import CONFIG, private_folder, serving, settings_for, with_database
 from tests.service import command, wait_until
 from tests.test_schema import INSTALLS, OURS

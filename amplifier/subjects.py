@@ -1,0 +1,164 @@
+"""Whom and what the cases are about: people and things of the profile, and some that it lacks."""
+
+from datetime import datetime
+from typing import Any, NamedTuple
+
+import psycopg
+
+# a session whose owner has configs and another session that is closed, and that has one participant of each role
+_SUBJECT = """
+select
+    s.session_id as session,
+    s.owner_user_id as owner,
+    e.user_id as editor,
+    v.user_id as viewer,
+    s.last_seq,
+    c.config_id as config,
+    o.session_id as closed,
+    'user-1' as busy,
+    (
+        select count(*)
+        from streams
+        where
+            user_id = s.owner_user_id
+            and process_id <> 'process-1'
+            and seen_at > now()
+    ) as elsewhere,
+    (select max(last_seen) + interval '1 minute' from users) as made_at
+from sessions as s
+inner join session_participants as e on e.session_id = s.session_id and e.role = 'editor' and e.permissions = '{}'
+inner join session_participants as v on v.session_id = s.session_id and v.role = 'viewer'
+inner join streams as t on t.session_id = s.session_id and t.process_id = 'process-1'
+inner join configs as c on c.user_id = s.owner_user_id
+inner join sessions as o on o.owner_user_id = s.owner_user_id and o.status = 'completed'
+where
+    s.status = 'active'
+    and s.message_count > 8
+    and s.owner_user_id not in (e.user_id, v.user_id)
+order by s.session_id, c.config_id, o.session_id
+limit 1
+"""
+# others in it: with a right besides the role, without one of the role, removed, gone; an invitation by a viewer;
+# and a word that is rare, in some sessions of somebody who has many
+_OTHERS = """
+insert into session_participants (session_id, user_id, role, permissions)
+values
+    ('{session}', 'user-inviting', 'viewer', '{{"invite": true}}'),
+    ('{session}', 'user-muted', 'editor', '{{"send": false}}');
+
+insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+values
+    ('{session}', {last_seq} + 1, 'participant.removed', '{{"user_id": "user-removed"}}', '{owner}', '{made_at}'),
+    ('{session}', {last_seq} + 2, 'participant.removed', '{{"user_id": "user-left"}}', 'user-left', '{made_at}'),
+    ('{session}', {last_seq} + 3, 'participant.changed', '{{"user_id": "user-changed"}}', '{owner}', '{made_at}');
+
+update sessions set updated_at = '{made_at}' where session_id = '{session}';
+
+insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
+values ('stream-old', 'process-2', '{session}', '{editor}', '{made_at}', '{made_at}'::timestamptz - interval '1 hour');
+
+insert into session_invitations (
+    session_id, invitation_id, seq, token_hash, role, max_uses, created_by_user_id, created_at, expires_at
+)
+values (
+    '{session}', 'invitation-orphan', 5, repeat('0', 64), 'viewer', 2, '{viewer}', '{made_at}',
+    now() + interval '7 days'
+);
+
+insert into messages (session_id, message, author_user_id, author_app_id, created_at)
+select
+    s.session_id,
+    jsonb_build_object('role', (array['user', 'assistant', 'tool'])[1 + n % 3], 'content', 'a needle')
+    || case when n % 3 = 1 then '{{"tool_calls": [{{"function": {{"name": "find_flight"}}}}]}}'::jsonb else '{{}}' end,
+    case when n % 2 = 0 then '{owner}' else '{editor}' end,
+    'app-1',
+    '{made_at}'::timestamptz - n / 2 * interval '12 hours'
+from (
+    select
+        p.session_id,
+        row_number() over (order by s.search_language, p.session_id) as n
+    from session_participants as p
+    inner join sessions as s on s.session_id = p.session_id
+    where p.user_id = '{busy}'
+) as s
+where n <= 14;
+
+-- what an agent thought, where the one who searches may write and where not
+insert into messages (session_id, message, author_user_id, author_app_id, created_at)
+select
+    session_id,
+    '{{"role": "assistant", "content": [{{"type": "thinking", "thinking": "secretly"}}]}}'::jsonb,
+    '{owner}',
+    'app-1',
+    '{made_at}'::timestamptz - interval '1 hour'
+from (
+    select
+        session_id,
+        row_number() over (partition by role order by session_id) as n
+    from session_participants
+    where user_id = '{busy}'
+) as s
+where n = 1
+union all
+select
+    '{session}',
+    '{{
+        "role": "assistant",
+        "content": [{{"type": "thinking", "thinking": "secretly"}}],
+        "tool_calls": [{{"function": {{"name": "find_flight"}}}}]
+    }}'::jsonb,
+    '{owner}',
+    'app-1',
+    '{made_at}'::timestamptz - interval '1 hour';
+"""
+_BUSY = """
+select
+    m.session_id,
+    s.config_id,
+    m.created_at,
+    m.seq,
+    ts_rank('{0.1, 0.5, 0.7, 1}', m.search, search_query('english', 'needle'), 42)
+from messages as m
+inner join sessions as s on s.session_id = m.session_id
+where
+    m.message ->> 'content' = 'a needle'
+    and s.search_language is null
+order by m.created_at, m.session_id
+offset 5
+"""
+
+
+class Subject(NamedTuple):
+    """Whom and what the calls are about."""
+
+    session: str
+    owner: str
+    editor: str
+    viewer: str
+    last_seq: int
+    config: str
+    closed: str
+    busy: str
+    elsewhere: int
+    made_at: datetime
+
+
+class Place(NamedTuple):
+    """A rare message in the middle of several, and its session's config."""
+
+    session: str
+    config: str
+    created_at: datetime
+    seq: int
+    rank: float
+
+
+def chosen(connection: "psycopg.Connection[Any]") -> tuple[Subject, Place]:
+    """The same ones in each run, after what the profile lacks was added."""
+    row = connection.execute(_SUBJECT).fetchone()
+    assert row is not None  # noqa: S101
+    subject = Subject(*row)
+    connection.execute(_OTHERS.format(**subject._asdict()).encode())
+    place = connection.execute(_BUSY).fetchone()
+    assert place is not None  # noqa: S101
+    return subject, Place(*place)

@@ -1,0 +1,100 @@
+"""Plans and results on the profile: what is refused, and what counts as a change."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from amplifier import plans, schema, scratch
+from amplifier.database import Database
+from amplifier.plans import Observed, Plan
+from amplifier.queries import Queries
+from tests.conftest import settings_for
+from tests.test_checks import edit
+
+SCAN = Plan(10, ["Index Scan on sessions_pkey, sessions by session_id"])
+RESULTS = {"usual": "1 rows, 0 written, 00000000", "usual, limit 2": "0 rows, 0 written, 11111111"}
+
+
+def loaded(folder: Path, dsn: str = "postgresql://unused/unused") -> Queries:
+    return Queries(Database(settings_for(dsn), dsn), folder)
+
+
+def seen(generic: Plan = SCAN, custom: Plan = SCAN, results: dict[str, str] = RESULTS) -> Observed:
+    return Observed(generic, custom, results)
+
+
+@pytest.mark.parametrize(
+    ("plan", "problem"),
+    [
+        (Plan(10, ["Join", "  Index Scan on sessions_pkey, sessions", "  Index Scan on session_participants_pkey"]), ""),
+            Plan(
+                10,
+                ["Nested Loop", "  Index Scan on sessions_pkey, sessions", "  Index Scan on session_participants_pkey"],
+            ),
+            "",
+        ),
+        (Plan(10, ["Index Scan on session_participants_user_id_idx, sessions_pkey"]), ""),
+        (Plan(10, ["Seq Scan on sessions"]), "plan reads all of sessions"),
+        (Plan(10, ["Sort", "  Parallel Seq Scan on messages"]), "plan reads all of messages"),
+        (Plan(10, ["Index Scan on sessions_pkey, sessions"]), "plan does not use session_participants_pkey or"),
+        (Plan(41, ["Index Scan on sessions_pkey, session_participants_pkey"]), "plan costs 41, its @cost is 40"),
+    ],
+)
+def test_what_a_plan_must_never_be(folder: Path, plan: Plan, problem: str) -> None:
+    query = loaded(folder).sessions.get
+    good = Plan(10, ["Index Scan on sessions_pkey, session_participants_pkey"])
+    for kind, observed in (("generic", seen(plan, good)), ("custom", seen(good, plan))):
+        found = [one.problem for one in plans.rules(query, observed)]
+        assert any(problem in one and kind in one for one in found) if problem else found == [], found
+
+
+def test_small_tables_may_be_read_whole(folder: Path) -> None:
+    observed = seen(Plan(1, ["Seq Scan on configuration"]), Plan(1, ["Seq Scan on configuration"]))
+    assert list(plans.rules(loaded(folder).settings.count, observed)) == []
+
+
+@pytest.mark.parametrize(
+    ("now", "same_version", "told"),
+    [
+        (seen(), True, []),
+        (seen(Plan(12, SCAN.nodes)), True, []),
+        (seen(Plan(20, SCAN.nodes)), True, ["the generic plan costs 20 instead of 10"]),
+        (seen(custom=Plan(2, SCAN.nodes)), True, ["the custom plan costs 2 instead of 10"]),
+        (seen(custom=Plan(10, ["Seq Scan on sessions"])), True, ["the custom plan is another"]),
+        (seen(Plan(500, ["Seq Scan on sessions"])), False, []),
+        (seen(results=RESULTS | {"usual": "x"}), False, ["it gives or changes something else (usual)"]),
+        (seen(results={"usual": RESULTS["usual"]}), True, ["it gives or changes something else (fewer cases)"]),
+    ],
+)
+def test_what_is_a_change(now: Observed, same_version: bool, told: list[str]) -> None:
+    assert list(plans.changes(seen(), now, same_version)) == told
+
+
+def test_a_query_that_was_never_reviewed_is_new() -> None:
+    assert list(plans.changes(None, seen(), True)) == ["new"]
+
+
+def test_the_baseline_is_written_as_it_is_read(tmp_path: Path) -> None:
+    baseline = plans.Baseline(18, {"sessions.get": seen()})
+    plans.write(tmp_path / "plans.json", baseline)
+    assert plans.read(tmp_path / "plans.json") == baseline
+    assert plans.read(tmp_path / "nothing.json") is None
+
+
+def test_every_query_is_looked_at_and_a_change_is_found(folder: Path, server: str) -> None:
+    def compare(change: Callable[[], Any]) -> Any:
+        change()
+        with scratch.database(server) as dsn:
+            schema.migrate(dsn)
+            return plans.compare(dsn, loaded(folder, dsn), update=False)
+
+    lines, findings = compare(lambda: edit(folder, "streams.open", "and t.seen_at > now() - interval '15 seconds'", ""))
+    assert [line.query for line in lines] == [query.name for query in loaded(folder).all()]
+    assert {one.query for one in findings} == {"streams.open"}
+    assert "it gives or changes something else" in " ".join(one.problem for one in findings)
+    lines, findings = compare((folder / "plans.json").unlink)
+    assert {line.query for line in lines if line.changes == ["new"]} == {one.query for one in findings}
+    assert len(findings) == len(lines), "without a baseline nothing was reviewed"
+    assert not (folder / "plans.json").exists()
