@@ -129,16 +129,17 @@ def rules(query: Query, observed: Observed) -> Iterator[Finding]:
 
 
 def changes(before: Observed | None, now: Observed, same_version: bool) -> Iterator[str]:
-    """How a query differs from what was reviewed. Plans are compared on the same version of PostgreSQL only."""
+    """How a query differs from what was reviewed. Another version of PostgreSQL plans, and orders rows, as it likes."""
     if before is None:
         yield "new"
         return
-    if same_version:
-        for kind, old, new in (("generic", before.generic, now.generic), ("custom", before.custom, now.custom)):
-            if old.nodes != new.nodes:
-                yield f"the {kind} plan is another"
-            elif not 1 / _TOLERANCE <= (new.cost + 1) / (old.cost + 1) <= _TOLERANCE:
-                yield f"the {kind} plan costs {new.cost:.0f} instead of {old.cost:.0f}"
+    if not same_version:
+        return
+    for kind, old, new in (("generic", before.generic, now.generic), ("custom", before.custom, now.custom)):
+        if old.nodes != new.nodes:
+            yield f"the {kind} plan is another"
+        elif not 1 / _TOLERANCE <= (new.cost + 1) / (old.cost + 1) <= _TOLERANCE:
+            yield f"the {kind} plan costs {new.cost:.0f} instead of {old.cost:.0f}"
     cases = [label for label in now.results if now.results[label] != before.results.get(label)]
     if cases or now.results.keys() != before.results.keys():
         yield f"it gives or changes something else ({', '.join(cases[:3]) or 'fewer cases'})"

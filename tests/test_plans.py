@@ -28,13 +28,7 @@ def seen(generic: Plan = SCAN, custom: Plan = SCAN, results: dict[str, str] = RE
 @pytest.mark.parametrize(
     ("plan", "problem"),
     [
-        (Plan(10, ["Join", "  Index Scan on sessions_pkey, sessions", "  Index Scan on session_participants_pkey"]), ""),
-            Plan(
-                10,
-                ["Nested Loop", "  Index Scan on sessions_pkey, sessions", "  Index Scan on session_participants_pkey"],
-            ),
-            "",
-        ),
+        (Plan(10, ["Join", "  Index Scan on sessions_pkey", "  Index Scan on session_participants_pkey"]), ""),
         (Plan(10, ["Index Scan on session_participants_user_id_idx, sessions_pkey"]), ""),
         (Plan(10, ["Seq Scan on sessions"]), "plan reads all of sessions"),
         (Plan(10, ["Sort", "  Parallel Seq Scan on messages"]), "plan reads all of messages"),
@@ -64,7 +58,8 @@ def test_small_tables_may_be_read_whole(folder: Path) -> None:
         (seen(custom=Plan(2, SCAN.nodes)), True, ["the custom plan costs 2 instead of 10"]),
         (seen(custom=Plan(10, ["Seq Scan on sessions"])), True, ["the custom plan is another"]),
         (seen(Plan(500, ["Seq Scan on sessions"])), False, []),
-        (seen(results=RESULTS | {"usual": "x"}), False, ["it gives or changes something else (usual)"]),
+        (seen(results=RESULTS | {"usual": "x"}), True, ["it gives or changes something else (usual)"]),
+        (seen(results=RESULTS | {"usual": "x"}), False, []),
         (seen(results={"usual": RESULTS["usual"]}), True, ["it gives or changes something else (fewer cases)"]),
     ],
 )
