@@ -12,11 +12,10 @@ from psycopg import pq
 
 from amplifier.database import ROLE
 from amplifier.findings import Finding
-from amplifier.outages import Unavailable
+from amplifier.outages import Unavailable, says_later
 from amplifier.query import Query
 
 _OUTER_JOIN = re.compile(r"\b(left|right|full)\s+(outer\s+)?join\b", re.IGNORECASE)
-_LATER = ("08", "25", "40", "53", "55", "57")  # classes of SQLSTATE that speak of the server, and not of the query
 _LIMIT = 5  # seconds, to connect and for each statement
 _OPTIONS = f"-c role={ROLE} -c statement_timeout={_LIMIT}s -c lock_timeout={_LIMIT}s"
 _NOT_NULL = "select attrelid, attnum from pg_attribute where attnotnull and attrelid = any(%s)"
@@ -61,10 +60,13 @@ def _prepare(connection: pq.abc.PGconn, query: Query) -> "pq.abc.PGresult | Find
     name = query.name.encode()
     result = connection.prepare(name, query.statement.encode())
     if result.status == pq.ExecStatus.COMMAND_OK:
-        return connection.describe_prepared(name)
+        described = connection.describe_prepared(name)
+        if described.nparams != len(query.parameters):
+            return query.wrong("it has parameters like $1 of its own", "write :name, and declare it")
+        return described
     fields = {field: (result.error_field(field) or b"").decode() for field in pq.DiagnosticField}
     message, state = fields[pq.DiagnosticField.MESSAGE_PRIMARY], fields[pq.DiagnosticField.SQLSTATE]
-    if not state or state[:2] in _LATER:
+    if says_later(state):
         raise psycopg.OperationalError(message or "the connection is gone")
     position = fields[pq.DiagnosticField.STATEMENT_POSITION]
     line = query.line_of(int(position)) if position else None

@@ -44,11 +44,9 @@ class Header(NamedTuple):
     @property
     def indexes(self) -> list[list[str]]:
         """What `@index` names: of each, one or another that does as well."""
-        return (
-            []
-            if self.uses in (None, "none")
-            else [re.split(r"\s+or\s+", one.strip()) for one in str(self.uses).split(",")]
-        )
+        if self.uses is None or self.uses == "none":
+            return []
+        return [re.split(r"\s+or\s+", one.strip()) for one in self.uses.split(",")]
 
     def is_nullable(self, parameter: str) -> bool:
         """Whether callers may pass null, which its line says as `or null`."""

@@ -23,6 +23,14 @@ _UNAVAILABLE_STATES = {
 _TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
 
 
+_LATER_CLASSES = ("08", "25", "40", "53", "55", "57")
+
+
+def says_later(state: str | None) -> bool:
+    """Whether an SQLSTATE speaks of the server or a lock, and says nothing about the statement."""
+    return not state or state[:2] in _LATER_CLASSES
+
+
 class Unavailable(Exception):
     """The database is away, read-only, out of connections or too slow; the same call may succeed later."""
 

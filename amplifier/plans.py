@@ -41,6 +41,7 @@ from pg_class
 where
     relkind = 'r'
     and relnamespace = 'public'::regnamespace
+order by relname
 """
 _NEW = "select to_jsonb(t) from {} as t where t.xmin = pg_current_xact_id()::xid order by t::text"
 _TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?[+-]\d\d:\d\d")  # as it stands in jsonb

@@ -11,6 +11,7 @@ import asyncpg
 from amplifier.access import REFUSED
 from amplifier.database import Connection
 from amplifier.findings import Finding
+from amplifier.outages import says_later
 from amplifier.query import Query
 from amplifier.shapes import Structs, fields_of
 
@@ -82,11 +83,6 @@ _BY_TYPE: dict[str, Any] = {
     "timestamptz": datetime.max.replace(tzinfo=UTC),
     "varchar": "probe",
 }
-
-
-def says_later(error: asyncpg.PostgresError) -> bool:
-    """Whether an error speaks of the server or a lock, and says nothing about the query."""
-    return error.sqlstate is None or error.sqlstate[:2] in ("08", "25", "40", "53", "55", "57")
 
 
 Statement: TypeAlias = "asyncpg.prepared_stmt.PreparedStatement[Any]"
@@ -164,7 +160,7 @@ class Probe:
         try:
             return await self._run(query, statement, arguments)
         except asyncpg.PostgresError as error:
-            if says_later(error):
+            if says_later(error.sqlstate):
                 raise
             return [], 0
 
@@ -197,7 +193,7 @@ class Probe:
             except asyncpg.UniqueViolationError:  # it makes something: another id will do
                 continue
             except asyncpg.PostgresError as error:
-                if says_later(error):
+                if says_later(error.sqlstate):
                     raise
                 failure = f"it fails for whoever owns what it asks for: {error.args[0]}"
                 continue

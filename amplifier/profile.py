@@ -14,7 +14,7 @@ _WITHOUT_TRIGGERS = ("sessions", "messages", "session_events")
 _SEED = """
 insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, created_at, updated_at)
 select 'app-' || n, 'App ' || n, md5(n::text) || md5(n::text), 'amp_' || n, n = 1, moment, moment
-from (select n, now() - n * interval '1 day' as moment from generate_series(1, 1000) as n) as a;
+from (select n, now() - n * interval '1 day' as moment from generate_series(1, 5000) as n) as a;
 
 insert into users (user_id, last_seen_app_id, total_sessions, first_seen, last_seen)
 select 'user-' || n, 'app-' || 1 + n % 20, 5, now() - n * interval '1 hour', now() - n * interval '1 minute'

@@ -44,9 +44,8 @@ class Queries:
             raise QueriesError(findings)
         if faults is not None:
             faults += findings
-        self.hash = hashlib.sha256("".join(f"{query.name} {query.hash}\n" for query in self._all).encode()).hexdigest()[
-            :12
-        ]
+        text = "".join(f"{query.name} {query.hash}\n" for query in self._all)
+        self.hash = hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def all(self) -> list[Query]:
         """Every query, by file and position."""

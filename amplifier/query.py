@@ -17,8 +17,8 @@ from amplifier.findings import Finding
 from amplifier.headers import Header, checked, parse
 
 _METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchval", "INSERT_UPDATE_DELETE": "execute"}
-_BLOCK = re.compile(r"^(?=-- name:)", re.MULTILINE)
-_NAME = re.compile(r"-- name:\s*(\w+)")
+_BLOCK = re.compile(r"^(?=--\s*name\s*:)", re.MULTILINE)  # as aiosql has it
+_NAME = re.compile(r"--\s*name\s*:[ \t]*(\w*)")
 _VERB = re.compile(r"\w*")
 _PLACE = re.compile(r" at \S+:\d+")  # aiosql counts from the text that it was given
 
@@ -69,7 +69,7 @@ class Query:
         "usage",
     )
 
-    def __init__(self, database: Database, parsed: "Parsed") -> None:
+    def __init__(self, database: Database, parsed: Parsed) -> None:
         self._database = database
         self.name, self.file, self.line, self.text = parsed.name, parsed.file, parsed.line, parsed.text
         self.header, self.parameters, self.operator = parsed.header, parsed.parameters, parsed.operator
@@ -148,9 +148,12 @@ def _parse(file: Path, text: str) -> tuple[list[Parsed], list[Finding]]:
 def _parse_block(name: str, file: Path, line: int, block: str) -> Parsed | Finding:
     adapter = _Adapter()
     try:
-        [datum] = aiosql.query_loader.QueryLoader(cast(Any, adapter), None).load_query_data_from_sql(block, [], file)
-    except (SQLParseException, SQLLoadException) as error:
+        data = aiosql.query_loader.QueryLoader(cast(Any, adapter), None).load_query_data_from_sql(block, [], file)
+    except (SQLParseException, SQLLoadException, ValueError) as error:  # the last for parameters like :from
         return Finding(str(file), line, name, _PLACE.sub("", str(error)), "see The header in queries/README.md")
+    if len(data) != 1:
+        return Finding(str(file), line, name, "`-- name:` stands within the query", "begin the line of a query with it")
+    [datum] = data
     operator = datum.operation_type.name
     if operator not in _METHODS:
         return Finding(str(file), line, name, "only the operators ^, $, ! and none are in use here", "use one of them")

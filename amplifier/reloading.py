@@ -119,6 +119,9 @@ class Reloader:
                 if attempt == _ATTEMPTS:
                     return [Finding(str(folder), 1, None, f"not checked: {error.reason}", "reload again later")]
                 await asyncio.sleep(_PAUSE)
+            except Exception as error:  # whatever it was: who asked gets an answer
+                logger.exception("the check of the queries failed")
+                return [Finding(str(folder), 1, None, f"the check itself failed: {error!r}", "see the log")]
             else:
                 self._queries.adopt(queries)
                 self.loaded_at = datetime.now(UTC)
@@ -138,6 +141,16 @@ class Reloader:
                 await self._queries.events.notify(payload=RELOAD)
             except Exception as error:  # whatever it was: the next signal must be heard
                 logger.error("the queries were not reloaded: %r", error)
+
+
+def read(payload: str) -> Report | None:
+    """The report in a notification, or none: others use the channel, too."""
+    if not payload.startswith(REPORT):
+        return None
+    try:
+        return msgspec.json.decode(payload.removeprefix(REPORT), type=Report)
+    except msgspec.MsgspecError:
+        return None
 
 
 def _payload(report: Report) -> str:

@@ -4,17 +4,21 @@ import time
 import uuid
 from typing import Any
 
-import msgspec
 import psycopg
 from psycopg.sql import SQL, Identifier
 
 from amplifier.database import LISTENER, ROLE
 from amplifier.listener import CHANNEL
-from amplifier.reloading import RELOAD, REPORT, Report
+from amplifier.reloading import RELOAD, Report, read
 from amplifier.settings import OperatorError
 
 _LISTENERS = "select count(*) from pg_stat_activity where application_name = %s and datname = current_database()"
-_SCHEMA = "select extnamespace::regnamespace::text from pg_extension where extname = 'pg_stat_statements'"
+_SCHEMA = """
+select n.nspname
+from pg_extension as e
+inner join pg_namespace as n on n.oid = e.extnamespace
+where e.extname = 'pg_stat_statements'
+"""
 # what carries a name of ours, whatever versions of its text there were
 _TOP = r"""
 select
@@ -49,10 +53,8 @@ def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
             deadline = time.monotonic() + timeout
             while len(reports) < expected and (left := deadline - time.monotonic()) > 0:
                 for notification in connection.notifies(timeout=left, stop_after=1):
-                    if notification.payload.startswith(REPORT):
-                        report = msgspec.json.decode(notification.payload.removeprefix(REPORT), type=Report)
-                        if report.request == request:
-                            reports.append(report)
+                    if (report := read(notification.payload)) is not None and report.request == request:
+                        reports.append(report)
             return expected, sorted(reports, key=lambda report: report.process)
     except psycopg.Error as error:
         raise OperatorError(f"the database cannot be reached: {error}") from error

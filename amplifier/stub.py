@@ -149,13 +149,17 @@ def _method(name: str, signature: Signature) -> str:
 def _result(query: Query, description: Description) -> str:
     struct, returns = query.header.struct, query.header.returns or ""
     if struct is None:
-        value = "int" if returns == "row count" else spelled(PYTHON.get(description.columns[0].type, object))
-        return _nullable(value, returns.endswith(" | none"))
+        kinds = ["int"] if returns == "row count" else [_kind(column.type) for column in description.columns]
+        return _nullable(kinds[0] if kinds else "None", returns.endswith(" | none"))
     return f"Rows[{struct}Row]" if returns.endswith("[]") else _nullable(f"{struct}Row", returns.endswith(" | none"))
 
 
 def _argument(type_: str) -> str:
-    return _ARGUMENTS.get(type_) or spelled(PYTHON.get(type_, object))
+    return _ARGUMENTS.get(type_) or _kind(type_)
+
+
+def _kind(type_: str) -> str:
+    return spelled(PYTHON.get(type_, object))
 
 
 def _nullable(type_: str, nullable: bool) -> str:

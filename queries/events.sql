@@ -110,7 +110,7 @@ where session_id = any(:session_ids::text[]);
 -- @param  session_ids  the sessions that changed
 -- @return HintFor[]
 -- @access participant
--- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, session_events_pkey
+-- @index  session_participants_user_id_idx or session_participants_last_active_at_idx or session_participants_pkey, sessions_pkey, session_events_pkey
 select
     p.user_id,
     s.session_id,

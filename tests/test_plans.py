@@ -6,13 +6,14 @@ from typing import Any
 
 import pytest
 
-from amplifier import plans, schema, scratch
+from amplifier import embedded, plans, schema, scratch
 from amplifier.database import Database
 from amplifier.plans import Observed, Plan
 from amplifier.queries import Queries
-from tests.conftest import settings_for
+from tests.conftest import private_folder, settings_for
 from tests.test_checks import edit
 
+DEBIAN = Path("/usr/lib/postgresql/15")
 SCAN = Plan(10, ["Index Scan on sessions_pkey, sessions by session_id"])
 RESULTS = {"usual": "1 rows, 0 written, 00000000", "usual, limit 2": "0 rows, 0 written, 11111111"}
 
@@ -93,3 +94,16 @@ def test_every_query_is_looked_at_and_a_change_is_found(folder: Path, server: st
     assert {line.query for line in lines if line.changes == ["new"]} == {one.query for one in findings}
     assert len(findings) == len(lines), "without a baseline nothing was reviewed"
     assert not (folder / "plans.json").exists()
+
+
+@pytest.mark.skipif(not (DEBIAN / "bin/postgres").exists(), reason="needs an older PostgreSQL")
+def test_the_rules_hold_on_an_older_postgresql(folder: Path) -> None:
+    with (
+        private_folder() as home,
+        embedded.running(home, "amplifier-api", DEBIAN) as older,
+        scratch.database(older) as dsn,
+    ):
+        schema.migrate(dsn)
+        lines, findings = plans.compare(dsn, loaded(folder, dsn), update=False)
+    assert findings == []
+    assert len(lines) == len(loaded(folder).all())

@@ -8,7 +8,7 @@ import pytest
 
 from amplifier import checks
 from amplifier.database import Database
-from amplifier.findings import QueriesError
+from amplifier.findings import Finding, QueriesError
 from amplifier.queries import Queries
 from amplifier.structs import STRUCTS
 from tests.conftest import Api, settings_for
@@ -33,6 +33,27 @@ async def check(folder: Path, dsn: str) -> None:
         await checks.check(queries, STRUCTS)
     finally:
         await queries.database.close()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "finding"),
+    [
+        ("-- name: get(", "--name :get(", ""),
+        ("-- name: get(", "-- name: (", r"things\.sql:1: things\.: invalid query name"),
+        ("-- name: get(", "-- nome: get(", ""),
+        ("'x';", "'x'; -- name: other()!\nselect 1", "`-- name:` stands within the query"),
+        (":actor_id =", ":from = :actor_id and 'x' =", "'from' is not a valid parameter name|undeclared parameter"),
+    ],
+)
+def test_odd_headers(folder: Path, old: str, new: str, finding: str) -> None:
+    """What aiosql would take for another query, or stumble over, is a finding and no crash."""
+    text = HEADER.format(name="get") + "select 1 where :actor_id = 'x';\n"
+    assert old in text
+    (folder / "things.sql").write_text(text.replace(old, new))
+    faults: list[Finding] = []
+    queries = Queries(Database(settings_for("postgresql://x/x"), "postgresql://x/x"), folder, faults)
+    assert re.search(finding, "\n".join(map(str, faults))) if finding else faults == []
+    assert hasattr(queries.things, "get") == (not finding and "name" in new)
 
 
 async def test_all_queries_prepare(dsn: str, folder: Path) -> None:

@@ -91,7 +91,14 @@ def test_all_findings_of_all_files_at_once(dsn: str, folder: Path) -> None:
         ("messages.list", ":after\n", ":after::text::bigint\n", "the code passes after as int, the query takes str"),
         ("messages.append", "or null", "or 0", "the code passes expected_seq as int | None, the query takes int"),
         ("users.get", "actor_id", "caller_id", "@access self needs the parameter actor_id"),
-        ("service.ping", "select 1;", "select pg_sleep(3)::text::integer;", ""),
+        (
+            "configs.get",
+            "    config_id = :config_id\n",
+            "    config_id = :config_id and $3::text is null\n",
+            "like $1 of its own",
+        ),
+        ("configs.count", "select count(*)\n", "select\n", "@return value means 1 columns, not 0"),
+        ("users.touch", "@return row count", "@retrun row count", "the header lacks @return"),
         (
             "streams.list",
             "    min(t.opened_at) as since\n",

@@ -21,7 +21,7 @@ import pytest
 from amplifier.database import LISTENER
 from amplifier.listener import CHANNEL
 from amplifier.queries import Queries
-from amplifier.reloading import RELOAD, REPORT
+from amplifier.reloading import RELOAD, REPORT, read
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 from tests.live import until
 from tests.service import LIMIT, Service, _environment, command, free_port, running_service, wait_until
@@ -170,6 +170,23 @@ async def test_a_database_that_is_away_is_no_fault_of_the_files(
     await edited.app.state.reloader.reload()
     [finding] = edited.app.state.reloader.refused.findings
     assert (finding.problem[:12], finding.remedy) == ("not checked:", "reload again later")
+
+
+async def test_a_check_that_fails_is_answered_too(
+    edited: Api, folder: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = edited.app.state.queries.hash
+    await reported(edited, sql)
+    edit(folder, *PING)
+    monkeypatch.setattr("amplifier.reloading.check", None)
+    report = await reported(edited, sql)
+    assert "the check itself failed: TypeError" in report
+    assert edited.app.state.queries.hash == before
+
+
+def test_what_is_no_report_is_none() -> None:
+    for payload in ("", "events *", "queries ", "queries {}", "queries from somebody else"):
+        assert read(payload) is None
 
 
 async def test_a_report_fits_into_a_notification(edited: Api, folder: Path, sql: Sql) -> None:

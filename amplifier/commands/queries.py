@@ -52,6 +52,8 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
     if arguments.json:
         print(msgspec.json.encode({"queries": count, "findings": found, "plans": lines}).decode())
     else:
+        if lines:
+            print(f"{'query':32} {'generic':>9} {'custom':>9}  change")
         for line in lines:
             print(f"{line.query:32} {line.generic:>9.0f} {line.custom:>9.0f}  {'; '.join(line.changes)}".rstrip())
         print("\n".join(map(str, found)) or f"{count} queries hold")

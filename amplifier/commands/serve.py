@@ -31,9 +31,11 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
             raise schema.SchemaError(
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
             )
-        asyncio.run(_check_queries(config, dsn))
+        checked = asyncio.run(_check_queries(config, dsn))
         if not alone:
             processes.forward_hangups()
+        elif _application().state.queries.hash != checked:
+            raise OperatorError("the queries changed while the service was starting: start it again")
         uvicorn.run(
             _application() if alone else "amplifier.app:from_environment",
             factory=not alone,
@@ -50,8 +52,11 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
         )
 
 
-async def _check_queries(config: Settings, dsn: str) -> None:
-    """Finds a wrong query, or a search in another language, before any worker starts. Raises OperatorError."""
+async def _check_queries(config: Settings, dsn: str) -> str:
+    """Finds a wrong query, or a search in another language, before any worker starts; gives the hash of the queries.
+
+    Raises OperatorError.
+    """
     from amplifier.checks import check
     from amplifier.structs import STRUCTS
 
@@ -67,6 +72,7 @@ async def _check_queries(config: Settings, dsn: str) -> None:
             f"the search of the database is in {current}, SEARCH_LANGUAGE is {config.search_language}: set it back, "
             "or run: amplifier-api search reindex"
         )
+    return queries.hash
 
 
 @cache
