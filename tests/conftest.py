@@ -1,6 +1,7 @@
 """A real PostgreSQL for every test: the one of DATABASE_URL, a container's, or the embedded one."""
 
 import contextlib
+import fcntl
 import hashlib
 import os
 import shutil
@@ -180,6 +181,15 @@ class Api:
         """A client with these headers, by default without credentials. A crash comes as 500, as over the network."""
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
         return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """Other tests that load the whole machine wait until this one is done, in whatever worker they are."""
+    run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "alone")
+    with (Path(tempfile.gettempdir()) / f"amplifier-test-{run}.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 @pytest.fixture
