@@ -15,6 +15,8 @@ from litestar.types import Message, Scope
 from amplifier import __version__, schema, settings
 from amplifier.activity import Activity
 from amplifier.api.applications import ApplicationsController
+from amplifier.api.audit import AuditController
+from amplifier.api.config_versions import ConfigVersionsController
 from amplifier.api.configs import ConfigsController
 from amplifier.api.events import EventsController, SessionEventsController, TicketController
 from amplifier.api.invitations import AcceptController, InvitationsController
@@ -43,7 +45,37 @@ from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.streaming import authenticate_stream
 from amplifier.structs import STRUCTS
+from amplifier.sweeping import keep_sweeping
 from amplifier.web import MAX_BODY, Request
+
+_ALLOWED_HEADERS = [
+    "Authorization",
+    "Content-Type",
+    "Idempotency-Key",
+    "If-Match",
+    "If-None-Match",
+    "Last-Event-ID",
+    "X-Request-ID",
+]
+_EXPOSED_HEADERS = [
+    "ETag",
+    "Idempotency-Replayed",
+    "Link",
+    "RateLimit",
+    "RateLimit-Policy",
+    "Retry-After",
+    "X-Request-ID",
+]
+_SAFE = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+]
+_UNLESS_GIVEN = [
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
 
 
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
@@ -75,6 +107,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "reloader": reloader,
             "max_streams": config.max_streams_per_user,
             "origins": config.origins,
+            "secret_key": config.secret_key,
             "search_timeout": min(config.search_timeout, config.database_statement_timeout),
         }
     )
@@ -88,6 +121,8 @@ def routes(config: Settings) -> Litestar:
         route_handlers=[
             AcceptController,
             ApplicationsController,
+            AuditController,
+            ConfigVersionsController,
             ConfigsController,
             InvitationsController,
             ParticipantsController,
@@ -109,7 +144,7 @@ def routes(config: Settings) -> Litestar:
         route_handlers=[EventsController, SessionEventsController, WebSocketsController],
         before_request=authenticate_stream,
     )
-    return Litestar(
+    return Amplifier(
         route_handlers=[ServiceController, protected, streams],
         request_class=Request,
         request_max_body_size=MAX_BODY,
@@ -135,6 +170,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             _background(state.activity.keep_flushing()),
             _background(state.hub.keep_going()),
             _background(state.reloader.keep_reloading()),
+            _background(keep_sweeping(state.queries)),
         ):
             yield
         with contextlib.suppress(Unavailable):
@@ -155,10 +191,25 @@ def from_environment(checked: bool = False) -> Litestar:
     return app
 
 
+class Amplifier(Litestar):
+    """The application; HEAD answers on every route that GET does, with the same headers (RFC 9110, 9.3.2)."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
+        await super().__call__(scope, receive, send)
+
+
 async def _identify(message: Message, scope: Scope) -> None:
-    """Every response carries the request's id, errors and preflights included."""
+    """Every response carries the request's id and what browsers must know, errors and preflights included."""
     if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
+        headers = [*message["headers"], (b"x-request-id", request_id(scope).encode()), *_SAFE]
+        given = {name for name, _ in headers}
+        headers += [(name, value) for name, value in _UNLESS_GIVEN if name not in given]
+        if (limit := scope["state"].get("rate_limit")) is not None:
+            headers += [(b"ratelimit-policy", b'"default";q=%d;w=60' % limit[0])]
+            headers += [(b"ratelimit", b'"default";r=%d;t=%d' % limit[1:])]
+        message["headers"] = headers
 
 
 @contextlib.asynccontextmanager
@@ -176,8 +227,8 @@ def _cors(config: Settings) -> CORSConfig:
     return CORSConfig(
         allow_origins=config.origins,
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=["Authorization", "Content-Type", "X-Request-ID", config.api_key_header],
-        expose_headers=["X-Request-ID", "Retry-After"],
+        allow_headers=[*_ALLOWED_HEADERS, config.api_key_header],
+        expose_headers=_EXPOSED_HEADERS,
     )
 
 

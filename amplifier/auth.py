@@ -8,8 +8,10 @@ import time
 from typing import Any, NamedTuple
 
 from litestar.connection import ASGIConnection
+from litestar.types import Scope
 
 from amplifier.activity import Activity
+from amplifier.limits import Limiter
 from amplifier.problems import unauthorized
 from amplifier.queries import Queries
 from amplifier.settings import Settings
@@ -52,9 +54,10 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
     pair = authenticator.credentials(request.scope["headers"])
     remembered = authenticator.remembered.get(pair)
     if remembered is not None and remembered[1] > time.time():
-        request.scope["user"] = remembered[0]
+        caller = request.scope["user"] = remembered[0]
     else:
-        request.scope["user"] = await authenticator.verify(*pair)
+        caller = request.scope["user"] = await authenticator.verify(*pair)
+    await authenticator.count(request.scope, caller)
 
 
 class Authenticator:
@@ -71,6 +74,7 @@ class Authenticator:
             from amplifier.tokens import Verifier  # a third of all imports, and needed only here
 
             self._verifier = Verifier(settings)
+        self._limiter = Limiter(queries, settings.rate_limit_requests_per_minute)
         self._generation = 0
         self.remembered: dict[tuple[bytes, bytes], tuple[Caller, float]] = {}
 
@@ -112,6 +116,12 @@ class Authenticator:
                 self.remembered.clear()
             self.remembered[key, authorization] = (caller, min(caller.expires_at, now + _REMEMBER))
         return caller
+
+    async def count(self, scope: Scope, caller: Caller) -> None:
+        """Counts a request against the caller's rate limit. Raises Problem 429."""
+        limit = self._limiter.per_minute if caller.requests_per_minute is None else caller.requests_per_minute
+        if limit:
+            await self._limiter.admit(scope, caller.app_id, caller.user_id, limit)
 
     async def _identify(self, key: bytes, authorization: bytes) -> Caller:
         application = await self._application(key) if self._with_key else None

@@ -4,7 +4,8 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import AsyncIterator
-from typing import Any, Protocol, TypeAlias
+from contextvars import ContextVar
+from typing import Any, TypeAlias
 
 import asyncpg
 from msgspec import Raw
@@ -22,14 +23,7 @@ _RELEASE_LIMIT = 0.5  # seconds for a statement that was given up to stop; after
 
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
 
-
-class Executor(Protocol):
-    """What runs a statement: the Database, or a connection inside a transaction."""
-
-    async def fetch(self, query: str, /, *args: Any) -> list[Any]: ...
-    async def fetchrow(self, query: str, /, *args: Any) -> Any: ...
-    async def fetchval(self, query: str, /, *args: Any) -> Any: ...
-    async def execute(self, query: str, /, *args: Any) -> str: ...
+_held: ContextVar["Connection | None"] = ContextVar("held", default=None)  # the connection of the task's transaction
 
 
 class Database:
@@ -105,10 +99,17 @@ class Database:
             self._release(connection)
 
     @contextlib.asynccontextmanager
-    async def transaction(self) -> AsyncIterator[Connection]:
-        """A connection inside a transaction, for the rare case of two statements that must agree."""
+    async def transaction(self) -> AsyncIterator[None]:
+        """Statements that run in the context, in this task, are done all or none; inside another one they join it."""
+        if _held.get() is not None:
+            yield
+            return
         async with self.connection() as connection, connection.transaction():
-            yield connection
+            token = _held.set(connection)
+            try:
+                yield
+            finally:
+                _held.reset(token)
 
     async def fetch(self, query: str, /, *args: Any) -> list[Any]:
         """All rows."""
@@ -127,6 +128,8 @@ class Database:
         return await self._run("execute", query, args)  # type: ignore[no-any-return]
 
     async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
+        if (held := _held.get()) is not None:
+            return await getattr(held, method)(query, *args)
         connection = await self._acquire()
         try:
             result = await getattr(connection, method)(query, *args)

@@ -18,7 +18,10 @@ from amplifier.shapes import Structs, fields_of
 _TENANT = """
 insert into users (user_id) values ('{0}');
 
-insert into configs (config_id, name, config_json, user_id) values ('{0}-config', '{0}', '{{}}', '{0}');
+insert into configs (config_id, name, config_json, user_id, version) values ('{0}-config', '{0}', '{{}}', '{0}', 2);
+
+insert into config_versions (config_id, version, name, config_json, tags, created_at)
+values ('{0}-config', 1, 'former', '{{}}', '{{}}', now());
 
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, last_seq)
 values ('{0}-session', '{0}-config', '{0}', 'probe', 2);
@@ -60,7 +63,11 @@ _BY_NAME: dict[str, Any] = {
     "author_user_id": None,
     "before_seq": 2**62,
     "expected_seq": None,
+    "before_version": 2**62,
+    "if_seqs": None,
+    "if_versions": None,
     "limit": 10,
+    "as_of": None,
     "max_bytes": 1000,
     "message_role": None,
     "most_elsewhere": 10,
@@ -74,6 +81,7 @@ _BY_NAME: dict[str, Any] = {
 }
 _BY_TYPE: dict[str, Any] = {
     "bool": False,
+    "bytea": b"probe",
     "float4": 2.0,
     "float8": 60.0,
     "int4": 1,

@@ -125,6 +125,12 @@ def unauthorized(detail: str, challenge: str = "Bearer") -> Problem:
     return Problem(401, detail, headers={"WWW-Authenticate": challenge})
 
 
+def changed_meanwhile(noun: str, version: int) -> Problem:
+    """412: what If-Match names is not the present version."""
+    detail = f'The {noun} has changed: its ETag is "{version}" now, which If-Match does not name'
+    return Problem(412, detail, headers={"ETag": f'"{version}"'})
+
+
 def too_many_streams(most: int) -> Problem:
     """429: a user follows too much at once."""
     detail = f"You have {most} streams open: close one first (MAX_STREAMS_PER_USER)"

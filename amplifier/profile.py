@@ -113,6 +113,32 @@ select
 from generate_series(1, 5000) as n
 inner join sessions as s on s.session_id = 'session-' || n;
 
+insert into config_versions (config_id, version, name, description, config_json, tags, created_at)
+select config_id, v, 'Former ' || v, 'Version ' || v, jsonb_build_object('former', v), tags, created_at
+from configs
+cross join generate_series(1, 2) as v;
+
+update configs set version = 3, updated_at = updated_at + interval '1 second';
+
+-- of each session's owner: one that holds, and one that is over
+insert into idempotency_keys (app_id, user_id, key_hash, request_hash, status, response, etag, created_at)
+select
+    'app-1', s.owner_user_id, k || '-' || n, 'asked', 201, 'answer', '1', now() - k * interval '20 hours'
+from generate_series(1, 1000) as n
+inner join sessions as s on s.session_id = 'session-' || n
+cross join generate_series(1, 2) as k;
+
+insert into audit_log (user_id, app_id, action, target_type, target_id, details, address, created_at)
+select
+    'user-' || n % 50, 'app-' || n % 20, (array['update_session', 'delete_config'])[1 + n % 2],
+    (array['session', 'config'])[1 + n % 2], 'target-' || n % 400, '{{}}', '127.0.0.1', now() - n * interval '1 hour'
+from generate_series(1, 5000) as n;
+
+-- some full again, some used up for long
+insert into rate_limits (app_id, user_id, granted, full_at)
+select 'app-1', 'user-' || n, 1, now() + case when n % 2 = 0 then interval '10 days' else interval '-1 hour' end
+from generate_series(1, 1000) as n;
+
 -- of somebody who was never seen
 insert into configs (config_id, name, config_json, user_id) values ('config-new-user', 'Config', '{{}}', 'user-new');
 """

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import aiosql
 from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
 
-from amplifier.database import Database, Executor
+from amplifier.database import Database
 from amplifier.findings import Finding
 from amplifier.headers import Header, checked, parse
 
@@ -48,8 +48,8 @@ class Usage:
 class Query:
     """One named query. Call it with all its declared parameters by name, and with no others.
 
-    It runs on the database it was loaded for, or on a connection given first (inside a transaction). What comes back
-    follows its operator: none a list of records, `^` a record or none, `$` a value, `!` the number of rows changed.
+    It runs on the database it was loaded for, in the task's transaction if there is one. What comes back follows its
+    operator: none a list of records, `^` a record or none, `$` a value, `!` the number of rows changed.
     """
 
     __slots__ = (
@@ -82,7 +82,7 @@ class Query:
         self._count = len(self.parameters)
         self._pick = itemgetter(*self.parameters) if len(self.parameters) > 1 else None
 
-    async def __call__(self, connection: Executor | None = None, /, **arguments: Any) -> Any:
+    async def __call__(self, **arguments: Any) -> Any:
         if len(arguments) != self._count:
             raise self._wrong_arguments(arguments)
         try:
@@ -91,7 +91,7 @@ class Query:
             raise self._wrong_arguments(arguments) from None
         usage, started = self.usage, time.perf_counter()
         try:
-            result = await getattr(connection or self._database, self._method)(self.statement, *values)
+            result = await getattr(self._database, self._method)(self.statement, *values)
         finally:
             usage.calls += 1
             usage.seconds += time.perf_counter() - started

@@ -17,6 +17,25 @@ class Credentials(Struct):
     is_admin: bool
 
 
+class IdempotencyClaim(Struct):
+    """Whether a key is free at this moment, and the answer that was given to it, if there was one."""
+
+    is_free: bool
+    request_hash: str | None
+    status: int | None
+    response: bytes | None
+    etag: str | None
+
+
+class RateLimit(Struct):
+    """How many requests were granted, how many are left, and when all will be there again."""
+
+    granted: int
+    remaining: int
+    asked_at: datetime
+    full_at: datetime
+
+
 class ApplicationVersion(Struct):
     """When an application changed last."""
 

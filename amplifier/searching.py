@@ -90,13 +90,13 @@ class Search(NamedTuple):
         seconds = request.app.state.search_timeout
         started = time.monotonic()
         try:
-            async with request.queries.database.transaction() as transaction:
-                await transaction.execute(
+            async with request.queries.database.transaction():
+                await request.queries.database.execute(
                     f"set local statement_timeout = {max(1, round(seconds * 1000))};"
                     "set local plan_cache_mode = force_generic_plan"
                 )
                 given = self.arguments | arguments
-                rows: list[Any] = await self.query(transaction, actor_id=request.caller.user_id, **given)
+                rows: list[Any] = await self.query(actor_id=request.caller.user_id, **given)
         except Unavailable as error:
             if not isinstance(error.__cause__, asyncpg.QueryCanceledError):
                 raise
@@ -127,14 +127,6 @@ def to_html(headline: str) -> str:
     """A headline from the database as HTML: the transcript's text escaped, hits in `<mark>`."""
     text = html.escape(_BETWEEN_PARTS.sub(r"\1", headline))
     return text.replace("\ue000", "<mark>").replace("\ue001", "</mark>")
-
-
-def utc(name: str, moment: datetime | None) -> datetime | None:
-    """A moment as PostgreSQL takes it; without a zone it is UTC. Raises Problem 422."""
-    try:
-        return moment if moment is None else moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except OverflowError:
-        raise Problem(422, f"{name}: out of range") from None
 
 
 FIRST = Place(datetime.max.replace(tzinfo=UTC), math.inf, datetime.max.replace(tzinfo=UTC), "", 0)

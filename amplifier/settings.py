@@ -71,6 +71,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     search_timeout: Seconds = 2
     max_streams_per_user: Count = 100
     notify_delay: Seconds = 0.01
+    rate_limit_requests_per_minute: Annotated[
+        int, Meta(ge=0, le=1_000_000, description="a whole number from 0 (no limit) to 1000000")
+    ] = 0
 
     amplifier_home: Text | None = None
     amplifier_user: Text = "amplifier-api"

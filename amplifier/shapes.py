@@ -16,6 +16,7 @@ from amplifier.query import Query
 PYTHON: dict[str, Any] = {
     "_text": list[str],
     "bool": bool,
+    "bytea": bytes,
     "float4": float,
     "float8": float,
     "int4": int,

@@ -39,8 +39,9 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
     )
     if row is None:
         raise unauthorized("The ticket is used up, has expired, or is for another stream: ask for a new one")
-    connection.scope["user"] = Caller(row["app_id"], row["user_id"], False, row["token_expires_at"].timestamp())
-    return None
+    caller = Caller(row["app_id"], row["user_id"], False, row["token_expires_at"].timestamp())
+    connection.scope["user"] = caller
+    return await connection.app.state.authenticator.count(connection.scope, caller)  # type: ignore[no-any-return]
 
 
 class Opening(NamedTuple):
@@ -94,11 +95,13 @@ class EventStream:
         async with self._opening.opened(state) as subscriber, _watched(receive, subscriber):
             scope[ENDING] = lambda: subscriber.end(reconnect=True)  # type: ignore[literal-required]
             await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            if scope["state"].get("head"):
+                return await _body(send, b"", more=False)
             await _body(send, b"retry: %d\n\n" % _RETRY)
             await subscriber.follow(state.hub.catch_up, write)
         # who was cut off comes back, not all at once
         last = b"retry: %d\n\n" % random.randint(500, 5000) if subscriber.reconnect else b""  # noqa: S311
-        await _body(send, last, more=False)
+        return await _body(send, last, more=False)
 
 
 @contextlib.asynccontextmanager

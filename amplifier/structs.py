@@ -5,6 +5,8 @@ import msgspec
 from amplifier import rows
 from amplifier.api import (
     applications,
+    audit,
+    config_versions,
     configs,
     invitations,
     participants,
@@ -18,6 +20,8 @@ from amplifier.api import (
 
 _MODULES = (
     applications,
+    audit,
+    config_versions,
     configs,
     invitations,
     participants,

@@ -22,7 +22,7 @@ from typing import Any, Literal, overload
 
 from msgspec import Raw
 
-from amplifier.database import Database, Executor
+from amplifier.database import Database
 from amplifier.query import Query
 
 class Row:
@@ -55,7 +55,7 @@ class {name}Row(Row):
 """
 _OVERLOAD = """    @overload
     def __getitem__(self, key: Literal[{names}]) -> {type}: ..."""
-_ARGUMENTS = {"_text": "Sequence[str]", "jsonb": "bytes"}
+_ARGUMENTS = {"_int8": "Sequence[int]", "_text": "Sequence[str]", "jsonb": "bytes"}
 
 
 class Signature(NamedTuple):
@@ -140,10 +140,7 @@ def _overloads(types: list[tuple[str, str]]) -> Iterator[str]:
 def _method(name: str, signature: Signature) -> str:
     arguments = "".join(f", {name}: {type_}" for name, type_ in signature.arguments.items())
     star = ", *" if arguments else ""
-    return (
-        f"    def {name}(self, connection: Executor | None = None, /{star}{arguments})"
-        f" -> Awaitable[{signature.result}]: ...\n"
-    )
+    return f"    def {name}(self{star}{arguments}) -> Awaitable[{signature.result}]: ...\n"
 
 
 def _result(query: Query, description: Description) -> str:

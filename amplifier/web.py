@@ -4,7 +4,7 @@ import base64
 import binascii
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cache, partial
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
@@ -16,8 +16,10 @@ from litestar.datastructures import State
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.params import QueryParameter
-from litestar.types import ASGIApp, ExceptionHandlersMap, Receive, Scope, Send
+from litestar.types import ASGIApp, ExceptionHandlersMap
 
+from amplifier.answers import Answer, answered, encoder, if_match
+from amplifier.changes import carry_out
 from amplifier.events import Hub
 from amplifier.problems import Problem, invalid_json
 from amplifier.queries import Queries
@@ -53,12 +55,14 @@ _LARGE_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
 
 
 class Caller(NamedTuple):
-    """Who calls: the application that carries the request, the user it speaks for, until when (seconds since 1970)."""
+    """Who calls: the application that carries the request, the user it speaks for, until when (seconds since 1970), and
+    how many requests a minute it may make, 0 for any number, none for as many as the settings say."""
 
     app_id: str
     user_id: str
     is_admin: bool
     expires_at: float = math.inf
+    requests_per_minute: int | None = None
 
 
 class Participation(NamedTuple):
@@ -98,6 +102,19 @@ class Request(litestar.Request[Caller, None, State]):
         if queries is None:
             queries = self.scope["state"]["queries"] = self.scope["litestar_app"].state.queries.snapshot()
         return queries
+
+    @property
+    def if_match(self) -> list[int] | None:
+        """The versions of which what is to be changed must have one, from If-Match, or none where any will do."""
+        return if_match(self.headers)
+
+    def afterwards(self, act: Callable[[], None]) -> None:
+        """Has something done when the change is committed, before the answer goes out."""
+        self.scope["state"].setdefault("afterwards", []).append(act)
+
+    def tell(self, **details: Any) -> None:
+        """What the audit log is to say of this request besides the operation and its target; never a secret."""
+        self.scope["state"].setdefault("told", {}).update(details)
 
     @property
     def hub(self) -> Hub:
@@ -186,6 +203,14 @@ def tag_filter(tags: list[str] | None) -> bytes:
     return msgspec.json.encode(wanted)
 
 
+def utc(name: str, moment: datetime | None) -> datetime | None:
+    """A moment as PostgreSQL takes it; without a zone it is UTC. Raises Problem 422."""
+    try:
+        return moment if moment is None else moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
+    except OverflowError:
+        raise Problem(422, f"{name}: out of range") from None
+
+
 def _bounded(number: str) -> float:
     """The float that a JSON number means. Raises ValueError where it is beyond the floats, at either end."""
     value = float(number)
@@ -194,24 +219,9 @@ def _bounded(number: str) -> float:
     return value
 
 
-class Answer:
-    """A JSON answer as one ASGI callable."""
-
-    __slots__ = ("body", "status")
-
-    def __init__(self, status: int, body: bytes) -> None:
-        self.status = status
-        self.body = body
-
-    async def __call__(self, _scope: Scope, _receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"application/json"), (b"content-length", b"%d" % len(self.body))]
-        await send({"type": "http.response.start", "status": self.status, "headers": headers})
-        await send({"type": "http.response.body", "body": self.body, "more_body": False})
-
-
-def answer(status: int, data: Any) -> Any:
+def answer(status: int, data: Any, etag: str | None = None) -> Any:
     """What a handler returns to answer with another status than its route's."""
-    return Answer(status, _encoder.encode(data))
+    return Answer(status, encoder.encode(data), etag)
 
 
 class JsonRoute(HTTPRouteHandler):
@@ -222,7 +232,28 @@ class JsonRoute(HTTPRouteHandler):
 
     _exception_handlers: "ExceptionHandlersMap | None" = None
 
+    def __init__(self, path: str | None = None, *, audited: bool = True, **options: Any) -> None:
+        """`audited` is false for what changes nothing that the audit log is about."""
+        super().__init__(path, **options)
+        self._audited = audited
+
+    def on_registration(self, app: Litestar) -> None:
+        super().on_registration(app)
+        if HttpMethod.GET not in self.http_methods:
+            self._fn = partial(self._carry_out, self._fn)
+
+    async def _carry_out(self, handler: Any, request: Request, **arguments: Any) -> Any:
+        return await carry_out(
+            request,
+            str(self.operation_id),
+            self._audited,
+            partial(handler, request=request, **arguments),
+            lambda data: answered(self.status_code, data, request.scope),
+        )
+
     async def to_response(self, app: Litestar, data: Any, request: litestar.Request[Any, Any, Any]) -> ASGIApp:
+        for act in request.scope["state"].get("afterwards", ()):
+            act()
         if session_id := request.path_params.get("session_id"):
             app.state.activity.note_participant(session_id, request.scope["user"].user_id)
             if request.scope["method"] != "GET":
@@ -231,7 +262,7 @@ class JsonRoute(HTTPRouteHandler):
             return cast(ASGIApp, data)
         if isinstance(data, Response):
             return await super().to_response(app, data, request)
-        return Answer(self.status_code, _encoder.encode(data))
+        return answered(self.status_code, data, request.scope)
 
     def resolve_exception_handlers(self) -> ExceptionHandlersMap:
         """The same at every request; Litestar would gather them each time."""
@@ -253,7 +284,6 @@ def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
 
 
 _number_checker = msgspec.json.Decoder(float_hook=_bounded)
-_encoder = msgspec.json.Encoder()
 _cursor_decoder = msgspec.json.Decoder(
     tuple[Annotated[datetime, msgspec.Meta(tz=True)], Annotated[str, msgspec.Meta(max_length=255)]]
 )

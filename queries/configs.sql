@@ -19,6 +19,7 @@ returning
     created_at,
     updated_at,
     tags,
+    version,
     config_json;
 
 
@@ -40,7 +41,8 @@ select
     user_id,
     created_at,
     updated_at,
-    tags
+    tags,
+    version
 from configs
 where
     user_id = :actor_id
@@ -81,6 +83,7 @@ select
     created_at,
     updated_at,
     tags,
+    version,
     config_json
 from configs
 where
@@ -88,9 +91,9 @@ where
     and user_id = :actor_id;
 
 
--- name: update(actor_id, config_id, name, description, config_json, sections, tags)^
+-- name: update(actor_id, config_id, name, description, config_json, sections, tags, if_versions)^
 -- Changes a config of the caller's. What is null stays; sections are merged in the same statement, so that concurrent
--- changes of different sections all hold.
+-- changes of different sections all hold. The table's trigger keeps the former version.
 -- @param  actor_id     user_id of the caller
 -- @param  config_id    the config
 -- @param  name         new name or null
@@ -98,6 +101,7 @@ where
 -- @param  config_json  replaces the whole config, or null
 -- @param  sections     a JSON object, laid over the top level of the config
 -- @param  tags         new tags or null
+-- @param  if_versions  what the version must be one of, or null
 -- @return StoredConfig | none
 -- @access owner
 -- @index  configs_pkey
@@ -110,6 +114,7 @@ set
 where
     config_id = :config_id
     and user_id = :actor_id
+    and (:if_versions::bigint[] is null or version = any(:if_versions))
 returning
     config_id,
     name,
@@ -118,6 +123,7 @@ returning
     created_at,
     updated_at,
     tags,
+    version,
     config_json;
 
 
@@ -139,12 +145,13 @@ order by p.session_id, p.user_id
 for update of p;
 
 
--- name: delete(actor_id, config_id)!
+-- name: delete(actor_id, config_id, if_versions)!
 -- Deletes a config of the caller's, and with it the sessions made from it. The participants' rows are locked before the
 -- sessions', in the order that appends use: the other way round the two would wait for each other. It follows configs.lock
 -- in the same transaction, so that it sees who was added while that waited.
--- @param  actor_id   user_id of the caller
--- @param  config_id  the config
+-- @param  actor_id     user_id of the caller
+-- @param  config_id    the config
+-- @param  if_versions  what the version must be one of, or null
 -- @return row count
 -- @access owner
 -- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey
@@ -164,4 +171,114 @@ delete from configs
 where
     config_id = :config_id
     and user_id = :actor_id
+    and (:if_versions::bigint[] is null or version = any(:if_versions))
     and (select count(*) from locked_participants) >= 0;
+
+
+-- name: restore(actor_id, config_id, version, if_versions)^
+-- Makes a former version of a config of the caller's the present one, as a new version.
+-- @param  actor_id     user_id of the caller
+-- @param  config_id    the config
+-- @param  version      the former version
+-- @param  if_versions  what the present version must be one of, or null
+-- @return StoredConfig | none
+-- @access owner
+-- @index  configs_pkey, config_versions_pkey
+update configs as c
+set
+    name = v.name,
+    description = v.description,
+    config_json = v.config_json,
+    tags = v.tags
+from config_versions as v
+where
+    c.config_id = :config_id
+    and c.user_id = :actor_id
+    and (:if_versions::bigint[] is null or c.version = any(:if_versions))
+    and v.config_id = :config_id
+    and v.version = :version
+returning
+    c.config_id,
+    c.name,
+    c.description,
+    c.user_id,
+    c.created_at,
+    c.updated_at,
+    c.tags,
+    c.version,
+    c.config_json;
+
+
+-- name: list_versions(actor_id, config_id, before_version, limit)
+-- The versions of a config of the caller's, the present one first.
+-- @param  actor_id        user_id of the caller
+-- @param  config_id       the config
+-- @param  before_version  version of the last row of the page before
+-- @param  limit           rows at most
+-- @return ConfigVersionSummary[]
+-- @access owner
+-- @index  configs_pkey, config_versions_pkey
+select
+    version,
+    name,
+    description,
+    tags,
+    updated_at as created_at
+from configs
+where
+    config_id = :config_id
+    and user_id = :actor_id
+    and version < :before_version
+union all
+select
+    v.version,
+    v.name,
+    v.description,
+    v.tags,
+    v.created_at
+from config_versions as v
+inner join configs as c on c.config_id = v.config_id
+where
+    v.config_id = :config_id
+    and v.version < :before_version
+    and c.config_id = :config_id
+    and c.user_id = :actor_id
+order by version desc
+limit :limit;
+
+
+-- name: get_version(actor_id, config_id, version)^
+-- One version of a config of the caller's, the present one or a former.
+-- @param  actor_id   user_id of the caller
+-- @param  config_id  the config
+-- @param  version    its number
+-- @return StoredConfigVersion | none
+-- @access owner
+-- @index  configs_pkey, config_versions_pkey
+select
+    version,
+    name,
+    description,
+    tags,
+    updated_at as created_at,
+    config_json
+from configs
+where
+    config_id = :config_id
+    and user_id = :actor_id
+    and version = :version
+union all
+select
+    v.version,
+    v.name,
+    v.description,
+    v.tags,
+    v.created_at,
+    v.config_json
+from config_versions as v
+inner join configs as c on c.config_id = v.config_id
+where
+    v.config_id = :config_id
+    and v.version = :version
+    and c.config_id = :config_id
+    and c.user_id = :actor_id;

@@ -72,13 +72,14 @@ select
 from advanced_session;
 
 
--- name: list(actor_id, session_id, after, limit, max_bytes)
+-- name: list(actor_id, session_id, after, as_of, limit, max_bytes)
 -- A page of a transcript, in order, with the session's clock and the next message's number beside each row. A session
 -- without further messages comes as one row of which only last_seq is set; a session that the caller has no part in comes
 -- as none. A page ends before its messages exceed max_bytes, but has at least one.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  after       seq of the last message of the page before, 0 for the beginning
+-- @param  as_of       only messages that were there at this time, or null
 -- @param  limit       messages at most
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
@@ -117,6 +118,7 @@ left join lateral (
         where
             m.session_id = :session_id
             and m.seq > :after
+            and (:as_of::timestamptz is null or m.created_at <= :as_of)
         order by m.seq
         limit :limit::bigint + 1
     ) as next

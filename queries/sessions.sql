@@ -11,7 +11,9 @@
 -- @access owner
 -- @index  configs_pkey
 with owned_config as (
-    select config_id
+    select
+        config_id,
+        version
     from configs
     where
         config_id = :config_id
@@ -21,12 +23,13 @@ with owned_config as (
 
 created_session as (
     insert into sessions (
-        session_id, config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at,
+        session_id, config_id, config_version, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at,
         title, tags, metadata
     )
     select
         :session_id,
         config_id,
+        version,
         :actor_id,
         :actor_app_id,
         :actor_app_id,
@@ -74,7 +77,10 @@ select
     s.message_count,
     s.last_seq,
     s.created_at,
-    s.updated_at
+    s.updated_at,
+    s.config_version,
+    s.forked_from_session_id,
+    s.forked_at_seq
 from created_session as s
 inner join added_owner as p on p.session_id = s.session_id;
 
@@ -210,7 +216,10 @@ select
     s.message_count,
     s.last_seq,
     s.created_at,
-    s.updated_at
+    s.updated_at,
+    s.config_version,
+    s.forked_from_session_id,
+    s.forked_at_seq
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 where
@@ -219,7 +228,7 @@ where
     and s.session_id = :session_id;
 
 
--- name: update(actor_id, actor_app_id, session_id, title, tags, metadata, status)^
+-- name: update(actor_id, actor_app_id, session_id, title, tags, metadata, status, if_seqs)^
 -- Changes a session; what is null stays. Owners and editors may. What is different afterwards goes into the event
 -- `session.updated`; without a difference there is none.
 -- @param  actor_id      user_id of the caller
@@ -229,6 +238,7 @@ where
 -- @param  tags          new tags or null
 -- @param  metadata      new metadata or null
 -- @param  status        new status or null
+-- @param  if_seqs       what last_seq must be one of, or null
 -- @return Session | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
@@ -253,7 +263,9 @@ locked_session as (
         s.status
     from sessions as s
     inner join locked_participant as p on p.session_id = s.session_id
-    where s.session_id = :session_id
+    where
+        s.session_id = :session_id
+        and (:if_seqs::bigint[] is null or s.last_seq = any(:if_seqs))
     for no key update of s
 ),
 
@@ -324,7 +336,10 @@ select
     s.message_count,
     s.last_seq,
     s.created_at,
-    s.updated_at
+    s.updated_at,
+    s.config_version,
+    s.forked_from_session_id,
+    s.forked_at_seq
 from updated_session as s
 inner join locked_participant as p on p.session_id = s.session_id;
 
@@ -415,7 +430,10 @@ select
     s.message_count,
     s.last_seq,
     s.created_at,
-    s.updated_at
+    s.updated_at,
+    s.config_version,
+    s.forked_from_session_id,
+    s.forked_at_seq
 from handed_over_session as s
 inner join changed_participants as p on p.session_id = s.session_id
 where p.user_id = :actor_id;
@@ -444,12 +462,13 @@ order by user_id
 for update;
 
 
--- name: delete(actor_id, session_id)!
+-- name: delete(actor_id, session_id, if_seqs)!
 -- Deletes a session and all that belongs to it. Owners may. The participants' rows are locked before the session's, in the
 -- order that appends use: the other way round the two would wait for each other. It follows sessions.lock in the same
 -- transaction, so that it sees who was added while that waited.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
+-- @param  if_seqs     what last_seq must be one of, or null
 -- @return row count
 -- @access participant
 -- @index  session_participants_pkey, sessions_pkey
@@ -481,4 +500,147 @@ delete from sessions as s
 using rights as r
 where
     s.session_id = :session_id
+    and (:if_seqs::bigint[] is null or s.last_seq = any(:if_seqs))
     and r.actor_is_owner;
+
+
+-- name: fork(actor_id, actor_app_id, session_id, fork_id, config_id, title, up_to_seq, most)^
+-- A new session of the caller's that begins with the transcript of another one that the caller takes part in, up to a number
+-- of its clock; messages keep their numbers, authors and times. It runs a config of the caller's: nobody gets to use somebody
+-- else's by copying.
+-- @param  actor_id      user_id of the caller
+-- @param  actor_app_id  the calling application
+-- @param  session_id    the session to copy
+-- @param  fork_id       id of the new session
+-- @param  config_id     the config that it runs, or null for the same
+-- @param  title         its title, or null for the same
+-- @param  up_to_seq     number of the last message to copy, or null for all
+-- @param  most          messages at most: where there are more nothing is copied
+-- @return Session | none
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey, messages_pkey
+-- @cost   3000
+with source as (
+    select
+        coalesce(:config_id::text, s.config_id) as config_id,
+        coalesce(:title::text, s.title) as title,
+        s.tags,
+        s.metadata,
+        coalesce(:up_to_seq::bigint, s.last_seq) as up_to_seq
+    from session_participants as p
+    inner join sessions as s on s.session_id = p.session_id
+    where
+        p.session_id = :session_id
+        and p.user_id = :actor_id
+        and s.session_id = :session_id
+        and (:up_to_seq::bigint is null or s.last_seq >= :up_to_seq)
+),
+
+owned_config as (
+    select
+        config_id,
+        version
+    from configs
+    where
+        config_id = (select config_id from source)
+        and user_id = :actor_id
+    for key share
+),
+
+copied_messages as materialized (
+    select
+        seq,
+        message,
+        role,
+        author_user_id,
+        author_app_id,
+        created_at
+    from messages
+    where
+        session_id = :session_id
+        and seq <= (select up_to_seq from source)
+    limit :most::bigint + 1
+),
+
+created_session as (
+    insert into sessions (
+        session_id, config_id, config_version, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at,
+        title, tags, metadata, message_count, last_seq, forked_from_session_id, forked_at_seq
+    )
+    select
+        :fork_id,
+        c.config_id,
+        c.version,
+        :actor_id,
+        :actor_app_id,
+        :actor_app_id,
+        now(),
+        s.title,
+        s.tags,
+        s.metadata,
+        (select count(*) from copied_messages where role = 'user'),
+        s.up_to_seq,
+        :session_id,
+        s.up_to_seq
+    from source as s
+    inner join owned_config as c on c.config_id = s.config_id
+    where (select count(*) from copied_messages) <= :most
+    returning *
+),
+
+added_messages as (
+    insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+    select
+        s.session_id,
+        m.seq,
+        m.message,
+        m.author_user_id,
+        m.author_app_id,
+        m.created_at
+    from created_session as s
+    cross join copied_messages as m
+    order by m.seq
+),
+
+added_owner as (
+    insert into session_participants (session_id, user_id, role)
+    select
+        session_id,
+        :actor_id,
+        'owner'
+    from created_session
+    returning session_id, role
+),
+
+counted_session as (
+    insert into users (user_id, last_seen_app_id, total_sessions)
+    select
+        :actor_id,
+        :actor_app_id,
+        1
+    from created_session
+    on conflict (user_id) do update
+    set total_sessions = users.total_sessions + 1
+)
+
+select
+    s.session_id,
+    s.config_id,
+    s.status,
+    s.title,
+    s.tags,
+    s.metadata,
+    p.role,
+    s.owner_user_id,
+    s.created_by_app_id,
+    s.last_accessed_by_app_id,
+    s.last_accessed_at,
+    s.message_count,
+    s.last_seq,
+    s.created_at,
+    s.updated_at,
+    s.config_version,
+    s.forked_from_session_id,
+    s.forked_at_seq
+from created_session as s
+inner join added_owner as p on p.session_id = s.session_id;

@@ -70,16 +70,16 @@ async def test_a_transaction_that_fails_is_rolled_back(database: Database, sql: 
     insert = "insert into users (user_id) values ('someone')"
 
     async def fail() -> None:
-        async with database.transaction() as transaction:
-            await transaction.execute(insert)
+        async with database.transaction():
+            await database.execute(insert)
             raise ValueError("stop")
 
     for _ in range(SIZE * 3):
         with pytest.raises(ValueError, match="stop"):
             await fail()
     assert sql("select count(*) from users") == [(0,)]
-    async with database.transaction() as transaction:
-        await transaction.execute(insert)
+    async with database.transaction():
+        await database.execute(insert)
     assert sql("select count(*) from users") == [(1,)]
 
 

@@ -1,6 +1,8 @@
 """The query layer: headers, exact arguments, findings with file and line, and structs that match their queries."""
 
+import asyncio
 import re
+from contextvars import Context
 from pathlib import Path
 from typing import Any
 
@@ -142,9 +144,11 @@ async def test_operators(api: Api) -> None:
     assert await queries.applications.list() == []
     assert await queries.users.touch(user_ids=["a", "b"], app_ids=["x", "y"]) == 2
     assert (await queries.users.get(actor_id="a"))["last_seen_app_id"] == "x"
-    async with queries.database.transaction() as transaction:
-        assert await queries.users.touch(transaction, user_ids=["c"], app_ids=["x"]) == 1
-        assert await queries.users.get(actor_id="c") is None  # another connection
+    async with queries.database.transaction():
+        assert await queries.users.touch(user_ids=["c"], app_ids=["x"]) == 1
+        assert await asyncio.create_task(queries.users.get(actor_id="c"), context=Context()) is None  # not in it
+        async with queries.database.transaction():  # joins
+            assert await queries.users.get(actor_id="c") is not None
     assert await queries.users.get(actor_id="c") is not None
     for missing in ("nothing", "sessions.nothing"):
         with pytest.raises(AttributeError):

@@ -110,7 +110,7 @@ class ApplicationsController(Controller):
             )
         if await request.queries.applications.delete(app_id=app_id) == 0:
             raise _not_found()
-        request.app.state.authenticator.forget()
+        request.afterwards(request.app.state.authenticator.forget)
         return ApplicationMessage(f"Application '{app_id}' deleted successfully")
 
     @post("/{app_id:str}/regenerate-key", operation_id="regenerate_key", summary="Replace an API key", status_code=200)
@@ -126,7 +126,7 @@ class ApplicationsController(Controller):
         )
         if row is None:
             raise _not_found()
-        request.app.state.authenticator.forget()
+        request.afterwards(request.app.state.authenticator.forget)
         return _with_key(Application(*row), key.text, "API key regenerated successfully")
 
 

@@ -6,9 +6,10 @@ from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
-from amplifier.problems import Problem
+from amplifier.bundles import validate, validate_sections
+from amplifier.problems import Problem, changed_meanwhile
 from amplifier.secrets import Keyring
 from amplifier.web import (
     After,
@@ -30,6 +31,7 @@ from amplifier.web import (
 )
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
+Version = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The number of a version")]
 Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
 _SECTIONS = ("session", "includes", "tools", "providers")
 
@@ -70,6 +72,7 @@ class ConfigSummary(msgspec.Struct):
     created_at: datetime
     updated_at: datetime
     tags: msgspec.Raw
+    version: int
 
 
 class StoredConfig(ConfigSummary):
@@ -79,11 +82,15 @@ class StoredConfig(ConfigSummary):
 
 
 class Config(ConfigSummary):
-    """A config; `encrypted` says whether secrets in it are encrypted at rest."""
+    """A config; `encrypted` says whether secrets in it are encrypted at rest. Its ETag is its `version`."""
 
     config_data: dict[str, Any]
     message: str | None
     encrypted: bool
+
+    @property
+    def etag(self) -> str:
+        return str(self.version)
 
 
 class ConfigList(msgspec.Struct):
@@ -152,7 +159,7 @@ class ConfigsController(Controller):
 
     @put("/{config_id:str}", operation_id="update_config", summary="Change a config")
     async def update_config(self, request: Request, config_id: FromPath[str], data: JSONBody[UpdateConfig]) -> Config:
-        """Its owner's only. What is absent or null stays as it is."""
+        """Its owner's only. What is absent or null stays as it is; the former version is kept."""
         keyring, sections = _keyring(request), {} if data.config_data is not None else _sections(data)
         if data.config_data is not None:
             validate(data.config_data)
@@ -165,64 +172,40 @@ class ConfigsController(Controller):
             config_json=None if data.config_data is None else _encode(keyring.encrypt(data.config_data, config_id)),
             sections=_encode(keyring.encrypt(sections, config_id)),
             tags=None if data.tags is None else _encode(data.tags),
+            if_versions=request.if_match,
         )
         if row is None:
-            raise _not_found()
+            raise await _refusal(request, config_id)
         return _present(request, StoredConfig(*row), "Config updated successfully")
 
     @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config")
     async def delete_config(self, request: Request, config_id: FromPath[str]) -> ConfigMessage:
         """Its owner's only. The sessions made from it go with it."""
         configs, key = request.queries.configs, {"actor_id": request.caller.user_id, "config_id": config_id}
-        async with request.queries.database.transaction() as transaction:
-            await configs.lock(transaction, **key)
-            deleted = await configs.delete(transaction, **key)
+        async with request.queries.database.transaction():
+            await configs.lock(**key)
+            deleted = await configs.delete(**key, if_versions=request.if_match)
         if not deleted:
-            raise _not_found()
+            raise await _refusal(request, config_id)
         return ConfigMessage("Config deleted successfully")
 
-
-def validate(config: dict[str, Any]) -> None:
-    """Checks the shape of a whole config. Raises Problem 400 with the detail that clients know."""
-    if "bundle" not in config:
-        raise _invalid("Missing required section: 'bundle'")
-    bundle = config["bundle"]
-    if not isinstance(bundle, dict):
-        raise _invalid(f"Section 'bundle' must be a dict, got {type(bundle).__name__}")
-    if "name" not in bundle:
-        raise _invalid("Missing required field: 'bundle.name'")
-    if not isinstance(bundle["name"], str) or not bundle["name"].strip():
-        raise _invalid("bundle.name must be a non-empty string")
-    validate_sections(config)
-
-
-def validate_sections(config: dict[str, Any]) -> None:
-    """Checks the sections that are there. Raises Problem 400."""
-    for section, field in (("includes", "bundle"), ("providers", "module"), ("tools", "module"), ("hooks", "module")):
-        if section in config:
-            _validate_list(section, config[section], field)
-    if "spawn" in config:
-        _validate_spawn(config["spawn"])
-
-
-def _validate_list(section: str, items: Any, field: str) -> None:
-    if not isinstance(items, list):
-        raise _invalid(f"{section} must be a list")
-    for index, item in enumerate(items):
-        if not isinstance(item, dict):
-            raise _invalid(f"{section}[{index}] must be a dict")
-        if field not in item:
-            raise _invalid(f"{section}[{index}] missing '{field}' field")
-
-
-def _validate_spawn(spawn: Any) -> None:
-    if not isinstance(spawn, dict):
-        raise _invalid("spawn must be a dict")
-    if "exclude_tools" in spawn and "tools" in spawn:
-        raise _invalid("spawn cannot have both 'exclude_tools' and 'tools' - use one or the other")
-    for key in ("exclude_tools", "tools"):
-        if key in spawn and not isinstance(spawn[key], list):
-            raise _invalid(f"spawn.{key} must be a list")
+    @post(
+        "/{config_id:str}/versions/{version:int}/restore",
+        operation_id="restore_config_version",
+        summary="Go back to a former version",
+        status_code=200,
+    )
+    async def restore_config_version(
+        self, request: Request, config_id: FromPath[str], version: FromPath[Version]
+    ) -> Config:
+        """Its owner's only. The former version becomes the present one, with a new number; nothing is lost."""
+        request.tell(version=version)
+        row = await request.queries.configs.restore(
+            actor_id=request.caller.user_id, config_id=config_id, version=version, if_versions=request.if_match
+        )
+        if row is None:
+            raise await _refusal(request, config_id, "Config version not found")
+        return _present(request, StoredConfig(*row), "Config restored successfully")
 
 
 def _sections(data: CreateConfig | UpdateConfig) -> dict[str, Any]:
@@ -242,6 +225,7 @@ def _present(request: Request, stored: StoredConfig, message: str | None, decryp
         stored.created_at,
         stored.updated_at,
         stored.tags,
+        stored.version,
         shown,
         message,
         encrypted,
@@ -256,8 +240,14 @@ def _encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
 
 
-def _invalid(detail: str) -> Problem:
-    return Problem(400, detail)
+async def _refusal(request: Request, config_id: str, otherwise: str = "Config not found") -> Problem:
+    """Why a statement changed nothing; asked only then."""
+    row = await request.queries.configs.get(actor_id=request.caller.user_id, config_id=config_id)
+    if row is None:
+        return _not_found()
+    if request.if_match is not None and row["version"] not in request.if_match:
+        return changed_meanwhile("config", row["version"])
+    return Problem(404, otherwise)
 
 
 def _not_found() -> Problem:

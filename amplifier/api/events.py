@@ -73,6 +73,7 @@ class TicketController(Controller):
         "/sessions/{session_id:str}/events/ticket",
         operation_id="create_session_ticket",
         summary="A ticket for a stream",
+        audited=False,
     )
     async def create_session_ticket(self, request: Request, session_id: FromPath[str]) -> StreamTicket:
         """For one stream or WebSocket of the session, within 30 seconds. For participants."""
@@ -83,7 +84,7 @@ class TicketController(Controller):
             raise Problem(409, "The session changed at the same time: try again")
         return StreamTicket(ticket, expires_at)
 
-    @post("/events/ticket", operation_id="create_ticket", summary="A ticket for the stream of hints")
+    @post("/events/ticket", operation_id="create_ticket", summary="A ticket for the stream of hints", audited=False)
     async def create_ticket(self, request: Request) -> StreamTicket:
         """For one stream or WebSocket of hints, within 30 seconds."""
         ticket, key = _ticket(request)

@@ -4,6 +4,7 @@ import re
 import secrets
 import uuid
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -97,6 +98,7 @@ class InvitationsController(Controller):
             raise Problem(403, "Only owners and whoever has the permission invite may invite, up to their own role")
         invitation = Invitation(*row)
         invitation.token = token
+        request.tell(invitation_id=invitation.invitation_id, role=data.role)
         return invitation
 
     @get(operation_id="list_invitations", summary="A session's invitations")
@@ -117,6 +119,7 @@ class InvitationsController(Controller):
         self, request: Request, session_id: FromPath[str], invitation_id: FromPath[str]
     ) -> Invitation:
         """It admits nobody from now on; who came by it stays. For owners."""
+        request.tell(invitation_id=invitation_id)
         row = await request.queries.invitations.revoke(
             actor_id=request.caller.user_id, session_id=session_id, invitation_id=invitation_id
         )
@@ -145,16 +148,16 @@ class AcceptController(Controller):
             raise Problem(404, "Invitation not found")
         key = {"session_id": match[1], "token_hash": hash_secret(data.token)}
         invitations = request.queries.invitations
-        async with request.queries.database.transaction() as transaction:
-            await invitations.lock(transaction, **key)
+        async with request.queries.database.transaction():
+            await invitations.lock(**key)
             for _ in range(2):  # the second shows who was added in another way while the first ran
-                row = await invitations.claim(transaction, actor_id=request.caller.user_id, **key)
+                row = await invitations.claim(actor_id=request.caller.user_id, **key)
                 if row is not None:
                     break
         if row is None:
             raise _refusal(await invitations.find(**key))
         claim = Claim(*row)
-        request.hub.announce(claim.session_id)
+        request.afterwards(partial(request.hub.announce, claim.session_id))
         return claim if claim.is_new else answer(200, claim)
 
 

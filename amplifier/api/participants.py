@@ -1,6 +1,7 @@
 """Participants: who takes part in a session, as what, and with which rights besides."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated
 from urllib.parse import unquote
 
@@ -95,6 +96,7 @@ class ParticipantsController(Controller):
     ) -> Participant:
         """201 when new, 200 when changed. For owners; whoever has `invite` may add people, up to the own role."""
         permissions = _encoded(data.permissions)
+        request.tell(user_id=data.user_id, role=data.role)
         row = await request.queries.participants.create(
             actor_id=request.caller.user_id,
             session_id=session_id,
@@ -116,6 +118,7 @@ class ParticipantsController(Controller):
     ) -> Participant:
         """For owners. The last owner stays owner (409)."""
         user_id = _as_sent(request)
+        request.tell(user_id=user_id, role=data.role)
         changed = await _change(request, session_id, user_id, data.role, _encoded(data.permissions))
         if changed is None:
             raise await _refusal(request, session_id, user_id, "Only owners may change participants")
@@ -130,7 +133,8 @@ class ParticipantsController(Controller):
         row = await request.queries.participants.delete(actor_id=actor_id, session_id=session_id, user_id=user_id)
         if row is None:
             raise await _refusal(request, session_id, user_id, "Only owners may remove others")
-        request.hub.announce_gone(session_id, "participant.removed", [user_id])
+        request.tell(user_id=user_id)
+        request.afterwards(partial(request.hub.announce_gone, session_id, "participant.removed", [user_id]))
         return RemovedParticipant("Participant removed successfully")
 
 

@@ -54,7 +54,7 @@ class PresenceController(Controller):
             await participation(request, session_id)
         return Presence(session_id, [Present(*row) for row in rows])
 
-    @post("/read", operation_id="mark_read", summary="Mark a session as read", status_code=200)
+    @post("/read", operation_id="mark_read", summary="Mark a session as read", status_code=200, audited=False)
     async def mark_read(self, request: Request, session_id: FromPath[str], data: JSONBody[MarkRead]) -> ReadMarker:
         """Up to a number; the marker never goes back. Followers get a `read` event. For participants."""
         row = await mark_read(request, session_id, data.seq)

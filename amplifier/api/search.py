@@ -1,15 +1,15 @@
 """Full-text search over every transcript that the caller may read."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
 from amplifier.problems import Problem
-from amplifier.searching import MOST_RANKED, Cursor, Q, Search, nothing_to_search, to_html, utc
-from amplifier.web import MessageRole, Request, TagFilter, get, participation, tag_filter
+from amplifier.searching import MOST_RANKED, Cursor, Q, Search, nothing_to_search, to_html
+from amplifier.web import MessageRole, Request, TagFilter, get, participation, tag_filter, utc
 
 Sort = Annotated[Literal["rank", "recent"], QueryParameter(description="The best hit first, or the newest")]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=100, description="Hits at most")]
@@ -58,6 +58,8 @@ class Hit(msgspec.Struct):
 
 class SearchResults(msgspec.Struct):
     """A page of hits; `next` is the `cursor` of the following one. `notice` says what the hits do not."""
+
+    next_parameter: ClassVar = "cursor"
 
     items: list[Hit]
     next: str | None

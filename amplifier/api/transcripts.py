@@ -1,17 +1,18 @@
 """Transcripts: append-only, a message a row, JSON passed through as it came."""
 
 from collections.abc import AsyncIterator
-from typing import Annotated, Any, Literal
+from datetime import datetime
+from typing import Annotated, Literal
 
 import asyncpg
 import msgspec
-from litestar import Controller, Response
+from litestar import Controller
 from litestar.params import FromPath, JSONBody, QueryParameter
-from litestar.response import Stream
 
+from amplifier.answers import JsonStream
 from amplifier.frames import Entry
 from amplifier.problems import Problem
-from amplifier.web import MessageRole, Request, get, participation, post
+from amplifier.web import MessageRole, Request, get, participation, post, utc
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large
@@ -20,6 +21,10 @@ _SHOWN_MISSED = 100  # messages in a 412
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 AfterSeq = Annotated[int, QueryParameter(ge=0, le=2**63 - 1, description="Begins behind the message of this number")]
 PageLimit = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE, description="Messages at most")]
+AsOf = Annotated[
+    datetime | None,
+    QueryParameter(description="Only messages that were there at this time (RFC 3339; UTC without zone)"),
+]
 View = Annotated[
     Literal["entries", "plain"],
     QueryParameter(description="`plain`: the bare array of messages, all of them unless `limit` is given"),
@@ -50,6 +55,10 @@ class Transcript(msgspec.Struct):
     messages: list[Entry]
     next: int | None
 
+    @property
+    def etag(self) -> str:
+        return str(self.last_seq)
+
 
 class _Shape(msgspec.Struct):
     """What every message must look like, to say where one does not."""
@@ -67,7 +76,7 @@ class TranscriptsController(Controller):
     path = "/sessions/{session_id:str}/transcript"
     tags = ["transcripts"]
 
-    @post(operation_id="append_transcript", summary="Append messages")
+    @post(operation_id="append_transcript", summary="Append messages", audited=False)  # its rows say who wrote them
     async def append_transcript(
         self, request: Request, session_id: FromPath[str], data: JSONBody[AppendTranscript]
     ) -> Appended:
@@ -96,18 +105,23 @@ class TranscriptsController(Controller):
         session_id: FromPath[str],
         after: AfterSeq = 0,
         limit: PageLimit = None,
+        as_of: AsOf = None,
         view: View = "entries",
-    ) -> Transcript | Response[Any]:
+    ) -> Transcript:
         """In order, from behind `after`: a page of 100 by default. For participants."""
-        page = await _read(request, session_id, after, limit or (100 if view == "entries" else MAX_PAGE))
-        if view == "entries":
-            return page
-        return Stream(_plain(request, page, limit), media_type="application/json")
+        then = utc("as_of", as_of)
+        page = await _read(request, session_id, after, limit or (100 if view == "entries" else MAX_PAGE), then)
+        return page if view == "entries" else JsonStream(_plain(request, page, limit, then), page.etag)  # type: ignore[return-value]
 
 
-async def _read(request: Request, session_id: str, after: int, limit: int) -> Transcript:
+async def _read(request: Request, session_id: str, after: int, limit: int, as_of: datetime | None = None) -> Transcript:
     rows = await request.queries.messages.list(
-        actor_id=request.caller.user_id, session_id=session_id, after=after, limit=limit, max_bytes=MAX_PAGE_BYTES
+        actor_id=request.caller.user_id,
+        session_id=session_id,
+        after=after,
+        as_of=as_of,
+        limit=limit,
+        max_bytes=MAX_PAGE_BYTES,
     )
     if not rows:
         raise Problem(404, "Session not found")
@@ -116,7 +130,7 @@ async def _read(request: Request, session_id: str, after: int, limit: int) -> Tr
     return Transcript(session_id, rows[0]["last_seq"], entries, entries[-1].seq if has_more else None)
 
 
-async def _plain(request: Request, page: Transcript, limit: int | None) -> AsyncIterator[bytes]:
+async def _plain(request: Request, page: Transcript, limit: int | None, as_of: datetime | None) -> AsyncIterator[bytes]:
     """The messages as one JSON array, a page in memory at a time. The end is that of the first page's moment."""
     end, first, left = page.last_seq, True, limit
     while True:
@@ -127,7 +141,7 @@ async def _plain(request: Request, page: Transcript, limit: int | None) -> Async
         if page.next is None or page.next >= end or left == 0:
             yield b"]"
             return
-        page = await _read(request, page.session_id, page.next, MAX_PAGE)
+        page = await _read(request, page.session_id, page.next, MAX_PAGE, as_of)
 
 
 async def _refusal(request: Request, session_id: str, expected_seq: int | None) -> Problem:

@@ -1,0 +1,85 @@
+"""The audit log: who did what, when, from where, to what. For admin applications."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import msgspec
+from litestar import Controller
+from litestar.params import QueryParameter
+
+from amplifier.web import Limit, Request, get, page, require_admin, utc
+
+_NEWEST = 2**63 - 1
+
+
+def _only(name: str, of: str) -> Any:
+    return QueryParameter(name=name, max_length=255, description=f"Only {of}")
+
+
+UserId = Annotated[str | None, _only("user_id", "what this user did")]
+AppId = Annotated[str | None, _only("app_id", "what came through this application")]
+Action = Annotated[str | None, _only("action", "this operation, by its id in the OpenAPI document")]
+TargetType = Annotated[str | None, _only("target_type", "what was done to a session, config, application or setting")]
+TargetId = Annotated[str | None, _only("target_id", "what was done to this session, config, application or setting")]
+Since = Annotated[datetime | None, QueryParameter(description="Only from this time on (RFC 3339; UTC without zone)")]
+Until = Annotated[datetime | None, QueryParameter(description="Only before this time")]
+AfterEntry = Annotated[int, QueryParameter(ge=1, le=_NEWEST, description="The `next` of the page before")]
+
+
+class AuditEntry(msgspec.Struct):
+    """A change that was made: `action` is the operation's id, `details` what else tells what it was about.
+
+    `address` is where the request came from, as the service saw it; null where a command on the server made the change.
+    """
+
+    audit_id: int
+    created_at: datetime
+    user_id: str
+    app_id: str
+    action: str
+    target_type: str
+    target_id: str | None
+    details: msgspec.Raw
+    address: str | None
+    request_id: str | None
+
+
+class AuditList(msgspec.Struct):
+    """A page of the audit log, latest first; `next` is the `after` of the following page, null at the end."""
+
+    entries: list[AuditEntry]
+    next: int | None
+
+
+class AuditController(Controller):
+    """The route /audit."""
+
+    path = "/audit"
+    tags = ["audit"]
+
+    @get(operation_id="list_audit_entries", summary="Who did what")
+    async def list_audit_entries(
+        self,
+        request: Request,
+        user_id: UserId = None,
+        app_id: AppId = None,
+        action: Action = None,
+        target_type: TargetType = None,
+        target_id: TargetId = None,
+        since: Since = None,
+        until: Until = None,
+        limit: Limit = 50,
+        after: AfterEntry = _NEWEST,
+    ) -> AuditList:
+        """Changes that were made, latest first. Appends are not among them: each message says who wrote it. Admin
+        applications only."""
+        require_admin(request)
+        filters: dict[str, Any] = {"user_id": user_id, "app_id": app_id, "action": action, "target_type": target_type}
+        filters |= {"since": utc("since", since), "until": utc("until", until), "before_id": after, "limit": limit + 1}
+        audit = request.queries.audit
+        if target_id is None:
+            found = await audit.list(**filters)
+        else:
+            found = await audit.list_of_target(target_id=target_id, **filters)
+        entries, more = page(found, AuditEntry, limit)
+        return AuditList(entries, entries[-1].audit_id if more else None)

@@ -1,0 +1,76 @@
+"""What a config was before it changed: its versions, the present one among them."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller
+from litestar.params import FromPath, PathParameter, QueryParameter
+
+from amplifier.problems import Problem
+from amplifier.web import Limit, Request, get, page
+
+_NEWEST = 2**63 - 1
+
+Version = Annotated[int, PathParameter(ge=1, le=_NEWEST, description="The number of a version")]
+AfterVersion = Annotated[int, QueryParameter(ge=1, le=_NEWEST, description="The `next` of the page before")]
+
+
+class ConfigVersionSummary(msgspec.Struct):
+    """A version of a config in a list; `created_at` is when it came into being."""
+
+    version: int
+    name: str
+    description: str | None
+    tags: msgspec.Raw
+    created_at: datetime
+
+
+class StoredConfigVersion(ConfigVersionSummary):
+    """A version as the database has it, secrets encrypted."""
+
+    config_json: msgspec.Raw
+
+
+class ConfigVersion(ConfigVersionSummary):
+    """A version of a config; its secrets are shown as `enc:...`."""
+
+    config_data: msgspec.Raw
+
+
+class ConfigVersionList(msgspec.Struct):
+    """A page of versions, the present one first; `next` is the `after` of the following page, null at the end."""
+
+    versions: list[ConfigVersionSummary]
+    next: int | None
+
+
+class ConfigVersionsController(Controller):
+    """Routes below /configs/{config_id}/versions."""
+
+    path = "/configs/{config_id:str}/versions"
+    tags = ["configs"]
+
+    @get(operation_id="list_config_versions", summary="A config's versions")
+    async def list_config_versions(
+        self, request: Request, config_id: FromPath[str], limit: Limit = 50, after: AfterVersion = _NEWEST
+    ) -> ConfigVersionList:
+        """Its owner's only. Every change of a config makes a new version and keeps the former."""
+        queries, key = request.queries.configs, {"actor_id": request.caller.user_id, "config_id": config_id}
+        found = await queries.list_versions(**key, before_version=after, limit=limit + 1)
+        if not found and await queries.get(**key) is None:
+            raise Problem(404, "Config not found")
+        versions, more = page(found, ConfigVersionSummary, limit)
+        return ConfigVersionList(versions, versions[-1].version if more else None)
+
+    @get("/{version:int}", operation_id="get_config_version", summary="One version of a config")
+    async def get_config_version(
+        self, request: Request, config_id: FromPath[str], version: FromPath[Version]
+    ) -> ConfigVersion:
+        """Its owner's only."""
+        key = {"actor_id": request.caller.user_id, "config_id": config_id}
+        row = await request.queries.configs.get_version(**key, version=version)
+        if row is None:
+            known = await request.queries.configs.get(**key) is not None
+            raise Problem(404, "Config version not found" if known else "Config not found")
+        return ConfigVersion(*row)

@@ -1,0 +1,69 @@
+"""What every request that changes something has in common: one transaction for the change, its entry in the audit log
+and the answer kept for its Idempotency-Key."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import litestar
+import msgspec
+
+from amplifier.answers import Answer, header
+from amplifier.idempotency import Repeatable
+from amplifier.problems import request_id
+
+# What a request was about: the first of these that its answer or its path names.
+_TARGETS = {"session_id": "session", "config_id": "config", "app_id": "application", "key": "setting"}
+
+
+async def carry_out(
+    request: Any, operation: str, audited: bool, handler: Callable[[], Awaitable[Any]], answer: Callable[[Any], Any]
+) -> Any:
+    """What the handler returns, or the answer that a request with the same Idempotency-Key got before.
+
+    Whatever the handler does is committed when this returns, or not done. Raises what the handler raises, and Problem
+    409 and 422 about the key.
+    """
+    key = header(request.scope, b"idempotency-key")
+    if not key and not audited:
+        return await handler()
+    async with request.queries.database.transaction():
+        repeatable = await _repeatable(request, key) if key else None
+        if repeatable is not None and (replayed := await repeatable.replay()) is not None:
+            return replayed
+        result = await handler()
+        if audited:
+            await note(request, operation, result)
+        if repeatable is not None:
+            result = result if isinstance(result, Answer) else answer(result)
+            await repeatable.keep(result)
+    return result
+
+
+async def _repeatable(request: Any, key: str) -> Repeatable:
+    scope = request.scope
+    asked = [scope["method"].encode(), scope["path"].rstrip("/").encode(), scope["query_string"], await request.body()]
+    return Repeatable(request.queries, request.caller, request.app.state.secret_key, key, b"\n".join(asked))
+
+
+async def note(request: litestar.Request[Any, Any, Any], operation: str, result: Any) -> None:
+    """Writes who did it, to what, from where; of what was sent only what the handler names in `request.told`."""
+    target_type, target_id = _target(request.path_params, result)
+    queries, caller, client = request.app.state.queries, request.scope["user"], request.scope["client"]
+    await queries.audit.add(
+        actor_id=caller.user_id,
+        actor_app_id=caller.app_id,
+        action=operation,
+        target_type=target_type,
+        target_id=target_id,
+        details=msgspec.json.encode(request.scope["state"].get("told", {})),
+        address=client[0] if client else None,
+        request_id=request_id(request.scope),
+    )
+
+
+def _target(path_params: dict[str, Any], result: Any) -> tuple[str, str | None]:
+    for name, kind in _TARGETS.items():
+        identifier = getattr(result, name, None) or path_params.get(name)
+        if identifier is not None:
+            return kind, identifier
+    return "service", None
