@@ -114,6 +114,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "most_elsewhere": [on.elsewhere, on.elsewhere - 1],
         "most_ranked": [2000, 2],
         "offset": [0, 2],
+        "own_config_id": [on.config],
         "owned": [False, True],
         "permissions": ['{"send": false}'],
         "per_minute": [60, 1],

@@ -212,8 +212,8 @@ class Probe:
     def _candidates(self, query: Query, statement: Statement) -> Iterator[dict[str, Any]]:
         """The arguments for what exists, then with one or two new ids, for what is to be made."""
         named = _BY_NAME | {name: f"{self._owner}-{name.removesuffix('_id')}" for name in _TARGETS}
-        named |= {"actor_id": self._owner, "user_id": f"{self._owner}-member"}
-        named |= {"actor_ids": [self._owner], "session_ids": [f"{self._owner}-session"]}
+        named |= _as(self._owner) | {"user_id": f"{self._owner}-member"}
+        named |= {"session_ids": [f"{self._owner}-session"]}
         arguments = {
             name: named.get(
                 name, "" if name.startswith("after_") and type_.name == "text" else _BY_TYPE.get(type_.name)
@@ -254,8 +254,8 @@ class Probe:
 
 
 def _as(user_id: str) -> dict[str, Any]:
-    """The arguments that say who calls."""
-    return {"actor_id": user_id, "actor_ids": [user_id]}
+    """The arguments that say who calls, and what only they themselves own."""
+    return {"actor_id": user_id, "actor_ids": [user_id], "own_config_id": f"{user_id}-config"}
 
 
 def _actor(query: Query) -> str:

@@ -219,31 +219,34 @@ returning
 -- @access owner
 -- @index  configs_pkey, config_versions_pkey
 select
-    version,
-    name,
-    description,
-    tags,
-    updated_at as created_at
-from configs
-where
-    config_id = :config_id
-    and user_id = :actor_id
-    and version < :before_version
-union all
-select
     v.version,
     v.name,
     v.description,
     v.tags,
     v.created_at
-from config_versions as v
-inner join configs as c on c.config_id = v.config_id
+from configs as c
+cross join lateral (
+    select
+        c.version,
+        c.name,
+        c.description,
+        c.tags,
+        c.updated_at as created_at
+    union all
+    select
+        version,
+        name,
+        description,
+        tags,
+        created_at
+    from config_versions
+    where config_id = :config_id
+) as v
 where
-    v.config_id = :config_id
-    and v.version < :before_version
-    and c.config_id = :config_id
+    c.config_id = :config_id
     and c.user_id = :actor_id
-order by version desc
+    and v.version < :before_version
+order by v.version desc
 limit :limit;
 
 
@@ -256,29 +259,33 @@ limit :limit;
 -- @access owner
 -- @index  configs_pkey, config_versions_pkey
 select
-    version,
-    name,
-    description,
-    tags,
-    updated_at as created_at,
-    config_json
-from configs
-where
-    config_id = :config_id
-    and user_id = :actor_id
-    and version = :version
-union all
-select
     v.version,
     v.name,
     v.description,
     v.tags,
     v.created_at,
     v.config_json
-from config_versions as v
-inner join configs as c on c.config_id = v.config_id
+from configs as c
+cross join lateral (
+    select
+        c.version,
+        c.name,
+        c.description,
+        c.tags,
+        c.updated_at as created_at,
+        c.config_json
+    union all
+    select
+        version,
+        name,
+        description,
+        tags,
+        created_at,
+        config_json
+    from config_versions
+    where config_id = :config_id
+) as v
 where
-    v.config_id = :config_id
-    and v.version = :version
-    and c.config_id = :config_id
-    and c.user_id = :actor_id;
+    c.config_id = :config_id
+    and c.user_id = :actor_id
+    and v.version = :version;

@@ -504,25 +504,25 @@ where
     and r.actor_is_owner;
 
 
--- name: fork(actor_id, actor_app_id, session_id, fork_id, config_id, title, up_to_seq, most)^
+-- name: fork(actor_id, actor_app_id, session_id, fork_id, own_config_id, title, up_to_seq, most)^
 -- A new session of the caller's that begins with the transcript of another one that the caller takes part in, up to a number
 -- of its clock; messages keep their numbers, authors and times. It runs a config of the caller's: nobody gets to use somebody
 -- else's by copying.
--- @param  actor_id      user_id of the caller
--- @param  actor_app_id  the calling application
--- @param  session_id    the session to copy
--- @param  fork_id       id of the new session
--- @param  config_id     the config that it runs, or null for the same
--- @param  title         its title, or null for the same
--- @param  up_to_seq     number of the last message to copy, or null for all
--- @param  most          messages at most: where there are more nothing is copied
+-- @param  actor_id       user_id of the caller
+-- @param  actor_app_id   the calling application
+-- @param  session_id     the session to copy
+-- @param  fork_id        id of the new session
+-- @param  own_config_id  the config that it runs, or null for the same
+-- @param  title          its title, or null for the same
+-- @param  up_to_seq      number of the last message to copy, or null for all
+-- @param  most           messages at most: where there are more nothing is copied
 -- @return Session | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey, messages_pkey
 -- @cost   3000
 with source as (
     select
-        coalesce(:config_id::text, s.config_id) as config_id,
+        coalesce(:own_config_id::text, s.config_id) as config_id,
         coalesce(:title::text, s.title) as title,
         s.tags,
         s.metadata,

@@ -24,7 +24,8 @@ def is_emptied(dsn: str) -> bool:
                 time.sleep(0.001)
             connection.execute(
                 "delete from configs; delete from users; delete from applications; delete from configuration;"
-                " delete from streams; delete from stream_tickets; delete from searches"
+                " delete from streams; delete from stream_tickets; delete from searches;"
+                " delete from idempotency_keys; delete from audit_log; delete from rate_limits"
             )
             return True
     except psycopg.Error:

@@ -72,6 +72,16 @@ CREATE FUNCTION public.json_values(value jsonb) RETURNS text
 CREATE FUNCTION public.json_texts(value jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN public.json_values(CASE WHEN (value @? '$[*]?(@.type() == "object" && @."text".type() == "string")'::jsonpath) THEN (jsonb_path_query_array(value, '$[*]?(@.type() == "string")'::jsonpath) || jsonb_path_query_array(value, '$[*]?(@.type() == "object" && !(@."visibility" == "internal"))."text"'::jsonpath)) ELSE value END);
+CREATE FUNCTION public.keep_config_version() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into config_versions (config_id, version, name, description, config_json, tags, created_at)
+    values (old.config_id, old.version, old.name, old.description, old.config_json, old.tags, old.updated_at);
+    new.version := old.version + 1;
+    return new;
+end
+$$;
 CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS tsvector
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -498,6 +508,35 @@ CREATE TABLE public.applications (
     CONSTRAINT applications_settings_check CHECK ((jsonb_typeof(settings) = 'object'::text)),
     CONSTRAINT applications_settings_depth_check CHECK ((NOT (settings @? '$.**{64}'::jsonpath)))
 );
+CREATE TABLE public.audit_log (
+    audit_id bigint NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    action text NOT NULL COLLATE pg_catalog."C",
+    target_type text NOT NULL COLLATE pg_catalog."C",
+    target_id text COLLATE pg_catalog."C",
+    details jsonb NOT NULL,
+    address text,
+    request_id text COLLATE pg_catalog."C"
+);
+ALTER TABLE public.audit_log ALTER COLUMN audit_id ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.audit_log_audit_id_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
+);
+CREATE TABLE public.config_versions (
+    config_id text NOT NULL COLLATE pg_catalog."C",
+    version bigint NOT NULL,
+    name character varying(255) NOT NULL,
+    description text,
+    config_json jsonb NOT NULL,
+    tags jsonb NOT NULL,
+    created_at timestamp with time zone NOT NULL
+);
 CREATE TABLE public.configs (
     config_id text NOT NULL COLLATE pg_catalog."C",
     name character varying(255) NOT NULL,
@@ -507,6 +546,7 @@ CREATE TABLE public.configs (
     tags jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    version bigint DEFAULT 1 NOT NULL,
     CONSTRAINT configs_config_json_check CHECK ((jsonb_typeof(config_json) = 'object'::text)),
     CONSTRAINT configs_config_json_depth_check CHECK ((NOT (config_json @? '$.**{64}'::jsonpath))),
     CONSTRAINT configs_name_check CHECK (((name)::text <> ''::text)),
@@ -521,6 +561,23 @@ CREATE TABLE public.configuration (
     CONSTRAINT configuration_scope_check CHECK (((length(scope) >= 1) AND (length(scope) <= 100))),
     CONSTRAINT configuration_value_depth_check CHECK ((NOT (value @? '$.**{64}'::jsonpath)))
 );
+CREATE TABLE public.idempotency_keys (
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    key_hash text NOT NULL COLLATE pg_catalog."C",
+    request_hash text NOT NULL COLLATE pg_catalog."C",
+    status integer NOT NULL,
+    response bytea NOT NULL,
+    etag text,
+    created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+CREATE UNLOGGED TABLE public.rate_limits (
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    granted integer NOT NULL,
+    full_at timestamp with time zone NOT NULL
+)
+WITH (fillfactor='50');
 CREATE TABLE public.searches (
     user_id text NOT NULL COLLATE pg_catalog."C",
     app_id text NOT NULL COLLATE pg_catalog."C",
@@ -609,6 +666,9 @@ CREATE TABLE public.sessions (
     search tsvector,
     search_language text,
     search_revision text,
+    config_version bigint,
+    forked_from_session_id text COLLATE pg_catalog."C",
+    forked_at_seq bigint,
     CONSTRAINT sessions_last_seq_check CHECK ((last_seq >= 0)),
     CONSTRAINT sessions_message_count_check CHECK ((message_count >= 0)),
     CONSTRAINT sessions_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
@@ -711,12 +771,20 @@ ALTER TABLE ONLY public.applications
     ADD CONSTRAINT applications_api_key_prefix_key UNIQUE (api_key_prefix);
 ALTER TABLE ONLY public.applications
     ADD CONSTRAINT applications_pkey PRIMARY KEY (app_id);
+ALTER TABLE ONLY public.audit_log
+    ADD CONSTRAINT audit_log_pkey PRIMARY KEY (audit_id);
+ALTER TABLE ONLY public.config_versions
+    ADD CONSTRAINT config_versions_pkey PRIMARY KEY (config_id, version);
 ALTER TABLE ONLY public.configs
     ADD CONSTRAINT configs_pkey PRIMARY KEY (config_id);
 ALTER TABLE ONLY public.configuration
     ADD CONSTRAINT configuration_pkey PRIMARY KEY (key);
+ALTER TABLE ONLY public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (app_id, user_id, key_hash);
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (session_id, seq);
+ALTER TABLE ONLY public.rate_limits
+    ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (app_id, user_id);
 ALTER TABLE ONLY public.searches
     ADD CONSTRAINT searches_pkey PRIMARY KEY (user_id, app_id, day, kind);
 ALTER TABLE ONLY public.session_events
@@ -736,10 +804,12 @@ ALTER TABLE ONLY public.streams
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (user_id);
 CREATE INDEX applications_settings_idx ON public.applications USING gin (settings jsonb_path_ops);
+CREATE INDEX audit_log_target_id_idx ON public.audit_log USING btree (target_id, audit_id);
 CREATE INDEX configs_config_json_idx ON public.configs USING gin (config_json jsonb_path_ops);
 CREATE INDEX configs_tags_idx ON public.configs USING gin (tags jsonb_path_ops);
 CREATE INDEX configs_user_id_idx ON public.configs USING btree (user_id, updated_at DESC, config_id DESC);
 CREATE INDEX configuration_value_idx ON public.configuration USING gin (value jsonb_path_ops);
+CREATE INDEX idempotency_keys_created_at_idx ON public.idempotency_keys USING btree (created_at);
 CREATE INDEX messages_search_idx ON public.messages USING gin (search, (ARRAY[session_id])) WITH (fastupdate=off);
 CREATE INDEX session_participants_last_active_at_idx ON public.session_participants USING btree (user_id, last_active_at DESC, session_id DESC);
 CREATE INDEX session_participants_permissions_idx ON public.session_participants USING gin (permissions jsonb_path_ops);
@@ -756,6 +826,7 @@ CREATE INDEX streams_user_id_idx ON public.streams USING btree (user_id);
 CREATE INDEX users_metadata_idx ON public.users USING gin (metadata jsonb_path_ops);
 CREATE TRIGGER applications_announce AFTER DELETE OR UPDATE ON public.applications FOR EACH ROW EXECUTE FUNCTION public.announce_application();
 CREATE TRIGGER applications_set_updated_at BEFORE UPDATE ON public.applications FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER configs_keep_version BEFORE UPDATE OF name, description, config_json, tags ON public.configs FOR EACH ROW WHEN ((((((old.name)::text IS DISTINCT FROM (new.name)::text) OR (old.description IS DISTINCT FROM new.description)) OR (old.config_json IS DISTINCT FROM new.config_json)) OR (old.tags IS DISTINCT FROM new.tags))) EXECUTE FUNCTION public.keep_config_version();
 CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER messages_advance_clock_by_hand AFTER INSERT ON public.messages REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
@@ -765,6 +836,8 @@ CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.sessi
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+ALTER TABLE ONLY public.config_versions
+    ADD CONSTRAINT config_versions_config_id_fkey FOREIGN KEY (config_id) REFERENCES public.configs(config_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_events
@@ -781,8 +854,12 @@ GRANT USAGE ON SCHEMA public TO amplifier_app;
 GRANT USAGE ON SCHEMA public TO amplifier_readonly;
 GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.applications TO amplifier_app;
+GRANT SELECT,INSERT ON TABLE public.audit_log TO amplifier_app;
+GRANT SELECT,INSERT ON TABLE public.config_versions TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configs TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configuration TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.rate_limits TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.searches TO amplifier_app;
 GRANT SELECT ON TABLE public.search_activity TO amplifier_readonly;
 GRANT SELECT,INSERT ON TABLE public.session_events TO amplifier_app;

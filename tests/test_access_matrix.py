@@ -26,10 +26,14 @@ TABLE = """
     GET    /configs/{config_id}?decrypt=true                      200 200 404 404 404 404 404 404 401
     PUT    /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
     DELETE /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
+    GET    /configs/{config_id}/versions                          200 200 404 404 404 404 404 404 401
+    GET    /configs/{config_id}/versions/{version}                200 200 404 404 404 404 404 404 401
+    POST   /configs/{config_id}/versions/{version}/restore        200 200 404 404 404 404 404 404 401
     GET    /sessions/{session_id}                                 200 200 200 200 200 404 404 404 401
     PATCH  /sessions/{session_id}                                 200 200 200 200 403 404 404 404 401
     DELETE /sessions/{session_id}                                 200 200 200 403 403 404 404 404 401
     POST   /sessions/{session_id}/resume                          200 200 200 200 403 404 404 404 401
+    POST   /sessions/{session_id}/fork                            201 201 404 404 404 404 404 404 401
     POST   /sessions/{session_id}/transfer                        200 200 200 403 403 404 404 404 401
     GET    /sessions/{session_id}/transcript                      200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/transcript?view=plain           200 200 200 200 200 404 404 404 401
@@ -65,6 +69,8 @@ BODIES: dict[str, list[Any]] = {
         {"user_id": "guest", "role": "editor", "permissions": {"invite": True}},
     ],
     "PATCH /sessions/{session_id}/participants/{user_id}": [{"role": "editor"}, {"permissions": {"send": True}}, {}],
+    "POST /configs/{config_id}/versions/{version}/restore": [{}],
+    "POST /sessions/{session_id}/fork": [{}, {"up_to_seq": 1}, {"up_to_seq": 99}, {"config_id": "{config_id}"}],
     "POST /sessions/{session_id}/read": [{"seq": 1}],
     "POST /sessions/{session_id}/invitations": [{"role": "viewer"}, {"role": "owner"}],
 }
@@ -77,8 +83,11 @@ each_route = pytest.mark.parametrize(("method", "path"), EXPECTED)
 # A config, and a session made from it in which everybody takes part who ever will.
 STATE = """
     with config as (
-        insert into configs (config_id, name, config_json, user_id)
-        values (gen_random_uuid(), 'c', '{"bundle": {"name": "c"}}', 'owner') returning config_id
+        insert into configs (config_id, name, config_json, user_id, version)
+        values (gen_random_uuid(), 'c', '{"bundle": {"name": "c"}}', 'owner', 2) returning config_id
+    ), version as (
+        insert into config_versions (config_id, version, name, config_json, tags, created_at)
+        select config_id, 1, 'former', '{"bundle": {"name": "c"}}', '{}', now() from config
     ), session as (
         insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, status, last_seq, message_count)
         select gen_random_uuid(), config_id, 'owner', 'app', %s, 3, 1 from config returning session_id, config_id
@@ -124,7 +133,8 @@ class Target:
         [(config_id, session_id, invitation_id)] = self.sql(STATE, status)
         gone = await self.clients["owner"].delete(f"/sessions/{session_id}/participants/removed")
         assert gone.status_code == 200, gone.text
-        return {"config_id": config_id, "session_id": session_id, "invitation_id": invitation_id, "user_id": "guest"}
+        ids = {"config_id": config_id, "session_id": session_id, "invitation_id": invitation_id}
+        return ids | {"user_id": "guest", "version": "1"}
 
     async def send(self, caller: str, method: str, path: str, body: Any, ids: dict[str, str]) -> httpx.Response:
         """What the caller gets, the same id for every request so that answers can be compared."""

@@ -184,7 +184,7 @@ class SessionsController(Controller):
             actor_app_id=caller.app_id,
             session_id=session_id,
             fork_id=fork_id,
-            config_id=data.config_id,
+            own_config_id=data.config_id,
             title=data.title,
             up_to_seq=data.up_to_seq,
             most=MOST_FORKED,

@@ -33,7 +33,7 @@ async def test_create_and_read(alice: httpx.AsyncClient) -> None:
         "encrypted": False,
     }
     assert created.items() >= expected.items()
-    assert created.keys() - expected.keys() == {"config_id", "created_at", "updated_at"}
+    assert created.keys() - expected.keys() == {"config_id", "created_at", "updated_at", "version"}
     read = await alice.get(f"/configs/{created['config_id']}")
     assert read.json() == {**created, "message": None}
 
@@ -117,7 +117,7 @@ async def test_list(alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
     assert [row["config_id"] for row in page["configs"]] == made[::-1]
     assert (page["total"], page["next"]) == (3, None)
     assert page["configs"][0].keys() == {
-        *("config_id", "name", "description", "user_id", "created_at", "updated_at", "tags")
+        *("config_id", "name", "description", "user_id", "created_at", "updated_at", "tags", "version")
     }
     first = (await alice.get("/configs", params={"limit": 2})).json()
     rest = (await alice.get("/configs", params={"limit": 2, "after": first["next"]})).json()
