@@ -31,7 +31,7 @@ from amplifier.queries import Queries
 from amplifier.settings import Settings
 from benchmarks.floors import APPLICATION, USER
 
-ROUNDS, SECONDS, CONNECTIONS, SESSIONS = 11, 2, 32, 64
+ROUNDS, SECONDS, CONNECTIONS, SESSIONS = 5, 2, 32, 64
 SECRET = "a secret for benchmarks that is long enough"
 MESSAGE = {"role": "user", "content": "The quick brown fox jumps over the lazy dog, twice a day. " * 4}
 
@@ -53,12 +53,14 @@ def main() -> None:
             "SECRET_KEY": SECRET,
             "DATABASE_POOL_MIN_SIZE": "10",
         }
+        limited = environ | {"RATE_LIMIT_REQUESTS_PER_MINUTE": "1000000"}
         ports = {
-            name: stack.enter_context(_server(app, environ))
-            for name, app in (
-                ("service", None),
-                ("plain", "benchmarks.floors:plain"),
-                ("bare", "benchmarks.floors:bare"),
+            name: stack.enter_context(_server(app, settings))
+            for name, app, settings in (
+                ("service", None, environ),
+                ("limited", None, limited),
+                ("plain", "benchmarks.floors:plain", environ),
+                ("bare", "benchmarks.floors:bare", environ),
             )
         }
         only = sys.argv[1:]
@@ -76,19 +78,26 @@ def _comparisons(
         return lambda: _wrk(ports[server], script)
 
     get = _script(home, "get", headers, [f"/sessions/{s}" for s in sessions], None)
-    append = _script(home, "append", headers, [f"/sessions/{s}/transcript" for s in sessions], MESSAGE)
+    append = _script(home, "append", headers, [f"/sessions/{s}/transcript" for s in sessions], {"messages": [MESSAGE]})
     read = _script(home, "read", headers, [f"/sessions/{long}/transcript?limit=1000"], None)
     for name, script in (("get a session", get), ("append a message", append)):
         yield f"{name} / plain Litestar", wrk("service", script), wrk("plain", script)
         yield f"{name} / bare ASGI", wrk("service", script), wrk("bare", script)
+    yield "get, with a rate limit / without", wrk("limited", get), wrk("service", get)
+    keyed = _script(
+        home, "keyed", headers, [f"/sessions/{s}/transcript" for s in sessions], {"messages": [MESSAGE]}, True
+    )
+    yield "append, Idempotency-Key / without", wrk("service", keyed), wrk("service", append)
+    create = _script(home, "create", headers, ["/sessions"], {"config_id": "bench"})
+    yield "create a session / append", wrk("service", create), wrk("service", append)
     # eight connections: a page takes milliseconds, and what is in line for longer than a second is refused
     yield (
         "read 1,000 messages / bare ASGI",
         lambda: _wrk(ports["service"], read, 8),
         lambda: _wrk(ports["bare"], read, 8),
     )
-    to_long = _script(home, "long", headers, [f"/sessions/{long}/transcript"], MESSAGE)
-    to_short = _script(home, "short", headers, [f"/sessions/{short}/transcript"], MESSAGE)
+    to_long = _script(home, "long", headers, [f"/sessions/{long}/transcript"], {"messages": [MESSAGE]})
+    to_short = _script(home, "short", headers, [f"/sessions/{short}/transcript"], {"messages": [MESSAGE]})
     # one connection: appends to one session queue at its row, which is not what is compared here
     yield (
         "append to 10,000 / to 10 messages",
@@ -183,14 +192,19 @@ def _server(app: str | None, environ: dict[str, str]) -> Iterator[int]:
 _processes: dict[int, int] = {}
 
 
-def _script(home: Path, name: str, headers: dict[str, str], paths: list[str], message: object | None) -> Path:
-    """A wrk script that goes round the paths and checks the answers."""
-    body = "nil" if message is None else f"[==[{json.dumps({'messages': [message]})}]==]"
+def _script(
+    home: Path, name: str, headers: dict[str, str], paths: list[str], sent: object | None, keyed: bool = False
+) -> Path:
+    """A wrk script that goes round the paths and checks the answers, by choice with a new Idempotency-Key each time."""
+    body = "nil" if sent is None else f"[==[{json.dumps(sent)}]==]"
     lines = [f"local paths = {{{', '.join(json.dumps(path) for path in paths)}}}", "local turn = 0"]
     lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
-    method = "GET" if message is None else "POST"
+    method = "GET" if sent is None else "POST"
+    key = 'wrk.headers["Idempotency-Key"] = run .. turn' if keyed else ""
     lines += [
-        "request = function() turn = turn + 1",
+        "math.randomseed(os.time())",
+        "local run = math.random(1, 1000000000) .. '-'",
+        f"request = function() turn = turn + 1 {key}",
         f"  return wrk.format({json.dumps(method)}, paths[turn % #paths + 1], nil, {body}) end",
     ]
     file = home / f"{name}.lua"
