@@ -1,0 +1,156 @@
+"""The audit log: who did what, when, from where, to what, in the transaction of the change."""
+
+from collections.abc import Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from amplifier.api.audit import AuditEntry
+from tests.conftest import CONFIG, Api, assert_problem
+
+
+@pytest.fixture
+async def admin(api: Api) -> httpx.AsyncClient:
+    """A client of an admin application."""
+    return await api.as_user("root", "admin")
+
+
+async def entries(admin: httpx.AsyncClient, **filters: Any) -> list[dict[str, Any]]:
+    """The log, latest first."""
+    page = await admin.get("/audit", params={"limit": 200, **filters})
+    assert page.status_code == 200, page.text
+    return list(page.json()["entries"])
+
+
+async def test_what_was_done(admin: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+    made = await alice.post("/configs", json=CONFIG, headers={"X-Request-ID": "the-first"})
+    config = made.json()["config_id"]
+    session = (await alice.post("/sessions", json={"config_id": config})).json()["session_id"]
+    path = f"/sessions/{session}"
+    await alice.post(f"{path}/transcript", json={"messages": [{"role": "user", "content": "hello"}]})
+    await alice.post(f"{path}/read", json={"seq": 1})
+    await alice.post(f"{path}/participants", json={"user_id": "carol", "role": "viewer"})
+    await alice.patch(f"{path}/participants/carol", json={"role": "editor"})
+    invitation = (await alice.post(f"{path}/invitations", json={"role": "viewer"})).json()
+    await bob.post("/invitations/accept", json={"token": invitation["token"]})
+    await alice.delete(f"{path}/participants/carol")
+    await alice.patch(path, json={"status": "completed"})
+    await alice.post(f"{path}/transfer", json={"user_id": "bob"})
+    await bob.delete(path)
+    await alice.delete(f"/configs/{config}")
+    told = [
+        (entry["user_id"], entry["action"], entry["target_type"], entry["target_id"], entry["details"])
+        for entry in reversed(await entries(admin))
+    ]
+    assert told == [
+        ("alice", "create_config", "config", config, {}),
+        ("alice", "create_session", "session", session, {}),
+        ("alice", "put_participant", "session", session, {"user_id": "carol", "role": "viewer"}),
+        ("alice", "update_participant", "session", session, {"user_id": "carol", "role": "editor"}),
+        (
+            "alice",
+            "create_invitation",
+            "session",
+            session,
+            {"invitation_id": invitation["invitation_id"], "role": "viewer"},
+        ),
+        ("bob", "accept_invitation", "session", session, {}),
+        ("alice", "remove_participant", "session", session, {"user_id": "carol"}),
+        ("alice", "update_session", "session", session, {"status": "completed"}),
+        ("alice", "transfer_session", "session", session, {"owner_user_id": "bob"}),
+        ("bob", "delete_session", "session", session, {}),
+        ("alice", "delete_config", "config", config, {}),
+    ]
+    first = (await entries(admin))[-1]
+    assert first.keys() == set(AuditEntry.__struct_fields__)
+    assert (first["app_id"], first["address"], first["request_id"]) == ("app", "127.0.0.1", "the-first")
+
+
+async def test_what_was_refused_or_only_read_is_not_there(
+    admin: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
+    before = await entries(admin)
+    for method, path, body in (
+        ("PATCH", f"/sessions/{session_id}", {"title": "t"}),
+        ("DELETE", f"/sessions/{session_id}", None),
+        ("POST", "/sessions", {"config_id": "none"}),
+        ("POST", "/applications", {"app_id": "x", "app_name": "X"}),
+    ):
+        assert (await bob.request(method, path, json=body)).status_code in (403, 404)
+    assert (await alice.patch(f"/sessions/{session_id}", json={"status": "none"})).status_code == 422
+    assert (await alice.patch(f"/sessions/{session_id}", json={}, headers={"If-Match": '"9"'})).status_code == 412
+    assert (await alice.get(f"/sessions/{session_id}")).status_code == 200
+    assert await entries(admin) == before
+
+
+async def test_a_change_that_cannot_be_logged_is_not_made(
+    alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
+    sql("alter table audit_log add constraint full_check check (false) not valid")
+    try:
+        assert_problem(await alice.post("/configs", json=CONFIG), 500)
+        assert sql("select count(*) from configs") == [(0,)]
+    finally:
+        sql("alter table audit_log drop constraint full_check")
+
+
+async def test_secrets_are_never_in_it(
+    admin: httpx.AsyncClient, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
+    key = (await admin.post("/applications", json={"app_id": "new", "app_name": "New"})).json()["api_key"]
+    other = (await admin.post("/applications/new/regenerate-key")).json()["api_key"]
+    secrets = {"bundle": {"name": "b", "api_key": "sk-canary"}}
+    config = (await alice.post("/configs", json={"name": "canary-name", "config_data": secrets})).json()["config_id"]
+    await alice.put(f"/configs/{config}", json={"description": "canary-text", "config_data": secrets})
+    session = (await alice.post("/sessions", json={"config_id": config, "title": "canary-title"})).json()["session_id"]
+    made = (await alice.post(f"/sessions/{session}/invitations", json={"role": "viewer"})).json()
+    await admin.put("/settings/key", json={"value": "canary-value"})
+    [(log,)] = sql("select string_agg(a::text, ' ') from audit_log as a")
+    assert "create_application" in log
+    for secret in (key, other, made["token"], "canary", admin.headers["authorization"], admin.headers["x-api-key"]):
+        assert secret not in log
+
+
+async def test_filters_and_pages(
+    admin: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
+    configs = [(await client.post("/configs", json=CONFIG)).json()["config_id"] for client in (alice, bob, alice)]
+    await alice.put(f"/configs/{configs[0]}", json={"name": "other"})
+    everything = await entries(admin)
+    assert [entry["audit_id"] for entry in everything] == sorted((e["audit_id"] for e in everything), reverse=True)
+    for filters, expected in (
+        ({"user_id": "bob"}, [configs[1]]),
+        ({"app_id": "admin"}, []),
+        ({"action": "update_config"}, [configs[0]]),
+        ({"target_id": configs[0]}, [configs[0], configs[0]]),
+        ({"target_id": configs[0], "action": "create_config"}, [configs[0]]),
+        ({"target_type": "session"}, []),
+        ({"since": everything[1]["created_at"], "until": everything[0]["created_at"]}, [configs[2]]),
+        ({"until": "2000-01-01T00:00:00Z"}, []),
+    ):
+        assert [entry["target_id"] for entry in await entries(admin, **filters)] == expected, filters
+    seen, url = [], "/audit?limit=1&target_type=config"
+    while url:
+        page = await admin.get(url)
+        seen += page.json()["entries"]
+        assert ("next" in page.links) == (page.json()["next"] is not None)
+        url = page.links.get("next", {}).get("url", "")
+    assert seen == everything
+
+
+async def test_for_admin_applications_only(api: Api, alice: httpx.AsyncClient) -> None:
+    assert_problem(await alice.get("/audit"), 403, "Only admin applications may do this")
+    assert_problem(await api.client().get("/audit"), 401)
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=201", "after=0", "after=x", "since=x", "until=", "action=" + "x" * 256, "user_id=%00"]
+)
+async def test_bad_input(admin: httpx.AsyncClient, query: str) -> None:
+    assert_problem(await admin.get(f"/audit?{query}"), 422)
+
+
+async def test_nobody_alters_it_through_the_service(api: Api, sql: Callable[..., list[Any]]) -> None:
+    for statement in ("update audit_log set user_id = 'x'", "delete from audit_log", "truncate audit_log"):
+        assert sql("select has_table_privilege('amplifier_app', 'audit_log', %s)", statement.split()[0]) == [(False,)]
