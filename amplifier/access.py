@@ -51,6 +51,7 @@ REFUSED = {
     "invitations.list": ("editor", "viewer"),
     "invitations.revoke": ("editor", "viewer"),
     "messages.append": ("viewer",),
+    "messages.copy": ("editor", "viewer"),  # without a session of their own
     "participants.create": ("editor", "viewer"),
     "participants.delete": ("editor", "viewer"),
     "participants.update": ("editor", "viewer"),

@@ -26,8 +26,12 @@ values ('{0}-config', 1, 'former', '{{}}', '{{}}', now());
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, last_seq)
 values ('{0}-session', '{0}-config', '{0}', 'probe', 2);
 
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
+values ('{0}-fork', '{0}-config', '{0}', 'probe');
+
 insert into session_participants (session_id, user_id, role)
 values
+    ('{0}-fork', '{0}', 'owner'),
     ('{0}-session', '{0}', 'owner'),
     ('{0}-session', '{0}-member', 'editor'),
     ('{0}-session', '{0}-editor', 'editor'),
@@ -255,7 +259,8 @@ class Probe:
 
 def _as(user_id: str) -> dict[str, Any]:
     """The arguments that say who calls, and what only they themselves own."""
-    return {"actor_id": user_id, "actor_ids": [user_id], "own_config_id": f"{user_id}-config"}
+    own = {"own_config_id": f"{user_id}-config", "fork_id": f"{user_id}-fork"}
+    return {"actor_id": user_id, "actor_ids": [user_id], **own}
 
 
 def _actor(query: Query) -> str:

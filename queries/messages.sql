@@ -128,3 +128,41 @@ where
     and p.user_id = :actor_id
     and s.session_id = :session_id
 order by page.seq;
+
+
+-- name: copy(actor_id, session_id, fork_id, up_to_seq)!
+-- Copies the beginning of a transcript that the caller may read into a session that the caller owns. Messages keep their
+-- numbers, authors, times and search entries.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session to copy from
+-- @param  fork_id     the session to copy into
+-- @param  up_to_seq   number of the last message to copy
+-- @return row count
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, messages_pkey
+-- @cost   200
+insert into messages (
+    session_id, seq, message, author_user_id, author_app_id, created_at, search, search_truncated, search_revision
+)
+select
+    f.session_id,
+    m.seq,
+    m.message,
+    m.author_user_id,
+    m.author_app_id,
+    m.created_at,
+    m.search,
+    m.search_truncated,
+    m.search_revision
+from session_participants as p
+inner join messages as m on m.session_id = p.session_id
+cross join session_participants as f
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and m.session_id = :session_id
+    and m.seq <= :up_to_seq
+    and f.session_id = :fork_id
+    and f.user_id = :actor_id
+    and f.role = 'owner'
+order by m.seq;

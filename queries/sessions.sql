@@ -504,18 +504,18 @@ where
     and r.actor_is_owner;
 
 
--- name: fork(actor_id, actor_app_id, session_id, fork_id, own_config_id, title, up_to_seq, most)^
--- A new session of the caller's that begins with the transcript of another one that the caller takes part in, up to a number
--- of its clock; messages keep their numbers, authors and times. It runs a config of the caller's: nobody gets to use somebody
--- else's by copying.
--- @param  actor_id       user_id of the caller
--- @param  actor_app_id   the calling application
--- @param  session_id     the session to copy
--- @param  fork_id        id of the new session
--- @param  own_config_id  the config that it runs, or null for the same
--- @param  title          its title, or null for the same
--- @param  up_to_seq      number of the last message to copy, or null for all
--- @param  most           messages at most: where there are more nothing is copied
+-- name: fork(actor_id, actor_app_id, session_id, new_session_id, own_config_id, title, up_to_seq, most)^
+-- A new session of the caller's for a copy of another one that the caller takes part in, up to a number of its clock. It runs a
+-- config of the caller's: nobody gets to use somebody else's by copying. messages.copy follows in the same transaction, because
+-- the messages' search entries depend on the session's language.
+-- @param  actor_id        user_id of the caller
+-- @param  actor_app_id    the calling application
+-- @param  session_id      the session to copy
+-- @param  new_session_id  id of the new session
+-- @param  own_config_id   the config that it runs, or null for the same
+-- @param  title           its title, or null for the same
+-- @param  up_to_seq       number of the last message to copy, or null for all
+-- @param  most            messages at most: where there are more nothing is copied
 -- @return Session | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey, messages_pkey
@@ -547,19 +547,18 @@ owned_config as (
     for key share
 ),
 
-copied_messages as materialized (
+counted_messages as (
     select
-        seq,
-        message,
-        role,
-        author_user_id,
-        author_app_id,
-        created_at
-    from messages
-    where
-        session_id = :session_id
-        and seq <= (select up_to_seq from source)
-    limit :most::bigint + 1
+        count(*) as messages,
+        count(*) filter (where role = 'user') as from_users
+    from (
+        select role
+        from messages
+        where
+            session_id = :session_id
+            and seq <= (select up_to_seq from source)
+        limit :most::bigint + 1
+    ) as m
 ),
 
 created_session as (
@@ -568,7 +567,7 @@ created_session as (
         title, tags, metadata, message_count, last_seq, forked_from_session_id, forked_at_seq
     )
     select
-        :fork_id,
+        :new_session_id,
         c.config_id,
         c.version,
         :actor_id,
@@ -578,28 +577,15 @@ created_session as (
         s.title,
         s.tags,
         s.metadata,
-        (select count(*) from copied_messages where role = 'user'),
+        m.from_users,
         s.up_to_seq,
         :session_id,
         s.up_to_seq
     from source as s
     inner join owned_config as c on c.config_id = s.config_id
-    where (select count(*) from copied_messages) <= :most
+    cross join counted_messages as m
+    where m.messages <= :most
     returning *
-),
-
-added_messages as (
-    insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
-    select
-        s.session_id,
-        m.seq,
-        m.message,
-        m.author_user_id,
-        m.author_app_id,
-        m.created_at
-    from created_session as s
-    cross join copied_messages as m
-    order by m.seq
 ),
 
 added_owner as (

@@ -285,6 +285,9 @@ declare
     );
     written text := new.message::text;
 begin
+    if tg_op = 'INSERT' and new.search is not null and new.search_revision = search_revision(language) then
+        return new;  -- copied from a message that is indexed the same way
+    end if;
     new.search := message_search(new.message, language::regconfig);
     -- what exceeds the first 100,000 characters, and words of more than 2,046 bytes, are in no tsvector
     new.search_truncated := (octet_length(written) > 100000 or written ~ '\S{255}\S{255}') and exists (

@@ -178,19 +178,23 @@ class SessionsController(Controller):
     async def fork_session(self, request: Request, session_id: FromPath[str], data: JSONBody[ForkSession]) -> Session:
         """A new session of the caller's that begins with the transcript, or the beginning of it: messages keep their
         numbers, authors and times. For participants; at most 10,000 messages."""
-        caller, fork_id = request.caller, str(uuid.uuid4())
-        row = await request.queries.sessions.fork(
-            actor_id=caller.user_id,
-            actor_app_id=caller.app_id,
-            session_id=session_id,
-            fork_id=fork_id,
-            own_config_id=data.config_id,
-            title=data.title,
-            up_to_seq=data.up_to_seq,
-            most=MOST_FORKED,
-        )
-        if row is None:
-            raise await _no_fork(request, session_id, data)
+        caller, fork_id, queries = request.caller, str(uuid.uuid4()), request.queries
+        async with queries.database.transaction():
+            row = await queries.sessions.fork(
+                actor_id=caller.user_id,
+                actor_app_id=caller.app_id,
+                session_id=session_id,
+                new_session_id=fork_id,
+                own_config_id=data.config_id,
+                title=data.title,
+                up_to_seq=data.up_to_seq,
+                most=MOST_FORKED,
+            )
+            if row is None:
+                raise await _no_fork(request, session_id, data)
+            await queries.messages.copy(
+                actor_id=caller.user_id, session_id=session_id, fork_id=fork_id, up_to_seq=row["last_seq"]
+            )
         request.tell(forked_from_session_id=session_id, forked_at_seq=row["forked_at_seq"])
         request.afterwards(partial(request.hub.announce, fork_id))
         return await _shown(request, row, "Session forked successfully")

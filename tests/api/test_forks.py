@@ -146,3 +146,38 @@ async def test_as_of(alice: httpx.AsyncClient, session_id: str) -> None:
     assert (first["next"], rest["next"], [entry["seq"] for entry in rest["messages"]]) == (1, None, [2])
     for bad in ("yesterday", "0001-01-01T00:00:00+23:59", "", "%00"):
         assert_problem(await alice.get(f"/sessions/{session_id}/transcript", params={"as_of": bad}), 422)
+
+
+async def test_search_entries_come_along(
+    alice: httpx.AsyncClient, config_id: str, session_id: str, sql: Callable[..., list[Any]]
+) -> None:
+    """Copied where the language is the same, and made anew where it is another."""
+    await alice.patch(f"/sessions/{session_id}", json={"metadata": {"language": "german"}})
+    german = {"name": "n", "config_data": CONFIG["config_data"] | {"metadata": {"language": "german"}}}
+    ours = (await alice.post("/configs", json=german)).json()["config_id"]
+    for body in (said("Die Häuser sind teuer", "Houses are expensive"), said("x" * 3000)):
+        await alice.post(f"/sessions/{session_id}/transcript", json=body)
+    await alice.post(f"/sessions/{session_id}/fork", json={})
+    language = sql("select search_language from sessions where forked_from_session_id is null")
+    assert sql("select distinct search_language from sessions") == language
+    columns = "seq, search, search_truncated, search_revision"
+    assert sql(f"select {columns}, count(*) from messages group by {columns} having count(*) <> 2") == []
+    english = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+    await alice.post(f"/sessions/{english}/transcript", json=said("Houses are expensive"))
+    fork = (await alice.post(f"/sessions/{english}/fork", json={"config_id": ours})).json()["session_id"]
+    revisions = sql("select search_revision, search::text from messages where session_id = %s", fork)
+    assert revisions == [("german/1", revisions[0][1])]
+    assert "'are'" in revisions[0][1]  # English leaves it out
+
+
+async def test_a_known_search_entry_of_another_language_is_made_anew(
+    session_id: str, sql: Callable[..., list[Any]]
+) -> None:
+    insert = (
+        "insert into messages (session_id, message, author_user_id, author_app_id, search, search_revision)"
+        " values (%s, '{\"role\": \"user\", \"content\": \"houses\"}', 'a', 'b', '''forged''', %s)"
+        " returning search::text"
+    )
+    assert "forged" in sql(insert, session_id, "english/1")[0][0]
+    for revision in ("german/1", "english/0", None):
+        assert "forged" not in sql(insert, session_id, revision)[0][0]
