@@ -32,7 +32,7 @@ class Answer:
     async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
         headers = [(b"content-type", b"application/json"), *self.headers]
         body, etag, status = self.body, self.etag, self.status
-        if etag is not None and scope["method"] == "GET" and _is_known(scope, etag):
+        if etag is not None and scope["method"] == "GET" and is_known(scope, etag):
             status, body, headers = 304, b"", []
         elif len(body) >= _COMPRESSED_FROM:
             headers.append((b"vary", b"Accept-Encoding"))
@@ -55,7 +55,7 @@ class JsonStream:
         self._chunks, self._etag = chunks, etag
 
     async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
-        if _is_known(scope, self._etag):
+        if is_known(scope, self._etag):
             return await Answer(304, b"", self._etag)(scope, _receive, send)
         gzip, etag = takes_gzip(scope), self._etag
         headers = [(b"content-type", b"application/json"), (b"vary", b"Accept-Encoding")]
@@ -96,7 +96,7 @@ def header(scope: Scope, wanted: bytes) -> str:
     return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
 
 
-def _is_known(scope: Scope, etag: str) -> bool:
+def is_known(scope: Scope, etag: str) -> bool:
     """Whether If-None-Match names the answer's ETag; weak ones will do (RFC 9110, 13.1.2)."""
     known = header(scope, b"if-none-match")
     return bool(known) and (

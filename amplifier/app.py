@@ -66,13 +66,15 @@ _EXPOSED_HEADERS = [
     "Retry-After",
     "X-Request-ID",
 ]
-_SAFE = [
+# what browsers must know; who says how long an answer may be kept says also what a page may do
+_PUBLIC = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
     (b"cross-origin-resource-policy", b"same-origin"),
 ]
-_UNLESS_GIVEN = [
+_PRIVATE = [
+    *_PUBLIC,
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
@@ -203,9 +205,9 @@ class Amplifier(Litestar):
 async def _identify(message: Message, scope: Scope) -> None:
     """Every response carries the request's id and what browsers must know, errors and preflights included."""
     if message["type"] == "http.response.start":
-        headers = [*message["headers"], (b"x-request-id", request_id(scope).encode()), *_SAFE]
-        given = {name for name, _ in headers}
-        headers += [(name, value) for name, value in _UNLESS_GIVEN if name not in given]
+        given = message["headers"]
+        common = _PUBLIC if any(name == b"cache-control" for name, _ in given) else _PRIVATE
+        headers = [*given, (b"x-request-id", request_id(scope).encode()), *common]
         if (limit := scope["state"].get("rate_limit")) is not None:
             headers += [(b"ratelimit-policy", b'"default";q=%d;w=60' % limit[0])]
             headers += [(b"ratelimit", b'"default";r=%d;t=%d' % limit[1:])]

@@ -24,7 +24,6 @@ from amplifier.web import Caller
 _RETRY = 2000  # milliseconds until a client should come back
 _HEADERS = [
     (b"content-type", b"text/event-stream"),
-    (b"cache-control", b"no-store"),
     (b"x-accel-buffering", b"no"),  # proxies pass events on at once
 ]
 

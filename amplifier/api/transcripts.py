@@ -2,14 +2,14 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import asyncpg
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from amplifier.answers import JsonStream
+from amplifier.answers import Answer, JsonStream, is_known
 from amplifier.frames import Entry
 from amplifier.problems import Problem
 from amplifier.web import MessageRole, Request, get, participation, post, utc
@@ -110,8 +110,20 @@ class TranscriptsController(Controller):
     ) -> Transcript:
         """In order, from behind `after`: a page of 100 by default. For participants."""
         then = utc("as_of", as_of)
+        if (unchanged := await _unchanged(request, session_id)) is not None:
+            return unchanged
         page = await _read(request, session_id, after, limit or (100 if view == "entries" else MAX_PAGE), then)
         return page if view == "entries" else JsonStream(_plain(request, page, limit, then), page.etag)  # type: ignore[return-value]
+
+
+async def _unchanged(request: Request, session_id: str) -> Any:
+    """The answer 304 for who has the transcript as it is, without reading its messages."""
+    if "if-none-match" not in request.headers:
+        return None
+    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
+    if row is None or not is_known(request.scope, str(row["last_seq"])):
+        return None
+    return Answer(304, b"", str(row["last_seq"]))
 
 
 async def _read(request: Request, session_id: str, after: int, limit: int, as_of: datetime | None = None) -> Transcript:
