@@ -3,6 +3,10 @@
 # What is not bound to something that the caller owns or takes part in. A query comes onto this list by a change of the
 # code, not of its header.
 UNBOUND = {
+    "application_keys.create": "system",
+    "application_keys.delete": "system",
+    "application_keys.list": "system",
+    "application_keys.touch": "system",
     "applications.create": "system",
     "applications.delete": "system",
     "applications.find_by_id": "system",
@@ -10,6 +14,8 @@ UNBOUND = {
     "applications.get": "system",
     "applications.list": "system",
     "applications.list_versions": "system",
+    "applications.lock": "system",
+    "applications.update": "system",
     "applications.update_key": "system",
     "audit.add": "system",
     "audit.list": "system",

@@ -119,11 +119,12 @@ class _Searches:
 
 
 class Activity:
-    """Moves `users.last_seen` and `session_participants.last_active_at`, and counts searches."""
+    """Moves `last_seen` of users, `last_used_at` of keys and `last_active_at` of participants, and counts searches."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
         self._users: _Noted[str] = _Noted()
+        self._keys: _Noted[str] = _Noted()
         self._participants: _Noted[tuple[str, str]] = _Noted()
         self._searches = _Searches()
         self._writing = asyncio.Lock()
@@ -131,6 +132,10 @@ class Activity:
     def note_user(self, user_id: str, app_id: str) -> None:
         """A user was seen, through this application."""
         self._users.note(user_id, app_id)
+
+    def note_key(self, key_id: str) -> None:
+        """A key was used."""
+        self._keys.note(key_id, "")
 
     def note_participant(self, session_id: str, user_id: str) -> None:
         """A user did something in a session, or read it. Nothing is written for who takes no part in it."""
@@ -146,6 +151,7 @@ class Activity:
             if searches:
                 await self._write_searches()  # first: nothing makes up for them, and nobody locks their rows for long
             await self._write_users()
+            await self._write_keys()
             await self._write_participants()
 
     async def _write_searches(self) -> None:
@@ -157,6 +163,11 @@ class Activity:
         while self._users.pending:
             with self._users.taken() as users:
                 await self._queries.users.touch(user_ids=list(users), app_ids=list(users.values()))
+
+    async def _write_keys(self) -> None:
+        while self._keys.pending:
+            with self._keys.taken() as keys:
+                await self._queries.application_keys.touch(key_ids=list(keys))
 
     async def _write_participants(self) -> None:
         while self._participants.pending:

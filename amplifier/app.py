@@ -14,6 +14,7 @@ from litestar.types import Message, Scope
 
 from amplifier import __version__, schema, settings
 from amplifier.activity import Activity
+from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
 from amplifier.api.audit import AuditController
 from amplifier.api.config_versions import ConfigVersionsController
@@ -122,6 +123,7 @@ def routes(config: Settings) -> Litestar:
         "/",
         route_handlers=[
             AcceptController,
+            ApplicationKeysController,
             ApplicationsController,
             AuditController,
             ConfigVersionsController,

@@ -134,7 +134,10 @@ class Authenticator:
                 return Caller(app_id, user_id, False, expires_at)
         if not application["is_active"]:
             raise unauthorized("Application is disabled")
-        return Caller(application["app_id"], user_id, application["is_admin"], expires_at)
+        if application["expires_at"] is not None:
+            expires_at = min(expires_at, application["expires_at"].timestamp())
+        limit = application["requests_per_minute"]
+        return Caller(application["app_id"], user_id, application["is_admin"], expires_at, limit)
 
     async def _application(self, key: bytes) -> Any:
         if not key:
@@ -142,8 +145,10 @@ class Authenticator:
         text = key.decode("latin-1")
         match = _KEY.match(text)
         found = await self._queries.applications.find_by_prefix(api_key_prefix=match[1]) if match else None
-        if not hmac.compare_digest(hash_secret(text), found["api_key_hash"] if found else "0" * 64):
+        same = hmac.compare_digest(hash_secret(text), found["api_key_hash"] if found else "0" * 64)
+        if match is None or not same:
             raise unauthorized("Invalid API key", f'ApiKey header="{self._settings.api_key_header}"')
+        self._activity.note_key(match[1])
         return found
 
     async def _claims(self, authorization: bytes) -> dict[str, Any]:

@@ -103,6 +103,8 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "invitation_id": [f"invitation-{number}-1", f"invitation-{number}-4", "invitation-new"],
         "is_admin": [False, True],
         "key": ["key-3", "key-new"],
+        "key_id": ["amp_3", "amp_new"],
+        "key_ids": [["amp_1", "amp_3"]],
         "key_hash": [f"1-{number}", f"2-{number}", "new"],
         "language": ["german", "unknown"],
         "limit": [10, 1],
@@ -157,6 +159,11 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
     new_ticket = {"ticket_hash": "f" * 64}
     thought = [Base({"q": "secretly"}, ("actor_id",)), Base({"actor_id": on.busy, "q": "secretly"}, ())]
     return {
+        "application_keys.create": [
+            Base({"app_id": "app-3", "key_id": "amp_new", "name": "new", "most": 20}),
+            Base({"app_id": "app-3", "key_id": "amp_new", "name": "default", "most": 20}, ()),
+            Base({"app_id": "app-3", "key_id": "amp_new", "name": "new", "most": 1}, ()),
+        ],
         "applications.create": [
             Base({"app_id": "app-new", "api_key_prefix": "amp_new"}),
             Base({"app_id": "app-new"}, ()),

@@ -23,6 +23,12 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     "applications_pkey": (409, "An application with this app_id already exists"),
     "applications_app_id_check": (422, "app_id must match ^[a-z0-9-]+$"),
     "applications_app_name_check": (422, "app_name must not be empty"),
+    "application_keys_app_id_name_key": (409, "The application has a key of this name already"),
+    "application_keys_name_check": (422, "name must not be empty"),
+    "applications_settings_request_limit_check": (
+        422,
+        "settings: rate_limit_requests_per_minute must be a whole number from 0 (no limit) to 1000000",
+    ),
     "applications_settings_depth_check": (422, "settings must not be nested deeper than 64 levels"),
     "configs_name_check": (422, "name must not be empty"),
     "configs_config_json_depth_check": (422, "config_data must not be nested deeper than 64 levels"),

@@ -15,6 +15,8 @@ class Credentials(Struct):
     api_key_hash: str
     is_active: bool
     is_admin: bool
+    requests_per_minute: int | None
+    expires_at: datetime | None
 
 
 class IdempotencyClaim(Struct):

@@ -4,6 +4,7 @@ import msgspec
 
 from amplifier import rows
 from amplifier.api import (
+    application_keys,
     applications,
     audit,
     config_versions,
@@ -19,6 +20,7 @@ from amplifier.api import (
 )
 
 _MODULES = (
+    application_keys,
     applications,
     audit,
     config_versions,

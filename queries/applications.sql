@@ -3,15 +3,20 @@
 -- @param  api_key_prefix  the key up to its secret part
 -- @return Credentials | none
 -- @access system
--- @index  applications_api_key_prefix_key
--- @cost   20
+-- @index  application_keys_pkey, applications_pkey
+-- @cost   30
 select
-    app_id,
-    api_key_hash,
-    is_active,
-    is_admin
-from applications
-where api_key_prefix = :api_key_prefix;
+    a.app_id,
+    k.api_key_hash,
+    a.is_active,
+    a.is_admin,
+    request_limit(a.settings) as requests_per_minute,
+    k.expires_at
+from application_keys as k
+inner join applications as a on a.app_id = k.app_id
+where
+    k.key_id = :api_key_prefix
+    and (k.expires_at is null or k.expires_at > now());
 
 
 -- name: find_by_id(app_id)^
@@ -24,7 +29,9 @@ select
     app_id,
     api_key_hash,
     is_active,
-    is_admin
+    is_admin,
+    request_limit(settings) as requests_per_minute,
+    null::timestamptz as expires_at
 from applications
 where app_id = :app_id;
 
@@ -139,3 +146,44 @@ returning
     updated_at,
     is_admin,
     settings;
+
+
+-- name: update(app_id, app_name, is_active, settings)^
+-- Changes an application; what is null stays. For admin applications.
+-- @param  app_id     the application
+-- @param  app_name   new name or null
+-- @param  is_active  false: its keys and tokens stop at once; true: they count again; or null
+-- @param  settings   new settings or null
+-- @return Application | none
+-- @access system
+-- @index  applications_pkey
+update applications
+set
+    app_name = coalesce(:app_name::text, app_name),
+    is_active = coalesce(:is_active::boolean, is_active),
+    settings = coalesce(:settings::jsonb, settings)
+where app_id = :app_id
+returning
+    app_id,
+    app_name,
+    is_active,
+    created_at,
+    updated_at,
+    is_admin,
+    settings;
+
+
+-- name: lock(app_id, reader_app_id, is_admin)!
+-- Locks an application for changes to its keys, one after the other. For itself and for admin applications.
+-- @param  app_id         the application
+-- @param  reader_app_id  the calling application
+-- @param  is_admin       whether that is an admin application
+-- @return row count
+-- @access system
+-- @index  applications_pkey
+select
+from applications
+where
+    app_id = :app_id
+    and (app_id = :reader_app_id or :is_admin::boolean)
+for no key update;

@@ -82,6 +82,22 @@ begin
     return new;
 end
 $$;
+CREATE FUNCTION public.keep_default_key() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into application_keys (app_id, key_id, name, api_key_hash)
+    values (new.app_id, new.api_key_prefix, 'default', new.api_key_hash)
+    on conflict on constraint application_keys_app_id_name_key do update
+    set
+        key_id = excluded.key_id,
+        api_key_hash = excluded.api_key_hash,
+        created_at = now(),
+        expires_at = null,
+        last_used_at = null;
+    return null;
+end
+$$;
 CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS tsvector
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -308,6 +324,9 @@ begin
     return new;
 end
 $$;
+CREATE FUNCTION public.request_limit(settings jsonb) RETURNS integer
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (settings @? '$."rate_limit_requests_per_minute"?(((@.type() == "number" && @ >= 0) && @ <= 1000000) && @ == @.floor())'::jsonpath) THEN (((settings ->> 'rate_limit_requests_per_minute'::text))::numeric)::integer ELSE NULL::integer END;
 CREATE FUNCTION public.search_apart(value text, filler text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN regexp_replace(regexp_replace(value, '([0-9][0-9])T([0-9][0-9]:)'::text, format('\1%sT%s\2'::text, filler, filler), 'g'::text), '(:[0-9][0-9](?:[.][0-9]+)?)Z'::text, format('\1%sZ'::text, filler), 'g'::text);
@@ -495,6 +514,17 @@ begin
     return new;
 end
 $$;
+CREATE TABLE public.application_keys (
+    app_id character varying(100) NOT NULL COLLATE pg_catalog."C",
+    key_id text NOT NULL COLLATE pg_catalog."C",
+    name character varying(255) NOT NULL,
+    api_key_hash text NOT NULL,
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    expires_at timestamp with time zone,
+    last_used_at timestamp with time zone,
+    CONSTRAINT application_keys_api_key_hash_check CHECK ((api_key_hash ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT application_keys_name_check CHECK (((name)::text <> ''::text))
+);
 CREATE TABLE public.applications (
     app_id character varying(100) NOT NULL COLLATE pg_catalog."C",
     app_name character varying(255) NOT NULL,
@@ -770,10 +800,16 @@ CREATE TABLE public.users (
     CONSTRAINT users_total_sessions_check CHECK ((total_sessions >= 0)),
     CONSTRAINT users_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
 );
+ALTER TABLE ONLY public.application_keys
+    ADD CONSTRAINT application_keys_app_id_name_key UNIQUE (app_id, name);
+ALTER TABLE ONLY public.application_keys
+    ADD CONSTRAINT application_keys_pkey PRIMARY KEY (key_id);
 ALTER TABLE ONLY public.applications
     ADD CONSTRAINT applications_api_key_prefix_key UNIQUE (api_key_prefix);
 ALTER TABLE ONLY public.applications
     ADD CONSTRAINT applications_pkey PRIMARY KEY (app_id);
+ALTER TABLE public.applications
+    ADD CONSTRAINT applications_settings_request_limit_check CHECK (((NOT (settings ? 'rate_limit_requests_per_minute'::text)) OR (public.request_limit(settings) IS NOT NULL))) NOT VALID;
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (audit_id);
 ALTER TABLE ONLY public.config_versions
@@ -828,6 +864,7 @@ CREATE INDEX streams_session_id_idx ON public.streams USING btree (session_id);
 CREATE INDEX streams_user_id_idx ON public.streams USING btree (user_id);
 CREATE INDEX users_metadata_idx ON public.users USING gin (metadata jsonb_path_ops);
 CREATE TRIGGER applications_announce AFTER DELETE OR UPDATE ON public.applications FOR EACH ROW EXECUTE FUNCTION public.announce_application();
+CREATE TRIGGER applications_keep_default_key AFTER INSERT OR UPDATE OF api_key_hash, api_key_prefix ON public.applications FOR EACH ROW EXECUTE FUNCTION public.keep_default_key();
 CREATE TRIGGER applications_set_updated_at BEFORE UPDATE ON public.applications FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configs_keep_version BEFORE UPDATE OF name, description, config_json, tags ON public.configs FOR EACH ROW WHEN ((((((old.name)::text IS DISTINCT FROM (new.name)::text) OR (old.description IS DISTINCT FROM new.description)) OR (old.config_json IS DISTINCT FROM new.config_json)) OR (old.tags IS DISTINCT FROM new.tags))) EXECUTE FUNCTION public.keep_config_version();
 CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
@@ -839,6 +876,8 @@ CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.sessi
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+ALTER TABLE ONLY public.application_keys
+    ADD CONSTRAINT application_keys_app_id_fkey FOREIGN KEY (app_id) REFERENCES public.applications(app_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.config_versions
     ADD CONSTRAINT config_versions_config_id_fkey FOREIGN KEY (config_id) REFERENCES public.configs(config_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.messages
@@ -856,6 +895,7 @@ ALTER TABLE ONLY public.stream_tickets
 GRANT USAGE ON SCHEMA public TO amplifier_app;
 GRANT USAGE ON SCHEMA public TO amplifier_readonly;
 GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.application_keys TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.applications TO amplifier_app;
 GRANT SELECT,INSERT ON TABLE public.audit_log TO amplifier_app;
 GRANT SELECT,INSERT ON TABLE public.config_versions TO amplifier_app;

@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.auth import generate_key
 from amplifier.problems import Problem
-from amplifier.web import Name, Request, delete, get, post, require_admin
+from amplifier.web import Name, Request, delete, get, patch, post, require_admin
 
 AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z0-9-]+$")]
 
@@ -22,6 +22,14 @@ class CreateApplication(msgspec.Struct):
     app_name: Name
     settings: dict[str, Any] = {}
     is_admin: bool = False
+
+
+class UpdateApplication(msgspec.Struct):
+    """What changes; absent or null stays. An application that is not active gets 401 with all its keys and tokens."""
+
+    app_name: Name | None = None
+    is_active: bool | None = None
+    settings: dict[str, Any] | None = None
 
 
 class ApplicationSummary(msgspec.Struct):
@@ -101,13 +109,31 @@ class ApplicationsController(Controller):
             raise _not_found()
         return Application(*row)
 
+    @patch("/{app_id:str}", operation_id="update_application", summary="Change an application")
+    async def update_application(
+        self, request: Request, app_id: FromPath[str], data: JSONBody[UpdateApplication]
+    ) -> Application:
+        """Also switches it off and on again, at once. Admin applications only; none can switch off itself (409)."""
+        _require_admin(request, app_id)
+        if data.is_active is False and app_id == request.caller.app_id:
+            raise Problem(409, "An application cannot deactivate itself: let another admin application do it")
+        row = await request.queries.applications.update(
+            app_id=app_id,
+            app_name=data.app_name,
+            is_active=data.is_active,
+            settings=None if data.settings is None else msgspec.json.encode(data.settings),
+        )
+        if row is None:
+            raise _not_found()
+        if data.is_active is not None:
+            request.tell(is_active=data.is_active)
+        request.afterwards(request.app.state.authenticator.forget)
+        return Application(*row)
+
     @delete("/{app_id:str}", operation_id="delete_application", summary="Delete an application")
     async def delete_application(self, request: Request, app_id: FromPath[str]) -> ApplicationMessage:
         """Its key stops at once. Admin applications only."""
-        if not request.caller.is_admin:
-            raise (
-                Problem(403, "Only admin applications may do this") if app_id == request.caller.app_id else _not_found()
-            )
+        _require_admin(request, app_id)
         if await request.queries.applications.delete(app_id=app_id) == 0:
             raise _not_found()
         request.afterwards(request.app.state.authenticator.forget)
@@ -134,6 +160,12 @@ def _with_key(application: Application, key: str, message: str) -> ApplicationKe
     return ApplicationKey(
         application.app_id, application.app_name, key, application.is_active, application.created_at, message
     )
+
+
+def _require_admin(request: Request, app_id: str) -> None:
+    """Raises Problem 403 for the application itself, and 404 for others that are no admin applications."""
+    if not request.caller.is_admin:
+        raise Problem(403, "Only admin applications may do this") if app_id == request.caller.app_id else _not_found()
 
 
 def _not_found() -> Problem:

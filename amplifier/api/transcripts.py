@@ -111,7 +111,7 @@ class TranscriptsController(Controller):
         """In order, from behind `after`: a page of 100 by default. For participants."""
         then = utc("as_of", as_of)
         if (unchanged := await _unchanged(request, session_id)) is not None:
-            return unchanged
+            return unchanged  # type: ignore[no-any-return]
         page = await _read(request, session_id, after, limit or (100 if view == "entries" else MAX_PAGE), then)
         return page if view == "entries" else JsonStream(_plain(request, page, limit, then), page.etag)  # type: ignore[return-value]
 

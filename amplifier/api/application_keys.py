@@ -1,0 +1,120 @@
+"""The keys of applications: several for each, so that they can be replaced without an outage."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+import asyncpg
+import msgspec
+from litestar import Controller
+from litestar.params import FromPath, JSONBody
+
+from amplifier.auth import generate_key
+from amplifier.problems import Problem
+from amplifier.web import Name, Request, delete, get, post
+
+MOST_KEYS = 20  # an application may have
+
+Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 366 * 86_400)]  # ten years at most
+
+
+class CreateApplicationKey(msgspec.Struct):
+    """Another key; `expires_in` in seconds, for ever unless given."""
+
+    name: Name
+    expires_in: Seconds | None = None
+
+
+class ApplicationKeySummary(msgspec.Struct):
+    """A key, without its secret; `last_used_at` moves at most once a minute and is null until the first use."""
+
+    key_id: str
+    name: str
+    created_at: datetime
+    expires_at: datetime | None
+    last_used_at: datetime | None
+
+
+class NewApplicationKey(ApplicationKeySummary):
+    """A key with its text, which is shown this once."""
+
+    api_key: str
+
+
+class ApplicationKeyList(msgspec.Struct):
+    """The keys of an application, newest first."""
+
+    keys: list[ApplicationKeySummary]
+
+
+class ApplicationKeyMessage(msgspec.Struct):
+    """What was done."""
+
+    message: str
+
+
+class ApplicationKeysController(Controller):
+    """Routes below /applications/{app_id}/keys."""
+
+    path = "/applications/{app_id:str}/keys"
+    tags = ["applications"]
+
+    @get(operation_id="list_application_keys", summary="An application's keys")
+    async def list_application_keys(self, request: Request, app_id: FromPath[str]) -> ApplicationKeyList:
+        """For the application itself and admin applications; 404 otherwise."""
+        key = _key(request, app_id)
+        rows = await request.queries.application_keys.list(**key)
+        if not rows and await request.queries.applications.get(**key) is None:
+            raise _not_found()
+        return ApplicationKeyList([ApplicationKeySummary(*row) for row in rows])
+
+    @post(operation_id="create_application_key", summary="Add a key")
+    async def create_application_key(
+        self, request: Request, app_id: FromPath[str], data: JSONBody[CreateApplicationKey]
+    ) -> NewApplicationKey:
+        """Returns the key, once; the others go on. For the application itself and admin applications."""
+        key, queries = generate_key(), request.queries
+        request.tell(key_id=key.prefix, name=data.name)
+        try:
+            async with queries.database.transaction():
+                if not await queries.applications.lock(**_key(request, app_id)):
+                    raise _not_found()
+                row = await queries.application_keys.create(
+                    app_id=app_id,
+                    key_id=key.prefix,
+                    name=data.name,
+                    api_key_hash=key.hash,
+                    expires_in=data.expires_in,
+                    most=MOST_KEYS,
+                )
+        except asyncpg.UniqueViolationError as error:
+            if error.constraint_name != "application_keys_app_id_name_key":
+                raise
+            raise Problem(409, f"The application has a key named '{data.name}' already") from None
+        if row is None:
+            raise Problem(409, f"The application has {MOST_KEYS} keys: remove one first")
+        return NewApplicationKey(
+            row["key_id"], row["name"], row["created_at"], row["expires_at"], row["last_used_at"], key.text
+        )
+
+    @delete("/{key_id:str}", operation_id="delete_application_key", summary="Remove a key")
+    async def delete_application_key(
+        self, request: Request, app_id: FromPath[str], key_id: FromPath[str]
+    ) -> ApplicationKeyMessage:
+        """It stops at once, and open streams of the application come back with their credentials checked. For the
+        application itself and admin applications."""
+        request.tell(key_id=key_id)
+        key = _key(request, app_id)
+        if not await request.queries.application_keys.delete(**key, key_id=key_id):
+            known = await request.queries.applications.get(**key) is not None
+            raise Problem(404, "API key not found") if known else _not_found()
+        request.afterwards(request.app.state.authenticator.forget)
+        return ApplicationKeyMessage("API key removed successfully")
+
+
+def _key(request: Request, app_id: str) -> dict[str, Any]:
+    """Which application, and who asks."""
+    return {"app_id": app_id, "reader_app_id": request.caller.app_id, "is_admin": request.caller.is_admin}
+
+
+def _not_found() -> Problem:
+    return Problem(404, "Application not found")

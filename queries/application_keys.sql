@@ -1,0 +1,83 @@
+-- name: list(app_id, reader_app_id, is_admin)
+-- An application's keys, newest first, for itself and for admin applications.
+-- @param  app_id         the application
+-- @param  reader_app_id  the calling application
+-- @param  is_admin       whether that is an admin application
+-- @return ApplicationKeySummary[]
+-- @access system
+-- @index  application_keys_app_id_name_key
+select
+    key_id,
+    name,
+    created_at,
+    expires_at,
+    last_used_at
+from application_keys
+where
+    app_id = :app_id
+    and (app_id = :reader_app_id or :is_admin::boolean)
+order by created_at desc, key_id;
+
+
+-- name: create(app_id, key_id, name, api_key_hash, expires_in, most)^
+-- Another key for an application. It follows applications.lock in the same transaction, so that it counts all others. No row
+-- when there are as many as may be.
+-- @param  app_id        the application
+-- @param  key_id        the key up to its secret part
+-- @param  name          its name, of which the application has one
+-- @param  api_key_hash  SHA-256 of the key, in hexadecimal
+-- @param  expires_in    seconds until it stops, or null
+-- @param  most          keys an application may have
+-- @return ApplicationKeySummary | none
+-- @access system
+-- @index  application_keys_app_id_name_key
+insert into application_keys (app_id, key_id, name, api_key_hash, expires_at)
+select
+    :app_id::text,
+    :key_id,
+    :name,
+    :api_key_hash,
+    now() + make_interval(secs => :expires_in::integer)
+where (select count(*) from application_keys where app_id = :app_id) < :most::bigint
+returning
+    key_id,
+    name,
+    created_at,
+    expires_at,
+    last_used_at;
+
+
+-- name: delete(app_id, key_id, reader_app_id, is_admin)!
+-- Removes a key, which stops at once: the application is touched, so that every process hears of it. For itself and for admin
+-- applications.
+-- @param  app_id         the application
+-- @param  key_id         the key up to its secret part
+-- @param  reader_app_id  the calling application
+-- @param  is_admin       whether that is an admin application
+-- @return row count
+-- @access system
+-- @index  application_keys_pkey or application_keys_app_id_name_key, applications_pkey
+with removed_key as (
+    delete from application_keys
+    where
+        key_id = :key_id
+        and app_id = :app_id
+        and (app_id = :reader_app_id or :is_admin::boolean)
+    returning app_id
+)
+
+update applications as a
+set updated_at = clock_timestamp()
+from removed_key as k
+where a.app_id = k.app_id;
+
+
+-- name: touch(key_ids)!
+-- Moves `last_used_at` of keys that were used.
+-- @param  key_ids  the keys up to their secret parts
+-- @return row count
+-- @access system
+-- @index  application_keys_pkey
+update application_keys
+set last_used_at = now()
+where key_id = any(:key_ids::text[]);
