@@ -5,7 +5,7 @@ set local lock_timeout = '5s';
 create function request_limit(settings jsonb) returns integer
 language sql immutable parallel safe
 return case
-    when settings @? '$.rate_limit_requests_per_minute ? (@.type() == "number" && @ >= 0 && @ <= 1000000 && @ == @.floor())'
+    when settings @? 'strict $.rate_limit_requests_per_minute ? (@.type() == "number" && @ >= 0 && @ <= 1000000 && @ == @.floor())'
         then (settings ->> 'rate_limit_requests_per_minute')::numeric::integer
 end;
 

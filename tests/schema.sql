@@ -326,7 +326,7 @@ end
 $$;
 CREATE FUNCTION public.request_limit(settings jsonb) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN CASE WHEN (settings @? '$."rate_limit_requests_per_minute"?(((@.type() == "number" && @ >= 0) && @ <= 1000000) && @ == @.floor())'::jsonpath) THEN (((settings ->> 'rate_limit_requests_per_minute'::text))::numeric)::integer ELSE NULL::integer END;
+    RETURN CASE WHEN (settings @? 'strict $."rate_limit_requests_per_minute"?(((@.type() == "number" && @ >= 0) && @ <= 1000000) && @ == @.floor())'::jsonpath) THEN (((settings ->> 'rate_limit_requests_per_minute'::text))::numeric)::integer ELSE NULL::integer END;
 CREATE FUNCTION public.search_apart(value text, filler text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN regexp_replace(regexp_replace(value, '([0-9][0-9])T([0-9][0-9]:)'::text, format('\1%sT%s\2'::text, filler, filler), 'g'::text), '(:[0-9][0-9](?:[.][0-9]+)?)Z'::text, format('\1%sZ'::text, filler), 'g'::text);

@@ -125,6 +125,7 @@ async def test_the_service_has_the_rights_that_it_uses_and_no_others(database: D
         "users": "select insert update",
         "session_invitations": "select insert update",
         "searches": "select insert update",
+        "application_keys": "select insert update delete",
         "audit_log": "select insert",
         "config_versions": "select insert",
         "idempotency_keys": "select insert update delete",

@@ -1,48 +1,163 @@
-"""amplifier-api applications create: the first application, which manages the others."""
+"""amplifier-api applications: the first one, which manages the others, and the keys of any, without a key."""
 
 import argparse
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
 
 from amplifier.commands.databases import connected, opened
 from amplifier.settings import OperatorError, Settings
 
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from amplifier.queries import Queries
+
+_LONGEST = 10 * 366 * 86_400  # seconds that a key may be good for
+
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's parser."""
+    """The command's parsers."""
     applications = commands.add_parser("applications", help="manage applications").add_subparsers(
         required=True, metavar="command"
     )
-    create = applications.add_parser("create", help="register an application and print its key, once")
-    create.add_argument("app_id", metavar="NAME", help="lower-case letters, digits and hyphens")
+
+    def parser(name: str, run: Callable[..., Coroutine[Any, Any, str]], help: str) -> argparse.ArgumentParser:
+        command = applications.add_parser(name, help=help)
+        command.add_argument("app_id", metavar="NAME", help="lower-case letters, digits and hyphens")
+        command.set_defaults(run=lambda config, arguments: _run(config, run, arguments))
+        return command
+
+    create = parser("create", _create, "register an application and print its key, once")
     create.add_argument("--admin", action="store_true", help="it may manage the other applications")
-    create.set_defaults(run=_create)
+    parser("keys", _list_keys, "list an application's keys")
+    add_key = parser("add-key", _add_key, "give an application another key and print it, once")
+    add_key.add_argument("--name", required=True, help="what it is for; an application has one of a name")
+    add_key.add_argument("--expires-in", metavar="SECONDS", type=_seconds, help="when it stops; never unless given")
+    remove_key = parser("remove-key", _remove_key, "remove a key, which stops at once")
+    remove_key.add_argument("key_id", metavar="KEY", help="its id, as `keys` lists it")
 
 
-def _create(config: Settings, arguments: argparse.Namespace) -> None:
+def _run(config: Settings, run: Callable[..., Coroutine[Any, Any, str]], arguments: argparse.Namespace) -> None:
     import asyncio
 
     with opened(config) as dsn:
-        print(asyncio.run(_insert(config, dsn, arguments.app_id, arguments.admin)))
+        print(asyncio.run(_connected(config, dsn, run, arguments)))
 
 
-async def _insert(config: Settings, dsn: str, app_id: str, is_admin: bool) -> str:
-    """The new application's key."""
+async def _connected(
+    config: Settings, dsn: str, run: Callable[..., Coroutine[Any, Any, str]], arguments: argparse.Namespace
+) -> str:
     import asyncpg
 
-    from amplifier.auth import generate_key
     from amplifier.problems import describe
 
-    key = generate_key()
     async with connected(config, dsn) as queries:
         try:
-            await queries.applications.create(
-                app_id=app_id,
-                app_name=app_id,
-                api_key_hash=key.hash,
-                api_key_prefix=key.prefix,
-                is_admin=is_admin,
-                settings=b"{}",
-            )
+            return await run(queries, arguments)
         except asyncpg.PostgresError as error:
             problem = describe(error)
             raise OperatorError(problem.detail if problem.status < 500 else str(error)) from None
+
+
+async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
+    from amplifier.auth import generate_key
+
+    key, app_id = generate_key(), arguments.app_id
+    async with _audited(queries, "create_application", app_id, is_admin=arguments.admin):
+        await queries.applications.create(
+            app_id=app_id,
+            app_name=app_id,
+            api_key_hash=key.hash,
+            api_key_prefix=key.prefix,
+            is_admin=arguments.admin,
+            settings=b"{}",
+        )
     return key.text
+
+
+async def _list_keys(queries: "Queries", arguments: argparse.Namespace) -> str:
+    rows = await queries.application_keys.list(**_of(arguments))
+    if not rows and await queries.applications.get(**_of(arguments)) is None:
+        raise _unknown(arguments)
+    line = "{:<22}{:<22}{:<22}{:<22}{}".format
+    lines = [
+        line(
+            row["key_id"],
+            _shown(row["created_at"]),
+            _shown(row["expires_at"]),
+            _shown(row["last_used_at"]),
+            row["name"],
+        )
+        for row in rows
+    ]
+    return "\n".join([line("key", "created (UTC)", "expires", "last used", "name"), *lines])
+
+
+async def _add_key(queries: "Queries", arguments: argparse.Namespace) -> str:
+    from amplifier.api.application_keys import MOST_KEYS
+    from amplifier.auth import generate_key
+
+    key = generate_key()
+    details = {"key_id": key.prefix, "name": arguments.name}
+    async with _audited(queries, "create_application_key", arguments.app_id, **details):
+        if not await queries.applications.lock(**_of(arguments)):
+            raise _unknown(arguments)
+        row = await queries.application_keys.create(
+            app_id=arguments.app_id,
+            key_id=key.prefix,
+            name=arguments.name,
+            api_key_hash=key.hash,
+            expires_in=arguments.expires_in,
+            most=MOST_KEYS,
+        )
+        if row is None:
+            raise OperatorError(f"{arguments.app_id} has {MOST_KEYS} keys: remove one first")
+    return key.text
+
+
+async def _remove_key(queries: "Queries", arguments: argparse.Namespace) -> str:
+    async with _audited(queries, "delete_application_key", arguments.app_id, key_id=arguments.key_id):
+        if not await queries.application_keys.delete(**_of(arguments), key_id=arguments.key_id):
+            raise OperatorError(f"{arguments.app_id} has no key {arguments.key_id}: `applications keys` lists them")
+    return f"removed {arguments.key_id}"
+
+
+@contextlib.asynccontextmanager
+async def _audited(queries: "Queries", action: str, app_id: str, **details: object) -> AsyncIterator[None]:
+    """What is done in the context, in one transaction with its entry in the audit log."""
+    import getpass
+
+    import msgspec
+
+    async with queries.database.transaction():
+        yield
+        await queries.audit.add(
+            actor_id=getpass.getuser(),
+            actor_app_id="command line",
+            action=action,
+            target_type="application",
+            target_id=app_id,
+            details=msgspec.json.encode(details),
+            address=None,
+            request_id=None,
+        )
+
+
+def _of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The application, for who may manage all."""
+    return {"app_id": arguments.app_id, "reader_app_id": arguments.app_id, "is_admin": True}
+
+
+def _shown(moment: "datetime | None") -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S") if moment else "never"
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"a whole number of seconds from 1 to {_LONGEST}")
+    return int(text)
+
+
+def _unknown(arguments: argparse.Namespace) -> OperatorError:
+    return OperatorError(f"there is no application {arguments.app_id}")
