@@ -13,7 +13,7 @@ serve: .venv/ready ## serve on 127.0.0.1:8765, with an embedded PostgreSQL unles
 test: .venv/ready ## run all tests on a real PostgreSQL
 	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup  # they wait for PostgreSQL
 
-check: .venv/ready ## lint, format, types, import contracts, the style of queries, migrations
+check: .venv/ready ## lint, format, types, import contracts, the style of queries, migrations, the OpenAPI document
 	$(BIN)/ruff check . .ci/sql-style
 	$(BIN)/ruff format --check . .ci/sql-style
 	$(BIN)/mypy
@@ -22,6 +22,7 @@ check: .venv/ready ## lint, format, types, import contracts, the style of querie
 	$(BIN)/amplifier-api migrate check
 	$(BIN)/amplifier-api queries stub --check --scratch
 	$(BIN)/amplifier-api queries check --plans --scratch
+	$(BIN)/amplifier-api openapi --check
 
 format: .venv/ready ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .

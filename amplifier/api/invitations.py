@@ -77,7 +77,7 @@ class InvitationsController(Controller):
     path = "/sessions/{session_id:str}/invitations"
     tags = ["participants"]
 
-    @post(operation_id="create_invitation", summary="Make an invitation")
+    @post(operation_id="create_invitation", summary="Make an invitation", errors=(403,))
     async def create_invitation(
         self, request: Request, session_id: FromPath[str], data: JSONBody[CreateInvitation]
     ) -> Invitation:
@@ -99,7 +99,7 @@ class InvitationsController(Controller):
         invitation.token = token
         return invitation
 
-    @get(operation_id="list_invitations", summary="A session's invitations")
+    @get(operation_id="list_invitations", summary="A session's invitations", errors=(403,))
     async def list_invitations(
         self, request: Request, session_id: FromPath[str], limit: Limit = 50, after: AfterSeq = _NEWEST
     ) -> InvitationList:
@@ -112,7 +112,7 @@ class InvitationsController(Controller):
         invitations, more = page(found, Invitation, limit)
         return InvitationList(invitations, invitations[-1].seq if more else None)
 
-    @delete("/{invitation_id:str}", operation_id="revoke_invitation", summary="Revoke an invitation")
+    @delete("/{invitation_id:str}", operation_id="revoke_invitation", summary="Revoke an invitation", errors=(403,))
     async def revoke_invitation(
         self, request: Request, session_id: FromPath[str], invitation_id: FromPath[str]
     ) -> Invitation:
@@ -136,6 +136,7 @@ class AcceptController(Controller):
     @post(
         operation_id="accept_invitation",
         summary="Accept an invitation",
+        errors=(404, 410),
         responses={200: ResponseSpec(Claim, description="Took part already", generate_examples=False)},
     )
     async def accept_invitation(self, request: Request, data: JSONBody[AcceptInvitation]) -> Claim:

@@ -67,7 +67,7 @@ class TranscriptsController(Controller):
     path = "/sessions/{session_id:str}/transcript"
     tags = ["transcripts"]
 
-    @post(operation_id="append_transcript", summary="Append messages")
+    @post(operation_id="append_transcript", summary="Append messages", errors=(403, 409, 412))
     async def append_transcript(
         self, request: Request, session_id: FromPath[str], data: JSONBody[AppendTranscript]
     ) -> Appended:
