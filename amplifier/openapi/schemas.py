@@ -45,13 +45,14 @@ def components(sent: Iterable[Any], given: Iterable[Any]) -> dict[str, dict[str,
 
     What clients send and are also given is described as what they are given.
     """
-    answers = {struct.__name__: struct for type_ in given for struct in structs(type_)}
-    requests = {struct.__name__: struct for type_ in sent for struct in structs(type_)}
-    all_structs = requests | answers
-    _, found = msgspec.json.schema_components(all_structs.values(), ref_template=PREFIX + "{name}")
-    if found.keys() != all_structs.keys():
-        raise ValueError(f"structs of one name: {', '.join(sorted(found.keys() ^ all_structs.keys()))}")
-    schemas = {name: _struct(schema, all_structs[name], name in answers) for name, schema in found.items()}
+    answers = {struct for type_ in given for struct in structs(type_)}
+    known = answers | {struct for type_ in sent for struct in structs(type_)}
+    by_name = {struct.__name__: struct for struct in known}
+    if len(by_name) < len(known):
+        twice = {struct.__name__ for struct in known if by_name[struct.__name__] is not struct}
+        raise ValueError(f"structs of one name: {', '.join(sorted(twice))}")
+    _, found = msgspec.json.schema_components(by_name.values(), ref_template=PREFIX + "{name}")
+    schemas = {name: _struct(schema, by_name[name], by_name[name] in answers) for name, schema in found.items()}
     enums = {
         name: {"description": text, "type": "string", "enum": list(get_args(type_))}
         for name, (type_, text) in _ENUMS.items()
