@@ -15,10 +15,10 @@ from amplifier.problems import Problem
 
 _STATIC = Path(__file__).parent.parent / "static"
 _TYPES = {
-    "docs.js": "text/javascript; charset=utf-8",
+    "docs.js": "text/javascript",
     "favicon-32x32.png": "image/png",
-    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
-    "swagger-ui.css": "text/css; charset=utf-8",
+    "swagger-ui-bundle.js": "text/javascript",
+    "swagger-ui.css": "text/css",
 }
 # `data:` because the style sheet has its arrows in it; nothing inline, and nobody else's
 _POLICY = (
@@ -55,7 +55,7 @@ class DocsController(Controller):
     @litestar.get(["/docs", "/redoc"], sync_to_thread=False)
     def get_page(self) -> Response[bytes]:
         """The document as a console, or to read."""
-        return Response(_page(), media_type="text/html; charset=utf-8", headers=_PAGE)
+        return Response(_page(), media_type="text/html", headers=_PAGE)
 
     @litestar.get("/docs/assets/{name:str}", sync_to_thread=False)
     def get_asset(self, name: FromPath[str]) -> Response[bytes]:
