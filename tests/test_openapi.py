@@ -1,10 +1,13 @@
 """The OpenAPI document: it is valid, says what the code says, names every error, and every example in it fits."""
 
+import argparse
 import json
 import re
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import httpx
 import msgspec
 import pytest
 from jsonschema import Draft202012Validator
@@ -13,11 +16,13 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 from amplifier import openapi
 from amplifier.api.presence import Presence
 from amplifier.app import routes
+from amplifier.commands.openapi import add
 from amplifier.openapi import words
 from amplifier.openapi.operations import Operation
 from amplifier.openapi.schemas import components, reference
 from amplifier.settings import Settings
 from amplifier.web import get
+from tests import contract
 from tests.conftest import Api
 
 DOCUMENT = json.loads(openapi.file().read_text())
@@ -34,10 +39,51 @@ def test_the_committed_document_is_what_the_code_says() -> None:
     assert openapi.file().read_text() == openapi.text(), "run: amplifier-api openapi"
 
 
+def test_the_command_writes_and_checks_the_document(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = tmp_path / "openapi.json"
+    monkeypatch.setattr(openapi, "file", lambda: file)
+    parser = argparse.ArgumentParser()
+    add(parser.add_subparsers())
+
+    def run(*arguments: str) -> str:
+        given = parser.parse_args(["openapi", *arguments])
+        given.run(Settings(), given)
+        return capsys.readouterr().out
+
+    with pytest.raises(SystemExit):
+        run("--check")
+    capsys.readouterr()
+    assert run() == f"{file}\n"
+    assert run("--check") == "the OpenAPI document is up to date\n"
+    file.write_text(file.read_text().replace("viewer", "reader"))
+    with pytest.raises(SystemExit):
+        run("--check")
+    assert "is not what the code says (run: amplifier-api openapi)" in capsys.readouterr().out
+
+
 async def test_the_service_serves_the_committed_document(api: Api) -> None:
     served = await api.client().get("/openapi.json")
     assert served.headers["content-type"] == "application/json"
     assert served.content == openapi.file().read_bytes()
+
+
+async def test_answers_that_the_document_does_not_tell_of_are_noticed(anyio_backend: object) -> None:
+    def answer(status: int, body: dict[str, Any]) -> httpx.Response:
+        request = httpx.Request("GET", "http://test/health")
+        headers = {"content-type": "application/json"}
+        return httpx.Response(status, headers=headers, content=json.dumps(body), request=request)
+
+    health = {"status": "healthy", "version": "1", "uptime": 1.5, "database_connected": True}
+    await contract.check(answer(200, health))
+    for unknown, complaint in (
+        (answer(404, {}), "get_health answers 404: say so in"),
+        (answer(200, health | {"uptime": None}), "uptime: None is not of type"),
+        (answer(500, {}), "get_health answers with application/json"),
+    ):
+        with pytest.raises(AssertionError, match=complaint):
+            await contract.check(unknown)
 
 
 def test_the_document_is_valid() -> None:

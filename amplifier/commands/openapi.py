@@ -21,7 +21,12 @@ def _openapi(_: Settings, arguments: argparse.Namespace) -> None:
     if arguments.against:
         _compare(openapi.file(), arguments.against)
         return
-    text, file = openapi.text(), openapi.file()
+    try:
+        text, file = openapi.text(), openapi.file()
+    except FileNotFoundError as error:
+        raise OperatorError(f"the document is written in a checkout: {error}") from error
+    except ValueError as error:  # a handler that says too little
+        raise OperatorError(str(error)) from error
     if not arguments.check:
         file.write_text(text)
         print(file)
