@@ -93,8 +93,14 @@ class Hint(Struct):
     type: str
 
 
-class Ending(Struct):
-    """The stream ends here, or, for `resync`, went too fast to tell everything."""
+class SessionLost(Struct):
+    """The stream ends: the caller takes part no more, or the session is gone."""
+
+    session_id: str
+
+
+class Nothing(Struct):
+    """The event says it all: the stream ends because the token has expired, or `resync`: there was too much to tell."""
 
 
 # by operation: the events of its stream and what their data is
@@ -112,10 +118,10 @@ STREAMS: dict[str, dict[str, Any]] = {
         "presence.changed": PresenceChanged,
         "typing": TypingEvent,
         "read": ReadEvent,
-        "access.revoked": Ending,
-        "session.deleted": Ending,
-        "token.expired": Ending,
+        "access.revoked": SessionLost,
+        "session.deleted": SessionLost,
+        "token.expired": Nothing,
     },
-    "follow_sessions": {"hint": Hint, "resync": Ending, "token.expired": Ending},
+    "follow_sessions": {"hint": Hint, "resync": Nothing, "token.expired": Nothing},
 }
 DOCUMENTS: tuple[Any, ...] = (Problem, Permissions)
