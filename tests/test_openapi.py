@@ -142,7 +142,7 @@ def bounded(schema: dict[str, Any]) -> bool:
 
 def test_problems_are_problem_documents() -> None:
     assert {"type", "title", "status", "detail"} == set(SCHEMAS["Problem"]["required"])
-    assert {"request_id", "last_seq", "missed", "next"} <= SCHEMAS["Problem"]["properties"].keys()
+    assert {"errors", "request_id", "last_seq", "missed", "next"} <= SCHEMAS["Problem"]["properties"].keys()
     for name, response in DOCUMENT["components"]["responses"].items():
         if name == "NotModified":
             continue

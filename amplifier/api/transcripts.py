@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from litestar.response import Stream
 
 from amplifier.frames import Entry
-from amplifier.problems import Problem
+from amplifier.problems import Problem, misfit
 from amplifier.web import MessageRole, Request, get, participation, post
 
 MAX_PAGE = 1000  # messages
@@ -156,4 +156,4 @@ async def _name_the_message(request: Request) -> None:
     try:
         msgspec.json.decode(await request.body(), type=_Shapes)
     except msgspec.ValidationError as error:
-        raise Problem(422, str(error)) from None
+        raise misfit(error) from None

@@ -11,8 +11,16 @@ from amplifier.frames import Entry
 from amplifier.web import Role, Status
 
 
+class FieldError(Struct):
+    """What is wrong with a parameter, or with a place in the body (`messages[0].role`, empty for all of it)."""
+
+    field: str
+    detail: str
+
+
 class Problem(Struct):
-    """An error (RFC 9457): `detail` says what to do, `request_id` finds a fault of the service in its log.
+    """An error (RFC 9457): `detail` says what to do, `errors` of a 422 which values do not fit, where it is known.
+    `request_id` finds a fault of the service in its log.
 
     A 412 of an append also has the session's `last_seq`, the first hundred messages that were `missed`, and `next`,
     behind which there are more.
@@ -22,6 +30,7 @@ class Problem(Struct):
     title: str
     status: int
     detail: str
+    errors: list[FieldError] | UnsetType = UNSET
     request_id: str | UnsetType = UNSET
     last_seq: int | UnsetType = UNSET
     missed: list[Entry] | UnsetType = UNSET

@@ -130,7 +130,9 @@ NO_BODY = {304: ("NotModified", "It is as the client has it.")}
 def example(status: int, detail: str) -> dict[str, Any]:
     """The document of a problem, as `problems.document` makes it."""
     title = re.sub(r"(?<!^)(?=[A-Z])", " ", PROBLEMS[status][0])  # HTTPStatus has other words in other Pythons
-    shown = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    shown: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    if status == 422:
+        shown["errors"] = [{"field": "limit", "detail": "Expected `int` <= 200"}]
     if status == 500:
         shown["request_id"] = "5d0c5cf6d5cb4a2ebf8f1b7f0f0e4c11"
     return shown
