@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format bench lock clean
+.PHONY: help serve test check format bench sdk sdk-python sdk-typescript lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -13,7 +13,7 @@ serve: .venv/ready ## serve on 127.0.0.1:8765, with an embedded PostgreSQL unles
 test: .venv/ready ## run all tests on a real PostgreSQL
 	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup  # they wait for PostgreSQL
 
-check: .venv/ready ## lint, format, types, import contracts, the style of queries, migrations
+check: .venv/ready ## lint, format, types, import contracts, the style of queries, migrations, the OpenAPI document
 	$(BIN)/ruff check . .ci/sql-style
 	$(BIN)/ruff format --check . .ci/sql-style
 	$(BIN)/mypy
@@ -22,6 +22,7 @@ check: .venv/ready ## lint, format, types, import contracts, the style of querie
 	$(BIN)/amplifier-api migrate check
 	$(BIN)/amplifier-api queries stub --check --scratch
 	$(BIN)/amplifier-api queries check --plans --scratch
+	$(BIN)/amplifier-api openapi --check
 
 format: .venv/ready ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
@@ -30,6 +31,26 @@ format: .venv/ready ## rewrite the code in the house style
 bench: .venv/ready ## run the benchmarks and print their tables (needs wrk)
 	$(BIN)/python -m benchmarks
 
+sdk: sdk-python sdk-typescript ## generate clients for Python and TypeScript into build/sdk (needs npm)
+
+sdk-python: build/sdk/python/ready
+sdk-typescript: build/sdk/typescript/ready
+
+build/sdk/python/ready: .venv/ready openapi/openapi.json openapi/python-client.yaml
+	rm -rf $(@D) && mkdir -p $(@D)
+	$(BIN)/openapi-python-client generate --path openapi/openapi.json --config openapi/python-client.yaml \
+		--meta none --output-path $(@D)/amplifier_client
+	@touch $@
+
+build/sdk/typescript/ready: node_modules/ready openapi/openapi.json
+	rm -rf $(@D) && mkdir -p $(@D)
+	node_modules/.bin/openapi-typescript openapi/openapi.json --output $(@D)/amplifier.d.ts
+	@touch $@
+
+node_modules/ready: package-lock.json
+	npm ci --no-audit --no-fund
+	@touch $@
+
 lock: .venv/ready ## write the lock files anew from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
@@ -37,8 +58,8 @@ lock: .venv/ready ## write the lock files anew from pyproject.toml
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
 		--python-version 3.11 pyproject.toml --extra embedded --group dev --output-file requirements-dev.lock
 
-clean: ## remove the environment
-	rm -rf .venv
+clean: ## remove the environment and what was generated
+	rm -rf .venv node_modules build
 
 .venv/ready: requirements-dev.lock pyproject.toml
 	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'

@@ -9,16 +9,16 @@ from litestar import Litestar, Router
 from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.openapi.plugins import SwaggerRenderPlugin
 from litestar.types import Message, Scope
 
-from amplifier import __version__, schema, settings
+from amplifier import schema, settings
 from amplifier.activity import Activity
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
 from amplifier.api.audit import AuditController
 from amplifier.api.config_versions import ConfigVersionsController
 from amplifier.api.configs import ConfigsController
+from amplifier.api.docs import DocsController
 from amplifier.api.events import EventsController, SessionEventsController, TicketController
 from amplifier.api.invitations import AcceptController, InvitationsController
 from amplifier.api.participants import ParticipantsController
@@ -117,8 +117,11 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
     return app
 
 
-def routes(config: Settings) -> Litestar:
-    """An application without anything to work with; of the settings it needs those of CORS."""
+def routes(config: Settings, openapi: OpenAPIConfig | None = None) -> Litestar:
+    """An application without anything to work with; of the settings it needs those of CORS.
+
+    `openapi` has it described: the service itself serves the document that was made before.
+    """
     protected = Router(
         "/",
         route_handlers=[
@@ -149,12 +152,12 @@ def routes(config: Settings) -> Litestar:
         before_request=authenticate_stream,
     )
     return Amplifier(
-        route_handlers=[ServiceController, protected, streams],
+        route_handlers=[DocsController, ServiceController, protected, streams],
         request_class=Request,
         request_max_body_size=MAX_BODY,
         exception_handlers={HTTPException: respond, Exception: respond},
         cors_config=_cors(config) if config.origins else None,
-        openapi_config=_openapi(),
+        openapi_config=openapi,
         before_send=[_identify],
         lifespan=[_lifespan],
         logging_config=None,
@@ -233,13 +236,4 @@ def _cors(config: Settings) -> CORSConfig:
         allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
         allow_headers=[*_ALLOWED_HEADERS, config.api_key_header],
         expose_headers=_EXPOSED_HEADERS,
-    )
-
-
-def _openapi() -> OpenAPIConfig:
-    return OpenAPIConfig(
-        title="Amplifier",
-        version=__version__,
-        path="/docs",
-        render_plugins=[SwaggerRenderPlugin(path="/")],
     )

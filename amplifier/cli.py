@@ -1,4 +1,4 @@
-"""The console script: amplifier-api serve | migrate | queries | applications | search."""
+"""The console script: amplifier-api serve | migrate | queries | applications | search | openapi."""
 
 import argparse
 import logging
@@ -6,7 +6,7 @@ import signal
 import sys
 
 from amplifier import __version__, settings
-from amplifier.commands import applications, migrate, queries, search, serve
+from amplifier.commands import applications, migrate, openapi, queries, search, serve
 from amplifier.settings import OperatorError
 
 
@@ -29,7 +29,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("amplifier-api", description="The session backend for AI agents, on PostgreSQL.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for module in (serve, migrate, queries, applications, search):
+    for module in (serve, migrate, queries, applications, search, openapi):
         module.add(commands)
     return parser
 

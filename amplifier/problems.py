@@ -16,6 +16,9 @@ from amplifier.outages import Unavailable
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
+# how msgspec says where something does not fit, and what is not there
+_PLACE = re.compile(r"(.*) - at `\$?\.?(.*)`", re.DOTALL)
+_MISSING = re.compile("Object missing required field `(.*)`")
 MEDIA_TYPE = "application/problem+json"
 
 # Constraint names are part of the API: what each says to the client, and with which status.
@@ -107,7 +110,7 @@ def describe(error: Exception) -> Problem:
     if isinstance(error, asyncpg.exceptions.DataError):
         return Problem(*_STATES["22000"])
     if isinstance(error, ValidationException):
-        return Problem(422, _validation(error))
+        return _validation(error)
     if isinstance(error, InternalServerException) and "disconnected" in error.detail:
         return Problem(400, "The connection was closed before the request was complete")
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -118,12 +121,21 @@ def describe(error: Exception) -> Problem:
 def invalid_json(error: Exception) -> Problem:
     """The problem for a body that msgspec refused."""
     if isinstance(error, msgspec.ValidationError):
-        return Problem(422, str(error))
+        return misfit(error)
     if isinstance(error, RecursionError):
         return Problem(*_STATES["54001"])
     if isinstance(error, UnicodeDecodeError):
         return Problem(422, "The body is not valid UTF-8")
     return Problem(422, f"The body is not valid JSON: {error}")
+
+
+def misfit(error: msgspec.ValidationError) -> Problem:
+    """422 for a body whose JSON is not what it should be: `errors` has the place as `messages[0].role`."""
+    match = _PLACE.fullmatch(str(error))
+    detail, place = (match[1], match[2]) if match else (str(error), "")
+    missing = _MISSING.fullmatch(detail)
+    field = ".".join(part for part in (place, missing[1] if missing else "") if part)
+    return Problem(422, str(error), errors=[{"field": field, "detail": detail}])
 
 
 def unauthorized(detail: str, challenge: str = "Bearer") -> Problem:
@@ -152,12 +164,14 @@ def request_id(scope: Any) -> str:
     return state["request_id"]  # type: ignore[no-any-return]
 
 
-def _validation(error: ValidationException) -> str:
-    """Litestar's findings about parameters as one sentence."""
+def _validation(error: ValidationException) -> Problem:
+    """Litestar's findings about parameters, as one sentence and each for itself."""
     extra = [item for item in error.extra if isinstance(item, dict)] if isinstance(error.extra, list) else []
     if any(item.get("key") == "data" for item in extra):
-        return "The request needs a JSON body"
-    return "; ".join(f"{item.get('key')}: {item.get('message')}" for item in extra) or error.detail
+        return Problem(422, "The request needs a JSON body")
+    errors = [{"field": str(item.get("key")), "detail": str(item.get("message"))} for item in extra]
+    detail = "; ".join(f"{one['field']}: {one['detail']}" for one in errors) or error.detail
+    return Problem(422, detail, errors=errors) if errors else Problem(422, detail)
 
 
 def _http(error: HTTPException) -> Problem:

@@ -22,6 +22,7 @@ from amplifier import embedded, schema
 from amplifier.app import connect, routes
 from amplifier.auth import generate_key
 from amplifier.settings import Settings
+from tests import contract
 from tests.archive import ROWS, Archive
 from tests.databases import engine_answers, execute, is_emptied, schema_of
 
@@ -178,9 +179,13 @@ class Api:
         return self.client({"X-API-Key": key, "Authorization": f"Bearer {token(sub=user_id)}"})
 
     def client(self, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
-        """A client with these headers, by default without credentials. A crash comes as 500, as over the network."""
+        """A client with these headers, by default without credentials. A crash comes as 500, as over the network.
+
+        Each answer must be one that the OpenAPI document tells of.
+        """
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
-        return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers)
+        hooks = {"response": [contract.check]}
+        return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers, event_hooks=hooks)
 
 
 @pytest.fixture

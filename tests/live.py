@@ -13,6 +13,7 @@ import websockets.asyncio.client
 from litestar import Litestar
 
 from amplifier.settings import Settings
+from tests import contract
 from tests.conftest import Api, serving
 
 LIMIT = 10.0  # seconds, for what must happen
@@ -100,7 +101,8 @@ class Live(Api):
 
     def client(self, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
         """A client with these headers, by default without credentials."""
-        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=LIMIT, verify=False)
+        hooks = {"response": [contract.check]}
+        return httpx.AsyncClient(base_url=self.url, headers=headers, timeout=LIMIT, verify=False, event_hooks=hooks)
 
     @contextlib.asynccontextmanager
     async def stream(self, client: httpx.AsyncClient, path: str, **options: Any) -> AsyncIterator[Stream]:

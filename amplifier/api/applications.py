@@ -72,7 +72,7 @@ class ApplicationsController(Controller):
     path = "/applications"
     tags = ["applications"]
 
-    @post(operation_id="create_application", summary="Register an application")
+    @post(operation_id="create_application", summary="Register an application", errors=(403, 409))
     async def create_application(self, request: Request, data: JSONBody[CreateApplication]) -> ApplicationKey:
         """Returns the API key, once. Admin applications only; 409 when the app_id is taken."""
         require_admin(request)
@@ -92,7 +92,7 @@ class ApplicationsController(Controller):
             raise Problem(409, f"Application '{data.app_id}' already exists") from None
         return _with_key(Application(*row), key.text, "Application registered successfully")
 
-    @get(operation_id="list_applications", summary="All applications")
+    @get(operation_id="list_applications", summary="All applications", errors=(403,))
     async def list_applications(self, request: Request) -> list[ApplicationSummary]:
         """Newest first. Admin applications only."""
         require_admin(request)
@@ -109,7 +109,7 @@ class ApplicationsController(Controller):
             raise _not_found()
         return Application(*row)
 
-    @patch("/{app_id:str}", operation_id="update_application", summary="Change an application")
+    @patch("/{app_id:str}", operation_id="update_application", summary="Change an application", errors=(403, 409))
     async def update_application(
         self, request: Request, app_id: FromPath[str], data: JSONBody[UpdateApplication]
     ) -> Application:
@@ -130,7 +130,7 @@ class ApplicationsController(Controller):
         request.afterwards(request.app.state.authenticator.forget)
         return Application(*row)
 
-    @delete("/{app_id:str}", operation_id="delete_application", summary="Delete an application")
+    @delete("/{app_id:str}", operation_id="delete_application", summary="Delete an application", errors=(403,))
     async def delete_application(self, request: Request, app_id: FromPath[str]) -> ApplicationMessage:
         """Its key stops at once. Admin applications only."""
         _require_admin(request, app_id)

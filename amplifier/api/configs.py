@@ -113,7 +113,7 @@ class ConfigsController(Controller):
     path = "/configs"
     tags = ["configs"]
 
-    @post(operation_id="create_config", summary="Create a config")
+    @post(operation_id="create_config", summary="Create a config", errors=(400,))
     async def create_config(self, request: Request, data: JSONBody[CreateConfig]) -> Config:
         """The caller becomes its owner. 400 when it is not a valid config."""
         config = data.config_data | _sections(data)
@@ -157,7 +157,7 @@ class ConfigsController(Controller):
             raise _not_found()
         return _present(request, StoredConfig(*row), None, decrypt)
 
-    @put("/{config_id:str}", operation_id="update_config", summary="Change a config")
+    @put("/{config_id:str}", operation_id="update_config", summary="Change a config", errors=(400,))
     async def update_config(self, request: Request, config_id: FromPath[str], data: JSONBody[UpdateConfig]) -> Config:
         """Its owner's only. What is absent or null stays as it is; the former version is kept."""
         keyring, sections = _keyring(request), {} if data.config_data is not None else _sections(data)

@@ -74,6 +74,7 @@ class TicketController(Controller):
         operation_id="create_session_ticket",
         summary="A ticket for a stream",
         audited=False,
+        errors=(409,),
     )
     async def create_session_ticket(self, request: Request, session_id: FromPath[str]) -> StreamTicket:
         """For one stream or WebSocket of the session, within 30 seconds. For participants."""

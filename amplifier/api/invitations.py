@@ -78,7 +78,7 @@ class InvitationsController(Controller):
     path = "/sessions/{session_id:str}/invitations"
     tags = ["participants"]
 
-    @post(operation_id="create_invitation", summary="Make an invitation")
+    @post(operation_id="create_invitation", summary="Make an invitation", errors=(403,))
     async def create_invitation(
         self, request: Request, session_id: FromPath[str], data: JSONBody[CreateInvitation]
     ) -> Invitation:
@@ -101,7 +101,7 @@ class InvitationsController(Controller):
         request.tell(invitation_id=invitation.invitation_id, role=data.role)
         return invitation
 
-    @get(operation_id="list_invitations", summary="A session's invitations")
+    @get(operation_id="list_invitations", summary="A session's invitations", errors=(403,))
     async def list_invitations(
         self, request: Request, session_id: FromPath[str], limit: Limit = 50, after: AfterSeq = _NEWEST
     ) -> InvitationList:
@@ -114,7 +114,7 @@ class InvitationsController(Controller):
         invitations, more = page(found, Invitation, limit)
         return InvitationList(invitations, invitations[-1].seq if more else None)
 
-    @delete("/{invitation_id:str}", operation_id="revoke_invitation", summary="Revoke an invitation")
+    @delete("/{invitation_id:str}", operation_id="revoke_invitation", summary="Revoke an invitation", errors=(403,))
     async def revoke_invitation(
         self, request: Request, session_id: FromPath[str], invitation_id: FromPath[str]
     ) -> Invitation:
@@ -139,6 +139,7 @@ class AcceptController(Controller):
     @post(
         operation_id="accept_invitation",
         summary="Accept an invitation",
+        errors=(404, 410),
         responses={200: ResponseSpec(Claim, description="Took part already", generate_examples=False)},
     )
     async def accept_invitation(self, request: Request, data: JSONBody[AcceptInvitation]) -> Claim:

@@ -89,6 +89,7 @@ class ParticipantsController(Controller):
     @post(
         operation_id="put_participant",
         summary="Add or change a participant",
+        errors=(403, 409),
         responses={200: ResponseSpec(Participant, description="Changed", generate_examples=False)},
     )
     async def put_participant(
@@ -112,7 +113,7 @@ class ParticipantsController(Controller):
             raise await _refusal(request, session_id, data.user_id, forbidden, adding=True)
         return answer(200, changed)  # type: ignore[no-any-return]
 
-    @patch("/{user_id:path}", operation_id="update_participant", summary="Change a participant")
+    @patch("/{user_id:path}", operation_id="update_participant", summary="Change a participant", errors=(403, 409))
     async def update_participant(
         self, request: Request, session_id: FromPath[str], user_id: FromPath[str], data: JSONBody[UpdateParticipant]
     ) -> Participant:
@@ -124,7 +125,12 @@ class ParticipantsController(Controller):
             raise await _refusal(request, session_id, user_id, "Only owners may change participants")
         return changed
 
-    @delete("/{user_id:path}", operation_id="remove_participant", summary="Remove a participant, or leave")
+    @delete(
+        "/{user_id:path}",
+        operation_id="remove_participant",
+        summary="Remove a participant, or leave",
+        errors=(403, 409),
+    )
     async def remove_participant(
         self, request: Request, session_id: FromPath[str], user_id: FromPath[str]
     ) -> RemovedParticipant:

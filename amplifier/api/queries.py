@@ -41,7 +41,7 @@ class QueriesController(Controller):
     path = "/health/queries"
     tags = ["service"]
 
-    @get(operation_id="get_queries", summary="The queries in use")
+    @get(operation_id="get_queries", summary="The queries in use", errors=(403,))
     async def get_queries(self, request: Request) -> QuerySet:
         """Of the process that answers. Admin applications only."""
         require_admin(request)

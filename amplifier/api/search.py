@@ -72,7 +72,7 @@ class SearchController(Controller):
     path = "/search"
     tags = ["search"]
 
-    @get(operation_id="search", summary="Search all transcripts")
+    @get(operation_id="search", summary="Search all transcripts", errors=(404,))
     async def search(
         self,
         request: Request,

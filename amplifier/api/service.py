@@ -4,11 +4,8 @@ import time
 from importlib import metadata
 from typing import Literal
 
-import litestar
 import msgspec
 from litestar import Controller
-from litestar.enums import MediaType
-from litestar.openapi.plugins import RedocRenderPlugin
 
 from amplifier import __version__
 from amplifier.outages import Unavailable
@@ -69,16 +66,6 @@ class ServiceController(Controller):
     async def get_version(self) -> Version:
         """The versions of the service and of the agent runtime."""
         return Version(__version__, _installed("amplifier-core"), _installed("amplifier-foundation"))
-
-    @litestar.get("/openapi.json", include_in_schema=False, media_type=MediaType.JSON)
-    async def get_openapi(self, request: Request) -> bytes:
-        """The OpenAPI document."""
-        return msgspec.json.encode(request.app.openapi_schema.to_schema())
-
-    @litestar.get("/redoc", include_in_schema=False, media_type=MediaType.HTML)
-    async def get_redoc(self, request: Request) -> bytes:
-        """The OpenAPI document as a page; /docs has it as a console."""
-        return RedocRenderPlugin().render(request, request.app.openapi_schema.to_schema())
 
 
 def _installed(package: str) -> str | None:

@@ -107,7 +107,7 @@ class SessionsController(Controller):
     path = "/sessions"
     tags = ["sessions"]
 
-    @post(operation_id="create_session", summary="Create a session")
+    @post(operation_id="create_session", summary="Create a session", errors=(404,))
     async def create_session(self, request: Request, data: JSONBody[CreateSession]) -> Session:
         """The caller becomes its owner. 404 unless the config is the caller's."""
         caller = request.caller
@@ -133,14 +133,14 @@ class SessionsController(Controller):
             raise Problem(404, "Session not found")
         return await _shown(request, row)
 
-    @patch("/{session_id:str}", operation_id="update_session", summary="Change a session")
+    @patch("/{session_id:str}", operation_id="update_session", summary="Change a session", errors=(403,))
     async def update_session(
         self, request: Request, session_id: FromPath[str], data: JSONBody[UpdateSession]
     ) -> Session:
         """For owners and editors."""
         return await _update(request, session_id, data, "Session updated successfully")
 
-    @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session")
+    @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session", errors=(403,))
     async def delete_session(self, request: Request, session_id: FromPath[str]) -> SessionMessage:
         """With its transcript. For owners."""
         sessions, key = request.queries.sessions, {"actor_id": request.caller.user_id, "session_id": session_id}
@@ -153,12 +153,24 @@ class SessionsController(Controller):
         request.afterwards(partial(request.hub.announce_gone, session_id, "session.deleted", gone))
         return SessionMessage("Session deleted successfully")
 
-    @post("/{session_id:str}/resume", operation_id="resume_session", summary="Resume a session", status_code=200)
+    @post(
+        "/{session_id:str}/resume",
+        operation_id="resume_session",
+        summary="Resume a session",
+        errors=(403,),
+        status_code=200,
+    )
     async def resume_session(self, request: Request, session_id: FromPath[str]) -> Session:
         """Makes it active again, so that its transcript can go on. For owners and editors."""
         return await _update(request, session_id, UpdateSession(status="active"), "Session resumed successfully")
 
-    @post("/{session_id:str}/transfer", operation_id="transfer_session", summary="Hand a session over", status_code=200)
+    @post(
+        "/{session_id:str}/transfer",
+        operation_id="transfer_session",
+        summary="Hand a session over",
+        errors=(403,),
+        status_code=200,
+    )
     async def transfer_session(
         self, request: Request, session_id: FromPath[str], data: JSONBody[TransferSession]
     ) -> Session:

@@ -67,13 +67,13 @@ class SettingsController(Controller):
             raise Problem(404, "Setting not found")
         return Setting(*row)
 
-    @put("/{key:str}", operation_id="put_setting", summary="Write a setting")
+    @put("/{key:str}", operation_id="put_setting", summary="Write a setting", errors=(403,))
     async def put_setting(self, request: Request, key: FromPath[str], data: JSONBody[PutSetting]) -> Setting:
         """New or not. Admin applications only."""
         require_admin(request)
         return Setting(*await request.queries.settings.put(key=key, value=data.value, scope=data.scope))
 
-    @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting")
+    @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting", errors=(403,))
     async def delete_setting(self, request: Request, key: FromPath[str]) -> SettingMessage:
         """Admin applications only."""
         require_admin(request)

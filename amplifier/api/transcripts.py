@@ -11,7 +11,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.answers import Answer, JsonStream, is_known
 from amplifier.frames import Entry
-from amplifier.problems import Problem
+from amplifier.problems import Problem, misfit
 from amplifier.web import MessageRole, Request, get, participation, post, utc
 
 MAX_PAGE = 1000  # messages
@@ -76,7 +76,8 @@ class TranscriptsController(Controller):
     path = "/sessions/{session_id:str}/transcript"
     tags = ["transcripts"]
 
-    @post(operation_id="append_transcript", summary="Append messages", audited=False)  # its rows say who wrote them
+    # its rows say who wrote them: no entry in the audit log
+    @post(operation_id="append_transcript", summary="Append messages", audited=False, errors=(403, 409, 412))
     async def append_transcript(
         self, request: Request, session_id: FromPath[str], data: JSONBody[AppendTranscript]
     ) -> Appended:
@@ -182,4 +183,4 @@ async def _name_the_message(request: Request) -> None:
     try:
         msgspec.json.decode(await request.body(), type=_Shapes)
     except msgspec.ValidationError as error:
-        raise Problem(422, str(error)) from None
+        raise misfit(error) from None

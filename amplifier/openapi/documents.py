@@ -1,0 +1,136 @@
+"""What goes over the wire without being a handler's struct: problems, and the data of events."""
+
+from datetime import datetime
+from typing import Any
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from amplifier.api.participants import Permissions
+from amplifier.api.presence import Present
+from amplifier.frames import Entry
+from amplifier.web import Role, Status
+
+
+class FieldError(Struct):
+    """What is wrong with a parameter, or with a place in the body (`messages[0].role`, empty for all of it)."""
+
+    field: str
+    detail: str
+
+
+class Problem(Struct):
+    """An error (RFC 9457): `detail` says what to do, `errors` of a 422 which values do not fit, where it is known.
+    `request_id` finds a fault of the service in its log.
+
+    A 412 of an append also has the session's `last_seq`, the first hundred messages that were `missed`, and `next`,
+    behind which there are more.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
+    last_seq: int | UnsetType = UNSET
+    missed: list[Entry] | UnsetType = UNSET
+    next: int | UnsetType | None = UNSET
+
+
+class Logged(Struct):
+    """What every event that has a number says besides what happened; `actor_user_id` is null for a DBA."""
+
+    seq: int
+    actor_user_id: str | None
+    created_at: datetime
+
+
+class ParticipantEvent(Logged):
+    """Somebody was added, changed or removed."""
+
+    user_id: str
+    role: Role
+    permissions: Raw
+
+
+class SessionUpdated(Logged):
+    """What is different now."""
+
+    title: str | UnsetType | None = UNSET
+    tags: Raw | UnsetType = UNSET
+    metadata: Raw | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+
+
+class OwnershipTransferred(Logged):
+    """The session has another owner."""
+
+    user_id: str
+    former_user_id: str
+
+
+class InvitationEvent(Logged):
+    """An invitation was made, used or revoked; which, only owners may see."""
+
+
+class PresenceChanged(Struct):
+    """Who follows the session now: how many, and at most 100 of them."""
+
+    session_id: str
+    count: int
+    present: list[Present]
+
+
+class TypingEvent(Struct):
+    """Somebody is writing."""
+
+    user_id: str
+
+
+class ReadEvent(Struct):
+    """Somebody has read up to here."""
+
+    user_id: str
+    last_read_seq: int
+
+
+class Hint(Struct):
+    """A session changed; `type` is what happened last, `last_seq` is null when the caller lost the session."""
+
+    session_id: str
+    last_seq: int | None
+    type: str
+
+
+class SessionLost(Struct):
+    """The stream ends: the caller takes part no more, or the session is gone."""
+
+    session_id: str
+
+
+class Nothing(Struct):
+    """The event says it all: the stream ends because the token has expired, or `resync`: there was too much to tell."""
+
+
+# by operation: the events of its stream and what their data is
+STREAMS: dict[str, dict[str, Any]] = {
+    "follow_session": {
+        "message.created": Entry,
+        "participant.added": ParticipantEvent,
+        "participant.changed": ParticipantEvent,
+        "participant.removed": ParticipantEvent,
+        "session.updated": SessionUpdated,
+        "ownership.transferred": OwnershipTransferred,
+        "invitation.created": InvitationEvent,
+        "invitation.used": InvitationEvent,
+        "invitation.revoked": InvitationEvent,
+        "presence.changed": PresenceChanged,
+        "typing": TypingEvent,
+        "read": ReadEvent,
+        "access.revoked": SessionLost,
+        "session.deleted": SessionLost,
+        "token.expired": Nothing,
+    },
+    "follow_sessions": {"hint": Hint, "resync": Nothing, "token.expired": Nothing},
+}
+DOCUMENTS: tuple[Any, ...] = (Problem, Permissions)

@@ -1,0 +1,145 @@
+"""One operation of the OpenAPI document: its body, its answers and its problems, from the handler."""
+
+from http import HTTPStatus
+from typing import Any, get_args
+
+from litestar.handlers import HTTPRouteHandler
+
+from amplifier.auth import authenticate
+from amplifier.openapi import words
+from amplifier.openapi.documents import STREAMS
+from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
+from amplifier.streaming import authenticate_stream
+
+JSON = "application/json"
+NEWEST = 2**63 - 1
+_PLAIN = {"type": "array", "items": {"$ref": f"{PREFIX}Message"}}  # the transcript with view=plain
+_REQUEST_ID = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
+
+
+class Operation:
+    """What a handler takes (`body`, none where it takes no body) and answers with (`answers`, types by status)."""
+
+    def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any]) -> None:
+        self.name = str(handler.operation_id)
+        self._handler, self._shown = handler, shown
+        field = handler.parsed_data_field
+        self.body: Any = field.annotation if field else None
+        self.answers: dict[int, Any] = {}
+        if self.name not in STREAMS:
+            self.answers[handler.status_code] = _described_type(handler.parsed_return_field.annotation)
+        for status, spec in (handler.responses or {}).items():
+            if self.name not in STREAMS:
+                self.answers[status] = spec.data_container
+
+    def described(self, generated: dict[str, Any]) -> dict[str, Any]:
+        """The operation as OpenAPI has it. Raises ValueError where its handler says too little."""
+        for wanted in ("summary", "description", "tags"):
+            if not generated.get(wanted):
+                raise ValueError(f"{self.name}: the handler has no {wanted}")
+        operation: dict[str, Any] = {
+            "tags": generated["tags"],
+            "summary": generated["summary"],
+            "description": " ".join(generated["description"].split()),
+            "operationId": self.name,
+        }
+        if parameters := self._parameters(generated):
+            operation["parameters"] = parameters
+        if self.body is not None:
+            content = {"schema": reference(self.body), **_example(self._shown, "request")}
+            operation["requestBody"] = {"required": True, "content": {JSON: content}}
+        answers = {str(status): self._answer(status, generated) for status in sorted(self.answers or {200: None})}
+        operation["responses"] = answers | self._problems(parameters)
+        return operation | self._security()
+
+    @property
+    def _before(self) -> Any:
+        return self._handler.resolve_before_request()
+
+    def _parameters(self, generated: dict[str, Any]) -> list[dict[str, Any]]:
+        """Litestar's parameters without what is said twice or goes without saying, and with what it loses."""
+        parameters = []
+        for given in generated.get("parameters", []):
+            described = tidied(given["schema"], nullable=False)
+            text = described.pop("description", None) or words.PATHS.get(given["name"])
+            if given["name"] == "ticket":  # a credential
+                continue
+            if given["in"] == "path" and described.get("type") == "string":
+                described = {"minLength": 1, "maxLength": 255} | described
+            if given["name"] in self._from_zero:
+                described["minimum"] = 0
+            if described.get("default") == NEWEST:  # means the start of a list, and is no number to JavaScript
+                del described["default"]
+            if text is None:
+                raise ValueError(f"{self.name}: the parameter {given['name']} has no description")
+            required = {"required": True} if given.get("required") else {}
+            parameters.append(
+                {"name": given["name"], "in": given["in"], "description": text, **required, "schema": described}
+            )
+        return parameters
+
+    @property
+    def _from_zero(self) -> set[str]:
+        """The parameters that begin at 0, which Litestar takes for no bound where they are optional."""
+        fields = self._handler.parsed_fn_signature.parameters.values()
+        return {field.name for field in fields if getattr(field.kwarg_definition, "ge", None) == 0}
+
+    def _answer(self, status: int, generated: dict[str, Any]) -> dict[str, Any]:
+        given = generated["responses"].get(str(status), {})
+        spec = (self._handler.responses or {}).get(status)
+        answer = {
+            "description": spec.description if spec else HTTPStatus(status).phrase,
+            "headers": _REQUEST_ID | given.get("headers", {}),
+        }
+        if self.name in STREAMS:
+            return answer | {"content": {"text/event-stream": _stream(self.name)}}
+        schema = reference(self.answers[status])
+        if self.name == "get_transcript":
+            schema = {"oneOf": [schema, _PLAIN]}
+        content = {"schema": schema, **_example(self._shown.get("responses", {}), str(status))}
+        return answer | {"content": {JSON: content}}
+
+    def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
+        """The handler's own problems, and those that follow from what it takes and who may call."""
+        statuses = {500, *self._handler.opt.get("errors", ())}
+        if self._before is not None:
+            statuses |= {401, 429, 503}
+        if self.body is not None:
+            statuses |= {413, 415}
+        if parameters or self.body is not None:
+            statuses.add(422)
+        if any(parameter["in"] == "path" for parameter in parameters):
+            statuses.add(404)
+        known = {status: name for status, (name, *_) in (words.PROBLEMS | words.NO_BODY).items()}
+        if unknown := statuses - known.keys():
+            raise ValueError(f"{self.name}: amplifier/openapi/words.py does not know the statuses {sorted(unknown)}")
+        return {str(status): {"$ref": f"#/components/responses/{known[status]}"} for status in sorted(statuses)}
+
+    def _security(self) -> dict[str, Any]:
+        if self._before is None:
+            return {"security": []}
+        if self._before is authenticate_stream:
+            return {"security": [{"api_key": [], "bearer": []}, {"bearer": []}, {"ticket": []}]}
+        if self._before is not authenticate:
+            raise ValueError(f"{self.name}: nobody knows whom {self._before} lets in")
+        return {}
+
+
+def _described_type(annotation: Any) -> Any:
+    """The type of an answer, without the ready-made responses that a handler may also return."""
+    if isinstance(annotation, type) or not get_args(annotation) or annotation.__class__.__name__ == "GenericAlias":
+        return annotation
+    found = [one for one in get_args(annotation) if any(structs(one))]
+    return found[0] if len(found) == 1 else annotation
+
+
+def _example(shown: dict[str, Any], name: str) -> dict[str, Any]:
+    return {"example": shown[name]} if name in shown else {}
+
+
+def _stream(name: str) -> dict[str, Any]:
+    """What a stream carries. OpenAPI 3.1 has no words for the events within, `x-events` says what their `data` is."""
+    lines = [f"- `{event}`: `{type_.__name__}`" for event, type_ in STREAMS[name].items()]
+    text = "Server-sent events; the `data` of each is one JSON object, by its `event`:\n\n" + "\n".join(lines)
+    events = {event: {"$ref": PREFIX + type_.__name__} for event, type_ in STREAMS[name].items()}
+    return {"schema": {"type": "string", "description": text}, "x-events": events}

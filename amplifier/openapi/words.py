@@ -1,0 +1,138 @@
+"""What the OpenAPI document says in words: the service, its tags, path parameters, headers and problems."""
+
+import re
+from typing import Any
+
+TITLE = "Amplifier"
+SUMMARY = "The session backend for AI agents"
+DESCRIPTION = """\
+Configs, sessions, append-only transcripts, full-text search and live events for agents that talk to people.
+
+**Who calls.** By default every call carries the application's key in `X-API-Key` and the user's token as
+`Authorization: Bearer <JWT>`; a deployment may take the token alone (`AUTH_MODE=jwt_only`), or nothing on a developer's
+machine. Whoever does not take part in a session is told that there is none (404).
+
+**Errors.** Every error is a `Problem` (RFC 9457, `application/problem+json`) whose `detail` says what to do.
+Besides those listed, a request that stops half-way gets 408 and one with headers of more than 64 kB gets 431.
+
+**Numbers.** Every message and event of a session has a number, `seq`, on the session's clock; `last_seq` is where it
+stands. Times are RFC 3339 with an offset. Answers may get further members at any time: ignore what you do not know.
+"""
+
+TAGS = {
+    "applications": "The programs that call, and their keys. Admin applications manage all.",
+    "configs": "Reusable descriptions of an agent, with their secrets encrypted at rest.",
+    "events": (
+        "Live sessions. The streams are server-sent events; the same are served over WebSocket at "
+        "`/sessions/{session_id}/ws` and `/ws`, an object of `type`, `seq` and `data` a message, where clients of a "
+        'session may say `{"type": "typing"}` and `{"type": "read", "seq": 4}`. Clients that cannot send headers '
+        "open one with a ticket."
+    ),
+    "participants": "The people in a session, as owners, editors and viewers, and invitations for others.",
+    "search": "Ranked full-text search over everything that the caller may read.",
+    "service": "The service itself.",
+    "sessions": "Sessions made from configs.",
+    "settings": "Settings of the deployment, shared by its applications.",
+    "transcripts": "What was said: append-only, a row a message, given back as it came.",
+    "users": "Users, as their tokens name them, and their sessions.",
+}
+
+PATHS = {
+    "app_id": "The application's id",
+    "config_id": "The config's id",
+    "invitation_id": "The invitation's id",
+    "key": "The setting's key",
+    "session_id": "The session's id",
+    "user_id": "The user's id, percent-encoded where it has special characters; below `/users` also `me`",
+}
+
+SECURITY = {
+    "api_key": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-API-Key",
+        "description": "The application's key, together with the user's token. A deployment may name another header.",
+    },
+    "bearer": {
+        "type": "http",
+        "scheme": "bearer",
+        "bearerFormat": "JWT",
+        "description": "The user's token: `sub` is the user's id, `exp` is required; without a key also `app_id`.",
+    },
+    "ticket": {
+        "type": "apiKey",
+        "in": "query",
+        "name": "ticket",
+        "description": "Opens one stream within 30 seconds, for clients that cannot send headers.",
+    },
+}
+
+HEADERS = {
+    "X-Request-ID": {
+        "description": "The request's id: the client's own X-Request-ID when it is well-formed, else a new one.",
+        "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
+    },
+    "Retry-After": {
+        "description": "Seconds to wait before the next attempt.",
+        "schema": {"type": "integer", "format": "int32", "minimum": 0},
+    },
+    "WWW-Authenticate": {
+        "description": "Which credentials are asked for: `Bearer`, or `ApiKey` with the header's name.",
+        "schema": {"type": "string"},
+    },
+}
+
+# by status: the name of the response, what it means, and the detail of its example
+PROBLEMS = {
+    400: ("BadRequest", "The config is not valid.", "Missing required section: 'bundle'"),
+    401: ("Unauthorized", "No or wrong credentials, or a ticket that was used.", "Missing X-API-Key header"),
+    403: ("Forbidden", "You may see it but not do this.", "Only owners may delete a session"),
+    404: ("NotFound", "It is not there, or not yours: these are never told apart.", "Session not found"),
+    409: (
+        "Conflict",
+        "It exists already, or its state does not allow this; the `detail` says which.",
+        "The session is completed: resume it before you append",
+    ),
+    410: ("Gone", "The invitation is spent.", "The invitation has expired: ask for a new one"),
+    412: (
+        "PreconditionFailed",
+        "It changed meanwhile. Of a transcript the answer has the messages you missed: append with the new `last_seq`.",
+        "The transcript has moved on: expected_seq is 4, last_seq is 5",
+    ),
+    413: (
+        "ContentTooLarge",
+        "The body exceeds 8 MB.",
+        "The body is larger than 8 MB: send the messages in several requests",
+    ),
+    415: (
+        "UnsupportedMediaType",
+        "The body is not declared as JSON.",
+        "Send the body as Content-Type: application/json",
+    ),
+    422: ("UnprocessableContent", "A value does not fit; the `detail` names it.", "limit: Expected `int` <= 200"),
+    428: ("PreconditionRequired", "The request must say which state it builds on.", "Send If-Match with the ETag"),
+    429: ("TooManyRequests", "Too many requests, or too many open streams.", "You have 100 streams open: close one"),
+    500: (
+        "InternalServerError",
+        "A fault of the service: report the `request_id`.",
+        "Internal server error. Report it with the request_id.",
+    ),
+    503: (
+        "ServiceUnavailable",
+        "The database is away or too slow, or a search took too long. A write may have happened.",
+        "The database does not answer. Try again shortly.",
+    ),
+}
+WITH_HEADER = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+NO_BODY = {304: ("NotModified", "It is as the client has it.")}
+
+
+def example(status: int, detail: str) -> dict[str, Any]:
+    """The document of a problem, as `problems.document` makes it."""
+    title = re.sub(r"(?<!^)(?=[A-Z])", " ", PROBLEMS[status][0])  # HTTPStatus has other words in other Pythons
+    shown: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
+    if status == 422:
+        shown["errors"] = [{"field": "limit", "detail": "Expected `int` <= 200"}]
+    if status == 500:
+        shown["request_id"] = "5d0c5cf6d5cb4a2ebf8f1b7f0f0e4c11"
+    return shown

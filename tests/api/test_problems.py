@@ -1,0 +1,40 @@
+"""What does not fit is named, in words and as a place."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import assert_problem
+
+
+@pytest.mark.parametrize(
+    ("body", "field", "detail"),
+    [
+        ({"messages": []}, "messages", "Expected `array` of length >= 1"),
+        ({"messages": [{"content": "x"}]}, "messages[0].role", "Object missing required field `role`"),
+        (
+            {"messages": [{"role": "user"}, {"role": "x"}]},
+            "messages[1].role",
+            "Invalid enum value 'x'",
+        ),
+        ({}, "messages", "Object missing required field `messages`"),
+        ({"messages": [{"role": "user"}], "expected_seq": -1}, "expected_seq", "Expected `int` >= 0"),
+        ([], "", "Expected `object`, got `array`"),
+    ],
+)
+async def test_a_body_that_does_not_fit(
+    alice: httpx.AsyncClient, session_id: str, body: Any, field: str, detail: str
+) -> None:
+    problem = assert_problem(await alice.post(f"/sessions/{session_id}/transcript", json=body), 422)
+    assert problem["errors"] == [{"field": field, "detail": detail}]
+    assert problem["detail"].startswith(detail)
+
+
+async def test_parameters_that_do_not_fit(alice: httpx.AsyncClient) -> None:
+    problem = assert_problem(await alice.get("/sessions", params={"limit": 999, "offset": -1}), 422)
+    assert {error["field"] for error in problem["errors"]} == {"limit", "offset"}
+    assert problem["detail"] == "; ".join(f"{error['field']}: {error['detail']}" for error in problem["errors"])
+    one = assert_problem(await alice.get("/sessions", params={"limit": 999}), 422)
+    assert one["errors"] == [{"field": "limit", "detail": "Expected `int` <= 200"}]
+    assert "errors" not in assert_problem(await alice.post("/sessions"), 422)
