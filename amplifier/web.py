@@ -6,7 +6,7 @@ import math
 import re
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import cache, partial, wraps
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
 
 import litestar
@@ -240,16 +240,20 @@ class JsonRoute(HTTPRouteHandler):
     def on_registration(self, app: Litestar) -> None:
         super().on_registration(app)
         if HttpMethod.GET not in self.http_methods:
-            self._fn = partial(self._carry_out, self._fn)
+            self._fn = self._carried_out(self._fn)
 
-    async def _carry_out(self, handler: Any, request: Request, **arguments: Any) -> Any:
-        return await carry_out(
-            request,
-            str(self.operation_id),
-            self._audited,
-            partial(handler, request=request, **arguments),
-            lambda data: answered(self.status_code, data, request.scope),
-        )
+    def _carried_out(self, handler: Any) -> Any:
+        @wraps(handler)
+        async def change(request: Request, **arguments: Any) -> Any:
+            return await carry_out(
+                request,
+                str(self.operation_id),
+                self._audited,
+                partial(handler, request=request, **arguments),
+                lambda data: answered(self.status_code, data, request.scope),
+            )
+
+        return change
 
     async def to_response(self, app: Litestar, data: Any, request: litestar.Request[Any, Any, Any]) -> ASGIApp:
         for act in request.scope["state"].get("afterwards", ()):

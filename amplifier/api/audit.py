@@ -57,7 +57,7 @@ class AuditController(Controller):
     path = "/audit"
     tags = ["audit"]
 
-    @get(operation_id="list_audit_entries", summary="Who did what")
+    @get(operation_id="list_audit_entries", summary="Who did what", errors=(403,))
     async def list_audit_entries(
         self,
         request: Request,

@@ -157,7 +157,7 @@ class ConfigsController(Controller):
             raise _not_found()
         return _present(request, StoredConfig(*row), None, decrypt)
 
-    @put("/{config_id:str}", operation_id="update_config", summary="Change a config", errors=(400,))
+    @put("/{config_id:str}", operation_id="update_config", summary="Change a config", errors=(400, 412))
     async def update_config(self, request: Request, config_id: FromPath[str], data: JSONBody[UpdateConfig]) -> Config:
         """Its owner's only. What is absent or null stays as it is; the former version is kept."""
         keyring, sections = _keyring(request), {} if data.config_data is not None else _sections(data)
@@ -178,7 +178,7 @@ class ConfigsController(Controller):
             raise await _refusal(request, config_id)
         return _present(request, StoredConfig(*row), "Config updated successfully")
 
-    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config")
+    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(412,))
     async def delete_config(self, request: Request, config_id: FromPath[str]) -> ConfigMessage:
         """Its owner's only. The sessions made from it go with it."""
         configs, key = request.queries.configs, {"actor_id": request.caller.user_id, "config_id": config_id}
@@ -193,6 +193,7 @@ class ConfigsController(Controller):
         "/{config_id:str}/versions/{version:int}/restore",
         operation_id="restore_config_version",
         summary="Go back to a former version",
+        errors=(412,),
         status_code=200,
     )
     async def restore_config_version(

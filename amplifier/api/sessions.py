@@ -133,14 +133,14 @@ class SessionsController(Controller):
             raise Problem(404, "Session not found")
         return await _shown(request, row)
 
-    @patch("/{session_id:str}", operation_id="update_session", summary="Change a session", errors=(403,))
+    @patch("/{session_id:str}", operation_id="update_session", summary="Change a session", errors=(403, 412))
     async def update_session(
         self, request: Request, session_id: FromPath[str], data: JSONBody[UpdateSession]
     ) -> Session:
         """For owners and editors."""
         return await _update(request, session_id, data, "Session updated successfully")
 
-    @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session", errors=(403,))
+    @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session", errors=(403, 412))
     async def delete_session(self, request: Request, session_id: FromPath[str]) -> SessionMessage:
         """With its transcript. For owners."""
         sessions, key = request.queries.sessions, {"actor_id": request.caller.user_id, "session_id": session_id}
@@ -157,7 +157,7 @@ class SessionsController(Controller):
         "/{session_id:str}/resume",
         operation_id="resume_session",
         summary="Resume a session",
-        errors=(403,),
+        errors=(403, 412),
         status_code=200,
     )
     async def resume_session(self, request: Request, session_id: FromPath[str]) -> Session:

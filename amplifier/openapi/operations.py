@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Any, get_args
 
+from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
 from amplifier.auth import authenticate
@@ -14,7 +15,7 @@ from amplifier.streaming import authenticate_stream
 JSON = "application/json"
 NEWEST = 2**63 - 1
 _PLAIN = {"type": "array", "items": {"$ref": f"{PREFIX}Message"}}  # the transcript with view=plain
-_REQUEST_ID = {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}}
+_LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
 class Operation:
@@ -76,7 +77,19 @@ class Operation:
             parameters.append(
                 {"name": given["name"], "in": given["in"], "description": text, **required, "schema": described}
             )
-        return parameters
+        return parameters + [_header(name) for name in self._conditions]
+
+    @property
+    def _conditions(self) -> list[str]:
+        """The headers of words.REQUEST_HEADERS that mean something to the handler."""
+        if HttpMethod.GET in self._handler.http_methods:
+            return ["If-None-Match"] if self._has("etag") else []
+        wanted = 412 in self._handler.opt.get("errors", ()) and "expected_seq" not in _fields(self.body)
+        return ["Idempotency-Key", *(["If-Match"] if wanted else [])]
+
+    def _has(self, name: str) -> bool:
+        """Whether an answer has something that becomes a header."""
+        return any(hasattr(one, name) for type_ in self.answers.values() for one in structs(type_))
 
     @property
     def _from_zero(self) -> set[str]:
@@ -89,7 +102,7 @@ class Operation:
         spec = (self._handler.responses or {}).get(status)
         answer = {
             "description": spec.description if spec else HTTPStatus(status).phrase,
-            "headers": _REQUEST_ID | given.get("headers", {}),
+            "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in self._headers},
         }
         if self.name in STREAMS:
             return answer | {"content": {"text/event-stream": _stream(self.name)}}
@@ -99,6 +112,15 @@ class Operation:
         content = {"schema": schema, **_example(self._shown.get("responses", {}), str(status))}
         return answer | {"content": {JSON: content}}
 
+    @property
+    def _headers(self) -> list[str]:
+        """The headers of an answer."""
+        reads = HttpMethod.GET in self._handler.http_methods
+        found = ["X-Request-ID", *(_LIMITED if self._before is not None else ())]
+        found += ["ETag"] if self._has("etag") else []
+        found += ["Link"] if reads and self._has("next") else []
+        return found + ([] if reads else ["Idempotency-Replayed"])
+
     def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         """The handler's own problems, and those that follow from what it takes and who may call."""
         statuses = {500, *self._handler.opt.get("errors", ())}
@@ -106,6 +128,10 @@ class Operation:
             statuses |= {401, 429, 503}
         if self.body is not None:
             statuses |= {413, 415}
+        if "If-None-Match" in self._conditions:
+            statuses.add(304)
+        if "Idempotency-Key" in self._conditions:
+            statuses |= {409, 422}
         if parameters or self.body is not None:
             statuses.add(422)
         if any(parameter["in"] == "path" for parameter in parameters):
@@ -123,6 +149,16 @@ class Operation:
         if self._before is not authenticate:
             raise ValueError(f"{self.name}: nobody knows whom {self._before} lets in")
         return {}
+
+
+def _header(name: str) -> dict[str, Any]:
+    """A parameter of words.REQUEST_HEADERS."""
+    text, described = words.REQUEST_HEADERS[name]
+    return {"name": name, "in": "header", "description": text, "schema": described}
+
+
+def _fields(type_: Any) -> tuple[str, ...]:
+    return getattr(type_, "__struct_fields__", ())
 
 
 def _described_type(annotation: Any) -> Any:

@@ -17,9 +17,19 @@ Besides those listed, a request that stops half-way gets 408 and one with header
 
 **Numbers.** Every message and event of a session has a number, `seq`, on the session's clock; `last_seq` is where it
 stands. Times are RFC 3339 with an offset. Answers may get further members at any time: ignore what you do not know.
+
+**Once only.** A request with an `Idempotency-Key` is carried out once: repeated within a day, by the same application and
+user, it gets the first answer again, with `Idempotency-Replayed: true`. Repeat a request whose answer was lost with the
+same key and the same bytes.
+
+**Versions.** Configs and sessions have an `ETag`: send it as `If-Match` to change only what you have seen (else 412), as
+`If-None-Match` to get only what is new (else 304).
+
+**Also** HEAD works wherever GET does, `Link` names the next page, and large answers come as gzip to who accepts it.
 """
 
 TAGS = {
+    "audit": "Who did what, for admin applications.",
     "applications": "The programs that call, and their keys. Admin applications manage all.",
     "configs": "Reusable descriptions of an agent, with their secrets encrypted at rest.",
     "events": (
@@ -42,6 +52,7 @@ PATHS = {
     "config_id": "The config's id",
     "invitation_id": "The invitation's id",
     "key": "The setting's key",
+    "key_id": "The key up to its secret part",
     "session_id": "The session's id",
     "user_id": "The user's id, percent-encoded where it has special characters; below `/users` also `me`",
 }
@@ -67,7 +78,31 @@ SECURITY = {
     },
 }
 
+# headers that requests may carry, by name: what they say, and the form of their value
+REQUEST_HEADERS: dict[str, tuple[str, dict[str, Any]]] = {
+    "Idempotency-Key": (
+        "Makes it safe to repeat the request: a new key, best a UUID, for each thing to be done.",
+        {"type": "string", "minLength": 1, "maxLength": 255, "pattern": "^[!-~]+$"},
+    ),
+    "If-Match": ("Only if one of these ETags is the present one.", {"type": "string"}),
+    "If-None-Match": ("Only if none of these ETags is the present one.", {"type": "string"}),
+}
+
 HEADERS = {
+    "ETag": {"description": "The version that was answered with or made.", "schema": {"type": "string"}},
+    "Idempotency-Replayed": {
+        "description": "`true` where the answer was given before and nothing was done now.",
+        "schema": {"type": "string"},
+    },
+    "Link": {"description": 'The next page, as `<address>; rel="next"`.', "schema": {"type": "string"}},
+    "RateLimit": {
+        "description": "Where there is a rate limit: how many requests are left (r), and the seconds (t) until all are.",
+        "schema": {"type": "string"},
+    },
+    "RateLimit-Policy": {
+        "description": "Where there is a rate limit: requests (q) in a number of seconds (w).",
+        "schema": {"type": "string"},
+    },
     "X-Request-ID": {
         "description": "The request's id: the client's own X-Request-ID when it is well-formed, else a new one.",
         "schema": {"type": "string", "pattern": "^[A-Za-z0-9._-]{1,128}$"},
