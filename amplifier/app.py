@@ -10,6 +10,7 @@ from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 from litestar.openapi.plugins import SwaggerRenderPlugin
+from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
 from amplifier import __version__, schema, settings
@@ -71,6 +72,11 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "hub": hub,
             "keyring": Keyring(config.config_encryption_key),
             "checked": checked,
+            "methods": {
+                route.path_format: ", ".join(sorted(route.methods)).encode()
+                for route in app.routes
+                if isinstance(route, HTTPRoute)
+            },
             "listener": Listener(database, [authenticator, hub, reloader]),
             "reloader": reloader,
             "max_streams": config.max_streams_per_user,
@@ -158,7 +164,16 @@ def from_environment(checked: bool = False) -> Litestar:
 async def _identify(message: Message, scope: Scope) -> None:
     """Every response carries the request's id, errors and preflights included."""
     if message["type"] == "http.response.start":
-        message["headers"] = [*message["headers"], (b"x-request-id", request_id(scope).encode())]
+        message["headers"] = [*_with_methods(message, scope), (b"x-request-id", request_id(scope).encode())]
+
+
+def _with_methods(message: Any, scope: Scope) -> Any:
+    """The headers; an answer to OPTIONS names all methods of the path: Litestar knows its first handler's alone."""
+    headers = message["headers"]
+    if scope.get("method") == "OPTIONS":
+        allow = scope["litestar_app"].state.methods.get(scope.get("path_template"))
+        headers = [(name, allow if allow and name == b"allow" else value) for name, value in headers]
+    return headers
 
 
 @contextlib.asynccontextmanager
