@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help serve test check format bench sdk sdk-python sdk-typescript lock clean
+.PHONY: help serve test fuzz check format bench sdk sdk-python sdk-typescript lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -12,6 +12,9 @@ serve: .venv/ready ## serve on 127.0.0.1:8765, with an embedded PostgreSQL unles
 
 test: .venv/ready ## run all tests on a real PostgreSQL
 	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup  # they wait for PostgreSQL
+
+fuzz: .venv/ready ## look longer for what the tests try in short: FUZZ_EXAMPLES=1000 sequences of calls, FUZZ_SECONDS=600
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} FUZZ_SECONDS=$${FUZZ_SECONDS:-300} $(BIN)/pytest tests/test_model.py tests/test_fuzz.py
 
 check: .venv/ready ## lint, format, types, import contracts, the style of queries, migrations, the OpenAPI document
 	$(BIN)/ruff check . .ci/sql-style

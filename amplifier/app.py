@@ -6,10 +6,8 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from litestar import Litestar, Router
-from litestar.config.cors import CORSConfig
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
-from litestar.types import Message, Scope
 
 from amplifier import schema, settings
 from amplifier.activity import Activity
@@ -38,47 +36,17 @@ from amplifier.database import Database
 from amplifier.events import Hub
 from amplifier.listener import Listener
 from amplifier.outages import Unavailable
-from amplifier.problems import request_id, respond
+from amplifier.problems import respond
 from amplifier.processes import end_with_parent, reload_on_hangup
 from amplifier.queries import Queries
 from amplifier.reloading import Reloader
+from amplifier.responses import complete, cors, methods
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.streaming import authenticate_stream
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
 from amplifier.web import MAX_BODY, Request
-
-_ALLOWED_HEADERS = [
-    "Authorization",
-    "Content-Type",
-    "Idempotency-Key",
-    "If-Match",
-    "If-None-Match",
-    "Last-Event-ID",
-    "X-Request-ID",
-]
-_EXPOSED_HEADERS = [
-    "ETag",
-    "Idempotency-Replayed",
-    "Link",
-    "RateLimit",
-    "RateLimit-Policy",
-    "Retry-After",
-    "X-Request-ID",
-]
-# what browsers must know; who says how long an answer may be kept says also what a page may do
-_PUBLIC = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
-    (b"cross-origin-resource-policy", b"same-origin"),
-]
-_PRIVATE = [
-    *_PUBLIC,
-    (b"cache-control", b"no-store"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
 
 
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
@@ -106,6 +74,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "hub": hub,
             "keyring": Keyring(config.config_encryption_key),
             "checked": checked,
+            "methods": methods(app),
             "listener": Listener(database, [authenticator, hub, reloader]),
             "reloader": reloader,
             "max_streams": config.max_streams_per_user,
@@ -156,9 +125,9 @@ def routes(config: Settings, openapi: OpenAPIConfig | None = None) -> Litestar:
         request_class=Request,
         request_max_body_size=MAX_BODY,
         exception_handlers={HTTPException: respond, Exception: respond},
-        cors_config=_cors(config) if config.origins else None,
+        cors_config=cors(config) if config.origins else None,
         openapi_config=openapi,
-        before_send=[_identify],
+        before_send=[complete],
         lifespan=[_lifespan],
         logging_config=None,
     )
@@ -207,18 +176,6 @@ class Amplifier(Litestar):
         await super().__call__(scope, receive, send)
 
 
-async def _identify(message: Message, scope: Scope) -> None:
-    """Every response carries the request's id and what browsers must know, errors and preflights included."""
-    if message["type"] == "http.response.start":
-        given = message["headers"]
-        common = _PUBLIC if any(name == b"cache-control" for name, _ in given) else _PRIVATE
-        headers = [*given, (b"x-request-id", request_id(scope).encode()), *common]
-        if (limit := scope["state"].get("rate_limit")) is not None:
-            headers += [(b"ratelimit-policy", b'"default";q=%d;w=60' % limit[0])]
-            headers += [(b"ratelimit", b'"default";r=%d;t=%d' % limit[1:])]
-        message["headers"] = headers
-
-
 @contextlib.asynccontextmanager
 async def _background(coroutine: Any) -> AsyncIterator[None]:
     task = asyncio.create_task(coroutine)
@@ -228,12 +185,3 @@ async def _background(coroutine: Any) -> AsyncIterator[None]:
         task.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await task
-
-
-def _cors(config: Settings) -> CORSConfig:
-    return CORSConfig(
-        allow_origins=config.origins,
-        allow_methods=["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=[*_ALLOWED_HEADERS, config.api_key_header],
-        expose_headers=_EXPOSED_HEADERS,
-    )

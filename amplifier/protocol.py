@@ -80,6 +80,7 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
         self._header_bytes = 0  # that came without a body's part: headers, trailers, the extensions of chunks
         self._in_headers = True
         self._incomplete = True
+        self._half_closed = False
         self._patience: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -107,6 +108,18 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
         else:
             self._stop_waiting()
             self._wait(BODY_SECONDS)
+
+    def eof_received(self) -> bool:  # type: ignore[override]
+        """Whether the connection stays: who has nothing more to say may wait for the answer, if that has an end."""
+        waits = self.cycle is not None and not self.cycle.response_complete and not self._incomplete
+        self._half_closed = waits and ENDING not in self.cycle.scope
+        return self._half_closed
+
+    def on_response_complete(self) -> None:
+        super().on_response_complete()
+        if self._half_closed and self.cycle.response_complete:
+            self._unset_keepalive_if_required()
+            self.transport.close()
 
     def on_message_begin(self) -> None:
         self._in_headers = self._incomplete = True

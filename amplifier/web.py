@@ -124,11 +124,13 @@ class Request(litestar.Request[Caller, None, State]):
     async def json(self) -> Any:
         """The body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
 
-        Raises Problem 415 for another content type and 422 for what does not fit.
+        Raises Problem 415 for another content type or a compressed body, and 422 for what does not fit.
         """
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise Problem(415, "Send the body as Content-Type: application/json")
+        if any(coding.lower() not in ("identity", "") for coding in self.headers.getall("content-encoding", [])):
+            raise Problem(415, "Send the body uncompressed", headers={"Accept-Encoding": "identity"})
         body = await self.body()
         field = self.route_handler.parsed_data_field
         try:

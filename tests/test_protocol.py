@@ -219,20 +219,34 @@ async def test_a_request_id_cannot_add_headers(service: Service) -> None:
             assert (status, len(headers["x-request-id"]), "x-evil" in headers) == (200, 32, False)
 
 
-SENT = [b"", GET % b"/late", POST % 9, POST.replace(b"echo", b"late") % 9, GET % b"/echo"]
+SENT = [b"", HALF, POST % 9, POST.replace(b"echo", b"late") % 9, GET % b"/late" + HALF, GET % b"/echo"]
 
 
 @pytest.mark.parametrize("how", ["half-closed", "closed", "reset"])
 async def test_a_client_that_leaves_is_forgotten(service: Service, how: str) -> None:
-    for sent in SENT:
+    for sent in SENT[:-1] if how == "half-closed" else SENT:
         async with service.connected() as connection:
             await connection.send(sent)
             await service.until(1)
             if how == "half-closed":
                 connection.socket.shutdown(socket.SHUT_WR)
                 await connection.read()
+                assert connection.buffer == b""
             elif how == "reset":
                 connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+
+
+async def test_who_has_nothing_more_to_say_is_answered(service: Service) -> None:
+    for sent, answers in [(POST.replace(b"echo", b"late") % 4 + b"body", 1), ((GET % b"/late") * 3, 3)]:
+        service.late.clear()
+        async with service.connected() as connection:
+            await connection.send(sent)
+            await service.until(1)
+            connection.socket.shutdown(socket.SHUT_WR)
+            await connection.silent(WAIT / 2)
+            service.late.set()
+            await connection.read()
+            assert connection.buffer.count(b"HTTP/1.1 200") == answers
 
 
 REFUSED_POST = POST.replace(b"echo", b"refused") % 4

@@ -98,7 +98,6 @@ class Operation:
         return {field.name for field in fields if getattr(field.kwarg_definition, "ge", None) == 0}
 
     def _answer(self, status: int, generated: dict[str, Any]) -> dict[str, Any]:
-        given = generated["responses"].get(str(status), {})
         spec = (self._handler.responses or {}).get(status)
         answer = {
             "description": spec.description if spec else HTTPStatus(status).phrase,

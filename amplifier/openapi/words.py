@@ -18,12 +18,12 @@ Besides those listed, a request that stops half-way gets 408 and one with header
 **Numbers.** Every message and event of a session has a number, `seq`, on the session's clock; `last_seq` is where it
 stands. Times are RFC 3339 with an offset. Answers may get further members at any time: ignore what you do not know.
 
-**Once only.** A request with an `Idempotency-Key` is carried out once: repeated within a day, by the same application and
-user, it gets the first answer again, with `Idempotency-Replayed: true`. Repeat a request whose answer was lost with the
-same key and the same bytes.
+**Once only.** A request with an `Idempotency-Key` is carried out once: repeated within a day, by the same application
+and user, it gets the first answer again, with `Idempotency-Replayed: true`. Repeat a request whose answer was lost with
+the same key and the same bytes.
 
-**Versions.** Configs and sessions have an `ETag`: send it as `If-Match` to change only what you have seen (else 412), as
-`If-None-Match` to get only what is new (else 304).
+**Versions.** Configs and sessions have an `ETag`: send it as `If-Match` to change only what you have seen (else 412),
+as `If-None-Match` to get only what is new (else 304).
 
 **Also** HEAD works wherever GET does, `Link` names the next page, and large answers come as gzip to who accepts it.
 """
@@ -96,7 +96,7 @@ HEADERS = {
     },
     "Link": {"description": 'The next page, as `<address>; rel="next"`.', "schema": {"type": "string"}},
     "RateLimit": {
-        "description": "Where there is a rate limit: how many requests are left (r), and the seconds (t) until all are.",
+        "description": "Where there is a rate limit: how many requests are left (r), and seconds (t) until all are.",
         "schema": {"type": "string"},
     },
     "RateLimit-Policy": {
