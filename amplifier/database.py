@@ -3,9 +3,9 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable
 from contextvars import ContextVar
-from typing import Any, TypeAlias
+from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
 from msgspec import Raw
@@ -21,6 +21,7 @@ ROLE = "amplifier_app"  # owns nothing and can change no schema; whoever logs in
 _RELEASE_LIMIT = 0.5  # seconds for a statement that was given up to stop; after that its connection is dropped
 
 
+Result = TypeVar("Result")
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
 
 _held: ContextVar["Connection | None"] = ContextVar("held", default=None)  # the connection of the task's transaction
@@ -110,6 +111,22 @@ class Database:
                 yield
             finally:
                 _held.reset(token)
+
+    async def attempt(self, statement: Awaitable[Result | None]) -> Result | None:
+        """What a statement gives. If that is nothing, the transaction gives back the rows that the statement locked:
+        the next one may lock others in the order that all statements use, and nobody waits for each other."""
+        held = _held.get()
+        if held is None:
+            return await statement
+        savepoint = held.transaction()
+        await savepoint.start()
+        try:
+            result = await statement
+        except BaseException:
+            await savepoint.rollback()
+            raise
+        await (savepoint.rollback() if result is None else savepoint.commit())
+        return result
 
     async def fetch(self, query: str, /, *args: Any) -> list[Any]:
         """All rows."""

@@ -162,7 +162,8 @@ class Probe:
         """Roles of participants that are served otherwise than the code says; nobody of them owns the config."""
         refused = ("editor", "viewer") if query.header.access == "owner" else REFUSED.get(query.name, ())
         for role in ("editor", "viewer"):
-            rows, changes = await self._attempt(query, statement, arguments | _as(f"{self._owner}-{role}"))
+            theirs = arguments | _as(f"{self._owner}-{role}") | {"own_config_id": None}
+            rows, changes = await self._attempt(query, statement, theirs)
             if bool(rows or changes) == (role in refused):
                 said = ("gets or changes what it may not", "gets and changes nothing")[role not in refused]
                 yield query.wrong(f"a session's {role} {said}", "set back what the query asks of the caller's role")

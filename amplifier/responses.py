@@ -64,9 +64,11 @@ def cors(config: Settings) -> CORSConfig:
 
 
 def _with_methods(message: Any, scope: Scope) -> Any:
-    """The headers; Allow names all methods of the path: Litestar knows its first handler's alone, and no HEAD."""
+    """The headers; Allow names all methods of the path: Litestar knows of no HEAD, and for OPTIONS only one handler."""
     headers = message["headers"]
-    if scope.get("method") == "OPTIONS" or message["status"] == 405:
+    if message["status"] == 405:
+        return [(name, value + b", HEAD" if name == b"allow" and b"GET" in value else value) for name, value in headers]
+    if scope.get("method") == "OPTIONS":
         allow = scope["litestar_app"].state.methods.get(scope.get("path_template"))
         headers = [(name, allow if allow and name == b"allow" else value) for name, value in headers]
     return headers

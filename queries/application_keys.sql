@@ -48,8 +48,8 @@ returning
 
 
 -- name: delete(app_id, key_id, reader_app_id, is_admin)!
--- Removes a key, which stops at once: the application is touched, so that every process hears of it. For itself and for admin
--- applications.
+-- Removes a key, which stops at once: the application is touched, so that every process hears of it. Not the default one, which
+-- stands in applications, too, and can be replaced. For itself and for admin applications.
 -- @param  app_id         the application
 -- @param  key_id         the key up to its secret part
 -- @param  reader_app_id  the calling application
@@ -62,6 +62,7 @@ with removed_key as (
     where
         key_id = :key_id
         and app_id = :app_id
+        and name <> 'default'
         and (app_id = :reader_app_id or :is_admin::boolean)
     returning app_id
 )

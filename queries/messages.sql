@@ -145,24 +145,32 @@ insert into messages (
     session_id, seq, message, author_user_id, author_app_id, created_at, search, search_truncated, search_revision
 )
 select
-    f.session_id,
-    m.seq,
-    m.message,
-    m.author_user_id,
-    m.author_app_id,
-    m.created_at,
-    m.search,
-    m.search_truncated,
-    m.search_revision
-from session_participants as p
-inner join messages as m on m.session_id = p.session_id
-cross join session_participants as f
+    :fork_id,
+    seq,
+    message,
+    author_user_id,
+    author_app_id,
+    created_at,
+    search,
+    search_truncated,
+    search_revision
+from messages
 where
-    p.session_id = :session_id
-    and p.user_id = :actor_id
-    and m.session_id = :session_id
-    and m.seq <= :up_to_seq
-    and f.session_id = :fork_id
-    and f.user_id = :actor_id
-    and f.role = 'owner'
-order by m.seq;
+    session_id = :session_id
+    and seq <= :up_to_seq
+    and exists (
+        select
+        from session_participants
+        where
+            session_id = :session_id
+            and user_id = :actor_id
+    )
+    and exists (
+        select
+        from session_participants
+        where
+            session_id = :fork_id
+            and user_id = :actor_id
+            and role = 'owner'
+    )
+order by seq;

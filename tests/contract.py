@@ -28,11 +28,19 @@ async def check(response: httpx.Response) -> None:
     key = (name, response.status_code)
     if _seen[key] < _SHAPES and len(response.content) < _LARGE:
         _seen[key] += 1
+        if not statuses[response.status_code]:
+            assert response.content == b"", name
+            return
         media_type = response.headers.get("content-type", "").partition(";")[0]
         assert media_type in statuses[response.status_code], f"{name} answers with {media_type}"
         validator = statuses[response.status_code][media_type]
         faults = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(response.json())]
         assert not faults, f"{name} answers {response.status_code} with {faults}"
+
+
+def forget() -> None:
+    """Compares answers again that were compared often enough."""
+    _seen.clear()
 
 
 @cache

@@ -44,6 +44,8 @@ GUARDED = {
     "sessions.transfer: user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
     "sessions.transfer: p.user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
     "sessions.transfer: p.user_id = :actor_id": "POST /sessions/{session_id}/transfer",
+    # the session that is copied into was made by the same request
+    "messages.copy: user_id = :actor_id #2": "POST /sessions/{session_id}/fork",
     # each of the two asks for the caller's role
     "sessions.delete: actor.user_id = :actor_id": "DELETE /sessions/{session_id}",
     "sessions.delete: user_id = :actor_id": "DELETE /sessions/{session_id}",

@@ -75,6 +75,7 @@ async def test_answers_that_the_document_does_not_tell_of_are_noticed(anyio_back
         headers = {"content-type": "application/json"}
         return httpx.Response(status, headers=headers, content=json.dumps(body), request=request)
 
+    contract.forget()
     health = {"status": "healthy", "version": "1", "uptime": 1.5, "database_connected": True}
     await contract.check(answer(200, health))
     for unknown, complaint in (

@@ -120,11 +120,12 @@ async def world(api: Api, sql: Sql) -> World:
     for client in strangers.values():
         await client.get("/users/me")
     await api.app.state.activity.flush()
+    named = {"version": "1", "key_id": owner.headers["x-api-key"][:20]}
     digest = "select md5(string_agg((to_jsonb(t) - 'last_active_at')::text, '|' order by t::text)) from"
     tables = ("sessions", "session_participants", "messages", "session_events", "session_invitations", "configs")
     return World(
-        real | {"app_id": "zq-app", "user_id": "zq-owner", "token": invitation["token"]},
-        unreal | {"app_id": "xq-app", "user_id": "xq-owner", "token": f"inv_{unreal['session_id']}_{'x' * 43}"},
+        real | {"app_id": "zq-app", "user_id": "zq-owner", "token": invitation["token"]} | named,
+        unreal | {"app_id": "xq-app", "user_id": "xq-owner", "token": f"inv_{unreal['session_id']}_{'x' * 43}"} | named,
         strangers,
         lambda: [sql(f"{digest} {table} as t") for table in tables],
     )

@@ -63,7 +63,7 @@ class ApplicationKeysController(Controller):
         """For the application itself and admin applications; 404 otherwise."""
         key = _key(request, app_id)
         rows = await request.queries.application_keys.list(**key)
-        if not rows and await request.queries.applications.get(**key) is None:
+        if not rows:  # the default one is always there
             raise _not_found()
         return ApplicationKeyList([ApplicationKeySummary(*row) for row in rows])
 
@@ -96,19 +96,26 @@ class ApplicationKeysController(Controller):
             row["key_id"], row["name"], row["created_at"], row["expires_at"], row["last_used_at"], key.text
         )
 
-    @delete("/{key_id:str}", operation_id="delete_application_key", summary="Remove a key")
+    @delete("/{key_id:str}", operation_id="delete_application_key", summary="Remove a key", errors=(409,))
     async def delete_application_key(
         self, request: Request, app_id: FromPath[str], key_id: FromPath[str]
     ) -> ApplicationKeyMessage:
-        """It stops at once, and open streams of the application come back with their credentials checked. For the
-        application itself and admin applications."""
+        """It stops at once, and open streams of the application come back with their credentials checked. The default
+        key can only be replaced (409). For the application itself and admin applications."""
         request.tell(key_id=key_id)
         key = _key(request, app_id)
         if not await request.queries.application_keys.delete(**key, key_id=key_id):
-            known = await request.queries.applications.get(**key) is not None
-            raise Problem(404, "API key not found") if known else _not_found()
+            raise await _refusal(request, key, key_id)
         request.afterwards(request.app.state.authenticator.forget)
         return ApplicationKeyMessage("API key removed successfully")
+
+
+async def _refusal(request: Request, key: dict[str, Any], key_id: str) -> Problem:
+    """Why no key was removed; asked only then."""
+    keys = await request.queries.application_keys.list(**key)
+    if any(row["key_id"] == key_id for row in keys):
+        return Problem(409, "The default key can be replaced, not removed: POST to regenerate-key")
+    return Problem(404, "API key not found") if keys else _not_found()
 
 
 def _key(request: Request, app_id: str) -> dict[str, Any]:

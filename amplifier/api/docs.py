@@ -28,10 +28,8 @@ _POLICY = (
 _PAGE = {
     "Cache-Control": "no-cache",
     "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
 }
-_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable", "X-Content-Type-Options": "nosniff"}
+_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
 
 
 class Asset(NamedTuple):

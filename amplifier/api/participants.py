@@ -98,16 +98,19 @@ class ParticipantsController(Controller):
         """201 when new, 200 when changed. For owners; whoever has `invite` may add people, up to the own role."""
         permissions = _encoded(data.permissions)
         request.tell(user_id=data.user_id, role=data.role)
-        row = await request.queries.participants.create(
-            actor_id=request.caller.user_id,
-            session_id=session_id,
-            user_id=data.user_id,
-            role=data.role,
-            permissions=permissions,
+        database = request.queries.database
+        row = await database.attempt(
+            request.queries.participants.create(
+                actor_id=request.caller.user_id,
+                session_id=session_id,
+                user_id=data.user_id,
+                role=data.role,
+                permissions=permissions,
+            )
         )
         if row is not None:
             return Participant(*row)
-        changed = await _change(request, session_id, data.user_id, data.role, permissions)
+        changed = await database.attempt(_change(request, session_id, data.user_id, data.role, permissions))
         if changed is None:
             forbidden = "Only owners may do this; whoever has the permission invite may add people up to their own role"
             raise await _refusal(request, session_id, data.user_id, forbidden, adding=True)

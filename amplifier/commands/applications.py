@@ -34,6 +34,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     add_key = parser("add-key", _add_key, "give an application another key and print it, once")
     add_key.add_argument("--name", required=True, help="what it is for; an application has one of a name")
     add_key.add_argument("--expires-in", metavar="SECONDS", type=_seconds, help="when it stops; never unless given")
+    parser("regenerate-key", _regenerate_key, "replace an application's default key and print the new one, once")
     remove_key = parser("remove-key", _remove_key, "remove a key, which stops at once")
     remove_key.add_argument("key_id", metavar="KEY", help="its id, as `keys` lists it")
 
@@ -78,7 +79,7 @@ async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
 
 async def _list_keys(queries: "Queries", arguments: argparse.Namespace) -> str:
     rows = await queries.application_keys.list(**_of(arguments))
-    if not rows and await queries.applications.get(**_of(arguments)) is None:
+    if not rows:  # the default one is always there
         raise _unknown(arguments)
     line = "{:<22}{:<22}{:<22}{:<22}{}".format
     lines = [
@@ -116,10 +117,24 @@ async def _add_key(queries: "Queries", arguments: argparse.Namespace) -> str:
     return key.text
 
 
+async def _regenerate_key(queries: "Queries", arguments: argparse.Namespace) -> str:
+    from amplifier.auth import generate_key
+
+    key = generate_key()
+    async with _audited(queries, "regenerate_key", arguments.app_id):
+        row = await queries.applications.update_key(**_of(arguments), api_key_hash=key.hash, api_key_prefix=key.prefix)
+        if row is None:
+            raise _unknown(arguments)
+    return key.text
+
+
 async def _remove_key(queries: "Queries", arguments: argparse.Namespace) -> str:
     async with _audited(queries, "delete_application_key", arguments.app_id, key_id=arguments.key_id):
         if not await queries.application_keys.delete(**_of(arguments), key_id=arguments.key_id):
-            raise OperatorError(f"{arguments.app_id} has no key {arguments.key_id}: `applications keys` lists them")
+            raise OperatorError(
+                f"{arguments.app_id} has no key {arguments.key_id} that can be removed: `applications keys` lists "
+                "them; the default one can only be replaced (regenerate-key)"
+            )
     return f"removed {arguments.key_id}"
 
 

@@ -55,14 +55,20 @@ async def test_a_removed_key_stops_at_once(dsn: str, api: Api, alice: httpx.Asyn
     assert_problem(again, 404, "API key not found")
 
 
-async def test_the_default_key_can_go_and_come_back(api: Api, alice: httpx.AsyncClient) -> None:
+async def test_the_default_key_is_replaced(api: Api, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
     new = using(api, (await added(alice))["api_key"])
     default = alice.headers["x-api-key"][:20]
-    assert (await new.delete(f"/applications/app/keys/{default}")).status_code == 200
-    assert_problem(await alice.get("/users/me"), 401, "Invalid API key")
+    refused = await new.delete(f"/applications/app/keys/{default}")
+    assert_problem(refused, 409, "The default key can be replaced, not removed: POST to regenerate-key")
+    assert_problem(await new.post("/applications/app/keys", json={"name": "default"}), 409)
     again = (await new.post("/applications/app/regenerate-key")).json()["api_key"]
+    assert_problem(await alice.get("/users/me"), 401, "Invalid API key")
     assert (await using(api, again).get("/users/me")).status_code == 200
-    assert len((await new.get("/applications/app/keys")).json()["keys"]) == 2
+    keys = (await new.get("/applications/app/keys")).json()["keys"]
+    assert [(key["name"], key["key_id"]) for key in keys if key["name"] == "default"] == [("default", again[:20])]
+    assert sql("select api_key_prefix from applications where app_id = 'app'") == [(again[:20],)]
+    sql("update applications set app_name = 'Renamed'")  # by hand, which leaves the keys alone
+    assert (await using(api, again).get("/users/me")).status_code == 200
 
 
 async def test_a_key_expires_also_where_it_is_remembered(
@@ -101,7 +107,11 @@ async def test_keys_rotate_without_an_outage(dsn: str) -> None:
             enough = len(statuses) + 30
             while len(statuses) < enough:  # those under way with the old one have ended
                 await asyncio.sleep(0)
-            gone = await using(one, new["api_key"]).delete(f"/applications/app/keys/{old[:20]}")
+            mine = using(one, new["api_key"])
+            if round == 0:
+                gone = await mine.post("/applications/app/regenerate-key")
+            else:
+                gone = await mine.delete(f"/applications/app/keys/{old[:20]}")
             assert gone.status_code == 200
         done.set()
         await asyncio.gather(*callers)
@@ -226,15 +236,18 @@ def test_from_the_command_line(dsn: str, sql: Callable[..., list[Any]]) -> None:
     table = run("keys", "shop")
     assert [line.split()[0] for line in table.splitlines()] == ["key", second[:20], first[:20]]
     assert second not in table
-    assert run("remove-key", "shop", first[:20]) == f"removed {first[:20]}\n"
-    assert len(run("keys", "shop").splitlines()) == 2
+    third = run("regenerate-key", "shop").strip()
+    assert run("remove-key", "shop", second[:20]) == f"removed {second[:20]}\n"
+    assert [line.split()[0] for line in run("keys", "shop").splitlines()] == ["key", third[:20]]
     for arguments, said in (
         (["keys", "none"], "there is no application none"),
         (["add-key", "none", "--name", "n"], "there is no application none"),
-        (["add-key", "shop", "--name", "2027"], "The application has a key of this name already"),
+        (["add-key", "shop", "--name", "default"], "The application has a key of this name already"),
         (["add-key", "shop", "--name", ""], "name must not be empty"),
         (["add-key", "shop", "--name", "n", "--expires-in", "0"], "a whole number of seconds"),
         (["remove-key", "shop", "none"], "shop has no key none"),
+        (["remove-key", "shop", third[:20]], "can only be replaced (regenerate-key)"),
+        (["regenerate-key", "none"], "there is no application none"),
         (["create", "shop"], "already exists"),
     ):
         answer = run(*arguments)
@@ -245,5 +258,6 @@ def test_from_the_command_line(dsn: str, sql: Callable[..., list[Any]]) -> None:
     assert log == [
         ("create_application", "shop", "command line", None),
         ("create_application_key", "shop", "command line", second[:20]),
-        ("delete_application_key", "shop", "command line", first[:20]),
+        ("regenerate_key", "shop", "command line", None),
+        ("delete_application_key", "shop", "command line", second[:20]),
     ]
