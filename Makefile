@@ -14,7 +14,8 @@ test: .venv/ready ## run all tests on a real PostgreSQL
 	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup  # they wait for PostgreSQL
 
 fuzz: .venv/ready ## look longer for what the tests try in short: FUZZ_EXAMPLES=1000 sequences of calls, FUZZ_SECONDS=600
-	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} FUZZ_SECONDS=$${FUZZ_SECONDS:-300} $(BIN)/pytest tests/test_model.py tests/test_fuzz.py
+	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} FUZZ_SECONDS=$${FUZZ_SECONDS:-300} \
+		$(BIN)/pytest tests/test_model.py tests/test_model_concurrent.py tests/test_fuzz.py
 
 check: .venv/ready ## lint, format, types, import contracts, the style of queries, migrations, the OpenAPI document
 	$(BIN)/ruff check . .ci/sql-style

@@ -2,14 +2,17 @@
 
 import itertools
 import json
+from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
 
+from tests.conftest import CONFIG, assert_problem, serving, settings_for
 from tests.test_hostile import JSON, Target, each_route
 from tests.test_hostile import target as target
 
+Sql = Callable[..., list[Any]]
 APPEND = "POST /sessions/{session_id}/transcript"
 PEOPLE = "/sessions/{session_id}/participants"
 
@@ -171,3 +174,17 @@ async def test_many_tiny_values_are_taken_or_refused_whole(target: Target, name:
     read = await target.client.get(path)
     assert read.json() == json.loads(BOMBS[name])["messages"][:1]
     assert (await target.client.get("/health")).json()["status"] == "healthy"
+
+
+async def test_what_takes_too_long_is_stopped_and_nothing_of_it_is_stored(dsn: str, sql: Sql) -> None:
+    zeros = b'{"messages": [{"role": "user", "content": [' + b",".join([b"0"] * 4_000_000) + b"]}]}"
+    async with serving(settings_for(dsn, database_statement_timeout=0.5, database_pool_max_size=1)) as api:
+        alice = await api.as_user("alice")
+        config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
+        session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+        path = f"/sessions/{session_id}/transcript"
+        answer = await alice.post(path, content=zeros, headers=JSON)
+        assert "took too long" in assert_problem(answer, 503)["detail"]
+        assert sql("select last_seq, (select count(*) from messages) from sessions") == [(0, 0)]
+        good = {"messages": [{"role": "user", "content": "hi"}], "expected_seq": 0}
+        assert (await alice.post(path, json=good)).status_code == 201, "the only connection works on"

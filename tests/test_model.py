@@ -172,6 +172,22 @@ class Sharing(RuleBasedStateMachine):
         actor, call, session = self._see(key, caller)
         call(session.revoke(actor, made), "DELETE", f"/invitations/{number}")
 
+    @rule(key=sessions, user=people, role=roles, leaves=st.booleans(), process=st.booleans())
+    def come_back(self, key: str, user: str, role: str, leaves: bool, process: bool) -> None:
+        """By an invitation that was made before somebody was removed, or left."""
+        session = self.model.sessions[key]
+        if session.people:
+            caller = ([*session.people].index(session.owner), process)
+            invitation = self.invite(key, caller, role, 2)
+            self.remove(
+                key,
+                ([*session.people].index(user), process) if leaves and user in session.people else caller,
+                user,
+                False,
+            )
+            if isinstance(invitation, tuple):
+                self.accept(invitation, user, process)
+
     @rule(key=sessions, caller=callers, seq=st.integers(0, 12))
     def mark_read(self, key: str, caller: Caller, seq: int) -> None:
         actor, call, session = self._see(key, caller)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.conftest import CONFIG
 from tests.pair import Pair, pair
+from tests.test_model import EXAMPLES
 from tests.test_sharing_under_load import LOG, replay
 
 pytestmark = pytest.mark.usefixtures("alone")
@@ -117,7 +118,7 @@ async def everybody(both: Pair, seed: int) -> list[Person]:
     return persons
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", range(20 if EXAMPLES else 3))
 async def test_the_history_is_what_was_acknowledged(dsn: str, sql: Sql, seed: int) -> None:
     with pair(dsn) as both:
         persons = await everybody(both, seed)

@@ -13,7 +13,7 @@ async def test_a_path_names_all_its_methods(api: Api, origins: str) -> None:
     routes = [route for route in api.app.routes if isinstance(route, HTTPRoute)]
     assert len(routes) > 20
     for route in routes:
-        path = "/".join(part if isinstance(part, str) else "x" for part in ["", *route.path_components])
+        path = "/".join(part if isinstance(part, str) else "1" for part in ["", *route.path_components])
         answer = await alice.request("OPTIONS", path, headers=headers)
         assert (answer.status_code, answer.content) == (204, b""), path
         allowed = {*route.methods, *(["HEAD"] if "GET" in route.methods else [])}
