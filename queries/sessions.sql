@@ -538,13 +538,12 @@ with source as (
 
 owned_config as (
     select
-        config_id,
-        version
-    from configs
-    where
-        config_id = (select config_id from source)
-        and user_id = :actor_id
-    for key share
+        c.config_id,
+        c.version
+    from configs as c
+    inner join source as s on s.config_id = c.config_id
+    where c.user_id = :actor_id
+    for key share of c
 ),
 
 counted_messages as (
@@ -556,7 +555,7 @@ counted_messages as (
         from messages
         where
             session_id = :session_id
-            and seq <= (select up_to_seq from source)
+            and seq <= (select max(up_to_seq) from source)
         limit :most::bigint + 1
     ) as m
 ),

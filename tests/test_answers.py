@@ -122,7 +122,7 @@ async def test_large_answers_are_compressed_for_who_takes_that(
 ) -> None:
     await alice.post(f"/sessions/{session_id}/transcript", json=LARGE)
     async with live(settings_for(dsn)) as service:
-        client = service.client(dict(alice.headers))
+        client = httpx.AsyncClient(base_url=service.url, headers=dict(alice.headers))
         for path in (f"/sessions/{session_id}/transcript", f"/sessions/{session_id}/transcript?view=plain"):
             plain = await client.get(path, headers={"Accept-Encoding": "identity"})
             assert "content-encoding" not in plain.headers
