@@ -8,8 +8,10 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
+from amplifier import openapi
 from amplifier.web import MAX_BODY
 from tests.conftest import CONFIG, Api, assert_problem
 
@@ -36,9 +38,31 @@ ROUTES = {  # each write route, and a body that it accepts; the two bodies of a 
     "POST /sessions/{session_id}/transfer": """{"user_id": "dave§"}""",
     "POST /invitations/accept": """{"token": "{token}§"}""",
     "POST /applications": """{"app_id": "new§", "app_name": "a§", "settings": {"a§": "a§", "x": "@"}}""",
+    "PATCH /applications/other": """{"app_name": "a§", "settings": {"a§": "a§", "x": "@"}}""",
+    "POST /applications/other/keys": """{"name": "new§", "expires_in": 60}""",
+    "POST /sessions/{session_id}/fork": """{"config_id": "{config_id}§", "title": "a§", "up_to_seq": 0}""",
+    "POST /sessions/{session_id}/read": """{"seq": 1}""",
     "PUT /settings/a-key": """{"value": {"a§": ["a§", "@"]}, "scope": "a§"}""",
 }
 each_route = pytest.mark.parametrize("route", ROUTES)
+
+
+def test_every_route_that_takes_a_body_is_here() -> None:
+    described = msgspec.json.decode(openapi.file().read_bytes())["paths"]
+    taking = {
+        f"{method.upper()} {path}"
+        for path, item in described.items()
+        for method in item
+        if "requestBody" in item[method]
+    }
+    stand_ins = {"/a-key": "/{key}", "/dave": "/{user_id}", "/other": "/{app_id}"}
+    here = set()
+    for route in ROUTES:
+        path = route.removesuffix("/")
+        for literal, parameter in stand_ins.items():
+            path = path.replace(literal, parameter)
+        here.add(path)
+    assert here == taking
 
 
 class Target:
@@ -81,6 +105,7 @@ async def target(api: Api, sql: Callable[..., list[Any]]) -> Target:
     session_id = (await client.post("/sessions", json={"config_id": config_id})).json()["session_id"]
     await client.post(f"/sessions/{session_id}/participants", json={"user_id": "dave", "role": "viewer"})
     token = (await client.post(f"/sessions/{session_id}/invitations", json={"role": "viewer"})).json()["token"]
+    await api.register("other")
     await api.app.state.activity.flush()  # later it would change what is stored
     return Target(client, sql, {"config_id": config_id, "session_id": session_id, "token": token})
 
@@ -162,6 +187,10 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /sessions/{session_id}/transfer": {"user_id": NO_NAME},
     "POST /invitations/accept": {"token": [*NO_NAME, "x" * 401, f"inv_x_{LONG[:43]}", f"inv_{LONG}_{LONG[:43]}"]},
     "POST /applications": {"app_id": NO_ID, "app_name": NO_NAME, "settings": NO_MAP, "is_admin": [None, 1, "true"]},
+    "PATCH /applications/other": {"app_name": NO_NAME[1:], "settings": NOT_OBJECT, "is_active": [1, "true", []]},
+    "POST /applications/other/keys": {"name": NO_NAME, "expires_in": [316_224_001, *NO_SEQ, 0]},
+    "POST /sessions/{session_id}/fork": {"config_id": NO_NAME[1:], "title": [LONG, *NOT_TEXT], "up_to_seq": NO_SEQ},
+    "POST /sessions/{session_id}/read": {"seq": [None, *NO_SEQ]},
     "PUT /settings/a-key": {"scope": [*NO_NAME, "x" * 101]},
 }
 REQUIRED = {"name", "config_data", "config_id", "messages", "app_id", "app_name", "value", "user_id", "role", "token"}
@@ -191,7 +220,13 @@ QUERIES = {
     PARTICIPANTS: ["after=%00", f"after={LONG}"],
     "/sessions": ["owned=perhaps", "owned=2", "owned=%00"],
     f"/configs/ /sessions/ {MINE}/": [f"after={cursor}" for cursor in ("", "x", "%00", "W10", "é", "a" * 5000)],
-    TRANSCRIPT: [*(f"after={number}" for number in BAD_NUMBERS), "view=all"],
+    TRANSCRIPT: [*(f"after={number}" for number in BAD_NUMBERS), "view=all", "as_of=x", "as_of=%00", "as_of="],
+    "/configs/{config_id}/versions /audit": [
+        *LIMITS,
+        "limit=201",
+        *(f"after={number}" for number in [*BAD_NUMBERS, "0"]),
+    ],
+    "/audit": ["since=x", "until=%00", f"user_id={LONG}", "target_id=%00", "action=%ed%a0%80%00"],
     "/configs/{config_id}": ["decrypt=perhaps"],
     "/settings": ["after=%00"],
 }
@@ -231,13 +266,19 @@ PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /app
     POST /sessions/@/transcript, POST /applications/@/regenerate-key, PATCH /sessions/@, PUT /configs/@, GET /users/@,
     GET /sessions/@/participants, POST /sessions/@/participants, PATCH /sessions/@/participants/dave,
     PATCH /sessions/{session_id}/participants/@, DELETE /sessions/{session_id}/participants/@,
-    GET /sessions/@/invitations, POST /sessions/@/invitations, DELETE /sessions/{session_id}/invitations/@"""
+    GET /configs/@/versions, GET /configs/@/versions/1, POST /configs/@/versions/1/restore, POST /sessions/@/fork,
+    GET /applications/@/keys, POST /applications/@/keys, DELETE /applications/@/keys/x, DELETE /applications/other/keys/@,
+    PATCH /applications/@, GET /sessions/@/invitations, POST /sessions/@/invitations, DELETE /sessions/{session_id}/invitations/@"""
 IDS = ["%00", "a%00b", "%ed%a0%80", "%ff", "%0d%0aX-Evil:1", "..%2f..", "'%20or%201=1--", "x" * 10_000, "%F0%9F%92%A9"]
 
 
 async def test_ids_that_cannot_be_are_not_found(target: Target) -> None:
     for route, identifier in itertools.product(PATHS.split(","), IDS):
-        body = '{"messages": [{"role": "user"}], "user_id": "x", "role": "viewer"}' if route.strip()[0] == "P" else None
+        body = (
+            '{"messages": [{"role": "user"}], "user_id": "x", "role": "viewer", "name": "n"}'
+            if route.strip()[0] == "P"
+            else None
+        )
         target.refused(await target.send(route.strip().replace("@", identifier), body), 404, 422)
     for body in ('{"name": "a"}', '{"config_data": {"bundle": {"name": "a"}}}', "{}"):
         assert target.refused(await target.send("PUT /configs/none", body), 404) == "Config not found"

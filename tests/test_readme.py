@@ -32,6 +32,29 @@ def test_the_tour(tmp_path: Path) -> None:
     ]
 
 
+def test_calls_that_go_wrong_and_calls_that_collide(tmp_path: Path) -> None:
+    with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
+        lines = _run(service, "sh(?: once)?", tmp_path, {}, may_fail=True)
+    once, again, changed, refused, known, versions, restored, fork, then = lines[-9:]
+    assert once == again
+    assert (changed["version"], refused["status"], known) == (2, 412, "304")
+    assert [version["version"] for version in versions["versions"]] == [2, 1]
+    assert (restored["version"], restored["description"]) == (3, None)
+    assert (fork["forked_at_seq"], fork["title"], fork["message_count"]) == (4, "Another way", 1)
+    assert then["messages"] == []
+
+
+def test_keys_are_replaced(tmp_path: Path) -> None:
+    secret = re.findall(r"export AUTH_REQUIRED=true SECRET_KEY=(.*)", README)[0]
+    with private_folder() as home:
+        environ = {"AMPLIFIER_HOME": str(home), "AUTH_REQUIRED": "true", "SECRET_KEY": secret}
+        with running_service(environ) as service:
+            keys, replaced, refused, served = _run(service, "sh (?:people|keys)", tmp_path, environ, may_fail=True)[-4:]
+    assert [key["name"] for key in keys["keys"]] == ["2027", "default"]
+    assert replaced["message"] == "API key regenerated successfully"
+    assert (refused["status"], served["user_id"]) == (401, "mia")
+
+
 def test_a_session_is_followed(tmp_path: Path) -> None:
     with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
         lines = _run(service, "sh(?: live)?", tmp_path, {}, plain=True)
@@ -60,11 +83,14 @@ def test_two_people_share_a_session(tmp_path: Path) -> None:
     assert own["sessions"][0]["title"] == "Flight to Geneva"
 
 
-def _run(service: Service, kind: str, folder: Path, environ: dict[str, str], plain: bool = False) -> list[Any]:
+def _run(
+    service: Service, kind: str, folder: Path, environ: dict[str, str], plain: bool = False, may_fail: bool = False
+) -> list[Any]:
     """The answers to the README's blocks of one kind, one after the other; `plain` for the lines as they are."""
     script = "\n".join(blocks(kind, README)).replace("http://127.0.0.1:8765", service.url)
-    # one answer a line, and a failed call ends the script
-    script = re.sub(r"curl -s", r"curl -s -S --fail-with-body -w '\\n'", script)
+    # one answer a line, and a failed call ends the script unless it is meant to fail
+    options = "" if may_fail else "--fail-with-body "
+    script = re.sub(r"curl -s", rf"curl -s -S {options}-w '\\n'", script)
     return [line if plain else json.loads(line) for line in run(script, folder, environ).splitlines() if line]
 
 
