@@ -200,7 +200,7 @@ REQUIRED = {"name", "config_data", "config_id", "messages", "app_id", "app_name"
 async def test_wrong_and_missing_fields_are_refused(target: Target, route: str) -> None:
     good = json.loads(target.good(route))
     bodies = [good | {field: value} for field, values in WRONG[route].items() for value in values]
-    if not route.startswith(("PUT /configs", "PATCH")):
+    if not route.startswith(("PUT /configs", "PATCH")) and not route.endswith("/fork"):
         bodies += [{name: good[name] for name in good if name != field} for field in REQUIRED & set(good)]
     for body in bodies:
         target.refused(await target.send(route, json.dumps(body)))
@@ -221,11 +221,7 @@ QUERIES = {
     "/sessions": ["owned=perhaps", "owned=2", "owned=%00"],
     f"/configs/ /sessions/ {MINE}/": [f"after={cursor}" for cursor in ("", "x", "%00", "W10", "é", "a" * 5000)],
     TRANSCRIPT: [*(f"after={number}" for number in BAD_NUMBERS), "view=all", "as_of=x", "as_of=%00", "as_of="],
-    "/configs/{config_id}/versions /audit": [
-        *LIMITS,
-        "limit=201",
-        *(f"after={number}" for number in [*BAD_NUMBERS, "0"]),
-    ],
+    "/configs/{config_id}/versions /audit": [*LIMITS, "limit=201", *(f"after={number}" for number in BAD_NUMBERS)],
     "/audit": ["since=x", "until=%00", f"user_id={LONG}", "target_id=%00", "action=%ed%a0%80%00"],
     "/configs/{config_id}": ["decrypt=perhaps"],
     "/settings": ["after=%00"],
@@ -267,18 +263,16 @@ PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /app
     GET /sessions/@/participants, POST /sessions/@/participants, PATCH /sessions/@/participants/dave,
     PATCH /sessions/{session_id}/participants/@, DELETE /sessions/{session_id}/participants/@,
     GET /configs/@/versions, GET /configs/@/versions/1, POST /configs/@/versions/1/restore, POST /sessions/@/fork,
-    GET /applications/@/keys, POST /applications/@/keys, DELETE /applications/@/keys/x, DELETE /applications/other/keys/@,
-    PATCH /applications/@, GET /sessions/@/invitations, POST /sessions/@/invitations, DELETE /sessions/{session_id}/invitations/@"""
+    GET /applications/@/keys, POST /applications/@/keys, DELETE /applications/@/keys/x, PATCH /applications/@,
+    DELETE /applications/other/keys/@, GET /sessions/@/invitations, POST /sessions/@/invitations,
+    DELETE /sessions/{session_id}/invitations/@"""
+BODY = '{"messages": [{"role": "user"}], "user_id": "x", "role": "viewer", "name": "n"}'
 IDS = ["%00", "a%00b", "%ed%a0%80", "%ff", "%0d%0aX-Evil:1", "..%2f..", "'%20or%201=1--", "x" * 10_000, "%F0%9F%92%A9"]
 
 
 async def test_ids_that_cannot_be_are_not_found(target: Target) -> None:
     for route, identifier in itertools.product(PATHS.split(","), IDS):
-        body = (
-            '{"messages": [{"role": "user"}], "user_id": "x", "role": "viewer", "name": "n"}'
-            if route.strip()[0] == "P"
-            else None
-        )
+        body = BODY if route.strip()[0] == "P" else None
         target.refused(await target.send(route.strip().replace("@", identifier), body), 404, 422)
     for body in ('{"name": "a"}', '{"config_data": {"bundle": {"name": "a"}}}', "{}"):
         assert target.refused(await target.send("PUT /configs/none", body), 404) == "Config not found"
@@ -315,6 +309,7 @@ async def test_fields_of_the_service_cannot_be_assigned(api: Api, target: Target
     for route in ROUTES:
         response = await target.send(route, json.dumps(evil | json.loads(target.good(route))))
         assert response.status_code in (200, 201), response.text
-        assert not {name for name, value in evil.items() if response.json().get(name) == value}
+        may_set = {"is_active"} if route.startswith("PATCH /applications") else set()
+        assert not {name for name, value in evil.items() if response.json().get(name) == value} - may_set
     assert (await (await api.as_user("bob", "admin")).get("/sessions")).json()["total"] == 0
     assert target.sql("select distinct author_user_id, max(seq) from messages group by 1") == [("alice", 5)]
