@@ -87,21 +87,21 @@ def if_match(headers: Mapping[str, str]) -> list[int] | None:
 
 def takes_gzip(scope: Scope) -> bool:
     """Whether the client's Accept-Encoding names gzip (or anything) and does not refuse it."""
-    accepted = header(scope, b"accept-encoding").lower()
+    accepted = (header(scope, b"accept-encoding") or "").lower()
     return ("gzip" in accepted or "*" in accepted) and not _REFUSED.search(accepted)
 
 
-def header(scope: Scope, wanted: bytes) -> str:
-    """A request header's value, empty where it is missing."""
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), "")
+def header(scope: Scope, wanted: bytes) -> str | None:
+    """A request header's value, or none where it is missing."""
+    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
 
 
 def is_known(scope: Scope, etag: str) -> bool:
     """Whether If-None-Match names the answer's ETag; weak ones will do (RFC 9110, 13.1.2)."""
     known = header(scope, b"if-none-match")
-    return bool(known) and (
-        known.strip() == "*" or any(tag.removesuffix("-gzip") == etag for _, tag in _TAG.findall(known))
-    )
+    if known is None:
+        return False
+    return known.strip() == "*" or any(tag.removesuffix("-gzip") == etag for _, tag in _TAG.findall(known))
 
 
 def _link(scope: Scope, data: Any, following: Any) -> bytes:

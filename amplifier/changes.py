@@ -24,10 +24,10 @@ async def carry_out(
     409 and 422 about the key.
     """
     key = header(request.scope, b"idempotency-key")
-    if not key and not audited:
+    if key is None and not audited:
         return await handler()
     async with request.queries.database.transaction():
-        repeatable = await _repeatable(request, key) if key else None
+        repeatable = None if key is None else await _repeatable(request, key)
         if repeatable is not None and (replayed := await repeatable.replay()) is not None:
             return replayed
         result = await handler()

@@ -88,7 +88,7 @@ async def test_a_key_belongs_to_one_request_and_one_caller(api: Api, alice: http
     assert await contents(alice, session) == ["a", "a", "a"]
 
 
-@pytest.mark.parametrize("key", ["a b", "x" * 256, "\x7f", "é".encode()])
+@pytest.mark.parametrize("key", ["", "a b", "x" * 256, "\x7f", "é".encode()])
 async def test_keys_of_another_form_are_refused(alice: httpx.AsyncClient, key: str | bytes) -> None:
     session = await new_session(alice)
     refused = await alice.post(f"{session}/transcript", json=said("a"), headers=[(b"Idempotency-Key", key)])  # type: ignore[list-item]

@@ -86,27 +86,29 @@ def test_expand_and_contract(tmp_path: Path, empty_dsn: str, server: str) -> Non
     folder = Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
     [expand], [fill], [contract] = (blocks(f"sql {kind}", TEXT) for kind in ("expand", "fill", "contract"))
     keep = expand.partition(";")[2]
-    drop = "drop trigger configs_keep_summary on configs;\ndrop function configs_keep_summary();\n"
-    write(folder, "configs add summary", expand, f"{drop}alter table configs drop column summary;")
-    write(folder, "configs fill summary", fill, "-- transactional: false\nselect null;")
-    insert = "insert into configs (config_id, name, config_json, {0}) values ('{1}', 'c', '{{}}', '{1}')"
+    drop = "drop trigger configuration_keep_realm on configuration;\ndrop function configuration_keep_realm();\n"
+    write(folder, "configuration add realm", expand, f"{drop}alter table configuration drop column realm;")
+    write(folder, "configuration fill realm", fill, "-- transactional: false\nselect null;")
+    insert = "insert into configuration (key, value, {0}) values ('{1}', '1', '{1}')"
     schema.migrate(empty_dsn)
-    sql(empty_dsn, insert.format("description", "before"))
+    sql(empty_dsn, insert.format("scope", "before"))
     schema.known.cache_clear()
     schema.migrate(empty_dsn, folder)
-    sql(empty_dsn, insert.format("description", "release 0"))
-    sql(empty_dsn, insert.format("summary", "release 1"))
-    same = "select config_id from configs where summary = config_id and description = config_id order by 1"
+    sql(empty_dsn, insert.format("scope", "release 0"))
+    sql(empty_dsn, insert.format("realm", "release 1"))
+    same = "select key from configuration where realm = key and scope = key order by 1"
     assert sql(empty_dsn, same) == [("before",), ("release 0",), ("release 1",)]
-    sql(empty_dsn, "update configs set description = null where config_id = 'before'")
-    sql(empty_dsn, "update configs set summary = 'new' where config_id = 'release 0'")
-    changed = "select summary, description from configs where config_id <> 'release 1' order by config_id"
-    assert sql(empty_dsn, changed) == [(None, None), ("new", "new")]
-    write(folder, "configs drop description", contract, f"alter table configs add column description text;\n{keep}")
+    sql(empty_dsn, "update configuration set scope = 'old' where key = 'before'")
+    sql(empty_dsn, "update configuration set realm = 'new' where key = 'release 0'")
+    changed = "select realm, scope from configuration where key <> 'release 1' order by key"
+    assert sql(empty_dsn, changed) == [("old", "old"), ("new", "new")]
+    scope = "scope text not null default 'global' constraint configuration_scope_check"
+    back = f"alter table configuration add column {scope} check (length(scope) between 1 and 100);\n{keep}"
+    write(folder, "configuration drop scope", contract, back)
     assert migrations.check(folder) == []
     assert list(rollbacks.faults(folder, server)) == []
     schema.migrate(empty_dsn, folder)
-    assert sql(empty_dsn, "select summary from configs where config_id = 'release 1'") == [("release 1",)]
+    assert sql(empty_dsn, "select realm from configuration where key = 'release 1'") == [("release 1",)]
 
 
 def test_roles_get_logins(dsn: str, logins: dict[str, str]) -> None:
