@@ -135,7 +135,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "stream_id": ["stream-new"],
         "stream_ids": [["stream-1-1", "stream-2-1"]],
         "target_id": ["target-3", "target-new"],
-        "target_type": ["config"],
+        "target_type": ["config", "session"],
         "tags": ["{}", '{"team": 3}'],
         "ticket_hash": [_hash(number) * 2, "f" * 64],
         "title": ["Another title"],
@@ -177,7 +177,13 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"user_id": None, "app_id": None}),
             Base({"user_id": "user-3", "app_id": None}, ("app_id",)),
         ],
-        "audit.list_of_target": [Base({"user_id": None, "app_id": None})],
+        "audit.list_of_target": [
+            Base({"user_id": None, "app_id": None}),
+            Base(
+                {"target_id": "target-4", "user_id": "user-4", "app_id": "app-4", "action": "update_session"},
+                ("target_type", "since", "until"),
+            ),
+        ],
         "rate_limits.take": [
             Base({"actor_id": "user-1"}),
             Base({"actor_id": "user-2"}),
@@ -203,6 +209,10 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             *thought,
         ],
         "search.list_sessions": [Base(), Base(rare), Base({"q": "session"}, ("owned", "tags", "until")), *thought],
+        "sessions.fork": [
+            Base({"own_config_id": on.config}),
+            Base({"own_config_id": "config-inviting", "actor_id": "user-inviting"}, ()),
+        ],
         "sessions.create": [
             Base({"session_id": "session-new"}),
             Base({"session_id": "session-new", "actor_id": "user-new", "config_id": "config-new-user"}, ()),

@@ -30,10 +30,11 @@ class Repeatable:
         if not _KEY.match(key):
             raise Problem(422, "Idempotency-Key: must be 1 to 255 visible ASCII characters, best a new UUID")
         self._queries = queries
+        whose = f"{caller.app_id}\n{caller.user_id}\n{key}"
         self._place = {
             "actor_id": caller.user_id,
             "actor_app_id": caller.app_id,
-            "key_hash": hashlib.sha256(key.encode()).hexdigest(),
+            "key_hash": hashlib.sha256(whose.encode()).hexdigest(),
         }
         self._request_hash = hashlib.sha256(request).hexdigest()
         self._cipher = AESGCM(hmac.digest(secret_key.encode(), key.encode(), "sha256"))

@@ -54,10 +54,14 @@ values
 
 update sessions set updated_at = '{made_at}' where session_id = '{session}';
 
+insert into configs (config_id, name, config_json, user_id)
+values ('config-inviting', 'Config', '{{}}', 'user-inviting');
+
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
 values ('fork', '{config}', '{owner}', 'app-1');
 
-insert into session_participants (session_id, user_id, role) values ('fork', '{owner}', 'owner');
+insert into session_participants (session_id, user_id, role)
+values ('fork', '{owner}', 'owner'), ('fork', '{editor}', 'editor');
 
 insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
 values ('stream-old', 'process-2', '{session}', '{editor}', '{made_at}', '{made_at}'::timestamptz - interval '1 hour');

@@ -3,13 +3,12 @@
 -- another transaction has the key.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
--- @param  key_hash      SHA-256 of the key, in hexadecimal
+-- @param  key_hash      SHA-256 of the caller and the key, in hexadecimal
 -- @return IdempotencyClaim
 -- @access system
 -- @index  idempotency_keys_pkey
 select
-    pg_try_advisory_xact_lock(hashtextextended(concat_ws(' ', :actor_app_id::text, :actor_id::text, :key_hash::text), 0))
-    as is_free,
+    pg_try_advisory_xact_lock(hashtextextended(:key_hash::text, 0)) as is_free,
     k.request_hash,
     k.status,
     k.response,
@@ -27,7 +26,7 @@ left join idempotency_keys as k
 -- Keeps the answer to a request with a key. No row when another transaction was first.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
--- @param  key_hash      SHA-256 of the key, in hexadecimal
+-- @param  key_hash      SHA-256 of the caller and the key, in hexadecimal
 -- @param  request_hash  SHA-256 of what was asked, in hexadecimal
 -- @param  status        the answer's status
 -- @param  response      its body, encrypted
