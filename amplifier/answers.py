@@ -49,14 +49,14 @@ class Answer:
 
 
 class JsonStream:
-    """JSON that is made while it is sent."""
+    """JSON that is made while it is sent, until the end or until the client has left."""
 
     def __init__(self, chunks: AsyncIterator[bytes], etag: str) -> None:
         self._chunks, self._etag = chunks, etag
 
-    async def __call__(self, scope: Scope, _receive: Receive, send: Send) -> None:
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if is_known(scope, self._etag):
-            return await Answer(304, b"", self._etag)(scope, _receive, send)
+            return await Answer(304, b"", self._etag)(scope, receive, send)
         gzip, etag = takes_gzip(scope), self._etag
         headers = [(b"content-type", b"application/json"), (b"vary", b"Accept-Encoding")]
         if gzip:
@@ -64,9 +64,21 @@ class JsonStream:
             etag += "-gzip"
         headers.append((b"etag", f'"{etag}"'.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        async for chunk in _gzip(self._chunks) if gzip else self._chunks:
-            await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        gone = asyncio.create_task(_gone(receive))
+        try:
+            async for chunk in _gzip(self._chunks) if gzip else self._chunks:
+                if gone.done():
+                    return None
+                await send({"type": "http.response.body", "body": chunk, "more_body": True})
+        finally:
+            gone.cancel()
         return await send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _gone(receive: Receive) -> None:
+    """Returns when the client has left."""
+    while (await receive())["type"] != "http.disconnect":
+        pass
 
 
 def answered(status: int, data: Any, scope: Any) -> Answer:

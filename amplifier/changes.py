@@ -4,7 +4,6 @@ and the answer kept for its Idempotency-Key."""
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-import litestar
 import msgspec
 
 from amplifier.answers import Answer, header
@@ -45,11 +44,11 @@ async def _repeatable(request: Any, key: str) -> Repeatable:
     return Repeatable(request.queries, request.caller, request.app.state.secret_key, key, b"\n".join(asked))
 
 
-async def note(request: litestar.Request[Any, Any, Any], operation: str, result: Any) -> None:
-    """Writes who did it, to what, from where; of what was sent only what the handler names in `request.told`."""
+async def note(request: Any, operation: str, result: Any) -> None:
+    """Writes who did it, to what, from where; of what was sent only what the handler tells."""
     target_type, target_id = _target(request.path_params, result)
-    queries, caller, client = request.app.state.queries, request.scope["user"], request.scope["client"]
-    await queries.audit.add(
+    caller, client = request.caller, request.scope["client"]
+    await request.queries.audit.add(
         actor_id=caller.user_id,
         actor_app_id=caller.app_id,
         action=operation,

@@ -7,7 +7,8 @@ import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
-from amplifier.web import Limit, Request, get, page, require_admin, utc
+from amplifier.paging import Limit, page, utc
+from amplifier.web import Request, get, require_admin
 
 _NEWEST = 2**63 - 1
 

@@ -9,26 +9,20 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
 from amplifier.bundles import validate, validate_sections
-from amplifier.problems import Problem, changed_meanwhile
-from amplifier.secrets import Keyring
-from amplifier.web import (
+from amplifier.paging import (
     After,
     Limit,
-    Name,
     Offset,
-    Request,
     TagFilter,
-    Tags,
     decode_cursor,
-    delete,
     encode_cursor,
-    get,
     is_complete,
     page,
-    post,
-    put,
     tag_filter,
 )
+from amplifier.problems import Problem, changed_meanwhile
+from amplifier.secrets import Keyring
+from amplifier.web import Name, Request, Tags, delete, get, post, put
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Version = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The number of a version")]

@@ -7,9 +7,10 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
+from amplifier.paging import TagFilter, tag_filter, utc
 from amplifier.problems import Problem
 from amplifier.searching import MOST_RANKED, Cursor, Q, Search, nothing_to_search, to_html
-from amplifier.web import MessageRole, Request, TagFilter, get, participation, tag_filter, utc
+from amplifier.web import MessageRole, Request, get, participation
 
 Sort = Annotated[Literal["rank", "recent"], QueryParameter(description="The best hit first, or the newest")]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=100, description="Hits at most")]

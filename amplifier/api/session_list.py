@@ -8,21 +8,9 @@ from litestar import Controller
 from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
+from amplifier.paging import Limit, Offset, TagFilter, decode_cursor, encode_cursor, is_complete, page, tag_filter
 from amplifier.searching import MOST_RANKED, SYNTAX, Search, nothing_to_search, to_html
-from amplifier.web import (
-    Limit,
-    Offset,
-    Request,
-    Role,
-    Status,
-    TagFilter,
-    decode_cursor,
-    encode_cursor,
-    get,
-    is_complete,
-    page,
-    tag_filter,
-)
+from amplifier.web import Request, Role, Status, get
 
 Owned = Annotated[bool, QueryParameter(description="Only sessions in which the caller is an owner")]
 After = Annotated[

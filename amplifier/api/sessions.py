@@ -10,18 +10,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.problems import Problem, changed_meanwhile
-from amplifier.web import (
-    Identifier,
-    Request,
-    Role,
-    Status,
-    Tags,
-    delete,
-    get,
-    participation,
-    patch,
-    post,
-)
+from amplifier.web import Identifier, Request, Role, Status, Tags, delete, get, participation, patch, post
 
 MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may
 _WRITERS: tuple[Role, ...] = ("owner", "editor")

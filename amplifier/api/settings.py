@@ -7,8 +7,9 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
+from amplifier.paging import After, Limit, Offset, is_complete, page
 from amplifier.problems import Problem
-from amplifier.web import After, Limit, Offset, Request, delete, get, is_complete, page, put, require_admin
+from amplifier.web import Request, delete, get, put, require_admin
 
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 

@@ -11,8 +11,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.answers import Answer, JsonStream, is_known
 from amplifier.frames import Entry
+from amplifier.paging import utc
 from amplifier.problems import Problem, misfit
-from amplifier.web import MessageRole, Request, get, participation, post, utc
+from amplifier.web import MessageRole, Request, get, participation, post
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large

@@ -6,8 +6,9 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath
 
+from amplifier.paging import After, Limit, decode_cursor, encode_cursor, page
 from amplifier.problems import Problem
-from amplifier.web import After, Limit, Request, Role, Status, decode_cursor, encode_cursor, get, page
+from amplifier.web import Request, Role, Status, get
 
 
 class User(msgspec.Struct):

@@ -145,7 +145,6 @@ PROBLEMS = {
         "Send the body as Content-Type: application/json",
     ),
     422: ("UnprocessableContent", "A value does not fit; the `detail` names it.", "limit: Expected `int` <= 200"),
-    428: ("PreconditionRequired", "The request must say which state it builds on.", "Send If-Match with the ETag"),
     429: ("TooManyRequests", "Too many requests, or too many open streams.", "You have 100 streams open: close one"),
     500: (
         "InternalServerError",
