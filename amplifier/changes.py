@@ -10,7 +10,7 @@ from amplifier.answers import Answer, header
 from amplifier.idempotency import Repeatable
 from amplifier.problems import request_id
 
-# What a request was about: the first of these that its answer or its path names.
+# What a request was about: the first of these that its answer, its path or its handler names.
 _TARGETS = {"session_id": "session", "config_id": "config", "app_id": "application", "key": "setting"}
 
 
@@ -46,7 +46,8 @@ async def _repeatable(request: Any, key: str) -> Repeatable:
 
 async def note(request: Any, operation: str, result: Any) -> None:
     """Writes who did it, to what, from where; of what was sent only what the handler tells."""
-    target_type, target_id = _target(request.path_params, result)
+    told = request.scope["state"].get("told", {})
+    target_type, target_id = _target(request.path_params | told, result)
     caller, client = request.caller, request.scope["client"]
     await request.queries.audit.add(
         actor_id=caller.user_id,
@@ -54,15 +55,15 @@ async def note(request: Any, operation: str, result: Any) -> None:
         action=operation,
         target_type=target_type,
         target_id=target_id,
-        details=msgspec.json.encode(request.scope["state"].get("told", {})),
+        details=msgspec.json.encode({name: value for name, value in told.items() if name not in _TARGETS}),
         address=client[0] if client else None,
         request_id=request_id(request.scope),
     )
 
 
-def _target(path_params: dict[str, Any], result: Any) -> tuple[str, str | None]:
+def _target(named: dict[str, Any], result: Any) -> tuple[str, str | None]:
     for name, kind in _TARGETS.items():
-        identifier = getattr(result, name, None) or path_params.get(name)
+        identifier = getattr(result, name, None) or named.get(name)
         if identifier is not None:
             return kind, identifier
     return "service", None

@@ -159,6 +159,7 @@ class AcceptController(Controller):
         if row is None:
             raise _refusal(await invitations.find(**key))
         claim = Claim(*row)
+        request.tell(session_id=claim.session_id, role=claim.role)
         request.afterwards(partial(request.hub.announce, claim.session_id))
         return claim if claim.is_new else answer(200, claim)
 

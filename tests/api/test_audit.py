@@ -33,7 +33,9 @@ async def test_what_was_done(admin: httpx.AsyncClient, alice: httpx.AsyncClient,
     await alice.post(f"{path}/participants", json={"user_id": "carol", "role": "viewer"})
     await alice.patch(f"{path}/participants/carol", json={"role": "editor"})
     invitation = (await alice.post(f"{path}/invitations", json={"role": "viewer"})).json()
-    await bob.post("/invitations/accept", json={"token": invitation["token"]})
+    for status in (201, 200):
+        accepted = await bob.post("/invitations/accept", json={"token": invitation["token"]})
+        assert accepted.status_code == status
     await alice.delete(f"{path}/participants/carol")
     await alice.patch(path, json={"status": "completed"})
     await alice.post(f"{path}/transfer", json={"user_id": "bob"})
@@ -55,7 +57,8 @@ async def test_what_was_done(admin: httpx.AsyncClient, alice: httpx.AsyncClient,
             session,
             {"invitation_id": invitation["invitation_id"], "role": "viewer"},
         ),
-        ("bob", "accept_invitation", "session", session, {}),
+        ("bob", "accept_invitation", "session", session, {"role": "viewer"}),
+        ("bob", "accept_invitation", "session", session, {"role": "viewer"}),
         ("alice", "remove_participant", "session", session, {"user_id": "carol"}),
         ("alice", "update_session", "session", session, {"status": "completed"}),
         ("alice", "transfer_session", "session", session, {"owner_user_id": "bob"}),
