@@ -117,9 +117,8 @@ RIGHTS = {"role": "owner", "permissions": {"send": True, "cancel": True, "invite
 EVIL: dict[str, Any] = {**TEXT, **TIMES, **NUMBERS, **FLAGS, **RIGHTS}
 QUERY = httpx.QueryParams(TEXT | NUMBERS)
 MARKS = "qx-evil|1987-06-05|987654321"
-FIELDS = {
-    "POST /applications": {"is_admin", "app_id"}
-}  # that an admin application does set, besides those of the good body
+# what an admin application may set besides the fields of the good body
+FIELDS = {"POST /applications": {"is_admin", "app_id"}, "PATCH /applications/other": {"is_active"}}
 
 
 @each_route
