@@ -31,7 +31,7 @@ from amplifier.queries import Queries
 from amplifier.settings import Settings
 from benchmarks.floors import APPLICATION, USER
 
-ROUNDS, SECONDS, CONNECTIONS, SESSIONS = 5, 2, 32, 64
+ROUNDS, SECONDS, CONNECTIONS, SESSIONS = 11, 2, 32, 64
 SECRET = "a secret for benchmarks that is long enough"
 MESSAGE = {"role": "user", "content": "The quick brown fox jumps over the lazy dog, twice a day. " * 4}
 
