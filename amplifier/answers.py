@@ -105,7 +105,10 @@ def takes_gzip(scope: Scope) -> bool:
 
 def header(scope: Scope, wanted: bytes) -> str | None:
     """A request header's value, or none where it is missing."""
-    return next((value.decode("latin-1") for name, value in scope["headers"] if name == wanted), None)
+    for name, value in scope["headers"]:
+        if name == wanted:
+            return value.decode("latin-1")
+    return None
 
 
 def is_known(scope: Scope, etag: str) -> bool:

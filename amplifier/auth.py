@@ -8,10 +8,9 @@ import time
 from typing import Any, NamedTuple
 
 from litestar.connection import ASGIConnection
-from litestar.types import Scope
 
 from amplifier.activity import Activity
-from amplifier.limits import Limiter
+from amplifier.limits import Key, Limiter
 from amplifier.problems import unauthorized
 from amplifier.queries import Queries
 from amplifier.settings import Settings
@@ -57,7 +56,9 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
         caller = request.scope["user"] = remembered[0]
     else:
         caller = request.scope["user"] = await authenticator.verify(*pair)
-    await authenticator.count(request.scope, caller)
+    key = authenticator.limit_of(caller)
+    if key is not None and not authenticator.limiter.admits(request.scope, key):
+        await authenticator.limiter.admit(request.scope, key)
 
 
 class Authenticator:
@@ -74,7 +75,7 @@ class Authenticator:
             from amplifier.tokens import Verifier  # a third of all imports, and needed only here
 
             self._verifier = Verifier(settings)
-        self._limiter = Limiter(queries, settings.rate_limit_requests_per_minute)
+        self.limiter = Limiter(queries)
         self._generation = 0
         self.remembered: dict[tuple[bytes, bytes], tuple[Caller, float]] = {}
 
@@ -117,11 +118,12 @@ class Authenticator:
             self.remembered[key, authorization] = (caller, min(caller.expires_at, now + _REMEMBER))
         return caller
 
-    async def count(self, scope: Scope, caller: Caller) -> None:
-        """Counts a request against the caller's rate limit. Raises Problem 429."""
-        limit = self._limiter.per_minute if caller.requests_per_minute is None else caller.requests_per_minute
-        if limit:
-            await self._limiter.admit(scope, caller.app_id, caller.user_id, limit)
+    def limit_of(self, caller: Caller) -> Key | None:
+        """Whom a request is counted for, and their limit; none where there is no limit."""
+        limit = caller.requests_per_minute
+        if limit is None:
+            limit = self._settings.rate_limit_requests_per_minute
+        return (caller.app_id, caller.user_id, limit) if limit else None
 
     async def _identify(self, key: bytes, authorization: bytes) -> Caller:
         application = await self._application(key) if self._with_key else None

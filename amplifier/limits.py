@@ -7,6 +7,7 @@ and did not use is lost to the others, at most a tenth of the limit each; nobody
 import asyncio
 import math
 import time
+from typing import TypeAlias
 
 from litestar.types import Scope
 
@@ -18,53 +19,63 @@ _SHARE = 10  # a process takes at most this part of the limit at once
 _REMEMBER_AT_MOST = 10_000  # callers
 
 
+Key: TypeAlias = tuple[str, str, int]
+
+
 class _Allowance:
     """What a process has taken for one caller and not used yet."""
 
-    __slots__ = ("asking", "expires_at", "full_at", "left", "refused_until", "remaining", "taken")
+    __slots__ = ("asking", "expires_at", "full_at", "left", "policy", "refused_until", "remaining", "taken")
 
-    def __init__(self) -> None:
+    def __init__(self, per_minute: int) -> None:
         self.left = self.taken = self.remaining = 0
         self.expires_at = self.full_at = self.refused_until = 0.0
         self.asking = asyncio.Lock()
+        self.policy = b'"default";q=%d;w=60' % per_minute
+
+    def note(self, scope: Scope, now: float) -> None:
+        """What the answer says: the policy, how many requests are left, and the seconds until all are there again."""
+        seconds = max(0, math.ceil(self.full_at - now))
+        scope["state"]["rate_limit"] = (self.policy, b'"default";r=%d;t=%d' % (self.left + self.remaining, seconds))
 
 
 class Limiter:
-    """Admits requests, or refuses them."""
+    """Admits requests, or refuses them: by application, user, and how many requests a minute they may make."""
 
-    def __init__(self, queries: Queries, per_minute: int) -> None:
+    def __init__(self, queries: Queries) -> None:
         self._queries = queries
-        self.per_minute = per_minute  # for applications that have no limit of their own; 0 for none
-        self._allowances: dict[tuple[str, str, int], _Allowance] = {}
+        self._allowances: dict[Key, _Allowance] = {}
 
-    async def admit(self, scope: Scope, app_id: str, user_id: str, per_minute: int) -> None:
-        """Counts one request, and notes for its answer what is left. Raises Problem 429, and Unavailable."""
-        key = (app_id, user_id, per_minute)
-        allowance = self._allowances.get(key) or self._remember(key)
+    def admits(self, scope: Scope, key: Key) -> bool:
+        """Counts a request, if one is left of what was taken before, and notes for its answer what is left then."""
+        allowance = self._allowances.get(key)
         now = time.monotonic()
-        if not self._has(allowance, now):
-            async with allowance.asking:  # who waited finds what the one before took
-                if not self._has(allowance, now):
-                    await self._take(allowance, key, now)
-            now = time.monotonic()
-        full_in = math.ceil(max(0.0, allowance.full_at - now))
-        if not allowance.left:
-            scope["state"]["rate_limit"] = (per_minute, 0, full_in)
-            raise _refused(per_minute, math.ceil(max(1.0, allowance.refused_until - now)))
+        if allowance is None or allowance.left < 1 or allowance.expires_at <= now:
+            return False
         allowance.left -= 1
-        scope["state"]["rate_limit"] = (per_minute, allowance.left + allowance.remaining, full_in)
+        allowance.note(scope, now)
+        return True
 
-    def _remember(self, key: tuple[str, str, int]) -> _Allowance:
+    async def admit(self, scope: Scope, key: Key) -> None:
+        """Counts a request, and asks the database if need be. Raises Problem 429, and Unavailable."""
+        allowance = self._allowances.get(key) or self._remember(key)
+        async with allowance.asking:  # who waited finds what the one before took
+            if self.admits(scope, key):
+                return
+            now = time.monotonic()
+            if allowance.refused_until <= now:
+                await self._take(allowance, key, now)
+        if not self.admits(scope, key):
+            now = time.monotonic()
+            allowance.note(scope, now)
+            raise _refused(key[2], math.ceil(max(1.0, allowance.refused_until - now)))
+
+    def _remember(self, key: Key) -> _Allowance:
         if len(self._allowances) >= _REMEMBER_AT_MOST:
             self._allowances.clear()
-        return self._allowances.setdefault(key, _Allowance())
+        return self._allowances.setdefault(key, _Allowance(key[2]))
 
-    @staticmethod
-    def _has(allowance: _Allowance, now: float) -> bool:
-        """Whether there is an answer without asking: something left, or a refusal that still holds."""
-        return (allowance.left > 0 and allowance.expires_at > now) or allowance.refused_until > now
-
-    async def _take(self, allowance: _Allowance, key: tuple[str, str, int], now: float) -> None:
+    async def _take(self, allowance: _Allowance, key: Key, now: float) -> None:
         app_id, user_id, per_minute = key
         if allowance.expires_at <= now:
             allowance.taken = 0

@@ -12,7 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
-from amplifier.auth import authenticate, hash_secret
+from amplifier.auth import Authenticator, authenticate, hash_secret
 from amplifier.events import Hub
 from amplifier.frames import Frame
 from amplifier.problems import Problem, too_many_streams, unauthorized
@@ -40,7 +40,10 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
         raise unauthorized("The ticket is used up, has expired, or is for another stream: ask for a new one")
     caller = Caller(row["app_id"], row["user_id"], False, row["token_expires_at"].timestamp())
     connection.scope["user"] = caller
-    return await connection.app.state.authenticator.count(connection.scope, caller)  # type: ignore[no-any-return]
+    authenticator: Authenticator = connection.app.state.authenticator
+    if (key := authenticator.limit_of(caller)) is not None:
+        await authenticator.limiter.admit(connection.scope, key)
+    return None
 
 
 class Opening(NamedTuple):

@@ -65,7 +65,14 @@ class Floor:
 
     async def read(self, session_id: str) -> list[Any]:
         """The rows of a page of 1,000 messages."""
-        arguments = {"actor_id": USER, "session_id": session_id, "after": 0, "as_of": None, "limit": 1000, "max_bytes": 2**23}
+        arguments = {
+            "actor_id": USER,
+            "session_id": session_id,
+            "after": 0,
+            "as_of": None,
+            "limit": 1000,
+            "max_bytes": 2**23,
+        }
         return await self.database.fetch(self.read_sql, *[arguments[name] for name in self.read_order])
 
 
