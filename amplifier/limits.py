@@ -35,8 +35,9 @@ class _Allowance:
 
     def note(self, scope: Scope, now: float) -> None:
         """What the answer says: the policy, how many requests are left, and the seconds until all are there again."""
-        seconds = max(0, math.ceil(self.full_at - now))
-        scope["state"]["rate_limit"] = (self.policy, b'"default";r=%d;t=%d' % (self.left + self.remaining, seconds))
+        seconds = self.full_at - now
+        left = (self.left + self.remaining, int(seconds) + 1 if seconds > 0 else 0)
+        scope["state"]["rate_limit"] = (self.policy, b'"default";r=%d;t=%d' % left)
 
 
 class Limiter:
