@@ -22,18 +22,25 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Answer:
-    """A JSON answer; 304 where the client has it already, gzip where it is large and the client takes that."""
+    """An answer, JSON by default; 304 where the client has it already, gzip where it is large and they take that."""
 
-    __slots__ = ("body", "etag", "headers", "status")
+    __slots__ = ("body", "etag", "headers", "media_type", "status")
 
-    def __init__(self, status: int, body: bytes, etag: str | None = None, headers: Headers = ()) -> None:
-        self.status, self.body, self.etag, self.headers = status, body, etag, headers
+    def __init__(
+        self,
+        status: int,
+        body: bytes,
+        etag: str | None = None,
+        headers: Headers = (),
+        media_type: bytes = b"application/json",
+    ) -> None:
+        self.status, self.body, self.etag, self.headers, self.media_type = status, body, etag, headers, media_type
 
     async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
-        headers = [(b"content-type", b"application/json"), *self.headers]
+        headers = [(b"content-type", self.media_type), *self.headers]
         body, etag, status = self.body, self.etag, self.status
         if etag is not None and scope["method"] == "GET" and is_known(scope, etag):
-            status, body, headers = 304, b"", []
+            status, body, headers = 304, b"", [*self.headers]
         elif len(body) >= _COMPRESSED_FROM:
             headers.append((b"vary", b"Accept-Encoding"))
             if takes_gzip(scope):

@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import cache, partial, wraps
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
@@ -161,7 +161,7 @@ class JsonRoute(HTTPRouteHandler):
 
     _exception_handlers: "ExceptionHandlersMap | None" = None
 
-    def __init__(self, path: str | None = None, *, audited: bool = True, **options: Any) -> None:
+    def __init__(self, path: str | Sequence[str] | None = None, *, audited: bool = True, **options: Any) -> None:
         """`audited` is false for what changes nothing that the audit log is about."""
         super().__init__(path, **options)
         self._audited = audited

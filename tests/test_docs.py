@@ -56,3 +56,16 @@ def test_the_pages_work_in_a_browser(tmp_path: Path) -> None:
     assert (seen["operations"], seen["buttons"]) == (len(OPERATIONS), 0)
     assert f"{service.url}/version" in seen["requests"]
     assert [url for url in seen["requests"] if not url.startswith((f"{service.url}/", "data:"))] == []
+
+
+async def test_the_document_and_the_files_are_compressed_and_kept(api: Api) -> None:
+    anonymous = api.client({"Accept-Encoding": "gzip"})
+    page = await anonymous.get("/docs")
+    [script] = re.findall(r'src="(/docs/assets/swagger-ui-bundle[^"]+)"', page.text)
+    for path in ("/openapi.json", script):
+        answer = await anonymous.get(path)
+        assert answer.headers["content-encoding"] == "gzip"
+        assert int(answer.headers["content-length"]) < len(answer.content) / 2
+        again = await anonymous.get(path, headers={"If-None-Match": answer.headers["etag"]})
+        assert (again.status_code, again.content) == (304, b"")
+        assert again.headers["cache-control"] == answer.headers["cache-control"]

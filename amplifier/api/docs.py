@@ -6,30 +6,29 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-import litestar
-from litestar import Controller, Response
+from litestar import Controller
 from litestar.params import FromPath
 
 from amplifier import schema
+from amplifier.answers import Answer
 from amplifier.problems import Problem
+from amplifier.web import get
 
 _STATIC = Path(__file__).parent.parent / "static"
 _TYPES = {
-    "docs.js": "text/javascript",
+    "docs.js": "text/javascript; charset=utf-8",
     "favicon-32x32.png": "image/png",
-    "swagger-ui-bundle.js": "text/javascript",
-    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
+    "swagger-ui.css": "text/css; charset=utf-8",
 }
 # `data:` because the style sheet has its arrows in it; nothing inline, and nobody else's
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; connect-src 'self'; "
     "base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_PAGE = {
-    "Cache-Control": "no-cache",
-    "Content-Security-Policy": _POLICY,
-}
-_FOR_EVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+_CHECKED = ((b"cache-control", b"no-cache"),)
+_PAGE = (*_CHECKED, (b"content-security-policy", _POLICY.encode()))
+_FOR_EVER = ((b"cache-control", b"public, max-age=31536000, immutable"),)
 
 
 class Asset(NamedTuple):
@@ -45,23 +44,23 @@ class DocsController(Controller):
 
     include_in_schema = False
 
-    @litestar.get("/openapi.json", sync_to_thread=False)
-    def get_openapi(self) -> Response[bytes]:
+    @get("/openapi.json")
+    async def get_openapi(self) -> Any:
         """The OpenAPI document."""
-        return Response(_document(), media_type="application/json", headers={"Cache-Control": "no-cache"})
+        return Answer(200, _document(), _version(_document()), _CHECKED)
 
-    @litestar.get(["/docs", "/redoc"], sync_to_thread=False)
-    def get_page(self) -> Response[bytes]:
+    @get(["/docs", "/redoc"])
+    async def get_page(self) -> Any:
         """The document as a console, or to read."""
-        return Response(_page(), media_type="text/html", headers=_PAGE)
+        return Answer(200, _page(), _version(_page()), _PAGE, b"text/html; charset=utf-8")
 
-    @litestar.get("/docs/assets/{name:str}", sync_to_thread=False)
-    def get_asset(self, name: FromPath[str]) -> Response[bytes]:
+    @get("/docs/assets/{name:str}")
+    async def get_asset(self, name: FromPath[str]) -> Any:
         """A file that the pages need. Raises Problem 404."""
         if name not in _TYPES:
             raise Problem(404, "Not found: there is no such file")
         asset = _asset(name)
-        return Response(asset.content, media_type=asset.media_type, headers=_FOR_EVER)
+        return Answer(200, asset.content, asset.version, _FOR_EVER, asset.media_type.encode())
 
 
 @cache
@@ -80,7 +79,12 @@ def _page() -> bytes:
 @cache
 def _asset(name: str) -> Asset:
     content = _found(name).read_bytes()
-    return Asset(content, _TYPES[name], hashlib.sha256(content).hexdigest()[:16])
+    return Asset(content, _TYPES[name], _version(content))
+
+
+@cache
+def _version(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _found(name: str) -> Any:
