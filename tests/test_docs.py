@@ -11,7 +11,7 @@ import pytest
 from tests.conftest import Api, assert_problem, private_folder
 from tests.service import running_service
 from tests.test_openapi import OPERATIONS
-from tests.test_sdk import needs_npm, run
+from tests.test_sdk import make, needs_npm, run
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
@@ -43,9 +43,8 @@ async def test_nothing_else_is_served(api: Api) -> None:
 
 @needs_npm
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-@pytest.mark.xdist_group("sdk")
 def test_the_pages_work_in_a_browser(tmp_path: Path) -> None:
-    run("make", "node_modules/ready")
+    make("node_modules/ready")
     screenshots = Path(os.environ.get("SCREENSHOTS") or tmp_path)
     with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
         [line] = run("node", "tests/browser.mjs", str(CHROMIUM), service.url, str(screenshots))
