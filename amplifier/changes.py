@@ -31,7 +31,7 @@ async def carry_out(
             return replayed
         result = await handler()
         if audited:
-            await note(request, operation, result)
+            await _note(request, operation, result)
         if repeatable is not None:
             result = result if isinstance(result, Answer) else answer(result)
             await repeatable.keep(result)
@@ -44,7 +44,7 @@ async def _repeatable(request: Any, key: str) -> Repeatable:
     return Repeatable(request.queries, request.caller, request.app.state.secret_key, key, b"\n".join(asked))
 
 
-async def note(request: Any, operation: str, result: Any) -> None:
+async def _note(request: Any, operation: str, result: Any) -> None:
     """Writes who did it, to what, from where; of what was sent only what the handler tells."""
     told = request.scope["state"].get("told", {})
     target_type, target_id = _target(request.path_params | told, result)

@@ -33,6 +33,14 @@ class _Allowance:
         self.asking = asyncio.Lock()
         self.policy = b'"default";q=%d;w=60' % per_minute
 
+    def use(self, scope: Scope, now: float) -> bool:
+        """Counts a request, if one is left of what was taken before, and notes for its answer what is left then."""
+        if self.left < 1 or self.expires_at <= now:
+            return False
+        self.left -= 1
+        self.note(scope, now)
+        return True
+
     def note(self, scope: Scope, now: float) -> None:
         """What the answer says: the policy, how many requests are left, and the seconds until all are there again."""
         seconds = self.full_at - now
@@ -48,26 +56,21 @@ class Limiter:
         self._allowances: dict[Key, _Allowance] = {}
 
     def admits(self, scope: Scope, key: Key) -> bool:
-        """Counts a request, if one is left of what was taken before, and notes for its answer what is left then."""
+        """Counts a request, if that needs no question to the database."""
         allowance = self._allowances.get(key)
-        now = time.monotonic()
-        if allowance is None or allowance.left < 1 or allowance.expires_at <= now:
-            return False
-        allowance.left -= 1
-        allowance.note(scope, now)
-        return True
+        return allowance is not None and allowance.use(scope, time.monotonic())
 
     async def admit(self, scope: Scope, key: Key) -> None:
         """Counts a request, and asks the database if need be. Raises Problem 429, and Unavailable."""
         allowance = self._allowances.get(key) or self._remember(key)
         async with allowance.asking:  # who waited finds what the one before took
-            if self.admits(scope, key):
-                return
             now = time.monotonic()
+            if allowance.use(scope, now):
+                return
             if allowance.refused_until <= now:
                 await self._take(allowance, key, now)
-        if not self.admits(scope, key):
-            now = time.monotonic()
+        now = time.monotonic()
+        if not allowance.use(scope, now):
             allowance.note(scope, now)
             raise _refused(key[2], math.ceil(max(1.0, allowance.refused_until - now)))
 
