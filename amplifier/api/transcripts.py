@@ -9,7 +9,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from amplifier.answers import Answer, JsonStream, is_known
+from amplifier.answers import Answer, JsonStream, header, is_known
 from amplifier.frames import Entry
 from amplifier.paging import utc
 from amplifier.problems import Problem, misfit
@@ -120,7 +120,7 @@ class TranscriptsController(Controller):
 
 async def _unchanged(request: Request, session_id: str) -> Any:
     """The answer 304 for who has the transcript as it is, without reading its messages."""
-    if "if-none-match" not in request.headers:
+    if header(request.scope, b"if-none-match") is None:
         return None
     row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
     if row is None or not is_known(request.scope, str(row["last_seq"])):
