@@ -513,7 +513,7 @@ where
 -- @param  session_id      the session to copy
 -- @param  new_session_id  id of the new session
 -- @param  own_config_id   the config that it runs, or null for the same
--- @param  title           its title, or null for the same
+-- @param  title           its title, or null for the same; an empty one for none
 -- @param  up_to_seq       number of the last message to copy, or null for all
 -- @param  most            messages at most: where there are more nothing is copied
 -- @return Session | none
@@ -523,7 +523,7 @@ where
 with source as (
     select
         coalesce(:own_config_id::text, s.config_id) as config_id,
-        coalesce(:title::text, s.title) as title,
+        nullif(coalesce(:title::text, s.title), '') as title,
         s.tags,
         s.metadata,
         coalesce(:up_to_seq::bigint, s.last_seq) as up_to_seq

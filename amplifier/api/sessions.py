@@ -39,7 +39,7 @@ class UpdateSession(msgspec.Struct):
 
 class ForkSession(msgspec.Struct):
     """A copy; without `up_to_seq` of the whole transcript. `config_id` is one of the caller's, by default that of the
-    session, and must be given where that is somebody else's."""
+    session, and must be given where that is somebody else's. An empty title is none."""
 
     up_to_seq: Seq | None = None
     config_id: Identifier | None = None

@@ -55,8 +55,10 @@ async def test_the_two_go_on_apart(alice: httpx.AsyncClient, session_id: str) ->
 
 
 async def test_of_nothing(alice: httpx.AsyncClient, session_id: str) -> None:
-    fork = (await alice.post(f"/sessions/{session_id}/fork", json={"up_to_seq": 0})).json()
+    await alice.patch(f"/sessions/{session_id}", json={"title": "Plans"})
+    fork = (await alice.post(f"/sessions/{session_id}/fork", json={"up_to_seq": 0, "title": ""})).json()
     assert (fork["last_seq"], await transcript(alice, fork["session_id"])) == (0, [])
+    assert fork["title"] is None
 
 
 async def test_whoever_takes_part_copies_with_a_config_of_their_own(
