@@ -58,9 +58,9 @@ node_modules/ready: package-lock.json
 lock: .venv/ready ## write the lock files anew from pyproject.toml
 	$(BIN)/pip install --quiet uv
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--python-version 3.11 pyproject.toml --output-file requirements.lock
+		--python-version 3.11 pyproject.toml --extra runtime --output-file requirements.lock
 	$(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-annotate --no-header \
-		--python-version 3.11 pyproject.toml --extra embedded --group dev --output-file requirements-dev.lock
+		--python-version 3.11 pyproject.toml --extra embedded --extra runtime --group dev --output-file requirements-dev.lock
 
 clean: ## remove the environment and what was generated
 	rm -rf .venv node_modules build

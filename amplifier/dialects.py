@@ -1,0 +1,81 @@
+"""The dialects in which messages name tool calls and their results: those of Amplifier's loops, OpenAI and Anthropic."""
+
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+Message = dict[str, Any]
+
+_CALLS = ("tool_call", "tool_use")  # types of content blocks
+_RESULTS = ("tool_result",)
+
+
+class ToolCall(NamedTuple):
+    """What an assistant asked for; `arguments` are what can be read of them."""
+
+    id: str
+    name: str
+    arguments: dict[str, Any]
+
+
+def tool_calls(message: Message) -> list[ToolCall]:
+    """The calls of an assistant's message, each once, in order: those of `tool_calls` and of its content blocks."""
+    if message.get("role") != "assistant":
+        return []
+    listed = message.get("tool_calls")
+    calls = [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []
+    found = {call.id: call for call in map(_call, [*calls, *blocks(message, _CALLS)]) if call is not None}
+    return list(found.values())
+
+
+def answered(message: Message) -> list[str]:
+    """The ids of the calls whose results a message has."""
+    if message.get("role") in ("tool", "function"):
+        identifier = message.get("tool_call_id")
+        if isinstance(identifier, str):
+            return [identifier]
+    results = blocks(message, _RESULTS)
+    ids = [block.get("tool_call_id", block.get("tool_use_id")) for block in results]
+    return [identifier for identifier in ids if isinstance(identifier, str)]
+
+
+def is_human(message: Message) -> bool:
+    """Whether a message begins a turn: a user's, no tool's result in a user's name and no reminder by a hook."""
+    if message.get("role") != "user" or "tool_call_id" in message or answered(message):
+        return False
+    return not text_of(message).startswith("<system-reminder>")
+
+
+def text_of(message: Message) -> str:
+    """The text of a message: its content, or that of its text blocks, without what the model thought."""
+    content = message.get("content")
+    if isinstance(content, str):
+        return content
+    return "\n".join(str(block.get("text", "")) for block in blocks(message, ("text",)))
+
+
+def blocks(message: Message, types: tuple[str, ...]) -> Iterator[dict[str, Any]]:
+    """The content blocks of these types."""
+    content = message.get("content")
+    if isinstance(content, list):
+        yield from (block for block in content if isinstance(block, dict) and block.get("type") in types)
+
+
+def _call(call: dict[str, Any]) -> ToolCall | None:
+    function = call.get("function")
+    inner: dict[str, Any] = function if isinstance(function, dict) else {}
+    name = call.get("tool") or call.get("name") or inner.get("name")
+    if not isinstance(call.get("id"), str) or not isinstance(name, str):
+        return None
+    given = next((one[key] for one in (call, inner) for key in ("arguments", "input") if key in one), {})
+    return ToolCall(call["id"], name, _arguments(given))
+
+
+def _arguments(given: Any) -> dict[str, Any]:
+    if isinstance(given, str):
+        try:
+            given = msgspec.json.decode(given)
+        except msgspec.DecodeError:
+            return {}
+    return given if isinstance(given, dict) else {}

@@ -1,0 +1,1 @@
+"""Runs agents with amplifier-core, which is an extra: nothing outside this package imports it."""

@@ -1,0 +1,1 @@
+"""Our provider modules: each has `mount(coordinator, config)`, as amplifier-core asks of a module."""
