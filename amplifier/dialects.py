@@ -1,4 +1,4 @@
-"""The dialects in which messages name tool calls and their results: those of Amplifier's loops, OpenAI and Anthropic."""
+"""The dialects in which messages name tool calls and results: those of Amplifier, OpenAI and Anthropic."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -68,7 +68,7 @@ def _call(call: dict[str, Any]) -> ToolCall | None:
     name = call.get("tool") or call.get("name") or inner.get("name")
     if not isinstance(call.get("id"), str) or not isinstance(name, str):
         return None
-    given = next((one[key] for one in (call, inner) for key in ("arguments", "input") if key in one), {})
+    given: Any = next((one[key] for one in (call, inner) for key in ("arguments", "input") if key in one), {})
     return ToolCall(call["id"], name, _arguments(given))
 
 
