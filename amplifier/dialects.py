@@ -8,7 +8,8 @@ import msgspec
 Message = dict[str, Any]
 
 _CALLS = ("tool_call", "tool_use")  # types of content blocks
-_RESULTS = ("tool_result",)
+RESULTS = ("tool_result",)
+_ANSWERING = ("tool", "function", "user")  # roles
 
 
 class ToolCall(NamedTuple):
@@ -25,24 +26,39 @@ def tool_calls(message: Message) -> list[ToolCall]:
         return []
     listed = message.get("tool_calls")
     calls = [call for call in listed if isinstance(call, dict)] if isinstance(listed, list) else []
-    found = {call.id: call for call in map(_call, [*calls, *blocks(message, _CALLS)]) if call is not None}
+    if isinstance(message.get("content"), list):
+        calls.extend(blocks(message, _CALLS))
+    found = {call.id: call for call in map(_call, calls) if call is not None}
     return list(found.values())
+
+
+def results(message: Message) -> list[str | None]:
+    """The ids of the calls whose results a message has, in order; none for a result that names no call."""
+    role = message.get("role")
+    if role not in _ANSWERING:
+        return []
+    identifier = message.get("tool_call_id")
+    if isinstance(identifier, str):
+        return [identifier]
+    if isinstance(message.get("content"), list) and (found := list(map(result_of, blocks(message, RESULTS)))):
+        return found
+    return [] if role == "user" else [None]
+
+
+def result_of(block: dict[str, Any]) -> str | None:
+    """The id of the call whose result a content block is, if it names one."""
+    identifier = block.get("tool_call_id", block.get("tool_use_id"))
+    return identifier if isinstance(identifier, str) else None
 
 
 def answered(message: Message) -> list[str]:
     """The ids of the calls whose results a message has."""
-    if message.get("role") in ("tool", "function"):
-        identifier = message.get("tool_call_id")
-        if isinstance(identifier, str):
-            return [identifier]
-    results = blocks(message, _RESULTS)
-    ids = [block.get("tool_call_id", block.get("tool_use_id")) for block in results]
-    return [identifier for identifier in ids if isinstance(identifier, str)]
+    return [identifier for identifier in results(message) if identifier is not None]
 
 
 def is_human(message: Message) -> bool:
     """Whether a message begins a turn: a user's, no tool's result in a user's name and no reminder by a hook."""
-    if message.get("role") != "user" or "tool_call_id" in message or answered(message):
+    if message.get("role") != "user" or message.get("tool_call_id") is not None or results(message):
         return False
     return not text_of(message).startswith("<system-reminder>")
 

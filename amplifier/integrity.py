@@ -1,0 +1,168 @@
+"""Integrity of transcripts: what no model would accept, and the same transcript as models accept it.
+
+A result stands right behind the message with its call, in the calls' order (`amplifier.pairing` says which belongs to
+which), and a turn ends with an assistant's answer. Results of no call, and second ones, need no repair: nothing is ever
+taken out of a transcript, so they stay where they are, and only what a model gets is without them.
+"""
+
+import itertools
+from typing import Literal
+
+import msgspec
+
+from amplifier.dialects import Message
+from amplifier.pairing import Call, Pairs, steps
+
+Problem = Literal["missing_result", "misplaced_result", "unknown_result", "duplicate_result", "unfinished_turn"]
+Status = Literal["cancelled", "failed"]
+Entry = tuple[int | None, Message]  # a message with the index it had, none for one that is added
+
+LOST = '{"error": "unknown_error", "message": "Tool execution was interrupted and no result was captured."}'
+_UNANSWERED = "The turn ended before it was answered."
+_ADVICE: dict[Problem, str] = {
+    "missing_result": "The call has no result: a repair adds one that says so.",
+    "misplaced_result": "The result does not stand right behind its call, in their order: a repair moves it there.",
+    "unknown_result": "No call has this id: nothing needs to be done, models are not sent the result.",
+    "duplicate_result": "The call has another result: nothing needs to be done, models are not sent this one.",
+    "unfinished_turn": "The turn ends without an assistant's answer: a repair adds one that says so.",
+}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What is wrong with the message at `index`, in turn `turn` (0 before the first one), and what to do about it."""
+
+    problem: Problem
+    index: int
+    tool_call_id: str | None
+    turn: int
+    detail: str
+
+    @property
+    def needs_repair(self) -> bool:
+        """Whether the transcript has to be changed for it; the rest is merely not sent to models."""
+        return self.problem not in ("unknown_result", "duplicate_result")
+
+
+def diagnose(messages: list[Message], open_end: bool = False) -> list[Finding]:
+    """What is wrong, by index. The last turn may wait for its answer; with `open_end` it may be amid its calls, too."""
+    reading = _Reading(messages, open_end)
+    if reading.is_clean:
+        return []
+    turns = reading.pairs.turns()
+
+    def found(problem: Problem, index: int, call_id: str | None = None, turn: int | None = None) -> Finding:
+        return Finding(problem, index, call_id, turns[index] if turn is None else turn, _ADVICE[problem])
+
+    findings = [found("missing_result", call.caller, call.id) for call in reading.pairs.orphans()]
+    findings += [found("misplaced_result", index, reading.pairs.homes[index].id) for index in reading.displaced]
+    findings += [found(dead.problem, dead.message, dead.call_id) for dead in reading.pairs.dead]
+    findings += [found("unfinished_turn", index, None, turn) for turn, index in reading.unfinished]
+    return sorted(findings, key=lambda one: one.index)
+
+
+def valid(messages: list[Message], open_end: bool = False) -> list[Message]:
+    """What may be sent to a model: `messages` itself if nothing is wrong, or else another list.
+
+    Results are moved right behind their calls, missing ones are completed, those that answer nothing are left out, and
+    turns are closed: all but a last one that waits for its answer, and with `open_end` any last one.
+    """
+    reading = _Reading(messages, open_end)
+    if reading.is_clean:
+        return messages
+    given = (reading.pairs.kept(index, message) for index, message in reading.entries)
+    return [message for message in given if message is not None]
+
+
+def repaired(messages: list[Message], open_end: bool = False) -> list[Entry]:
+    """Every message, unchanged, and what is missing, in an order that needs no repair any more."""
+    return _Reading(messages, open_end).entries
+
+
+def closing(messages: list[Message], status: Status, text: str = "") -> list[Message]:
+    """What must be appended to close a last turn that was interrupted: a result for each of its calls without one, and
+    an answer, `text` being what the model had said of it. Nothing where the turn is closed."""
+    reading = _Reading(messages, open_end=True)
+    turns = reading.pairs.turns()
+    orphans = [call for call in reading.pairs.orphans() if turns[call.caller] == turns[-1]]
+    if not orphans and not reading.is_open:
+        return []
+    verb = "was cancelled" if status == "cancelled" else "failed"
+    answer = _answer(text or f"The run {verb} before it answered.", status)
+    return [*(_result(call, _cancelled(call) if status == "cancelled" else LOST) for call in orphans), answer]
+
+
+class _Reading:
+    """A transcript, and how it would have to be."""
+
+    def __init__(self, messages: list[Message], open_end: bool) -> None:
+        self.pairs = Pairs(messages)
+        self.displaced = self.pairs.displaced()
+        self.unfinished: list[tuple[int, int]] = []  # turns, and the last message of each
+        self.is_open = False  # whether the last turn has no answer yet
+        self.entries = self._close(self._arrange(messages), open_end)
+        self.is_clean = not self.displaced and not self.pairs.dead and len(self.entries) == len(messages)
+
+    def _arrange(self, messages: list[Message]) -> list[Entry]:
+        """All messages, those results that have to move behind their calls, with the missing ones."""
+        pairs = self.pairs
+        callers = {pairs.homes[index].caller for index in self.displaced} | {call.caller for call in pairs.orphans()}
+        if not callers:
+            return list(enumerate(messages))
+        entries: list[Entry] = []
+        for index, message in enumerate(messages):
+            if index in pairs.homes and pairs.homes[index].caller in callers:
+                continue
+            entries.append((index, message))
+            if index in callers:
+                entries.extend(self._results(index))
+        return entries
+
+    def _results(self, caller: int) -> list[Entry]:
+        """The results of a message's calls, in their order, each message once."""
+        entries: list[Entry] = []
+        for call in self.pairs.calls[caller]:
+            if call.result is None:
+                entries.append((None, _result(call, LOST)))
+            elif self.pairs.homes[call.result] is call:
+                entries.append((call.result, self.pairs.messages[call.result]))
+        return entries
+
+    def _close(self, entries: list[Entry], open_end: bool) -> list[Entry]:
+        """Answers the turns without an answer."""
+        ends: list[int] = []  # where an answer is missing
+        turn, last, step = 0, 0, ""
+        for position, now in enumerate(steps(self.pairs, entries)):
+            if now == "begin":
+                if step not in ("", "answer"):
+                    ends.append(position)
+                    self.unfinished.append((turn, last))
+                turn += 1
+            if now:
+                step = now
+                index = entries[position][0]
+                last = last if index is None else index
+        self.is_open = step not in ("", "answer")
+        if self.is_open and step != "begin" and not open_end:
+            ends.append(len(entries))
+            self.unfinished.append((turn, last))
+        return _with_answers(entries, ends)
+
+
+def _with_answers(entries: list[Entry], ends: list[int]) -> list[Entry]:
+    if not ends:
+        return entries
+    parts = [entries[start:end] for start, end in itertools.pairwise([0, *ends])]
+    closed = [entry for part in parts for entry in (*part, (None, _answer(_UNANSWERED, "unknown")))]
+    return closed + entries[ends[-1] :]
+
+
+def _result(call: Call, content: str) -> Message:
+    return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": content}
+
+
+def _cancelled(call: Call) -> str:
+    return msgspec.json.encode({"error": "cancelled", "cancelled": True, "tool": call.name}).decode()
+
+
+def _answer(text: str, status: str) -> Message:
+    return {"role": "assistant", "content": text, "metadata": {"interrupted": status}}
