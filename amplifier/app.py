@@ -13,15 +13,18 @@ from amplifier import schema, settings
 from amplifier.activity import Activity
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
+from amplifier.api.approvals import ApprovalsController
 from amplifier.api.audit import AuditController
 from amplifier.api.config_versions import ConfigVersionsController
 from amplifier.api.configs import ConfigsController
 from amplifier.api.docs import DocsController
 from amplifier.api.events import EventsController, SessionEventsController, TicketController
 from amplifier.api.invitations import AcceptController, InvitationsController
+from amplifier.api.messages import MessagesController
 from amplifier.api.participants import ParticipantsController
 from amplifier.api.presence import PresenceController
 from amplifier.api.queries import QueriesController
+from amplifier.api.runs import RunsController
 from amplifier.api.search import SearchController, SessionSearchController
 from amplifier.api.service import ServiceController
 from amplifier.api.session_list import SessionListController
@@ -41,6 +44,7 @@ from amplifier.processes import end_with_parent, reload_on_hangup
 from amplifier.queries import Queries
 from amplifier.reloading import Reloader
 from amplifier.responses import complete, cors, methods
+from amplifier.runtime.runner import Runner
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.streaming import authenticate_stream
@@ -65,6 +69,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
     hub = Hub(queries, config.notify_delay)
     authenticator = Authenticator(config, queries, activity)
     reloader = Reloader(queries, STRUCTS)
+    keyring = Keyring(config.config_encryption_key)
     # not by the constructor, which copies what it is given
     app.state.update(
         {
@@ -72,11 +77,12 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "activity": activity,
             "authenticator": authenticator,
             "hub": hub,
-            "keyring": Keyring(config.config_encryption_key),
+            "keyring": keyring,
             "checked": checked,
             "methods": methods(app),
             "listener": Listener(database, [authenticator, hub, reloader]),
             "reloader": reloader,
+            "runner": Runner(queries, hub, keyring, config),
             "max_streams": config.max_streams_per_user,
             "origins": config.origins,
             "secret_key": config.secret_key,
@@ -97,13 +103,16 @@ def routes(config: Settings, openapi: OpenAPIConfig | None = None) -> Litestar:
             AcceptController,
             ApplicationKeysController,
             ApplicationsController,
+            ApprovalsController,
             AuditController,
             ConfigVersionsController,
             ConfigsController,
             InvitationsController,
+            MessagesController,
             ParticipantsController,
             PresenceController,
             QueriesController,
+            RunsController,
             SearchController,
             SessionListController,
             SessionSearchController,
@@ -147,8 +156,10 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             _background(state.hub.keep_going()),
             _background(state.reloader.keep_reloading()),
             _background(keep_sweeping(state.queries)),
+            _background(state.runner.keep_running()),
         ):
             yield
+            await state.runner.finish()
         with contextlib.suppress(Unavailable):
             await state.activity.flush()
             await state.hub.finish()

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
 
 from msgspec import Raw
@@ -44,6 +44,8 @@ class Hub:
         self._presence = Presence(queries, self._notifier, self._topics)
         self._versions: dict[str, object] = {}  # of the applications through which streams were opened
         self._changed: set[str] = set()
+        self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
+        self.noticed = asyncio.Event()  # set when another process told of something
         self._woken, self._sweep_now = asyncio.Event(), asyncio.Event()
         self.catch_up = self._topics.catch_up
 
@@ -80,6 +82,26 @@ class Hub:
         said = Said(session_id, type, Raw(data))
         self._note(said)
         self._notifier.said(said)
+
+    def show(self, session_id: str, type: str, data: bytes, elsewhere: bool) -> None:
+        """As `say`; to other processes only where somebody follows the session there."""
+        said = Said(session_id, type, Raw(data))
+        self._note(said)
+        if elsewhere:
+            self._notifier.said(said)
+
+    @contextlib.contextmanager
+    def watched(self, session_id: str) -> Iterator[asyncio.Event]:
+        """A flag that is set whenever something may have been committed in the session, here or elsewhere; whoever
+        waits for it looks from time to time all the same, because a notification can get lost."""
+        flag = asyncio.Event()
+        self._watchers[session_id].add(flag)
+        try:
+            yield flag
+        finally:
+            self._watchers[session_id].discard(flag)
+            if not self._watchers[session_id]:
+                del self._watchers[session_id]
 
     @contextlib.contextmanager
     def admitted(self, user_id: str, most: int) -> Iterator[int]:
@@ -202,8 +224,11 @@ class Hub:
 
     def _take(self, notice: Notice) -> None:
         """What another process tells."""
+        self.noticed.set()
         if notice.everything:
             self._sweep_now.set()
+            for session_id in self._watchers:
+                self._wake(session_id)
         for session_id in notice.changed:
             self._wake(session_id)
         self._presence.look_at(notice.present)
@@ -213,6 +238,8 @@ class Hub:
             self._note(said)
 
     def _wake(self, session_id: str) -> None:
+        for flag in self._watchers.get(session_id, ()):
+            flag.set()
         if session_id in self._topics or self._hints.followers:
             self._changed.add(session_id)
             self._woken.set()

@@ -7,6 +7,7 @@ is found by the sweeps of whoever follows, so an error costs a second or two and
 import asyncio
 import logging
 import uuid
+from collections.abc import Iterator
 
 import msgspec
 
@@ -17,6 +18,7 @@ logger = logging.getLogger(__name__)
 PREFIX = "events "
 _EVERYTHING = f"{PREFIX}*".encode()
 _MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000
+_MAX_SAID = 7700  # of what is passed on in one notice; the rest is its frame
 _MOST = 300  # of anything in one notice; more would not fit anyway
 
 
@@ -95,13 +97,17 @@ class Notifier:
         if not self._wanted.is_set():
             return
         self._wanted.clear()
-        notice = Notice(self.process, list(self._changed), list(self._present), self._gone, self._said)
+        notice = Notice(self.process, list(self._changed), list(self._present), self._gone)
+        payloads = [_payload(Notice(self.process, said=said)) for said in _parcels(self._said)]
+        if notice.changed or notice.present or notice.gone:
+            payload = _payload(notice)
+            if len(payload) > _MAX_PAYLOAD or len(notice.changed) > _MOST or len(notice.present) > _MOST:
+                payload = _EVERYTHING
+            payloads.append(payload)
         self._reset()
-        payload = _payload(notice)
-        if len(payload) > _MAX_PAYLOAD or len(notice.changed) > _MOST or len(notice.present) > _MOST:
-            payload = _EVERYTHING
         try:
-            await self._queries.events.notify(payload=payload.decode())
+            for payload in payloads:
+                await self._queries.events.notify(payload=payload.decode())
         except Exception as error:  # whatever it was: the sweeps find what nobody was told of
             logger.warning("other processes hear of changes later: %r", error)
 
@@ -109,6 +115,23 @@ class Notifier:
         if len(where) <= _MOST:  # one more than fits says that there are more
             where.add(session_id)
         self._wanted.set()
+
+
+def _parcels(said: list[Said]) -> Iterator[list[Said]]:
+    """What was said, as much in one notice as fits; what alone is too large for one is left out."""
+    parcel: list[Said] = []
+    size = 0
+    for one in said:
+        length = len(msgspec.json.encode(one)) + 1
+        if length > _MAX_SAID:
+            continue
+        if size + length > _MAX_SAID:
+            yield parcel
+            parcel, size = [], 0
+        parcel.append(one)
+        size += length
+    if parcel:
+        yield parcel
 
 
 def read(payload: str) -> Notice | None:

@@ -16,6 +16,7 @@ BODY_SECONDS = 30.0  # between two parts of a body
 READ_SECONDS = 60.0  # that a client may leave an answer unread when its buffers are full
 FLUSH_SECONDS = 2.0  # until what is left of an answer that was ended must have been read
 ENDING = "amplifier.ending"  # in a request's scope: what ends an answer that would go on for ever
+DRAINING = "amplifier.draining"  # in a request's scope: what is to know that the service stops while it is answered
 
 
 _sockets = logging.getLogger("uvicorn.error.sockets")
@@ -153,9 +154,12 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
 
     def shutdown(self) -> None:
         """uvicorn waits for answers under way: endless ones are ended, or cut off where nobody reads."""
-        if self.cycle is not None and not self.cycle.response_complete and ENDING in self.cycle.scope:
-            self.cycle.scope[ENDING]()  # type: ignore[literal-required]
-            self._cut_off_later(0 if self._stalled is not None else FLUSH_SECONDS)
+        if self.cycle is not None and not self.cycle.response_complete:
+            if ENDING in self.cycle.scope:
+                self.cycle.scope[ENDING]()  # type: ignore[literal-required]
+                self._cut_off_later(0 if self._stalled is not None else FLUSH_SECONDS)
+            elif DRAINING in self.cycle.scope:
+                self.cycle.scope[DRAINING]()  # type: ignore[literal-required]
         super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:

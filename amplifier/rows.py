@@ -4,6 +4,7 @@ The fields are the columns, in their order; a field that may be null says so. Ha
 """
 
 from datetime import datetime
+from typing import Literal
 
 from msgspec import Raw, Struct
 
@@ -205,3 +206,97 @@ class Languages(Struct):
 
     current: str
     wanted: str | None
+
+
+class GoingRun(Struct):
+    """A run that begins now, its config as it is stored, and the clock at its message; or one that may not begin."""
+
+    session_id: str
+    run_id: str
+    status: Literal["queued", "running", "completed", "failed", "cancelled"]
+    message: Raw
+    user_id: str
+    app_id: str
+    queued_at: datetime
+    last_seq: int
+    config_id: str
+    config_json: Raw
+
+
+class QueuedRun(Struct):
+    """The clock at the event of a run that waits."""
+
+    session_id: str
+    last_seq: int
+
+
+class HistoryRow(Struct):
+    """A message that the agent may look at."""
+
+    seq: int
+    message: Raw
+
+
+class AppendedByRun(Struct):
+    """The clock behind what a run wrote."""
+
+    session_id: str
+    last_seq: int
+
+
+class RenewedRun(Struct):
+    """What a process has to know of a run of its own."""
+
+    session_id: str
+    run_id: str
+    cancelled: bool
+    followed_elsewhere: bool
+
+
+class ReapedRun(Struct):
+    """A run whose process died."""
+
+    session_id: str
+    run_id: str
+    user_id: str
+    cancelled: bool
+
+
+class WaitingSession(Struct):
+    """A session whose next run nobody has begun."""
+
+    session_id: str
+
+
+class CancelledRun(Struct):
+    """A run that is to end."""
+
+    session_id: str
+    run_id: str
+
+
+class CreatedApproval(Struct):
+    """A question to people, and until when they may answer."""
+
+    approval_id: str
+    expires_at: datetime
+
+
+class ApprovalAnswer(Struct):
+    """What was answered, if anything."""
+
+    granted: bool | None
+    decision: str | None
+
+
+class ExpiredApproval(Struct):
+    """A question that nobody answered in time."""
+
+    approval_id: str
+
+
+class UnfinishedRun(Struct):
+    """A run that goes on or waits."""
+
+    run_id: str
+    status: Literal["queued", "running", "completed", "failed", "cancelled"]

@@ -75,6 +75,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         int, Meta(ge=0, le=1_000_000, description="a whole number from 0 (no limit) to 1000000")
     ] = 0
 
+    runtime_modules: Annotated[str, Meta(description="names of modules separated by commas")] = (
+        "context-simple,loop-basic,loop-streaming,provider-anthropic,provider-echo,provider-openai"
+    )
+    runtime_secrets: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9_, ]*$", description="names of variables separated by commas")
+    ] = ""
+    runtime_secrets_dir: Text | None = None
+    runtime_base_urls: Annotated[str, Meta(description="http(s) origins separated by commas")] = ""
+    run_timeout: Seconds = 600
+    run_model_timeout: Seconds = 300
+    run_tool_timeout: Seconds = 120
+    run_approval_timeout: Seconds = 300
+    run_lease: Seconds = 15
+    max_queued_runs: Count = 20
+    max_runs_per_process: Count = 200
+
     amplifier_home: Text | None = None
     amplifier_user: Text = "amplifier-api"
 
@@ -139,7 +155,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     @property
     def origins(self) -> list[str]:
         """The origins of `ALLOWED_ORIGINS`."""
-        return [origin.strip() for origin in self.allowed_origins.split(",") if origin.strip()]
+        return _items(self.allowed_origins)
+
+    @property
+    def modules(self) -> frozenset[str]:
+        """The modules of `RUNTIME_MODULES`, which configs may name."""
+        return frozenset(_items(self.runtime_modules))
+
+    @property
+    def secrets(self) -> frozenset[str]:
+        """The names of `RUNTIME_SECRETS`, which configs may refer to."""
+        return frozenset(_items(self.runtime_secrets))
+
+    @property
+    def secrets_dir(self) -> Path | None:
+        """Where a file for each of those names may lie."""
+        return None if self.runtime_secrets_dir is None else Path(self.runtime_secrets_dir)
+
+    @property
+    def base_urls(self) -> frozenset[str]:
+        """The origins of `RUNTIME_BASE_URLS`, to which providers may be sent besides their own."""
+        return frozenset(_items(self.runtime_base_urls))
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Settings:
@@ -157,6 +193,10 @@ def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Se
             shown = "" if known[name].name in _SECRETS else f", not {value!r}"
             raise SettingsError(f"{name} must be {_description(known[name].type)}{shown}") from None
     return msgspec.convert(given, Settings, strict=False)
+
+
+def _items(text: str) -> list[str]:
+    return [item.strip() for item in text.split(",") if item.strip()]
 
 
 def _description(type_: object) -> str:

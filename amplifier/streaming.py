@@ -22,7 +22,7 @@ from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 
 _RETRY = 2000  # milliseconds until a client should come back
-_HEADERS = [
+STREAM_HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"x-accel-buffering", b"no"),  # proxies pass events on at once
 ]
@@ -52,6 +52,7 @@ class Opening(NamedTuple):
     caller: Caller
     session_id: str | None
     after: int | None = None
+    kind: type[Subscriber] = Subscriber
 
     @contextlib.asynccontextmanager
     async def opened(self, state: State) -> AsyncIterator[Subscriber]:
@@ -67,7 +68,7 @@ class Opening(NamedTuple):
     async def _open(self, queries: Queries, process_id: str, most_elsewhere: int) -> Subscriber | None:
         """The subscriber, or none where there are too many elsewhere."""
         caller, after = self.caller, self.after
-        subscriber = Subscriber(caller.user_id, caller.app_id, caller.expires_at, self.session_id)
+        subscriber = self.kind(caller.user_id, caller.app_id, caller.expires_at, self.session_id)
         key: dict[str, Any] = {"actor_id": caller.user_id, "stream_id": subscriber.stream_id}
         key |= {"process_id": process_id, "most_elsewhere": most_elsewhere}
         if self.session_id is None:
@@ -94,9 +95,9 @@ class EventStream:
             await _body(send, b"".join([one.event for one in frames]) or b": still here\n\n")
 
         state = scope["litestar_app"].state
-        async with self._opening.opened(state) as subscriber, _watched(receive, subscriber):
+        async with self._opening.opened(state) as subscriber, watched(receive, subscriber):
             scope[ENDING] = lambda: subscriber.end(reconnect=True)  # type: ignore[literal-required]
-            await send({"type": "http.response.start", "status": 200, "headers": _HEADERS})
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             if scope["state"].get("head"):
                 return await _body(send, b"", more=False)
             await _body(send, b"retry: %d\n\n" % _RETRY)
@@ -107,7 +108,7 @@ class EventStream:
 
 
 @contextlib.asynccontextmanager
-async def _watched(receive: Receive, subscriber: Subscriber) -> AsyncIterator[None]:
+async def watched(receive: Receive, subscriber: Subscriber) -> AsyncIterator[None]:
     """Ends the subscriber's stream when the client goes away."""
 
     async def watch() -> None:

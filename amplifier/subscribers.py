@@ -14,7 +14,6 @@ logger = logging.getLogger(__name__)
 Write: TypeAlias = Callable[[list[Frame]], Awaitable[None]]
 
 _KEEPALIVE = 14.0  # seconds of silence, and up to one more until the next look
-_MOST_NOTES = 20  # that wait for a client which does not read; more are dropped, they are never replayed anyway
 _MOST_HINTS = 500  # sessions; whoever waits for more is told to look at all of them
 _RETRY = 1.0  # seconds until what could not be read is tried again
 
@@ -25,6 +24,8 @@ class Subscriber:
     `batch` is what was read for it and others together and is not sent yet, `cursor` the number up to which it is sent
     or in that batch. One that is `behind` has to read for itself, from its cursor.
     """
+
+    most_notes = 20  # that wait for a client which does not read; more are dropped, they are never replayed anyway
 
     def __init__(self, user_id: str, app_id: str, expires_at: float, session_id: str | None, cursor: int = 0) -> None:
         self.stream_id = uuid.uuid4().hex
@@ -59,7 +60,7 @@ class Subscriber:
 
     def note(self, note: Frame) -> None:
         """Something that is passed on once."""
-        if len(self._notes) < _MOST_NOTES:
+        if len(self._notes) < self.most_notes:
             self._notes.append(note)
             self._flag.set()
 

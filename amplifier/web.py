@@ -2,7 +2,7 @@
 
 import math
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from functools import cache, partial, wraps
 from typing import Annotated, Any, Literal, NamedTuple, cast
 
@@ -64,6 +64,11 @@ class Participation(NamedTuple):
     def may_send(self) -> bool:
         """Append to the transcript and send messages."""
         return self.permissions.get("send", self.role != "viewer")
+
+    @property
+    def may_cancel(self) -> bool:
+        """Stop the agent."""
+        return self.permissions.get("cancel", self.role != "viewer")
 
     @property
     def may_invite(self) -> bool:
@@ -161,10 +166,18 @@ class JsonRoute(HTTPRouteHandler):
 
     _exception_handlers: "ExceptionHandlersMap | None" = None
 
-    def __init__(self, path: str | Sequence[str] | None = None, *, audited: bool = True, **options: Any) -> None:
-        """`audited` is false for what changes nothing that the audit log is about."""
+    def __init__(
+        self,
+        path: str | Sequence[str] | None = None,
+        *,
+        audited: bool = True,
+        goes_on: Callable[[Request, Any], Awaitable[Any]] | None = None,
+        **options: Any,
+    ) -> None:
+        """`audited` is false for what changes nothing that the audit log is about. `goes_on` makes the answer, when the
+        change is committed, of what the handler returned, or of what it returned to the same Idempotency-Key before."""
         super().__init__(path, **options)
-        self._audited = audited
+        self._audited, self._goes_on = audited, goes_on
 
     def on_registration(self, app: Litestar) -> None:
         super().on_registration(app)
@@ -174,13 +187,14 @@ class JsonRoute(HTTPRouteHandler):
     def _carried_out(self, handler: Any) -> Any:
         @wraps(handler)
         async def change(request: Request, **arguments: Any) -> Any:
-            return await carry_out(
+            result = await carry_out(
                 request,
                 str(self.operation_id),
                 self._audited,
                 partial(handler, request=request, **arguments),
                 lambda data: answered(self.status_code, data, request.scope),
             )
+            return result if self._goes_on is None else await self._goes_on(request, result)
 
         return change
 

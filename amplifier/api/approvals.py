@@ -1,0 +1,105 @@
+"""What the agent asks people before it goes on, and their answers."""
+
+from datetime import datetime
+from typing import Annotated
+
+import msgspec
+from litestar import Controller
+from litestar.params import FromPath, JSONBody
+
+from amplifier.problems import Problem
+from amplifier.web import Request, get, participation, post
+
+_REFUSALS = ("deny", "no", "reject", "cancel")  # how options begin that do not grant anything
+
+Decision = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
+
+
+class Approval(msgspec.Struct):
+    """A question with the options to choose from; nobody's answer until `expires_at` denies it."""
+
+    approval_id: str
+    run_id: str
+    prompt: str
+    options: list[str]
+    requested_at: datetime
+    expires_at: datetime
+
+
+class ApprovalList(msgspec.Struct):
+    """The questions that wait, oldest first."""
+
+    approvals: list[Approval]
+
+
+class DecideApproval(msgspec.Struct):
+    """One of the options, or in short `allow` or `deny`."""
+
+    decision: Decision
+
+
+class DecidedApproval(msgspec.Struct):
+    """What was decided, and whether that grants it."""
+
+    approval_id: str
+    run_id: str
+    granted: bool
+    decision: str
+
+
+class ApprovalsController(Controller):
+    """Routes of a session's approvals."""
+
+    path = "/sessions/{session_id:str}/approvals"
+    tags = ["agent"]
+
+    @get(operation_id="list_approvals", summary="What the agent waits for")
+    async def list_approvals(self, request: Request, session_id: FromPath[str]) -> ApprovalList:
+        """The questions of the run that goes on. For participants."""
+        approvals = await _waiting(request, session_id)
+        if not approvals:
+            await participation(request, session_id)
+        return ApprovalList(approvals)
+
+    @post(
+        "/{approval_id:str}", operation_id="decide_approval", summary="Answer the agent", status_code=200, errors=(403,)
+    )
+    async def decide_approval(
+        self, request: Request, session_id: FromPath[str], approval_id: FromPath[str], data: JSONBody[DecideApproval]
+    ) -> DecidedApproval:
+        """Once; the first answer counts. For owners, editors and whoever has `send`."""
+        part = await participation(request, session_id)
+        if not part.may_send:
+            raise Problem(403, "Only owners, editors and whoever has the permission send may answer the agent")
+        waiting = {one.approval_id: one for one in await _waiting(request, session_id)}
+        if approval_id not in waiting:
+            raise Problem(404, "Approval not found, or answered already")
+        granted, decision = _chosen(waiting[approval_id].options, data.decision)
+        row = await request.queries.approvals.decide(
+            actor_id=request.caller.user_id,
+            session_id=session_id,
+            approval_id=approval_id,
+            granted=granted,
+            decision=decision,
+        )
+        if row is None:
+            raise Problem(404, "Approval not found, or answered already")
+        request.tell(run_id=row["run_id"], decision=row["decision"])
+        return DecidedApproval(*row)
+
+
+async def _waiting(request: Request, session_id: str) -> list[Approval]:
+    rows = await request.queries.approvals.list(actor_id=request.caller.user_id, session_id=session_id)
+    return [Approval(*row) for row in rows]
+
+
+def _chosen(options: list[str], decision: str) -> tuple[bool, str]:
+    """Whether the decision grants what was asked, and the option that it is. Raises Problem 422 for no option."""
+    names = {option.casefold(): option for option in options}
+    refusing = [option for option in options if option.casefold().startswith(_REFUSALS)]
+    granting = [option for option in options if option not in refusing]
+    short = {"allow": granting[:1], "deny": refusing[:1] or ["Deny"]}.get(decision.casefold(), [])
+    chosen = names.get(decision.casefold()) or next(iter(short), None)
+    if chosen is None:
+        raise Problem(422, f"decision: must be allow, deny or one of: {', '.join(options)}")
+    return chosen in granting, chosen

@@ -1,0 +1,116 @@
+"""The runs of a session's agent: what each took, and how to stop one."""
+
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+import msgspec
+from litestar import Controller
+from litestar.params import FromPath, QueryParameter
+
+from amplifier.paging import After, Limit, decode_cursor, encode_cursor, page
+from amplifier.problems import Problem
+from amplifier.web import Request, get, participation, post
+
+RunId = Annotated[
+    str | None,
+    QueryParameter(max_length=255, description="This run; by default the one that goes on, else the next one"),
+]
+
+
+class RunError(msgspec.Struct):
+    """Why a run did not end well; `code` is the provider's kind of error."""
+
+    type: Literal["cancelled", "config", "internal", "interrupted", "provider", "refused", "timeout"]
+    message: str
+    code: str | None = None
+
+
+class Run(msgspec.Struct):
+    """One turn of the agent. `usage` counts tokens and calls, `timing` has seconds: until the first part of the answer
+    (`first_delta`), in models, in tools, in all."""
+
+    run_id: str
+    session_id: str
+    status: Literal["queued", "running", "completed", "failed", "cancelled"]
+    message: msgspec.Raw
+    user_id: str
+    app_id: str
+    queued_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    response: str | None
+    error: msgspec.Raw | None
+    usage: msgspec.Raw
+    timing: msgspec.Raw
+    cancelled_by_user_id: str | None
+    config_id: str
+
+
+class RunList(msgspec.Struct):
+    """A page of runs; `next` continues behind it."""
+
+    runs: list[Run]
+    next: str | None
+
+
+class RunMessage(msgspec.Struct):
+    """What was done."""
+
+    message: str
+
+
+class RunsController(Controller):
+    """Routes of a session's runs."""
+
+    path = "/sessions/{session_id:str}"
+    tags = ["agent"]
+
+    @get("/runs", operation_id="list_runs", summary="The agent's runs")
+    async def list_runs(
+        self, request: Request, session_id: FromPath[str], limit: Limit = 50, after: After = None
+    ) -> RunList:
+        """Newest first, those that wait and the one that goes on among them. For participants."""
+        before = decode_cursor(after)
+        rows = await request.queries.runs.list(
+            actor_id=request.caller.user_id,
+            session_id=session_id,
+            before_queued_at=before.moment,
+            before_run_id=before.identifier,
+            limit=limit + 1,
+        )
+        if not rows:
+            await participation(request, session_id)
+        runs, more = page(rows, Run, limit)
+        return RunList(runs, encode_cursor(runs[-1].queued_at, runs[-1].run_id) if more else None)
+
+    @get("/runs/{run_id:str}", operation_id="get_run", summary="One run")
+    async def get_run(self, request: Request, session_id: FromPath[str], run_id: FromPath[str]) -> Run:
+        """For participants of the session."""
+        row = await request.queries.runs.get(actor_id=request.caller.user_id, session_id=session_id, run_id=run_id)
+        if row is None:
+            await participation(request, session_id)
+            raise Problem(404, "Run not found")
+        return Run(*row)
+
+    @post("/cancel", operation_id="cancel_run", summary="Stop the agent", status_code=200, errors=(403,))
+    async def cancel_run(self, request: Request, session_id: FromPath[str], run_id: RunId = None) -> RunMessage:
+        """Ends the model's call and the turn; the session goes on. A message that waits is taken back. For owners,
+        editors and whoever has `cancel`."""
+        row = await request.queries.runs.cancel(actor_id=request.caller.user_id, session_id=session_id, run_id=run_id)
+        if row is None:
+            raise await _refusal(request, session_id)
+        request.tell(run_id=row["run_id"])
+        request.afterwards(request.app.state.runner.look)
+        return RunMessage("Cancellation requested")
+
+
+async def _refusal(request: Request, session_id: str) -> Problem:
+    """Why nothing was cancelled; asked only then."""
+    missing = Problem(404, "Session not found or not active")
+    try:
+        part: Any = await participation(request, session_id)
+    except Problem:
+        return missing
+    if part.may_cancel:
+        return missing
+    return Problem(403, "Only owners, editors and whoever has the permission cancel may stop the agent")

@@ -1,0 +1,146 @@
+"""A run as server-sent events, in the form that clients of `/stream` know: `data: {"type": ..., ...}`."""
+
+import re
+from collections.abc import Callable
+from typing import Any
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+
+from amplifier.frames import Frame, escaped
+from amplifier.problems import Problem
+from amplifier.protocol import DRAINING
+from amplifier.runtime.runner import Runner
+from amplifier.streaming import STREAM_HEADERS, Opening, watched
+from amplifier.subscribers import Subscriber
+from amplifier.web import Caller
+
+_PLACE = re.compile(r"([0-9a-f-]{36}):(\d{1,18})(:queued)?\Z")
+_ENDS = ("run.completed", "run.failed", "run.cancelled")
+_LOST = {  # how a stream ends that is not the run's end
+    "access.revoked": "You do not take part in the session any more",
+    "session.deleted": "The session was deleted",
+    "token.expired": "The token has expired: come back with a new one and Last-Event-ID",
+}
+
+
+class Place(msgspec.Struct):
+    """Where in a run a stream begins: behind an event of the session; `queued` before the run has begun."""
+
+    run_id: str
+    seq: int
+    queued: bool
+
+    def __str__(self) -> str:
+        return f"{self.run_id}:{self.seq}{':queued' if self.queued else ''}"
+
+
+def place(last_event_id: str) -> Place:
+    """The place that an id of such a stream means. Raises Problem 422."""
+    match = _PLACE.match(last_event_id)
+    if match is None:
+        raise Problem(422, "Last-Event-ID: must be the id of an event of a run's stream")
+    return Place(match[1], int(match[2]), match[3] is not None)
+
+
+class RunSubscriber(Subscriber):
+    """Takes a run's events from the run itself where that goes on in this process, at once and each part."""
+
+    most_notes = 1000
+    attached = False
+
+    def note(self, note: Frame) -> None:
+        if not (self.attached and ":" in note.type):
+            super().note(note)
+
+    def take(self, note: Frame) -> None:
+        """Something that the run shows."""
+        super().note(note)
+
+
+class RunStream:
+    """The answer of `/stream`: from a place in a run to its end, or to the client's."""
+
+    def __init__(self, caller: Caller, session_id: str, start: Place) -> None:
+        self._caller, self._session_id, self._start = caller, session_id, start
+        self._run_id, self._began = start.run_id, not start.queued
+        self._mark = b'"run_id":"%s"' % start.run_id.encode()
+        self._detach: Callable[[], None] = _nothing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Problem before anything is sent."""
+        state = scope["litestar_app"].state
+        runner: Runner = state.runner
+        scope[DRAINING] = runner.drain  # type: ignore[literal-required]
+        opening = Opening(self._caller, self._session_id, self._start.seq, RunSubscriber)
+        async with opening.opened(state) as subscriber, watched(receive, subscriber):
+            assert isinstance(subscriber, RunSubscriber)  # noqa: S101
+
+            async def write(frames: list[Frame]) -> None:
+                body = b"".join([part for one in frames if (part := await self._shown(one, state, subscriber))])
+                await _send(send, body if frames else b": still here\n\n")
+
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            await _send(send, _event({"type": "connected", "session_id": self._session_id}, str(self._start)))
+            await runner.ready.wait()
+            self._attach(runner, subscriber)
+            try:
+                if (ending := await self._ending(state)) is not None:  # it was over before anybody listened
+                    return await _send(send, ending, more=False)
+                await subscriber.follow(state.hub.catch_up, write)
+            finally:
+                self._detach()
+        return await _send(send, b"", more=False)
+
+    def _attach(self, runner: Runner, subscriber: RunSubscriber) -> None:
+        execution = runner.find(self._run_id)
+        if execution is not None and not subscriber.attached:
+            execution.feed.flush()  # what followers lack comes to this one as a follower, too
+            subscriber.attached = True
+            self._detach = execution.feed.listen(subscriber.take)
+
+    async def _shown(self, frame: Frame, state: Any, subscriber: RunSubscriber) -> bytes | None:
+        """The event as this client gets it, or none for what is not about its run."""
+        if frame.type in _LOST:
+            return _event({"type": "error", "message": _LOST[frame.type]})
+        mine = self._mark in frame.data
+        if frame.type == "run.started" and mine:
+            self._began = True
+            self._attach(state.runner, subscriber)
+        if not mine and not (frame.type == "message.created" and self._began):
+            return None
+        event = _event({"type": frame.type, "data": msgspec.Raw(frame.data)}, self._identifier(frame))
+        if frame.type in _ENDS:
+            subscriber.end()
+            event += await self._ending(state) or b""
+        return event
+
+    def _identifier(self, frame: Frame) -> str | None:
+        return None if frame.seq is None else str(Place(self._run_id, frame.seq, not self._began))
+
+    async def _ending(self, state: Any) -> bytes | None:
+        """The last events of a run that is over."""
+        row = await state.queries.runs.get(
+            actor_id=self._caller.user_id, session_id=self._session_id, run_id=self._run_id
+        )
+        if row is None or row["finished_at"] is None:
+            return None
+        if row["status"] == "completed":
+            response = _event({"type": "response", "content": row["response"] or ""})
+            return response + _event({"type": "done"})
+        error = msgspec.json.decode(row["error"] or b'{"message": "The run was cancelled"}')
+        return _event({"type": "error", "message": error["message"]})
+
+
+def _event(data: dict[str, Any], identifier: str | None = None) -> bytes:
+    head = b"" if identifier is None else b"id: %s\n" % identifier.encode()
+    return head + escaped(b"data: " + msgspec.json.encode(data)) + b"\n\n"
+
+
+async def _send(send: Send, body: bytes, more: bool = True) -> None:
+    if body or not more:
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def _nothing() -> None:
+    """In place of what ends listening, while nobody listens."""

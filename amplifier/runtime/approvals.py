@@ -1,0 +1,81 @@
+"""Questions that an agent asks people before it goes on; whoever may send answers them."""
+
+import asyncio
+import time
+import uuid
+from typing import Any
+
+from amplifier_core import ApprovalRequest, ApprovalResponse
+
+from amplifier.events import Hub
+from amplifier.queries import Queries
+
+DENIED = "Deny"
+_LOOK = 1.0  # seconds between two looks, in case that no notification comes
+_MAX_PROMPT = 10_000  # characters
+_MAX_OPTIONS, _MAX_OPTION = 20, 200
+
+
+class Approvals:
+    """The approval system of one run, as amplifier-core asks for one."""
+
+    def __init__(self, queries: Queries, hub: Hub, session_id: str, run_id: str, limit: float) -> None:
+        self._queries, self._hub = queries, hub
+        self._session_id, self._run_id, self._limit = session_id, run_id, limit
+
+    async def request_approval(self, prompt: str, options: list[str], timeout: float, default: str) -> str:
+        """One of the options, as somebody chose it; `Deny` when nobody did in time, whatever the default."""
+        granted, decision = await self.ask(prompt, options or ["Allow", DENIED], timeout)
+        return decision if granted else DENIED
+
+    async def ask(self, prompt: str, options: list[str], timeout: float | None) -> tuple[bool, str]:
+        """Whether it was granted, and with which option. Raises Unavailable."""
+        seconds = min(timeout or self._limit, self._limit)
+        key = {"session_id": self._session_id, "approval_id": str(uuid.uuid4())}
+        with self._hub.watched(self._session_id) as changed:
+            created = await self._queries.approvals.create(
+                **key,
+                run_id=self._run_id,
+                process_id=self._hub.process_id,
+                prompt=prompt[:_MAX_PROMPT],
+                options=[option[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
+                seconds=seconds,
+            )
+            if created is None:  # the run is over
+                return False, DENIED
+            self._hub.announce(self._session_id)
+            return await self._answer(key, changed, time.monotonic() + seconds)
+
+    async def _answer(self, key: dict[str, str], changed: asyncio.Event, deadline: float) -> tuple[bool, str]:
+        while True:
+            changed.clear()
+            answer = await self._queries.approvals.get(**key)
+            if answer is not None and answer["granted"] is not None:
+                return answer["granted"], answer["decision"] or DENIED
+            if time.monotonic() >= deadline and await self._queries.approvals.expire(**key) is not None:
+                self._hub.announce(self._session_id)
+                return False, DENIED
+            try:
+                async with asyncio.timeout(min(_LOOK, max(0.0, deadline - time.monotonic()))):
+                    await changed.wait()
+            except TimeoutError:
+                pass
+
+
+class ApprovalProvider:
+    """The same for the module hooks-approval, which asks in its own way."""
+
+    def __init__(self, approvals: Approvals) -> None:
+        self._approvals = approvals
+
+    async def request_approval(self, request: ApprovalRequest) -> ApprovalResponse:
+        """What somebody decided; denied when nobody did in time."""
+        prompt = f"{request.tool_name}: {request.action}"
+        granted, decision = await self._approvals.ask(prompt, ["Allow", DENIED], request.timeout)
+        return ApprovalResponse(approved=granted, reason=f"answered: {decision}")
+
+
+def register(coordinator: Any, approvals: Approvals) -> None:
+    """Tells hooks-approval whom to ask, where it is mounted."""
+    if registers := coordinator.get_capability("approval.register_provider"):
+        registers(ApprovalProvider(approvals))

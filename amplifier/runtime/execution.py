@@ -1,0 +1,228 @@
+"""One run: a session of amplifier-core from its config to how it ended."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from typing import Any, Literal, NamedTuple
+
+import asyncpg
+import msgspec
+from amplifier_core import AmplifierSession
+
+from amplifier.events import Hub
+from amplifier.integrity import valid
+from amplifier.outages import Unavailable
+from amplifier.queries import Queries
+from amplifier.runtime.approvals import Approvals, register
+from amplifier.runtime.failures import Failure, Refused, failure
+from amplifier.runtime.feed import SHOWN, Feed
+from amplifier.runtime.metering import Meter
+from amplifier.runtime.modules import Loader
+from amplifier.runtime.plan import Plan, mount_plan
+from amplifier.runtime.references import Secrets
+from amplifier.runtime.transcript import Transcript, spoken
+from amplifier.secrets import Keyring
+from amplifier.settings import Settings
+
+logger = logging.getLogger(__name__)
+logging.getLogger("amplifier_core").setLevel(
+    logging.CRITICAL
+)  # it logs what modules say of their configs, with secrets
+
+Stop = Literal["cancelled", "lost", "shutdown"]
+_HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent looks at
+_PATIENCE = 5.0  # seconds for modules to end when they are told to
+_AWAY = 0.5  # seconds until a message is written again after the database was away
+
+
+class Host(NamedTuple):
+    """What all runs of a process share."""
+
+    queries: Queries
+    hub: Hub
+    keyring: Keyring
+    config: Settings
+    secret: Secrets
+
+
+class Outcome(NamedTuple):
+    """How a run ended."""
+
+    status: Literal["completed", "failed", "cancelled"]
+    response: str | None = None
+    failure: Failure | None = None
+
+
+class Conductor:
+    """Stands in for the orchestrator: keeps its task, to cancel it, and what it raised, which amplifier-core rewrites.
+
+    Cancelling amplifier-core's own task would return before the orchestrator has ended.
+    """
+
+    def __init__(self, inner: Any) -> None:
+        self._inner = inner
+        self.task: asyncio.Task[Any] | None = None
+        self.error: BaseException | None = None
+
+    async def execute(self, **arguments: Any) -> str:
+        """What the orchestrator gives; nothing when it raised."""
+        self.task = asyncio.current_task()
+        try:
+            return str(await self._inner.execute(**arguments))
+        except BaseException as error:  # also the cancellation, which ends here
+            self.error = error
+            return ""
+
+
+class Execution:
+    """A run of this process, made from the row with which it began. `turn` is what its turn has in the transcript."""
+
+    def __init__(self, host: Host, row: Any) -> None:
+        self._host = host
+        self.session_id, self.run_id = row["session_id"], row["run_id"]
+        self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
+        self.turn: list[dict[str, Any]] = [msgspec.json.decode(row["message"])]
+        self.feed = Feed(host.hub, self.session_id, self.run_id)
+        self.meter = Meter(host.config.run_model_timeout, host.config.run_tool_timeout)
+        self.stopped: Stop | None = None
+        self._stop = asyncio.Event()
+        self._conductor: Conductor | None = None
+        self._started = time.perf_counter()
+
+    @property
+    def timing(self) -> dict[str, float]:
+        """Seconds: until the first part of an answer, in models, in tools, in all."""
+        ended, first = time.perf_counter(), self.feed.first_delta_at
+        seconds = {**self.meter.timing, "total": ended - self._started}
+        seconds |= {} if first is None else {"first_delta": first - self._started}
+        return {name: round(value, 6) for name, value in seconds.items()}
+
+    def stop(self, reason: Stop) -> None:
+        """Ends the run soon; the first reason counts."""
+        if self.stopped is None:
+            self.stopped = reason
+            self._stop.set()
+
+    async def carry_out(self) -> Outcome:
+        """How the run ended, after its modules have ended, too; raises nothing that a module raises."""
+        work, stop = asyncio.create_task(self._work()), asyncio.create_task(self._stop.wait())
+        seconds = self._host.config.run_timeout
+        await asyncio.wait({work, stop}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+        stop.cancel()
+        late = not work.done() and self.stopped is None
+        if not work.done():
+            conducted = self._conductor.task if self._conductor else None
+            (conducted or work).cancel()
+            await asyncio.wait({work}, timeout=_PATIENCE)
+            work.cancel()
+        self.feed.flush()
+        if late:
+            return Outcome(
+                "failed", failure=Failure("timeout", f"The run took longer than {seconds:g} s (RUN_TIMEOUT)")
+            )
+        return self._outcome(work)
+
+    def _outcome(self, work: "asyncio.Task[str]") -> Outcome:
+        error = work.exception() if work.done() and not work.cancelled() else None
+        if work.done() and not work.cancelled() and error is None:
+            return Outcome("completed", work.result())
+        if self.stopped == "cancelled":
+            return Outcome("cancelled", failure=Failure("cancelled", "The run was cancelled"))
+        if self.stopped is not None:
+            return Outcome("failed", failure=Failure("interrupted", "The service was stopped while the run went on"))
+        if error is None:
+            error = RuntimeError("a module cancelled the run's task")
+        return Outcome("failed", failure=failure(error, self.feed.secrets, f"{self.session_id}/{self.run_id}"))
+
+    async def _work(self) -> str:
+        host = self._host
+        plan = self._plan()
+        self.feed.secrets = plan.secrets
+        history = await self._history()
+        approvals = Approvals(host.queries, host.hub, self.session_id, self.run_id, host.config.run_approval_timeout)
+        session = AmplifierSession(
+            plan.mount, session_id=self.session_id, approval_system=approvals, is_resumed=bool(history)
+        )
+        coordinator = session.coordinator
+        loader = coordinator.loader = Loader(host.config.modules)
+        coordinator.register_capability("amplifier.live", self.feed.live)
+        try:
+            await session.initialize()
+            if loader.failures:
+                raise loader.failures[0][1]
+            prompt = await self._prepare(coordinator, history)
+            register(coordinator, approvals)
+            response = await session.execute(prompt)
+        finally:
+            await self._clean_up(session)
+        if self._conductor is not None and self._conductor.error is not None:
+            raise self._conductor.error
+        return str(response)
+
+    def _plan(self) -> Plan:
+        config = msgspec.json.decode(self._config_json)
+        clear = self._host.keyring.decrypt(config, self._config_id)
+        return mount_plan(clear, self._host.secret, self._host.config.base_urls)
+
+    async def _prepare(self, coordinator: Any, history: list[dict[str, Any]]) -> str:
+        """Puts the transcript, limits and ears between the modules; the prompt."""
+        spoke = spoken(self.turn[0])
+        inner = coordinator.get("context")
+        await inner.set_messages(history)
+        await coordinator.mount("context", Transcript(inner, self._append))
+        self._conductor = Conductor(coordinator.get("orchestrator"))
+        await coordinator.mount("orchestrator", self._conductor)
+        self.meter.watch(coordinator)
+        for event in SHOWN:
+            coordinator.hooks.register(event, self.feed.hear, name=f"feed {event}")
+        return str(spoke["content"])
+
+    async def _history(self) -> list[dict[str, Any]]:
+        """What the model is told of earlier turns, such that it accepts it."""
+        rows = await self._host.queries.runs.list_history(
+            session_id=self.session_id, up_to_seq=self._last_seq - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
+        )
+        messages = b"[" + b",".join([bytes(row["message"]) for row in reversed(rows)]) + b"]"
+        return [spoken(message) for message in valid(msgspec.json.decode(messages))]
+
+    async def _append(self, message: bytes) -> None:
+        """Writes a message of the agent's. Raises Refused when the run may not go on."""
+        key = {"session_id": self.session_id, "run_id": self.run_id, "process_id": self._host.hub.process_id}
+        try:
+            row = await self._host.queries.runs.append(**key, messages=b"[" + message + b"]")
+        except Unavailable:
+            row = await self._append_again(key, message)
+        except asyncpg.PostgresError as error:
+            raise Refused("A message of the agent cannot be stored: it is too large or nested too deeply") from error
+        if row is None:
+            raise Refused(
+                "Its sender may not send any more, the session is not active, or another process ended the run"
+            )
+        self._last_seq = row["last_seq"]
+        self.turn.append(msgspec.json.decode(message))
+        if self.turn[-1].get("role") == "assistant":
+            self.feed.settle()
+        self._host.hub.announce(self.session_id)
+
+    async def _append_again(self, key: dict[str, str], message: bytes) -> Any:
+        """Writes a message unless it was written: a connection that breaks does not tell."""
+        wanted, queries = msgspec.json.decode(message), self._host.queries
+        while True:
+            await asyncio.sleep(_AWAY)
+            with contextlib.suppress(Unavailable):
+                rows = await queries.runs.list_history(
+                    session_id=self.session_id, up_to_seq=2**63 - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
+                )
+                newer = [row for row in rows if row["seq"] > self._last_seq]
+                written = [row for row in newer if msgspec.json.decode(row["message"]) == wanted]
+                if written:
+                    return {"last_seq": written[0]["seq"]}
+                return await queries.runs.append(**key, messages=b"[" + message + b"]")
+
+    async def _clean_up(self, session: AmplifierSession) -> None:
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                await session.cleanup()
+        except Exception as error:  # whatever a module does when it goes: the run is over
+            logger.warning("a module of run %s/%s did not clean up: %s", self.session_id, self.run_id, type(error))

@@ -1,0 +1,47 @@
+"""Why a run failed, in words that may be shown: without secrets, and nothing of what broke inside."""
+
+import logging
+import traceback
+
+import msgspec
+from amplifier_core import ConfigurationError, LLMError, LLMTimeoutError
+
+from amplifier.outages import Unavailable
+from amplifier.runtime.modules import ModuleRefused
+from amplifier.runtime.plan import PlanRefused
+from amplifier.runtime.redaction import redact
+
+logger = logging.getLogger(__name__)
+
+_MOST = 2000  # characters
+
+
+class Refused(Exception):
+    """The run may not go on; the message says why."""
+
+
+class Failure(msgspec.Struct, omit_defaults=True):
+    """`type` is one of cancelled, config, internal, interrupted, provider, refused, timeout; `code` the provider's kind
+    of error."""
+
+    type: str
+    message: str
+    code: str | None = None
+
+
+def failure(error: BaseException, secrets: frozenset[str], name: str) -> Failure:
+    """What is stored and shown of an error; one of ours or of a module is logged with the name of the run."""
+    text = redact(str(error), secrets).replace("\0", "").encode(errors="replace").decode()[:_MOST]
+    if isinstance(error, PlanRefused | ModuleRefused | ConfigurationError):
+        return Failure("config", text)
+    if isinstance(error, LLMTimeoutError):
+        return Failure("timeout", text, type(error).__name__)
+    if isinstance(error, LLMError):
+        return Failure("provider", text, type(error).__name__)
+    if isinstance(error, Refused):
+        return Failure("refused", text)
+    if isinstance(error, Unavailable):
+        return Failure("interrupted", "The database was away while the run went on")
+    where = "".join(traceback.format_tb(error.__traceback__))
+    logger.error("run %s failed: %s: %s\n%s", name, type(error).__name__, text, redact(where, secrets))
+    return Failure("internal", "The agent failed in an unexpected way. Report it with the run_id.")

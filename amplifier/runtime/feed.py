@@ -1,0 +1,128 @@
+"""What a run shows while it goes on: to its own streams in this process at once, in batches to whoever follows."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import msgspec
+from amplifier_core import HookResult
+
+from amplifier.events import Hub
+from amplifier.frames import Frame
+from amplifier.runtime.redaction import redact
+
+DELTA = "llm:stream_block_delta"
+# What clients are shown of amplifier-core's events; the others tell of prompts and configs.
+SHOWN = (
+    "cancel:completed",
+    "cancel:requested",
+    "content_block:end",
+    "content_block:start",
+    "context:compaction",
+    "execution:end",
+    "execution:start",
+    "llm:stream_aborted",
+    "llm:stream_block_end",
+    "llm:stream_block_start",
+    "orchestrator:complete",
+    "provider:error",
+    "provider:request",
+    "provider:retry",
+    "thinking:final",
+    "tool:error",
+    "tool:post",
+    "tool:pre",
+    "user:notification",
+    DELTA,
+)
+_BATCH = 0.05  # seconds of deltas that followers get in one event
+_MOST = 4000  # bytes of an event for followers, which has to fit into a notification with others
+_NAMES = ("request_id", "block_index", "block_type", "tool_name", "tool_call_id")  # kept of events that are larger
+_Block = tuple[Any, Any, Any]
+
+
+class Feed:
+    """Events of one run. `partial` is the text of the model's answer that is not in the transcript yet."""
+
+    def __init__(self, hub: Hub, session_id: str, run_id: str) -> None:
+        self._hub, self._session_id, self._run_id = hub, session_id, run_id
+        self.secrets: frozenset[str] = frozenset()
+        self.followed_elsewhere = True  # until the lease is renewed for the first time nobody knows
+        self.first_delta_at: float | None = None
+        self._listeners: set[Callable[[Frame], None]] = set()
+        self._batch: dict[_Block, list[str]] = {}
+        self._flushing: asyncio.TimerHandle | None = None
+        self._text: list[str] = []
+        self._request: Any = None
+
+    @property
+    def partial(self) -> str:
+        return "".join(self._text)
+
+    def settle(self) -> None:
+        """What the model said is in the transcript now."""
+        self._text = []
+
+    def listen(self, listener: Callable[[Frame], None]) -> Callable[[], None]:
+        """From now on the listener gets every event; what is returned ends that."""
+        self._listeners.add(listener)
+        return lambda: self._listeners.discard(listener)
+
+    def live(self, event: str, data: dict[str, Any]) -> None:
+        """A part of the model's answer, as it came."""
+        text = str(data.get("text") or "")
+        if self.first_delta_at is None:
+            self.first_delta_at = time.perf_counter()
+        if data.get("request_id") != self._request:
+            self._request, self._text = data.get("request_id"), []
+        if data.get("block_type", "text") == "text":
+            self._text.append(text)
+        self._show(event, data)
+        block = (data.get("request_id"), data.get("block_index"), data.get("block_type", "text"))
+        self._batch.setdefault(block, []).append(text)
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(_BATCH, self.flush)
+
+    async def hear(self, event: str, data: dict[str, Any]) -> HookResult:
+        """A handler of amplifier-core's events."""
+        if event == DELTA:
+            self.live(event, data)
+        else:
+            self.flush()
+            self._show(event, data)
+            self._tell(event, data)
+        return HookResult(action="continue")
+
+    def flush(self) -> None:
+        """Followers get the deltas that they have not seen."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        batch, self._batch = self._batch, {}
+        for (request_id, index, type), texts in batch.items():
+            for text in _pieces("".join(texts)):
+                data = {"request_id": request_id, "block_index": index, "block_type": type, "text": text}
+                self._tell(DELTA, data)
+
+    def _show(self, event: str, data: dict[str, Any]) -> None:
+        if self._listeners:
+            frame = Frame(event, self._encoded(data))
+            for listener in self._listeners:
+                listener(frame)
+
+    def _tell(self, event: str, data: dict[str, Any]) -> None:
+        encoded = self._encoded(data)
+        if len(encoded) > _MOST:
+            encoded = self._encoded({name: data[name] for name in _NAMES if name in data} | {"truncated": True})
+        self._hub.show(self._session_id, event, encoded, self.followed_elsewhere)
+
+    def _encoded(self, data: dict[str, Any]) -> bytes:
+        text = msgspec.json.encode({"run_id": self._run_id} | data, enc_hook=str)
+        return redact(text.decode(), self.secrets).encode() if self.secrets else text
+
+
+def _pieces(text: str) -> Iterable[str]:
+    """The text in parts that fit into an event, however much of it has to be escaped."""
+    size = _MOST // 8
+    return (text[start : start + size] for start in range(0, len(text), size))

@@ -1,0 +1,69 @@
+"""What calls of models and tools take: time with a limit, and tokens."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from functools import wraps
+from typing import Any
+
+from amplifier_core import LLMTimeoutError
+
+_COUNTED = (
+    "input_tokens",
+    "output_tokens",
+    "total_tokens",
+    "reasoning_tokens",
+    "cache_read_tokens",
+    "cache_write_tokens",
+)
+
+
+class Meter:
+    """Counts the calls of one run; `usage` has tokens and calls, `timing` seconds."""
+
+    def __init__(self, model_timeout: float, tool_timeout: float) -> None:
+        self._model_timeout, self._tool_timeout = model_timeout, tool_timeout
+        self.usage: Counter[str] = Counter(model_calls=0, tool_calls=0)
+        self.timing: Counter[str] = Counter(model=0.0, tools=0.0)
+
+    def watch(self, coordinator: Any) -> None:
+        """From now on the calls of what is mounted have limits, and count."""
+        for provider in (coordinator.get("providers") or {}).values():
+            provider.complete = self._model(provider.complete)
+        for name, tool in (coordinator.get("tools") or {}).items():
+            tool.execute = self._tool(name, tool.execute)
+
+    def _model(self, complete: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @wraps(complete)
+        async def limited(*arguments: Any, **options: Any) -> Any:
+            message = f"The model did not answer within {self._model_timeout:g} s (RUN_MODEL_TIMEOUT)"
+            response = await self._limited(
+                "model", self._model_timeout, LLMTimeoutError(message), complete(*arguments, **options)
+            )
+            usage = getattr(response, "usage", None)
+            self.usage.update({name: getattr(usage, name, None) or 0 for name in _COUNTED if usage is not None})
+            return response
+
+        return limited
+
+    def _tool(self, name: str, execute: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        @wraps(execute)
+        async def limited(*arguments: Any, **options: Any) -> Any:
+            error = TimeoutError(f"The tool {name} took longer than {self._tool_timeout:g} s (RUN_TOOL_TIMEOUT)")
+            return await self._limited("tools", self._tool_timeout, error, execute(*arguments, **options))
+
+        return limited
+
+    async def _limited(self, kind: str, seconds: float, late: Exception, call: Awaitable[Any]) -> Any:
+        self.usage["model_calls" if kind == "model" else "tool_calls"] += 1
+        started = time.perf_counter()
+        try:
+            async with asyncio.timeout(seconds) as limit:
+                return await call
+        except TimeoutError:
+            if limit.expired():
+                raise late from None
+            raise
+        finally:
+            self.timing[kind] += time.perf_counter() - started

@@ -1,0 +1,266 @@
+"""The runs of this process: begins them, keeps their leases, ends those of processes that died.
+
+Whatever a run needs stands in the database, so that any process can begin the next one of a session. Nothing here imports
+amplifier-core before the first run: it is an extra.
+"""
+
+import asyncio
+import logging
+from contextvars import Context
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Any
+
+import asyncpg
+import msgspec
+
+from amplifier.events import Hub
+from amplifier.integrity import closing
+from amplifier.outages import Unavailable
+from amplifier.queries import Queries
+from amplifier.secrets import Keyring
+from amplifier.settings import Settings
+
+if TYPE_CHECKING:
+    from amplifier.runtime.execution import Execution, Host, Outcome
+
+logger = logging.getLogger(__name__)
+
+_RENEWALS = 5  # in the time of a lease
+_REST = 0.05  # seconds between two looks at most, however much other processes tell
+_BEFORE_THE_END = 1.5  # seconds of the service's grace that are left for the ends of runs which did not make it
+_REAPED = 100  # runs taken over at once, and sessions looked at
+_HISTORY, _HISTORY_BYTES = 1000, 8 * 1024 * 1024  # messages and bytes that are looked at to end a turn
+_TRIES = 60  # to write how a run ended, a second apart; after that another process ends it
+
+
+class Runner:
+    """Runs agents, where the extra `runtime` is installed."""
+
+    def __init__(self, queries: Queries, hub: Hub, keyring: Keyring, config: Settings) -> None:
+        self._queries, self._hub, self._keyring, self._config = queries, hub, keyring, config
+        self._going: dict[str, Execution] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.ready = asyncio.Event()  # set when everything is imported that runs need
+        self._host: Host | None = None
+        self.available = find_spec("amplifier_core") is not None
+        self._draining: asyncio.TimerHandle | None = None
+
+    @property
+    def process_id(self) -> str:
+        """Who has the leases."""
+        return self._hub.process_id
+
+    @property
+    def lease(self) -> float:
+        """Seconds."""
+        return self._config.run_lease
+
+    @property
+    def longest(self) -> float:
+        """Seconds that a run may take."""
+        return self._config.run_timeout
+
+    @property
+    def most_queued(self) -> int:
+        """Messages of a session that may wait."""
+        return self._config.max_queued_runs
+
+    @property
+    def has_room(self) -> bool:
+        """Whether this process may begin another run now."""
+        return self._draining is None and len(self._going) < self._config.max_runs_per_process
+
+    def begin(self, row: Any) -> None:
+        """Goes on with a run for which the database gave this process the lease. The row is of `runs.start`."""
+        if self._host is None:
+            self._spawn(self._begin_later(row))
+        else:
+            from amplifier.runtime.execution import Execution
+
+            execution = self._going[row["run_id"]] = Execution(self._host, row)
+            self._spawn(self._run(execution))
+
+    def find(self, run_id: str) -> "Execution | None":
+        """The run, if it goes on in this process."""
+        return self._going.get(run_id)
+
+    def claim_soon(self, session_id: str) -> None:
+        """Begins the session's next run, if none goes on."""
+        self._spawn(self._claim(session_id))
+
+    def look(self) -> None:
+        """Something may have changed for the runs of this process: somebody cancelled one."""
+        self._hub.noticed.set()
+
+    async def keep_running(self) -> None:
+        """Keeps leases, for ever, and looks for what dead processes left."""
+        if not self.available:
+            return
+        await asyncio.to_thread(self._warm)
+        self.ready.set()
+        tick = self._config.run_lease / _RENEWALS
+        while True:
+            try:
+                await self._renew()
+                await self._reap()
+            except Exception as error:  # whatever it was: the next round tries again
+                logger.warning("leases of runs were not renewed: %r", error)
+            deadline = asyncio.get_running_loop().time() + tick
+            while await self._told(deadline):
+                await self._renew_now()
+                await asyncio.sleep(_REST)
+
+    def drain(self) -> None:
+        """The service stops: no further run begins, and those that go on get the rest of its grace."""
+        if self._draining is None:
+            seconds = max(0.0, self._config.shutdown_grace - _BEFORE_THE_END)
+            self._draining = asyncio.get_running_loop().call_later(seconds, self._stop_all)
+
+    async def finish(self) -> None:
+        """Returns when no run of this process goes on any more, at the end of the grace at the latest."""
+        self.drain()
+        if self._tasks:
+            await asyncio.wait(self._tasks, timeout=self._config.shutdown_grace + _BEFORE_THE_END)
+
+    def _stop_all(self) -> None:
+        for execution in self._going.values():
+            execution.stop("shutdown")
+
+    def _spawn(self, coroutine: Any) -> None:
+        """A task that knows nothing of the request or transaction in which it begins."""
+        task = asyncio.get_running_loop().create_task(coroutine, context=Context())
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _warm(self) -> None:
+        """Imports what the first run would wait for."""
+        from amplifier.runtime.execution import Host
+        from amplifier.runtime.modules import unknown, warm
+        from amplifier.runtime.references import Secrets
+
+        config = self._config
+        if missing := unknown(config.modules):
+            logger.warning("RUNTIME_MODULES names modules that are not installed: %s", ", ".join(sorted(missing)))
+        warm(config.modules)
+        self._host = Host(self._queries, self._hub, self._keyring, config, Secrets(config.secrets, config.secrets_dir))
+
+    async def _begin_later(self, row: Any) -> None:
+        await self.ready.wait()
+        self.begin(row)
+
+    async def _run(self, execution: "Execution") -> None:
+        try:
+            outcome = await execution.carry_out()
+            await self._end(execution, outcome)
+        except Exception:  # a fault of ours: the lease runs out, and the run is ended then
+            logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
+        finally:
+            del self._going[execution.run_id]
+        await self._claim(execution.session_id)
+
+    async def _claim(self, session_id: str) -> None:
+        """Begins the next run of a session, unless another process does or this one has no room."""
+        while self.available and self.has_room:
+            try:
+                row = await self._queries.runs.claim(
+                    session_id=session_id, process_id=self.process_id, seconds=self._config.run_lease
+                )
+            except (asyncpg.UniqueViolationError, Unavailable):  # somebody was faster, or looks later
+                return
+            if row is None:
+                return
+            self._hub.announce(session_id)
+            if row["status"] == "running":
+                return self.begin(row)
+
+    async def _end(self, execution: "Execution", outcome: "Outcome") -> None:
+        """Writes how a run ended, with what its turn lacks; not for one that another process took over."""
+        if execution.stopped == "lost":
+            return
+        messages = []
+        if outcome.status != "completed" or outcome.response is None:
+            messages = closing(execution.turn, outcome.status, execution.feed.partial)
+        await self._write_end(
+            session_id=execution.session_id,
+            run_id=execution.run_id,
+            status=outcome.status,
+            response=outcome.response,
+            error=None if outcome.failure is None else msgspec.json.encode(outcome.failure),
+            usage=msgspec.json.encode({name: count for name, count in execution.meter.usage.items() if count}),
+            timing=msgspec.json.encode(execution.timing),
+            messages=msgspec.json.encode(messages),
+        )
+
+    async def _write_end(self, **ending: Any) -> None:
+        for _ in range(_TRIES):
+            try:
+                await self._queries.runs.finish(process_id=self.process_id, **ending)
+                return self._hub.announce(ending["session_id"])
+            except Unavailable:
+                await asyncio.sleep(1)
+
+    async def _told(self, deadline: float) -> bool:
+        """Whether something was told before the deadline."""
+        try:
+            async with asyncio.timeout_at(deadline):
+                await self._hub.noticed.wait()
+        except TimeoutError:
+            return False
+        self._hub.noticed.clear()
+        return True
+
+    async def _renew_now(self) -> None:
+        try:
+            await self._renew()
+        except Exception as error:  # whatever it was: the next round tries again
+            logger.warning("leases of runs were not renewed: %r", error)
+
+    async def _renew(self) -> None:
+        """Renews the leases, ends runs that were cancelled, and stops what another process took over."""
+        going = list(self._going.values())
+        if not going:
+            return
+        rows = await self._queries.runs.renew(
+            process_id=self.process_id,
+            session_ids=[one.session_id for one in going],
+            run_ids=[one.run_id for one in going],
+            seconds=self._config.run_lease,
+        )
+        kept = {row["run_id"]: row for row in rows}
+        for execution in going:
+            row = kept.get(execution.run_id)
+            if row is None:
+                execution.stop("lost")
+            else:
+                execution.feed.followed_elsewhere = row["followed_elsewhere"]
+                if row["cancelled"]:
+                    execution.stop("cancelled")
+
+    async def _reap(self) -> None:
+        """Ends runs whose processes died, and begins what nobody else begins."""
+        lease = {"process_id": self.process_id, "seconds": self._config.run_lease}
+        for row in await self._queries.runs.reap(**lease, limit=_REAPED):
+            await self._bury(row)
+        if self.has_room:
+            for row in await self._queries.runs.list_waiting(limit=_REAPED):
+                await self._claim(row["session_id"])
+
+    async def _bury(self, row: Any) -> None:
+        status = "cancelled" if row["cancelled"] else "failed"
+        key = {"session_id": row["session_id"]}
+        rows = await self._queries.runs.list_history(
+            **key, up_to_seq=2**63 - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
+        )
+        turn = [msgspec.json.decode(one["message"]) for one in reversed(rows)]
+        error = {"type": "interrupted", "message": "The process that ran it ended or lost the database"}
+        await self._write_end(
+            **key,
+            run_id=row["run_id"],
+            status=status,
+            response=None,
+            error=msgspec.json.encode(error),
+            usage=b"{}",
+            timing=b"{}",
+            messages=msgspec.json.encode(closing(turn, status)),
+        )
+        await self._claim(row["session_id"])

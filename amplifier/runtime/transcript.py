@@ -1,0 +1,67 @@
+"""The context manager of a run: it writes each message to the transcript as it is added."""
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import msgspec
+
+Message = dict[str, Any]
+_UNWRITTEN = ("system", "developer")  # they are the agent's own, and made anew in each run
+
+
+class Transcript:
+    """Stands in front of the context manager that the config names, which decides what the model gets to see.
+
+    Raises whatever `append` raises: what is not written is not said.
+    """
+
+    def __init__(self, inner: Any, append: Callable[[bytes], Awaitable[None]]) -> None:
+        self._inner, self._append = inner, append
+        self._begun = False
+
+    async def add_message(self, message: Message) -> None:
+        """Writes the message, but for the first one of the user, which stands in the transcript since the run began."""
+        role = message.get("role")
+        if role == "user" and not self._begun:
+            self._begun = True
+        elif role not in _UNWRITTEN:
+            await self._append(encoded(message))
+        await self._inner.add_message(message)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+def encoded(message: Message) -> bytes:
+    """The message as JSON that the database takes: without NUL characters and lone surrogates."""
+    try:
+        text = msgspec.json.encode(message, enc_hook=_plain)
+    except UnicodeEncodeError:
+        text = b"\\u0000"
+    return text if b"\\u0000" not in text else msgspec.json.encode(_clean(message), enc_hook=_plain)
+
+
+def _plain(value: Any) -> Any:
+    """What modules put into messages besides JSON: models of pydantic, sets, and whatever has a text."""
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json") if dump else str(value)
+
+
+def _clean(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {_clean(str(key)): _clean(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_clean(item) for item in value]
+    return value
+
+
+def spoken(message: Message) -> Message:
+    """A user's message as the model gets it: with the context that was sent along, as JSON behind the text."""
+    metadata = message.get("metadata")
+    context = metadata.get("context") if isinstance(metadata, dict) else None
+    if message.get("role") != "user" or not context or not isinstance(message.get("content"), str):
+        return message
+    given = msgspec.json.encode(context, order="sorted").decode()
+    return message | {"content": f"{message['content']}\n\n<context>\n{given}\n</context>"}

@@ -1,0 +1,832 @@
+-- name: start(actor_id, actor_app_id, session_id, run_id, message, process_id, seconds)^
+-- Begins a run at once, where none goes on and none waits: its message becomes part of the transcript. Who may append may; the
+-- session must be active. Locks are taken in the order participant, run, session by every statement. No row comes back when the
+-- caller may not, the session is not active, or it is busy.
+-- @param  actor_id      user_id of the caller
+-- @param  actor_app_id  the calling application
+-- @param  session_id    the session
+-- @param  run_id        a new id
+-- @param  message       the message that it answers, a JSON object
+-- @param  process_id    the process that runs it
+-- @param  seconds       until the lease of the process ends
+-- @return GoingRun | none
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, runs_session_id_queued_idx
+with locked_participant as (
+    select session_id
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id = :actor_id
+        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+    for no key update
+),
+
+started_run as (
+    insert into runs (session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at)
+    select
+        p.session_id,
+        :run_id,
+        'running',
+        :message,
+        :actor_id,
+        :actor_app_id,
+        clock_timestamp(),
+        :process_id,
+        clock_timestamp() + make_interval(secs => :seconds)
+    from locked_participant as p
+    inner join sessions as s on s.session_id = p.session_id
+    where
+        s.session_id = :session_id
+        and s.status = 'active'
+        and not exists (
+            select
+            from runs
+            where
+                session_id = :session_id
+                and status = 'queued'
+        )
+    on conflict (session_id) where status = 'running' do nothing
+    returning
+        session_id,
+        run_id,
+        status,
+        message,
+        user_id,
+        app_id,
+        queued_at
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 2,
+        message_count = s.message_count + 1,
+        last_accessed_by_app_id = :actor_app_id,
+        last_accessed_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    from started_run as r
+    where
+        s.session_id = r.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.config_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        session_id,
+        last_seq - 1,
+        'run.started',
+        jsonb_build_object('run_id', :run_id::text),
+        :actor_id,
+        updated_at
+    from advanced_session
+),
+
+added_message as (
+    insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+    select
+        session_id,
+        last_seq,
+        :message,
+        :actor_id,
+        :actor_app_id,
+        updated_at
+    from advanced_session
+)
+
+select
+    r.session_id,
+    r.run_id,
+    r.status,
+    r.message,
+    r.user_id,
+    r.app_id,
+    r.queued_at,
+    s.last_seq,
+    c.config_id,
+    c.config_json
+from started_run as r
+inner join advanced_session as s on s.session_id = r.session_id
+inner join configs as c on c.config_id = s.config_id;
+
+
+-- name: enqueue(actor_id, actor_app_id, session_id, run_id, message, most)^
+-- Has a message wait until the runs before it are over. Who may append may; the session must be active. No row comes back when the
+-- caller may not, the session is not active, or as many wait already as may.
+-- @param  actor_id      user_id of the caller
+-- @param  actor_app_id  the calling application
+-- @param  session_id    the session
+-- @param  run_id        a new id
+-- @param  message       the message that it answers, a JSON object
+-- @param  most          messages of the session that may wait
+-- @return QueuedRun | none
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, runs_session_id_queued_idx
+with locked_participant as (
+    select session_id
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id = :actor_id
+        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+    for no key update
+),
+
+queued_run as (
+    insert into runs (session_id, run_id, status, message, user_id, app_id)
+    select
+        p.session_id,
+        :run_id,
+        'queued',
+        :message,
+        :actor_id,
+        :actor_app_id
+    from locked_participant as p
+    inner join sessions as s on s.session_id = p.session_id
+    where
+        s.session_id = :session_id
+        and s.status = 'active'
+        and (
+            select count(*)
+            from runs
+            where
+                session_id = :session_id
+                and status = 'queued'
+        ) < :most::bigint
+    returning session_id
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 1,
+        last_accessed_by_app_id = :actor_app_id,
+        last_accessed_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    from queued_run as r
+    where
+        s.session_id = r.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        session_id,
+        last_seq,
+        'run.queued',
+        jsonb_build_object('run_id', :run_id::text),
+        :actor_id,
+        updated_at
+    from advanced_session
+)
+
+select
+    session_id,
+    last_seq
+from advanced_session;
+
+
+-- name: claim(session_id, process_id, seconds)^
+-- Begins the run that has waited longest, where none goes on. Where its sender may not send any more, or the session is not active,
+-- it fails instead: the row says so. No row comes back when there is nothing to begin; of two processes that claim at once one
+-- gets none, or a unique violation.
+-- @param  session_id  the session
+-- @param  process_id  the process that runs it
+-- @param  seconds     until the lease of the process ends
+-- @return GoingRun | none
+-- @access system
+-- @index  runs_session_id_queued_idx, session_participants_pkey, sessions_pkey
+with next_run as (
+    select
+        session_id,
+        run_id,
+        user_id
+    from runs
+    where
+        session_id = :session_id
+        and status = 'queued'
+        and not exists (
+            select
+            from runs
+            where
+                session_id = :session_id
+                and status = 'running'
+        )
+    order by
+        queued_at,
+        run_id
+    limit 1
+),
+
+locked_participant as (
+    select p.session_id
+    from session_participants as p
+    inner join next_run as n on n.user_id = p.user_id
+    where
+        p.session_id = :session_id
+        and coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor'))
+    for no key update of p
+),
+
+rights as (
+    select
+        n.run_id,
+        p.session_id is not null and s.status = 'active' as permitted
+    from next_run as n
+    inner join sessions as s on s.session_id = n.session_id
+    left join locked_participant as p on p.session_id = n.session_id
+    where s.session_id = :session_id
+),
+
+claimed_run as (
+    update runs as r
+    set
+        status = case when n.permitted then 'running' else 'failed' end,
+        started_at = clock_timestamp(),
+        finished_at = case when not n.permitted then clock_timestamp() end,
+        error = case
+            when not n.permitted
+                then '{"type": "refused", "message": "Its sender may not send any more, or the session is not active"}'::jsonb
+        end,
+        process_id = :process_id,
+        lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+    from rights as n
+    where
+        r.session_id = :session_id
+        and r.run_id = n.run_id
+        and r.status = 'queued'
+    returning
+        r.session_id,
+        r.run_id,
+        r.status,
+        r.message,
+        r.user_id,
+        r.app_id,
+        r.queued_at,
+        r.error
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + case when r.status = 'running' then 2 else 1 end,
+        message_count = s.message_count + case when r.status = 'running' then 1 else 0 end,
+        updated_at = clock_timestamp()
+    from claimed_run as r
+    where
+        s.session_id = r.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.config_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        s.session_id,
+        s.last_seq - case when r.status = 'running' then 1 else 0 end,
+        case when r.status = 'running' then 'run.started' else 'run.failed' end,
+        jsonb_strip_nulls(jsonb_build_object('run_id', r.run_id, 'error', r.error)),
+        r.user_id,
+        s.updated_at
+    from advanced_session as s
+    inner join claimed_run as r on r.session_id = s.session_id
+),
+
+added_message as (
+    insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+    select
+        s.session_id,
+        s.last_seq,
+        r.message,
+        r.user_id,
+        r.app_id,
+        s.updated_at
+    from advanced_session as s
+    inner join claimed_run as r on r.session_id = s.session_id
+    where r.status = 'running'
+)
+
+select
+    r.session_id,
+    r.run_id,
+    r.status,
+    r.message,
+    r.user_id,
+    r.app_id,
+    r.queued_at,
+    s.last_seq,
+    c.config_id,
+    c.config_json
+from claimed_run as r
+inner join advanced_session as s on s.session_id = r.session_id
+inner join configs as c on c.config_id = s.config_id;
+
+
+-- name: list_history(session_id, up_to_seq, limit, max_bytes)
+-- The end of a transcript, newest first, for the agent: as many messages as it may look at.
+-- @param  session_id  the session
+-- @param  up_to_seq   number of the last message
+-- @param  limit       messages at most
+-- @param  max_bytes   bytes of message text at most
+-- @return HistoryRow[]
+-- @access system
+-- @index  messages_pkey
+-- @cost   1000
+select
+    seq,
+    message
+from (
+    select
+        m.seq,
+        m.message,
+        sum(m.size) over (order by m.seq desc) as bytes
+    from (
+        select
+            seq,
+            message,
+            size
+        from messages
+        where
+            session_id = :session_id
+            and seq <= :up_to_seq
+        order by seq desc
+        limit :limit
+    ) as m
+) as page
+where bytes <= :max_bytes::bigint
+order by seq desc;
+
+
+-- name: append(session_id, run_id, process_id, messages)^
+-- Adds what an agent said or did to the transcript, in the name of whoever it answers. No row comes back when the process has lost
+-- its lease, the run is over, that person may not send any more, or the session is not active: then the run has to end.
+-- @param  session_id  the session
+-- @param  run_id      the run
+-- @param  process_id  the process that runs it
+-- @param  messages    a JSON array of messages
+-- @return AppendedByRun | none
+-- @access system
+-- @index  runs_pkey, session_participants_pkey, sessions_pkey
+with going_run as (
+    select
+        session_id,
+        user_id
+    from runs
+    where
+        session_id = :session_id
+        and run_id = :run_id
+),
+
+locked_participant as (
+    select p.session_id
+    from session_participants as p
+    inner join going_run as g on g.user_id = p.user_id
+    where
+        p.session_id = :session_id
+        and coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor'))
+    for no key update of p
+),
+
+locked_run as (
+    select
+        r.session_id,
+        r.user_id,
+        r.app_id
+    from runs as r
+    inner join locked_participant as p on p.session_id = r.session_id
+    where
+        r.session_id = :session_id
+        and r.run_id = :run_id
+        and r.process_id = :process_id
+        and r.status = 'running'
+    for no key update of r
+),
+
+new_messages as materialized (
+    select
+        ordinality,
+        value
+    from jsonb_array_elements(:messages::jsonb) with ordinality
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + jsonb_array_length(:messages),
+        message_count = s.message_count + (select count(*) from new_messages where value ->> 'role' = 'user'),
+        updated_at = clock_timestamp()
+    from locked_run as r
+    where
+        s.session_id = r.session_id
+        and s.session_id = :session_id
+        and s.status = 'active'
+    returning
+        s.session_id,
+        s.last_seq,
+        s.updated_at,
+        r.user_id,
+        r.app_id
+),
+
+added_messages as (
+    insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+    select
+        s.session_id,
+        s.last_seq - jsonb_array_length(:messages) + m.ordinality,
+        m.value,
+        s.user_id,
+        s.app_id,
+        s.updated_at
+    from advanced_session as s
+    cross join new_messages as m
+)
+
+select
+    session_id,
+    last_seq
+from advanced_session;
+
+
+-- name: renew(process_id, session_ids, run_ids, seconds)
+-- Renews the leases of a process. A run that does not come back was taken from it, or is over.
+-- @param  process_id   the process
+-- @param  session_ids  the session of each run, in the same order
+-- @param  run_ids      its runs
+-- @param  seconds      until the leases end
+-- @return RenewedRun[]
+-- @access system
+-- @index  runs_pkey or runs_session_id_running_idx, streams_session_id_idx
+update runs as r
+set lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+from unnest(:session_ids::text[], :run_ids::text[]) as kept (session_id, run_id)
+where
+    r.session_id = kept.session_id
+    and r.run_id = kept.run_id
+    and r.process_id = :process_id
+    and r.status = 'running'
+returning
+    r.session_id,
+    r.run_id,
+    r.cancelled_by_user_id is not null as cancelled,
+    exists (
+        select
+        from streams as t
+        where
+            t.session_id = r.session_id
+            and t.process_id <> :process_id
+            and t.seen_at > now() - interval '15 seconds'
+    ) as followed_elsewhere;
+
+
+-- name: finish(session_id, run_id, process_id, status, response, error, usage, timing, messages)^
+-- Ends a run, with what its turn lacks in the transcript. No row comes back when the process has lost its lease or the run is over.
+-- @param  session_id  the session
+-- @param  run_id      the run
+-- @param  process_id  the process that runs it
+-- @param  status      completed, failed or cancelled
+-- @param  response    the answer, or null
+-- @param  error       a JSON object of type and message, or null
+-- @param  usage       a JSON object of numbers
+-- @param  timing      a JSON object of seconds
+-- @param  messages    a JSON array of messages, which may be empty
+-- @return AppendedByRun | none
+-- @access system
+-- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey
+with finished_run as (
+    update runs
+    set
+        status = :status,
+        response = :response,
+        error = :error,
+        usage = :usage,
+        timing = :timing,
+        finished_at = clock_timestamp()
+    where
+        session_id = :session_id
+        and run_id = :run_id
+        and process_id = :process_id
+        and status = 'running'
+    returning
+        session_id,
+        run_id,
+        status,
+        user_id,
+        app_id,
+        error,
+        cancelled_by_user_id
+),
+
+new_messages as materialized (
+    select
+        ordinality,
+        value
+    from jsonb_array_elements(:messages::jsonb) with ordinality
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + jsonb_array_length(:messages) + 1,
+        updated_at = clock_timestamp()
+    from finished_run as r
+    where
+        s.session_id = r.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_messages as (
+    insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+    select
+        s.session_id,
+        s.last_seq - 1 - jsonb_array_length(:messages) + m.ordinality,
+        m.value,
+        r.user_id,
+        r.app_id,
+        s.updated_at
+    from advanced_session as s
+    inner join finished_run as r on r.session_id = s.session_id
+    cross join new_messages as m
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        s.session_id,
+        s.last_seq,
+        'run.' || r.status,
+        jsonb_strip_nulls(jsonb_build_object('run_id', r.run_id, 'error', r.error)),
+        coalesce(case when r.status = 'cancelled' then r.cancelled_by_user_id end, r.user_id),
+        s.updated_at
+    from advanced_session as s
+    inner join finished_run as r on r.session_id = s.session_id
+)
+
+select
+    session_id,
+    last_seq
+from advanced_session;
+
+
+-- name: reap(process_id, seconds, limit)
+-- Takes over runs whose process stopped renewing its lease, to end them.
+-- @param  process_id  the process that takes them over
+-- @param  seconds     until its leases end
+-- @param  limit       runs at most
+-- @return ReapedRun[]
+-- @access system
+-- @index  runs_session_id_running_idx, runs_pkey
+with expired_runs as (
+    select
+        session_id,
+        run_id
+    from runs
+    where
+        status = 'running'
+        and lease_expires_at < clock_timestamp()
+    order by
+        session_id,
+        run_id
+    limit :limit
+    for no key update skip locked
+)
+
+update runs as r
+set
+    process_id = :process_id,
+    lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+from expired_runs as e
+where
+    r.session_id = e.session_id
+    and r.run_id = e.run_id
+returning
+    r.session_id,
+    r.run_id,
+    r.user_id,
+    r.cancelled_by_user_id is not null as cancelled;
+
+
+-- name: list_waiting(limit)
+-- Sessions in which messages wait and no run goes on: whoever should have begun the next one died.
+-- @param  limit  sessions at most
+-- @return WaitingSession[]
+-- @access system
+-- @index  runs_session_id_queued_idx, runs_session_id_running_idx
+select distinct q.session_id
+from runs as q
+where
+    q.status = 'queued'
+    and not exists (
+        select
+        from runs as r
+        where
+            r.session_id = q.session_id
+            and r.status = 'running'
+    )
+order by q.session_id
+limit :limit;
+
+
+-- name: cancel(actor_id, session_id, run_id)^
+-- Asks that a run be cancelled: the one of that id, or the one that goes on, or else the next one. One that waits is over at once;
+-- the process of one that goes on is told. Owners, editors and whoever has `cancel` may. No row comes back when the caller may not
+-- or there is no such run.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  run_id      the run, or null
+-- @return CancelledRun | none
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
+with permitted as (
+    select session_id
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id = :actor_id
+        and coalesce((permissions ->> 'cancel')::boolean, role in ('owner', 'editor'))
+    for no key update
+),
+
+chosen_run as (
+    select
+        r.session_id,
+        r.run_id
+    from runs as r
+    inner join permitted as p on p.session_id = r.session_id
+    where
+        r.session_id = :session_id
+        and r.status in ('queued', 'running')
+        and (:run_id::text is null or r.run_id = :run_id)
+    order by
+        r.status desc,
+        r.queued_at,
+        r.run_id
+    limit 1
+),
+
+cancelled_run as (
+    update runs as r
+    set
+        status = case when r.status = 'queued' then 'cancelled' else r.status end,
+        finished_at = case when r.status = 'queued' then clock_timestamp() end,
+        cancelled_by_user_id = coalesce(r.cancelled_by_user_id, :actor_id)
+    from chosen_run as c
+    where
+        r.session_id = :session_id
+        and r.run_id = c.run_id
+        and r.status in ('queued', 'running')
+    returning
+        r.session_id,
+        r.run_id,
+        r.status
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 1,
+        updated_at = clock_timestamp()
+    from cancelled_run as r
+    where
+        s.session_id = r.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        s.session_id,
+        s.last_seq,
+        case when r.status = 'cancelled' then 'run.cancelled' else 'run.cancelling' end,
+        jsonb_build_object('run_id', r.run_id),
+        :actor_id,
+        s.updated_at
+    from advanced_session as s
+    inner join cancelled_run as r on r.session_id = s.session_id
+)
+
+select
+    session_id,
+    run_id
+from cancelled_run;
+
+
+-- name: get(actor_id, session_id, run_id)^
+-- One run of a session that the caller takes part in.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  run_id      the run
+-- @return Run | none
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, runs_pkey
+select
+    r.run_id,
+    r.session_id,
+    r.status,
+    r.message,
+    r.user_id,
+    r.app_id,
+    r.queued_at,
+    r.started_at,
+    r.finished_at,
+    r.response,
+    r.error,
+    r.usage,
+    r.timing,
+    r.cancelled_by_user_id,
+    s.config_id
+from session_participants as p
+inner join sessions as s on s.session_id = p.session_id
+inner join runs as r on r.session_id = s.session_id
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and s.session_id = :session_id
+    and r.session_id = :session_id
+    and r.run_id = :run_id;
+
+
+-- name: list(actor_id, session_id, before_queued_at, before_run_id, limit)
+-- The runs of a session that the caller takes part in, newest first.
+-- @param  actor_id          user_id of the caller
+-- @param  session_id        the session
+-- @param  before_queued_at  position of the last row of the page before
+-- @param  before_run_id     the same
+-- @param  limit             rows at most
+-- @return Run[]
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_queued_at_idx or runs_pkey
+select
+    r.run_id,
+    r.session_id,
+    r.status,
+    r.message,
+    r.user_id,
+    r.app_id,
+    r.queued_at,
+    r.started_at,
+    r.finished_at,
+    r.response,
+    r.error,
+    r.usage,
+    r.timing,
+    r.cancelled_by_user_id,
+    s.config_id
+from session_participants as p
+inner join sessions as s on s.session_id = p.session_id
+inner join runs as r on r.session_id = s.session_id
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and s.session_id = :session_id
+    and r.session_id = :session_id
+    and (r.queued_at, r.run_id) < (:before_queued_at, :before_run_id::text)
+order by
+    r.queued_at desc,
+    r.run_id desc
+limit :limit;
+
+
+-- name: list_going(actor_id, session_id)
+-- The runs of a session that the caller takes part in that are not over, in the order in which they go on.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @return UnfinishedRun[]
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_queued_at_idx or runs_pkey
+select
+    r.run_id,
+    r.status
+from session_participants as p
+inner join runs as r on r.session_id = p.session_id
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and r.session_id = :session_id
+    and r.status in ('queued', 'running')
+order by
+    r.status desc,
+    r.queued_at,
+    r.run_id;
