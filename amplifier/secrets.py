@@ -51,7 +51,7 @@ class Keyring:
 
     @staticmethod
     def _map(config: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-        return {key: _map_secrets(value, change, _names_secret(key)) for key, value in config.items()}
+        return {key: _map_secrets(value, change, names_secret(key)) for key, value in config.items()}
 
     def _encrypt(self, text: str, context: str) -> str:
         if _REFERENCE.match(text) or self._open(text, context) is not None:
@@ -94,14 +94,15 @@ def _identifier(key: bytes) -> bytes:
     return hashlib.sha256(key).digest()[:_ID_LENGTH]
 
 
-def _names_secret(key: str) -> bool:
+def names_secret(key: str) -> bool:
+    """Whether what stands under this key of a config is a secret."""
     plain = re.sub(r"[^a-z0-9]", "", key.lower())
     return any(word in plain for word in _WORDS) and not _QUANTITY.fullmatch(plain)
 
 
 def _map_secrets(value: Any, change: Callable[[str], str], secret: bool) -> Any:
     if isinstance(value, dict):
-        return {key: _map_secrets(item, change, secret or _names_secret(key)) for key, item in value.items()}
+        return {key: _map_secrets(item, change, secret or names_secret(key)) for key, item in value.items()}
     if isinstance(value, list):
         return [_map_secrets(item, change, secret) for item in value]
     return change(value) if secret and isinstance(value, str) else value

@@ -1,0 +1,98 @@
+"""References to secrets in configs, `${NAME}`: where their values come from, what hides them in texts."""
+
+import json
+import logging
+import os
+import re
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import TypeAlias
+from urllib.parse import quote, quote_plus
+
+logger = logging.getLogger(__name__)
+
+Secret: TypeAlias = Callable[[str], str | None]
+
+_NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,199}"
+_REFERENCE = re.compile(r"\$\{(" + _NAME + r")(?::([^{}]*))?\}", re.ASCII)
+_NESTED = re.compile(r"\$\{[^{}]*\$\{")
+_LARGEST = 64 * 1024  # bytes of a secret's file
+_SHORTEST = 4  # characters; what is shorter stands in texts by chance
+
+
+class ReferenceRefused(Exception):
+    """A reference that does not expand here; the message names the variable, never a value."""
+
+
+class Secrets:
+    """The values of the names that the operator allows: of files in `folder`, as vaults mount them, or the environment.
+
+    They are read whenever they are asked for, so that a changed secret needs no restart.
+    """
+
+    def __init__(self, names: frozenset[str], folder: Path | None = None) -> None:
+        self._names = frozenset(name for name in names if re.fullmatch(_NAME, name, re.ASCII))
+        self._folder = folder
+
+    def __call__(self, name: str) -> str | None:
+        """The value of `name`; none when it is not allowed, or there is none, or an empty one."""
+        if name not in self._names:
+            return None
+        file = self._folder / name if self._folder else None
+        if file is not None and file.exists():
+            return _read(file) or None
+        return os.environ.get(name) or None
+
+
+def expand(text: str, secret: Secret, hidden: bool) -> tuple[str, list[str]]:
+    """`text` with its references replaced, and the values of secrets that are in it now. Raises ReferenceRefused.
+
+    A secret expands only where the place is `hidden`, one that is never shown. A default may stand anywhere. What
+    was put in is not looked at again.
+    """
+    if _NESTED.search(text):
+        raise ReferenceRefused("one ${...} may not stand inside another")
+    values: list[str] = []
+
+    def replaced(match: re.Match[str]) -> str:
+        name, default = match.group(1), match.group(2)
+        value = secret(name)
+        if value is None and default is None:
+            raise ReferenceRefused(f"${{{name}}} has no value here. Those of RUNTIME_SECRETS have, if they are set")
+        if value is None:
+            return str(default)
+        if not hidden:
+            raise ReferenceRefused(f"${{{name}}} is a secret: it may stand only under a key such as api_key")
+        values.append(value)
+        return value
+
+    return _REFERENCE.sub(replaced, text), values
+
+
+def redact(text: str, secrets: Iterable[str]) -> str:
+    """`text` with `***` for every secret of four characters or more, also as URLs and JSON write it."""
+    forms = {form for secret in secrets for form in _forms(secret)}
+    for form in sorted(forms, key=len, reverse=True):
+        text = text.replace(form, "***")
+    return text
+
+
+def _forms(secret: str) -> set[str]:
+    if len(secret) < _SHORTEST:
+        return set()
+    utf8 = secret.encode(errors="replace")
+    quoted = {quote(utf8), quote(utf8, safe=""), quote_plus(utf8)}
+    lower = {re.sub("%[0-9A-F]{2}", lambda match: match.group().lower(), form) for form in quoted}
+    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
+    return {secret, repr(secret)[1:-1]} | quoted | lower | escaped
+
+
+def _read(file: Path) -> str | None:
+    """What a file holds, without the newline at its end. One that cannot be read hides nothing: it is no value."""
+    try:
+        if not file.is_file() or file.stat().st_size > _LARGEST:
+            raise OSError(f"it is no file of at most {_LARGEST} bytes")
+        return file.read_text(encoding="utf-8").rstrip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        logger.error("The secret in %s cannot be read: %s", file, type(error).__name__)
+        return None
