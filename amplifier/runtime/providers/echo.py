@@ -1,0 +1,132 @@
+"""The provider that needs nothing: repeats what was said, and calls a tool when it is told to."""
+
+import asyncio
+import re
+import time
+from typing import Any
+
+import msgspec
+from amplifier_core import ConfigurationError, ModelInfo, ModuleCoordinator, ProviderInfo
+from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, Usage
+
+from amplifier import dialects
+from amplifier.runtime.providers.blocks import Blocks
+from amplifier.runtime.providers.messages import Plain, as_text, plain
+
+_MOST_DELAY = 5
+_CALL = re.compile(r"/call\s+(\S+)\s*(\{.*\})?\s*", re.DOTALL)
+_WORDS = re.compile(r"\s*\S+|\s+")
+_WINDOW = 200_000
+
+
+async def mount(coordinator: ModuleCoordinator, config: dict[str, Any] | None = None) -> None:
+    """Mounts the provider `echo`; `delay` is the pause before each word, in seconds. Raises ConfigurationError."""
+    delay = (config or {}).get("delay") or 0
+    if type(delay) not in (int, float) or not 0 <= delay <= _MOST_DELAY:
+        raise ConfigurationError(f"provider-echo: `delay` must be a number of seconds from 0 to {_MOST_DELAY}")
+    await coordinator.mount("providers", EchoProvider(coordinator, float(delay)), name="echo")
+
+
+class EchoProvider:
+    """Answers `You said: ...`, or with the call for `/call NAME {json}`, or with what the tool said."""
+
+    name = "echo"
+
+    def __init__(self, coordinator: ModuleCoordinator, delay: float) -> None:
+        self._coordinator, self._delay = coordinator, delay
+
+    def get_info(self) -> ProviderInfo:
+        """What the provider is."""
+        defaults = {"model": "echo", "context_window": _WINDOW, "max_output_tokens": _WINDOW}
+        return ProviderInfo(id="echo", display_name="Echo", capabilities=["streaming", "tools"], defaults=defaults)
+
+    async def list_models(self) -> list[ModelInfo]:
+        """The one model."""
+        return [ModelInfo(id="echo", display_name="Echo", context_window=_WINDOW, max_output_tokens=_WINDOW)]
+
+    def parse_tool_calls(self, response: ChatResponse) -> list[ToolCall]:
+        """The calls in a response."""
+        return response.tool_calls or []
+
+    async def complete(self, request: ChatRequest, **kwargs: Any) -> ChatResponse:
+        """The answer, word by word."""
+        messages = [plain(message) for message in request.messages]
+        blocks = Blocks(self._coordinator, silent=(request.metadata or {}).get("stream") is False)
+        model = str(kwargs.get("model") or request.model or "echo")
+        known = {"provider": self.name, "model": model}
+        await self._coordinator.hooks.emit("llm:request", known | {"message_count": len(messages)})
+        started = time.perf_counter()
+        call = _wanted_call(messages, request)
+        if call is not None:
+            identifier = _new_id(messages)
+            await blocks.grow(await blocks.begin("tool_call", identifier, call[0]), call[1])
+        else:
+            await self._say(_answer(messages), blocks)
+        await blocks.end_all()
+        usage = _usage(messages, blocks)
+        duration = round((time.perf_counter() - started) * 1000)
+        said = known | {"usage": usage.model_dump(exclude_none=True), "duration_ms": duration}
+        await self._coordinator.hooks.emit("llm:response", said)
+        return blocks.response(usage, "tool_calls" if call else "stop")
+
+    async def _say(self, text: str, blocks: Blocks) -> None:
+        block = await blocks.begin("text")
+        for word in _WORDS.findall(text):
+            await asyncio.sleep(self._delay)
+            await blocks.grow(block, word)
+
+
+def _last_turn(messages: list[Plain]) -> tuple[str, list[Plain]]:
+    """The text of the last human message, and the results of tools behind everything that was said since."""
+    results: list[Plain] = []
+    for message in reversed(messages):
+        if message["role"] == "assistant":
+            break
+        if dialects.is_human(message):
+            return dialects.text_of(message), results
+        if dialects.answered(message):
+            results.insert(0, message)
+    human = next((message for message in reversed(messages) if dialects.is_human(message)), None)
+    return "" if human is None else dialects.text_of(human), results
+
+
+def _wanted_call(messages: list[Plain], request: ChatRequest) -> tuple[str, str] | None:
+    text, results = _last_turn(messages)
+    match = _CALL.fullmatch(text)
+    if match is None or results or match[1] not in {tool.name for tool in request.tools or ()}:
+        return None
+    try:
+        msgspec.json.decode(match[2] or "{}")
+    except msgspec.DecodeError:
+        return None
+    return match[1], match[2] or "{}"
+
+
+def _answer(messages: list[Plain]) -> str:
+    text, results = _last_turn(messages)
+    if not results:
+        return f"You said: {text}"
+    names = {call.id: call.name for message in messages for call in dialects.tool_calls(message)}
+    return "\n".join(line for message in results for line in _said(message, names))
+
+
+def _said(message: Plain, names: dict[str, str]) -> list[str]:
+    results = [(block["tool_call_id"], block["output"]) for block in dialects.blocks(message, ("tool_result",))]
+    if not results:
+        results = [(message.get("tool_call_id"), message["content"])]
+    return [f"{names.get(call_id) or message.get('name') or 'tool'} said: {as_text(out)}" for call_id, out in results]
+
+
+def _new_id(messages: list[Plain]) -> str:
+    """An id that follows from the messages and is none of theirs."""
+    taken = {call.id for message in messages for call in dialects.tool_calls(message)}
+    number = len(messages)
+    while f"call_{number}" in taken:
+        number += 1
+    return f"call_{number}"
+
+
+def _usage(messages: list[Plain], blocks: Blocks) -> Usage:
+    given = sum(len(dialects.text_of(message).split()) for message in messages)
+    made = sum(len(block.text.split()) for block in blocks.all)
+    return Usage(input_tokens=given, output_tokens=made, total_tokens=given + made)

@@ -1,0 +1,144 @@
+"""What goes wrong at a provider, as the errors of amplifier-core, without secrets."""
+
+import math
+import re
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import amplifier_core.llm_errors as llm
+import httpx2
+import msgspec
+
+_MOST_CHARACTERS = 500
+# keys that a provider repeats, whole or with stars in the middle
+_KEYS = re.compile(r"\b(?:sk|pk|rk|key|xai|gsk)[-_][\w*.-]{4,}|[^\s'\"]*\*{3,}[^\s'\"]*")
+_TOO_LONG = re.compile(
+    r"context.?(length|window)|prompt is too long|input is too long|too many (input )?tokens|maximum.{0,20}tokens", re.I
+)
+_QUOTA = re.compile(r"insufficient_quota|billing|credit balance", re.I)
+_FILTERED = re.compile(r"content_filter|content_policy", re.I)
+_OF_TYPE = {
+    "authentication_error": 401,
+    "billing_error": 402,
+    "permission_error": 403,
+    "not_found_error": 404,
+    "rate_limit_error": 429,
+    "rate_limit_exceeded": 429,
+    "invalid_request_error": 400,
+    "api_error": 500,
+    "server_error": 500,
+    "overloaded_error": 529,
+}
+
+_OF_STATUS = {
+    401: llm.AuthenticationError,
+    403: llm.AccessDeniedError,
+    404: llm.NotFoundError,
+    408: llm.LLMTimeoutError,
+    429: llm.RateLimitError,
+}
+
+
+class Source(NamedTuple):
+    """Where an error comes from; `secrets` are what no message may contain."""
+
+    provider: str
+    model: str
+    secrets: list[str]
+    sdk: Any
+
+    def mask(self, text: str) -> str:
+        """`text` as it may be shown: without secrets and keys, and not endless."""
+        for secret in self.secrets:
+            text = text.replace(secret, "***")
+        text = _KEYS.sub("***", text)
+        return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
+
+
+def translate(error: Exception, source: Source) -> Exception:
+    """The error of amplifier-core for one of an SDK or of HTTP; any other stays as it is."""
+    if isinstance(error, source.sdk.APIStatusError):
+        return of_status(error.status_code, error.body, error.response.headers, source)
+    if isinstance(error, (source.sdk.APITimeoutError, httpx2.TimeoutException)):
+        return _made(llm.LLMTimeoutError, _of_timeout(error), source)
+    if isinstance(error, source.sdk.APIConnectionError):
+        cause = source.mask(str(error.__cause__ or error))
+        return _made(llm.NetworkError, f"the provider cannot be reached: {cause}", source)
+    if isinstance(error, httpx2.HTTPError):
+        return broken(source, source.mask(str(error)))
+    if isinstance(error, msgspec.MsgspecError):
+        return broken(source, "it is none of this API")
+    return error
+
+
+def broken(source: Source, why: str) -> Exception:
+    """The error for an answer that began and is not whole."""
+    return _made(llm.StreamError, f"the answer broke off: {why}", source)
+
+
+def of_event(body: Any, source: Source) -> Exception:
+    """The error for one that came within an answer that had begun."""
+    text, code = _read(body)
+    status = next((_OF_TYPE[word] for word in code.split() if word in _OF_TYPE), None)
+    if status is None:
+        return broken(source, source.mask(text) or "the provider says that something went wrong")
+    return of_status(status, body, {}, source)
+
+
+def of_status(status: int, body: Any, headers: Mapping[str, str], source: Source) -> Exception:
+    """The error for an answer with this status."""
+    text, code = _read(body)
+    kind = _kind(status, text, code)
+    more: dict[str, Any] = {"status_code": status, "retry_after": _retry_after(headers)}
+    if kind is llm.ConfigurationError:
+        return _made(kind, "base_url answers with a redirect, and none is followed", source, **more)
+    return _made(kind, source.mask(text) or f"the provider answered with status {status}", source, **more)
+
+
+def _made(kind: Any, text: str, source: Source, **more: Any) -> Exception:
+    failure: Exception = kind(text, provider=source.provider, model=source.model, **more)
+    return failure
+
+
+def _kind(status: int, text: str, code: str) -> Any:
+    if 300 <= status < 400:
+        return llm.ConfigurationError
+    if status == 402 or (status in (400, 403, 429) and _QUOTA.search(f"{code} {text}")):
+        return llm.QuotaExceededError
+    if status in (400, 413, 422) and (status == 413 or _TOO_LONG.search(f"{code} {text}")):
+        return llm.ContextLengthError
+    if status == 400 and _FILTERED.search(code):
+        return llm.ContentFilterError
+    if status >= 500 or status == 409:
+        return llm.ProviderUnavailableError
+    return _OF_STATUS.get(status, llm.InvalidRequestError)
+
+
+def _of_timeout(error: Exception) -> str:
+    cause = error if isinstance(error, httpx2.TimeoutException) else error.__cause__
+    if isinstance(cause, httpx2.ConnectTimeout):
+        return "the provider accepted no connection in time"
+    if isinstance(cause, httpx2.PoolTimeout):
+        return "too many requests to this provider run at once"
+    return "the provider fell silent"
+
+
+def _read(body: Any) -> tuple[str, str]:
+    """The message and the codes in the body of an error; the text of anything else may be from anywhere."""
+    inner = body.get("error", body) if isinstance(body, dict) else None
+    if isinstance(inner, str):
+        return inner, ""
+    if not isinstance(inner, dict):
+        return "", ""
+    text = next((inner[key] for key in ("message", "detail") if isinstance(inner.get(key), str)), "")
+    return text, " ".join(str(inner[key]) for key in ("code", "type") if isinstance(inner.get(key), str))
+
+
+def _retry_after(headers: Mapping[str, str]) -> float | None:
+    for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
+        try:
+            seconds = float(headers[name]) / divisor
+        except (KeyError, ValueError):
+            continue
+        return seconds if math.isfinite(seconds) and seconds >= 0 else None
+    return None

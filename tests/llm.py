@@ -1,0 +1,363 @@
+"""A stub of the chat completions API of OpenAI and the messages API of Anthropic, on 127.0.0.1.
+
+    async with llm.running() as stub:                       # in this event loop
+    with llm.in_thread() as stub:                           # in a thread, for services in other processes
+        stub.openai_url, stub.anthropic_url                 # for `base_url`
+        stub.when("weather", Reply(calls=[Call("weather")]), Reply("It rains."))
+        stub.queue(Reply(status=429, headers={"retry-after-ms": "5"}), Reply("well"))
+
+What it answers: the first rule of `when` whose text is in the last human message (or whose function says so), else the
+next of the queue, else an echo of that message. Of a rule with several replies the first answers the human message
+itself, the second what follows the first assistant's message behind it, and so on, the last one all further ones: that
+follows from the transcript alone, so any number of sessions may do the same at once.
+
+A reply streams if the request asks for it. `gate` holds back each delta until the test lets it through, `pause` waits
+before each one, `stall_after` sends so many deltas and then nothing until `gate` opens or the client leaves,
+`cut_after` sends so many and breaks the connection. Transcripts that the real APIs refuse are answered with 400.
+
+Every request is in `stub.requests` as soon as its body has come; see `Seen`. A stub that serves thousands of them
+should not keep their bodies: `stub.keep_bodies = False`.
+"""
+
+import asyncio
+import contextlib
+import json
+import threading
+import time
+from collections import deque
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import parse_qsl, urlsplit
+
+from tests import llm_rules, llm_wire
+from tests.llm_wire import Call, Said
+
+__all__ = ["Call", "Gate", "Reply", "Seen", "Stub", "in_thread", "running"]
+
+_STATUS_TEXT = {200: "OK", 302: "Found"}
+
+
+class Gate:
+    """Holds back deltas. Closed at first; works from any thread."""
+
+    def __init__(self) -> None:
+        self._left = 0.0
+        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
+        self._lock = threading.Lock()
+
+    def let(self, count: float = 1) -> None:
+        """Lets so many deltas through, of whatever request asks first."""
+        with self._lock:
+            self._left += count
+            while self._left and self._waiting:
+                loop, future = self._waiting.popleft()
+                if future.done():  # its client left
+                    continue
+                self._left -= 1
+                loop.call_soon_threadsafe(lambda future=future: future.done() or future.set_result(None))
+
+    def open(self) -> None:
+        """Lets all through, from now on."""
+        self.let(float("inf"))
+
+    async def wait(self) -> None:
+        """Returns when one more may pass."""
+        with self._lock:
+            if self._left:
+                self._left -= 1
+                return
+            future = asyncio.get_running_loop().create_future()
+            self._waiting.append((asyncio.get_running_loop(), future))
+        await future
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer. `text` is cut into `pieces` deltas unless `deltas` are given; `usage` has Anthropic's names."""
+
+    text: str = ""
+    pieces: int = 3
+    deltas: list[str] | None = None
+    thinking: list[str] = field(default_factory=list)
+    signature: str = "signed"
+    redacted: str = ""
+    calls: list[Call] = field(default_factory=list)
+    usage: dict[str, int] = field(default_factory=lambda: {"input_tokens": 10, "output_tokens": 5})
+    reason: str | None = None
+    status: int = 200
+    error: str = "this is an error"
+    headers: dict[str, str] = field(default_factory=dict)
+    raw: bytes | None = None  # the whole body, instead of all above
+    gate: Gate | None = None
+    pause: float = 0
+    stall_after: int | None = None
+    cut_after: int | None = None
+
+    def said(self, number: int) -> Said:
+        """The parts of it."""
+        deltas = _pieces(self.text, self.pieces) if self.deltas is None else self.deltas
+        return Said(deltas, self.thinking, self.calls, self.usage, self.reason, self.signature, self.redacted, number)
+
+
+@dataclass
+class Seen:
+    """A request. Times are those of `time.perf_counter`; `sent` are those just before each delta was written."""
+
+    number: int
+    method: str
+    target: str
+    headers: list[tuple[str, str]]
+    raw: bytes
+    at: float
+    body: Any = None
+    sent: list[float] = field(default_factory=list)
+    status: int | None = None
+    done: bool = False  # the answer was written
+    disconnected: bool = False  # the client left before that
+
+    @property
+    def api(self) -> str:
+        """`openai` or `anthropic`."""
+        return "anthropic" if self.path.endswith("/messages") else "openai"
+
+    @property
+    def path(self) -> str:
+        """The path without the query."""
+        return urlsplit(self.target).path
+
+    @property
+    def query(self) -> dict[str, str]:
+        """The parameters."""
+        return dict(parse_qsl(urlsplit(self.target).query))
+
+    def header(self, name: str) -> str | None:
+        """The value of a header, whatever the case of its name."""
+        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
+
+    @property
+    def asked(self) -> str:
+        """The text of the last human message."""
+        return _text(self.body["messages"][self._human()]) if self._human() >= 0 else ""
+
+    @property
+    def step(self) -> int:
+        """How many assistant's messages follow the last human one."""
+        return sum(message["role"] == "assistant" for message in self.body["messages"][self._human() + 1 :])
+
+    def _human(self) -> int:
+        messages = self.body.get("messages") or []
+        found = [i for i, message in enumerate(messages) if _is_human(message)]
+        return found[-1] if found else -1
+
+
+class Stub:
+    """The server; made by `running` or `in_thread`."""
+
+    def __init__(self) -> None:
+        self.requests: list[Seen] = []
+        self.keep_bodies = True
+        self.strict = True  # refuses what the real APIs refuse
+        self.port = 0
+        self.connections = 0  # that were ever opened
+        self._rules: list[tuple[str | Callable[[Seen], bool], tuple[Reply, ...]]] = []
+        self._queue: deque[Reply] = deque()
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    @property
+    def openai_url(self) -> str:
+        """The address for OpenAI's SDK."""
+        return f"{self.url}/v1"
+
+    @property
+    def anthropic_url(self) -> str:
+        """The address for Anthropic's SDK."""
+        return self.url
+
+    def when(self, match: str | Callable[[Seen], bool], *replies: Reply) -> None:
+        """Answers so when the last human message contains the text, or the function says so."""
+        self._rules.append((match, replies))
+
+    def queue(self, *replies: Reply) -> None:
+        """Answers the next requests so, those for which there is no rule."""
+        self._queue.extend(replies)
+
+    def reset(self) -> None:
+        """Forgets rules, queue and requests."""
+        self._rules, self.requests = [], []
+        self._queue.clear()
+
+    async def start(self) -> asyncio.Server:
+        """Listens, on any free port."""
+        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=1024)
+        self.port = server.sockets[0].getsockname()[1]
+        return server
+
+    async def stop(self, server: asyncio.Server) -> None:
+        """Breaks all connections."""
+        server.close()
+        for task in list(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self.connections += 1
+        task = asyncio.get_running_loop().create_task(self._serve(reader, writer))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            begun: bytes | None = b""
+            while begun is not None and (seen := await self._read(reader, begun)) is not None:
+                begun = await self._answer(seen, reader, writer)
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the client left; what it asked for says so
+        finally:
+            writer.transport.abort()
+
+    async def _read(self, reader: asyncio.StreamReader, begun: bytes) -> Seen | None:
+        try:
+            head = begun + await reader.readuntil(b"\r\n\r\n")
+        except asyncio.IncompleteReadError:
+            return None
+        first, *lines = head.decode("latin-1").split("\r\n")[:-2]
+        method, target, _ = first.split(" ")
+        headers = [(name, value.strip()) for name, _, value in (line.partition(":") for line in lines)]
+        length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
+        raw = await reader.readexactly(length)
+        seen = Seen(len(self.requests), method, target, headers, raw, time.perf_counter())
+        seen.body = json.loads(raw) if raw else {}
+        self.requests.append(seen)
+        return seen
+
+    def _choose(self, seen: Seen) -> Reply:
+        refused = llm_rules.refusal(seen.api, seen.body) if self.strict else None
+        if refused is not None:
+            return Reply(status=400, error=refused)
+        asked = seen.asked
+        for match, replies in self._rules:
+            if (match in asked) if isinstance(match, str) else match(seen):
+                return replies[min(seen.step, len(replies) - 1)]
+        return self._queue.popleft() if self._queue else Reply(f"You said: {asked}")
+
+    async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
+        """What came of the next request; none when the connection is not to be used again."""
+        reply = self._choose(seen)
+        if not self.keep_bodies:
+            seen.raw = b""
+        seen.status = reply.status
+        answering = asyncio.ensure_future(self._write(seen, reply, writer))
+        leaving = asyncio.ensure_future(reader.read(1))  # nothing comes before the answer is whole, unless the end
+        try:
+            await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
+            seen.disconnected = not answering.done() or answering.exception() is not None
+            if seen.disconnected or not answering.result():
+                return None
+            return (leaving.result() or None) if leaving.done() else b""
+        finally:
+            for task in (answering, leaving):
+                task.cancel()
+            await asyncio.gather(answering, leaving, return_exceptions=True)
+            if not self.keep_bodies:
+                seen.body = {}
+
+    async def _write(self, seen: Seen, reply: Reply, writer: asyncio.StreamWriter) -> bool:
+        said, wire = reply.said(seen.number), seen.api
+        streams = reply.status == 200 and reply.raw is None and bool(seen.body.get("stream"))
+        if not streams:
+            body = reply.raw if reply.raw is not None else _whole(wire, reply, said, seen.body)
+            writer.write(_head(reply, "application/json", {"content-length": str(len(body))}) + body)
+            await writer.drain()
+            seen.done = True
+            return True
+        writer.write(_head(reply, "text/event-stream", {"transfer-encoding": "chunked"}))
+        events = llm_wire.openai(said, seen.body) if wire == "openai" else llm_wire.anthropic(said, seen.body)
+        for event, is_delta in events:
+            if is_delta and not await self._may_send(seen, reply, writer):
+                return False
+            writer.write(b"%x\r\n%b\r\n" % (len(event), event))
+            await writer.drain()
+        writer.write(b"0\r\n\r\n")
+        await writer.drain()
+        seen.done = True
+        return True
+
+    async def _may_send(self, seen: Seen, reply: Reply, writer: asyncio.StreamWriter) -> bool:
+        """Waits as the reply says; false when the connection is cut here."""
+        if reply.cut_after == len(seen.sent):
+            await writer.drain()
+            writer.transport.close()
+            seen.done = True
+            return False
+        if reply.gate is not None and (reply.stall_after is None or len(seen.sent) >= reply.stall_after):
+            await reply.gate.wait()
+        elif reply.stall_after == len(seen.sent):
+            await asyncio.get_running_loop().create_future()
+        if reply.pause:
+            await asyncio.sleep(reply.pause)
+        seen.sent.append(time.perf_counter())
+        return True
+
+
+@contextlib.asynccontextmanager
+async def running() -> AsyncIterator[Stub]:
+    """The stub in this event loop."""
+    stub = Stub()
+    server = await stub.start()
+    try:
+        yield stub
+    finally:
+        await stub.stop(server)
+
+
+@contextlib.contextmanager
+def in_thread() -> Iterator[Stub]:
+    """The stub in a thread of its own; rules, gates and what was seen work from any thread."""
+    stub = Stub()
+    loop = asyncio.new_event_loop()
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    server = asyncio.run_coroutine_threadsafe(stub.start(), loop).result(10)
+    try:
+        yield stub
+    finally:
+        asyncio.run_coroutine_threadsafe(stub.stop(server), loop).result(10)
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(10)
+        loop.close()
+
+
+def _head(reply: Reply, content_type: str, more: dict[str, str]) -> bytes:
+    headers = {"content-type": content_type} | more | reply.headers
+    lines = [f"HTTP/1.1 {reply.status} {_STATUS_TEXT.get(reply.status, 'Error')}"]
+    lines += [f"{name}: {value}" for name, value in headers.items()]
+    return ("\r\n".join(lines) + "\r\n\r\n").encode()
+
+
+def _whole(api: str, reply: Reply, said: Said, body: dict[str, Any]) -> bytes:
+    if reply.status != 200:
+        return json.dumps(llm_wire.error(api, reply.status, reply.error)).encode()
+    made = llm_wire.openai_whole(said, body) if api == "openai" else llm_wire.anthropic_whole(said, body)
+    return json.dumps(made).encode()
+
+
+def _pieces(text: str, count: int) -> list[str]:
+    size = max(1, -(-len(text) // count))
+    return [text[start : start + size] for start in range(0, len(text), size)]
+
+
+def _is_human(message: dict[str, Any]) -> bool:
+    return message["role"] == "user" and not _text(message).startswith("<system-reminder>") and bool(_text(message))
+
+
+def _text(message: dict[str, Any]) -> str:
+    content = message["content"]
+    if isinstance(content, str):
+        return content
+    return "\n".join(part["text"] for part in content or [] if part["type"] == "text")
