@@ -17,6 +17,9 @@ UNBOUND = {
     "applications.lock": "system",
     "applications.update": "system",
     "applications.update_key": "system",
+    "approvals.create": "system",
+    "approvals.expire": "system",
+    "approvals.get": "system",
     "audit.add": "system",
     "audit.list": "system",
     "audit.list_of_target": "system",
@@ -32,6 +35,13 @@ UNBOUND = {
     "participants.touch": "system",
     "rate_limits.sweep": "system",
     "rate_limits.take": "system",
+    "runs.append": "system",
+    "runs.claim": "system",
+    "runs.finish": "system",
+    "runs.list_history": "system",
+    "runs.list_waiting": "system",
+    "runs.reap": "system",
+    "runs.renew": "system",
     "search.get_languages": "system",
     "search.get_terms": "public",
     "searches.add": "system",
@@ -53,6 +63,7 @@ UNBOUND = {
 
 # Which participants a query does not serve; what is not named here serves owners, editors and viewers of a session.
 REFUSED = {
+    "approvals.decide": ("viewer",),
     "invitations.create": ("editor", "viewer"),
     "invitations.list": ("editor", "viewer"),
     "invitations.revoke": ("editor", "viewer"),
@@ -61,6 +72,9 @@ REFUSED = {
     "participants.create": ("editor", "viewer"),
     "participants.delete": ("editor", "viewer"),
     "participants.update": ("editor", "viewer"),
+    "runs.cancel": ("viewer",),
+    "runs.enqueue": ("viewer",),
+    "runs.start": ("viewer",),
     "sessions.delete": ("editor", "viewer"),
     "sessions.fork": ("editor", "viewer"),  # without a config of their own
     "sessions.lock": ("editor", "viewer"),

@@ -45,6 +45,21 @@ insert into session_invitations (
 )
 values ('{0}-session', '{0}-invitation', 2, '{1}', 'viewer', 1, '{0}', 'infinity');
 
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
+values ('{0}-idle', '{0}-config', '{0}', 'probe');
+
+insert into session_participants (session_id, user_id, role)
+values
+    ('{0}-idle', '{0}', 'owner'),
+    ('{0}-idle', '{0}-editor', 'editor'),
+    ('{0}-idle', '{0}-viewer', 'viewer');
+
+insert into runs (session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at)
+values ('{0}-session', '{0}-run', 'running', '{{"role": "user"}}', '{0}', 'probe', now(), 'probe', 'infinity');
+
+insert into run_approvals (session_id, approval_id, run_id, prompt, options, expires_at)
+values ('{0}-session', '{0}-approval', '{0}-run', '{0}', '{{Allow, Deny}}', 'infinity');
+
 insert into streams (stream_id, process_id, session_id, user_id) values ('{0}-stream', 'probe', '{0}-session', '{0}');
 """
 # How many rows this transaction wrote so far, including what was rolled back.
@@ -59,7 +74,7 @@ select array_agg(oid) from pg_class where relkind in ('r', 'p') and relnamespace
 """
 _TOKEN_HASH, _WRONG_TOKEN_HASH = "a" * 64, "b" * 64
 _LIMIT = 2  # seconds for a statement
-_TARGETS = ("session_id", "config_id", "user_id", "invitation_id")
+_TARGETS = ("session_id", "config_id", "user_id", "invitation_id", "run_id", "approval_id")
 
 # Arguments come from the parameters' names, else from their types.
 _BY_NAME: dict[str, Any] = {
@@ -74,7 +89,9 @@ _BY_NAME: dict[str, Any] = {
     "as_of": None,
     "max_bytes": 1000,
     "message_role": None,
+    "most": 10,
     "most_elsewhere": 10,
+    "message": b'{"role": "user", "content": "probe"}',
     "messages": b'[{"role": "user", "content": "probe"}]',
     "offset": 0,
     "role": "viewer",
@@ -233,6 +250,8 @@ class Probe:
         for count in range(3):
             for chosen in itertools.combinations(names, count):
                 yield arguments | {name: new[name] for name in chosen}
+        for chosen in itertools.combinations(names, 1):  # for what may not be busy
+            yield arguments | {name: new[name] for name in chosen} | {"session_id": f"{self._owner}-idle"}
 
     async def _run(self, query: Query, statement: Statement, arguments: dict[str, Any]) -> tuple[list[Any], int]:
         """The rows that come back, a count of zero left out, and how many were written; nothing stays."""

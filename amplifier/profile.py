@@ -139,6 +139,23 @@ insert into rate_limits (app_id, user_id, granted, full_at)
 select 'app-1', 'user-' || n, 1, now() + case when n % 2 = 0 then interval '10 days' else interval '-1 hour' end
 from generate_series(1, 1000) as n;
 
+-- of each session two that are over; some go on, with a lease or without, and some wait
+insert into runs (
+    session_id, run_id, status, message, user_id, app_id, queued_at, started_at, finished_at, response, process_id,
+    lease_expires_at
+)
+select
+    s.session_id, format('run-%s-%s', n, k),
+    case when k < 2 then 'completed' when n % 3 = 0 then 'running' else 'queued' end,
+    '{{"role": "user", "content": "word3"}}', s.owner_user_id, 'app-1', s.created_at + k * interval '1 minute',
+    case when k < 2 or n % 3 = 0 then s.created_at + k * interval '1 minute' end,
+    case when k < 2 then s.created_at + k * interval '2 minutes' end,
+    case when k < 2 then 'word3' end, 'process-1', now() + case when n % 2 = 0 then 1 else -1 end * interval '1 hour'
+from generate_series(1, 5000) as n
+inner join sessions as s on s.session_id = 'session-' || n
+cross join generate_series(0, 3) as k
+where k < 2 or (n > 4800 and (k = 2 or n % 3 > 0));
+
 -- of somebody who was never seen
 insert into configs (config_id, name, config_json, user_id) values ('config-new-user', 'Config', '{{}}', 'user-new');
 """

@@ -74,6 +74,59 @@ values (
     now() + interval '7 days'
 );
 
+-- sessions without a run, with some that wait, and with some that wait of somebody who may not send any more
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
+select 'agent-' || kind, '{config}', '{owner}', 'app-1'
+from unnest(array['idle', 'waiting', 'refused', 'muted']) as kind;
+
+insert into session_participants (session_id, user_id, role, permissions)
+select 'agent-' || kind, p.user_id, p.role, p.permissions
+from unnest(array['idle', 'waiting', 'refused', 'muted']) as kind
+cross join session_participants as p
+where p.session_id = '{session}';
+
+insert into runs (
+    session_id, run_id, status, message, user_id, app_id, queued_at, started_at, finished_at, cancelled_by_user_id,
+    process_id, lease_expires_at
+)
+select
+    r.session_id, r.run_id, r.status, '{{"role": "user", "content": "word3"}}', r.user_id, 'app-1',
+    '{made_at}'::timestamptz - r.age * interval '1 minute',
+    case when r.status in ('running', 'completed') then '{made_at}'::timestamptz - r.age * interval '1 minute' end,
+    case when r.status = 'completed' then '{made_at}'::timestamptz end,
+    case when r.run_id = 'run-closed' then '{editor}' end,
+    'process-1', now() + r.lease * interval '1 hour'
+from (
+    values
+        ('{session}', 'run-0', 'completed', '{owner}', 9, 1),
+        ('{session}', 'run-1', 'running', '{owner}', 8, 1),
+        ('{session}', 'run-2', 'queued', '{editor}', 7, 1),
+        ('{session}', 'run-3', 'queued', '{owner}', 7, 1),
+        ('{closed}', 'run-closed', 'running', '{owner}', 8, 1),
+        ('{closed}', 'run-4', 'queued', '{owner}', 7, 1),
+        ('agent-waiting', 'run-5', 'queued', '{editor}', 6, 1),
+        ('agent-waiting', 'run-6', 'queued', 'user-muted', 5, 1),
+        ('agent-refused', 'run-7', 'queued', 'user-muted', 8, 1),
+        ('agent-refused', 'run-8', 'queued', '{owner}', 7, 1),
+        ('agent-muted', 'run-9', 'running', 'user-muted', 8, 1)
+) as r (session_id, run_id, status, user_id, age, lease);
+
+insert into run_approvals (
+    session_id, approval_id, run_id, prompt, options, requested_at, expires_at, granted, decision, decided_at
+)
+select
+    '{session}', a.approval_id, a.run_id, 'May I?', array['Allow', 'Deny'],
+    '{made_at}'::timestamptz - a.age * interval '1 minute', now() + a.lasts * interval '1 hour', a.granted,
+    case when a.granted then 'Allow' end, case when a.granted is not null then '{made_at}'::timestamptz end
+from (
+    values
+        ('approval-1', 'run-1', 5, 1, null::boolean),
+        ('approval-2', 'run-1', 4, 1, null),
+        ('approval-3', 'run-1', 3, 1, true),
+        ('approval-4', 'run-1', 2, -1, null),
+        ('approval-5', 'run-0', 1, 1, null)
+) as a (approval_id, run_id, age, lasts, granted);
+
 insert into messages (session_id, message, author_user_id, author_app_id, created_at)
 select
     s.session_id,

@@ -185,8 +185,8 @@ added_event as (
 select
     approval_id,
     run_id,
-    granted,
-    decision
+    :granted as granted,
+    :decision as decision
 from decided_approval;
 
 

