@@ -53,6 +53,20 @@ async def opened(given: dict[str, Any], secrets: dict[str, str] | None = None, *
         await session.cleanup()
 
 
+async def run(session: Any, prompt: str) -> str:
+    """Runs a turn without amplifier-core's `execute`, which neither passes on that its task is cancelled nor errors."""
+    coordinator = session.coordinator
+    answer: str = await coordinator.get("orchestrator").execute(
+        prompt=prompt,
+        context=coordinator.get("context"),
+        providers=coordinator.get("providers"),
+        tools=coordinator.get("tools"),
+        hooks=coordinator.hooks,
+        coordinator=coordinator,
+    )
+    return answer
+
+
 async def transcript(session: Any) -> list[dict[str, Any]]:
     """The messages of a session."""
     messages: list[dict[str, Any]] = await session.coordinator.get("context").get_messages()

@@ -21,7 +21,8 @@ class Script:
         answer = self.answers.pop(0) if len(self.answers) > 1 else self.answers[0]
         if "error" in answer:
             raise RuntimeError(answer["error"])
-        content = answer.get("content") or [{"type": "text", "text": answer["text"]}] * ("text" in answer)
+        text = [{"type": "text", "text": answer["text"]}] if "text" in answer else []
+        content = answer.get("content", text)
         return ChatResponse(content=content, tool_calls=answer.get("calls"), metadata=answer.get("metadata"))
 
     def parse_tool_calls(self, response: ChatResponse) -> list[Any]:
