@@ -2,6 +2,7 @@
 
 import copy
 import json
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from amplifier.runtime.plan import Plan, PlanRefused, mount_plan, origin_of
-from amplifier.runtime.references import Secrets, redact
+from amplifier.runtime.references import Secrets, redact, redacted
 
 SECRET = 'sk-the-operator\'s "key" / 1'
 ORIGINS = frozenset({"https://api.example.com", "http://127.0.0.1:8080/v1", "https://[::1]:8443"})
@@ -128,13 +129,28 @@ def test_what_is_wrong_is_said_with_its_place(config: dict[str, Any], beginning:
     assert refusal(config).startswith(beginning)
 
 
-def test_depth_is_limited_before_anything_recurses() -> None:
+@pytest.mark.parametrize("nest", [lambda value: [value], lambda value: {"x" * 1_000: value}])
+def test_depth_is_limited_before_anything_recurses(nest: Callable[[Any], Any]) -> None:
     deep: Any = "x"
     for _ in range(500):
-        deep = [deep]
+        deep = nest(deep)
     message = refusal(provider(deep=deep))
-    assert "levels deep" in message
+    assert "more than 50 levels" in message
     assert len(message) < 300
+
+
+def test_a_config_is_not_so_large_that_reading_it_delays_others() -> None:
+    wide = {f"key{number}": {"x" * 5_000: [str(number)] * 7} for number in range(2_000)}
+    started = time.perf_counter()
+    assert plan(provider(wide=wide)).mount["providers"][0]["config"]["wide"] == wide
+    assert time.perf_counter() - started < 2
+    assert "20000 values" in refusal(provider(wide=[wide, wide]))
+    assert "20000 values" in refusal({**provider(), "hooks": [{"module": "x", "config": {"a": [{}] * 10_000}}] * 3})
+
+
+def test_more_secrets_than_can_be_looked_for_are_refused() -> None:
+    assert len(plan(provider(tokens=[f"token-{number}" for number in range(100)])).secrets) == 100
+    assert refusal(provider(tokens=[f"token-{number}" for number in range(101)])).startswith("more than 100 texts")
 
 
 @pytest.mark.parametrize("where", PLACES)
@@ -315,6 +331,11 @@ def test_an_origin_is_scheme_host_and_port() -> None:
 def test_secrets_are_hidden_as_they_are_written(written: Callable[[str], str]) -> None:
     value = "ü-" + SECRET
     assert redact(f"error: {written(value)}", [value]).strip("'\"").removeprefix("error: ").strip("'\"") == "***"
+
+
+def test_what_is_no_text_is_hidden_in_its_texts_only() -> None:
+    value = {"text": ["a text", 1, None, {"data": "texts"}]}
+    assert redacted(value, frozenset({"text", "data"})) == {"text": ["a ***", 1, None, {"data": "***s"}]}
 
 
 def test_secrets_are_hidden_in_addresses_longest_first() -> None:
