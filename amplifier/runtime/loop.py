@@ -30,9 +30,7 @@ class Loop:
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         config = config or {}
         self._rounds = _rounds(config.get("max_iterations"))
-        self._provider = config.get("default_provider")
-        if self._provider is not None and not isinstance(self._provider, str):
-            raise ValueError("default_provider must be the name of a provider")
+        self._provider = _provider(config.get("default_provider"))
         thinking = config.get("extended_thinking")
         self._options = {"extended_thinking": thinking} if thinking else {}
 
@@ -166,6 +164,12 @@ def _dump(block: Any) -> dict[str, Any]:
 def _priority(provider: Any) -> float:
     priority = getattr(provider, "priority", None)
     return priority if isinstance(priority, int | float) else _PRIORITY
+
+
+def _provider(given: Any) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise ValueError("default_provider must be the name of a provider")
+    return given
 
 
 def _rounds(given: Any) -> int:

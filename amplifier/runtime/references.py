@@ -1,12 +1,13 @@
 """References to secrets in configs, `${NAME}`: where their values come from, what hides them in texts."""
 
+import functools
 import json
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import TypeAlias
+from typing import Any, TypeAlias
 from urllib.parse import quote, quote_plus
 
 logger = logging.getLogger(__name__)
@@ -71,10 +72,26 @@ def expand(text: str, secret: Secret, hidden: bool) -> tuple[str, list[str]]:
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """`text` with `***` for every secret of four characters or more, also as URLs and JSON write it."""
-    forms = {form for secret in secrets for form in _forms(secret)}
-    for form in sorted(forms, key=len, reverse=True):
+    for form in _written(frozenset(secrets)):
         text = text.replace(form, "***")
     return text
+
+
+def redacted(value: Any, secrets: frozenset[str]) -> Any:
+    """A copy of what JSON can hold, with `***` in its texts. Its keys stay: a secret may be spelled like one."""
+    if isinstance(value, str):
+        return redact(value, secrets)
+    if isinstance(value, dict):
+        return {key: redacted(item, secrets) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [redacted(item, secrets) for item in value]
+    return value
+
+
+@functools.lru_cache(maxsize=256)  # of as many runs at once; a run hides the same ones again and again
+def _written(secrets: frozenset[str]) -> tuple[str, ...]:
+    """All forms of these, the longest first."""
+    return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
 
 
 def _forms(secret: str) -> set[str]:

@@ -1,5 +1,6 @@
 """What a provider is asked: a ChatRequest made of stored messages, in any of their dialects."""
 
+import contextlib
 import json
 from typing import Any
 
@@ -55,15 +56,20 @@ def _spec(tool: Any) -> ToolSpec:
 
 
 def _checked(number: int, message: dialects.Message) -> Message:
-    content = message.get("content")
-    if isinstance(content, list):
-        content = [_block(block) for block in content]
+    with contextlib.suppress(ValidationError):  # most of them are in amplifier-core's own dialect
+        return Message.model_validate(message)
     try:
-        return Message(**{**message, "content": "" if content is None else content})
+        return Message.model_validate({**message, "content": _understood(message.get("content"))})
     except ValidationError as error:
         first = error.errors(include_url=False, include_input=False)[0]
         place = ".".join(map(str, first["loc"]))
         raise ValueError(f"message {number} cannot be sent, {place}: {first['msg']}") from None
+
+
+def _understood(content: Any) -> Any:
+    if isinstance(content, list):
+        return [_block(block) for block in content]
+    return "" if content is None else content
 
 
 def _block(block: Any) -> Any:

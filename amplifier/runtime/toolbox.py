@@ -31,7 +31,12 @@ class Toolbox:
                 text = await self._guarded(call)
             return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": text}
 
-        return list(await asyncio.gather(*map(answer, calls)))
+        tasks = [asyncio.ensure_future(answer(call)) for call in calls]
+        try:
+            return list(await asyncio.gather(*tasks))
+        finally:
+            for task in tasks:
+                task.cancel()  # if one could not be answered, none goes on alone
 
     async def _guarded(self, call: Any) -> str:
         try:

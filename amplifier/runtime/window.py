@@ -5,11 +5,12 @@ from typing import Any
 
 import msgspec
 
-from amplifier.dialects import Message, answered, is_human, tool_calls
+from amplifier.dialects import Message, answered, is_human
 
 _CHARACTERS = 4  # of a token, about
 _IMAGE = 6_400  # characters that an image counts as
 _LONGEST_PROMPT = 100_000
+_ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
 async def mount(coordinator: Any, config: dict[str, Any]) -> None:
@@ -69,6 +70,8 @@ class _Turns:
 
     def newest(self, messages: list[Message], room: int) -> list[Message]:
         """The turns that fit, at least the last one, and what the system said before the first turn."""
+        if len(self._ends) == 1 and _written(messages) <= room:
+            return list(messages)  # writing all of them is far quicker than looking at each
         self._count(messages)
         if self._ends[-1] <= room or not self._starts:
             return list(messages)
@@ -83,7 +86,7 @@ class _Turns:
             self._ends.append(self._ends[-1] + _size(message))
             role = message.get("role")
             if role == "assistant":
-                self._calls.update((call.id, index) for call in tool_calls(message))
+                self._calls.update(dict.fromkeys(_identified(message), index))
             elif role == "user" and is_human(message):
                 self._starts.append(index)
             else:
@@ -96,19 +99,34 @@ class _Turns:
             self._starts.pop()
 
 
+def _identified(message: Message) -> list[str]:
+    """The ids in an assistant's message: those of its calls, in each of the dialects, and others that do no harm."""
+    parts = [given for given in (message.get("tool_calls"), message.get("content")) if isinstance(given, list)]
+    return [
+        part["id"] for given in parts for part in given if isinstance(part, dict) and isinstance(part.get("id"), str)
+    ]
+
+
 def _size(message: Message) -> int:
     content = message.get("content")
     if isinstance(content, str) and "tool_calls" not in message:
         return len(content)
     if isinstance(content, list):
-        return sum(map(_size_of_block, content)) + len(msgspec.json.encode(message.get("tool_calls"), enc_hook=str))
-    return len(msgspec.json.encode(message, enc_hook=str))
+        return sum(map(_size_of_block, content)) + _written(message.get("tool_calls"))
+    return _written(message)
 
 
 def _size_of_block(block: Any) -> int:
-    if isinstance(block, dict) and block.get("type") in ("image", "image_url", "input_image"):
-        return _IMAGE
-    return len(msgspec.json.encode(block, enc_hook=str))
+    if not isinstance(block, dict):
+        return _written(block)
+    text = block.get("text")
+    if isinstance(text, str):
+        return len(text)
+    return _IMAGE if block.get("type") in ("image", "image_url", "input_image") else _written(block)
+
+
+def _written(value: Any) -> int:
+    return len(_ENCODER.encode(value)) if value is not None else 0
 
 
 def _window_of(provider: Any) -> int | None:

@@ -1,0 +1,1 @@
+"""Modules as an operator installs them: found by entry points only."""

@@ -1,0 +1,78 @@
+"""Whole sessions of amplifier-core with the loader, the plan and the modules of this service."""
+
+import contextlib
+from collections.abc import AsyncIterator
+from typing import Any
+
+from amplifier_core import AmplifierSession
+
+from amplifier.runtime.modules import Loader
+from amplifier.runtime.plan import mount_plan
+
+ALLOWED = frozenset(
+    {
+        "loop-basic",
+        "loop-streaming",
+        "context-simple",
+        "context-simple-theirs",
+        "provider-script",
+        "provider-silent",
+        "tool-some",
+        "tool-broken",
+        "tool-unimportable",
+        "tool-empty",
+        "tool-nowhere",
+        "hooks-ready",
+        "hooks-late",
+    }
+)
+TOOLS = [{"module": "tool-some"}]
+
+
+def config(*answers: dict[str, Any], **sections: Any) -> dict[str, Any]:
+    """A config whose provider gives these answers; the last one again and again."""
+    given = {"answers": list(answers)} if answers else {}
+    return {"bundle": {"name": "b"}, "providers": [{"module": "provider-script", "config": given}], **sections}
+
+
+def calls(*names: str, **arguments: Any) -> dict[str, Any]:
+    """An answer that calls these tools, with ids c0, c1, ..."""
+    return {"calls": [{"id": f"c{at}", "name": name, "arguments": arguments} for at, name in enumerate(names)]}
+
+
+@contextlib.asynccontextmanager
+async def opened(given: dict[str, Any], secrets: dict[str, str] | None = None, **more: Any) -> AsyncIterator[Any]:
+    """A session of a config, initialized."""
+    plan = mount_plan(given, (secrets or {}).get, frozenset())
+    session = AmplifierSession(plan.mount, session_id="s", **more)
+    session.coordinator.loader = Loader(ALLOWED, plan.secrets)
+    await session.initialize()
+    try:
+        yield session
+    finally:
+        await session.cleanup()
+
+
+async def run(session: Any, prompt: str) -> str:
+    """Runs a turn without amplifier-core's `execute`, which neither passes on that its task is cancelled nor errors."""
+    coordinator = session.coordinator
+    answer: str = await coordinator.get("orchestrator").execute(
+        prompt=prompt,
+        context=coordinator.get("context"),
+        providers=coordinator.get("providers"),
+        tools=coordinator.get("tools"),
+        hooks=coordinator.hooks,
+        coordinator=coordinator,
+    )
+    return answer
+
+
+async def transcript(session: Any) -> list[dict[str, Any]]:
+    """The messages of a session."""
+    messages: list[dict[str, Any]] = await session.coordinator.get("context").get_messages()
+    return messages
+
+
+def provider(session: Any) -> Any:
+    """The provider of a session, which keeps what it was asked."""
+    return session.coordinator.get("providers")["script"]
