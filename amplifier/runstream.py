@@ -64,7 +64,7 @@ class RunStream:
     def __init__(self, caller: Caller, session_id: str, start: Place) -> None:
         self._caller, self._session_id, self._start = caller, session_id, start
         self._run_id, self._began = start.run_id, not start.queued
-        self._mark = b'"run_id":"%s"' % start.run_id.encode()
+        self._mark = start.run_id.encode()
         self._detach: Callable[[], None] = _nothing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

@@ -23,7 +23,9 @@ with locked_participant as (
 ),
 
 started_run as (
-    insert into runs (session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at)
+    insert into runs (
+        session_id, run_id, status, message, user_id, app_id, queued_at, started_at, process_id, lease_expires_at
+    )
     select
         p.session_id,
         :run_id,
@@ -31,6 +33,7 @@ started_run as (
         :message,
         :actor_id,
         :actor_app_id,
+        statement_timestamp(),
         clock_timestamp(),
         :process_id,
         clock_timestamp() + make_interval(secs => :seconds)

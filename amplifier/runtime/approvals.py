@@ -22,6 +22,11 @@ class Approvals:
     def __init__(self, queries: Queries, hub: Hub, session_id: str, run_id: str, limit: float) -> None:
         self._queries, self._hub = queries, hub
         self._session_id, self._run_id, self._limit = session_id, run_id, limit
+        self._over = asyncio.Event()
+
+    def close(self) -> None:
+        """The run is over: whoever asked is denied, because amplifier-core goes on asking when a run is cancelled."""
+        self._over.set()
 
     async def request_approval(self, prompt: str, options: list[str], timeout: float, default: str) -> str:  # noqa: ASYNC109
         """One of the options, as somebody chose it; `Deny` when nobody did in time, whatever the default."""
@@ -47,7 +52,7 @@ class Approvals:
             return await self._answer(key, changed, time.monotonic() + seconds)
 
     async def _answer(self, key: dict[str, str], changed: asyncio.Event, deadline: float) -> tuple[bool, str]:
-        while True:
+        while not self._over.is_set():
             changed.clear()
             answer = await self._queries.approvals.get(**key)
             if answer is not None and answer["granted"] is not None:
@@ -59,7 +64,8 @@ class Approvals:
                 async with asyncio.timeout(min(_LOOK, max(0.0, deadline - time.monotonic()))):
                     await changed.wait()
             except TimeoutError:
-                pass
+                continue
+        return False, DENIED
 
 
 class ApprovalProvider:

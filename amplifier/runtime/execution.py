@@ -155,6 +155,7 @@ class Execution:
             register(coordinator, approvals)
             response = await session.execute(prompt)
         finally:
+            approvals.close()
             await self._clean_up(session)
         if self._conductor is not None and self._conductor.error is not None:
             raise self._conductor.error

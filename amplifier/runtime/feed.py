@@ -10,7 +10,7 @@ from amplifier_core import HookResult
 
 from amplifier.events import Hub
 from amplifier.frames import Frame
-from amplifier.runtime.references import redact
+from amplifier.runtime.references import redacted
 
 DELTA = "llm:stream_block_delta"
 # What clients are shown of amplifier-core's events; the others tell of prompts and configs.
@@ -69,6 +69,11 @@ class Feed:
         self._listeners.add(listener)
         return lambda: self._listeners.discard(listener)
 
+    def end(self, status: str, seq: int) -> None:
+        """The run is over, and its streams here need not wait until they read so."""
+        for listener in self._listeners:
+            listener(Frame(f"run.{status}", msgspec.json.encode({"run_id": self._run_id}), seq))
+
     def live(self, event: str, data: dict[str, Any]) -> None:
         """A part of the model's answer, as it came."""
         text = str(data.get("text") or "")
@@ -118,8 +123,8 @@ class Feed:
         self._hub.show(self._session_id, event, encoded, self.followed_elsewhere)
 
     def _encoded(self, data: dict[str, Any]) -> bytes:
-        text = msgspec.json.encode({"run_id": self._run_id} | data, enc_hook=str)
-        return redact(text.decode(), self.secrets).encode() if self.secrets else text
+        shown = redacted(data, self.secrets) if self.secrets else data
+        return msgspec.json.encode({"run_id": self._run_id} | shown, enc_hook=str)
 
 
 def _pieces(text: str) -> Iterable[str]:

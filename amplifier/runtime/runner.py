@@ -183,7 +183,7 @@ class Runner:
             messages = [{"role": "assistant", "content": outcome.response}] if closing(execution.turn, "failed") else []
         else:
             messages = closing(execution.turn, outcome.status, execution.feed.partial)
-        await self._write_end(
+        seq = await self._write_end(
             session_id=execution.session_id,
             run_id=execution.run_id,
             status=outcome.status,
@@ -193,15 +193,19 @@ class Runner:
             timing=msgspec.json.encode(execution.timing),
             messages=msgspec.json.encode(messages),
         )
+        if seq is not None:
+            execution.feed.end(outcome.status, seq)
 
-    async def _write_end(self, **ending: Any) -> None:
+    async def _write_end(self, **ending: Any) -> int | None:
+        """The number of the run's last event, or none where another process ends it."""
         for _ in range(_TRIES):
             try:
-                await self._queries.runs.finish(process_id=self.process_id, **ending)
+                row = await self._queries.runs.finish(process_id=self.process_id, **ending)
                 self._hub.announce(ending["session_id"])
-                return
+                return None if row is None else row["last_seq"]
             except Unavailable:
                 await asyncio.sleep(1)
+        return None
 
     async def _told(self, deadline: float) -> bool:
         """Whether something was told before the deadline."""
