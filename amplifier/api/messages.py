@@ -164,7 +164,7 @@ async def _make_way(request: Request, session_id: str, on_busy: str) -> None:
     rows = await request.queries.runs.list_going(actor_id=request.caller.user_id, session_id=session_id)
     if on_busy == "reject" and rows:
         raise Problem(409, "The agent is at work: wait, or send the message with on_busy enqueue or interrupt")
-    if not part.may_cancel:
+    if rows and not part.may_cancel:
         raise Problem(403, "Only owners, editors and whoever has the permission cancel may interrupt the agent")
     for row in rows:
         if row["status"] == "running":
