@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import httpx2
@@ -35,6 +37,11 @@ class HttpProvider(ABC):
 
     def __init__(self, coordinator: ModuleCoordinator, options: Options, client: Any, sdk: Any) -> None:
         self._coordinator, self._options, self._client, self._sdk = coordinator, options, client, sdk
+
+    @staticmethod
+    @abstractmethod
+    def connect(options: Options, sdk: Any) -> Any:
+        """A client of the SDK."""
 
     @abstractmethod
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
@@ -115,3 +122,27 @@ class HttpProvider(ABC):
             return answer
         finally:
             await response.aclose()
+
+
+_pool: clients.Pool[Any] = clients.Pool()
+
+
+async def mount(
+    coordinator: ModuleCoordinator, kind: type[HttpProvider], options: Options, warm: Callable[[], ModuleType]
+) -> Callable[[], Awaitable[None]]:
+    """Mounts a provider over an SDK; what comes back gives its client back, once."""
+    sdk = warm() if kind.name in sys.modules else await asyncio.to_thread(warm)  # the import would hold up all others
+    key = (kind.name, options.identity())
+    provider = kind(coordinator, options, _pool.take(key, lambda: kind.connect(options, sdk)), sdk)
+    taken = [key]
+
+    async def cleanup() -> None:
+        if taken:
+            await _pool.give_back(taken.pop())
+
+    try:
+        await coordinator.mount("providers", provider, name=kind.name)
+    except BaseException:
+        await cleanup()
+        raise
+    return cleanup

@@ -77,5 +77,7 @@ def _check_address(base_url: str) -> None:
         raise msgspec.ValidationError("`base_url` is no address") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise msgspec.ValidationError("`base_url` must begin with https:// or http:// and name a host")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise msgspec.ValidationError("`base_url` has no port that exists")
     if url.userinfo or url.query or url.fragment or "?" in base_url or "#" in base_url:
         raise msgspec.ValidationError("`base_url` must have no user, query or fragment")
