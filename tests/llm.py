@@ -110,11 +110,17 @@ class Seen:
     headers: list[tuple[str, str]]
     raw: bytes
     at: float
-    body: Any = None
+    asked: str = ""  # the text of the last human message
+    step: int = 0  # how many assistant's messages follow it
     sent: list[float] = field(default_factory=list)
     status: int | None = None
     done: bool = False  # the answer was written
     disconnected: bool = False  # the client left before that
+
+    @property
+    def body(self) -> Any:
+        """The JSON that was sent."""
+        return json.loads(self.raw) if self.raw else {}
 
     @property
     def api(self) -> str:
@@ -134,21 +140,6 @@ class Seen:
     def header(self, name: str) -> str | None:
         """The value of a header, whatever the case of its name."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
-
-    @property
-    def asked(self) -> str:
-        """The text of the last human message."""
-        return _text(self.body["messages"][self._human()]) if self._human() >= 0 else ""
-
-    @property
-    def step(self) -> int:
-        """How many assistant's messages follow the last human one."""
-        return sum(message["role"] == "assistant" for message in self.body["messages"][self._human() + 1 :])
-
-    def _human(self) -> int:
-        messages = self.body.get("messages") or []
-        found = [i for i, message in enumerate(messages) if _is_human(message)]
-        return found[-1] if found else -1
 
 
 class Stub:
@@ -232,27 +223,27 @@ class Stub:
         length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
         raw = await reader.readexactly(length)
         seen = Seen(len(self.requests), method, target, headers, raw, time.perf_counter())
-        seen.body = json.loads(raw) if raw else {}
         self.requests.append(seen)
         return seen
 
-    def _choose(self, seen: Seen) -> Reply:
-        refused = llm_rules.refusal(seen.api, seen.body) if self.strict else None
+    def _choose(self, seen: Seen, body: dict[str, Any]) -> Reply:
+        refused = llm_rules.refusal(seen.api, body) if self.strict else None
         if refused is not None:
             return Reply(status=400, error=refused)
-        asked = seen.asked
         for match, replies in self._rules:
-            if (match in asked) if isinstance(match, str) else match(seen):
+            if (match in seen.asked) if isinstance(match, str) else match(seen):
                 return replies[min(seen.step, len(replies) - 1)]
-        return self._queue.popleft() if self._queue else Reply(f"You said: {asked}")
+        return self._queue.popleft() if self._queue else Reply(f"You said: {seen.asked}")
 
     async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
         """What came of the next request; none when the connection is not to be used again."""
-        reply = self._choose(seen)
+        body = seen.body
+        seen.asked, seen.step = _last_human(body.get("messages") or [])
+        reply = self._choose(seen, body)
         if not self.keep_bodies:
             seen.raw = b""
         seen.status = reply.status
-        answering = asyncio.ensure_future(self._write(seen, reply, writer))
+        answering = asyncio.ensure_future(self._write(seen, body, reply, writer))
         leaving = asyncio.ensure_future(reader.read(1))  # nothing comes before the answer is whole, unless the end
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -264,20 +255,17 @@ class Stub:
             for task in (answering, leaving):
                 task.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
-            if not self.keep_bodies:
-                seen.body = {}
 
-    async def _write(self, seen: Seen, reply: Reply, writer: asyncio.StreamWriter) -> bool:
+    async def _write(self, seen: Seen, body: dict[str, Any], reply: Reply, writer: asyncio.StreamWriter) -> bool:
         said, wire = reply.said(seen.number), seen.api
-        streams = reply.status == 200 and reply.raw is None and bool(seen.body.get("stream"))
-        if not streams:
-            body = reply.raw if reply.raw is not None else _whole(wire, reply, said, seen.body)
-            writer.write(_head(reply, "application/json", {"content-length": str(len(body))}) + body)
+        if reply.status != 200 or reply.raw is not None or not body.get("stream"):
+            whole = reply.raw if reply.raw is not None else _whole(wire, reply, said, body)
+            writer.write(_head(reply, "application/json", {"content-length": str(len(whole))}) + whole)
             await writer.drain()
             seen.done = True
             return True
         writer.write(_head(reply, "text/event-stream", {"transfer-encoding": "chunked"}))
-        events = llm_wire.openai(said, seen.body) if wire == "openai" else llm_wire.anthropic(said, seen.body)
+        events = llm_wire.openai(said, body) if wire == "openai" else llm_wire.anthropic(said, body)
         for event, is_delta in events:
             if is_delta and not await self._may_send(seen, reply, writer):
                 return False
@@ -352,8 +340,15 @@ def _pieces(text: str, count: int) -> list[str]:
     return [text[start : start + size] for start in range(0, len(text), size)]
 
 
-def _is_human(message: dict[str, Any]) -> bool:
-    return message["role"] == "user" and not _text(message).startswith("<system-reminder>") and bool(_text(message))
+def _last_human(messages: list[dict[str, Any]]) -> tuple[str, int]:
+    """The text of the last human message, and how many assistant's messages follow it."""
+    step = 0
+    for message in reversed(messages):
+        text = _text(message) if message["role"] == "user" else ""
+        if text and not text.startswith("<system-reminder>"):
+            return text, step
+        step += message["role"] == "assistant"
+    return "", step
 
 
 def _text(message: dict[str, Any]) -> str:
