@@ -208,6 +208,7 @@ async def test_messages_have_no_secrets_and_an_end(stub: llm.Stub, api: str, sai
         with pytest.raises(llm_errors.AuthenticationError) as caught:
             await one.ask("hello")
     assert str(caught.value) == shown
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
     printed = "".join(traceback.format_exception(caught.value))
     assert KEY not in printed
     assert "my-secret-header-value" not in printed

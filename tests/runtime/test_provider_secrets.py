@@ -210,6 +210,7 @@ async def test_keys_that_others_read_are_no_error(stub: llm.Stub, api: str) -> N
     more = {"priority": 1, "default_model": "unused", "temperature": None, "debug": True}
     async with mounted(api, stub, **more) as one:
         await one.ask("hello")
+        assert one.provider.priority == 1
     assert stub.requests[0].body["model"] == "model-1"
 
 

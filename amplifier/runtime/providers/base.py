@@ -37,6 +37,7 @@ class HttpProvider(ABC):
 
     def __init__(self, coordinator: ModuleCoordinator, options: Options, client: Any, sdk: Any) -> None:
         self._coordinator, self._options, self._client, self._sdk = coordinator, options, client, sdk
+        self.priority = options.priority  # orchestrators take the provider with the lowest
 
     @staticmethod
     @abstractmethod
@@ -87,13 +88,14 @@ class HttpProvider(ABC):
         asked = {"provider": self.name, "model": model, "message_count": len(request.messages)}
         await self._coordinator.hooks.emit("llm:request", asked)
         started = time.perf_counter()
+        failure = None
         try:
             answer = await self._exchange(body, blocks, source)
         except Exception as error:
             failure = failures.translate(error, source)
+        if failure is not None:
             await blocks.abort(str(failure))
-            # what an SDK raised may contain secrets, so it does not stay behind as the cause
-            raise failure from (None if failure is not error else error.__cause__)
+            raise failure  # outside of the handler: what an SDK raised may have secrets, and would be chained to it
         response = blocks.response(answer.usage, answer.finish_reason)
         usage = None if answer.usage is None else answer.usage.model_dump(exclude_none=True)
         duration = round((time.perf_counter() - started) * 1000)

@@ -30,6 +30,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     api_version: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]{1,50}$")] | None = None
     context_window: Count | None = None
     thinking: dict[str, Any] | None = None
+    priority: float = 100
 
     def identity(self) -> Hashable:
         """What makes a client differ from others."""
