@@ -67,3 +67,10 @@ async def mounted(name: str, stub: Stub | None = None, live: bool = True, **conf
     finally:
         if cleanup is not None:
             await cleanup()
+
+
+async def sent(stub: Stub, api: str, *messages: Any, config: dict[str, Any] | None = None, **more: Any) -> Any:
+    """The body that the API got."""
+    async with mounted(api, stub, **(config or {})) as one:
+        await one.ask(*messages, **more)
+    return stub.requests[-1].body
