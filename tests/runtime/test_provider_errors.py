@@ -232,3 +232,17 @@ async def test_what_never_ends_is_not_read_to_the_end(
             await one.ask("hello")
         with pytest.raises(llm_errors.LLMError):
             await one.ask("hello")
+
+
+async def test_whatever_breaks_here_closes_the_connection(stub: llm.Stub, api: str) -> None:
+    stub.queue(Reply(deltas=["a", "b"], stall_after=1))
+
+    def broken(event: str, data: dict[str, object]) -> None:
+        raise ZeroDivisionError
+
+    async with mounted(api, stub) as one:
+        one.provider._coordinator.register_capability("amplifier.live", broken)
+        with pytest.raises(ZeroDivisionError):
+            await one.ask("hello")
+        await until(lambda: stub.requests[0].disconnected)
+    assert len(one.of("llm:stream_aborted")) == 1

@@ -123,6 +123,7 @@ async def test_cookies_are_not_kept(stub: llm.Stub, api: str) -> None:
         await one.ask("hello")
         await one.ask("hello")
         await other.ask("hello")
+        assert len(one.provider._client._client.cookies) == 0
     assert [seen.header("cookie") for seen in stub.requests] == [None] * 3
 
 

@@ -1,10 +1,12 @@
 """What servers send that is not quite as the APIs say, and what lies between them and here."""
 
+import gzip
 import json
 from typing import Any
 
 import httpx2
 import pytest
+from amplifier_core import InvalidRequestError
 from amplifier_core.message_models import ToolSpec
 
 from amplifier.runtime.providers import sse
@@ -160,7 +162,9 @@ async def test_the_operator_s_proxy_is_used(stub: llm.Stub, monkeypatch: pytest.
 
 
 async def test_what_is_packed_is_not_unpacked(stub: llm.Stub) -> None:
-    stub.queue(Reply(raw=stream({"content": "a"}), headers={"content-encoding": "gzip"}))
+    packed = gzip.compress(b'{"error": {"message": "a small answer may unpack to any size"}}')
+    stub.queue(Reply(status=400, raw=packed, headers={"content-encoding": "gzip"}))
     async with mounted("openai", stub) as one:
-        assert (await one.ask("go")).content[0].text == "a"
+        with pytest.raises(InvalidRequestError, match="^the provider answered with status 400$"):
+            await one.ask("go")
     assert stub.requests[0].header("accept-encoding") == "identity"
