@@ -165,6 +165,6 @@ async def test_what_is_packed_is_not_unpacked(stub: llm.Stub) -> None:
     packed = gzip.compress(b'{"error": {"message": "a small answer may unpack to any size"}}')
     stub.queue(Reply(status=400, raw=packed, headers={"content-encoding": "gzip"}))
     async with mounted("openai", stub) as one:
-        with pytest.raises(InvalidRequestError, match="^the provider answered with status 400$"):
+        with pytest.raises(InvalidRequestError, match=r"^the provider answered with status 400$"):
             await one.ask("go")
     assert stub.requests[0].header("accept-encoding") == "identity"
