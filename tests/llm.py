@@ -26,129 +26,15 @@ import threading
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import parse_qsl, urlsplit
 
 from tests import llm_rules, llm_wire
+from tests.llm_script import Gate, Reply, Seen, last_human
 from tests.llm_wire import Call, Said
 
 __all__ = ["Call", "Gate", "Reply", "Seen", "Stub", "in_thread", "running"]
 
 _STATUS_TEXT = {200: "OK", 302: "Found"}
-
-
-class Gate:
-    """Holds back deltas. Closed at first; works from any thread."""
-
-    def __init__(self) -> None:
-        self._left = 0.0
-        self._waiting: deque[tuple[asyncio.AbstractEventLoop, asyncio.Future[None]]] = deque()
-        self._lock = threading.Lock()
-
-    def let(self, count: float = 1) -> None:
-        """Lets so many deltas through, of whatever request asks first."""
-        with self._lock:
-            self._left += count
-            while self._left and self._waiting:
-                loop, future = self._waiting.popleft()
-                if future.done():  # its client left
-                    continue
-                self._left -= 1
-                loop.call_soon_threadsafe(lambda future=future: future.done() or future.set_result(None))
-
-    def open(self) -> None:
-        """Lets all through, from now on."""
-        self.let(float("inf"))
-
-    async def wait(self) -> None:
-        """Returns when one more may pass."""
-        with self._lock:
-            if self._left:
-                self._left -= 1
-                return
-            future = asyncio.get_running_loop().create_future()
-            self._waiting.append((asyncio.get_running_loop(), future))
-        await future
-
-
-@dataclass(frozen=True)
-class Reply:
-    """An answer. `text` is cut into `pieces` deltas unless `deltas` are given; `usage` has Anthropic's names."""
-
-    text: str = ""
-    pieces: int = 3
-    deltas: list[str] | None = None
-    thinking: list[str] = field(default_factory=list)
-    signature: str = "signed"
-    redacted: str = ""
-    calls: list[Call] = field(default_factory=list)
-    usage: dict[str, int] = field(default_factory=lambda: {"input_tokens": 10, "output_tokens": 5})
-    reason: str | None = None
-    status: int = 200
-    error: str = "this is an error"
-    headers: dict[str, str] = field(default_factory=dict)
-    raw: bytes | None = None  # the whole body, instead of all above
-    gate: Gate | None = None
-    pause: float = 0
-    stall_after: int | None = None
-    cut_after: int | None = None
-
-    def said(self, number: int) -> Said:
-        """The parts of it."""
-        deltas = _pieces(self.text, self.pieces) if self.deltas is None else self.deltas
-        return Said(deltas, self.thinking, self.calls, self.usage, self.reason, self.signature, self.redacted, number)
-
-
-@dataclass
-class Seen:
-    """A request. Times are those of `time.perf_counter`; `sent` are those just before each delta was written."""
-
-    number: int
-    method: str
-    target: str
-    headers: list[tuple[str, str]]
-    raw: bytes
-    at: float
-    body: Any = None
-    sent: list[float] = field(default_factory=list)
-    status: int | None = None
-    done: bool = False  # the answer was written
-    disconnected: bool = False  # the client left before that
-
-    @property
-    def api(self) -> str:
-        """`openai` or `anthropic`."""
-        return "anthropic" if self.path.endswith("/messages") else "openai"
-
-    @property
-    def path(self) -> str:
-        """The path without the query."""
-        return urlsplit(self.target).path
-
-    @property
-    def query(self) -> dict[str, str]:
-        """The parameters."""
-        return dict(parse_qsl(urlsplit(self.target).query))
-
-    def header(self, name: str) -> str | None:
-        """The value of a header, whatever the case of its name."""
-        return next((value for key, value in self.headers if key.lower() == name.lower()), None)
-
-    @property
-    def asked(self) -> str:
-        """The text of the last human message."""
-        return _text(self.body["messages"][self._human()]) if self._human() >= 0 else ""
-
-    @property
-    def step(self) -> int:
-        """How many assistant's messages follow the last human one."""
-        return sum(message["role"] == "assistant" for message in self.body["messages"][self._human() + 1 :])
-
-    def _human(self) -> int:
-        messages = self.body.get("messages") or []
-        found = [i for i, message in enumerate(messages) if _is_human(message)]
-        return found[-1] if found else -1
 
 
 class Stub:
@@ -232,27 +118,27 @@ class Stub:
         length = next((int(value) for name, value in headers if name.lower() == "content-length"), 0)
         raw = await reader.readexactly(length)
         seen = Seen(len(self.requests), method, target, headers, raw, time.perf_counter())
-        seen.body = json.loads(raw) if raw else {}
         self.requests.append(seen)
         return seen
 
-    def _choose(self, seen: Seen) -> Reply:
-        refused = llm_rules.refusal(seen.api, seen.body) if self.strict else None
+    def _choose(self, seen: Seen, body: dict[str, Any]) -> Reply:
+        refused = llm_rules.refusal(seen.api, body) if self.strict else None
         if refused is not None:
             return Reply(status=400, error=refused)
-        asked = seen.asked
         for match, replies in self._rules:
-            if (match in asked) if isinstance(match, str) else match(seen):
+            if (match in seen.asked) if isinstance(match, str) else match(seen):
                 return replies[min(seen.step, len(replies) - 1)]
-        return self._queue.popleft() if self._queue else Reply(f"You said: {asked}")
+        return self._queue.popleft() if self._queue else Reply(f"You said: {seen.asked}")
 
     async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
         """What came of the next request; none when the connection is not to be used again."""
-        reply = self._choose(seen)
+        body = seen.body
+        seen.asked, seen.step = last_human(body.get("messages") or [])
+        reply = self._choose(seen, body)
         if not self.keep_bodies:
             seen.raw = b""
         seen.status = reply.status
-        answering = asyncio.ensure_future(self._write(seen, reply, writer))
+        answering = asyncio.ensure_future(self._write(seen, body, reply, writer))
         leaving = asyncio.ensure_future(reader.read(1))  # nothing comes before the answer is whole, unless the end
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
@@ -264,20 +150,17 @@ class Stub:
             for task in (answering, leaving):
                 task.cancel()
             await asyncio.gather(answering, leaving, return_exceptions=True)
-            if not self.keep_bodies:
-                seen.body = {}
 
-    async def _write(self, seen: Seen, reply: Reply, writer: asyncio.StreamWriter) -> bool:
+    async def _write(self, seen: Seen, body: dict[str, Any], reply: Reply, writer: asyncio.StreamWriter) -> bool:
         said, wire = reply.said(seen.number), seen.api
-        streams = reply.status == 200 and reply.raw is None and bool(seen.body.get("stream"))
-        if not streams:
-            body = reply.raw if reply.raw is not None else _whole(wire, reply, said, seen.body)
-            writer.write(_head(reply, "application/json", {"content-length": str(len(body))}) + body)
+        if reply.status != 200 or reply.raw is not None or not body.get("stream"):
+            whole = reply.raw if reply.raw is not None else _whole(wire, reply, said, body)
+            writer.write(_head(reply, "application/json", {"content-length": str(len(whole))}) + whole)
             await writer.drain()
             seen.done = True
             return True
         writer.write(_head(reply, "text/event-stream", {"transfer-encoding": "chunked"}))
-        events = llm_wire.openai(said, seen.body) if wire == "openai" else llm_wire.anthropic(said, seen.body)
+        events = llm_wire.openai(said, body) if wire == "openai" else llm_wire.anthropic(said, body)
         for event, is_delta in events:
             if is_delta and not await self._may_send(seen, reply, writer):
                 return False
@@ -345,19 +228,3 @@ def _whole(api: str, reply: Reply, said: Said, body: dict[str, Any]) -> bytes:
         return json.dumps(llm_wire.error(api, reply.status, reply.error)).encode()
     made = llm_wire.openai_whole(said, body) if api == "openai" else llm_wire.anthropic_whole(said, body)
     return json.dumps(made).encode()
-
-
-def _pieces(text: str, count: int) -> list[str]:
-    size = max(1, -(-len(text) // count))
-    return [text[start : start + size] for start in range(0, len(text), size)]
-
-
-def _is_human(message: dict[str, Any]) -> bool:
-    return message["role"] == "user" and not _text(message).startswith("<system-reminder>") and bool(_text(message))
-
-
-def _text(message: dict[str, Any]) -> str:
-    content = message["content"]
-    if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] for part in content or [] if part["type"] == "text")

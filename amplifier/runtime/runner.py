@@ -30,6 +30,7 @@ _REST = 0.05  # seconds between two looks at most, however much other processes 
 _BEFORE_THE_END = 1.5  # seconds of the service's grace that are left for the ends of runs which did not make it
 _REAPED = 100  # runs taken over at once, and sessions looked at
 _HISTORY, _HISTORY_BYTES = 1000, 8 * 1024 * 1024  # messages and bytes that are looked at to end a turn
+_WITH_SDK = {"provider-anthropic", "provider-openai"}
 _TRIES = 60  # to write how a run ended, a second apart; after that another process ends it
 
 
@@ -135,6 +136,7 @@ class Runner:
     def _warm(self) -> None:
         """Imports what the first run would wait for."""
         from amplifier.runtime.execution import Host
+        from amplifier.runtime import providers
         from amplifier.runtime.modules import unknown, warm
         from amplifier.runtime.references import Secrets
 
@@ -143,6 +145,7 @@ class Runner:
             logger.warning("RUNTIME_MODULES names modules that are not installed: %s", ", ".join(sorted(missing)))
         for name, error in warm(config.modules):
             logger.warning("the module %s cannot be used: %s", name, error)
+        providers.warm(name.removeprefix("provider-") for name in config.modules & _WITH_SDK)
         self._host = Host(self._queries, self._hub, self._keyring, config, Secrets(config.secrets, config.secrets_dir))
 
     async def _begin_later(self, row: Any) -> None:

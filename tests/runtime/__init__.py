@@ -1,0 +1,1 @@
+"""The agent runtime: providers, and what runs sessions with them."""

@@ -1,11 +1,12 @@
-"""Modules that tests install: a package with entry points on the path."""
+"""What tests of the runtime share: modules that they install, and the stub of the model APIs."""
 
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
 
 from amplifier.runtime import modules
+from tests import llm
 
 
 @pytest.fixture
@@ -16,3 +17,10 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     modules._installed.cache_clear()
     yield
     modules._installed.cache_clear()
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[llm.Stub]:
+    """The stub, without rules: it repeats what was said."""
+    async with llm.running() as stub:
+        yield stub

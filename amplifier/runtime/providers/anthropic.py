@@ -9,7 +9,7 @@ import msgspec
 from amplifier_core import ConfigurationError, ModuleCoordinator
 from amplifier_core.message_models import ChatRequest, Usage
 
-from amplifier.runtime.providers import anthropic_messages, clients, failures
+from amplifier.runtime.providers import anthropic_messages, base, clients, failures
 from amplifier.runtime.providers.base import Answer, HttpProvider
 from amplifier.runtime.providers.blocks import Block, Blocks
 from amplifier.runtime.providers.messages import chosen_tool, option
@@ -34,14 +34,7 @@ async def mount(coordinator: ModuleCoordinator, config: dict[str, Any] | None = 
     """Mounts the provider `anthropic`; what comes back gives its client back. Raises ConfigurationError."""
     options = read("anthropic", _BASE_URL, config)
     _check_thinking(options)
-    key = options.identity()
-    client = _pool.take(key, lambda: _client(options))
-    await coordinator.mount("providers", AnthropicProvider(coordinator, options, client, warm()), name="anthropic")
-
-    async def cleanup() -> None:
-        await _pool.give_back(key)
-
-    return cleanup
+    return await base.mount(coordinator, AnthropicProvider, options, warm)
 
 
 def _check_thinking(options: Options) -> None:
@@ -51,18 +44,6 @@ def _check_thinking(options: Options) -> None:
     if type(budget) is not int or not _LEAST_BUDGET <= budget < (options.max_tokens or _MAX_TOKENS):
         text = f"`thinking.budget_tokens` must be a number from {_LEAST_BUDGET} on and below `max_tokens`"
         raise ConfigurationError(f"provider-anthropic: {text}", provider="anthropic")
-
-
-def _client(options: Options) -> Any:
-    make = functools.partial(warm().AsyncAnthropic, open_telemetry=False)
-    return clients.connect(options, make, {"anthropic-version": API_VERSION})
-
-
-async def _close(client: Any) -> None:
-    await client.close()
-
-
-_pool: clients.Pool[Any] = clients.Pool(_close)
 
 
 class _Delta(msgspec.Struct):
@@ -121,6 +102,12 @@ class AnthropicProvider(HttpProvider):
     name = "anthropic"
     display_name = "Anthropic"
     path = "/v1/messages"
+
+    @staticmethod
+    def connect(options: Options, sdk: Any) -> Any:
+        """A client that sends what the options say, and nothing else."""
+        make = functools.partial(sdk.AsyncAnthropic, open_telemetry=False)
+        return clients.connect(options, make, {"anthropic-version": API_VERSION})
 
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
         """What is sent for a request."""

@@ -2,9 +2,11 @@
 
 import asyncio
 import contextlib
+import sys
 import time
 from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import httpx2
@@ -35,6 +37,12 @@ class HttpProvider(ABC):
 
     def __init__(self, coordinator: ModuleCoordinator, options: Options, client: Any, sdk: Any) -> None:
         self._coordinator, self._options, self._client, self._sdk = coordinator, options, client, sdk
+        self.priority = options.priority  # orchestrators take the provider with the lowest
+
+    @staticmethod
+    @abstractmethod
+    def connect(options: Options, sdk: Any) -> Any:
+        """A client of the SDK."""
 
     @abstractmethod
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
@@ -80,13 +88,14 @@ class HttpProvider(ABC):
         asked = {"provider": self.name, "model": model, "message_count": len(request.messages)}
         await self._coordinator.hooks.emit("llm:request", asked)
         started = time.perf_counter()
+        failure = None
         try:
             answer = await self._exchange(body, blocks, source)
         except Exception as error:
             failure = failures.translate(error, source)
+        if failure is not None:
             await blocks.abort(str(failure))
-            # what an SDK raised may contain secrets, so it does not stay behind as the cause
-            raise failure from (None if failure is not error else error.__cause__)
+            raise failure  # outside of the handler: what an SDK raised may have secrets, and would be chained to it
         response = blocks.response(answer.usage, answer.finish_reason)
         usage = None if answer.usage is None else answer.usage.model_dump(exclude_none=True)
         duration = round((time.perf_counter() - started) * 1000)
@@ -115,3 +124,27 @@ class HttpProvider(ABC):
             return answer
         finally:
             await response.aclose()
+
+
+_pool: clients.Pool[Any] = clients.Pool()
+
+
+async def mount(
+    coordinator: ModuleCoordinator, kind: type[HttpProvider], options: Options, warm: Callable[[], ModuleType]
+) -> Callable[[], Awaitable[None]]:
+    """Mounts a provider over an SDK; what comes back gives its client back, once."""
+    sdk = warm() if kind.name in sys.modules else await asyncio.to_thread(warm)  # the import would hold up all others
+    key = (kind.name, options.identity())
+    provider = kind(coordinator, options, _pool.take(key, lambda: kind.connect(options, sdk)), sdk)
+    taken = [key]
+
+    async def cleanup() -> None:
+        if taken:
+            await _pool.give_back(taken.pop())
+
+    try:
+        await coordinator.mount("providers", provider, name=kind.name)
+    except BaseException:
+        await cleanup()
+        raise
+    return cleanup

@@ -132,7 +132,7 @@ def _call(block: Block) -> ToolCall:
     text = block.text
     try:
         arguments = msgspec.json.decode(text) if text.strip() else {}
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, RecursionError):
         arguments = None
     if isinstance(arguments, dict):
         return ToolCall(id=block.id, name=block.name, arguments=arguments)

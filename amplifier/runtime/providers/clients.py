@@ -4,16 +4,24 @@ import asyncio
 import functools
 import ssl
 import weakref
-from collections.abc import AsyncIterator, Awaitable, Callable, Hashable
+from collections.abc import AsyncIterator, Callable, Hashable
 from http.cookiejar import CookieJar, DefaultCookiePolicy
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 import httpx2
 
 from amplifier import __version__
 from amplifier.runtime.providers.options import Options
 
-Client = TypeVar("Client")
+
+class Closable(Protocol):
+    """What the SDKs' clients are."""
+
+    async def close(self) -> None:
+        """Closes the connections."""
+
+
+Client = TypeVar("Client", bound=Closable)
 
 TIMEOUT = httpx2.Timeout(connect=10, read=120, write=30, pool=10)  # seconds; `read` is between two pieces of an answer
 
@@ -94,8 +102,7 @@ class Pool(Generic[Client]):
     Connections belong to an event loop, so each loop has its own.
     """
 
-    def __init__(self, close: Callable[[Client], Awaitable[None]]) -> None:
-        self._close = close
+    def __init__(self) -> None:
         self._loops: weakref.WeakKeyDictionary[asyncio.AbstractEventLoop, dict[Hashable, _Entry[Client]]]
         self._loops = weakref.WeakKeyDictionary()
 
@@ -119,7 +126,7 @@ class Pool(Generic[Client]):
             entries[key] = entries.pop(key)
         unused = [key for key, entry in entries.items() if not entry.users]
         for old in unused[: max(0, len(unused) - _MOST_UNUSED)]:
-            await self._close(entries.pop(old).client)
+            await entries.pop(old).client.close()
 
     def _entries(self) -> "dict[Hashable, _Entry[Client]]":
         return self._loops.setdefault(asyncio.get_running_loop(), {})

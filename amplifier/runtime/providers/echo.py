@@ -3,7 +3,7 @@
 import asyncio
 import re
 import time
-from typing import Any
+from typing import Annotated, Any
 
 import msgspec
 from amplifier_core import ConfigurationError, ModelInfo, ModuleCoordinator, ProviderInfo
@@ -13,7 +13,6 @@ from amplifier import dialects
 from amplifier.runtime.providers.blocks import Blocks
 from amplifier.runtime.providers.messages import Plain, as_text, plain
 
-_MOST_DELAY = 5
 _CALL = re.compile(r"/call\s+(\S+)\s*(\{.*\})?\s*", re.DOTALL)
 _WORDS = re.compile(r"\s*\S+|\s+")
 _WINDOW = 200_000
@@ -21,10 +20,16 @@ _WINDOW = 200_000
 
 async def mount(coordinator: ModuleCoordinator, config: dict[str, Any] | None = None) -> None:
     """Mounts the provider `echo`; `delay` is the pause before each word, in seconds. Raises ConfigurationError."""
-    delay = (config or {}).get("delay") or 0
-    if type(delay) not in (int, float) or not 0 <= delay <= _MOST_DELAY:
-        raise ConfigurationError(f"provider-echo: `delay` must be a number of seconds from 0 to {_MOST_DELAY}")
-    await coordinator.mount("providers", EchoProvider(coordinator, float(delay)), name="echo")
+    try:
+        options = msgspec.convert({key: one for key, one in (config or {}).items() if one is not None}, _Options)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"provider-echo: {error}", provider="echo") from None
+    await coordinator.mount("providers", EchoProvider(coordinator, options), name="echo")
+
+
+class _Options(msgspec.Struct, frozen=True):
+    delay: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0
+    priority: float = 100
 
 
 class EchoProvider:
@@ -32,8 +37,8 @@ class EchoProvider:
 
     name = "echo"
 
-    def __init__(self, coordinator: ModuleCoordinator, delay: float) -> None:
-        self._coordinator, self._delay = coordinator, delay
+    def __init__(self, coordinator: ModuleCoordinator, options: _Options) -> None:
+        self._coordinator, self._delay, self.priority = coordinator, options.delay, options.priority
 
     def get_info(self) -> ProviderInfo:
         """What the provider is."""

@@ -66,7 +66,7 @@ def translate(error: Exception, source: Source) -> Exception:
         return _made(llm.NetworkError, f"the provider cannot be reached: {cause}", source)
     if isinstance(error, httpx2.HTTPError):
         return broken(source, source.mask(str(error)))
-    if isinstance(error, msgspec.MsgspecError):
+    if isinstance(error, (msgspec.MsgspecError, RecursionError)):
         return broken(source, "it is none of this API")
     return error
 

@@ -10,7 +10,7 @@ import msgspec
 from amplifier_core import ModuleCoordinator
 from amplifier_core.message_models import ChatRequest, Usage
 
-from amplifier.runtime.providers import clients, failures, openai_messages
+from amplifier.runtime.providers import base, clients, failures, openai_messages
 from amplifier.runtime.providers.base import Answer, HttpProvider
 from amplifier.runtime.providers.blocks import Block, Blocks
 from amplifier.runtime.providers.messages import option
@@ -33,25 +33,7 @@ def warm() -> ModuleType:
 async def mount(coordinator: ModuleCoordinator, config: dict[str, Any] | None = None) -> Callable[[], Awaitable[None]]:
     """Mounts the provider `openai`; what comes back gives its client back. Raises ConfigurationError."""
     options = read("openai", _BASE_URL, config)
-    key = options.identity()
-    client = _pool.take(key, lambda: _client(options))
-    await coordinator.mount("providers", OpenAIProvider(coordinator, options, client, warm()), name="openai")
-
-    async def cleanup() -> None:
-        await _pool.give_back(key)
-
-    return cleanup
-
-
-def _client(options: Options) -> Any:
-    return clients.connect(options, warm().AsyncOpenAI, {})
-
-
-async def _close(client: Any) -> None:
-    await client.close()
-
-
-_pool: clients.Pool[Any] = clients.Pool(_close)
+    return await base.mount(coordinator, OpenAIProvider, options, warm)
 
 
 class _Function(msgspec.Struct):
@@ -106,6 +88,11 @@ class OpenAIProvider(HttpProvider):
     name = "openai"
     display_name = "OpenAI"
     path = "/chat/completions"
+
+    @staticmethod
+    def connect(options: Options, sdk: Any) -> Any:
+        """A client that sends what the options say, and nothing else."""
+        return clients.connect(options, sdk.AsyncOpenAI, {})
 
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
         """What is sent for a request."""

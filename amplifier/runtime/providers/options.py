@@ -30,6 +30,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     api_version: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]{1,50}$")] | None = None
     context_window: Count | None = None
     thinking: dict[str, Any] | None = None
+    priority: float = 100
 
     def identity(self) -> Hashable:
         """What makes a client differ from others."""
@@ -77,5 +78,7 @@ def _check_address(base_url: str) -> None:
         raise msgspec.ValidationError("`base_url` is no address") from None
     if url.scheme not in ("http", "https") or not url.host:
         raise msgspec.ValidationError("`base_url` must begin with https:// or http:// and name a host")
+    if url.port is not None and not 0 < url.port < 65536:
+        raise msgspec.ValidationError("`base_url` has no port that exists")
     if url.userinfo or url.query or url.fragment or "?" in base_url or "#" in base_url:
         raise msgspec.ValidationError("`base_url` must have no user, query or fragment")

@@ -1,0 +1,99 @@
+"""The clients behind providers: shared while they are the same, bounded, and cheap."""
+
+import asyncio
+import time
+
+import pytest
+from amplifier_core.testing import MockCoordinator
+
+from amplifier.runtime.providers import base, clients
+from tests import llm
+from tests.runtime.providers import APIS, KEY, MODULES, mounted
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_the_same_config_shares_a_client(stub: llm.Stub, api: str) -> None:
+    async with mounted(api, stub) as one, mounted(api, stub, temperature=1, max_retries=5, model="other") as other:
+        assert one.provider._client is other.provider._client
+        await asyncio.gather(one.ask("a"), other.ask("b"))
+    assert stub.connections == 2
+
+
+@pytest.mark.parametrize("api", APIS)
+@pytest.mark.parametrize(
+    "change", [{"api_key": "other"}, {"default_headers": {"a": "b"}}, {"api_version": "1"}, {"base_url": "http://x"}]
+)
+async def test_another_config_has_another_client(stub: llm.Stub, api: str, change: dict[str, object]) -> None:
+    async with mounted(api, stub) as one, mounted(api, stub, **change) as other:
+        assert one.provider._client is not other.provider._client
+
+
+@pytest.mark.parametrize("api", APIS)
+async def test_mounting_with_a_known_client_is_cheap(api: str) -> None:
+    config = {"api_key": KEY, "model": "m"}
+    mount, times = MODULES[api].mount, []
+    for _ in range(50):
+        coordinator = MockCoordinator()
+        started = time.perf_counter()
+        await mount(coordinator, config)
+        times.append(time.perf_counter() - started)
+    assert min(times) < 0.001  # the machine may do other things meanwhile
+
+
+def test_all_clients_have_one_context_for_tls() -> None:
+    assert clients.tls() is clients.tls()
+
+
+def test_the_limits_of_time() -> None:
+    assert clients.TIMEOUT.as_dict() == {"connect": 10, "read": 120, "write": 30, "pool": 10}
+
+
+class Client:
+    """Something that can be closed."""
+
+    def __init__(self) -> None:
+        self.closed = False
+
+    async def close(self) -> None:
+        """Closes it."""
+        self.closed = True
+
+
+async def test_unused_clients_are_closed_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "_MOST_UNUSED", 2)
+    pool = clients.Pool[Client]()
+    made = [pool.take(number, Client) for number in range(5)]
+    assert pool.take(0, Client) is made[0]
+    for number in (0, 1, 2):
+        await pool.give_back(number)
+    assert not any(client.closed for client in made)  # 0 has another user
+    await pool.give_back(0)
+    assert [client.closed for client in made] == [False, True, False, False, False]
+    await pool.give_back(4)
+    await pool.give_back(3)
+    assert [client.closed for client in made] == [True, True, True, False, False]
+    assert pool.take(4, Client) is made[4]
+    assert pool.take(1, Client) is not made[1]
+
+
+async def test_a_failing_mount_keeps_no_client() -> None:
+    class Full(MockCoordinator):
+        async def mount(self, mount_point: str, module: object, name: str | None = None) -> None:
+            raise RuntimeError("full")
+
+    config = {"api_key": f"{KEY}-unmounted", "model": "m"}
+    for api in APIS:
+        with pytest.raises(RuntimeError):
+            await MODULES[api].mount(Full(), config)
+        users = [entry.users for key, entry in base._pool._entries().items() if key[1][0] == config["api_key"]]
+        assert set(users) == {0}
+
+
+async def test_cleaning_up_twice_gives_back_once() -> None:
+    config = {"api_key": f"{KEY}-twice", "model": "m"}
+    first, second = [await MODULES["openai"].mount(MockCoordinator(), config) for _ in range(2)]
+    await first()
+    await first()
+    users = [entry.users for key, entry in base._pool._entries().items() if key[1][0] == config["api_key"]]
+    assert users == [1]
+    await second()

@@ -1,0 +1,248 @@
+"""What goes wrong at a provider, as errors of the kernel: by status, by connection, and in the middle of an answer."""
+
+import asyncio
+import json
+import socket
+import traceback
+
+import amplifier_core.llm_errors as llm_errors
+import httpx2
+import pytest
+
+from amplifier.runtime.providers import clients
+from tests import llm
+from tests.live import until
+from tests.llm import Reply
+from tests.runtime.providers import APIS, KEY, mounted
+
+pytestmark = pytest.mark.parametrize("api", APIS)
+
+BY_STATUS = [
+    (400, "max_tokens is wrong", llm_errors.InvalidRequestError),
+    (400, "This model's maximum context length is 8192 tokens", llm_errors.ContextLengthError),
+    (400, "prompt is too long: 300000 tokens > 200000 maximum", llm_errors.ContextLengthError),
+    (401, "invalid x-api-key", llm_errors.AuthenticationError),
+    (402, "no credit is left", llm_errors.QuotaExceededError),
+    (403, "not for you", llm_errors.AccessDeniedError),
+    (404, "no such model", llm_errors.NotFoundError),
+    (413, "too large", llm_errors.ContextLengthError),
+    (422, "not processable", llm_errors.InvalidRequestError),
+    (429, "slow down", llm_errors.RateLimitError),
+    (429, "You exceeded your current quota: insufficient_quota", llm_errors.QuotaExceededError),
+    (500, "oops", llm_errors.ProviderUnavailableError),
+    (503, "later", llm_errors.ProviderUnavailableError),
+    (529, "Overloaded", llm_errors.ProviderUnavailableError),
+]
+
+
+@pytest.mark.parametrize(("status", "text", "expected"), BY_STATUS)
+async def test_statuses(stub: llm.Stub, api: str, status: int, text: str, expected: type[Exception]) -> None:
+    stub.queue(Reply(status=status, error=text))
+    async with mounted(api, stub) as one:
+        with pytest.raises(llm_errors.LLMError) as caught:
+            await one.ask("hello")
+    error = caught.value
+    assert type(error) is expected
+    assert (str(error), error.status_code, error.provider, error.model) == (text, status, api, "model-1")
+    assert [name for name, _ in one.events] == ["llm:request"]
+
+
+async def test_a_rate_limit_says_when_to_come_again(stub: llm.Stub, api: str) -> None:
+    stub.queue(Reply(status=429, headers={"retry-after": "17"}))
+    async with mounted(api, stub) as one:
+        with pytest.raises(llm_errors.RateLimitError) as caught:
+            await one.ask("hello")
+    assert (caught.value.retry_after, caught.value.retryable) == (17, True)
+
+
+@pytest.mark.parametrize("status", [429, 500, 529])
+async def test_it_tries_again_before_the_answer_begins(stub: llm.Stub, api: str, status: int) -> None:
+    failing = Reply(status=status, headers={"retry-after-ms": "1"})
+    stub.queue(failing, failing, Reply("well"))
+    async with mounted(api, stub, max_retries=2) as one:
+        response = await one.ask("hello")
+    assert response.content[0].text == "well"
+    assert [seen.status for seen in stub.requests] == [status, status, 200]
+    assert stub.requests[0].raw == stub.requests[2].raw
+    assert one.deltas() == ["we", "ll"]
+
+
+async def test_it_gives_up_after_the_last_try(stub: llm.Stub, api: str) -> None:
+    stub.when("hello", Reply(status=500, headers={"retry-after-ms": "1"}))
+    async with mounted(api, stub, max_retries=1) as one:
+        with pytest.raises(llm_errors.ProviderUnavailableError):
+            await one.ask("hello")
+    assert len(stub.requests) == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404])
+async def test_what_will_not_change_is_not_tried_again(stub: llm.Stub, api: str, status: int) -> None:
+    stub.when("hello", Reply(status=status))
+    async with mounted(api, stub, max_retries=2) as one:
+        with pytest.raises(llm_errors.LLMError):
+            await one.ask("hello")
+    assert len(stub.requests) == 1
+
+
+async def test_nobody_listens_there(api: str) -> None:
+    with socket.socket() as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
+        async with mounted(api, api_key=KEY, model="m", base_url=url, max_retries=0) as one:
+            with pytest.raises(llm_errors.NetworkError, match="cannot be reached"):
+                await one.ask("hello")
+
+
+@pytest.mark.parametrize("sent", [0, 2])
+async def test_a_stalled_stream_ends(stub: llm.Stub, api: str, sent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clients, "TIMEOUT", httpx2.Timeout(10, read=0.2))
+    stub.queue(Reply(deltas=["a", "b", "c"], stall_after=sent))
+    async with mounted(api, stub) as one:
+        with pytest.raises(llm_errors.LLMTimeoutError, match="fell silent"):
+            await one.ask("hello")
+    assert one.deltas() == ["a", "b"][:sent]
+    aborted = [data["error"] for data in one.of("llm:stream_aborted")]
+    began = bool(one.of("llm:stream_block_start"))
+    assert aborted == ["the provider fell silent"] * began
+    await until(lambda: stub.requests[0].disconnected)
+
+
+@pytest.mark.parametrize("sent", [0, 2])
+async def test_a_connection_that_is_cut(stub: llm.Stub, api: str, sent: int) -> None:
+    stub.queue(Reply(deltas=["a", "b", "c"], cut_after=sent))
+    async with mounted(api, stub, max_retries=2) as one:
+        with pytest.raises(llm_errors.StreamError, match="broke off"):
+            await one.ask("hello")
+    assert one.deltas() == ["a", "b"][:sent]
+    assert len(stub.requests) == 1
+    assert len(one.of("llm:stream_aborted")) == bool(one.of("llm:stream_block_start"))
+    assert not one.of("llm:response")
+
+
+async def test_an_answer_that_ends_too_early(stub: llm.Stub, api: str) -> None:
+    begin = {
+        "openai": b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n',
+        "anthropic": b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"a"}}\n\n',
+    }[api]
+    stub.queue(Reply(raw=begin))
+    async with mounted(api, stub) as one:
+        with pytest.raises(llm_errors.StreamError, match="it has no end"):
+            await one.ask("hello")
+    assert one.deltas() == ["a"]
+    assert one.of("llm:stream_aborted")[0]["error"] == "the answer broke off: it has no end"
+
+
+@pytest.mark.parametrize("raw", [b"data: {no json}\n\n", b'data: {"type": 5, "choices": 7}\n\n', b"<html>", b""])
+async def test_an_answer_of_something_else(stub: llm.Stub, api: str, raw: bytes) -> None:
+    stub.queue(Reply(raw=raw))
+    async with mounted(api, stub) as one:
+        with pytest.raises(llm_errors.StreamError):
+            await one.ask("hello")
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected"),
+    [
+        ("overloaded_error", llm_errors.ProviderUnavailableError),
+        ("rate_limit_error", llm_errors.RateLimitError),
+        ("invalid_request_error", llm_errors.InvalidRequestError),
+        ("unheard_of", llm_errors.StreamError),
+    ],
+)
+async def test_an_error_within_the_answer(stub: llm.Stub, api: str, kind: str, expected: type[Exception]) -> None:
+    event = {"type": "error", "error": {"type": kind, "message": f"sorry, {KEY}"}}
+    stub.queue(Reply(raw=f"event: error\ndata: {json.dumps(event)}\n\n".encode()))
+    async with mounted(api, stub) as one:
+        with pytest.raises(expected, match=r"sorry, \*\*\*"):
+            await one.ask("hello")
+
+
+async def test_redirects_are_not_followed(stub: llm.Stub, api: str) -> None:
+    stub.queue(Reply(status=302, headers={"location": f"{stub.url}/elsewhere"}))
+    async with mounted(api, stub, max_retries=2) as one:
+        with pytest.raises(llm_errors.ConfigurationError, match="redirect"):
+            await one.ask("hello")
+    assert len(stub.requests) == 1
+
+
+async def test_cancelling_closes_the_connection(stub: llm.Stub, api: str) -> None:
+    stub.queue(Reply(deltas=["a", "b"], stall_after=1), Reply("again"))
+    async with mounted(api, stub) as one:
+        asking = asyncio.create_task(one.ask("hello"))
+        await until(lambda: one.deltas() == ["a"])
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: stub.requests[0].disconnected)
+        assert (await one.ask("hello")).content[0].text == "again"
+
+
+async def test_cancelling_before_the_answer_begins(stub: llm.Stub, api: str) -> None:
+    gate = llm.Gate()
+    stub.when(lambda seen: True, Reply("late", gate=gate, stall_after=0))
+    async with mounted(api, stub) as one:
+        asking = asyncio.create_task(one.ask("hello"))
+        await until(lambda: stub.requests)
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await until(lambda: stub.requests[0].disconnected)
+
+
+ECHOED = [
+    (f"Incorrect API key provided: {KEY}.", "Incorrect API key provided: ***"),
+    ("Incorrect API key provided: sk-te****cdef.", "Incorrect API key provided: ***"),
+    ("Incorrect API key provided: abcd******wxyz, see", "Incorrect API key provided: *** see"),
+    ("key sk-proj-abcDEF123_456-789 is of another", "key *** is of another"),
+    ("header my-secret-header-value", "header ***"),
+    ("basic dXNlcjpwYXNz is wrong", "basic *** is wrong"),
+    ("word " * 200, ("word " * 200)[:499] + "…"),
+]
+
+
+@pytest.mark.parametrize(("said", "shown"), ECHOED)
+async def test_messages_have_no_secrets_and_an_end(stub: llm.Stub, api: str, said: str, shown: str) -> None:
+    stub.queue(Reply(status=401, error=said))
+    headers = {"X-Gateway": "my-secret-header-value", "X-Basic": "Basic dXNlcjpwYXNz"}
+    async with mounted(api, stub, default_headers=headers) as one:
+        with pytest.raises(llm_errors.AuthenticationError) as caught:
+            await one.ask("hello")
+    assert str(caught.value) == shown
+    assert (caught.value.__cause__, caught.value.__context__) == (None, None)
+    printed = "".join(traceback.format_exception(caught.value))
+    assert KEY not in printed
+    assert "my-secret-header-value" not in printed
+
+
+async def test_the_text_of_what_is_no_such_api_is_not_shown(stub: llm.Stub, api: str) -> None:
+    stub.queue(Reply(status=500, raw=b"<h1>the internal page of another service</h1>"))
+    async with mounted(api, stub) as one:
+        with pytest.raises(llm_errors.ProviderUnavailableError) as caught:
+            await one.ask("hello")
+    assert str(caught.value) == "the provider answered with status 500"
+
+
+async def test_what_never_ends_is_not_read_to_the_end(
+    stub: llm.Stub, api: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(clients, "_MOST_BYTES", 10_000)
+    stub.queue(Reply(deltas=["x" * 1000] * 20), Reply(status=400, raw=b"x" * 1_000_000))
+    async with mounted(api, stub) as one:
+        with pytest.raises(llm_errors.StreamError, match="too long"):
+            await one.ask("hello")
+        with pytest.raises(llm_errors.LLMError):
+            await one.ask("hello")
+
+
+async def test_whatever_breaks_here_closes_the_connection(stub: llm.Stub, api: str) -> None:
+    stub.queue(Reply(deltas=["a", "b"], stall_after=1))
+
+    def broken(event: str, data: dict[str, object]) -> None:
+        raise ZeroDivisionError
+
+    async with mounted(api, stub) as one:
+        one.provider._coordinator.register_capability("amplifier.live", broken)
+        with pytest.raises(ZeroDivisionError):
+            await one.ask("hello")
+        await until(lambda: stub.requests[0].disconnected)
+    assert len(one.of("llm:stream_aborted")) == 1
