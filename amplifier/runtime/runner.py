@@ -135,8 +135,8 @@ class Runner:
 
     def _warm(self) -> None:
         """Imports what the first run would wait for."""
-        from amplifier.runtime.execution import Host
         from amplifier.runtime import providers
+        from amplifier.runtime.execution import Host
         from amplifier.runtime.modules import unknown, warm
         from amplifier.runtime.references import Secrets
 
