@@ -61,14 +61,21 @@ class RunSubscriber(Subscriber):
 class RunStream:
     """The answer of `/stream`: from a place in a run to its end, or to the client's."""
 
-    def __init__(self, caller: Caller, session_id: str, start: Place) -> None:
-        self._caller, self._session_id, self._start = caller, session_id, start
+    def __init__(self, caller: Caller, session_id: str, start: Place, begin: Callable[[], None]) -> None:
+        """`begin` lets the run begin: once, when somebody listens, or cannot listen."""
+        self._caller, self._session_id, self._start, self._begin = caller, session_id, start, begin
         self._run_id, self._began = start.run_id, not start.queued
         self._mark = start.run_id.encode()
         self._detach: Callable[[], None] = _nothing
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Raises Problem before anything is sent."""
+        try:
+            await self._follow(scope, receive, send)
+        finally:
+            self._let_begin()
+
+    async def _follow(self, scope: Scope, receive: Receive, send: Send) -> None:
         state = scope["litestar_app"].state
         runner: Runner = state.runner
         scope[DRAINING] = runner.drain  # type: ignore[literal-required]
@@ -83,6 +90,7 @@ class RunStream:
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await _send(send, _event({"type": "connected", "session_id": self._session_id}, str(self._start)))
             await runner.ready.wait()
+            self._let_begin()
             self._attach(runner, subscriber)
             try:
                 if (ending := await self._ending(state)) is not None:  # it was over before anybody listened
@@ -91,6 +99,10 @@ class RunStream:
             finally:
                 self._detach()
         return await _send(send, b"", more=False)
+
+    def _let_begin(self) -> None:
+        begin, self._begin = self._begin, _nothing
+        begin()
 
     def _attach(self, runner: Runner, subscriber: RunSubscriber) -> None:
         execution = runner.find(self._run_id)
@@ -143,4 +155,4 @@ async def _send(send: Send, body: bytes, more: bool = True) -> None:
 
 
 def _nothing() -> None:
-    """In place of what ends listening, while nobody listens."""
+    """In place of what was done, or need not be done."""

@@ -2,6 +2,7 @@
 
 import asyncio
 import uuid
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -82,7 +83,7 @@ class MessagesController(Controller):
         status_code=200,
         audited=False,
         errors=(400, 403, 409, 429, 501, 502, 504),
-        goes_on=lambda request, result: _answered(request, _accepted(request, result)),
+        goes_on=lambda request, result: _answered(request, _accepted(result)),
     )
     async def send_message(
         self, request: Request, session_id: FromPath[str], data: JSONBody[SendMessage]
@@ -99,7 +100,7 @@ class MessagesController(Controller):
         audited=False,
         responses=_STREAM,
         errors=(403, 409, 429, 501),
-        goes_on=lambda request, result: _streamed(request, _accepted(request, result)),
+        goes_on=lambda request, result: _streamed(request, _accepted(result)),
     )
     async def stream_message(
         self,
@@ -195,11 +196,14 @@ def _runner(request: Request) -> Runner:
     return runner
 
 
-def _accepted(request: Request, result: Any) -> Accepted:
-    """What the handler returned, now or at the first request with this key; the run begins, if it did not."""
+def _accepted(result: Any) -> Accepted:
+    """What the handler returned, now or at the first request with this key."""
     accepted: Accepted = result
-    if isinstance(result, Answer):
-        accepted = msgspec.json.decode(result.body, type=Accepted)
+    return msgspec.json.decode(result.body, type=Accepted) if isinstance(result, Answer) else accepted
+
+
+def _begin(request: Request) -> None:
+    """Lets the run begin, now that it is committed."""
     runner, session_id = _runner(request), request.path_params["session_id"]
     if (row := request.scope["state"].pop("going", None)) is not None:
         runner.begin(row)
@@ -207,17 +211,17 @@ def _accepted(request: Request, result: Any) -> Accepted:
         runner.look()
         runner.claim_soon(session_id)
     request.hub.announce(session_id)
-    return accepted
 
 
 async def _streamed(request: Request, accepted: Accepted) -> RunStream:
     start = Place(accepted.run_id, accepted.seq, accepted.queued)
-    return RunStream(request.caller, request.path_params["session_id"], start)
+    return RunStream(request.caller, request.path_params["session_id"], start, partial(_begin, request))
 
 
 async def _answered(request: Request, accepted: Accepted) -> AgentAnswer:
     """Waits for the end of the run. Raises Problem."""
     runner, session_id = _runner(request), request.path_params["session_id"]
+    _begin(request)
     request.scope[DRAINING] = runner.drain  # type: ignore[literal-required]
     row = await _ended(request, session_id, accepted.run_id, runner.longest + _LATE)
     if row["status"] == "completed":
