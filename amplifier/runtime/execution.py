@@ -17,6 +17,7 @@ from amplifier.queries import Queries
 from amplifier.runtime.approvals import Approvals, register
 from amplifier.runtime.failures import Failure, Refused, failure
 from amplifier.runtime.feed import SHOWN, Feed
+from amplifier.runtime.hooks import FEED, SHOW
 from amplifier.runtime.metering import Meter
 from amplifier.runtime.modules import Loader
 from amplifier.runtime.plan import Plan, mount_plan
@@ -147,6 +148,7 @@ class Execution:
         coordinator = session.coordinator
         loader = coordinator.loader = Loader(host.config.modules, plan.secrets)
         coordinator.register_capability("amplifier.live", self.feed.live)
+        coordinator.register_capability(SHOW, self.feed.show)
         try:
             await session.initialize()
             if loader.failures:
@@ -176,7 +178,7 @@ class Execution:
         await coordinator.mount("orchestrator", self._conductor)
         self.meter.watch(coordinator)
         for event in SHOWN:
-            coordinator.hooks.register(event, self.feed.hear, name=f"feed {event}")
+            coordinator.hooks.register(event, self.feed.hear, name=f"{FEED}{event}")
         return str(spoke["content"])
 
     async def _history(self) -> list[dict[str, Any]]:

@@ -10,6 +10,7 @@ from amplifier_core import HookResult
 
 from amplifier.events import Hub
 from amplifier.frames import Frame
+from amplifier.runtime.hooks import TOLD
 from amplifier.runtime.references import redacted
 
 DELTA = "llm:stream_block_delta"
@@ -89,14 +90,19 @@ class Feed:
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_later(_BATCH, self.flush)
 
-    async def hear(self, event: str, data: dict[str, Any]) -> HookResult:
-        """A handler of amplifier-core's events."""
+    def show(self, event: str, data: dict[str, Any]) -> None:
+        """An event of amplifier-core's, if it is one that clients are shown."""
         if event == DELTA:
             self.live(event, data)
-        else:
+        elif event in SHOWN:
             self.flush()
             self._show(event, data)
             self._tell(event, data)
+
+    async def hear(self, event: str, data: dict[str, Any]) -> HookResult:
+        """A handler of such events, for modules that emit them and know nothing of `show`."""
+        if TOLD not in data:
+            self.show(event, data)
         return HookResult(action="continue")
 
     def flush(self) -> None:

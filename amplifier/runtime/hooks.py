@@ -4,6 +4,24 @@ from typing import Any, NamedTuple
 
 from amplifier_core import HookResult
 
+SHOW = "amplifier.show"  # the capability that shows an event to whoever follows the run: a function of event and data
+FEED = "feed "  # how the names of handlers begin that do the same for modules which do not know the capability
+TOLD = "amplifier.told"  # in the data of an event that was shown already
+
+
+async def tell(coordinator: Any, registry: Any, event: str, data: dict[str, Any]) -> HookResult | None:
+    """Shows an event, and emits it where a hook listens: a hop through amplifier-core costs 0.1 to 0.3 ms.
+
+    What the hooks answer comes back, if there are any.
+    """
+    show = coordinator.get_capability(SHOW) if coordinator is not None else None
+    names = registry.list_handlers(event).get(event) or ()
+    if show is not None:
+        show(event, data)
+        names = [name for name in names if not name.startswith(FEED)]
+        data = {**data, TOLD: True}
+    return await registry.emit(event, data) if names else None
+
 
 class Decision(NamedTuple):
     """What the hooks decided: `denied` is the reason, none if they did not; `data` is the event as they changed it."""
@@ -21,13 +39,12 @@ class Hooks:
         self._notes: list[Any] = []
 
     def has(self, event: str) -> bool:
-        """Whether somebody listens; an event costs 0.1 ms also when nobody does."""
+        """Whether somebody listens."""
         return bool(self._registry.list_handlers(event).get(event))
 
     async def emit(self, event: str, data: dict[str, Any]) -> None:
         """Tells it; what the hooks answer does not matter."""
-        if self.has(event):
-            await self._registry.emit(event, data)
+        await tell(self._coordinator, self._registry, event, data)
 
     async def ask(self, event: str, data: dict[str, Any]) -> Decision:
         """Tells it and does what the hooks want, as asking a user.
@@ -35,9 +52,9 @@ class Hooks:
         Messages that they add wait until `settle` if the event is about a tool: between a call and its result nothing
         may come.
         """
-        if not self.has(event):
+        result = await tell(self._coordinator, self._registry, event, data)
+        if result is None:
             return Decision(None, data)
-        result = await self._registry.emit(event, data)
         changed = result.data if isinstance(result.data, dict) else data
         if result.action == "inject_context" and event.startswith("tool:"):
             self._waiting.append((result, event))

@@ -6,10 +6,11 @@ from typing import Any
 
 from amplifier_core import ChatRequest
 from amplifier_core.message_models import Message, ToolSpec
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
 from amplifier import dialects
 
+_ALL = TypeAdapter(list[Message])
 _BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_call", "tool_result", "image", "reasoning"})
 
 
@@ -26,10 +27,19 @@ class Requests:
         Raises ValueError, with the number of a message that cannot be sent.
         """
         sent = _with_notes(messages, notes)
+        if not self._known:
+            self._learn(sent)
         models = [self._model(number, message) for number, message in enumerate(sent, 1)]
         # the tools stay: Anthropic refuses a transcript with calls of tools that the request does not describe
         choice = "none" if last and self._specs else None
         return ChatRequest(messages=models, tools=self._specs, tool_choice=choice)
+
+    def _learn(self, messages: list[dialects.Message]) -> None:
+        """Checks all at once, in half the time that it takes one by one, if nothing is wrong with them."""
+        with contextlib.suppress(ValidationError):
+            models = _ALL.validate_python(messages)
+            known = zip(messages, models, strict=True)
+            self._known = {id(message): (message, message.get("content"), model) for message, model in known}
 
     def _model(self, number: int, message: dialects.Message) -> Message:
         known = self._known.get(id(message))

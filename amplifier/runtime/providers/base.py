@@ -14,6 +14,7 @@ import msgspec
 from amplifier_core import ModelInfo, ModuleCoordinator, ProviderInfo
 from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, Usage
 
+from amplifier.runtime.hooks import tell
 from amplifier.runtime.providers import clients, failures, sse
 from amplifier.runtime.providers.blocks import Blocks
 from amplifier.runtime.providers.options import Options
@@ -86,7 +87,7 @@ class HttpProvider(ABC):
         blocks = Blocks(self._coordinator, silent=(request.metadata or {}).get("stream") is False)
         body = msgspec.json.encode(self.body(request, model, kwargs))
         asked = {"provider": self.name, "model": model, "message_count": len(request.messages)}
-        await self._coordinator.hooks.emit("llm:request", asked)
+        await tell(self._coordinator, self._coordinator.hooks, "llm:request", asked)
         started = time.perf_counter()
         failure = None
         try:
@@ -100,7 +101,7 @@ class HttpProvider(ABC):
         usage = None if answer.usage is None else answer.usage.model_dump(exclude_none=True)
         duration = round((time.perf_counter() - started) * 1000)
         said = {"provider": self.name, "model": model, "usage": usage, "duration_ms": duration}
-        await self._coordinator.hooks.emit("llm:response", said)
+        await tell(self._coordinator, self._coordinator.hooks, "llm:response", said)
         return response
 
     async def _exchange(self, body: bytes, blocks: Blocks, source: failures.Source) -> Answer:

@@ -16,6 +16,8 @@ from amplifier_core.message_models import (
     Usage,
 )
 
+from amplifier.runtime.hooks import tell
+
 _DELTA = "llm:stream_block_delta"
 
 
@@ -41,7 +43,7 @@ class Blocks:
     def __init__(self, coordinator: ModuleCoordinator, silent: bool = False) -> None:
         self.request_id = uuid.uuid4().hex
         self.all: list[Block] = []
-        self._hooks, self._silent = coordinator.hooks, silent
+        self._coordinator, self._hooks, self._silent = coordinator, coordinator.hooks, silent
         self._live: Callable[[str, dict[str, Any]], None] | None = coordinator.get_capability("amplifier.live")
         self._sequence = 0
 
@@ -93,7 +95,8 @@ class Blocks:
     async def abort(self, error: str) -> None:
         """The answer failed; whoever saw a part of it is told."""
         if self.all and not self._silent:
-            await self._hooks.emit("llm:stream_aborted", {"request_id": self.request_id, "error": error})
+            aborted = {"request_id": self.request_id, "error": error}
+            await tell(self._coordinator, self._hooks, "llm:stream_aborted", aborted)
 
     def response(self, usage: Usage | None, finish_reason: str | None) -> ChatResponse:
         """All of it. The arguments of a call that are no JSON object are `{}`, with their text as `raw_arguments`."""
@@ -115,7 +118,7 @@ class Blocks:
     async def _emit(self, event: str, block: Block, more: dict[str, Any]) -> None:
         if not self._silent:
             known = {"request_id": self.request_id, "block_index": block.index, "block_type": block.type}
-            await self._hooks.emit(event, known | more)
+            await tell(self._coordinator, self._hooks, event, known | more)
 
 
 def _content(block: Block, arguments: dict[str, dict[str, Any]]) -> Any:

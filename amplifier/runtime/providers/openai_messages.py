@@ -9,10 +9,19 @@ from amplifier_core.message_models import Message, ResponseFormat, ToolSpec
 from amplifier import dialects
 from amplifier.runtime.providers.messages import Plain, as_text, chosen_tool, image, plain
 
+_SIMPLE = ("user", "assistant")  # those whose texts go as they are
+
 
 def convert(messages: list[Message], developer: bool) -> list[Plain]:
     """All messages, in order. Without `developer` such messages are `system` ones, which every server knows."""
-    return [converted for message in messages for converted in _convert(plain(message), developer)]
+    sent: list[Plain] = []
+    for message in messages:
+        role, content, more = message.role, message.content, message.model_extra or message.tool_call_id
+        if role in _SIMPLE and isinstance(content, str) and content and not more:
+            sent.append({"role": role, "content": content})
+        else:
+            sent.extend(_convert(plain(message), developer))
+    return sent
 
 
 def convert_tools(tools: list[ToolSpec]) -> list[Plain]:
