@@ -82,8 +82,9 @@ def closing(messages: list[Message], status: Status, text: str = "") -> list[Mes
     """What must be appended to close a last turn that was interrupted: a result for each of its calls without one, and
     an answer, `text` being what the model had said of it. Nothing where the turn is closed."""
     reading = _Reading(messages, open_end=True)
-    turns = reading.pairs.turns()
-    orphans = [call for call in reading.pairs.orphans() if turns[call.caller] == turns[-1]]
+    pairs, turns = reading.pairs, reading.pairs.turns()
+    # a result that is appended belongs to the latest call of its id
+    orphans = [call for call in pairs.orphans() if turns[call.caller] == turns[-1] and pairs.latest[call.id] is call]
     if not orphans and not reading.is_open:
         return []
     verb = "was cancelled" if status == "cancelled" else "failed"
