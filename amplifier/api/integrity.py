@@ -18,6 +18,7 @@ MAX_MESSAGES = 10_000  # in a transcript that is diagnosed or repaired
 MAX_BYTES = 64 * 1024 * 1024  # of message text in it
 MAX_FINDINGS = 1000
 _PAGE, _PAGE_BYTES = 1000, 4 * 1024 * 1024
+_LONGEST = 60.0  # seconds that the moving may take: each message is entered into the search index anew
 _TRIES = 3  # to read a transcript that nobody adds to meanwhile
 _CHANGED = "The session changed at the same time: try again"
 
@@ -102,14 +103,15 @@ class IntegrityController(Controller):
             first = next((place for place, (index, _) in enumerate(entries) if index != place), None)
             if first is None:
                 return Repair(session_id, whole.last_seq, 0, 0, "Nothing to repair")
-            row = await request.queries.messages.repair(
-                actor_id=request.caller.user_id,
-                actor_app_id=request.caller.app_id,
-                session_id=session_id,
-                seqs=[0 if index is None else whole.seqs[index] for index, _ in entries[first:]],
-                added=msgspec.json.encode([message for index, message in entries if index is None]),
-                expected_seq=whole.last_seq,
-            )
+            async with request.queries.database.patient(_LONGEST):
+                row = await request.queries.messages.repair(
+                    actor_id=request.caller.user_id,
+                    actor_app_id=request.caller.app_id,
+                    session_id=session_id,
+                    seqs=[0 if index is None else whole.seqs[index] for index, _ in entries[first:]],
+                    added=msgspec.json.encode([message for index, message in entries if index is None]),
+                    expected_seq=whole.last_seq,
+                )
             if row is not None:
                 request.tell(moved=row["moved"], added=row["added"])
                 return Repair(*row)

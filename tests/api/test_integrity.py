@@ -8,13 +8,14 @@ from typing import Any
 
 import asyncpg
 import httpx
+import psycopg
 import pytest
 
 from amplifier.api import integrity
 from amplifier.database import Database
 from amplifier.integrity import LOST, diagnose
-from tests.conftest import assert_problem, settings_for
-from tests.live import Live, live
+from tests.conftest import CONFIG, assert_problem, settings_for
+from tests.live import Live, live, until
 from tests.test_integrity import ASKED, SAID, call, result
 from tests.test_main_job import transcripts
 
@@ -171,7 +172,7 @@ async def test_moved_messages_are_found(alice: httpx.AsyncClient, session_id: st
     await append(alice, session_id, [*SPOILT, {"role": "assistant", "content": "Zanzibar"}])
     await repair(alice, session_id)
     hits = (await alice.get("/search", params={"q": "zanzibar"})).json()
-    assert [hit["seq"] for hit in hits["items"]] == [13]
+    assert [hit["seq"] for hit in hits["items"]] == [14]
 
 
 async def test_two_repairs_at_once(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
@@ -221,6 +222,22 @@ async def test_real_conversations(alice: httpx.AsyncClient, config_id: str) -> N
         assert multiset(before) <= multiset(repaired)
         assert [one for one in diagnose(repaired) if one.needs_repair] == []
         assert (await diagnosis(alice, session_id))["valid"]
+
+
+async def test_a_long_repair_is_waited_for(dsn: str, sql: Sql) -> None:
+    """Longer than any other statement may take."""
+    long = "wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '1 second'"
+    async with live(settings_for(dsn, database_statement_timeout=0.5, database_lock_timeout=10)) as api:
+        alice = await api.as_user("alice")
+        config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
+        session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+        await append(alice, session_id, SPOILT)
+        with psycopg.connect(dsn) as connection:
+            connection.execute("select from messages where seq = 4 for update")
+            repairing = asyncio.create_task(repair(alice, session_id))
+            await until(lambda: repairing.done() or sql(f"select 1 from pg_stat_activity where {long}"))
+        assert (await repairing).status_code == 200
+        assert await plain(alice, session_id) == MENDED
 
 
 async def test_many_pages(alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
