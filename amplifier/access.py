@@ -69,6 +69,7 @@ REFUSED = {
     "invitations.revoke": ("editor", "viewer"),
     "messages.append": ("viewer",),
     "messages.copy": ("editor", "viewer"),  # without a session of their own
+    "messages.repair": ("viewer",),
     "participants.create": ("editor", "viewer"),
     "participants.delete": ("editor", "viewer"),
     "participants.update": ("editor", "viewer"),

@@ -19,6 +19,7 @@ from amplifier.api.config_versions import ConfigVersionsController
 from amplifier.api.configs import ConfigsController
 from amplifier.api.docs import DocsController
 from amplifier.api.events import EventsController, SessionEventsController, TicketController
+from amplifier.api.integrity import IntegrityController
 from amplifier.api.invitations import AcceptController, InvitationsController
 from amplifier.api.messages import MessagesController
 from amplifier.api.participants import ParticipantsController
@@ -107,6 +108,7 @@ def routes(config: Settings, openapi: OpenAPIConfig | None = None) -> Litestar:
             AuditController,
             ConfigVersionsController,
             ConfigsController,
+            IntegrityController,
             InvitationsController,
             MessagesController,
             ParticipantsController,

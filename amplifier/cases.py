@@ -84,6 +84,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "api_key_hash": ["f" * 64],
         "api_key_prefix": ["amp_3", "amp_new"],
         "action": ["update_session"],
+        "added": ['[{"role": "tool", "tool_call_id": "call-1", "content": "word4"}, {"role": "user"}]', "[]"],
         "actor_app_id": ["app-1", "app-2"],
         "app_id": ["app-3", "app-new"],
         "app_ids": [["app-1", "app-2"]],
@@ -134,6 +135,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "run_ids": [["run-1", "run-2"]],
         "seconds": [7200.0, 600_000.0],
         "seq": [2, on.last_seq + 100],
+        "seqs": [[0, 3, 0, 2], [4, 3, 2], [0]],
         "session_id": [on.session, on.closed, "session-new"],
         "session_ids": [[on.session, on.closed]],
         "since": [earlier],
@@ -224,6 +226,7 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"session_id": "agent-waiting", "run_id": "run-new"}, ()),
         ],
         "invitations.create": [Base({"invitation_id": "invitation-new", "token_hash": "f" * 64})],
+        "messages.repair": [Base(), Base({"session_id": on.closed, "expected_seq": on.closed_seq}, ())],
         "participants.create": [
             Base({"user_id": "user-999"}),
             Base({"user_id": "user-999", "actor_id": "user-inviting"}),

@@ -25,6 +25,7 @@ Result = TypeVar("Result")
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
 
 _held: ContextVar["Connection | None"] = ContextVar("held", default=None)  # the connection of the task's transaction
+_patience: ContextVar[float | None] = ContextVar("patience", default=None)  # seconds, where it is not the pool's
 
 
 class Database:
@@ -112,6 +113,17 @@ class Database:
             finally:
                 _held.reset(token)
 
+    @contextlib.asynccontextmanager
+    async def patient(self, seconds: float) -> AsyncIterator[None]:
+        """A transaction whose statements, in this task, may take so long each."""
+        async with self.transaction():
+            await self.execute(f"set local statement_timeout = {_milliseconds(seconds)}")
+            token = _patience.set(seconds + 1)
+            try:
+                yield
+            finally:
+                _patience.reset(token)
+
     async def attempt(self, statement: Awaitable[Result | None]) -> Result | None:
         """What a statement gives. If that is nothing, the transaction gives back the rows that the statement locked:
         the next one may lock others in the order that all statements use, and nobody waits for each other."""
@@ -146,7 +158,7 @@ class Database:
 
     async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
         if (held := _held.get()) is not None:
-            return await getattr(held, method)(query, *args)
+            return await getattr(held, method)(query, *args, timeout=_patience.get())
         connection = await self._acquire()
         try:
             result = await getattr(connection, method)(query, *args)

@@ -1,7 +1,7 @@
 """Integrity of transcripts: what no model would accept, and the same transcript as models accept it.
 
 A result stands right behind the message with its call, in the calls' order (`amplifier.pairing` says which belongs to
-which), and a turn ends with an assistant's answer. Results of no call, and second ones, need no repair: nothing is ever
+which), and a turn in which an assistant did something ends with its answer. Results of no call, and second ones, need no repair: nothing is ever
 taken out of a transcript, so they stay where they are, and only what a model gets is without them.
 """
 
@@ -66,6 +66,8 @@ def valid(messages: list[Message], open_end: bool = False) -> list[Message]:
     Results are moved right behind their calls, missing ones are completed, those that answer nothing are left out, and
     turns are closed: all but a last one that waits for its answer, and with `open_end` any last one.
     """
+    if is_plain(messages):
+        return messages
     reading = _Reading(messages, open_end)
     if reading.is_clean:
         return messages
@@ -82,13 +84,58 @@ def closing(messages: list[Message], status: Status, text: str = "") -> list[Mes
     """What must be appended to close a last turn that was interrupted: a result for each of its calls without one, and
     an answer, `text` being what the model had said of it. Nothing where the turn is closed."""
     reading = _Reading(messages, open_end=True)
-    turns = reading.pairs.turns()
-    orphans = [call for call in reading.pairs.orphans() if turns[call.caller] == turns[-1]]
+    pairs, turns = reading.pairs, reading.pairs.turns()
+    # a result that is appended belongs to the latest call of its id
+    orphans = [call for call in pairs.orphans() if turns[call.caller] == turns[-1] and pairs.latest[call.id] is call]
     if not orphans and not reading.is_open:
         return []
     verb = "was cancelled" if status == "cancelled" else "failed"
     answer = _answer(text or f"The run {verb} before it answered.", status)
     return [*(_result(call, _cancelled(call) if status == "cancelled" else LOST) for call in orphans), answer]
+
+
+def is_plain(messages: list[Message]) -> bool:
+    """Whether nothing is wrong with a transcript at a glance, as with most: of texts, calls in `tool_calls`, and their
+    results behind them. It takes a sixth of the time of a closer look."""
+    waiting: list[str] = []
+    step = ""
+    for message in messages:
+        role, content = message.get("role"), message.get("content")
+        if role == "tool":
+            if not waiting or message.get("tool_call_id") != waiting.pop(0) or isinstance(content, list):
+                return False
+            step = "result"
+        elif waiting or isinstance(content, list):
+            return False
+        elif role == "assistant":
+            waiting = _plain_ids(message.get("tool_calls"))
+            if waiting == [""]:
+                return False
+            step = "call" if waiting else "answer"
+        elif role == "user":
+            if step in ("call", "result") or "tool_call_id" in message or str(content).startswith("<system-reminder>"):
+                return False
+            step = "begin"
+        elif role not in ("system", "developer"):
+            return False
+    return not waiting and step != "result"
+
+
+def _plain_ids(calls: object) -> list[str]:
+    """The ids of calls in the dialects of Amplifier and OpenAI, each once; one that is empty for anything else."""
+    if not calls:
+        return []
+    ids = [_plain_id(call) for call in calls] if isinstance(calls, list) else [""]
+    return ids if all(ids) and len(set(ids)) == len(ids) else [""]
+
+
+def _plain_id(call: object) -> str:
+    if not isinstance(call, dict):
+        return ""
+    function = call.get("function")
+    name = call.get("tool") or (function.get("name") if isinstance(function, dict) else None)
+    identifier = call.get("id")
+    return identifier if isinstance(name, str) and isinstance(identifier, str) else ""
 
 
 class _Reading:
@@ -133,7 +180,7 @@ class _Reading:
         turn, last, step = 0, 0, ""
         for position, now in enumerate(steps(self.pairs, entries)):
             if now == "begin":
-                if step not in ("", "answer"):
+                if step in ("call", "result"):  # people may say several things before they are answered
                     ends.append(position)
                     self.unfinished.append((turn, last))
                 turn += 1

@@ -37,6 +37,7 @@ class Pairs:
         self.calls: dict[int, list[Call]] = {}  # by the index of their message
         self.homes: dict[int, Call] = {}  # of messages with results, by index: the first call that they answer
         self.dead: list[Dead] = []
+        self.latest: dict[str | None, Call] = {}  # by id
         self._first: dict[str, Call] = {}
         self._places: dict[int, set[int]] = {}  # of the dead, by index
         self._pair()
@@ -85,7 +86,7 @@ class Pairs:
         return turns
 
     def _pair(self) -> None:
-        latest: dict[str | None, Call] = {}
+        latest = self.latest
         early: list[tuple[int, int, str | None]] = []
         for index, message in enumerate(self.messages):
             for call in self._called(index, message):

@@ -78,10 +78,11 @@ _TARGETS = ("session_id", "config_id", "user_id", "invitation_id", "run_id", "ap
 
 # Arguments come from the parameters' names, else from their types.
 _BY_NAME: dict[str, Any] = {
+    "added": b"[]",
     "after": 0,
     "author_user_id": None,
     "before_seq": 2**62,
-    "expected_seq": None,
+    "expected_seq": 2,
     "before_version": 2**62,
     "if_seqs": None,
     "if_versions": None,
@@ -95,6 +96,7 @@ _BY_NAME: dict[str, Any] = {
     "messages": b'[{"role": "user", "content": "probe"}]',
     "offset": 0,
     "role": "viewer",
+    "seqs": [1],
     "since": None,
     "status": "active",
     "token_hash": _TOKEN_HASH,

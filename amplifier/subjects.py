@@ -15,6 +15,7 @@ select
     s.last_seq,
     c.config_id as config,
     o.session_id as closed,
+    o.last_seq as closed_seq,
     'user-1' as busy,
     (
         select count(*)
@@ -200,6 +201,7 @@ class Subject(NamedTuple):
     last_seq: int
     config: str
     closed: str
+    closed_seq: int
     busy: str
     elsewhere: int
     made_at: datetime

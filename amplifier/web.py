@@ -14,7 +14,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from amplifier.answers import Answer, answered, encoder, if_match
+from amplifier.answers import Answer, answered, encoder, header, if_match, is_known
 from amplifier.changes import carry_out
 from amplifier.events import Hub
 from amplifier.problems import Problem, invalid_json
@@ -151,6 +151,16 @@ def _bounded(number: str) -> float:
     if math.isinf(value) or (value == 0 and _LARGE_EXPONENT.search(number.encode())):
         raise ValueError("Number out of range")
     return value
+
+
+async def unchanged(request: Request, session_id: str) -> Any:
+    """The answer 304 for a participant who has a session's transcript as it is, without a look at its messages."""
+    if header(request.scope, b"if-none-match") is None:
+        return None
+    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
+    if row is None or not is_known(request.scope, str(row["last_seq"])):
+        return None
+    return Answer(304, b"", str(row["last_seq"]))
 
 
 def answer(status: int, data: Any, etag: str | None = None) -> Any:

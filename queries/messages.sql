@@ -130,6 +130,128 @@ where
 order by page.seq;
 
 
+-- name: repair(actor_id, actor_app_id, session_id, seqs, added, expected_seq)^
+-- Puts the end of a transcript into another order, and messages between. Whatever is given gets new numbers behind the session's
+-- clock, the first of which is the event `transcript.repaired`: who follows drops what it has from `from_seq` on. Messages keep
+-- their authors, times and search entries; the added ones are the caller's. Access and locks are those of append; nothing happens,
+-- and no row comes back, when the caller may not, the session is not active, a run goes on, or `expected_seq` is stale.
+-- @param  actor_id      user_id of the caller
+-- @param  actor_app_id  the calling application
+-- @param  session_id    the session
+-- @param  seqs          numbers of all messages from the first one that moves, in the order to be; 0 where one is added
+-- @param  added         a JSON array of the messages to add, in order
+-- @param  expected_seq  what last_seq must be
+-- @return Repair | none
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
+-- @cost   100
+with locked_participant as (
+    select session_id
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id = :actor_id
+        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+    for no key update
+),
+
+places as materialized (
+    select
+        ordinality,
+        seq,
+        count(*) filter (where seq = 0) over (order by ordinality) as number
+    from unnest(:seqs::bigint[]) with ordinality as t (seq, ordinality)
+),
+
+new_messages as materialized (
+    select
+        p.ordinality,
+        a.value
+    from jsonb_array_elements(:added::jsonb) with ordinality as a (value, number)
+    inner join places as p on p.number = a.number and p.seq = 0
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 1 + cardinality(:seqs),
+        message_count = s.message_count + (select count(*) from new_messages where value ->> 'role' = 'user'),
+        last_accessed_by_app_id = :actor_app_id,
+        last_accessed_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    from locked_participant as p
+    where
+        s.session_id = p.session_id
+        and s.session_id = :session_id
+        and s.status = 'active'
+        and s.last_seq = :expected_seq
+        and not exists (
+            select
+            from runs
+            where
+                session_id = :session_id
+                and status = 'running'
+        )
+    returning
+        s.session_id,
+        s.last_seq,
+        s.last_seq - cardinality(:seqs) as event_seq,
+        s.updated_at
+),
+
+repaired_session as materialized (
+    select
+        s.session_id,
+        s.last_seq,
+        s.event_seq,
+        s.updated_at,
+        messages_move(s.session_id, m.from_seqs, m.to_seqs) as moved,
+        (select count(*) from new_messages) as added,
+        coalesce(m.first_seq, s.event_seq) as from_seq
+    from advanced_session as s
+    cross join lateral (
+        select
+            array_agg(p.seq) as from_seqs,
+            array_agg(s.event_seq + p.ordinality) as to_seqs,
+            min(p.seq) as first_seq
+        from places as p
+        where p.seq > 0
+    ) as m
+),
+
+added_messages as (
+    insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+    select
+        s.session_id,
+        s.event_seq + m.ordinality,
+        m.value,
+        :actor_id,
+        :actor_app_id,
+        s.updated_at
+    from repaired_session as s
+    cross join new_messages as m
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        session_id,
+        event_seq,
+        'transcript.repaired',
+        jsonb_build_object('from_seq', from_seq, 'moved', moved, 'added', added),
+        :actor_id,
+        updated_at
+    from repaired_session
+)
+
+select
+    session_id,
+    last_seq,
+    moved,
+    added
+from repaired_session;
+
+
 -- name: copy(actor_id, session_id, fork_id, up_to_seq)!
 -- Copies the beginning of a transcript that the caller may read into a session that the caller owns. Messages keep their
 -- numbers, authors, times and search entries.

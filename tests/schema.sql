@@ -222,6 +222,23 @@ $_$;
 CREATE FUNCTION public.message_tools(message jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE
     RETURN ARRAY(SELECT COALESCE(public.json_string((call.value #> '{function,name}'::text[])), public.json_string((call.value -> 'tool'::text)), public.json_string((call.value -> 'name'::text))) AS "coalesce" FROM jsonb_array_elements((jsonb_path_query_array(message_tools.message, '$."tool_calls"[*]?(@.type() == "object")'::jsonpath) || jsonb_path_query_array(message_tools.message, '$."content"[*]?((@."type" == "tool_call" || @."type" == "tool_use") && !(@."visibility" == "internal"))'::jsonpath))) call(value));
+CREATE FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with moved_messages as (
+        update public.messages as m
+        set seq = t.to_seq
+        from unnest(from_seqs, to_seqs) as t (from_seq, to_seq)
+        where
+            m.session_id = of_session_id
+            and m.seq = t.from_seq
+            and t.to_seq > t.from_seq
+        returning m.seq
+    )
+    select count(*)
+    from moved_messages
+$$;
 CREATE FUNCTION public.messages_refresh_search(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -895,6 +912,8 @@ ALTER TABLE ONLY public.stream_tickets
 GRANT USAGE ON SCHEMA public TO amplifier_app;
 GRANT USAGE ON SCHEMA public TO amplifier_readonly;
 GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
+REVOKE ALL ON FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.application_keys TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.applications TO amplifier_app;
 GRANT SELECT,INSERT ON TABLE public.audit_log TO amplifier_app;

@@ -38,6 +38,8 @@ TABLE = """
     GET    /sessions/{session_id}/transcript                      200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/transcript?view=plain           200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/transcript                      201 201 201 201 403 404 404 404 401
+    GET    /sessions/{session_id}/diagnosis                       200 200 200 200 200 404 404 404 401
+    POST   /sessions/{session_id}/repair                          200 200 200 200 403 404 404 404 401
     GET    /sessions/{session_id}/search?q=hi                     200 200 200 200 200 404 404 404 401
     GET    /search?q=hi&session_id={session_id}                   200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/participants                    200 200 200 200 200 404 404 404 401
@@ -99,7 +101,8 @@ STATE = """
         ) as people (user_id, role)
     ), message as (
         insert into messages (session_id, seq, message, author_user_id, author_app_id)
-        select session_id, 1, '{"role": "user", "content": "hi"}', 'owner', 'app' from session
+        select session_id, 1, '{"role": "assistant", "content": "hi", "tool_calls": [{"id": "1", "name": "run"}]}',
+            'owner', 'app' from session
     ), invitation as (
         insert into session_invitations (
             session_id, invitation_id, seq, token_hash, role, max_uses, created_by_user_id, expires_at
@@ -168,7 +171,7 @@ async def test_every_route_has_an_expectation(api: Api) -> None:
 async def test_everybody_gets_what_is_theirs(target: Target, method: str, path: str) -> None:
     body = BODIES.get(_route(method, path), [None])[0]
     for caller, status in EXPECTED[method, path].items():
-        ids = await target.fresh("active" if path.endswith("/transcript") else "completed")
+        ids = await target.fresh("active" if path.endswith(("/transcript", "/repair")) else "completed")
         before = target.rows()
         response = await target.send(caller, method, path, body, ids)
         assert response.status_code == status, (caller, response.text)

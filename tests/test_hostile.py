@@ -257,7 +257,8 @@ async def test_a_broken_cursor_shows_nothing_of_others(api: Api, target: Target,
     assert statuses == {200, 422}
 
 
-PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /applications/@, GET /settings/@,
+PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /sessions/@/diagnosis,
+    POST /sessions/@/repair, GET /applications/@, GET /settings/@,
     DELETE /configs/@, DELETE /sessions/@, DELETE /applications/@, DELETE /settings/@, POST /sessions/@/resume,
     POST /sessions/@/transcript, POST /applications/@/regenerate-key, PATCH /sessions/@, PUT /configs/@, GET /users/@,
     GET /sessions/@/participants, POST /sessions/@/participants, PATCH /sessions/@/participants/dave,

@@ -10,6 +10,7 @@ from tests.conftest import settings_for
 from tests.live import Event, Live, live
 from tests.test_openapi import DOCUMENT, OPERATIONS
 
+CALLING = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "tool": "run", "arguments": {}}]}
 LAST = {"access.revoked", "session.deleted", "token.expired", "resync"}
 
 
@@ -51,6 +52,8 @@ async def test_the_events_of_a_session(
     carol = await api.as_user("carol")
     async with api.stream(alice, f"{path}/events") as stream, api.socket(alice, f"{path}/ws") as socket:
         await alice.post(f"{path}/transcript", json={"messages": [{"role": "user", "content": "Hello"}]})
+        await alice.post(f"{path}/transcript", json={"messages": [CALLING]})
+        await alice.post(f"{path}/repair")
         await alice.patch(path, json={"title": "Hi", "tags": {"a": "b"}, "metadata": {"a": 1}, "status": "completed"})
         await alice.patch(path, json={"title": "", "status": "active"})
         await alice.post(f"{path}/participants", json={"user_id": "bob", "role": "viewer"})

@@ -2,18 +2,18 @@
 
 from collections.abc import AsyncIterator
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import asyncpg
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from amplifier.answers import Answer, JsonStream, header, is_known
+from amplifier.answers import JsonStream
 from amplifier.frames import Entry
 from amplifier.paging import utc
 from amplifier.problems import Problem, misfit
-from amplifier.web import MessageRole, Request, get, participation, post
+from amplifier.web import MessageRole, Request, get, participation, post, unchanged
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large
@@ -112,20 +112,10 @@ class TranscriptsController(Controller):
     ) -> Transcript:
         """In order, from behind `after`: a page of 100 by default. For participants."""
         then = utc("as_of", as_of)
-        if (unchanged := await _unchanged(request, session_id)) is not None:
-            return unchanged  # type: ignore[no-any-return]
+        if (known := await unchanged(request, session_id)) is not None:
+            return known  # type: ignore[no-any-return]
         page = await _read(request, session_id, after, limit or (100 if view == "entries" else MAX_PAGE), then)
         return page if view == "entries" else JsonStream(_plain(request, page, limit, then), page.etag)  # type: ignore[return-value]
-
-
-async def _unchanged(request: Request, session_id: str) -> Any:
-    """The answer 304 for who has the transcript as it is, without reading its messages."""
-    if header(request.scope, b"if-none-match") is None:
-        return None
-    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
-    if row is None or not is_known(request.scope, str(row["last_seq"])):
-        return None
-    return Answer(304, b"", str(row["last_seq"]))
 
 
 async def _read(request: Request, session_id: str, after: int, limit: int, as_of: datetime | None = None) -> Transcript:

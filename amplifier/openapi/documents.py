@@ -62,6 +62,15 @@ class SessionUpdated(Logged):
     status: Status | UnsetType = UNSET
 
 
+class TranscriptRepaired(Logged):
+    """The messages from `from_seq` on are out of date: whoever has them drops them. They come anew behind this event,
+    `moved` of them, with `added` ones between."""
+
+    from_seq: int
+    moved: int
+    added: int
+
+
 class OwnershipTransferred(Logged):
     """The session has another owner."""
 
@@ -120,6 +129,7 @@ STREAMS: dict[str, dict[str, Any]] = {
         "participant.changed": ParticipantEvent,
         "participant.removed": ParticipantEvent,
         "session.updated": SessionUpdated,
+        "transcript.repaired": TranscriptRepaired,
         "ownership.transferred": OwnershipTransferred,
         "invitation.created": InvitationEvent,
         "invitation.used": InvitationEvent,

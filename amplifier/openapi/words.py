@@ -43,7 +43,10 @@ TAGS = {
     "service": "The service itself.",
     "sessions": "Sessions made from configs.",
     "settings": "Settings of the deployment, shared by its applications.",
-    "transcripts": "What was said: append-only, a row a message, given back as it came.",
+    "transcripts": (
+        "What was said: append-only, a row a message, given back as it came. A repair puts what models would refuse "
+        "into another order, and adds what is missing."
+    ),
     "users": "Users, as their tokens name them, and their sessions.",
 }
 
