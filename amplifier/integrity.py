@@ -1,8 +1,9 @@
 """Integrity of transcripts: what no model would accept, and the same transcript as models accept it.
 
 A result stands right behind the message with its call, in the calls' order (`amplifier.pairing` says which belongs to
-which), and a turn in which an assistant did something ends with its answer. Results of no call, and second ones, need no repair: nothing is ever
-taken out of a transcript, so they stay where they are, and only what a model gets is without them.
+which), and a turn in which an assistant did something ends with its answer. Results of no call, and second ones, need
+no repair: nothing is ever taken out of a transcript, so they stay where they are, and only what a model gets is without
+them.
 """
 
 import itertools

@@ -46,19 +46,22 @@ insert into session_invitations (
 values ('{0}-session', '{0}-invitation', 2, '{1}', 'viewer', 1, '{0}', 'infinity');
 
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
-values ('{0}-idle', '{0}-config', '{0}', 'probe');
+values ('{0}-busy', '{0}-config', '{0}', 'probe');
 
 insert into session_participants (session_id, user_id, role)
 values
-    ('{0}-idle', '{0}', 'owner'),
-    ('{0}-idle', '{0}-editor', 'editor'),
-    ('{0}-idle', '{0}-viewer', 'viewer');
+    ('{0}-busy', '{0}', 'owner'),
+    ('{0}-busy', '{0}-editor', 'editor'),
+    ('{0}-busy', '{0}-viewer', 'viewer');
 
 insert into runs (session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at)
-values ('{0}-session', '{0}-run', 'running', '{{"role": "user"}}', '{0}', 'probe', now(), 'probe', 'infinity');
+values ('{0}-busy', '{0}-run', 'running', '{{"role": "user"}}', '{0}', 'probe', now(), 'probe', 'infinity');
+
+insert into runs (session_id, run_id, status, message, user_id, app_id, finished_at)
+values ('{0}-session', '{0}-run', 'completed', '{{"role": "user"}}', '{0}', 'probe', now());
 
 insert into run_approvals (session_id, approval_id, run_id, prompt, options, expires_at)
-values ('{0}-session', '{0}-approval', '{0}-run', '{0}', '{{Allow, Deny}}', 'infinity');
+values ('{0}-busy', '{0}-approval', '{0}-run', '{0}', '{{Allow, Deny}}', 'infinity');
 
 insert into streams (stream_id, process_id, session_id, user_id) values ('{0}-stream', 'probe', '{0}-session', '{0}');
 """
@@ -252,8 +255,7 @@ class Probe:
         for count in range(3):
             for chosen in itertools.combinations(names, count):
                 yield arguments | {name: new[name] for name in chosen}
-        for chosen in itertools.combinations(names, 1):  # for what may not be busy
-            yield arguments | {name: new[name] for name in chosen} | {"session_id": f"{self._owner}-idle"}
+        yield arguments | {"session_id": f"{self._owner}-busy"}  # where a run goes on
 
     async def _run(self, query: Query, statement: Statement, arguments: dict[str, Any]) -> tuple[list[Any], int]:
         """The rows that come back, a count of zero left out, and how many were written; nothing stays."""

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amplifier.integrity import LOST, Finding, closing, diagnose, repaired, valid
+from amplifier.integrity import LOST, Finding, closing, diagnose, is_plain, repaired, valid
 from tests.test_main_job import transcripts
 
 Message = dict[str, Any]
@@ -128,6 +128,11 @@ def test_a_repair_loses_nothing_and_leaves_nothing_to_repair(messages: list[Mess
     assert multiset(others) <= multiset(after)
 
 
+@given(sabotaged())
+def test_what_is_plain_needs_no_closer_look(messages: list[Message]) -> None:
+    assert not is_plain(messages) or diagnose(messages) == []
+
+
 @given(sabotaged(), st.sampled_from(["cancelled", "failed"]))
 def test_what_closes_a_turn_leaves_its_end_valid(messages: list[Message], status: Any) -> None:
     added = closing(messages, status, "half an ans")
@@ -208,7 +213,9 @@ def test_what_somebody_says_beside_such_a_result_is_sent() -> None:
 def test_a_null_call_id_makes_no_result_of_a_question() -> None:
     """As messages that were written with all their fields have it."""
     asked = {**ASKED, "name": None, "tool_calls": None, "tool_call_id": None}
-    assert problems([asked, SAID, asked, asked]) == [("unfinished_turn", 2, None, 2)]
+    cut_off = [asked, SAID, asked, call("a"), result("a"), asked]
+    assert problems(cut_off) == [("unfinished_turn", 4, None, 2)]
+    assert problems([asked, SAID, asked, asked]) == []  # people may say several things before they are answered
 
 
 def test_an_interrupted_turn_is_closed() -> None:
