@@ -94,4 +94,4 @@ async def test_a_gate_from_another_thread() -> None:
             assert not asking.done()
             gate.open()
             assert (await asking).text.count("text_delta") == 3
-            assert stub.requests[0].done
+            await until(lambda: stub.requests[0].done)
