@@ -244,6 +244,14 @@ class AppendedByRun(Struct):
     last_seq: int
 
 
+class FinishedRun(Struct):
+    """The clock behind the end of a run, and whether another one waits for it."""
+
+    session_id: str
+    last_seq: int
+    others_wait: bool
+
+
 class RenewedRun(Struct):
     """What a process has to know of a run of its own."""
 

@@ -507,9 +507,9 @@ returning
 -- @param  usage       a JSON object of numbers
 -- @param  timing      a JSON object of seconds
 -- @param  messages    a JSON array of messages, which may be empty
--- @return AppendedByRun | none
+-- @return FinishedRun | none
 -- @access system
--- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey
+-- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey, runs_session_id_queued_idx
 with finished_run as (
     update runs
     set
@@ -585,7 +585,14 @@ added_event as (
 
 select
     session_id,
-    last_seq
+    last_seq,
+    exists (
+        select
+        from runs
+        where
+            session_id = :session_id
+            and status = 'queued'
+    ) as others_wait
 from advanced_session;
 
 

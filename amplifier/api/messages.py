@@ -234,7 +234,9 @@ async def _answered(request: Request, accepted: Accepted) -> AgentAnswer:
 
 async def _ended(request: Request, session_id: str, run_id: str, seconds: float) -> Any:
     deadline = asyncio.get_running_loop().time() + seconds
+    execution = _runner(request).find(run_id)
     with request.hub.watched(session_id) as changed:
+        flag = changed if execution is None else execution.ended
         while True:
             changed.clear()
             row = await request.queries.runs.get(actor_id=request.caller.user_id, session_id=session_id, run_id=run_id)
@@ -246,6 +248,6 @@ async def _ended(request: Request, session_id: str, run_id: str, seconds: float)
                 raise Problem(504, f"The run goes on: ask GET /sessions/{session_id}/runs/{run_id}", run_id=run_id)
             try:
                 async with asyncio.timeout(_LOOK):
-                    await changed.wait()
+                    await flag.wait()
             except TimeoutError:
                 continue

@@ -87,6 +87,7 @@ class Execution:
         self.feed = Feed(host.hub, self.session_id, self.run_id)
         self.meter = Meter(host.config.run_model_timeout, host.config.run_tool_timeout)
         self.stopped: Stop | None = None
+        self.ended = asyncio.Event()  # set when the database knows
         self._stop = asyncio.Event()
         self._conductor: Conductor | None = None
         self._started = time.perf_counter()
@@ -140,23 +141,24 @@ class Execution:
         host = self._host
         plan = self._plan()
         self.feed.secrets = plan.secrets
-        history = await self._history()
         approvals = Approvals(host.queries, host.hub, self.session_id, self.run_id, host.config.run_approval_timeout)
         session = AmplifierSession(
-            plan.mount, session_id=self.session_id, approval_system=approvals, is_resumed=bool(history)
+            plan.mount, session_id=self.session_id, approval_system=approvals, is_resumed=self._last_seq > 2
         )
         coordinator = session.coordinator
         loader = coordinator.loader = Loader(host.config.modules, plan.secrets)
         coordinator.register_capability("amplifier.live", self.feed.live)
         coordinator.register_capability(SHOW, self.feed.show)
+        reading = asyncio.create_task(self._history())  # meanwhile the modules are mounted
         try:
             await session.initialize()
             if loader.failures:
                 raise loader.failures[0][1]
-            prompt = await self._prepare(coordinator, history)
+            prompt = await self._prepare(coordinator, await reading)
             register(coordinator, approvals)
             response = await session.execute(prompt)
         finally:
+            reading.cancel()
             approvals.close()
             await self._clean_up(session)
         if self._conductor is not None and self._conductor.error is not None:

@@ -153,14 +153,17 @@ class Runner:
         self.begin(row)
 
     async def _run(self, execution: "Execution") -> None:
+        others_wait = True
         try:
             outcome = await execution.carry_out()
-            await self._end(execution, outcome)
+            others_wait = await self._end(execution, outcome)
         except Exception:  # a fault of ours: the lease runs out, and the run is ended then
             logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
         finally:
             del self._going[execution.run_id]
-        await self._claim(execution.session_id)
+            execution.ended.set()
+        if others_wait:
+            await self._claim(execution.session_id)
 
     async def _claim(self, session_id: str) -> None:
         """Begins the next run of a session, unless another process does or this one has no room."""
@@ -178,15 +181,16 @@ class Runner:
                 self.begin(row)
                 return
 
-    async def _end(self, execution: "Execution", outcome: "Outcome") -> None:
-        """Writes how a run ended, with what its turn lacks; not for one that another process took over."""
+    async def _end(self, execution: "Execution", outcome: "Outcome") -> bool:
+        """Writes how a run ended, with what its turn lacks; not for one that another process took over. Whether other
+        runs of the session may wait."""
         if execution.stopped == "lost":
-            return
+            return False
         if outcome.status == "completed":  # of a prompt that a hook refused nothing but the response tells
             messages = [{"role": "assistant", "content": outcome.response}] if closing(execution.turn, "failed") else []
         else:
             messages = closing(execution.turn, outcome.status, execution.feed.partial)
-        seq = await self._write_end(
+        row = await self._write_end(
             session_id=execution.session_id,
             run_id=execution.run_id,
             status=outcome.status,
@@ -196,16 +200,17 @@ class Runner:
             timing=msgspec.json.encode(execution.timing),
             messages=msgspec.json.encode(messages),
         )
-        if seq is not None:
-            execution.feed.end(outcome.status, seq)
+        if row is not None:
+            execution.feed.end(outcome.status, row["last_seq"])
+        return row is None or row["others_wait"]
 
-    async def _write_end(self, **ending: Any) -> int | None:
-        """The number of the run's last event, or none where another process ends it."""
+    async def _write_end(self, **ending: Any) -> Any:
+        """The row of `runs.finish`, or none where another process ends the run."""
         for _ in range(_TRIES):
             try:
                 row = await self._queries.runs.finish(process_id=self.process_id, **ending)
                 self._hub.announce(ending["session_id"])
-                return None if row is None else row["last_seq"]
+                return row
             except Unavailable:
                 await asyncio.sleep(1)
         return None
