@@ -75,14 +75,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         int, Meta(ge=0, le=1_000_000, description="a whole number from 0 (no limit) to 1000000")
     ] = 0
 
-    runtime_modules: Annotated[str, Meta(description="names of modules separated by commas")] = (
-        "context-simple,loop-basic,loop-streaming,provider-anthropic,provider-echo,provider-openai"
-    )
+    runtime_modules: Annotated[
+        str, Meta(pattern=r"^[a-z0-9_, -]*$", description="names of modules separated by commas")
+    ] = "context-simple,loop-basic,loop-streaming,provider-anthropic,provider-echo,provider-openai"
     runtime_secrets: Annotated[
-        str, Meta(pattern=r"^[A-Za-z0-9_, ]*$", description="names of variables separated by commas")
+        str, Meta(pattern=r"^[A-Za-z0-9_, -]*$", description="names of variables separated by commas")
     ] = ""
     runtime_secrets_dir: Text | None = None
-    runtime_base_urls: Annotated[str, Meta(description="http(s) origins separated by commas")] = ""
+    runtime_base_urls: Annotated[
+        str,
+        Meta(pattern=r"^(\s*https?://[\w.:\[\]-]+/?\s*(,|$))*$", description="http(s) origins separated by commas"),
+    ] = ""
     run_timeout: Seconds = 600
     run_model_timeout: Seconds = 300
     run_tool_timeout: Seconds = 120

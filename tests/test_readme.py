@@ -32,6 +32,25 @@ def test_the_tour(tmp_path: Path) -> None:
     ]
 
 
+def test_an_agent_answers(tmp_path: Path) -> None:
+    with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
+        lines = _run(service, "sh(?: agent)?", tmp_path, {}, plain=True, may_fail=True)
+    answer = next(json.loads(line) for line in lines if '"response":"You said: Hello, agent"' in line)
+    assert answer["metadata"].keys() == {"config_id", "run_id"}
+    events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+    assert (events[0]["type"], events[-2:]) == (
+        "connected",
+        [{"type": "response", "content": "You said: Say it again, please"}, {"type": "done"}],
+    )
+    deltas = [event["data"]["text"] for event in events if event["type"] == "llm:stream_block_delta"]
+    assert "".join(deltas) == "You said: Say it again, please"
+    transcript, runs, cancelled, stopped = (json.loads(line) for line in lines[-4:])
+    assert [message["role"] for message in transcript] == ["user", "assistant"] * 2
+    assert [run["status"] for run in runs["runs"]] == ["completed", "completed"]
+    assert cancelled == {"message": "Cancellation requested"}
+    assert (stopped["status"], stopped["detail"]) == (409, "The run was cancelled")
+
+
 def test_calls_that_go_wrong_and_calls_that_collide(tmp_path: Path) -> None:
     with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
         lines = _run(service, "sh(?: once)?", tmp_path, {}, may_fail=True)
