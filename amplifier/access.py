@@ -38,7 +38,7 @@ UNBOUND = {
     "runs.append": "system",
     "runs.claim": "system",
     "runs.finish": "system",
-    "runs.list_history": "system",
+    "runs.get_history": "system",
     "runs.list_waiting": "system",
     "runs.reap": "system",
     "runs.renew": "system",

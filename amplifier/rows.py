@@ -230,11 +230,11 @@ class QueuedRun(Struct):
     last_seq: int
 
 
-class HistoryRow(Struct):
-    """A message that the agent may look at."""
+class History(Struct):
+    """Messages that the agent may look at, as the text of a JSON array, and the number of the last one."""
 
-    seq: int
-    message: Raw
+    last_seq: int | None
+    messages: str | None
 
 
 class AppendedByRun(Struct):

@@ -340,19 +340,21 @@ inner join advanced_session as s on s.session_id = r.session_id
 inner join configs as c on c.config_id = s.config_id;
 
 
--- name: list_history(session_id, up_to_seq, limit, max_bytes)
--- The end of a transcript, newest first, for the agent: as many messages as it may look at.
+-- name: get_history(session_id, after, up_to_seq, limit, max_bytes)^
+-- The end of a transcript for the agent, in order: as many messages as it may look at, as one JSON array, which is read in half
+-- the time that so many rows take. All null where there is none.
 -- @param  session_id  the session
+-- @param  after       only messages behind this number
 -- @param  up_to_seq   number of the last message
 -- @param  limit       messages at most
 -- @param  max_bytes   bytes of message text at most
--- @return HistoryRow[]
+-- @return History
 -- @access system
 -- @index  messages_pkey
 -- @cost   1000
 select
-    seq,
-    message
+    max(seq) as last_seq,
+    '[' || string_agg(message::text, ',' order by seq) || ']' as messages
 from (
     select
         m.seq,
@@ -366,13 +368,13 @@ from (
         from messages
         where
             session_id = :session_id
+            and seq > :after
             and seq <= :up_to_seq
         order by seq desc
         limit :limit
     ) as m
 ) as page
-where bytes <= :max_bytes::bigint
-order by seq desc;
+where bytes <= :max_bytes::bigint;
 
 
 -- name: append(session_id, run_id, process_id, messages)^

@@ -185,11 +185,13 @@ class Execution:
 
     async def _history(self) -> list[dict[str, Any]]:
         """What the model is told of earlier turns, such that it accepts it."""
-        rows = await self._host.queries.runs.list_history(
-            session_id=self.session_id, up_to_seq=self._last_seq - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
+        row = await self._messages(0, self._last_seq - 1)
+        return [spoken(message) for message in valid(msgspec.json.decode(row["messages"] or "[]"))]
+
+    async def _messages(self, after: int, up_to_seq: int) -> Any:
+        return await self._host.queries.runs.get_history(
+            session_id=self.session_id, after=after, up_to_seq=up_to_seq, limit=_HISTORY, max_bytes=_HISTORY_BYTES
         )
-        messages = b"[" + b",".join([bytes(row["message"]) for row in reversed(rows)]) + b"]"
-        return [spoken(message) for message in valid(msgspec.json.decode(messages))]
 
     async def _append(self, message: bytes) -> None:
         """Writes a message of the agent's. Raises Refused when the run may not go on."""
@@ -216,13 +218,9 @@ class Execution:
         while True:
             await asyncio.sleep(_AWAY)
             with contextlib.suppress(Unavailable):
-                rows = await queries.runs.list_history(
-                    session_id=self.session_id, up_to_seq=2**63 - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
-                )
-                newer = [row for row in rows if row["seq"] > self._last_seq]
-                written = [row for row in newer if msgspec.json.decode(row["message"]) == wanted]
-                if written:
-                    return {"last_seq": written[0]["seq"]}
+                newer = await self._messages(self._last_seq, 2**63 - 1)
+                if wanted in msgspec.json.decode(newer["messages"] or "[]"):
+                    return newer
                 return await queries.runs.append(**key, messages=b"[" + message + b"]")
 
     async def _clean_up(self, session: AmplifierSession) -> None:

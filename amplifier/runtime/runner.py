@@ -264,10 +264,10 @@ class Runner:
     async def _bury(self, row: Any) -> None:
         status: Literal["cancelled", "failed"] = "cancelled" if row["cancelled"] else "failed"
         key = {"session_id": row["session_id"]}
-        rows = await self._queries.runs.list_history(
-            **key, up_to_seq=2**63 - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
+        history = await self._queries.runs.get_history(
+            **key, after=0, up_to_seq=2**63 - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
         )
-        turn = [msgspec.json.decode(one["message"]) for one in reversed(rows)]
+        turn = msgspec.json.decode(history["messages"] or "[]")
         error = {"type": "interrupted", "message": "The process that ran it ended or lost the database"}
         await self._write_end(
             **key,

@@ -59,9 +59,9 @@ def _clean(value: Any) -> Any:
 
 def spoken(message: Message) -> Message:
     """A user's message as the model gets it: with the context that was sent along, as JSON behind the text."""
-    metadata = message.get("metadata")
+    metadata = message.get("metadata") if message.get("role") == "user" else None
     context = metadata.get("context") if isinstance(metadata, dict) else None
-    if message.get("role") != "user" or not context or not isinstance(message.get("content"), str):
+    if not context or not isinstance(message.get("content"), str):
         return message
     given = msgspec.json.encode(context, order="sorted").decode()
     return message | {"content": f"{message['content']}\n\n<context>\n{given}\n</context>"}
