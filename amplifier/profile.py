@@ -156,6 +156,15 @@ inner join sessions as s on s.session_id = 'session-' || n
 cross join generate_series(0, 3) as k
 where k < 2 or (n > 4800 and (k = 2 or n % 3 > 0));
 
+insert into run_approvals (
+    session_id, approval_id, run_id, prompt, options, requested_at, expires_at, granted, decision, decided_at
+)
+select
+    session_id, 'approval-' || run_id, run_id, 'May I?', array['Allow', 'Deny'], queued_at,
+    queued_at + interval '5 minutes', true, 'Allow', queued_at
+from runs
+where status = 'completed';
+
 -- of somebody who was never seen
 insert into configs (config_id, name, config_json, user_id) values ('config-new-user', 'Config', '{{}}', 'user-new');
 """
