@@ -165,7 +165,7 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
     rare = {"actor_id": on.busy, "q": "needle"}
     recent = rare | {"by_rank": False}
     behind = {"after_created_at": at.created_at, "after_session_id": at.session, "after_seq": at.seq}
-    new_ticket = {"ticket_hash": "f" * 64}
+    new_ticket, busy = {"ticket_hash": "f" * 64}, {"session_id": "agent-busy"}
     thought = [Base({"q": "secretly"}, ("actor_id",)), Base({"actor_id": on.busy, "q": "secretly"}, ())]
     return {
         "application_keys.create": [
@@ -198,35 +198,44 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"actor_id": "user-2"}),
             Base({"actor_id": "user-never", "wanted": 5}),
         ],
-        "approvals.create": [Base({"approval_id": "approval-new"})],
+        **{f"approvals.{one}": [Base(busy)] for one in ("decide", "expire", "get", "list")},
+        **{f"runs.{one}": [Base(busy)] for one in ("get", "list", "list_going")},
+        "approvals.create": [Base(busy | {"approval_id": "approval-new"})],
         "runs.append": [
-            Base(),
+            Base(busy),
             Base({"session_id": "agent-muted", "run_id": "run-9"}, ()),
-            Base({"session_id": on.closed, "run_id": "run-closed"}, ()),
+            Base({"session_id": "agent-viewing", "run_id": "run-11"}, ()),
+            Base({"session_id": "agent-closed", "run_id": "run-closed"}, ()),
         ],
-        "runs.cancel": [Base(), Base({"run_id": "run-3"}, ("actor_id",)), Base({"session_id": "agent-waiting"}, ())],
+        "runs.cancel": [
+            Base(busy),
+            Base(busy | {"run_id": "run-3"}, ("actor_id",)),
+            Base({"session_id": "agent-waiting"}, ()),
+        ],
         "runs.claim": [
             Base({"session_id": "agent-waiting"}, ("process_id",)),
-            Base({"session_id": "agent-refused"}, ()),
-            Base({"session_id": on.closed}, ()),
+            *(Base({"session_id": f"agent-{kind}"}, ()) for kind in ("refused", "demoted", "ended", "busy")),
             Base({"session_id": "session-4801"}, ()),
-            Base(),
         ],
-        "runs.enqueue": [Base({"run_id": "run-new"}), Base({"run_id": "run-new", "most": 2}, ())],
+        "runs.enqueue": [Base(busy | {"run_id": "run-new"}), Base(busy | {"run_id": "run-new", "most": 2}, ())],
         "runs.finish": [
-            Base(),
-            Base({"status": "cancelled", "session_id": on.closed, "run_id": "run-closed", "messages": "[]"}, ()),
+            Base(busy),
+            Base({"status": "cancelled", "session_id": "agent-closed", "run_id": "run-closed", "messages": "[]"}, ()),
         ],
         "runs.renew": [
-            Base({"session_ids": [on.session, on.session]}),
-            Base({"session_ids": [on.closed, on.session], "run_ids": ["run-closed", "run-1"]}, ()),
+            Base({"session_ids": ["agent-busy", "agent-busy"]}),
+            Base({"session_ids": ["agent-closed", "agent-busy"], "run_ids": ["run-closed", "run-1"]}, ()),
         ],
         "runs.start": [
             Base({"session_id": "agent-idle", "run_id": "run-new"}),
-            Base({"session_id": "agent-waiting", "run_id": "run-new"}, ()),
+            *(Base({"session_id": f"agent-{kind}", "run_id": "run-new"}, ()) for kind in ("waiting", "busy", "ended")),
         ],
         "invitations.create": [Base({"invitation_id": "invitation-new", "token_hash": "f" * 64})],
-        "messages.repair": [Base(), Base({"session_id": on.closed, "expected_seq": on.closed_seq}, ())],
+        "messages.repair": [
+            Base(),
+            Base({"session_id": on.closed, "expected_seq": on.closed_seq}, ()),
+            Base({"session_id": "agent-busy", "expected_seq": 0, "seqs": [0]}, ()),
+        ],
         "participants.create": [
             Base({"user_id": "user-999"}),
             Base({"user_id": "user-999", "actor_id": "user-inviting"}),

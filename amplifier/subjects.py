@@ -76,13 +76,18 @@ values (
 );
 
 -- sessions without a run, with some that wait, and with some that wait of somebody who may not send any more
-insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
-select 'agent-' || kind, '{config}', '{owner}', 'app-1'
-from unnest(array['idle', 'waiting', 'refused', 'muted']) as kind;
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, status)
+select
+    'agent-' || kind, '{config}', '{owner}', 'app-1',
+    case when kind in ('closed', 'ended') then 'completed' else 'active' end
+from unnest(array['busy', 'closed', 'demoted', 'ended', 'idle', 'muted', 'refused', 'viewing', 'waiting']) as kind;
+
+insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
+values ('stream-busy', 'process-2', 'agent-busy', '{editor}', '{made_at}', now() + interval '1 hour');
 
 insert into session_participants (session_id, user_id, role, permissions)
 select 'agent-' || kind, p.user_id, p.role, p.permissions
-from unnest(array['idle', 'waiting', 'refused', 'muted']) as kind
+from unnest(array['busy', 'closed', 'demoted', 'ended', 'idle', 'muted', 'refused', 'viewing', 'waiting']) as kind
 cross join session_participants as p
 where p.session_id = '{session}';
 
@@ -99,24 +104,26 @@ select
     'process-1', now() + r.lease * interval '1 hour'
 from (
     values
-        ('{session}', 'run-0', 'completed', '{owner}', 9, 1),
-        ('{session}', 'run-1', 'running', '{owner}', 8, 1),
-        ('{session}', 'run-2', 'queued', '{editor}', 7, 1),
-        ('{session}', 'run-3', 'queued', '{owner}', 7, 1),
-        ('{closed}', 'run-closed', 'running', '{owner}', 8, 1),
-        ('{closed}', 'run-4', 'queued', '{owner}', 7, 1),
+        ('agent-busy', 'run-0', 'completed', '{owner}', 9, 1),
+        ('agent-busy', 'run-1', 'running', '{owner}', 8, 1),
+        ('agent-busy', 'run-2', 'queued', '{editor}', 7, 1),
+        ('agent-busy', 'run-3', 'queued', '{owner}', 7, 1),
+        ('agent-closed', 'run-closed', 'running', '{owner}', 8, 1),
+        ('agent-ended', 'run-4', 'queued', '{owner}', 7, 1),
         ('agent-waiting', 'run-5', 'queued', '{editor}', 6, 1),
         ('agent-waiting', 'run-6', 'queued', 'user-muted', 5, 1),
         ('agent-refused', 'run-7', 'queued', 'user-muted', 8, 1),
         ('agent-refused', 'run-8', 'queued', '{owner}', 7, 1),
-        ('agent-muted', 'run-9', 'running', 'user-muted', 8, 1)
+        ('agent-muted', 'run-9', 'running', 'user-muted', 8, 1),
+        ('agent-demoted', 'run-10', 'queued', '{viewer}', 8, 1),
+        ('agent-viewing', 'run-11', 'running', '{viewer}', 8, 1)
 ) as r (session_id, run_id, status, user_id, age, lease);
 
 insert into run_approvals (
     session_id, approval_id, run_id, prompt, options, requested_at, expires_at, granted, decision, decided_at
 )
 select
-    '{session}', a.approval_id, a.run_id, 'May I?', array['Allow', 'Deny'],
+    'agent-busy', a.approval_id, a.run_id, 'May I?', array['Allow', 'Deny'],
     '{made_at}'::timestamptz - a.age * interval '1 minute', now() + a.lasts * interval '1 hour', a.granted,
     case when a.granted then 'Allow' end, case when a.granted is not null then '{made_at}'::timestamptz end
 from (

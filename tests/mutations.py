@@ -50,7 +50,7 @@ _INDEXED = re.compile(
 # Mutants that give and change the same, whatever is stored, and why: patterns of "query: kind: change".
 SAME = {
     r".*: no index can be used: .*": "the plan is the same: another condition leads to the same rows",
-    r".*: a predicate is dropped: (and )?\w+\.session_id = (\w+\.session_id|:session_id);?": (
+    r".*: a predicate is dropped: (and |where )?\w+\.session_id = (\w+\.session_id|:session_id);?": (
         "each table names the session for itself, so that a statement stays on one node: one of two conditions says so"
     ),
     r"sessions\.delete: access is widened: .*": "the caller's role is asked for twice",

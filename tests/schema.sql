@@ -628,6 +628,46 @@ CREATE UNLOGGED TABLE public.rate_limits (
     full_at timestamp with time zone NOT NULL
 )
 WITH (fillfactor='50');
+CREATE TABLE public.run_approvals (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    approval_id text NOT NULL COLLATE pg_catalog."C",
+    run_id text NOT NULL COLLATE pg_catalog."C",
+    prompt text NOT NULL,
+    options text[] NOT NULL,
+    requested_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    expires_at timestamp with time zone NOT NULL,
+    granted boolean,
+    decision text,
+    decided_by_user_id text COLLATE pg_catalog."C",
+    decided_at timestamp with time zone,
+    CONSTRAINT run_approvals_decision_check CHECK (((granted IS NULL) = (decided_at IS NULL))),
+    CONSTRAINT run_approvals_options_check CHECK (((cardinality(options) >= 1) AND (cardinality(options) <= 20)))
+);
+CREATE TABLE public.runs (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    run_id text NOT NULL COLLATE pg_catalog."C",
+    status text NOT NULL COLLATE pg_catalog."C",
+    message jsonb NOT NULL,
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    queued_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    started_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    response text,
+    error jsonb,
+    usage jsonb DEFAULT '{}'::jsonb NOT NULL,
+    timing jsonb DEFAULT '{}'::jsonb NOT NULL,
+    cancelled_by_user_id text COLLATE pg_catalog."C",
+    process_id text COLLATE pg_catalog."C",
+    lease_expires_at timestamp with time zone,
+    CONSTRAINT runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
+    CONSTRAINT runs_finished_at_check CHECK (((status = ANY (ARRAY['queued'::text, 'running'::text])) = (finished_at IS NULL))),
+    CONSTRAINT runs_lease_check CHECK (((status <> 'running'::text) OR ((process_id IS NOT NULL) AND (lease_expires_at IS NOT NULL) AND (started_at IS NOT NULL)))),
+    CONSTRAINT runs_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
+    CONSTRAINT runs_message_depth_check CHECK ((NOT (message @? '$.**{64}'::jsonpath))),
+    CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
+)
+WITH (fillfactor='70');
 CREATE TABLE public.searches (
     user_id text NOT NULL COLLATE pg_catalog."C",
     app_id text NOT NULL COLLATE pg_catalog."C",
@@ -841,6 +881,10 @@ ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (session_id, seq);
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (app_id, user_id);
+ALTER TABLE ONLY public.run_approvals
+    ADD CONSTRAINT run_approvals_pkey PRIMARY KEY (session_id, approval_id);
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_pkey PRIMARY KEY (session_id, run_id);
 ALTER TABLE ONLY public.searches
     ADD CONSTRAINT searches_pkey PRIMARY KEY (user_id, app_id, day, kind);
 ALTER TABLE ONLY public.session_events
@@ -867,6 +911,10 @@ CREATE INDEX configs_user_id_idx ON public.configs USING btree (user_id, updated
 CREATE INDEX configuration_value_idx ON public.configuration USING gin (value jsonb_path_ops);
 CREATE INDEX idempotency_keys_created_at_idx ON public.idempotency_keys USING btree (created_at);
 CREATE INDEX messages_search_idx ON public.messages USING gin (search, (ARRAY[session_id])) WITH (fastupdate=off);
+CREATE INDEX run_approvals_session_id_run_id_idx ON public.run_approvals USING btree (session_id, run_id);
+CREATE INDEX runs_session_id_queued_at_idx ON public.runs USING btree (session_id, queued_at, run_id);
+CREATE INDEX runs_session_id_queued_idx ON public.runs USING btree (session_id, queued_at, run_id) WHERE (status = 'queued'::text);
+CREATE UNIQUE INDEX runs_session_id_running_idx ON public.runs USING btree (session_id) WHERE (status = 'running'::text);
 CREATE INDEX session_participants_last_active_at_idx ON public.session_participants USING btree (user_id, last_active_at DESC, session_id DESC);
 CREATE INDEX session_participants_permissions_idx ON public.session_participants USING gin (permissions jsonb_path_ops);
 CREATE INDEX session_participants_user_id_idx ON public.session_participants USING btree (user_id, session_id);
@@ -899,6 +947,10 @@ ALTER TABLE ONLY public.config_versions
     ADD CONSTRAINT config_versions_config_id_fkey FOREIGN KEY (config_id) REFERENCES public.configs(config_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.run_approvals
+    ADD CONSTRAINT run_approvals_run_fkey FOREIGN KEY (session_id, run_id) REFERENCES public.runs(session_id, run_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.runs
+    ADD CONSTRAINT runs_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_events
     ADD CONSTRAINT session_events_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_invitations
@@ -922,6 +974,8 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configs TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configuration TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.rate_limits TO amplifier_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.run_approvals TO amplifier_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.runs TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.searches TO amplifier_app;
 GRANT SELECT ON TABLE public.search_activity TO amplifier_readonly;
 GRANT SELECT,INSERT ON TABLE public.session_events TO amplifier_app;
