@@ -1,12 +1,13 @@
 """What goes over the wire without being a handler's struct: problems, and the data of events."""
 
 from datetime import datetime
-from typing import Any
+from typing import Any, Literal
 
 from msgspec import UNSET, Raw, Struct, UnsetType
 
 from amplifier.api.participants import Permissions
 from amplifier.api.presence import Present
+from amplifier.api.runs import RunError
 from amplifier.frames import Entry
 from amplifier.web import Role, Status
 
@@ -20,7 +21,8 @@ class FieldError(Struct):
 
 class Problem(Struct):
     """An error (RFC 9457): `detail` says what to do, `errors` of a 422 which values do not fit, where it is known.
-    `request_id` finds a fault of the service in its log.
+    `request_id` finds a fault of the service in its log. Of a run that did not end well there is its `run_id`, and as
+    `code` the kind of error that its provider told.
 
     A 412 of an append also has the session's `last_seq`, the first hundred messages that were `missed`, and `next`,
     behind which there are more.
@@ -35,6 +37,8 @@ class Problem(Struct):
     last_seq: int | UnsetType = UNSET
     missed: list[Entry] | UnsetType = UNSET
     next: int | UnsetType | None = UNSET
+    run_id: str | UnsetType = UNSET
+    code: str | UnsetType | None = UNSET
 
 
 class Logged(Struct):
@@ -80,6 +84,79 @@ class OwnershipTransferred(Logged):
 
 class InvitationEvent(Logged):
     """An invitation was made, used or revoked; which, only owners may see."""
+
+
+class RunEvent(Logged):
+    """A message waits for its turn, the agent's turn begins, is to be cancelled, or has ended well."""
+
+    run_id: str
+
+
+class RunEnded(RunEvent):
+    """The agent's turn was cancelled or has failed; a message that only waited has no `error`."""
+
+    error: RunError | UnsetType = UNSET
+
+
+class ApprovalRequired(RunEvent):
+    """The agent asks before it goes on."""
+
+    approval_id: str
+    prompt: str
+    options: list[str]
+    expires_at: datetime
+
+
+class ApprovalDecided(RunEvent):
+    """Somebody has answered, or `reason` says why nobody did."""
+
+    approval_id: str
+    decision: str | UnsetType = UNSET
+    reason: Literal["timeout"] | UnsetType = UNSET
+
+
+class AnswerDelta(Struct):
+    """A part of what the model says (`text`), thinks (`thinking`) or calls (`tool_call`), once and never replayed."""
+
+    run_id: str
+    request_id: str
+    block_index: int
+    block_type: Literal["text", "thinking", "tool_call"]
+    text: str
+
+
+class StreamConnected(Struct):
+    """The stream of a run is open."""
+
+    type: Literal["connected"]
+    session_id: str
+
+
+class StreamActivity(Struct):
+    """What the agent does, as amplifier-core names it; `data` has the `run_id`."""
+
+    type: str
+    data: Raw
+
+
+class StreamResponse(Struct):
+    """The answer, whole."""
+
+    type: Literal["response"]
+    content: str
+
+
+class StreamDone(Struct):
+    """The turn is over."""
+
+    type: Literal["done"]
+
+
+class StreamError(Struct):
+    """The turn did not end well; nothing comes after it."""
+
+    type: Literal["error"]
+    message: str
 
 
 class PresenceChanged(Struct):
@@ -130,6 +207,16 @@ STREAMS: dict[str, dict[str, Any]] = {
         "participant.removed": ParticipantEvent,
         "session.updated": SessionUpdated,
         "transcript.repaired": TranscriptRepaired,
+        "run.queued": RunEvent,
+        "run.started": RunEvent,
+        "run.cancelling": RunEvent,
+        "run.completed": RunEvent,
+        "run.failed": RunEnded,
+        "run.cancelled": RunEnded,
+        "approval.required": ApprovalRequired,
+        "approval.granted": ApprovalDecided,
+        "approval.denied": ApprovalDecided,
+        "llm:stream_block_delta": AnswerDelta,
         "ownership.transferred": OwnershipTransferred,
         "invitation.created": InvitationEvent,
         "invitation.used": InvitationEvent,
@@ -140,6 +227,16 @@ STREAMS: dict[str, dict[str, Any]] = {
         "access.revoked": SessionLost,
         "session.deleted": SessionLost,
         "token.expired": Nothing,
+    },
+    "stream_message": {
+        "connected": StreamConnected,
+        "llm:stream_block_delta": StreamActivity,
+        "tool:pre": StreamActivity,
+        "tool:post": StreamActivity,
+        "message.created": StreamActivity,
+        "response": StreamResponse,
+        "done": StreamDone,
+        "error": StreamError,
     },
     "follow_sessions": {"hint": Hint, "resync": Nothing, "token.expired": Nothing},
 }

@@ -175,6 +175,7 @@ def _example(shown: dict[str, Any], name: str) -> dict[str, Any]:
 def _stream(name: str) -> dict[str, Any]:
     """What a stream carries. OpenAPI 3.1 has no words for the events within, `x-events` says what their `data` is."""
     lines = [f"- `{event}`: `{type_.__name__}`" for event, type_ in STREAMS[name].items()]
-    text = "Server-sent events; the `data` of each is one JSON object, by its `event`:\n\n" + "\n".join(lines)
+    key = "`type` in it" if name == "stream_message" else "`event`"
+    text = f"Server-sent events; the `data` of each is one JSON object, by its {key}:\n\n" + "\n".join(lines)
     events = {event: {"$ref": PREFIX + type_.__name__} for event, type_ in STREAMS[name].items()}
     return {"schema": {"type": "string", "description": text}, "x-events": events}

@@ -29,6 +29,10 @@ as `If-None-Match` to get only what is new (else 304).
 """
 
 TAGS = {
+    "agent": (
+        "Agents that answer: runs of what a session's config names, one at a time in a session, over all processes. "
+        "While one goes on, followers of the session see what it does."
+    ),
     "audit": "Who did what, for admin applications.",
     "applications": "The programs that call, and their keys. Admin applications manage all.",
     "configs": "Reusable descriptions of an agent, with their secrets encrypted at rest.",
@@ -52,10 +56,12 @@ TAGS = {
 
 PATHS = {
     "app_id": "The application's id",
+    "approval_id": "The question's id",
     "config_id": "The config's id",
     "invitation_id": "The invitation's id",
     "key": "The setting's key",
     "key_id": "The key up to its secret part",
+    "run_id": "The run's id",
     "session_id": "The session's id",
     "user_id": "The user's id, percent-encoded where it has special characters; below `/users` also `me`",
 }
@@ -154,10 +160,21 @@ PROBLEMS = {
         "A fault of the service: report the `request_id`.",
         "Internal server error. Report it with the request_id.",
     ),
+    501: (
+        "NotImplemented",
+        "The service runs no agents.",
+        "This service runs no agents: it lacks amplifier-api[runtime]. Transcripts can be recorded.",
+    ),
+    502: ("BadGateway", "The model's provider refused or failed.", "Incorrect API key provided: ***"),
     503: (
         "ServiceUnavailable",
         "The database is away or too slow, or a search took too long. A write may have happened.",
         "The database does not answer. Try again shortly.",
+    ),
+    504: (
+        "GatewayTimeout",
+        "The model, or the agent's turn, took too long.",
+        "The model did not answer within 300 s (RUN_MODEL_TIMEOUT)",
     ),
 }
 WITH_HEADER = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
