@@ -45,8 +45,8 @@ insert into session_invitations (
 )
 values ('{0}-session', '{0}-invitation', 2, '{1}', 'viewer', 1, '{0}', 'infinity');
 
-insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
-values ('{0}-busy', '{0}-config', '{0}', 'probe');
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, last_seq)
+values ('{0}-busy', '{0}-config', '{0}', 'probe', 2);
 
 insert into session_participants (session_id, user_id, role)
 values

@@ -96,16 +96,21 @@ select
     a.requested_at,
     a.expires_at
 from session_participants as p
-inner join runs as r on r.session_id = p.session_id
-inner join run_approvals as a on a.session_id = r.session_id and a.run_id = r.run_id
+cross join lateral (
+    select q.*
+    from run_approvals as q
+    inner join runs as r on r.session_id = q.session_id
+    where
+        q.session_id = :session_id
+        and q.granted is null
+        and q.expires_at > now()
+        and r.session_id = :session_id
+        and r.run_id = q.run_id
+        and r.status = 'running'
+) as a
 where
     p.session_id = :session_id
     and p.user_id = :actor_id
-    and r.session_id = :session_id
-    and r.status = 'running'
-    and a.session_id = :session_id
-    and a.granted is null
-    and a.expires_at > now()
 order by
     a.requested_at,
     a.approval_id;

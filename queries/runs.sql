@@ -588,8 +588,8 @@ added_event as (
 select
     session_id,
     last_seq,
-    exists (
-        select
+    (
+        select count(*) > 0
         from runs
         where
             session_id = :session_id
@@ -832,12 +832,19 @@ select
     r.run_id,
     r.status
 from session_participants as p
-inner join runs as r on r.session_id = p.session_id
+cross join lateral (
+    select
+        run_id,
+        status,
+        queued_at
+    from runs
+    where
+        session_id = :session_id
+        and status in ('queued', 'running')
+) as r
 where
     p.session_id = :session_id
     and p.user_id = :actor_id
-    and r.session_id = :session_id
-    and r.status in ('queued', 'running')
 order by
     r.status desc,
     r.queued_at,

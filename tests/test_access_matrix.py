@@ -19,6 +19,7 @@ from tests.conftest import Api, assert_problem
 # stranger through an admin application, `removed` was an editor. Configs are their owner's, whoever takes part in a
 # session made from them.
 CALLERS = ["owner", "elsewhere", "partner", "editor", "viewer", "stranger", "admin", "removed", "nobody"]
+ACTIVE = ("/transcript", "/repair", "/messages", "/stream")  # of routes for active sessions
 STRANGERS = ("stranger", "admin", "removed")
 TABLE = """
     POST   /sessions                                              201 201 404 404 404 404 404 404 401
@@ -40,6 +41,13 @@ TABLE = """
     POST   /sessions/{session_id}/transcript                      201 201 201 201 403 404 404 404 401
     GET    /sessions/{session_id}/diagnosis                       200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/repair                          200 200 200 200 403 404 404 404 401
+    POST   /sessions/{session_id}/messages                        409 409 409 409 403 404 404 404 401
+    POST   /sessions/{session_id}/stream                          409 409 409 409 403 404 404 404 401
+    POST   /sessions/{session_id}/cancel                          200 200 200 200 403 404 404 404 401
+    GET    /sessions/{session_id}/runs                            200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/runs/{run_id}                   200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/approvals                       200 200 200 200 200 404 404 404 401
+    POST   /sessions/{session_id}/approvals/{approval_id}         200 200 200 200 403 404 404 404 401
     GET    /sessions/{session_id}/search?q=hi                     200 200 200 200 200 404 404 404 401
     GET    /search?q=hi&session_id={session_id}                   200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/participants                    200 200 200 200 200 404 404 404 401
@@ -73,6 +81,9 @@ BODIES: dict[str, list[Any]] = {
     "PATCH /sessions/{session_id}/participants/{user_id}": [{"role": "editor"}, {"permissions": {"send": True}}, {}],
     "POST /configs/{config_id}/versions/{version}/restore": [{}],
     "POST /sessions/{session_id}/fork": [{}, {"up_to_seq": 1}, {"up_to_seq": 99}, {"config_id": "{config_id}"}],
+    "POST /sessions/{session_id}/messages": [{"message": "new", "on_busy": "reject"}],
+    "POST /sessions/{session_id}/stream": [{"message": "new", "on_busy": "reject"}],
+    "POST /sessions/{session_id}/approvals/{approval_id}": [{"decision": "allow"}, {"decision": "perhaps"}],
     "POST /sessions/{session_id}/read": [{"seq": 1}],
     "POST /sessions/{session_id}/invitations": [{"role": "viewer"}, {"role": "owner"}],
 }
@@ -114,7 +125,21 @@ STATE = """
     )
     select config_id, session_id, invitation_id from session, invitation
 """
+# The agent is at work, and asks.
+RUN = """
+    with run as (
+        insert into runs (
+            session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at
+        )
+        values (%s, 'run', 'running', '{"role": "user"}', 'owner', 'app', now(), 'elsewhere', 'infinity')
+        returning session_id
+    )
+    insert into run_approvals (session_id, approval_id, run_id, prompt, options, expires_at)
+    select session_id, 'approval', 'run', 'May I?', array['Allow', 'Deny'], 'infinity' from run
+"""
 KEPT = [
+    "runs",
+    "run_approvals",
     "sessions",
     "session_participants",
     "messages",
@@ -134,10 +159,11 @@ class Target:
     async def fresh(self, status: str = "completed") -> dict[str, str]:
         """The ids of a new config and session, from which `removed` has been removed."""
         [(config_id, session_id, invitation_id)] = self.sql(STATE, status)
+        self.sql(RUN, session_id)
         gone = await self.clients["owner"].delete(f"/sessions/{session_id}/participants/removed")
         assert gone.status_code == 200, gone.text
         ids = {"config_id": config_id, "session_id": session_id, "invitation_id": invitation_id}
-        return ids | {"user_id": "guest", "version": "1"}
+        return ids | {"user_id": "guest", "version": "1", "run_id": "run", "approval_id": "approval"}
 
     async def send(self, caller: str, method: str, path: str, body: Any, ids: dict[str, str]) -> httpx.Response:
         """What the caller gets, the same id for every request so that answers can be compared."""
@@ -171,7 +197,9 @@ async def test_every_route_has_an_expectation(api: Api) -> None:
 async def test_everybody_gets_what_is_theirs(target: Target, method: str, path: str) -> None:
     body = BODIES.get(_route(method, path), [None])[0]
     for caller, status in EXPECTED[method, path].items():
-        ids = await target.fresh("active" if path.endswith(("/transcript", "/repair")) else "completed")
+        ids = await target.fresh("active" if path.endswith(ACTIVE) else "completed")
+        if path.endswith("/repair"):  # not while the agent is at work
+            target.sql("delete from runs where session_id = %s", ids["session_id"])
         before = target.rows()
         response = await target.send(caller, method, path, body, ids)
         assert response.status_code == status, (caller, response.text)

@@ -19,11 +19,12 @@ from tests.test_queries import HEADER
 
 # Where a column is compared with the caller, and where the caller is merely written or shown.
 PLACE = re.compile(
-    r"(?:\w+\.)?\w+(?: ->> '\w+')? (?:=|<>|in) (?::actor_id\b|\((?::\w+, )*:actor_id(?:, :\w+)*\))"
+    r"(?:\w+\.)?\b(?!decided_by)\w+(?: ->> '\w+')? (?:=|<>|in) (?::actor_id\b|\((?::\w+, )*:actor_id(?:, :\w+)*\))"
     r"|(?:\w+\.)?user_id = any\(:actor_ids::text\[\]\)|p\.user_id = watched\.user_id"
 )
 VALUE = re.compile(
-    r"^\s+:actor_id,?$|^values \(.*\)$|'former_user_id', :actor_id\)|count_unread\(.*\)"
+    r"^\s+:actor_id,?$|decided_by_user_id = :actor_id|coalesce\(r\.\w+, :actor_id\)|^values \(.*\)$"
+    r"|'former_user_id', :actor_id\)|count_unread\(.*\)"
     r"|unnest\(.*:actor_ids::text\[\]\)",
     re.MULTILINE,
 )

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tests.conftest import CONFIG, assert_problem, serving, settings_for
-from tests.test_hostile import JSON, Target, each_route
+from tests.test_hostile import JSON, UNUSUAL, Target, each_route
 from tests.test_hostile import target as target
 
 Sql = Callable[..., list[Any]]
@@ -128,7 +128,7 @@ async def test_nothing_is_set_that_the_caller_may_not_set(target: Target, route:
     for body in ({**more, **good}, {**good, **more}):
         for url in (route, f"{route}?{QUERY}"):
             answer = await target.send(url, json.dumps(body))
-            assert answer.status_code in (200, 201, 403, 409), answer.text
+            assert answer.status_code in (200, 201, 403, 409, *UNUSUAL.get(route, ())), answer.text
     for table in target.tables:
         assert target.sql(f"select * from {table} as t where t::text ~ %s", MARKS) == [], table
     owners = "select user_id, role, permissions from session_participants order by 1"

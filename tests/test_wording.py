@@ -28,6 +28,8 @@ QUERIES = """
 """
 GOOD = {
     "config_id": "none",
+    "decision": "allow",
+    "message": "hi",
     "messages": [{"role": "user", "content": "hi"}],
     "name": "new",
     "permissions": {"send": True},
