@@ -27,7 +27,7 @@ create table runs (
     constraint runs_message_check check (jsonb_typeof(message) = 'object'),
     constraint runs_message_depth_check check (not message @? '$.**{64}'),
     constraint runs_error_check check (jsonb_typeof(error) = 'object'),
-    constraint runs_lease_check
+    constraint runs_process_id_check
         check (status <> 'running' or (process_id is not null and lease_expires_at is not null and started_at is not null)),
     constraint runs_finished_at_check check ((status in ('queued', 'running')) = (finished_at is null))
 ) with (fillfactor = 70);

@@ -15,9 +15,9 @@ create table run_approvals (
     decided_by_user_id text collate "C",
     decided_at timestamptz,
     constraint run_approvals_pkey primary key (session_id, approval_id),
-    constraint run_approvals_run_fkey foreign key (session_id, run_id) references runs on delete cascade,
+    constraint run_approvals_session_id_run_id_fkey foreign key (session_id, run_id) references runs on delete cascade,
     constraint run_approvals_options_check check (cardinality(options) between 1 and 20),
-    constraint run_approvals_decision_check check ((granted is null) = (decided_at is null))
+    constraint run_approvals_decided_at_check check ((granted is null) = (decided_at is null))
 );
 
 -- those of a run

@@ -20,6 +20,11 @@ LIMIT = 10.0  # seconds, for what must happen
 EPHEMERAL = {"presence.changed", "typing", "read"}
 
 
+def is_kept(type: str) -> bool:
+    """Whether an event is replayed, or ends the stream; what the agent is doing has a colon in its name."""
+    return type not in EPHEMERAL and ":" not in type
+
+
 class Event(NamedTuple):
     """A server-sent event, or a message of a socket."""
 
@@ -40,7 +45,7 @@ class Stream:
         """The next event of these types, by default one that is replayed or ends the stream; none at the end."""
         while True:
             event = await self._read()
-            if event is None or (event.type in types if types else event.type not in EPHEMERAL):
+            if event is None or (event.type in types if types else is_kept(event.type)):
                 return event
 
     async def ids(self, count: int) -> list[int | None]:
@@ -84,7 +89,7 @@ class Socket:
         while True:
             async with asyncio.timeout(LIMIT):
                 message = json.loads(await self.connection.recv())
-            if message["type"] in types if types else message["type"] not in EPHEMERAL:
+            if message["type"] in types if types else is_kept(message["type"]):
                 return Event(message.get("seq"), message["type"], message["data"])
 
     async def say(self, **message: Any) -> None:

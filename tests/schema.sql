@@ -640,7 +640,7 @@ CREATE TABLE public.run_approvals (
     decision text,
     decided_by_user_id text COLLATE pg_catalog."C",
     decided_at timestamp with time zone,
-    CONSTRAINT run_approvals_decision_check CHECK (((granted IS NULL) = (decided_at IS NULL))),
+    CONSTRAINT run_approvals_decided_at_check CHECK (((granted IS NULL) = (decided_at IS NULL))),
     CONSTRAINT run_approvals_options_check CHECK (((cardinality(options) >= 1) AND (cardinality(options) <= 20)))
 );
 CREATE TABLE public.runs (
@@ -662,9 +662,9 @@ CREATE TABLE public.runs (
     lease_expires_at timestamp with time zone,
     CONSTRAINT runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
     CONSTRAINT runs_finished_at_check CHECK (((status = ANY (ARRAY['queued'::text, 'running'::text])) = (finished_at IS NULL))),
-    CONSTRAINT runs_lease_check CHECK (((status <> 'running'::text) OR ((process_id IS NOT NULL) AND (lease_expires_at IS NOT NULL) AND (started_at IS NOT NULL)))),
     CONSTRAINT runs_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
     CONSTRAINT runs_message_depth_check CHECK ((NOT (message @? '$.**{64}'::jsonpath))),
+    CONSTRAINT runs_process_id_check CHECK (((status <> 'running'::text) OR ((process_id IS NOT NULL) AND (lease_expires_at IS NOT NULL) AND (started_at IS NOT NULL)))),
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 )
 WITH (fillfactor='70');
@@ -948,7 +948,7 @@ ALTER TABLE ONLY public.config_versions
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.run_approvals
-    ADD CONSTRAINT run_approvals_run_fkey FOREIGN KEY (session_id, run_id) REFERENCES public.runs(session_id, run_id) ON DELETE CASCADE;
+    ADD CONSTRAINT run_approvals_session_id_run_id_fkey FOREIGN KEY (session_id, run_id) REFERENCES public.runs(session_id, run_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_events

@@ -190,7 +190,7 @@ async def test_a_reader_that_never_reads_costs_bounded_memory_and_harms_no_one(d
             slowest = max(slowest, time.monotonic() - started)
             await asyncio.sleep(0.02)
 
-    with services(1, dsn) as [service]:
+    with services(1, dsn, RUNTIME_MODULES="provider-echo") as [service]:  # SDKs would be imported meanwhile
         async with client(service) as api:
             audience, [session_id] = Audience(), await new_sessions(api, 1)
             audience.add(session_id, events(session_id), lambda: service.url, lambda _: FOR_EVER)

@@ -161,7 +161,7 @@ def test_an_operation_has_examples_that_fit(name: str) -> None:
     contents = {
         f"{name}.responses.{status}": response["content"]["application/json"]
         for status, response in operation["responses"].items()
-        if status.startswith("2")
+        if status.startswith("2") and "application/json" in response["content"]
     }
     if "requestBody" in operation:
         contents[f"{name}.request"] = operation["requestBody"]["content"]["application/json"]

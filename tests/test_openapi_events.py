@@ -1,5 +1,7 @@
 """The data of every event is what the OpenAPI document says of it."""
 
+import asyncio
+import json
 from collections.abc import AsyncIterator
 
 import httpx
@@ -7,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator, FormatChecker
 
 from tests.conftest import settings_for
-from tests.live import Event, Live, live
+from tests.live import LIMIT, Event, Live, live
 from tests.test_openapi import DOCUMENT, OPERATIONS
 
 CALLING = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "tool": "run", "arguments": {}}]}
@@ -66,12 +68,50 @@ async def test_the_events_of_a_session(
         await bob.post(f"{path}/read", json={"seq": 1})
         await socket.say(type="typing")
         await alice.post(f"{path}/transfer", json={"user_id": "bob"})
+        await run_agents(api, bob, session_id)
         while not seen >= described.keys() - LAST:  # whoever is removed is told nothing more
             seen.add(assert_described(await stream.next(*described), described))
         await bob.delete(f"{path}/participants/alice")
         while event := await stream.next(*described):
             seen.add(assert_described(event, described))
     assert "access.revoked" in seen
+
+
+async def run_agents(api: Live, client: httpx.AsyncClient, session_id: str) -> None:
+    """Runs that end well, fail, are cancelled before and after they began, and questions with and without an answer."""
+    path, message = f"/sessions/{session_id}", {"message": "one two"}
+
+    async def config(**echo: float) -> None:
+        providers = [{"module": "provider-echo", "config": echo}]
+        config_json = json.dumps({"bundle": {"name": "echo"}, "providers": providers})
+        await api.app.state.queries.database.execute("update configs set config_json = $1", config_json.encode())
+
+    assert (await client.post(f"{path}/messages", json=message)).status_code == 400
+    await config(delay=0)
+    assert (await client.post(f"{path}/messages", json=message)).status_code == 200
+    await config(delay=5)
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(client.post(f"{path}/messages", json=message)) for _ in range(2)]
+        runs = await going(client, path, 2)
+        approvals, key = api.app.state.queries.approvals, {"session_id": session_id, "run_id": runs["running"]}
+        for approval_id in ("answered", "late"):
+            asked = {"prompt": "May I?", "options": ["Allow", "Deny"], "seconds": 60.0, "approval_id": approval_id}
+            await approvals.create(**key, **asked, process_id=api.app.state.hub.process_id)
+        await client.post(f"{path}/approvals/answered", json={"decision": "allow"})
+        await approvals.expire(session_id=session_id, approval_id="late")
+        await client.post(f"{path}/cancel?run_id={runs['queued']}")
+        await client.post(f"{path}/cancel")
+    assert [answer.result().status_code for answer in waiting] == [409, 409]
+
+
+async def going(client: httpx.AsyncClient, path: str, count: int) -> dict[str, str]:
+    """The ids of the session's runs that are not over, by status, when there are so many."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            runs = (await client.get(f"{path}/runs")).json()["runs"]
+            found = {run["status"]: run["run_id"] for run in runs if run["status"] in ("queued", "running")}
+            if len(found) == count:
+                return found
 
 
 async def test_the_hints(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:

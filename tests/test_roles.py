@@ -123,6 +123,8 @@ async def test_the_service_has_the_rights_that_it_uses_and_no_others(database: D
         "session_participants": "select insert update delete",
         "configuration": "select insert update delete",
         "users": "select insert update",
+        "run_approvals": "select insert update",
+        "runs": "select insert update",
         "session_invitations": "select insert update",
         "searches": "select insert update",
         "application_keys": "select insert update delete",

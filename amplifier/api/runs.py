@@ -22,7 +22,7 @@ class RunError(msgspec.Struct):
 
     type: Literal["cancelled", "config", "internal", "interrupted", "provider", "refused", "timeout"]
     message: str
-    code: str | None = None
+    code: str | msgspec.UnsetType = msgspec.UNSET
 
 
 class Run(msgspec.Struct):
