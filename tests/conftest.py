@@ -21,8 +21,9 @@ from litestar import Litestar
 from amplifier import embedded, schema
 from amplifier.app import connect, routes
 from amplifier.auth import generate_key
+from amplifier.runtime import modules
 from amplifier.settings import Settings
-from tests import contract
+from tests import contract, llm
 from tests.archive import ROWS, Archive
 from tests.databases import engine_answers, execute, is_emptied, schema_of
 
@@ -186,6 +187,23 @@ class Api:
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
         hooks = {"response": [contract.check]}
         return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers, event_hooks=hooks)
+
+
+@pytest.fixture
+def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The package of `tests/runtime/modules` is installed, and nothing is known of what was before."""
+    monkeypatch.syspath_prepend(str(Path(__file__).parent / "runtime/modules"))
+    monkeypatch.setattr(modules, "_resolved", {})
+    modules._installed.cache_clear()
+    yield
+    modules._installed.cache_clear()
+
+
+@pytest.fixture
+async def stub() -> AsyncIterator[llm.Stub]:
+    """A stub of the models' APIs, without rules: it repeats what was said."""
+    async with llm.running() as stub:
+        yield stub
 
 
 @pytest.fixture

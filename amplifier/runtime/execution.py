@@ -22,7 +22,7 @@ from amplifier.runtime.metering import Meter
 from amplifier.runtime.modules import Loader
 from amplifier.runtime.plan import Plan, mount_plan
 from amplifier.runtime.references import Secrets
-from amplifier.runtime.transcript import Transcript, spoken
+from amplifier.runtime.transcript import Transcript, cleaned, spoken
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 
@@ -128,7 +128,7 @@ class Execution:
     def _outcome(self, work: "asyncio.Task[str]") -> Outcome:
         error = work.exception() if work.done() and not work.cancelled() else None
         if work.done() and not work.cancelled() and error is None:
-            return Outcome("completed", work.result())
+            return Outcome("completed", cleaned(work.result()))
         if self.stopped == "cancelled":
             return Outcome("cancelled", failure=Failure("cancelled", "The run was cancelled"))
         if self.stopped is not None:
@@ -151,9 +151,7 @@ class Execution:
         coordinator.register_capability(SHOW, self.feed.show)
         reading = asyncio.create_task(self._history())  # meanwhile the modules are mounted
         try:
-            await session.initialize()
-            if loader.failures:
-                raise loader.failures[0][1]
+            await _initialize(session, loader)
             prompt = await self._prepare(coordinator, await reading)
             register(coordinator, approvals)
             response = await session.execute(prompt)
@@ -229,3 +227,16 @@ class Execution:
                 await session.cleanup()
         except Exception as error:  # whatever a module does when it goes: the run is over
             logger.warning("a module of run %s/%s did not clean up: %s", self.session_id, self.run_id, type(error))
+
+
+async def _initialize(session: AmplifierSession, loader: Loader) -> None:
+    """Mounts all modules. Raises what the first one raised that cannot be mounted, which amplifier-core rewrites."""
+    failed = None
+    try:
+        await session.initialize()
+    except Exception as error:
+        failed = error
+    if loader.failures:
+        raise loader.failures[0][1]
+    if failed is not None:
+        raise failed

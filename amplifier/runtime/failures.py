@@ -10,6 +10,7 @@ from amplifier.outages import Unavailable
 from amplifier.runtime.modules import ModuleFailed, ModuleRefused
 from amplifier.runtime.plan import PlanRefused
 from amplifier.runtime.references import redact
+from amplifier.runtime.transcript import cleaned
 
 logger = logging.getLogger(__name__)
 
@@ -31,7 +32,7 @@ class Failure(msgspec.Struct, omit_defaults=True):
 
 def failure(error: BaseException, secrets: frozenset[str], name: str) -> Failure:
     """What is stored and shown of an error; one of ours or of a module is logged with the name of the run."""
-    text = redact(str(error), secrets).replace("\0", "").encode(errors="replace").decode()[:_MOST]
+    text = cleaned(redact(str(error), secrets))[:_MOST]
     if isinstance(error, PlanRefused | ModuleRefused | ModuleFailed | ConfigurationError):
         return Failure("config", text)
     if isinstance(error, LLMTimeoutError):

@@ -41,6 +41,11 @@ def encoded(message: Message) -> bytes:
     return text if b"\\u0000" not in text else msgspec.json.encode(_clean(message), enc_hook=_plain)
 
 
+def cleaned(text: str) -> str:
+    """Text that the database takes."""
+    return text.replace("\0", "").encode(errors="replace").decode()
+
+
 def _plain(value: Any) -> Any:
     """What modules put into messages besides JSON: models of pydantic, sets, and whatever has a text."""
     dump = getattr(value, "model_dump", None)
@@ -49,7 +54,7 @@ def _plain(value: Any) -> Any:
 
 def _clean(value: Any) -> Any:
     if isinstance(value, str):
-        return value.replace("\0", "").encode(errors="replace").decode()
+        return cleaned(value)
     if isinstance(value, dict):
         return {_clean(str(key)): _clean(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

@@ -1,0 +1,28 @@
+"""Hooks that have people asked before a tool runs: through the kernel, and as the module hooks-approval does."""
+
+from typing import Any
+
+from amplifier_core import ApprovalRequest, HookResult
+
+
+async def asking(coordinator: Any, config: dict[str, Any]) -> None:
+    """Asks through the kernel; `config` may have what HookResult takes."""
+
+    async def ask(event: str, data: dict[str, Any]) -> HookResult:
+        given = {"approval_prompt": f"Run {data['tool_name']}?", **config}
+        return HookResult(action="ask_user", **given)
+
+    coordinator.hooks.register("tool:pre", ask, name="asking")
+
+
+async def providing(coordinator: Any, config: dict[str, Any]) -> None:
+    """Asks whoever registered."""
+    providers: list[Any] = []
+
+    async def ask(event: str, data: dict[str, Any]) -> HookResult:
+        request = ApprovalRequest(tool_name=data["tool_name"], action="run it", risk_level="high", timeout=30)
+        response = await providers[0].request_approval(request)
+        return HookResult(action="continue" if response.approved else "deny", reason=response.reason)
+
+    coordinator.register_capability("approval.register_provider", providers.append)
+    coordinator.hooks.register("tool:pre", ask, name="providing")
