@@ -2,7 +2,8 @@
 
 import re
 from collections.abc import Callable
-from typing import Any
+from functools import partial
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 from litestar.types import Receive, Scope, Send
@@ -14,6 +15,9 @@ from amplifier.runtime.runner import Runner
 from amplifier.streaming import STREAM_HEADERS, Opening, watched
 from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
+
+if TYPE_CHECKING:
+    from amplifier.runtime.execution import Execution
 
 _PLACE = re.compile(r"([0-9a-f-]{36}):(\d{1,18})(:queued)?\Z")
 _ENDS = ("run.completed", "run.failed", "run.cancelled")
@@ -90,13 +94,14 @@ class RunStream:
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await _send(send, _event({"type": "connected", "session_id": self._session_id}, str(self._start)))
             await runner.ready.wait()
+            forget = runner.await_run(self._run_id, partial(self._attach, subscriber))
             self._let_begin()
-            self._attach(runner, subscriber)
             try:
                 if (ending := await self._ending(state)) is not None:  # it was over before anybody listened
                     return await _send(send, ending, more=False)
                 await subscriber.follow(state.hub.catch_up, write)
             finally:
+                forget()
                 self._detach()
         return await _send(send, b"", more=False)
 
@@ -104,12 +109,10 @@ class RunStream:
         begin, self._begin = self._begin, _nothing
         begin()
 
-    def _attach(self, runner: Runner, subscriber: RunSubscriber) -> None:
-        execution = runner.find(self._run_id)
-        if execution is not None and not subscriber.attached:
-            execution.feed.flush()  # what followers lack comes to this one as a follower, too
-            subscriber.attached = True
-            self._detach = execution.feed.listen(subscriber.take)
+    def _attach(self, subscriber: RunSubscriber, execution: "Execution") -> None:
+        """The run goes on in this process: its events come from itself."""
+        subscriber.attached = True
+        self._detach = execution.feed.listen(subscriber.take, subscriber.fall_behind)
 
     async def _shown(self, frame: Frame, state: Any, subscriber: RunSubscriber) -> bytes | None:
         """The event as this client gets it, or none for what is not about its run."""
@@ -118,7 +121,6 @@ class RunStream:
         mine = self._mark in frame.data
         if frame.type == "run.started" and mine:
             self._began = True
-            self._attach(state.runner, subscriber)
         if not mine and not (frame.type == "message.created" and self._began):
             return None
         event = _event({"type": frame.type, "data": msgspec.Raw(frame.data)}, self._identifier(frame))

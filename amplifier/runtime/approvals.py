@@ -10,7 +10,8 @@ from amplifier_core import ApprovalRequest, ApprovalResponse
 from amplifier.events import Hub
 from amplifier.queries import Queries
 
-DENIED = "Deny"
+DENIED, _ALLOWED = "Deny", "Allow"
+_GRANTS = ("allow", "allow once", "allow always")  # whatever else is granted amplifier-core takes for a denial
 _LOOK = 1.0  # seconds between two looks, in case that no notification comes
 _MAX_PROMPT = 10_000  # characters
 _MAX_OPTIONS, _MAX_OPTION = 20, 200
@@ -29,9 +30,12 @@ class Approvals:
         self._over.set()
 
     async def request_approval(self, prompt: str, options: list[str], timeout: float, default: str) -> str:  # noqa: ASYNC109
-        """One of the options, as somebody chose it; `Deny` when nobody did in time, whatever the default."""
-        granted, decision = await self.ask(prompt, options or ["Allow", DENIED], timeout)
-        return decision if granted else DENIED
+        """What the kernel understands of the option that somebody chose; `Deny` when nobody did in time, whatever the
+        default. What it is told to allow always it allows until the run is over."""
+        granted, decision = await self.ask(prompt, options or [_ALLOWED, DENIED], timeout)
+        if granted:
+            return decision if decision.casefold() in _GRANTS else _ALLOWED
+        return DENIED
 
     async def ask(self, prompt: str, options: list[str], wanted: float | None) -> tuple[bool, str]:
         """Whether it was granted, and with which option. Raises Unavailable."""
@@ -77,7 +81,7 @@ class ApprovalProvider:
     async def request_approval(self, request: ApprovalRequest) -> ApprovalResponse:
         """What somebody decided; denied when nobody did in time."""
         prompt = f"{request.tool_name}: {request.action}"
-        granted, decision = await self._approvals.ask(prompt, ["Allow", DENIED], request.timeout)
+        granted, decision = await self._approvals.ask(prompt, [_ALLOWED, DENIED], request.timeout)
         return ApprovalResponse(approved=granted, reason=f"answered: {decision}")
 
 

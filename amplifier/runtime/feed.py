@@ -51,11 +51,11 @@ class Feed:
         self.secrets: frozenset[str] = frozenset()
         self.followed_elsewhere = True  # until the lease is renewed for the first time nobody knows
         self.first_delta_at: float | None = None
-        self._listeners: set[Callable[[Frame], None]] = set()
+        self._listeners: dict[Callable[[Frame], None], Callable[[], None]] = {}
         self._batch: dict[_Block, list[str]] = {}
         self._flushing: asyncio.TimerHandle | None = None
         self._text: list[str] = []
-        self._request: Any = None
+        self._last: dict[str, Any] = {}  # the newest part of the model's answer
 
     @property
     def partial(self) -> str:
@@ -65,25 +65,32 @@ class Feed:
         """What the model said is in the transcript now."""
         self._text = []
 
-    def listen(self, listener: Callable[[Frame], None]) -> Callable[[], None]:
-        """From now on the listener gets every event; what is returned ends that."""
-        self._listeners.add(listener)
-        return lambda: self._listeners.discard(listener)
+    def listen(self, listener: Callable[[Frame], None], wake: Callable[[], None]) -> Callable[[], None]:
+        """From now on the listener gets every event, after what the model has said so far, and is woken at the end; what
+        is returned ends that."""
+        if self._text:
+            listener(Frame(DELTA, self._encoded(self._last | {"text": self.partial})))
+        self._listeners[listener] = wake
+        return lambda: self._forget(listener)
 
-    def end(self, status: str, seq: int) -> None:
-        """The run is over, and its streams here need not wait until they read so."""
-        for listener in self._listeners:
-            listener(Frame(f"run.{status}", msgspec.json.encode({"run_id": self._run_id}), seq))
+    def _forget(self, listener: Callable[[Frame], None]) -> None:
+        self._listeners.pop(listener, None)
+
+    def end(self) -> None:
+        """The database knows that the run is over: its streams here read it at once."""
+        for wake in self._listeners.values():
+            wake()
 
     def live(self, event: str, data: dict[str, Any]) -> None:
         """A part of the model's answer, as it came."""
         text = str(data.get("text") or "")
         if self.first_delta_at is None:
             self.first_delta_at = time.perf_counter()
-        if data.get("request_id") != self._request:
-            self._request, self._text = data.get("request_id"), []
+        if data.get("request_id") != self._last.get("request_id"):
+            self._text = []
         if data.get("block_type", "text") == "text":
             self._text.append(text)
+            self._last = data
         self._show(event, data)
         block = (data.get("request_id"), data.get("block_index"), data.get("block_type", "text"))
         self._batch.setdefault(block, []).append(text)

@@ -6,6 +6,8 @@ an extra: nothing here imports it before the service has started.
 
 import asyncio
 import logging
+from collections import defaultdict
+from collections.abc import Callable
 from contextvars import Context
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any, Literal
@@ -40,6 +42,7 @@ class Runner:
     def __init__(self, queries: Queries, hub: Hub, keyring: Keyring, config: Settings) -> None:
         self._queries, self._hub, self._keyring, self._config = queries, hub, keyring, config
         self._going: dict[str, Execution] = {}
+        self._awaited: defaultdict[str, set[Callable[[Execution], None]]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
         self.ready = asyncio.Event()  # set when everything is imported that runs need
         self._host: Host | None = None
@@ -79,11 +82,27 @@ class Runner:
             from amplifier.runtime.execution import Execution
 
             execution = self._going[row["run_id"]] = Execution(self._host, row)
+            for meet in self._awaited.pop(execution.run_id, ()):
+                meet(execution)
             self._spawn(self._run(execution))
 
     def find(self, run_id: str) -> "Execution | None":
         """The run, if it goes on in this process."""
         return self._going.get(run_id)
+
+    def await_run(self, run_id: str, meet: "Callable[[Execution], None]") -> Callable[[], None]:
+        """Calls `meet` when the run begins in this process, or at once; what is returned ends the waiting."""
+        if (execution := self._going.get(run_id)) is not None:
+            meet(execution)
+            return lambda: None
+        self._awaited[run_id].add(meet)
+        return lambda: self._forget(run_id, meet)
+
+    def _forget(self, run_id: str, meet: "Callable[[Execution], None]") -> None:
+        if waiting := self._awaited.get(run_id):
+            waiting.discard(meet)
+            if not waiting:
+                del self._awaited[run_id]
 
     def claim_soon(self, session_id: str) -> None:
         """Begins the session's next run, if none goes on."""
@@ -200,8 +219,7 @@ class Runner:
             timing=msgspec.json.encode(execution.timing),
             messages=msgspec.json.encode(messages),
         )
-        if row is not None:
-            execution.feed.end(outcome.status, row["last_seq"])
+        execution.feed.end()
         return row is None or row["others_wait"]
 
     async def _write_end(self, **ending: Any) -> Any:
