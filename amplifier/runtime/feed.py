@@ -66,8 +66,8 @@ class Feed:
         self._text = []
 
     def listen(self, listener: Callable[[Frame], None], wake: Callable[[], None]) -> Callable[[], None]:
-        """From now on the listener gets every event, after what the model has said so far, and is woken at the end; what
-        is returned ends that."""
+        """From now on the listener gets every event, after what the model has said so far, and is woken at the end;
+        what is returned ends that."""
         if self._text:
             listener(Frame(DELTA, self._encoded(self._last | {"text": self.partial})))
         self._listeners[listener] = wake
