@@ -1,5 +1,6 @@
 """A run as server-sent events, in the form that clients of `/stream` know: `data: {"type": ..., ...}`."""
 
+import asyncio
 import re
 from collections.abc import Callable
 from functools import partial
@@ -19,11 +20,13 @@ from amplifier.web import Caller
 if TYPE_CHECKING:
     from amplifier.runtime.execution import Execution
 
+_LAST_WORDS = 0.7  # seconds for runs of this process to say how they ended
 _PLACE = re.compile(r"([0-9a-f-]{36}):(\d{1,18})(:queued)?\Z")
 _ENDS = ("run.completed", "run.failed", "run.cancelled")
 _LOST = {  # how a stream ends that is not the run's end
     "access.revoked": "You do not take part in the session any more",
     "session.deleted": "The session was deleted",
+    "service.stopping": "The service stops: come back with Last-Event-ID",
     "token.expired": "The token has expired: come back with a new one and Last-Event-ID",
 }
 
@@ -96,11 +99,13 @@ class RunStream:
             await runner.ready.wait()
             forget = runner.await_run(self._run_id, partial(self._attach, subscriber))
             self._let_begin()
+            stopping = asyncio.create_task(_stop_with(runner, subscriber))
             try:
                 if (ending := await self._ending(state)) is not None:  # it was over before anybody listened
                     return await _send(send, ending, more=False)
                 await subscriber.follow(state.hub.catch_up, write)
             finally:
+                stopping.cancel()
                 forget()
                 self._detach()
         return await _send(send, b"", more=False)
@@ -144,6 +149,13 @@ class RunStream:
             return response + _event({"type": "done"})
         error = msgspec.json.decode(row["error"] or b'{"message": "The run was cancelled"}')
         return _event({"type": "error", "message": error["message"]})
+
+
+async def _stop_with(runner: Runner, subscriber: Subscriber) -> None:
+    """Ends the stream of a run that does not end in time when the service stops: it waits, or is another process's."""
+    await runner.stopping.wait()
+    await asyncio.sleep(_LAST_WORDS)
+    subscriber.end(Frame("service.stopping", b"{}"))
 
 
 def _event(data: dict[str, Any], identifier: str | None = None) -> bytes:

@@ -57,7 +57,7 @@ async def test_a_process_that_is_killed_again_and_again(
 ) -> None:
     """Amid answers, tools and what waits. Whatever was accepted is in the transcript once, and has an end."""
     stub.keep_bodies = False
-    stub.when("slow", Reply("One two three four", pieces=20, pause=0.05))
+    stub.when("slow", Reply("One two three four", pieces=8, pause=0.05))
     stub.when("tool", Reply(calls=[Call("hang")]))
     dice, port = random.Random(seed), str(free_port())
     sent: dict[str, list[str]] = {}

@@ -21,6 +21,7 @@ _LATE = 5.0  # seconds after which an answer is not waited for any more, besides
 _LOOK = 1.0  # seconds between two looks, in case that no notification comes
 # how a run that did not end well is answered, by the type of its error
 _STATUSES = {"cancelled": 409, "config": 400, "interrupted": 503, "provider": 502, "refused": 409, "timeout": 504}
+_SOON = {"Retry-After": "1"}
 _STREAM = {
     200: ResponseSpec(
         str, description="Events until the run is over", media_type="text/event-stream", generate_examples=False
@@ -228,13 +229,14 @@ async def _answered(request: Request, accepted: Accepted) -> AgentAnswer:
         return AgentAnswer(session_id, row["response"] or "", AnswerMetadata(row["config_id"], row["run_id"]))
     error = msgspec.json.decode(row["error"] or b'{"type": "cancelled", "message": "The run was cancelled"}')
     status = _STATUSES.get(error["type"], 500)
-    headers = {"Retry-After": "1"} if status == 503 else None
+    headers = _SOON if status == 503 else None
     raise Problem(status, error["message"], headers=headers, run_id=accepted.run_id, code=error.get("code"))
 
 
 async def _ended(request: Request, session_id: str, run_id: str, seconds: float) -> Any:
     deadline = asyncio.get_running_loop().time() + seconds
-    execution = _runner(request).find(run_id)
+    runner = _runner(request)
+    execution = runner.find(run_id)
     with request.hub.watched(session_id) as changed:
         flag = changed if execution is None else execution.ended
         while True:
@@ -244,8 +246,11 @@ async def _ended(request: Request, session_id: str, run_id: str, seconds: float)
                 raise Problem(404, f"Session not found: {session_id}")
             if row["finished_at"] is not None:
                 return row
+            later = f"ask GET /sessions/{session_id}/runs/{run_id}"
             if asyncio.get_running_loop().time() > deadline:
-                raise Problem(504, f"The run goes on: ask GET /sessions/{session_id}/runs/{run_id}", run_id=run_id)
+                raise Problem(504, f"The run goes on: {later}", run_id=run_id)
+            if execution is None and runner.stopping.is_set():
+                raise Problem(503, f"The service stops, the message waits: {later}", headers=_SOON, run_id=run_id)
             try:
                 async with asyncio.timeout(_LOOK):
                     await flag.wait()

@@ -48,6 +48,7 @@ class Runner:
         self._host: Host | None = None
         self.available = find_spec("amplifier_core") is not None
         self._draining: asyncio.TimerHandle | None = None
+        self.stopping = asyncio.Event()  # set when the grace is over, for those who wait for what will not come
 
     @property
     def process_id(self) -> str:
@@ -143,6 +144,7 @@ class Runner:
             await asyncio.wait(self._tasks, timeout=self._config.shutdown_grace + _BEFORE_THE_END)
 
     def _stop_all(self) -> None:
+        self.stopping.set()
         for execution in self._going.values():
             execution.stop("shutdown")
 
