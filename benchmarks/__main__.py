@@ -1,6 +1,6 @@
 """Runs every benchmark."""
 
-from benchmarks import events, queries, requests, search, start, statements
+from benchmarks import events, queries, requests, search, start, statements, turns
 
 requests.main()
 start.main()
@@ -8,3 +8,4 @@ statements.main()
 queries.main()
 search.main([])
 events.main([])
+turns.main()
