@@ -173,7 +173,7 @@ class Execution:
         spoke = spoken(self.turn[0])
         inner = coordinator.get("context")
         await inner.set_messages(history)
-        await coordinator.mount("context", Transcript(inner, self._append))
+        await coordinator.mount("context", Transcript(inner, self._append, self.feed.secrets))
         self._conductor = Conductor(coordinator.get("orchestrator"))
         await coordinator.mount("orchestrator", self._conductor)
         self.meter.watch(coordinator)

@@ -18,7 +18,7 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,199}"
 _REFERENCE = re.compile(r"\$\{(" + _NAME + r")(?::([^{}]*))?\}", re.ASCII)
 _NESTED = re.compile(r"\$\{[^{}]*\$\{")
 _LARGEST = 64 * 1024  # bytes of a secret's file
-_SHORTEST = 4  # characters; what is shorter stands in texts by chance
+_SHORTEST = 8  # characters; what is shorter stands in texts by chance, as a key `ollama` that a local server takes
 
 
 class ReferenceRefused(Exception):
@@ -71,7 +71,7 @@ def expand(text: str, secret: Secret, hidden: bool) -> tuple[str, list[str]]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """`text` with `***` for every secret of four characters or more, also as URLs and JSON write it."""
+    """`text` with `***` for every secret of eight characters or more, also as URLs and JSON write it."""
     for form in _written(frozenset(secrets)):
         text = text.replace(form, "***")
     return text

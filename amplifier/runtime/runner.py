@@ -117,8 +117,14 @@ class Runner:
         """Keeps leases, for ever, and looks for what dead processes left."""
         if not self.available:
             return
-        await asyncio.to_thread(self._warm)
+        try:
+            await asyncio.to_thread(self._warm)
+        except Exception:
+            logger.exception("no agents can be run here")
+            self.available = False
         self.ready.set()
+        if not self.available:
+            return
         tick = self._config.run_lease / _RENEWALS
         while True:
             try:
@@ -171,7 +177,8 @@ class Runner:
 
     async def _begin_later(self, row: Any) -> None:
         await self.ready.wait()
-        self.begin(row)
+        if self.available:  # else the lease runs out
+            self.begin(row)
 
     async def _run(self, execution: "Execution") -> None:
         others_wait = True
@@ -289,6 +296,8 @@ class Runner:
         )
         turn = msgspec.json.decode(history["messages"] or "[]")
         error = {"type": "interrupted", "message": "The process that ran it ended or lost the database"}
+        if row["cancelled"]:
+            error = {"type": "cancelled", "message": "The run was cancelled"}
         await self._write_end(
             **key,
             run_id=row["run_id"],

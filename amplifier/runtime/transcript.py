@@ -5,6 +5,8 @@ from typing import Any
 
 import msgspec
 
+from amplifier.runtime.references import redacted
+
 Message = dict[str, Any]
 _UNWRITTEN = ("system", "developer")  # they are the agent's own, and made anew in each run
 
@@ -15,8 +17,9 @@ class Transcript:
     Raises whatever `append` raises: what is not written is not said.
     """
 
-    def __init__(self, inner: Any, append: Callable[[bytes], Awaitable[None]]) -> None:
-        self._inner, self._append = inner, append
+    def __init__(self, inner: Any, append: Callable[[bytes], Awaitable[None]], secrets: frozenset[str]) -> None:
+        """`secrets` are written by nobody, also where a tool or a provider repeats them."""
+        self._inner, self._append, self._secrets = inner, append, secrets
         self._begun = False
 
     async def add_message(self, message: Message) -> None:
@@ -25,6 +28,7 @@ class Transcript:
         if role == "user" and not self._begun:
             self._begun = True
         elif role not in _UNWRITTEN:
+            message = redacted(message, self._secrets)
             await self._append(encoded(message))
         await self._inner.add_message(message)
 

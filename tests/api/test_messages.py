@@ -244,6 +244,14 @@ async def test_what_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: St
     assert (await here.say("odd"))["response"] == "A NUL:  and half a pair"
 
 
+async def test_a_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub), tools=TOOLS)
+    stub.when("go", Reply(calls=[Call("say", {"text": "it is sk-of-the-config"})]), Reply("sk-of-the-config it is"))
+    await here.say("go")
+    assert "sk-of-the-config" not in json.dumps(await here.transcript())
+    assert [content for _, content in await here.said()] == ["go", "", "it is ***", "*** it is"]
+
+
 async def test_a_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), session={"context": {"module": "context-simple-theirs"}}, tools=TOOLS)
     stub.when("one", Reply(calls=[Call("say", {"text": "x"})]), Reply("1"))
