@@ -21,7 +21,7 @@ from amplifier.runtime.hooks import FEED, SHOW
 from amplifier.runtime.metering import Meter
 from amplifier.runtime.modules import Loader
 from amplifier.runtime.plan import Plan, mount_plan
-from amplifier.runtime.references import Secrets
+from amplifier.runtime.references import Secrets, redact
 from amplifier.runtime.transcript import Transcript, cleaned, spoken
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
@@ -128,7 +128,7 @@ class Execution:
     def _outcome(self, work: "asyncio.Task[str]") -> Outcome:
         error = work.exception() if work.done() and not work.cancelled() else None
         if work.done() and not work.cancelled() and error is None:
-            return Outcome("completed", cleaned(work.result()))
+            return Outcome("completed", cleaned(redact(work.result(), self.feed.secrets)))
         if self.stopped == "cancelled":
             return Outcome("cancelled", failure=Failure("cancelled", "The run was cancelled"))
         if self.stopped is not None:

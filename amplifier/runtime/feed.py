@@ -11,7 +11,7 @@ from amplifier_core import HookResult
 from amplifier.events import Hub
 from amplifier.frames import Frame
 from amplifier.runtime.hooks import TOLD
-from amplifier.runtime.references import redacted
+from amplifier.runtime.references import redact, redacted
 
 DELTA = "llm:stream_block_delta"
 # What clients are shown of amplifier-core's events; the others tell of prompts and configs.
@@ -59,7 +59,7 @@ class Feed:
 
     @property
     def partial(self) -> str:
-        return "".join(self._text)
+        return redact("".join(self._text), self.secrets)
 
     def settle(self) -> None:
         """What the model said is in the transcript now."""

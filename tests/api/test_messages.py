@@ -247,8 +247,8 @@ async def test_what_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: St
 async def test_a_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), tools=TOOLS)
     stub.when("go", Reply(calls=[Call("say", {"text": "it is sk-of-the-config"})]), Reply("sk-of-the-config it is"))
-    await here.say("go")
-    assert "sk-of-the-config" not in json.dumps(await here.transcript())
+    answer = await here.say("go")
+    assert "sk-of-the-config" not in json.dumps([answer, await here.runs(), await here.transcript()])
     assert [content for _, content in await here.said()] == ["go", "", "it is ***", "*** it is"]
 
 
