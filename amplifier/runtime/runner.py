@@ -10,20 +10,19 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextvars import Context
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import msgspec
 
 from amplifier.events import Hub
-from amplifier.integrity import closing
 from amplifier.outages import Unavailable
 from amplifier.queries import Queries
+from amplifier.runtime.endings import Endings
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 
 if TYPE_CHECKING:
-    from amplifier.runtime.execution import Execution, Host, Outcome
+    from amplifier.runtime.execution import Execution, Host
 
 logger = logging.getLogger(__name__)
 
@@ -31,9 +30,7 @@ _RENEWALS = 5  # in the time of a lease
 _REST = 0.05  # seconds between two looks at most, however much other processes tell
 _BEFORE_THE_END = 1.5  # seconds of the service's grace that are left for the ends of runs which did not make it
 _REAPED = 100  # runs taken over at once, and sessions looked at
-_HISTORY, _HISTORY_BYTES = 1000, 8 * 1024 * 1024  # messages and bytes that are looked at to end a turn
 _WITH_SDK = {"provider-anthropic", "provider-openai"}
-_TRIES = 60  # to write how a run ended, a second apart; after that another process ends it
 
 
 class Runner:
@@ -41,6 +38,7 @@ class Runner:
 
     def __init__(self, queries: Queries, hub: Hub, keyring: Keyring, config: Settings) -> None:
         self._queries, self._hub, self._keyring, self._config = queries, hub, keyring, config
+        self._endings = Endings(queries, hub)
         self._going: dict[str, Execution] = {}
         self._awaited: defaultdict[str, set[Callable[[Execution], None]]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
@@ -184,7 +182,7 @@ class Runner:
         others_wait = True
         try:
             outcome = await execution.carry_out()
-            others_wait = await self._end(execution, outcome)
+            others_wait = await self._endings.end(execution, outcome)
         except Exception:  # a fault of ours: the lease runs out, and the run is ended then
             logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
         finally:
@@ -208,39 +206,6 @@ class Runner:
             if row["status"] == "running":
                 self.begin(row)
                 return
-
-    async def _end(self, execution: "Execution", outcome: "Outcome") -> bool:
-        """Writes how a run ended, with what its turn lacks; not for one that another process took over. Whether other
-        runs of the session may wait."""
-        if execution.stopped == "lost":
-            return False
-        if outcome.status == "completed":  # of a prompt that a hook refused nothing but the response tells
-            messages = [{"role": "assistant", "content": outcome.response}] if closing(execution.turn, "failed") else []
-        else:
-            messages = closing(execution.turn, outcome.status, execution.feed.partial)
-        row = await self._write_end(
-            session_id=execution.session_id,
-            run_id=execution.run_id,
-            status=outcome.status,
-            response=outcome.response,
-            error=None if outcome.failure is None else msgspec.json.encode(outcome.failure),
-            usage=msgspec.json.encode({name: count for name, count in execution.meter.usage.items() if count}),
-            timing=msgspec.json.encode(execution.timing),
-            messages=msgspec.json.encode(messages),
-        )
-        execution.feed.end()
-        return row is None or row["others_wait"]
-
-    async def _write_end(self, **ending: Any) -> Any:
-        """The row of `runs.finish`, or none where another process ends the run."""
-        for _ in range(_TRIES):
-            try:
-                row = await self._queries.runs.finish(process_id=self.process_id, **ending)
-                self._hub.announce(ending["session_id"])
-                return row
-            except Unavailable:
-                await asyncio.sleep(1)
-        return None
 
     async def _told(self, deadline: float) -> bool:
         """Whether something was told before the deadline."""
@@ -283,29 +248,8 @@ class Runner:
         """Ends runs whose processes died, and begins what nobody else begins."""
         runs = self._queries.runs
         for row in await runs.reap(process_id=self.process_id, seconds=self._config.run_lease, limit=_REAPED):
-            await self._bury(row)
+            await self._endings.bury(row)
+            await self._claim(row["session_id"])
         if self.has_room:
             for waiting in await runs.list_waiting(limit=_REAPED):
                 await self._claim(waiting["session_id"])
-
-    async def _bury(self, row: Any) -> None:
-        status: Literal["cancelled", "failed"] = "cancelled" if row["cancelled"] else "failed"
-        key = {"session_id": row["session_id"]}
-        history = await self._queries.runs.get_history(
-            **key, after=0, up_to_seq=2**63 - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
-        )
-        turn = msgspec.json.decode(history["messages"] or "[]")
-        error = {"type": "interrupted", "message": "The process that ran it ended or lost the database"}
-        if row["cancelled"]:
-            error = {"type": "cancelled", "message": "The run was cancelled"}
-        await self._write_end(
-            **key,
-            run_id=row["run_id"],
-            status=status,
-            response=None,
-            error=msgspec.json.encode(error),
-            usage=b"{}",
-            timing=b"{}",
-            messages=msgspec.json.encode(closing(turn, status)),
-        )
-        await self._claim(row["session_id"])
