@@ -75,6 +75,7 @@ async def test_a_process_that_is_killed_again_and_again(
                 ]
                 await asyncio.sleep(dice.uniform(0.3, 1.0))  # the moment of the kill
                 service.process.kill()
+                await asyncio.to_thread(service.process.wait, 10)
                 await asyncio.gather(*talking, return_exceptions=True)
     with running(stub, dsn, count=1, SERVICE_PORT=port, RUN_TOOL_TIMEOUT="0.1", RUN_MODEL_TIMEOUT="5") as [service]:
         await assert_whole(service, sent, sql)

@@ -42,7 +42,6 @@ class Runner:
         self._going: dict[str, Execution] = {}
         self._awaited: defaultdict[str, set[Callable[[Execution], None]]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.ready = asyncio.Event()  # set when everything is imported that runs need
         self._host: Host | None = None
         self.available = find_spec("amplifier_core") is not None
         self._draining: asyncio.TimerHandle | None = None
@@ -70,20 +69,20 @@ class Runner:
 
     @property
     def has_room(self) -> bool:
-        """Whether this process may begin another run now."""
-        return self._draining is None and len(self._going) < self._config.max_runs_per_process
+        """Whether this process may begin another run now: not before everything is imported, for a lease would run out
+        meanwhile."""
+        going = len(self._going)
+        return self._host is not None and self._draining is None and going < self._config.max_runs_per_process
 
     def begin(self, row: Any) -> None:
         """Goes on with a run for which the database gave this process the lease. The row is of `runs.start`."""
-        if self._host is None:
-            self._spawn(self._begin_later(row))
-        else:
-            from amplifier.runtime.execution import Execution
+        from amplifier.runtime.execution import Execution
 
-            execution = self._going[row["run_id"]] = Execution(self._host, row)
-            for meet in self._awaited.pop(execution.run_id, ()):
-                meet(execution)
-            self._spawn(self._run(execution))
+        assert self._host is not None  # noqa: S101
+        execution = self._going[row["run_id"]] = Execution(self._host, row)
+        for meet in self._awaited.pop(execution.run_id, ()):
+            meet(execution)
+        self._spawn(self._run(execution))
 
     def find(self, run_id: str) -> "Execution | None":
         """The run, if it goes on in this process."""
@@ -120,8 +119,6 @@ class Runner:
         except Exception:
             logger.exception("no agents can be run here")
             self.available = False
-        self.ready.set()
-        if not self.available:
             return
         tick = self._config.run_lease / _RENEWALS
         while True:
@@ -172,11 +169,6 @@ class Runner:
             logger.warning("the module %s cannot be used: %s", name, error)
         providers.warm(name.removeprefix("provider-") for name in config.modules & _WITH_SDK)
         self._host = Host(self._queries, self._hub, self._keyring, config, Secrets(config.secrets, config.secrets_dir))
-
-    async def _begin_later(self, row: Any) -> None:
-        await self.ready.wait()
-        if self.available:  # else the lease runs out
-            self.begin(row)
 
     async def _run(self, execution: "Execution") -> None:
         others_wait = True
