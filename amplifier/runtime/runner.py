@@ -240,8 +240,9 @@ class Runner:
         """Ends runs whose processes died, and begins what nobody else begins."""
         runs = self._queries.runs
         for row in await runs.reap(process_id=self.process_id, seconds=self._config.run_lease, limit=_REAPED):
-            await self._endings.bury(row)
-            await self._claim(row["session_id"])
+            if row["run_id"] not in self._going:  # else it is one of ours that stood still, and goes on
+                await self._endings.bury(row)
+                await self._claim(row["session_id"])
         if self.has_room:
             for waiting in await runs.list_waiting(limit=_REAPED):
                 await self._claim(waiting["session_id"])
