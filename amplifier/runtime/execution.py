@@ -193,9 +193,17 @@ class Execution:
         return [spoken(message) for message in valid(messages)]
 
     async def _messages(self, after: int, up_to_seq: int) -> Any:
-        return await self._host.queries.runs.get_history(
-            session_id=self.session_id, after=after, up_to_seq=up_to_seq, limit=_HISTORY, max_bytes=_HISTORY_BYTES
-        )
+        """The row of `runs.get_history`, as soon as the database is there."""
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await self._host.queries.runs.get_history(
+                    session_id=self.session_id,
+                    after=after,
+                    up_to_seq=up_to_seq,
+                    limit=_HISTORY,
+                    max_bytes=_HISTORY_BYTES,
+                )
+            await asyncio.sleep(_AWAY)
 
     async def _append(self, message: bytes) -> None:
         """Writes a message of the agent's. Raises Refused when the run may not go on."""
