@@ -1,6 +1,7 @@
 """Questions that an agent asks people before it goes on; whoever may send answers them."""
 
 import asyncio
+import contextlib
 import time
 import uuid
 from typing import Any
@@ -8,11 +9,14 @@ from typing import Any
 from amplifier_core import ApprovalRequest, ApprovalResponse
 
 from amplifier.events import Hub
+from amplifier.outages import Unavailable
 from amplifier.queries import Queries
+from amplifier.runtime.transcript import cleaned
 
 DENIED, _ALLOWED = "Deny", "Allow"
 _GRANTS = ("allow", "allow once", "allow always")  # whatever else is granted amplifier-core takes for a denial
 _LOOK = 1.0  # seconds between two looks, in case that no notification comes
+_REST = 0.01  # seconds between two looks when the time is over
 _MAX_PROMPT = 10_000  # characters
 _MAX_OPTIONS, _MAX_OPTION = 20, 200
 
@@ -46,8 +50,8 @@ class Approvals:
                 **key,
                 run_id=self._run_id,
                 process_id=self._hub.process_id,
-                prompt=prompt[:_MAX_PROMPT],
-                options=[option[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
+                prompt=cleaned(prompt)[:_MAX_PROMPT],
+                options=[cleaned(option)[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
                 seconds=seconds,
             )
             if created is None:  # the run is over
@@ -58,14 +62,15 @@ class Approvals:
     async def _answer(self, key: dict[str, str], changed: asyncio.Event, deadline: float) -> tuple[bool, str]:
         while not self._over.is_set():
             changed.clear()
-            answer = await self._queries.approvals.get(**key)
-            if answer is not None and answer["granted"] is not None:
-                return answer["granted"], answer["decision"] or DENIED
-            if time.monotonic() >= deadline and await self._queries.approvals.expire(**key) is not None:
-                self._hub.announce(self._session_id)
-                return False, DENIED
+            with contextlib.suppress(Unavailable):  # it is asked again
+                answer = await self._queries.approvals.get(**key)
+                if answer is not None and answer["granted"] is not None:
+                    return answer["granted"], answer["decision"] or DENIED
+                if time.monotonic() >= deadline and await self._queries.approvals.expire(**key) is not None:
+                    self._hub.announce(self._session_id)
+                    return False, DENIED
             try:
-                async with asyncio.timeout(min(_LOOK, max(0.0, deadline - time.monotonic()))):
+                async with asyncio.timeout(min(_LOOK, max(_REST, deadline - time.monotonic()))):
                     await changed.wait()
             except TimeoutError:
                 continue

@@ -5,7 +5,6 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
 from amplifier_core import HookResult
 
 from amplifier.events import Hub

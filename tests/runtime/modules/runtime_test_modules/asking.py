@@ -9,7 +9,7 @@ async def asking(coordinator: Any, config: dict[str, Any]) -> None:
     """Asks through the kernel; `config` may have what HookResult takes."""
 
     async def ask(event: str, data: dict[str, Any]) -> HookResult:
-        given = {"approval_prompt": f"Run {data['tool_name']}?", **config}
+        given = {"approval_prompt": f"Run {data['tool_name']}? {data['tool_input'].get('text')}", **config}
         return HookResult(action="ask_user", **given)
 
     coordinator.hooks.register("tool:pre", ask, name="asking")
