@@ -96,7 +96,6 @@ class RunStream:
 
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await _send(send, _event({"type": "connected", "session_id": self._session_id}, str(self._start)))
-            await runner.ready.wait()
             forget = runner.await_run(self._run_id, partial(self._attach, subscriber))
             self._let_begin()
             stopping = asyncio.create_task(_stop_with(runner, subscriber))

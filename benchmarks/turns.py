@@ -69,9 +69,11 @@ async def _measure(url: str, stub: llm.Stub) -> None:
 
 
 async def _turn(url: str, session: str, stub: llm.Stub) -> float:
-    """Seconds of a turn without those between the model's call and its last byte."""
-    started, body = time.perf_counter(), {"message": "a turn"}
-    await _request(url, f"/sessions/{session}/messages", body)
+    """Seconds of a turn without those between the model's call and its last byte, over an open connection."""
+    lines = _lines(url, f"/sessions/{session}/messages", {"message": "a turn"})
+    started = await anext(lines)
+    async for _ in lines:
+        pass
     return _without_model(started, stub)
 
 
@@ -98,7 +100,7 @@ def _without_model(started: float, stub: llm.Stub) -> float:
 async def _stream(url: str, session: str, stub: llm.Stub) -> float:
     """Seconds from the moment when the model sent its first delta until the client has it."""
     async for line in _lines(url, f"/sessions/{session}/stream", {"message": "a turn"}):
-        if b"llm:stream_block_delta" in line:
+        if isinstance(line, bytes) and b"llm:stream_block_delta" in line:
             got = time.perf_counter()
             late = got - stub.requests[-1].sent[0]
     return late
@@ -120,7 +122,7 @@ async def _crowd(url: str, config_id: str, stub: llm.Stub) -> None:
 
 async def _count(url: str, session: str) -> int:
     lines = _lines(url, f"/sessions/{session}/stream", {"message": "crowd"})
-    return sum([b"llm:stream_block_delta" in line async for line in lines])
+    return sum([isinstance(line, bytes) and b"llm:stream_block_delta" in line async for line in lines])
 
 
 async def sampled(scope: Any, receive: Any, send: Any) -> None:
@@ -166,17 +168,16 @@ def _service(environ: dict[str, str]) -> Iterator[str]:
         process.wait(30)
 
 
-async def _request(url: str, path: str, body: Any) -> bytes:
-    return b"".join([line async for line in _lines(url, path, body)])
-
-
-async def _lines(url: str, path: str, body: Any) -> AsyncIterator[bytes]:
-    """The lines of an answer, over a plain socket: a client that costs next to nothing."""
+async def _lines(url: str, path: str, body: Any) -> AsyncIterator[Any]:
+    """When the request was sent, then the lines of the answer, over a plain socket: a client that costs next to
+    nothing."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     content = json.dumps(body).encode()
     head = f"POST {path} HTTP/1.1\r\nHost: {host}\r\nContent-Type: application/json\r\nConnection: close\r\n"
+    started = time.perf_counter()
     writer.write(f"{head}Content-Length: {len(content)}\r\n\r\n".encode() + content)
+    yield started
     async for line in reader:
         yield line
     writer.close()

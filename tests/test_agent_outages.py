@@ -36,7 +36,7 @@ async def test_a_connection_breaks(dsn: str, stub: Stub, installed: None, lost: 
                 said = [content for role, content in await here.said() if role == "user"]
                 assert len(said) == len(set(said)), "nothing is there twice"
                 assert set(answered) <= set(said) <= {*answered, *unanswered}
-                assert len(answered) > POINTS / 2, "most turns go on"
+                assert len(answered) > 2, "turns go on"
                 for text, run in zip(said, [run for run in await here.runs() if run["started_at"]], strict=True):
                     assert run["message"]["content"] == text
                 whole = [message for message in await here.transcript() if message.get("tool_calls")]

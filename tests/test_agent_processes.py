@@ -151,6 +151,7 @@ async def test_a_killed_process_loses_nothing(dsn: str, stub: Stub) -> None:
             queued = asyncio.create_task(here.client.post(f"{here.path}/messages", json={"message": "second"}))
             await there.run("queued")
             one.process.kill()
+            await asyncio.to_thread(one.process.wait, 10)
             await asyncio.gather(lost, queued, return_exceptions=True)
             done = await there.run("completed")
             assert done["response"] == "You said: second"

@@ -75,6 +75,7 @@ async def test_a_run_whose_client_has_left(dsn: str, stub: Stub) -> None:
             here = await agent(api, model(stub))
             async with answer(here, "count") as stream:
                 await stream.next("connected")
+            await until(lambda: stub.requests)
         service.process.send_signal(signal.SIGTERM)
         gate.open()
         assert service.process.wait(GRACE + 2) == 0

@@ -230,7 +230,8 @@ async def _answered(request: Request, accepted: Accepted) -> AgentAnswer:
     error = msgspec.json.decode(row["error"] or b'{"type": "cancelled", "message": "The run was cancelled"}')
     status = _STATUSES.get(error["type"], 500)
     headers = _SOON if status == 503 else None
-    raise Problem(status, error["message"], headers=headers, run_id=accepted.run_id, code=error.get("code"))
+    code = {"code": error["code"]} if "code" in error else {}
+    raise Problem(status, error["message"], headers=headers, run_id=accepted.run_id, **code)
 
 
 async def _ended(request: Request, session_id: str, run_id: str, seconds: float) -> Any:

@@ -38,7 +38,7 @@ class Problem(Struct):
     missed: list[Entry] | UnsetType = UNSET
     next: int | UnsetType | None = UNSET
     run_id: str | UnsetType = UNSET
-    code: str | UnsetType | None = UNSET
+    code: str | UnsetType = UNSET
 
 
 class Logged(Struct):

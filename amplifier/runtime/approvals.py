@@ -15,8 +15,7 @@ from amplifier.runtime.transcript import cleaned
 
 DENIED, _ALLOWED = "Deny", "Allow"
 _GRANTS = ("allow", "allow once", "allow always")  # whatever else is granted amplifier-core takes for a denial
-_LOOK = 1.0  # seconds between two looks, in case that no notification comes
-_REST = 0.01  # seconds between two looks when the time is over
+_LOOK, _REST = 1.0, 0.05  # seconds between two looks at most, in case that no notification comes, and at least
 _MAX_PROMPT = 10_000  # characters
 _MAX_OPTIONS, _MAX_OPTION = 20, 200
 
@@ -60,20 +59,24 @@ class Approvals:
             return await self._answer(key, changed, time.monotonic() + seconds)
 
     async def _answer(self, key: dict[str, str], changed: asyncio.Event, deadline: float) -> tuple[bool, str]:
+        """As soon as there is one; the question stands while the database is away."""
         while not self._over.is_set():
             changed.clear()
-            with contextlib.suppress(Unavailable):  # it is asked again
-                answer = await self._queries.approvals.get(**key)
-                if answer is not None and answer["granted"] is not None:
-                    return answer["granted"], answer["decision"] or DENIED
-                if time.monotonic() >= deadline and await self._queries.approvals.expire(**key) is not None:
-                    self._hub.announce(self._session_id)
-                    return False, DENIED
-            try:
+            with contextlib.suppress(Unavailable):
+                if (answer := await self._look(key, deadline)) is not None:
+                    return answer
+            with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(min(_LOOK, max(_REST, deadline - time.monotonic()))):
                     await changed.wait()
-            except TimeoutError:
-                continue
+        return False, DENIED
+
+    async def _look(self, key: dict[str, str], deadline: float) -> tuple[bool, str] | None:
+        answer = await self._queries.approvals.get(**key)
+        if answer is not None and answer["granted"] is not None:
+            return answer["granted"], answer["decision"] or DENIED
+        if time.monotonic() < deadline or await self._queries.approvals.expire(**key) is None:
+            return None
+        self._hub.announce(self._session_id)
         return False, DENIED
 
 

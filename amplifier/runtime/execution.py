@@ -4,12 +4,14 @@ import asyncio
 import contextlib
 import logging
 import time
+from itertools import dropwhile
 from typing import Any, Literal, NamedTuple
 
 import asyncpg
 import msgspec
 from amplifier_core import AmplifierSession
 
+from amplifier.dialects import is_human
 from amplifier.events import Hub
 from amplifier.integrity import valid
 from amplifier.outages import Unavailable
@@ -184,12 +186,24 @@ class Execution:
     async def _history(self) -> list[dict[str, Any]]:
         """What the model is told of earlier turns, such that it accepts it."""
         row = await self._messages(0, self._last_seq - 1)
-        return [spoken(message) for message in valid(msgspec.json.decode(row["messages"] or "[]"))]
+        text = row["messages"] or "[]"
+        messages = msgspec.json.decode(text)
+        if len(messages) == _HISTORY or len(text) > _HISTORY_BYTES // 2:  # there may be more: begin with a whole turn
+            messages = list(dropwhile(lambda message: not is_human(message), messages))
+        return [spoken(message) for message in valid(messages)]
 
     async def _messages(self, after: int, up_to_seq: int) -> Any:
-        return await self._host.queries.runs.get_history(
-            session_id=self.session_id, after=after, up_to_seq=up_to_seq, limit=_HISTORY, max_bytes=_HISTORY_BYTES
-        )
+        """The row of `runs.get_history`, as soon as the database is there."""
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await self._host.queries.runs.get_history(
+                    session_id=self.session_id,
+                    after=after,
+                    up_to_seq=up_to_seq,
+                    limit=_HISTORY,
+                    max_bytes=_HISTORY_BYTES,
+                )
+            await asyncio.sleep(_AWAY)
 
     async def _append(self, message: bytes) -> None:
         """Writes a message of the agent's. Raises Refused when the run may not go on."""

@@ -11,20 +11,19 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextvars import Context
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 import asyncpg
-import msgspec
 
 from amplifier.events import Hub
-from amplifier.integrity import closing
 from amplifier.outages import Unavailable
 from amplifier.queries import Queries
+from amplifier.runtime.endings import Endings
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 
 if TYPE_CHECKING:
-    from amplifier.runtime.execution import Execution, Host, Outcome
+    from amplifier.runtime.execution import Execution, Host
 
 logger = logging.getLogger(__name__)
 
@@ -33,9 +32,7 @@ _REST = 0.05  # seconds between two looks at most, however much other processes 
 _BEFORE_THE_END = 1.5  # seconds of the service's grace that are left for the ends of runs which did not make it
 _REAPED = 100  # runs taken over at once, and sessions looked at
 _FILLED = 10  # sessions looked at when there is room again
-_HISTORY, _HISTORY_BYTES = 1000, 8 * 1024 * 1024  # messages and bytes that are looked at to end a turn
 _WITH_SDK = {"provider-anthropic", "provider-openai"}
-_TRIES = 60  # to write how a run ended, a second apart; after that another process ends it
 
 
 class Runner:
@@ -43,10 +40,10 @@ class Runner:
 
     def __init__(self, queries: Queries, hub: Hub, keyring: Keyring, config: Settings) -> None:
         self._queries, self._hub, self._keyring, self._config = queries, hub, keyring, config
+        self._endings = Endings(queries, hub)
         self._going: dict[str, Execution] = {}
         self._awaited: defaultdict[str, set[Callable[[Execution], None]]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
-        self.ready = asyncio.Event()  # set when everything is imported that runs need
         self._host: Host | None = None
         self.available = find_spec("amplifier_core") is not None
         self._draining: asyncio.TimerHandle | None = None
@@ -74,20 +71,20 @@ class Runner:
 
     @property
     def has_room(self) -> bool:
-        """Whether this process may begin another run now."""
-        return self._draining is None and len(self._going) < self._config.max_runs_per_process
+        """Whether this process may begin another run now: not before everything is imported, for a lease would run out
+        meanwhile."""
+        going = len(self._going)
+        return self._host is not None and self._draining is None and going < self._config.max_runs_per_process
 
     def begin(self, row: Any) -> None:
         """Goes on with a run for which the database gave this process the lease. The row is of `runs.start`."""
-        if self._host is None:
-            self._spawn(self._begin_later(row))
-        else:
-            from amplifier.runtime.execution import Execution
+        from amplifier.runtime.execution import Execution
 
-            execution = self._going[row["run_id"]] = Execution(self._host, row)
-            for meet in self._awaited.pop(execution.run_id, ()):
-                meet(execution)
-            self._spawn(self._run(execution))
+        assert self._host is not None  # noqa: S101
+        execution = self._going[row["run_id"]] = Execution(self._host, row)
+        for meet in self._awaited.pop(execution.run_id, ()):
+            meet(execution)
+        self._spawn(self._run(execution))
 
     def find(self, run_id: str) -> "Execution | None":
         """The run, if it goes on in this process."""
@@ -124,8 +121,6 @@ class Runner:
         except Exception:
             logger.exception("no agents can be run here")
             self.available = False
-        self.ready.set()
-        if not self.available:
             return
         tick = self._config.run_lease / _RENEWALS
         while True:
@@ -177,16 +172,11 @@ class Runner:
         providers.warm(name.removeprefix("provider-") for name in config.modules & _WITH_SDK)
         self._host = Host(self._queries, self._hub, self._keyring, config, Secrets(config.secrets, config.secrets_dir))
 
-    async def _begin_later(self, row: Any) -> None:
-        await self.ready.wait()
-        if self.available:  # else the lease runs out
-            self.begin(row)
-
     async def _run(self, execution: "Execution") -> None:
         others_wait = True
         try:
             outcome = await execution.carry_out()
-            others_wait = await self._end(execution, outcome)
+            others_wait = await self._endings.end(execution, outcome)
         except Exception:  # a fault of ours: the lease runs out, and the run is ended then
             logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
         finally:
@@ -220,39 +210,6 @@ class Runner:
             waiting = await self._queries.runs.list_waiting(limit=_FILLED) if self.has_room else ()
             for row in waiting:
                 await self._claim(row["session_id"])
-
-    async def _end(self, execution: "Execution", outcome: "Outcome") -> bool:
-        """Writes how a run ended, with what its turn lacks; not for one that another process took over. Whether other
-        runs of the session may wait."""
-        if execution.stopped == "lost":
-            return False
-        if outcome.status != "completed":
-            messages = closing(execution.turn, outcome.status, execution.feed.partial)
-        elif messages := closing(execution.turn, "failed"):  # by a hook that refused, or a strange orchestrator
-            messages[-1] = {"role": "assistant", "content": outcome.response}
-        row = await self._write_end(
-            session_id=execution.session_id,
-            run_id=execution.run_id,
-            status=outcome.status,
-            response=outcome.response,
-            error=None if outcome.failure is None else msgspec.json.encode(outcome.failure),
-            usage=msgspec.json.encode({name: count for name, count in execution.meter.usage.items() if count}),
-            timing=msgspec.json.encode(execution.timing),
-            messages=msgspec.json.encode(messages),
-        )
-        execution.feed.end()
-        return row is None or row["others_wait"]
-
-    async def _write_end(self, **ending: Any) -> Any:
-        """The row of `runs.finish`, or none where another process ends the run."""
-        for _ in range(_TRIES):
-            try:
-                row = await self._queries.runs.finish(process_id=self.process_id, **ending)
-                self._hub.announce(ending["session_id"])
-                return row
-            except Unavailable:
-                await asyncio.sleep(1)
-        return None
 
     async def _told(self, deadline: float) -> bool:
         """Whether something was told before the deadline."""
@@ -295,29 +252,9 @@ class Runner:
         """Ends runs whose processes died, and begins what nobody else begins."""
         runs = self._queries.runs
         for row in await runs.reap(process_id=self.process_id, seconds=self._config.run_lease, limit=_REAPED):
-            await self._bury(row)
+            if row["run_id"] not in self._going:  # else it is one of ours that stood still, and goes on
+                await self._endings.bury(row)
+                await self._claim(row["session_id"])
         if self.has_room:
             for waiting in await runs.list_waiting(limit=_REAPED):
                 await self._claim(waiting["session_id"])
-
-    async def _bury(self, row: Any) -> None:
-        status: Literal["cancelled", "failed"] = "cancelled" if row["cancelled"] else "failed"
-        key = {"session_id": row["session_id"]}
-        history = await self._queries.runs.get_history(
-            **key, after=0, up_to_seq=2**63 - 1, limit=_HISTORY, max_bytes=_HISTORY_BYTES
-        )
-        turn = msgspec.json.decode(history["messages"] or "[]")
-        error = {"type": "interrupted", "message": "The process that ran it ended or lost the database"}
-        if row["cancelled"]:
-            error = {"type": "cancelled", "message": "The run was cancelled"}
-        await self._write_end(
-            **key,
-            run_id=row["run_id"],
-            status=status,
-            response=None,
-            error=msgspec.json.encode(error),
-            usage=b"{}",
-            timing=b"{}",
-            messages=msgspec.json.encode(closing(turn, status)),
-        )
-        await self._claim(row["session_id"])

@@ -37,11 +37,11 @@ async def test_two_questions_at_once(alice: httpx.AsyncClient, stub: Stub) -> No
 
 
 async def test_a_question_that_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: Stub) -> None:
-    here = await asking(alice, stub)
-    stub.when("odd", Reply(calls=[Call("say", {"text": "a NUL: \0 and half a pair: \udc00"})]), Reply("Well."))
+    here = await asking(alice, stub, show_text=True)
+    stub.when("odd", Reply(calls=[Call("say", {"text": "a NUL: \0"})]), Reply("Well."))
     async with waiting(here.say("odd")):
         asked = await question(here)
-        assert asked["prompt"].startswith("Run say? a NUL:  and half a pair: ")
+        assert asked["prompt"] == "Run a NUL: ?"
         await decide(here, asked["approval_id"], "allow")
     assert "a NUL:" in await outcome(here)
 
@@ -102,7 +102,7 @@ async def test_the_connection_breaks_while_it_asks(
             here = await asking(await api.as_user("alice"), stub)
             async with waiting(here.say("go")):
                 asked = await question(here)
-                for _ in range(10):
+                for _ in range(5):
                     cutter.arm(1, "request")
                     await until(lambda: cutter.disarm() or cutter.arm(1, "request"))
                 while (await here.client.get(f"{here.path}/approvals")).status_code != 200:

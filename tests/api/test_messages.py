@@ -9,6 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
+from amplifier.runtime import execution
 from tests.agents import Agent, agent, echo, model, settings, waiting
 from tests.conftest import Api, assert_problem, serving
 from tests.live import until
@@ -177,12 +178,14 @@ async def test_a_queue_has_an_end(dsn: str, stub: Stub, installed: None) -> None
     async with serving(settings(dsn, stub, max_queued_runs=1)) as api:
         here, gate = await agent(await api.as_user("alice"), model(stub)), Gate()
         stub.when("first", Reply("1", gate=gate))
-        async with waiting(here.say("first")), waiting(here.say("second")):
-            await here.run("queued")
-            refused = await here.client.post(f"{here.path}/messages", json={"message": "third"})
-            assert_problem(refused, 429)
-            assert refused.headers["retry-after"] == "5"
-            gate.open()
+        async with waiting(here.say("first")):
+            await until(lambda: stub.requests)
+            async with waiting(here.say("second")):
+                await here.run("queued")
+                refused = await here.client.post(f"{here.path}/messages", json={"message": "third"})
+                assert_problem(refused, 429)
+                assert refused.headers["retry-after"] == "5"
+                gate.open()
 
 
 async def test_a_message_may_interrupt(alice: httpx.AsyncClient, stub: Stub) -> None:
@@ -204,10 +207,12 @@ async def test_a_right_that_is_taken_away(
     await alice.post(f"{here.path}/participants", json={"user_id": "bob", "role": "editor"})
     theirs = Agent(bob, here.session_id)
     stub.when("first", Reply("1", gate=gate))
-    async with waiting(theirs.say("first", 409)) as going, waiting(theirs.say("second", 409)) as queued:
-        await here.run("queued")
-        await alice.patch(f"{here.path}/participants/bob", json={"role": "viewer"})
-        gate.open()
+    async with waiting(theirs.say("first", 409)) as going:
+        await until(lambda: stub.requests)
+        async with waiting(theirs.say("second", 409)) as queued:
+            await here.run("queued")
+            await alice.patch(f"{here.path}/participants/bob", json={"role": "viewer"})
+            gate.open()
     assert "may not send" in going.result()["detail"]
     assert "may not send" in queued.result()["detail"]
     assert [(run["status"], run["error"]["type"]) for run in await here.runs()] == [("failed", "refused")] * 2
@@ -259,6 +264,18 @@ async def test_a_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub
     await here.say("two")
     assert [content for _, content in await here.said()] == ["one", "", "x", "1", "two", "You said: two"]
     assert len(stub.requests[-1].body["messages"]) == 5
+
+
+async def test_a_long_transcript_is_shown_from_a_turn_on(
+    alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_HISTORY", 5)
+    here = await agent(alice, model(stub))
+    said = [{"role": role, "content": f"{role} {n}"} for n in range(10) for role in ("user", "assistant")]
+    await alice.post(f"{here.path}/transcript", json={"messages": said})
+    await here.say("Well")
+    sent = [one["content"] for one in stub.requests[-1].body["messages"]]
+    assert sent == ["user 8", "assistant 8", "user 9", "assistant 9", "Well"]
 
 
 async def test_without_the_extra(api: Api, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,9 +16,13 @@ def convert(messages: list[Message], developer: bool) -> list[Plain]:
     """All messages, in order. Without `developer` such messages are `system` ones, which every server knows."""
     sent: list[Plain] = []
     for message in messages:
-        role, content, more = message.role, message.content, message.model_extra or message.tool_call_id
-        if role in _SIMPLE and isinstance(content, str) and content and not more:
+        role, content, call_id = message.role, message.content, message.tool_call_id
+        if not isinstance(content, str) or not content:
+            sent.extend(_convert(plain(message), developer))
+        elif role in _SIMPLE and not message.model_extra and call_id is None:
             sent.append({"role": role, "content": content})
+        elif role == "tool" and call_id:
+            sent.append({"role": role, "tool_call_id": call_id, "content": content})
         else:
             sent.extend(_convert(plain(message), developer))
     return sent
