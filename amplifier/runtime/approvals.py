@@ -11,6 +11,7 @@ from amplifier_core import ApprovalRequest, ApprovalResponse
 from amplifier.events import Hub
 from amplifier.outages import Unavailable
 from amplifier.queries import Queries
+from amplifier.runtime.transcript import cleaned
 
 DENIED, _ALLOWED = "Deny", "Allow"
 _GRANTS = ("allow", "allow once", "allow always")  # whatever else is granted amplifier-core takes for a denial
@@ -48,8 +49,8 @@ class Approvals:
                 **key,
                 run_id=self._run_id,
                 process_id=self._hub.process_id,
-                prompt=prompt[:_MAX_PROMPT],
-                options=[option[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
+                prompt=cleaned(prompt)[:_MAX_PROMPT],
+                options=[cleaned(option)[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
                 seconds=seconds,
             )
             if created is None:  # the run is over
