@@ -117,8 +117,8 @@ order by
 
 
 -- name: decide(actor_id, session_id, approval_id, granted, decision)^
--- An answer, once. Who may append may answer. No row comes back when the caller may not, there is no such question, or it was
--- answered already or its time is over.
+-- An answer, once. Who may append may answer. No row comes back when the caller may not, there is no such question, it was answered
+-- already, or its time or its run is over.
 -- @param  actor_id     user_id of the caller
 -- @param  session_id   the session
 -- @param  approval_id  the question
@@ -126,7 +126,7 @@ order by
 -- @param  decision     the answer, as one of its options
 -- @return DecidedApproval | none
 -- @access participant
--- @index  session_participants_pkey or session_participants_user_id_idx, run_approvals_pkey, sessions_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_running_idx, run_approvals_pkey, sessions_pkey
 with permitted as (
     select session_id
     from session_participants
@@ -137,6 +137,18 @@ with permitted as (
     for no key update
 ),
 
+locked_run as (
+    select
+        r.session_id,
+        r.run_id
+    from permitted as p
+    inner join runs as r on r.session_id = p.session_id
+    where
+        r.session_id = :session_id
+        and r.status = 'running'
+    for no key update of r
+),
+
 decided_approval as (
     update run_approvals as a
     set
@@ -144,11 +156,12 @@ decided_approval as (
         decision = :decision,
         decided_by_user_id = :actor_id,
         decided_at = clock_timestamp()
-    from permitted as p
+    from locked_run as r
     where
-        a.session_id = p.session_id
+        a.session_id = r.session_id
         and a.session_id = :session_id
         and a.approval_id = :approval_id
+        and a.run_id = r.run_id
         and a.granted is null
         and a.expires_at > now()
     returning
@@ -212,25 +225,39 @@ where
 
 
 -- name: expire(session_id, approval_id)^
--- Denies what nobody answered in time. No row comes back when somebody was faster.
+-- Denies what nobody answered in time. No row comes back when somebody was faster or the run is over.
 -- @param  session_id   the session
 -- @param  approval_id  the question
 -- @return ExpiredApproval | none
 -- @access system
--- @index  run_approvals_pkey, sessions_pkey
-with expired_approval as (
-    update run_approvals
+-- @index  runs_session_id_running_idx, run_approvals_pkey, sessions_pkey
+with locked_run as (
+    select
+        session_id,
+        run_id
+    from runs
+    where
+        session_id = :session_id
+        and status = 'running'
+    for no key update
+),
+
+expired_approval as (
+    update run_approvals as a
     set
         granted = false,
         decided_at = clock_timestamp()
+    from locked_run as r
     where
-        session_id = :session_id
-        and approval_id = :approval_id
-        and granted is null
+        a.session_id = r.session_id
+        and a.session_id = :session_id
+        and a.approval_id = :approval_id
+        and a.run_id = r.run_id
+        and a.granted is null
     returning
-        session_id,
-        approval_id,
-        run_id
+        a.session_id,
+        a.approval_id,
+        a.run_id
 ),
 
 advanced_session as (

@@ -146,15 +146,15 @@ for update of p;
 
 
 -- name: delete(actor_id, config_id, if_versions)!
--- Deletes a config of the caller's, and with it the sessions made from it. The participants' rows are locked before the
--- sessions', in the order that appends use: the other way round the two would wait for each other. It follows configs.lock
--- in the same transaction, so that it sees who was added while that waited.
+-- Deletes a config of the caller's, and with it the sessions made from it. The rows of the participants, then of unfinished runs, are
+-- locked before the sessions', in the order that all statements use: the other way round two would wait for each other. It follows
+-- configs.lock in the same transaction, so that it sees who was added while that waited.
 -- @param  actor_id     user_id of the caller
 -- @param  config_id    the config
 -- @param  if_versions  what the version must be one of, or null
 -- @return row count
 -- @access owner
--- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey
+-- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey, runs_session_id_queued_at_idx or runs_pkey
 with locked_participants as (
     select p.session_id
     from configs as c
@@ -165,6 +165,20 @@ with locked_participants as (
         and c.user_id = :actor_id
     order by p.session_id, p.user_id
     for update of p
+),
+
+locked_runs as (
+    select r.run_id
+    from configs as c
+    inner join sessions as s on s.config_id = c.config_id
+    inner join runs as r on r.session_id = s.session_id
+    where
+        c.config_id = :config_id
+        and c.user_id = :actor_id
+        and r.status in ('queued', 'running')
+        and (select count(*) from locked_participants) >= 0
+    order by r.session_id, r.run_id
+    for update of r
 )
 
 delete from configs
@@ -172,7 +186,7 @@ where
     config_id = :config_id
     and user_id = :actor_id
     and (:if_versions::bigint[] is null or version = any(:if_versions))
-    and (select count(*) from locked_participants) >= 0;
+    and (select count(*) from locked_runs) >= 0;
 
 
 -- name: restore(actor_id, config_id, version, if_versions)^

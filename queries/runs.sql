@@ -499,7 +499,9 @@ returning
 
 
 -- name: finish(session_id, run_id, process_id, status, response, error, usage, timing, messages)^
--- Ends a run, with what its turn lacks in the transcript. No row comes back when the process has lost its lease or the run is over.
+-- Ends a run, with what its turn lacks in the transcript. Others may wait, too, when the session's clock went on while this statement
+-- waited for the session's row: it does not see what came meanwhile. No row comes back when the process has lost its lease or the run
+-- is over.
 -- @param  session_id  the session
 -- @param  run_id      the run
 -- @param  process_id  the process that runs it
@@ -586,16 +588,19 @@ added_event as (
 )
 
 select
-    session_id,
-    last_seq,
-    (
+    s.session_id,
+    s.last_seq,
+    b.last_seq <> s.last_seq - jsonb_array_length(:messages) - 1
+    or (
         select count(*) > 0
         from runs
         where
             session_id = :session_id
             and status = 'queued'
     ) as others_wait
-from advanced_session;
+from advanced_session as s
+inner join sessions as b on b.session_id = s.session_id
+where b.session_id = :session_id;
 
 
 -- name: reap(process_id, seconds, limit)

@@ -463,15 +463,15 @@ for update;
 
 
 -- name: delete(actor_id, session_id, if_seqs)!
--- Deletes a session and all that belongs to it. Owners may. The participants' rows are locked before the session's, in the
--- order that appends use: the other way round the two would wait for each other. It follows sessions.lock in the same
--- transaction, so that it sees who was added while that waited.
+-- Deletes a session and all that belongs to it. Owners may. The rows of the participants, then of unfinished runs, are locked before
+-- the session's, in the order that all statements use: the other way round two would wait for each other. It follows sessions.lock in
+-- the same transaction, so that it sees who was added while that waited.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  if_seqs     what last_seq must be one of, or null
 -- @return row count
 -- @access participant
--- @index  session_participants_pkey, sessions_pkey
+-- @index  session_participants_pkey, runs_session_id_queued_at_idx or runs_pkey, sessions_pkey
 with locked_participants as (
     select
         user_id,
@@ -494,6 +494,18 @@ with locked_participants as (
 rights as (
     select bool_or(user_id = :actor_id and role = 'owner') as actor_is_owner
     from locked_participants
+),
+
+locked_runs as (
+    select q.run_id
+    from rights as r
+    inner join runs as q on q.session_id = :session_id
+    where
+        r.actor_is_owner
+        and q.session_id = :session_id
+        and q.status in ('queued', 'running')
+    order by q.run_id
+    for update of q
 )
 
 delete from sessions as s
@@ -501,7 +513,8 @@ using rights as r
 where
     s.session_id = :session_id
     and (:if_seqs::bigint[] is null or s.last_seq = any(:if_seqs))
-    and r.actor_is_owner;
+    and r.actor_is_owner
+    and (select count(*) from locked_runs) >= 0;
 
 
 -- name: fork(actor_id, actor_app_id, session_id, new_session_id, own_config_id, title, up_to_seq, most)^

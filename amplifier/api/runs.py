@@ -1,6 +1,7 @@
 """The runs of a session's agent: what each took, and how to stop one."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, Literal
 
 import msgspec
@@ -9,6 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from amplifier.paging import After, Limit, decode_cursor, encode_cursor, page
 from amplifier.problems import Problem
+from amplifier.runtime.runner import Runner
 from amplifier.web import Request, get, participation, post
 
 RunId = Annotated[
@@ -100,8 +102,14 @@ class RunsController(Controller):
         if row is None:
             raise await _refusal(request, session_id)
         request.tell(run_id=row["run_id"])
-        request.afterwards(request.app.state.runner.look)
+        request.afterwards(partial(_told, request.app.state.runner, session_id))
         return RunMessage("Cancellation requested")
+
+
+def _told(runner: Runner, session_id: str) -> None:
+    """Ends the run, or begins the one behind it: whoever wanted to begin one may have met one that was taken back."""
+    runner.look()
+    runner.claim_soon(session_id)
 
 
 async def _refusal(request: Request, session_id: str) -> Problem:
