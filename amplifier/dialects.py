@@ -57,10 +57,16 @@ def answered(message: Message) -> list[str]:
 
 
 def is_human(message: Message) -> bool:
-    """Whether a message begins a turn: a user's, no tool's result in a user's name and no reminder by a hook."""
+    """Whether a message begins a turn: a user's, no tool's result in a user's name and nothing that a hook said."""
     if message.get("role") != "user" or message.get("tool_call_id") is not None or results(message):
         return False
-    return not text_of(message).startswith("<system-reminder>")
+    return not is_of_hook(message) and not text_of(message).startswith("<system-reminder>")
+
+
+def is_of_hook(message: Message) -> bool:
+    """Whether a hook put a message into the context, as amplifier-core marks it."""
+    metadata = message.get("metadata")
+    return isinstance(metadata, dict) and metadata.get("source") == "hook"
 
 
 def text_of(message: Message) -> str:

@@ -16,8 +16,8 @@ from tests.llm import Stub
 
 MODULES = Path(__file__).parent / "runtime/modules"  # a package with tools, hooks and others, for the path
 ALLOWED = (
-    "context-simple,context-simple-theirs,hooks-asking,hooks-providing,loop-streaming,provider-anthropic,provider-echo,"
-    "provider-openai,provider-script,tool-broken,tool-some"
+    "context-simple,context-simple-theirs,hooks-asking,hooks-odd,hooks-providing,loop-streaming,loop-theirs,"
+    "provider-anthropic,provider-echo,provider-openai,provider-script,provider-stubborn,tool-broken,tool-odd,tool-some"
 )
 
 

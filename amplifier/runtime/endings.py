@@ -28,10 +28,10 @@ class Endings:
         wait."""
         if execution.stopped == "lost":
             return False
-        if outcome.status == "completed":  # of a prompt that a hook refused nothing but the response tells
-            messages = [{"role": "assistant", "content": outcome.response}] if closing(execution.turn, "failed") else []
-        else:
+        if outcome.status != "completed":
             messages = closing(execution.turn, outcome.status, execution.feed.partial)
+        elif messages := closing(execution.turn, "failed"):  # by a hook that refused, or a strange orchestrator
+            messages[-1] = {"role": "assistant", "content": outcome.response}
         row = await self._write(
             session_id=execution.session_id,
             run_id=execution.run_id,

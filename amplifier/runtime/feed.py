@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Any
 
-import msgspec
 from amplifier_core import HookResult
 
 from amplifier.events import Hub
 from amplifier.frames import Frame
 from amplifier.runtime.hooks import TOLD
 from amplifier.runtime.references import redact, redacted
+from amplifier.runtime.transcript import cleaned, encoded
 
 DELTA = "llm:stream_block_delta"
 # What clients are shown of amplifier-core's events; the others tell of prompts and configs.
@@ -59,7 +59,7 @@ class Feed:
 
     @property
     def partial(self) -> str:
-        return redact("".join(self._text), self.secrets)
+        return str(cleaned(redact("".join(self._text), self.secrets)))
 
     def settle(self) -> None:
         """What the model said is in the transcript now."""
@@ -137,7 +137,7 @@ class Feed:
 
     def _encoded(self, data: dict[str, Any]) -> bytes:
         shown = redacted(data, self.secrets) if self.secrets else data
-        return msgspec.json.encode({"run_id": self._run_id} | shown, enc_hook=str)
+        return encoded({"run_id": self._run_id} | shown)
 
 
 def _pieces(text: str) -> Iterable[str]:

@@ -37,10 +37,12 @@ class Meter:
     def _model(self, complete: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         @wraps(complete)
         async def limited(*arguments: Any, **options: Any) -> Any:
+            _end_if_cancelled()
             message = f"The model did not answer within {self._model_timeout:g} s (RUN_MODEL_TIMEOUT)"
             response = await self._limited(
                 "model", self._model_timeout, LLMTimeoutError(message), complete(*arguments, **options)
             )
+            _end_if_cancelled()
             usage = getattr(response, "usage", None)
             self.usage.update({name: getattr(usage, name, None) or 0 for name in _COUNTED if usage is not None})
             return response
@@ -65,5 +67,14 @@ class Meter:
             if limit.expired():
                 raise late from None
             raise
+        except SystemExit as error:  # it would end the service
+            raise RuntimeError(f"it tried to end the process: {error}") from None
         finally:
             self.timing[kind] += time.perf_counter() - started
+
+
+def _end_if_cancelled() -> None:
+    """Raises CancelledError where the run was cancelled and a module went on all the same."""
+    task = asyncio.current_task()
+    if task is not None and task.cancelling():
+        raise asyncio.CancelledError

@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from amplifier.dialects import Message
 from amplifier.runtime.hooks import Hooks
+from amplifier.runtime.transcript import cleaned
 
 _AT_ONCE = 8
 _PLAIN = (str, int, float, type(None))
@@ -91,10 +92,10 @@ def _result(given: Any) -> ToolResult:
     if isinstance(given, dict) and "success" in given and given.keys() <= ToolResult.model_fields.keys():
         given = ToolResult(**given)
     result = given if isinstance(given, ToolResult) else ToolResult(output=given)
-    if not isinstance(result.output, _PLAIN):
-        written = to_jsonable_python(result.output, bytes_mode="base64", fallback=str)
-        if written != result.output:
-            result.output = written
+    written = result.output
+    if not isinstance(written, _PLAIN):
+        written = to_jsonable_python(written, bytes_mode="base64", fallback=str)
+    result.output = cleaned(written)  # also a file's name that is no text, which amplifier-core does not take
     return result
 
 

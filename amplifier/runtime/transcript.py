@@ -5,6 +5,7 @@ from typing import Any
 
 import msgspec
 
+from amplifier.dialects import is_of_hook
 from amplifier.runtime.references import redacted
 
 Message = dict[str, Any]
@@ -25,7 +26,7 @@ class Transcript:
     async def add_message(self, message: Message) -> None:
         """Writes the message, but for the first one of the user, which stands in the transcript since the run began."""
         role = message.get("role")
-        if role == "user" and not self._begun:
+        if role == "user" and not self._begun and not is_of_hook(message):
             self._begun = True
         elif role not in _UNWRITTEN:
             message = redacted(message, self._secrets)
@@ -42,28 +43,24 @@ def encoded(message: Message) -> bytes:
         text = msgspec.json.encode(message, enc_hook=_plain)
     except UnicodeEncodeError:
         text = b"\\u0000"
-    return text if b"\\u0000" not in text else msgspec.json.encode(_clean(message), enc_hook=_plain)
+    return text if b"\\u0000" not in text else msgspec.json.encode(cleaned(message), enc_hook=_plain)
 
 
-def cleaned(text: str) -> str:
-    """Text that the database takes."""
-    return text.replace("\0", "").encode(errors="replace").decode()
+def cleaned(value: Any) -> Any:
+    """What JSON can hold, with texts that the database takes."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {cleaned(str(key)): cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(item) for item in value]
+    return value
 
 
 def _plain(value: Any) -> Any:
     """What modules put into messages besides JSON: models of pydantic, sets, and whatever has a text."""
     dump = getattr(value, "model_dump", None)
     return dump(mode="json") if dump else str(value)
-
-
-def _clean(value: Any) -> Any:
-    if isinstance(value, str):
-        return cleaned(value)
-    if isinstance(value, dict):
-        return {_clean(str(key)): _clean(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_clean(item) for item in value]
-    return value
 
 
 def spoken(message: Message) -> Message:
