@@ -5,6 +5,7 @@ an extra: nothing here imports it before the service has started.
 """
 
 import asyncio
+import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable
@@ -30,6 +31,7 @@ _RENEWALS = 5  # in the time of a lease
 _REST = 0.05  # seconds between two looks at most, however much other processes tell
 _BEFORE_THE_END = 1.5  # seconds of the service's grace that are left for the ends of runs which did not make it
 _REAPED = 100  # runs taken over at once, and sessions looked at
+_FILLED = 10  # sessions looked at when there is room again
 _WITH_SDK = {"provider-anthropic", "provider-openai"}
 
 
@@ -178,10 +180,13 @@ class Runner:
         except Exception:  # a fault of ours: the lease runs out, and the run is ended then
             logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
         finally:
+            was_full = not self.has_room
             del self._going[execution.run_id]
             execution.ended.set()
         if others_wait:
             await self._claim(execution.session_id)
+        if was_full:
+            await self._fill()
 
     async def _claim(self, session_id: str) -> None:
         """Begins the next run of a session, unless another process does or this one has no room."""
@@ -198,6 +203,13 @@ class Runner:
             if row["status"] == "running":
                 self.begin(row)
                 return
+
+    async def _fill(self) -> None:
+        """Begins what waits for room, in whatever session."""
+        with contextlib.suppress(Unavailable):  # the next round looks, too
+            waiting = await self._queries.runs.list_waiting(limit=_FILLED) if self.has_room else ()
+            for row in waiting:
+                await self._claim(row["session_id"])
 
     async def _told(self, deadline: float) -> bool:
         """Whether something was told before the deadline."""

@@ -9,6 +9,7 @@ import pytest
 
 from tests.agents import Agent, agent, model, settings, waiting
 from tests.conftest import Api, assert_problem, serving
+from tests.live import LIMIT
 from tests.llm import Call, Reply, Stub
 
 
@@ -29,8 +30,9 @@ async def asking(client: httpx.AsyncClient, stub: Stub, module: str = "hooks-ask
 
 async def question(here: Agent) -> dict[str, Any]:
     """The question, when there is one."""
-    while not (found := (await here.client.get(f"{here.path}/approvals")).json()["approvals"]):
-        await asyncio.sleep(0.01)
+    async with asyncio.timeout(LIMIT):
+        while not (found := (await here.client.get(f"{here.path}/approvals")).json()["approvals"]):
+            await asyncio.sleep(0.01)
     return dict(found[0])
 
 

@@ -178,12 +178,14 @@ async def test_a_queue_has_an_end(dsn: str, stub: Stub, installed: None) -> None
     async with serving(settings(dsn, stub, max_queued_runs=1)) as api:
         here, gate = await agent(await api.as_user("alice"), model(stub)), Gate()
         stub.when("first", Reply("1", gate=gate))
-        async with waiting(here.say("first")), waiting(here.say("second")):
-            await here.run("queued")
-            refused = await here.client.post(f"{here.path}/messages", json={"message": "third"})
-            assert_problem(refused, 429)
-            assert refused.headers["retry-after"] == "5"
-            gate.open()
+        async with waiting(here.say("first")):
+            await until(lambda: stub.requests)
+            async with waiting(here.say("second")):
+                await here.run("queued")
+                refused = await here.client.post(f"{here.path}/messages", json={"message": "third"})
+                assert_problem(refused, 429)
+                assert refused.headers["retry-after"] == "5"
+                gate.open()
 
 
 async def test_a_message_may_interrupt(alice: httpx.AsyncClient, stub: Stub) -> None:
@@ -205,10 +207,12 @@ async def test_a_right_that_is_taken_away(
     await alice.post(f"{here.path}/participants", json={"user_id": "bob", "role": "editor"})
     theirs = Agent(bob, here.session_id)
     stub.when("first", Reply("1", gate=gate))
-    async with waiting(theirs.say("first", 409)) as going, waiting(theirs.say("second", 409)) as queued:
-        await here.run("queued")
-        await alice.patch(f"{here.path}/participants/bob", json={"role": "viewer"})
-        gate.open()
+    async with waiting(theirs.say("first", 409)) as going:
+        await until(lambda: stub.requests)
+        async with waiting(theirs.say("second", 409)) as queued:
+            await here.run("queued")
+            await alice.patch(f"{here.path}/participants/bob", json={"role": "viewer"})
+            gate.open()
     assert "may not send" in going.result()["detail"]
     assert "may not send" in queued.result()["detail"]
     assert [(run["status"], run["error"]["type"]) for run in await here.runs()] == [("failed", "refused")] * 2

@@ -71,13 +71,15 @@ async def test_while_it_asks(alice: httpx.AsyncClient, stub: Stub) -> None:
 async def test_what_waits_is_taken_back(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("first", Reply("1", gate=gate))
-    async with waiting(here.say("first")), waiting(here.say("second", 409)):
-        queued = await here.run("queued")
-        await here.cancel(run_id=queued["run_id"])
-        assert (await here.run("cancelled"))["run_id"] == queued["run_id"]
-        await here.cancel(404, run_id=queued["run_id"])
-        await here.cancel(404, run_id="none")
-        gate.open()
+    async with waiting(here.say("first")):
+        await until(lambda: stub.requests)
+        async with waiting(here.say("second", 409)):
+            queued = await here.run("queued")
+            await here.cancel(run_id=queued["run_id"])
+            assert (await here.run("cancelled"))["run_id"] == queued["run_id"]
+            await here.cancel(404, run_id=queued["run_id"])
+            await here.cancel(404, run_id="none")
+            gate.open()
     assert [content for _, content in await here.said()] == ["first", "1"]
 
 

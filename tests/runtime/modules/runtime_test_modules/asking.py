@@ -6,10 +6,12 @@ from amplifier_core import ApprovalRequest, HookResult
 
 
 async def asking(coordinator: Any, config: dict[str, Any]) -> None:
-    """Asks through the kernel; `config` may have what HookResult takes."""
+    """Asks through the kernel; `config` may have what HookResult takes. Told to `show_text`, it asks about that."""
+    show_text = config.pop("show_text", False)
 
     async def ask(event: str, data: dict[str, Any]) -> HookResult:
-        given = {"approval_prompt": f"Run {data['tool_name']}?", **config}
+        about = data["tool_input"].get("text") if show_text else data["tool_name"]
+        given = {"approval_prompt": f"Run {about}?", **config}
         return HookResult(action="ask_user", **given)
 
     coordinator.hooks.register("tool:pre", ask, name="asking")
