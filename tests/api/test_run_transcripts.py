@@ -81,6 +81,15 @@ async def test_what_no_model_accepts_goes_on(
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_a_blank_message(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
+    here = await agent(alice, model(stub, kind))
+    for text in (" ", "\n", "Hi"):
+        await here.say(text)
+        assert stub.requests[-1].body["messages"][-1]["role"] == "user"
+    assert (await here.said())[-2:] == [("user", "Hi"), ("assistant", "You said: Hi")]
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
 async def test_somebody_adds_a_message_while_a_tool_runs(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
     here, gate = await agent(alice, model(stub, kind), tools=[{"module": "tool-some"}]), Gate()
     stub.when("meet", Reply(calls=[Call("meet", {"text": "1", "number": 1})]), Reply("Met.", gate=gate))

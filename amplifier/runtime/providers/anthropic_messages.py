@@ -8,6 +8,7 @@ from amplifier import dialects
 from amplifier.runtime.providers.messages import Plain, as_text, chosen_tool, image, plain, safe_id
 
 _BEGINNING = "(The assistant began the conversation.)"  # the API takes none that a user did not begin
+_BLANK = "(The message is blank.)"  # nor a blank text, and what an assistant said last it goes on with
 
 
 def convert(messages: list[Message]) -> tuple[str, list[Plain]]:
@@ -24,7 +25,9 @@ def convert(messages: list[Message]) -> tuple[str, list[Plain]]:
         elif content:
             converted.append({"role": role, "content": content})
     if converted and converted[0]["role"] == "assistant":
-        converted.insert(0, {"role": "user", "content": [{"type": "text", "text": _BEGINNING}]})
+        converted.insert(0, {"role": "user", "content": _content(_BEGINNING)})
+    if messages and messages[-1].role == "user" and (not converted or converted[-1]["role"] == "assistant"):
+        converted.append({"role": "user", "content": _content(_BLANK)})
     return "\n\n".join(filter(None, system)), converted
 
 
