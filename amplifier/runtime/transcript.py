@@ -43,7 +43,9 @@ def encoded(message: Message) -> bytes:
         text = msgspec.json.encode(message, enc_hook=_plain)
     except UnicodeEncodeError:
         text = b"\\u0000"
-    return text if b"\\u0000" not in text else msgspec.json.encode(cleaned(message), enc_hook=_plain)
+    if b"\\u0000" not in text:
+        return text
+    return msgspec.json.encode(cleaned(msgspec.to_builtins(message, enc_hook=_plain)))
 
 
 def cleaned(value: Any) -> Any:
