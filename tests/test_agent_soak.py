@@ -23,6 +23,7 @@ from tests.test_agent_processes import stub as stub
 Sql = Callable[..., list[Any]]
 SESSIONS, TURNS = 100, 5
 KILLS = int(os.environ.get("AGENT_KILLS", "3"))
+STOPS = max(2, KILLS // 2)
 LIMIT = 180.0  # seconds; alone on two cores it takes a tenth of that
 
 
@@ -125,7 +126,7 @@ async def test_a_process_that_is_killed_again_and_again(alone: None, dsn: str, s
     for kill in range(KILLS):
         with running(stub, dsn, count=1, SERVICE_PORT=port, RUN_TOOL_TIMEOUT="0.7") as [service]:
             async with client(service) as api:
-                sent = sent or {one.session_id: Sent([], set(), {}) for one in await sessions(api, stub, 10)}
+                sent = sent or {one.session_id: Sent([], set(), {}) for one in await sessions(api, stub, 8)}
                 talks = [talk(Agent(api, one), sent[one], f"{kill}.{n}", dice) for one in sent for n in range(3)]
                 talking = [asyncio.create_task(one) for one in talks]
                 await asyncio.wait(talking, return_when=asyncio.FIRST_COMPLETED)
@@ -151,11 +152,11 @@ async def test_a_process_that_stands_still_again_and_again(alone: None, dsn: str
     stub.keep_bodies = False
     stub.when("slow", Reply("One two three four", pieces=8, pause=0.05))
     stub.when("tool", Reply(calls=[Call("hang")]), Reply("Well."))
-    dice, taken = random.Random(KILLS), 0
+    dice, taken = random.Random(STOPS), 0
     with running(stub, dsn, RUN_TOOL_TIMEOUT="0.7") as [one, other]:
-        async with client(one) as first, client(other) as second, asyncio.timeout(LIMIT * max(1, KILLS / 3)):
+        async with client(one) as first, client(other) as second, asyncio.timeout(LIMIT * STOPS / 2):
             sent = {here.session_id: Sent([], set(), {}) for here in await sessions(first, stub, 6)}
-            for stop in range(KILLS):
+            for stop in range(STOPS):
                 talks = [
                     talk(Agent(api, session_id), sent[session_id], f"{stop}.{n}.{api is first}", dice)
                     for session_id in sent
@@ -173,7 +174,7 @@ async def test_a_process_that_stands_still_again_and_again(alone: None, dsn: str
         for process in (one, other):
             assert "Traceback" not in process.output, process.output
     assert taken
-    print(f"{KILLS} stops, {taken} runs taken over; {sum(counts)} messages")
+    print(f"{STOPS} stops, {taken} runs taken over; {sum(counts)} messages")
 
 
 async def until_taken(sql: Sql) -> int:
