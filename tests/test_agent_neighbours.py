@@ -1,6 +1,7 @@
 """Two people with agents of their own: neither gets at the other's, nor finds a secret anywhere that it was not put."""
 
 import asyncio
+import json
 from typing import Any
 
 import httpx
@@ -9,7 +10,7 @@ import pytest
 from psycopg import sql
 
 from tests.agents import Agent, agent, echo, model, waiting
-from tests.api.test_message_streams import answer
+from tests.api.test_message_streams import DELTA, answer
 from tests.conftest import assert_problem
 from tests.llm import Call, Gate, Reply
 from tests.streams import open_stream
@@ -78,7 +79,7 @@ async def test_secrets_are_nowhere_but_where_they_belong(world: World, dsn: str,
     """Not in events that are stored or only shown, nor in any table, also where models and tools repeat them."""
     loud = f"{ALLOWED_VALUE} and {FILE_VALUE}"
     calls = [Call("say", {"text": ALLOWED_VALUE}), Call("fail", {"text": loud}), Call("no-tool", {"text": FILE_VALUE})]
-    world.stub.when("go", Reply(deltas=[loud], calls=calls), Reply(deltas=["Well. ", loud]))
+    world.stub.when("go", Reply(deltas=[loud], calls=calls), Reply(deltas=["Well. ", "x" * 490 + loud]))
     world.stub.when("break", Reply(status=500, error=loud))
     world.stub.when("stop", Reply(deltas=[loud, "x"], stall_after=1))
     headers = {"X-Secret-Token": f"${{{FILE_NAME}}}"}
@@ -104,8 +105,9 @@ async def test_secrets_are_nowhere_but_where_they_belong(world: World, dsn: str,
         request = world.stub.requests[-1]
         assert request.header("X-Secret-Token") == FILE_VALUE
         assert ALLOWED_VALUE in f"{request.header('authorization')} {request.header('x-api-key')}"
-        assert "***" in str(shown)
-        world.assert_kept(shown, await here.runs(), await here.transcript(), rows(dsn))
+        followed = "".join(json.loads(event.data)["text"] for event in shown[1] if event.type == DELTA)
+        assert "x" * 490 + "***" in followed
+        world.assert_kept(shown, followed, await here.runs(), await here.transcript(), rows(dsn))
 
 
 async def test_people_write_of_secrets_and_get_none(world: World, dsn: str) -> None:
