@@ -3,12 +3,14 @@
 import asyncio
 import signal
 import time
+from typing import Any
 
 import pytest
 
 from tests.agents import Agent, agent, model, waiting
 from tests.api.test_message_streams import answer
-from tests.llm import Gate, Reply, Stub
+from tests.conftest import assert_problem
+from tests.llm import Call, Gate, Reply, Stub
 from tests.service import free_port
 from tests.soak import client, until
 from tests.test_agent_processes import running, whole_turns
@@ -82,3 +84,49 @@ async def test_a_run_whose_client_has_left(dsn: str, stub: Stub) -> None:
     with running(stub, dsn, count=1) as [service]:
         async with client(service) as api:
             assert await Agent(api, here.session_id).said() == [("user", "count"), ("assistant", "one two")]
+
+
+async def test_a_run_that_waits_for_people(dsn: str, stub: Stub) -> None:
+    """Nobody answers for it: its call has a result that says so, and nobody is asked any more."""
+    stub.when("go", Reply(calls=[Call("say", {"text": "done"})]), Reply("Well."))
+    sections: dict[str, Any] = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
+    with running(stub, dsn, SHUTDOWN_GRACE=str(GRACE)) as [one, other]:
+        async with client(one) as api, client(other) as apart:
+            here = await agent(api, model(stub), **sections)
+            there = Agent(apart, here.session_id)
+            async with answer(here, "go") as stream:
+                await stream.next("approval.required")
+                started = time.monotonic()
+                one.process.send_signal(signal.SIGTERM)
+                assert (await stream.rest())[-1]["type"] == "error"
+            assert one.process.wait(GRACE + 2) == 0
+            assert time.monotonic() - started < GRACE + 2
+            assert "Traceback" not in one.output, one.output
+            assert [role for role, _ in await there.said()] == ["user", "assistant", "tool", "assistant"]
+            assert (await there.runs())[0]["error"]["type"] == "interrupted"
+            assert (await apart.get(f"{there.path}/approvals")).json()["approvals"] == []
+            assert (await there.say("on"))["response"] == "You said: on"
+
+
+async def test_what_waits_goes_on_in_another_process(dsn: str, stub: Stub) -> None:
+    """As soon as the run before it has its end; whoever waits for it there gets the answer."""
+    stub.when("long", Reply("One two", stall_after=1))
+    with running(stub, dsn, SHUTDOWN_GRACE=str(GRACE)) as [one, other]:
+        async with client(one) as api, client(other) as apart:
+            here = await agent(api, model(stub))
+            there = Agent(apart, here.session_id)
+            async with answer(here, "long") as stream:
+                await until(lambda: stub.requests and stub.requests[0].sent)
+                waits = asyncio.create_task(here.client.post(f"{here.path}/messages", json={"message": "second"}))
+                await there.run("queued")
+                async with answer(there, "third") as elsewhere:
+                    one.process.send_signal(signal.SIGTERM)
+                    assert (await stream.rest())[-1]["type"] == "error"
+                    assert (await elsewhere.rest())[-1] == {"type": "done"}
+            assert_problem(await waits, 503)
+            assert one.process.wait(GRACE + 2) == 0
+            assert "Traceback" not in one.output, one.output
+            turns = whole_turns(await there.said())
+            assert [question for question, _ in turns] == ["long", "second", "third"]
+            assert [run["status"] for run in await there.runs()] == ["failed", "completed", "completed"]
+            assert turns[0][1] == "One"

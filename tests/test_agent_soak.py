@@ -4,8 +4,10 @@ import asyncio
 import contextlib
 import os
 import random
+import signal
 import time
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any, NamedTuple
 
 import httpx
@@ -21,6 +23,7 @@ from tests.test_agent_processes import stub as stub
 Sql = Callable[..., list[Any]]
 SESSIONS, TURNS = 100, 5
 KILLS = int(os.environ.get("AGENT_KILLS", "3"))
+STOPS = max(2, KILLS // 2)
 LIMIT = 180.0  # seconds; alone on two cores it takes a tenth of that
 
 
@@ -123,7 +126,7 @@ async def test_a_process_that_is_killed_again_and_again(alone: None, dsn: str, s
     for kill in range(KILLS):
         with running(stub, dsn, count=1, SERVICE_PORT=port, RUN_TOOL_TIMEOUT="0.7") as [service]:
             async with client(service) as api:
-                sent = sent or {one.session_id: Sent([], set(), {}) for one in await sessions(api, stub, 10)}
+                sent = sent or {one.session_id: Sent([], set(), {}) for one in await sessions(api, stub, 8)}
                 talks = [talk(Agent(api, one), sent[one], f"{kill}.{n}", dice) for one in sent for n in range(3)]
                 talking = [asyncio.create_task(one) for one in talks]
                 await asyncio.wait(talking, return_when=asyncio.FIRST_COMPLETED)
@@ -144,6 +147,48 @@ async def test_a_process_that_is_killed_again_and_again(alone: None, dsn: str, s
     )
 
 
+async def test_a_process_that_stands_still_again_and_again(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
+    """For longer than its lease: another one ends its runs and goes on, and it writes nothing more when it wakes."""
+    stub.keep_bodies = False
+    stub.when("slow", Reply("One two three four", pieces=8, pause=0.05))
+    stub.when("tool", Reply(calls=[Call("hang")]), Reply("Well."))
+    dice, taken = random.Random(STOPS), 0
+    with running(stub, dsn, RUN_TOOL_TIMEOUT="0.7") as [one, other]:
+        async with client(one) as first, client(other) as second, asyncio.timeout(LIMIT * STOPS / 2):
+            sent = {here.session_id: Sent([], set(), {}) for here in await sessions(first, stub, 6)}
+            for stop in range(STOPS):
+                talks = [
+                    talk(Agent(api, session_id), sent[session_id], f"{stop}.{n}.{api is first}", dice)
+                    for session_id in sent
+                    for n in range(2)
+                    for api in (first, second)
+                ]
+                talking = [asyncio.create_task(one) for one in talks]
+                await asyncio.wait(talking, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(dice.uniform(0, 0.5))  # the moment of the stop
+                one.process.send_signal(signal.SIGSTOP)
+                taken += await until_taken(sql)
+                one.process.send_signal(signal.SIGCONT)
+                await asyncio.gather(*talking)
+            counts = [await assert_kept(Agent(second, session_id), one) for session_id, one in sent.items()]
+        for process in (one, other):
+            assert "Traceback" not in process.output, process.output
+    assert taken
+    print(f"{STOPS} stops, {taken} runs taken over; {sum(counts)} messages")
+
+
+async def until_taken(sql: Sql) -> int:
+    """Returns when another process has ended all runs whose lease nobody renews: how many these were."""
+    stopped = sql("select clock_timestamp()")[0][0]
+    going = [run_id for (run_id,) in sql("select run_id from runs where status = 'running'")]
+    query = "select count(*) from runs where run_id = any(%s) and status = 'running' and lease_expires_at < %s"
+    expired = stopped + timedelta(seconds=LEASE)
+    while sql("select clock_timestamp()")[0][0] < expired or sql(query, going, expired) != [(0,)]:
+        await asyncio.sleep(0.05)
+    query = "select count(*) from runs where run_id = any(%s) and error ->> 'type' = 'interrupted'"
+    return int(sql(query, going)[0][0])
+
+
 async def talk(here: Agent, sent: Sent, name: str, dice: random.Random) -> None:
     """Sends a message that nobody else sends, and hears what comes of it until the process dies."""
     text = f"{dice.choice(['slow', 'tool', 'quick'])} {name}"
@@ -151,17 +196,18 @@ async def talk(here: Agent, sent: Sent, name: str, dice: random.Random) -> None:
     with contextlib.suppress(httpx.TransportError):
         if dice.random() < 0.5:
             said = await here.client.post(f"{here.path}/messages", json={"message": text})
-            assert said.status_code in (200, 429), said.text
-            if said.status_code == 200:
+            assert said.status_code in (200, 429, 503), said.text
+            if said.status_code != 429:
                 sent.accepted.add(text)
+            if said.status_code == 200:
                 sent.answers[text] = said.json()["response"]
         else:
             async with answer(here, text) as stream:
                 await stream.next("connected")
                 sent.accepted.add(text)
-                if (response := await stream.next("response", "error")) is not None:
-                    assert response["type"] == "response", response
-                    sent.answers[text] = response["content"]
+                end = await stream.next("response", "error")
+                if end is not None and end["type"] == "response":
+                    sent.answers[text] = end["content"]
 
 
 async def assert_ended(sql: Sql, which: str, seconds: float) -> None:

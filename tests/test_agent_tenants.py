@@ -61,18 +61,23 @@ def world(dsn: str, tmp_path: Path) -> Iterator[World]:
     for name, value in ((FILE_NAME, FILE_VALUE), ("OTHER_FILE", OTHER_FILE)):
         (tmp_path / name).write_text(f"{value}\n")
     with llm.in_thread() as stub, llm.in_thread() as forbidden:
-        environ = CANARIES | {
-            "AUTH_REQUIRED": "true",
-            "SECRET_KEY": SECRET,
-            "CONFIG_ENCRYPTION_KEY": ENCRYPTION,
-            "LOG_LEVEL": "debug",
-            "PYTHONPATH": str(MODULES),
-            "RUNTIME_MODULES": ALLOWED,
-            "RUNTIME_BASE_URLS": stub.url,
-            "RUNTIME_SECRETS": f"{ALLOWED_NAME},{FILE_NAME}",
-            "RUNTIME_SECRETS_DIR": str(tmp_path),
-            ALLOWED_NAME: ALLOWED_VALUE,
-        }
+        traps = {name: f"{forbidden.url}/{CANARIES[name]}" for name in ("OPENAI_BASE_URL", "ANTHROPIC_BASE_URL")}
+        environ = (
+            CANARIES
+            | traps
+            | {
+                "AUTH_REQUIRED": "true",
+                "SECRET_KEY": SECRET,
+                "CONFIG_ENCRYPTION_KEY": ENCRYPTION,
+                "LOG_LEVEL": "debug",
+                "PYTHONPATH": str(MODULES),
+                "RUNTIME_MODULES": ALLOWED,
+                "RUNTIME_BASE_URLS": stub.url,
+                "RUNTIME_SECRETS": f"{ALLOWED_NAME},{FILE_NAME}",
+                "RUNTIME_SECRETS_DIR": str(tmp_path),
+                ALLOWED_NAME: ALLOWED_VALUE,
+            }
+        )
         with services(1, dsn, **environ) as [service]:
             yield World(service, stub, forbidden, key.text)
 

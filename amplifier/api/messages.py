@@ -115,7 +115,8 @@ class MessagesController(Controller):
         sends the same request with Last-Event-ID."""
         if last_event_id:
             return await _joined(request, session_id, place(last_event_id))
-        return await _accept(request, session_id, data)
+        with request.hub.admitted(request.caller.user_id, request.app.state.max_streams):
+            return await _accept(request, session_id, data)  # of a stream too many nothing is sent
 
 
 async def _joined(request: Request, session_id: str, start: Place) -> Accepted:

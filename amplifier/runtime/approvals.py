@@ -4,14 +4,16 @@ import asyncio
 import contextlib
 import time
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from amplifier_core import ApprovalRequest, ApprovalResponse
 
-from amplifier.events import Hub
 from amplifier.outages import Unavailable
-from amplifier.queries import Queries
+from amplifier.runtime.references import redact
 from amplifier.runtime.transcript import cleaned
+
+if TYPE_CHECKING:
+    from amplifier.runtime.execution import Host
 
 DENIED, _ALLOWED = "Deny", "Allow"
 _GRANTS = ("allow", "allow once", "allow always")  # whatever else is granted amplifier-core takes for a denial
@@ -23,9 +25,10 @@ _MAX_OPTIONS, _MAX_OPTION = 20, 200
 class Approvals:
     """The approval system of one run, as amplifier-core asks for one."""
 
-    def __init__(self, queries: Queries, hub: Hub, session_id: str, run_id: str, limit: float) -> None:
-        self._queries, self._hub = queries, hub
-        self._session_id, self._run_id, self._limit = session_id, run_id, limit
+    def __init__(self, host: "Host", session_id: str, run_id: str, secrets: frozenset[str]) -> None:
+        """`secrets` are shown to nobody."""
+        self._queries, self._hub, self._limit = host.queries, host.hub, host.config.run_approval_timeout
+        self._session_id, self._run_id, self._secrets = session_id, run_id, secrets
         self._over = asyncio.Event()
 
     def close(self) -> None:
@@ -49,7 +52,7 @@ class Approvals:
                 **key,
                 run_id=self._run_id,
                 process_id=self._hub.process_id,
-                prompt=cleaned(prompt)[:_MAX_PROMPT],
+                prompt=cleaned(redact(prompt, self._secrets))[:_MAX_PROMPT],
                 options=[cleaned(option)[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
                 seconds=seconds,
             )

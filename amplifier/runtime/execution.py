@@ -143,7 +143,7 @@ class Execution:
         host = self._host
         plan = self._plan()
         self.feed.secrets = plan.secrets
-        approvals = Approvals(host.queries, host.hub, self.session_id, self.run_id, host.config.run_approval_timeout)
+        approvals = Approvals(host, self.session_id, self.run_id, plan.secrets)
         session = AmplifierSession(
             plan.mount, session_id=self.session_id, approval_system=approvals, is_resumed=self._last_seq > 2
         )

@@ -119,7 +119,7 @@ class Feed:
             self._flushing = None
         batch, self._batch = self._batch, {}
         for (request_id, index, type), texts in batch.items():
-            for text in _pieces("".join(texts)):
+            for text in _pieces(redact("".join(texts), self.secrets)):  # a piece may end amid a secret
                 data = {"request_id": request_id, "block_index": index, "block_type": type, "text": text}
                 self._tell(DELTA, data)
 

@@ -1,6 +1,7 @@
 """The context manager of a run: it writes each message to the transcript as it is added."""
 
-from collections.abc import Awaitable, Callable
+import asyncio
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 import msgspec
@@ -18,7 +19,9 @@ class Transcript:
     Raises whatever `append` raises: what is not written is not said.
     """
 
-    def __init__(self, inner: Any, append: Callable[[bytes], Awaitable[None]], secrets: frozenset[str]) -> None:
+    def __init__(
+        self, inner: Any, append: Callable[[bytes], Coroutine[Any, Any, None]], secrets: frozenset[str]
+    ) -> None:
         """`secrets` are written by nobody, also where a tool or a provider repeats them."""
         self._inner, self._append, self._secrets = inner, append, secrets
         self._begun = False
@@ -30,11 +33,23 @@ class Transcript:
             self._begun = True
         elif role not in _UNWRITTEN:
             message = redacted(message, self._secrets)
-            await self._append(encoded(message))
+            await _unbroken(self._append(encoded(message)))
         await self._inner.add_message(message)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
+
+
+async def _unbroken(writing: Coroutine[Any, Any, None]) -> None:
+    """Waits for its end also when cancelled meanwhile: whoever closes the turn has to know what was written."""
+    task = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    finally:
+        task.cancel()
 
 
 def encoded(message: Message) -> bytes:
@@ -43,7 +58,9 @@ def encoded(message: Message) -> bytes:
         text = msgspec.json.encode(message, enc_hook=_plain)
     except UnicodeEncodeError:
         text = b"\\u0000"
-    return text if b"\\u0000" not in text else msgspec.json.encode(cleaned(message), enc_hook=_plain)
+    if b"\\u0000" not in text:
+        return text
+    return msgspec.json.encode(cleaned(msgspec.to_builtins(message, enc_hook=_plain)))
 
 
 def cleaned(value: Any) -> Any:

@@ -124,3 +124,31 @@ async def test_context_that_is_nested_deeply(alice: httpx.AsyncClient) -> None:
         nested = {"a": nested}
     await here.say("Hi", 422, context={"deep": nested})
     assert await here.runs() == []
+
+
+@pytest.mark.parametrize("role", ["assistant", "tool"])
+async def test_cancelled_when_a_message_is_written_and_nobody_knows_yet(
+    api: Api, alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch, role: str
+) -> None:
+    """What the database has counts: the end of the turn goes on from there."""
+    here = await agent(alice, model(stub), tools=[{"module": "tool-some"}])
+    stub.when("go", Reply("Let me see.", calls=[Call("say", {"text": "done"})]), Reply("Well."))
+    runs = api.app.state.queries.runs
+    append, written, known = runs.append, asyncio.Event(), asyncio.Event()
+
+    async def slow(**arguments: Any) -> Any:
+        row = await append(**arguments)
+        if f'"role":"{role}"'.encode() in arguments["messages"]:
+            written.set()
+            await known.wait()
+        return row
+
+    monkeypatch.setitem(runs.__dict__, "append", slow)
+    async with waiting(here.say("go", 409)):
+        await written.wait()
+        await here.cancel()
+        conductor = api.app.state.runner.find((await here.run("running"))["run_id"])._conductor
+        await until(conductor.task.cancelling)
+        known.set()
+    assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant"]
+    assert (await here.say("on"))["response"] == "You said: on"

@@ -7,6 +7,9 @@ from amplifier_core.message_models import Message, ToolSpec
 from amplifier import dialects
 from amplifier.runtime.providers.messages import Plain, as_text, chosen_tool, image, plain, safe_id
 
+_BEGINNING = "(The assistant began the conversation.)"  # the API takes none that a user did not begin
+_BLANK = "(The message is blank.)"  # nor a blank text, and what an assistant said last it goes on with
+
 
 def convert(messages: list[Message]) -> tuple[str, list[Plain]]:
     """The text of the system's messages, and the others: those of one role that follow each other as one."""
@@ -21,6 +24,10 @@ def convert(messages: list[Message]) -> tuple[str, list[Plain]]:
             converted[-1]["content"] += content
         elif content:
             converted.append({"role": role, "content": content})
+    if converted and converted[0]["role"] == "assistant":
+        converted.insert(0, {"role": "user", "content": _content(_BEGINNING)})
+    if messages and messages[-1].role == "user" and (not converted or converted[-1]["role"] == "assistant"):
+        converted.append({"role": "user", "content": _content(_BLANK)})
     return "\n\n".join(filter(None, system)), converted
 
 
@@ -47,7 +54,7 @@ def _tool(tool: ToolSpec) -> Plain:
 def _convert(message: Plain) -> tuple[str, list[Plain]]:
     if message["role"] == "assistant":
         return "assistant", _assistant(message)
-    if message["role"] in ("tool", "function") or "tool_call_id" in message:
+    if "tool_call_id" in message or (message["role"] in ("tool", "function") and not dialects.answered(message)):
         return "user", [_result(message.get("tool_call_id"), message["content"])]
     return "user", _content(message["content"])
 

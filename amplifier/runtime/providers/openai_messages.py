@@ -62,7 +62,7 @@ def _convert(message: Plain, developer: bool) -> Iterator[Plain]:
         yield {"role": role if developer else "system", "content": dialects.text_of(message)}
     elif role == "assistant":
         yield _assistant(message)
-    elif role in ("tool", "function") or "tool_call_id" in message:
+    elif "tool_call_id" in message or (role in ("tool", "function") and not dialects.answered(message)):
         yield _result(message.get("tool_call_id"), message["content"])
     else:
         for block in dialects.blocks(message, ("tool_result",)):

@@ -51,9 +51,17 @@ class Tool:
         """What a file name can have that is not UTF-8, and a file that is not text."""
         return ToolResult(output="half \udcff and NUL \0.")
 
+    async def _long(self) -> ToolResult:
+        """More than a follower is shown of an event."""
+        return ToolResult(output="long " * 2000)
+
+    async def _flood(self) -> ToolResult:
+        """More than an agent is shown of a transcript."""
+        return ToolResult(output="flood " * 2_000_000)
+
 
 async def tools(coordinator: Any, config: dict[str, Any]) -> None:
-    for name in ("stubborn", "exit", "garbled"):
+    for name in ("stubborn", "exit", "garbled", "long", "flood"):
         await coordinator.mount("tools", Tool(name), name=name)
 
 
