@@ -121,7 +121,7 @@ inner join configs as c on c.config_id = s.config_id;
 
 -- name: enqueue(actor_id, actor_app_id, session_id, run_id, message, most)^
 -- Has a message wait until the runs before it are over. Who may append may; the session must be active. No row comes back when the
--- caller may not, the session is not active, or as many wait already as may.
+-- caller may not, the session is not active, or as many wait already as may; those that come at the same moment are not counted.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
