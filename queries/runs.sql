@@ -468,7 +468,8 @@ from advanced_session;
 
 
 -- name: renew(process_id, session_ids, run_ids, seconds)
--- Renews the leases of a process. A run that does not come back was taken from it, or is over.
+-- Renews the leases of a process, in the order in which all statements lock several runs. A run that does not come back was taken
+-- from it, or is over.
 -- @param  process_id   the process
 -- @param  session_ids  the session of each run, in the same order
 -- @param  run_ids      its runs
@@ -476,14 +477,27 @@ from advanced_session;
 -- @return RenewedRun[]
 -- @access system
 -- @index  runs_pkey or runs_session_id_running_idx, streams_session_id_idx
+with locked_runs as (
+    select
+        r.session_id,
+        r.run_id
+    from unnest(:session_ids::text[], :run_ids::text[]) as kept (session_id, run_id)
+    inner join runs as r on r.session_id = kept.session_id and r.run_id = kept.run_id
+    where
+        r.process_id = :process_id
+        and r.status = 'running'
+    order by
+        r.session_id,
+        r.run_id
+    for no key update of r
+)
+
 update runs as r
 set lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
-from unnest(:session_ids::text[], :run_ids::text[]) as kept (session_id, run_id)
+from locked_runs as l
 where
-    r.session_id = kept.session_id
-    and r.run_id = kept.run_id
-    and r.process_id = :process_id
-    and r.status = 'running'
+    r.session_id = l.session_id
+    and r.run_id = l.run_id
 returning
     r.session_id,
     r.run_id,

@@ -1,113 +1,23 @@
-"""Statements about runs that meet: whoever waits for the other goes on from what the other left, and none forever."""
+"""Statements about runs that meet: whoever waited goes on from what the other one left."""
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
-from contextvars import Context
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator
 
 import asyncpg
-import psycopg
 import pytest
 
-from amplifier import schema
-from amplifier.database import Database
-from amplifier.queries import Queries
 from tests.agents import agent, model, settings, waiting
-from tests.conftest import serving, settings_for
+from tests.conftest import serving
 from tests.live import until
 from tests.llm import Gate, Reply, Stub
-
-Sql = Callable[..., list[Any]]
-WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-HERE = {"session_id": "here"}
-ALICE = HERE | {"actor_id": "alice", "actor_app_id": "app"}
-ENDING = {
-    **{"status": "completed", "response": "Done", "error": None, "usage": b"{}", "timing": b"{}", "messages": b"[]"},
-    **{"run_id": "going", "process_id": "one"},
-}
-QUESTION = {"run_id": "going", "process_id": "one", "prompt": "May I?", "options": ["Allow", "Deny"], "seconds": 60.0}
-
-
-class Stage(NamedTuple):
-    """A session of alice's and bob's, and statements that run while a transaction of another connection is open."""
-
-    queries: Any
-    sql: Sql
-
-    def soon(self, statement: Any) -> "asyncio.Task[Any]":
-        """The statement, on a connection of its own."""
-        return asyncio.create_task(statement, context=Context())
-
-    @contextlib.asynccontextmanager
-    async def open(self) -> AsyncIterator[None]:
-        """What runs in the context is committed at its end."""
-        async with self.queries.database.transaction():
-            yield
-
-    async def until_waiting(self, count: int = 1) -> None:
-        """Returns when so many statements wait for a lock."""
-        await until(lambda: self.sql(WAITING) == [(count,)])
-
-    def start(self, run_id: str, actor_id: str = "alice", process_id: str = "one") -> Any:
-        who = ALICE | {"actor_id": actor_id, "run_id": run_id, "process_id": process_id}
-        return self.queries.runs.start(**who, message=message(run_id), seconds=60.0)
-
-    def enqueue(self, run_id: str, actor_id: str = "alice") -> Any:
-        who = ALICE | {"actor_id": actor_id, "run_id": run_id}
-        return self.queries.runs.enqueue(**who, message=message(run_id), most=20)
-
-    def claim(self, process_id: str = "one") -> Any:
-        return self.queries.runs.claim(**HERE, process_id=process_id, seconds=60.0)
-
-    def finish(self, **changes: Any) -> Any:
-        return self.queries.runs.finish(**HERE, **(ENDING | changes))
-
-    def cancel(self, run_id: str | None = None) -> Any:
-        return self.queries.runs.cancel(**HERE, actor_id="alice", run_id=run_id)
-
-    def statuses(self) -> dict[str, str]:
-        """Of all runs."""
-        return dict(self.sql("select run_id, status from runs"))
-
-    def log(self) -> list[str]:
-        """What happened, in order; each number once."""
-        rows = self.sql(
-            "select seq, type from session_events union all select seq, 'message' from messages order by seq"
-        )
-        assert [seq for seq, _ in rows] == list(range(1, len(rows) + 1))
-        assert self.sql("select last_seq from sessions") == [(len(rows),)]
-        return [type_ for _, type_ in rows]
-
-
-@contextlib.contextmanager
-def holding(dsn: str, statement: str) -> Iterator[Callable[[], None]]:
-    """Locks rows until what is given is called."""
-    with psycopg.connect(dsn) as connection:
-        connection.execute(statement)  # type: ignore[arg-type]
-        yield connection.rollback
-
-
-def message(text: str) -> bytes:
-    return f'{{"role": "user", "content": "{text}"}}'.encode()
+from tests.stage import HERE, WAITING, Sql, Stage, holding, staged
 
 
 @pytest.fixture
 async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
-    sql("insert into users (user_id) values ('alice')")
-    sql("insert into configs (config_id, name, config_json, user_id) values ('config', 'config', '{}', 'alice')")
-    sql(
-        "insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)"
-        " values ('here', 'config', 'alice', 'app')"
-    )
-    sql(
-        "insert into session_participants (session_id, user_id, role)"
-        " values ('here', 'alice', 'owner'), ('here', 'bob', 'editor')"
-    )
-    database = Database(settings_for(dsn), dsn)
-    await database.connect()
-    yield Stage(Queries(database, schema.share("queries")), sql)
-    await database.close()
+    """A session of alice's and bob's."""
+    async with staged(dsn, sql) as stage:
+        yield stage
 
 
 @pytest.mark.parametrize("other", ["alice", "bob"])
@@ -259,53 +169,9 @@ async def test_a_lease_is_renewed_or_taken_over(stage: Stage) -> None:
     assert await stage.finish(process_id="two", status="failed") is not None
 
 
-@pytest.mark.parametrize("deletes", ["session", "config"])
-@pytest.mark.parametrize("deleted_first", [True, False])
-@pytest.mark.parametrize("name", ["finish", "append", "ask", "expire", "refuse"])
-async def test_deleted_meanwhile(stage: Stage, deletes: str, name: str, deleted_first: bool) -> None:
-    """Nobody waits for each other: locks are taken in one order."""
-    await stage.start("going")
-    await stage.queries.approvals.create(**HERE, **QUESTION, approval_id="question")
-    if name == "refuse":
-        await stage.enqueue("queued", "bob")
-        await stage.finish()
-        stage.sql("delete from session_participants where user_id = 'bob'")
-    key = HERE | {"run_id": "going", "process_id": "one"}
-    statements: dict[str, Callable[[], Any]] = {
-        "finish": stage.finish,
-        "append": lambda: stage.queries.runs.append(**key, messages=b'[{"role": "assistant"}]'),
-        "ask": lambda: stage.queries.approvals.create(**HERE, **QUESTION, approval_id="another"),
-        "expire": lambda: stage.queries.approvals.expire(**HERE, approval_id="question"),
-        "refuse": stage.claim,
-    }
-    # the session's row is taken, so that whoever comes first stops with all other locks in its hands
-    with holding(stage.queries.database.dsn, "select from sessions for no key update") as release:
-        calls = [statements[name], lambda: delete(stage, deletes)]
-        tasks = []
-        for call in reversed(calls) if deleted_first else calls:
-            tasks.append(stage.soon(call()))
-            await stage.until_waiting(len(tasks))
-        release()
-        await asyncio.gather(*tasks)
-    assert stage.sql("select from sessions") == []
-
-
-async def delete(stage: Stage, what: str) -> None:
-    queries = stage.queries
-    async with queries.database.transaction():
-        if what == "session":
-            key = HERE | {"actor_id": "alice"}
-            await queries.sessions.lock(**key)
-            await queries.sessions.delete(**key, if_seqs=None)
-        else:
-            of = {"actor_id": "alice", "config_id": "config"}
-            await queries.configs.lock(**of)
-            await queries.configs.delete(**of, if_versions=None)
-
-
 async def test_answered_as_the_run_ends(stage: Stage) -> None:
     await stage.start("going")
-    await stage.queries.approvals.create(**HERE, **QUESTION, approval_id="question")
+    await stage.ask()
     answer = HERE | {"actor_id": "bob", "approval_id": "question", "granted": True, "decision": "Allow"}
     async with stage.open():
         await stage.finish()
@@ -317,7 +183,7 @@ async def test_answered_as_the_run_ends(stage: Stage) -> None:
 
 async def test_answered_as_its_time_ends(stage: Stage) -> None:
     await stage.start("going")
-    await stage.queries.approvals.create(**HERE, **QUESTION, approval_id="question")
+    await stage.ask()
     answer = HERE | {"actor_id": "bob", "approval_id": "question", "granted": True, "decision": "Allow"}
     async with stage.open():
         await stage.queries.approvals.decide(**answer)
