@@ -30,7 +30,7 @@ LIMIT = 180.0  # seconds; alone on two cores it takes a tenth of that
 async def test_a_hundred_sessions_of_five_turns(alone: None, dsn: str, stub: Stub) -> None:
     stub.keep_bodies = False
     stub.when("use", Reply(calls=[Call("say", {"text": "x"})]), Reply("used", pieces=2))
-    with running(stub, dsn, count=1, DATABASE_POOL_MAX_SIZE="3", DATABASE_ACQUIRE_TIMEOUT="30") as [service]:
+    with running(stub, dsn, count=1, DATABASE_ACQUIRE_TIMEOUT="30") as [service]:
         async with client(service) as api, asyncio.timeout(LIMIT):
             agents = await sessions(api, stub, SESSIONS)
             async with stalls(service) as worst:
