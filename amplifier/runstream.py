@@ -100,7 +100,8 @@ class RunStream:
             self._let_begin()
             stopping = asyncio.create_task(_stop_with(runner, subscriber))
             try:
-                if (ending := await self._ending(state)) is not None:  # it was over before anybody listened
+                ending = await self._ending(state)
+                if ending is not None and not subscriber.attached:  # it was over before anybody listened
                     return await _send(send, ending, more=False)
                 await subscriber.follow(state.hub.catch_up, write)
             finally:
