@@ -32,6 +32,7 @@ VALUE = re.compile(
 GUARDED = {
     # it locks rows, and the statement behind it asks again whose config it is
     "configs.delete: c.user_id = :actor_id": "DELETE /configs/{config_id}",
+    "configs.delete: c.user_id = :actor_id #2": "DELETE /configs/{config_id}",
     # without these three nobody is admitted, or fewer people: they take away
     "invitations.claim: user_id = :actor_id": "POST /invitations/accept",
     "invitations.claim: e.data ->> 'user_id' = :actor_id": "POST /invitations/accept",
