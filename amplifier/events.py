@@ -79,9 +79,7 @@ class Hub:
 
     def say(self, session_id: str, type: str, data: bytes) -> None:
         """Passes something on, once, to whoever follows the session at this moment."""
-        said = Said(session_id, type, Raw(data))
-        self._note(said)
-        self._notifier.said(said)
+        self.show(session_id, type, data, elsewhere=True)
 
     def show(self, session_id: str, type: str, data: bytes, elsewhere: bool) -> None:
         """As `say`; to other processes only where somebody follows the session there."""
