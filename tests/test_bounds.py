@@ -16,7 +16,8 @@ Sql = Callable[..., list[Any]]
 OTHERS = {  # a row for each table, in the order of their foreign keys; those of UPDATED come first
     "application_keys": "(app_id, key_id, name, api_key_hash) values ('a', 'k', 'n', repeat('0', 64))",
     "audit_log": "(user_id, app_id, action, target_type, details) values ('u', 'a', 'x', 'session', '{}')",
-    "config_versions": "(config_id, version, name, config_json, tags, created_at) values ('c', 9, 'C', '{}', '{}', now())",
+    "config_versions": "(config_id, version, name, config_json, tags, created_at)"
+    " values ('c', 9, 'C', '{}', '{}', now())",
     "idempotency_keys": "(app_id, user_id, key_hash, request_hash, status, response)"
     " values ('a', 'u', 'k', 'r', 200, '')",
     "messages": "(session_id, seq, message, author_user_id, author_app_id)"
@@ -28,10 +29,11 @@ OTHERS = {  # a row for each table, in the order of their foreign keys; those of
     "searches": "(user_id, app_id, day, kind, searches, unsuccessful, cancelled, seconds)"
     " values ('u', 'a', now(), 'messages', 1, 0, 0, 1)",
     "session_events": "(session_id, seq, type) values ('s', 2, 'a.b')",
-    "session_invitations": "(session_id, invitation_id, seq, token_hash, role, max_uses, created_by_user_id, expires_at)"
-    " values ('s', 'i', 3, repeat('0', 64), 'viewer', 1, 'u', now())",
+    "session_invitations": "(session_id, invitation_id, seq, token_hash, role, max_uses, created_by_user_id,"
+    " expires_at) values ('s', 'i', 3, repeat('0', 64), 'viewer', 1, 'u', now())",
     "session_participants": "(session_id, user_id, role) values ('s', 'u', 'owner')",
-    "stream_tickets": "(ticket_hash, user_id, app_id, token_expires_at, expires_at) values ('t', 'u', 'a', now(), now())",
+    "stream_tickets": "(ticket_hash, user_id, app_id, token_expires_at, expires_at)"
+    " values ('t', 'u', 'a', now(), now())",
     "streams": "(stream_id, process_id, user_id) values ('s', 'p', 'u')",
     "users": "(user_id) values ('u')",
 }
@@ -65,9 +67,10 @@ REFUSALS = (
 
 def test_every_column_refuses_a_value_over_its_bound(sql: Sql) -> None:
     columns = sql(COLUMNS)
-    assert {table for table, _, _ in columns} == set(ROWS), "give the new table a row above"
     for statement in ROWS.values():
         sql(statement)
+    for table in {table for table, _, _ in columns}:
+        assert sql(f"select count(*) from {table}") != [(0,)], f"give {table} a row above"
     assert [column for column in columns if not _is_bound(sql, *column)] == []
 
 

@@ -1,4 +1,4 @@
-"""Applications and their API keys. Admin applications manage all; any application sees itself, its key managers re-key it."""
+"""Applications and their keys. Admin applications manage all, any application sees itself, key managers re-key it."""
 
 from datetime import datetime
 from typing import Annotated, Any

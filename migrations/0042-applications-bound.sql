@@ -1,4 +1,4 @@
--- depends: 0039-values-refuse
+-- depends: 0041-values-refuse
 -- 64 kB of settings.
 set local lock_timeout = '5s';
 

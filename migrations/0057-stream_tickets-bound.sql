@@ -1,4 +1,4 @@
--- depends: 0054-sessions-bound
+-- depends: 0056-sessions-bound
 -- An id has 255 characters at most, as in every table.
 set local lock_timeout = '5s';
 

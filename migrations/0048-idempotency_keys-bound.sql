@@ -1,4 +1,4 @@
--- depends: 0045-configuration-bound
+-- depends: 0047-configuration-bound
 -- Answers are kept for a day, so that nothing of an earlier release is here for long.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0038-messages-move
+-- depends: 0040-session_events-bound_data
 -- Every text, array, JSON and binary column has a bound. A jsonb column is measured as the text that every read sends: `1e99` is stored
 -- in 8 bytes and printed with a hundred digits.
 --
