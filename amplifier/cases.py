@@ -201,6 +201,11 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
         ],
         **{f"approvals.{one}": [Base(busy)] for one in ("decide", "expire", "get", "list")},
         **{f"runs.{one}": [Base(busy)] for one in ("get", "list", "list_going")},
+        # all that expired, and nothing else
+        **{
+            f"{one}.sweep": [Base(), Base({"limit": 100_000}, ())]
+            for one in ("idempotency", "rate_limits", "streams", "tickets")
+        },
         "approvals.create": [Base(busy | {"approval_id": "approval-new"})],
         "runs.append": [
             Base(busy),

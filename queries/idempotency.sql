@@ -109,4 +109,5 @@ where (app_id, user_id, key_hash) in (
     where created_at <= now() - interval '24 hours'
     order by created_at
     limit :limit
+    for update skip locked
 );
