@@ -1,4 +1,4 @@
--- depends: 0038-messages-move
+-- depends: 0040-session_events-bound_data
 -- What an answer shows, of what its caller could see when it was stored: it is shown again while they see all of it.
 set local lock_timeout = '5s';
 
