@@ -64,6 +64,8 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
         422,
         "permissions: export cannot be set, because transcripts cannot be exported yet: leave it out",
     ),
+    "session_participants_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
+    "users_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
     "sessions_metadata_depth_check": (422, "metadata must not be nested deeper than 64 levels"),
     "sessions_metadata_size_check": (422, _TOO_LARGE.format("metadata")),
     "sessions_status_check": (422, "status must be active, completed, failed or cancelled"),
