@@ -1,4 +1,4 @@
--- depends: 0056-sessions-bound
+-- depends: 0059-sessions-bound
 -- An id has 255 characters at most, as in every table.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0042-applications-bound
+-- depends: 0045-applications-bound
 -- An id has 255 characters at most, as in every table.
 set local lock_timeout = '5s';
 

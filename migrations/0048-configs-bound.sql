@@ -1,4 +1,4 @@
--- depends: 0044-audit_log-bound
+-- depends: 0047-audit_log-bound
 -- 1 MB for a config as it is stored, its secrets encrypted.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0058-streams-bound
+-- depends: 0061-streams-bound
 -- 64 kB of metadata.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0054-session_events-bound
+-- depends: 0057-session_events-bound
 -- An id has 255 characters at most, as in every table.
 set local lock_timeout = '5s';
 

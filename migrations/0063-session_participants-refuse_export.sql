@@ -1,4 +1,4 @@
--- depends: 0059-users-bound
+-- depends: 0062-users-bound
 -- `export` permits nothing as long as there is no export: it is not given any more. Rows that have it keep it, and may be updated.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0055-session_invitations-bound
+-- depends: 0058-session_invitations-bound
 -- 64 kB of metadata, and tags as those of configs. An append updates neither column, so that it does not measure them.
 set local lock_timeout = '5s';
 

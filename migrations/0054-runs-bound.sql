@@ -1,4 +1,4 @@
--- depends: 0050-rate_limits-bound
+-- depends: 0053-rate_limits-bound
 -- A message that waits becomes a row of messages, so it has the same bound: one that no transcript takes could never be claimed.
 set local lock_timeout = '5s';
 

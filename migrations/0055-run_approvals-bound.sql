@@ -1,4 +1,4 @@
--- depends: 0051-runs-bound
+-- depends: 0054-runs-bound
 -- A question has 10,000 characters, and each of its 20 answers 200.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0045-configs-bound
+-- depends: 0048-configs-bound
 -- Versions are copies that the trigger of configs makes, and are bound as configs are. Where a config of an earlier release is over the
 -- bound, its copy must not be refused, or the config could never be replaced by a smaller one: only what is inserted by hand is measured.
 set local lock_timeout = '5s';

@@ -1,4 +1,4 @@
--- depends: 0053-searches-bound
+-- depends: 0056-searches-bound
 -- Rows are only added. An event of a large change names the fields instead of carrying them.
 set local lock_timeout = '5s';
 

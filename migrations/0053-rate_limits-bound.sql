@@ -1,4 +1,4 @@
--- depends: 0049-messages-bound
+-- depends: 0052-messages-bound
 -- An id has 255 characters at most, as in every table.
 set local lock_timeout = '5s';
 

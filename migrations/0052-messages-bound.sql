@@ -1,4 +1,4 @@
--- depends: 0048-idempotency_keys-bound
+-- depends: 0051-idempotency_keys-bound
 -- The message itself has its bound since 0007: `size` is the length of its text.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0057-stream_tickets-bound
+-- depends: 0060-stream_tickets-bound
 -- An id has 255 characters at most, as in every table.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0040-session_events-bound_data
+-- depends: 0043-users-check_user_id_dots
 -- Every text, array, JSON and binary column has a bound. A jsonb column is measured as the text that every read sends: `1e99` is stored
 -- in 8 bytes and printed with a hundred digits.
 --

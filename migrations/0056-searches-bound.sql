@@ -1,4 +1,4 @@
--- depends: 0052-run_approvals-bound
+-- depends: 0055-run_approvals-bound
 -- An id has 255 characters at most, as in every table.
 set local lock_timeout = '5s';
 

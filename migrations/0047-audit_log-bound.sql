@@ -1,4 +1,4 @@
--- depends: 0043-application_keys-bound
+-- depends: 0046-application_keys-bound
 -- Rows are only added.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0046-config_versions-bound
+-- depends: 0049-config_versions-bound
 -- 64 kB a value.
 set local lock_timeout = '5s';
 

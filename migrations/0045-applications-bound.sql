@@ -1,4 +1,4 @@
--- depends: 0041-values-refuse
+-- depends: 0044-values-refuse
 -- 64 kB of settings.
 set local lock_timeout = '5s';
 

@@ -1,4 +1,4 @@
--- depends: 0060-session_participants-refuse_export
+-- depends: 0063-session_participants-refuse_export
 -- Users who may replace and remove the application's keys, besides admin applications. At first there are none.
 set local lock_timeout = '5s';
 

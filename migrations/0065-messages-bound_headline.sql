@@ -1,4 +1,4 @@
--- depends: 0061-applications-add_key_managers
+-- depends: 0064-applications-add_key_managers
 -- A headline has 1,000 characters at most. Its fragments are bound by words, and a word may be of any length.
 set local lock_timeout = '5s';
 
