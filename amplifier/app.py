@@ -9,7 +9,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 
-from amplifier import schema, settings
+from amplifier import schema, settings, shares
 from amplifier.activity import Activity
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
@@ -181,12 +181,18 @@ def from_environment(checked: bool = False) -> Litestar:
 
 
 class Amplifier(Litestar):
-    """The application; HEAD answers on every route that GET does, with the same headers (RFC 9110, 9.3.2)."""
+    """The application; HEAD answers on every route that GET does, with the same headers (RFC 9110, 9.3.2). A request
+    counts for nobody until authentication says for whom."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
-        await super().__call__(scope, receive, send)
+        # a connection's next request may begin in the context of the one before
+        token = shares.current.set(None)
+        try:
+            await super().__call__(scope, receive, send)
+        finally:
+            shares.current.reset(token)
 
 
 @contextlib.asynccontextmanager
