@@ -48,6 +48,7 @@ from amplifier.responses import complete, cors, methods
 from amplifier.runtime.runner import Runner
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
+from amplifier.shares import Shares
 from amplifier.streaming import authenticate_stream
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
@@ -87,6 +88,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "max_streams": config.max_streams_per_user,
             "origins": config.origins,
             "secret_key": config.secret_key,
+            "turns": {"diagnosis": Shares(1, 1), "repair": Shares(1, 1)},
             "search_timeout": min(config.search_timeout, config.database_statement_timeout),
         }
     )

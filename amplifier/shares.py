@@ -44,7 +44,7 @@ class Shares:
         return True
 
     async def take(self, user: Hashable) -> None:
-        """Takes a place for `user`, after waiting for as long as need be. Raises Crowded for a user that waits often."""
+        """Takes a place for `user`, waiting for as long as need be. Raises Crowded where too many wait already."""
         if self.take_at_once(user):
             return
         future = asyncio.get_running_loop().create_future()
