@@ -9,7 +9,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 
-from amplifier import schema, settings, shares
+from amplifier import paths, schema, settings, shares
 from amplifier.activity import Activity
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
@@ -36,7 +36,7 @@ from amplifier.api.users import UsersController
 from amplifier.api.websockets import WebSocketsController
 from amplifier.auth import Authenticator, authenticate
 from amplifier.checks import check
-from amplifier.database import Database
+from amplifier.database import Database, refuse_in_transaction
 from amplifier.events import Hub
 from amplifier.listener import Listener
 from amplifier.outages import Unavailable
@@ -189,12 +189,24 @@ class Amplifier(Litestar):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
+        if scope["type"] != "lifespan":
+            scope = paths.read(scope)
         # a connection's next request may begin in the context of the one before
         token = shares.current.set(None)
         try:
-            await super().__call__(scope, receive, send)
+            await super().__call__(scope, _outside_transactions(receive), send)
         finally:
             shares.current.reset(token)
+
+
+def _outside_transactions(receive: Any) -> Any:
+    """`receive`, which raises RuntimeError inside a transaction; `responses.complete` does the same for sending."""
+
+    def guarded() -> Any:
+        refuse_in_transaction()
+        return receive()
+
+    return guarded
 
 
 @contextlib.asynccontextmanager

@@ -29,6 +29,12 @@ _held: ContextVar["Connection | None"] = ContextVar("held", default=None)  # the
 _patience: ContextVar[float | None] = ContextVar("patience", default=None)  # seconds, where it is not the pool's
 
 
+def refuse_in_transaction() -> None:
+    """Raises RuntimeError inside a transaction: a client that is awaited there keeps a connection from all others."""
+    if _held.get() is not None:
+        raise RuntimeError("a client is awaited inside a transaction: receive and send before it begins or after it")
+
+
 class Database:
     """A pool of connections to one database, as many as its busiest moment needed.
 

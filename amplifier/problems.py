@@ -20,6 +20,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 _PLACE = re.compile(r"(.*) - at `\$?\.?(.*)`", re.DOTALL)
 _MISSING = re.compile("Object missing required field `(.*)`")
 MEDIA_TYPE = "application/problem+json"
+REFUSED = "refused"  # in a scope's state: the Problem of a request that has no route because of its path
+NO_ROUTE = "Not found: there is no such route"
 
 # Constraint names are part of the API: what each says to the client, and with which status.
 _CONSTRAINTS: dict[str, tuple[int, str]] = {
@@ -73,7 +75,7 @@ class Problem(Exception):
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """The problem document for any exception; a fault of ours is logged here, with the id that the client sees."""
-    problem = describe(error)
+    problem = request.scope["state"].get(REFUSED) or describe(error)
     identifier = request_id(request.scope)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request %s failed", identifier, exc_info=error)
@@ -178,7 +180,7 @@ def _validation(error: ValidationException) -> Problem:
 def _http(error: HTTPException) -> Problem:
     status = 422 if error.status_code == HTTPStatus.BAD_REQUEST else error.status_code
     details = {
-        404: "Not found: there is no such route",
+        404: NO_ROUTE,
         405: "Method not allowed on this route",
         413: "The body is larger than 8 MB: send the messages in several requests",
     }

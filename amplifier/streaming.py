@@ -12,6 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
+from amplifier import paths
 from amplifier.auth import Authenticator, authenticate, hash_secret
 from amplifier.events import Hub
 from amplifier.frames import Frame
@@ -31,8 +32,12 @@ STREAM_HEADERS = [
 
 async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """As `auth.authenticate`, but a ticket in the query string will do, for clients that cannot send headers; once."""
+    gate = connection.app.state.authenticator.gate
+    if gate is not None:
+        gate.admit(connection.scope, is_stream=True)
     if b"ticket=" not in connection.scope["query_string"]:
         return await authenticate(connection)
+    paths.restore(connection.scope)
     tickets = parse_qs(connection.scope["query_string"].decode("latin-1")).get("ticket", [""])
     row = await connection.app.state.queries.tickets.claim(
         ticket_hash=hash_secret(tickets[0]), session_id=connection.path_params.get("session_id")

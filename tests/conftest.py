@@ -186,7 +186,8 @@ class Api:
         """
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
         hooks = {"response": [contract.check]}
-        return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers, event_hooks=hooks)
+        url = "http://test" if self.settings.auth_required else "http://localhost"
+        return httpx.AsyncClient(transport=transport, base_url=url, headers=headers, event_hooks=hooks)
 
 
 @pytest.fixture

@@ -20,14 +20,72 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.announce(payload text) RETURNS void
+    LANGUAGE plpgsql
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+declare
+    keys public.notification_keys;
+    dated text := (extract(epoch from clock_timestamp()) * 1000000)::bigint || ' ' || payload;
+begin
+    select * into strict keys from public.notification_keys;
+    perform pg_notify(
+        'amplifier',
+        left(encode(sha256(keys.outer_key || sha256(keys.inner_key || convert_to(dated, 'UTF8'))), 'hex'), 32) || ' ' || dated
+    );
+end
+$$;
 CREATE FUNCTION public.announce_application() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from public.stream_tickets where app_id = old.app_id;
+    perform public.announce('application ' || old.app_id);
+    return null;
+end
+$$;
+CREATE FUNCTION public.bound_event() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
 begin
-    delete from stream_tickets where app_id = old.app_id;
-    perform pg_notify('amplifier', 'application ' || old.app_id);
-    return null;
+    new.data := public.bounded_event(new.data);
+    return new;
 end
+$$;
+CREATE FUNCTION public.bounded_event(data jsonb) RETURNS jsonb
+    LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    with members as (
+        select
+            key,
+            value,
+            octet_length(to_json(key)::text) + 2 as name_bytes,
+            octet_length(to_json(key)::text) + octet_length(value::text) + 4 as bytes
+        from jsonb_each(data)
+        where key <> 'changed'
+    ),
+    measured_members as (
+        select
+            key,
+            value,
+            name_bytes,
+            sum(bytes) over (order by bytes, key) as bytes
+        from members
+    ),
+    left_out as (
+        select
+            key,
+            sum(name_bytes) over (order by key) as bytes
+        from measured_members
+        where bytes > 4096
+    )
+    select
+        coalesce((select jsonb_object_agg(key, value) from measured_members where bytes <= 4096), '{}')
+        || jsonb_build_object(
+            'changed', coalesce((select jsonb_agg(key order by key) from left_out where bytes <= 2048), '[]')
+        )
 $$;
 CREATE TABLE public.messages (
     session_id text NOT NULL COLLATE pg_catalog."C",
@@ -621,6 +679,14 @@ CREATE TABLE public.idempotency_keys (
     etag text,
     created_at timestamp with time zone DEFAULT now() NOT NULL
 );
+CREATE TABLE public.notification_keys (
+    single boolean DEFAULT true NOT NULL,
+    inner_key bytea NOT NULL,
+    outer_key bytea NOT NULL,
+    CONSTRAINT notification_keys_inner_key_check CHECK ((octet_length(inner_key) = 64)),
+    CONSTRAINT notification_keys_outer_key_check CHECK ((octet_length(outer_key) = 64)),
+    CONSTRAINT notification_keys_single_check CHECK (single)
+);
 CREATE UNLOGGED TABLE public.rate_limits (
     app_id text NOT NULL COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -879,6 +945,8 @@ ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (app_id, user_id, key_hash);
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (session_id, seq);
+ALTER TABLE ONLY public.notification_keys
+    ADD CONSTRAINT notification_keys_pkey PRIMARY KEY (single);
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (app_id, user_id);
 ALTER TABLE ONLY public.run_approvals
@@ -938,6 +1006,7 @@ CREATE TRIGGER messages_advance_clock_by_hand AFTER INSERT ON public.messages RE
 CREATE TRIGGER messages_set_search BEFORE INSERT OR UPDATE OF message, search_revision ON public.messages FOR EACH ROW EXECUTE FUNCTION public.messages_set_search();
 CREATE TRIGGER messages_take_number_by_hand BEFORE INSERT ON public.messages FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.session_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
+CREATE TRIGGER session_events_bound_data BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((octet_length((new.data)::text) > 8192)) EXECUTE FUNCTION public.bound_event();
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
@@ -963,6 +1032,9 @@ ALTER TABLE ONLY public.stream_tickets
     ADD CONSTRAINT stream_tickets_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 GRANT USAGE ON SCHEMA public TO amplifier_app;
 GRANT USAGE ON SCHEMA public TO amplifier_readonly;
+REVOKE ALL ON FUNCTION public.announce(payload text) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.announce(payload text) TO amplifier_app;
+REVOKE ALL ON FUNCTION public.announce_application() FROM PUBLIC;
 GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
 REVOKE ALL ON FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) TO amplifier_app;
@@ -973,6 +1045,7 @@ GRANT SELECT,INSERT ON TABLE public.config_versions TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configs TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configuration TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO amplifier_app;
+GRANT SELECT ON TABLE public.notification_keys TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.rate_limits TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.run_approvals TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.runs TO amplifier_app;
