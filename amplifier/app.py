@@ -89,6 +89,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "origins": config.origins,
             "secret_key": config.secret_key,
             "turns": {"diagnosis": Shares(1, 1), "repair": Shares(1, 1)},
+            "statement_timeout": config.database_statement_timeout,
             "search_timeout": min(config.search_timeout, config.database_statement_timeout),
         }
     )
