@@ -47,6 +47,8 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     ),
     "messages_size_check": (422, "A message must not be larger than 16 MiB as text"),
     "runs_message_depth_check": (422, "context must not be nested deeper than 62 levels"),
+    "session_participants_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
+    "users_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
     "sessions_metadata_depth_check": (422, "metadata must not be nested deeper than 64 levels"),
     "sessions_status_check": (422, "status must be active, completed, failed or cancelled"),
     "sessions_title_check": (422, "title must have at most 255 characters"),

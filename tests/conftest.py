@@ -82,6 +82,8 @@ def dsn(server: str, template: str, clones: list[tuple[str, list[Any]]]) -> Iter
         clones.append((new, schema_of(new)))
     dsn, before = clones.pop()
     yield dsn
+    if os.environ.get("CHECK_USED_DATABASES"):
+        assert_a_service_starts(dsn)
     if is_emptied(dsn) and schema_of(dsn) == before:
         clones.append((dsn, before))
     else:
@@ -125,6 +127,17 @@ def sql(dsn: str) -> Iterator[Callable[..., list[Any]]]:
             return cursor.fetchall() if cursor.description else []
 
         yield run
+
+
+def assert_a_service_starts(dsn: str) -> None:
+    """Whatever a test left, the queries pass the checks on it, also when all of it has expired."""
+    from tests import odd_rows
+    from tests.service import command
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        odd_rows.age(connection)
+    done = command({"DATABASE_URL": dsn}, "queries", "check")
+    assert done.returncode == 0, done.stdout + done.stderr
 
 
 def settings_for(dsn: str, **changes: Any) -> Settings:

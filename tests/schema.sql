@@ -677,7 +677,10 @@ CREATE TABLE public.idempotency_keys (
     status integer NOT NULL,
     response bytea NOT NULL,
     etag text,
-    created_at timestamp with time zone DEFAULT now() NOT NULL
+    created_at timestamp with time zone DEFAULT now() NOT NULL,
+    session_ids text[] COLLATE pg_catalog."C",
+    config_ids text[] COLLATE pg_catalog."C",
+    app_ids text[] COLLATE pg_catalog."C"
 );
 CREATE TABLE public.notification_keys (
     single boolean DEFAULT true NOT NULL,
@@ -963,6 +966,8 @@ ALTER TABLE ONLY public.session_invitations
     ADD CONSTRAINT session_invitations_token_hash_key UNIQUE (session_id, token_hash);
 ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_pkey PRIMARY KEY (session_id, user_id);
+ALTER TABLE public.session_participants
+    ADD CONSTRAINT session_participants_user_id_dots_check CHECK ((user_id !~ '(^|/)\.\.?(/|$)'::text)) NOT VALID;
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (session_id);
 ALTER TABLE ONLY public.stream_tickets
@@ -971,6 +976,8 @@ ALTER TABLE ONLY public.streams
     ADD CONSTRAINT streams_pkey PRIMARY KEY (stream_id);
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (user_id);
+ALTER TABLE public.users
+    ADD CONSTRAINT users_user_id_dots_check CHECK ((user_id !~ '(^|/)\.\.?(/|$)'::text)) NOT VALID;
 CREATE INDEX applications_settings_idx ON public.applications USING gin (settings jsonb_path_ops);
 CREATE INDEX audit_log_target_id_idx ON public.audit_log USING btree (target_id, audit_id);
 CREATE INDEX configs_config_json_idx ON public.configs USING gin (config_json jsonb_path_ops);
