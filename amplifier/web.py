@@ -110,6 +110,11 @@ class Request(litestar.Request[Caller, None, State]):
         """What is told of changes that no path names, and whom streams belong to."""
         return self.scope["litestar_app"].state.hub  # type: ignore[no-any-return]
 
+    async def carry_out(self, change: Callable[[], Awaitable[Any]]) -> Any:
+        """Carries out the change of a handler that is declared with `prepares`: see `changes.carry_out`."""
+        route: JsonRoute = self.route_handler  # type: ignore[assignment]
+        return await route.carry_out(self, change)
+
     async def json(self) -> Any:
         """The body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
 
@@ -205,13 +210,16 @@ class JsonRoute(HTTPRouteHandler):
         path: str | Sequence[str] | None = None,
         *,
         audited: bool = True,
+        prepares: bool = False,
         goes_on: Callable[[Request, Any], Awaitable[Any]] | None = None,
         **options: Any,
     ) -> None:
-        """`audited` is false for what changes nothing that the audit log is about. `goes_on` makes the answer, when the
-        change is committed, of what the handler returned, or of what it returned to the same Idempotency-Key before."""
+        """`audited` is false for what changes nothing that the audit log is about. `prepares` says that the handler
+        works for long before its change and calls `Request.carry_out` itself, so that no transaction is open meanwhile.
+        `goes_on` makes the answer, when the change is committed, of what the handler returned, or of what it returned
+        to the same Idempotency-Key before."""
         super().__init__(path, **options)
-        self._audited, self._goes_on = audited, goes_on
+        self._audited, self._prepares, self._goes_on = audited, prepares, goes_on
 
     def on_registration(self, app: Litestar) -> None:
         super().on_registration(app)
@@ -221,16 +229,21 @@ class JsonRoute(HTTPRouteHandler):
     def _carried_out(self, handler: Any) -> Any:
         @wraps(handler)
         async def change(request: Request, **arguments: Any) -> Any:
-            result = await carry_out(
-                request,
-                str(self.operation_id),
-                self._audited,
-                partial(handler, request=request, **arguments),
-                lambda data: answered(self.status_code, data, request.scope),
-            )
+            act = partial(handler, request=request, **arguments)
+            result = await (act() if self._prepares else self.carry_out(request, act))
             return result if self._goes_on is None else await self._goes_on(request, result)
 
         return change
+
+    async def carry_out(self, request: Request, change: Callable[[], Awaitable[Any]]) -> Any:
+        """What `change` returns, once it is committed with what belongs to it."""
+        return await carry_out(
+            request,
+            str(self.operation_id),
+            self._audited,
+            change,
+            lambda data: answered(self.status_code, data, request.scope),
+        )
 
     async def to_response(self, app: Litestar, data: Any, request: litestar.Request[Any, Any, Any]) -> ASGIApp:
         for act in request.scope["state"].get("afterwards", ()):

@@ -147,7 +147,7 @@ def settings_for(dsn: str, **changes: Any) -> Settings:
         "auth_required": True,
         "secret_key": SECRET,
         "database_pool_min_size": 1,
-        "database_pool_max_size": 5,
+        "database_pool_max_size": 6,  # of which a user gets two
     }
     return Settings(**(values | changes))
 
