@@ -984,6 +984,8 @@ ALTER TABLE ONLY public.idempotency_keys
 ALTER TABLE public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_response_size_check CHECK ((octet_length(response) <= 16777216)) NOT VALID;
 ALTER TABLE public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_session_ids_size_check CHECK ((GREATEST(octet_length((session_ids)::text), octet_length((config_ids)::text), octet_length((app_ids)::text)) <= 65536)) NOT VALID;
+ALTER TABLE public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_user_id_length_check CHECK ((GREATEST(length(app_id), length(user_id), length(key_hash), length(request_hash), length(etag)) <= 255)) NOT VALID;
 ALTER TABLE public.messages
     ADD CONSTRAINT messages_author_user_id_length_check CHECK ((GREATEST(length(author_user_id), length(author_app_id), length(search_revision)) <= 255)) NOT VALID;
