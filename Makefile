@@ -1,17 +1,22 @@
 .DEFAULT_GOAL := help
 PYTHON ?= python3
 BIN := .venv/bin
+# one more than cores: tests wait for PostgreSQL
+WORKERS = -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup
 
-.PHONY: help serve test fuzz check format bench sdk sdk-python sdk-typescript lock clean
+.PHONY: help serve test test-all fuzz check format bench sdk sdk-python sdk-typescript lock clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 serve: .venv/ready ## serve on 127.0.0.1:8765, with an embedded PostgreSQL unless one is configured
 	@exec $(BIN)/amplifier-api serve
 
-test: .venv/ready ## run all tests on a real PostgreSQL
-	$(BIN)/pytest -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup  # they wait for PostgreSQL
+test: .venv/ready ## run the tests on a real PostgreSQL, without those that take the whole machine
+	$(BIN)/pytest -m "not slow" $(WORKERS)
+
+test-all: .venv/ready ## run all tests
+	$(BIN)/pytest $(WORKERS)
 
 fuzz: .venv/ready ## look longer for what the tests try in short: FUZZ_EXAMPLES=1000 sequences of calls, FUZZ_SECONDS=600
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} FUZZ_SECONDS=$${FUZZ_SECONDS:-300} \

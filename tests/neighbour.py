@@ -1,7 +1,8 @@
 """A user's ordinary requests, made one after the other from a process of their own: `python -m tests.neighbour URL`.
 
-Credentials come in the variable CREDENTIALS, a JSON object of headers. Prints a line of JSON for each request (what was asked, the
-status, the seconds it took) until standard input ends. A process of its own, so that work of the test's process delays no measurement.
+Credentials come in the variable CREDENTIALS, a JSON object of headers. Prints a line of JSON for each request (what was
+asked, the status, the seconds it took) until standard input ends. A process of its own, so that work of the test's
+process delays no measurement.
 """
 
 import json

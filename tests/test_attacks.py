@@ -28,6 +28,7 @@ ENVIRON = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("attack", ATTACKS, ids=lambda attack: attack.__name__)
 async def test_attack_delays_no_other_user(
     attack: Callable[[Attacker], Awaitable[None]], alone: None, dsn: str
