@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -53,6 +54,8 @@ from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
 from amplifier.web import MAX_BODY, Request
 
+logger = logging.getLogger(__name__)
+
 
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
     """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable.
@@ -70,7 +73,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
     hub = Hub(queries, config.notify_delay)
     authenticator = Authenticator(config, queries, activity)
     reloader = Reloader(queries, STRUCTS)
-    keyring = Keyring(config.config_encryption_key)
+    keyring = Keyring(config.config_encryption_key, config.derivation_key)
     # not by the constructor, which copies what it is given
     app.state.update(
         {
@@ -149,6 +152,8 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     state = app.state
     database = state.queries.database
     await database.connect()
+    if not state.keyring.encrypts:
+        logger.warning("Secrets in configs are stored in clear: set CONFIG_ENCRYPTION_KEY, or a SECRET_KEY of yours")
     try:
         if not state.checked:
             await check(state.queries, STRUCTS)
