@@ -51,6 +51,7 @@ from amplifier.settings import Settings
 from amplifier.streaming import authenticate_stream
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
+from amplifier.unread import ROUTED
 from amplifier.web import MAX_BODY, Request
 
 
@@ -184,11 +185,14 @@ class Amplifier(Litestar):
     """The application; HEAD answers on every route that GET does, with the same headers (RFC 9110, 9.3.2)."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        routed = scope
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
+            routed = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
         if scope["type"] != "lifespan":
-            scope = paths.read(scope)
-        await super().__call__(scope, _outside_transactions(receive), send)
+            routed = paths.read(routed)
+        if routed is not scope:
+            scope[ROUTED] = routed
+        await super().__call__(routed, _outside_transactions(receive), send)
 
 
 def _outside_transactions(receive: Any) -> Any:

@@ -14,7 +14,8 @@ from litestar.params import FromPath
 from amplifier.frames import Frame, frame
 from amplifier.hosts import is_foreign
 from amplifier.problems import MEDIA_TYPE, Problem, describe, document
-from amplifier.streaming import Opening, authenticate_stream, mark_read
+from amplifier.protocol import CONNECTION
+from amplifier.streaming import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
 from amplifier.subscribers import Subscriber
 
 logger = logging.getLogger(__name__)
@@ -77,7 +78,13 @@ async def _converse(socket: Socket, subscriber: Subscriber) -> None:
 
     async def write(frames: list[Frame]) -> None:
         for one in frames:
-            await socket.send({"type": "websocket.send", "text": one.text, "bytes": None})
+            if connection is None or len(one.message) < SHARED_FROM:
+                await socket.send({"type": "websocket.send", "text": one.text, "bytes": None})
+            else:
+                await connection.share(one.message)
+        await drained(socket.scope)
+
+    connection: Any = socket.scope.get(CONNECTION)
 
     listening = asyncio.create_task(_listen(socket, subscriber))
     try:
