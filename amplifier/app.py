@@ -46,6 +46,7 @@ from amplifier.queries import Queries
 from amplifier.reloading import Reloader
 from amplifier.responses import complete, cors, methods
 from amplifier.runtime.runner import Runner
+from amplifier.saying import Saying
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.streaming import authenticate_stream
@@ -87,6 +88,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "runner": Runner(queries, hub, keyring, config),
             "max_streams": config.max_streams_per_user,
             "origins": config.origins,
+            "saying": Saying(),
             "secret_key": config.secret_key,
             "search_timeout": min(config.search_timeout, config.database_statement_timeout),
         }
@@ -165,6 +167,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             await state.runner.finish()
         with contextlib.suppress(Unavailable):
             await state.activity.flush()
+            await state.saying.finish()
             await state.hub.finish()
     finally:
         await database.close()

@@ -20,7 +20,6 @@ BODY_RATE = 16 * 1024  # bytes a second: 8 MB take nine minutes at most
 FLUSH_SECONDS = 2.0  # until what is left of an answer that was ended must have been read
 ENDING = "amplifier.ending"  # in a request's scope: what ends an answer that would go on for ever
 CONNECTION = "amplifier.connection"  # in a request's scope: its protocol, one of these two
-MAX_MESSAGE = 64 * 1024  # bytes of a message of a WebSocket, which the service answers; a larger one closes it
 MOST_WAITING = 2500  # messages of a WebSocket that came and were not taken yet
 MOST_CONTROLS = 100  # pings, pongs and parts of a message that a client may send in a second
 _PIECE = 4096  # bytes that are parsed before these are looked at

@@ -44,7 +44,8 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
     )
     if row is None:
         raise unauthorized("The ticket is used up, has expired, or is for another stream: ask for a new one")
-    caller = Caller(row["app_id"], row["user_id"], False, row["token_expires_at"].timestamp())
+    expires_at = row["token_expires_at"].timestamp()
+    caller = Caller(row["app_id"], row["user_id"], False, expires_at, row["requests_per_minute"])
     connection.scope["user"] = caller
     authenticator: Authenticator = connection.app.state.authenticator
     if (key := authenticator.limit_of(caller)) is not None:
