@@ -34,7 +34,7 @@ async def carry_out(
             await _note(request, operation, result)
         if repeatable is not None:
             result = result if isinstance(result, Answer) else answer(result)
-            await repeatable.keep(result)
+            await repeatable.keep(result, request.path_params)
     return result
 
 

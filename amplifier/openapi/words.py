@@ -21,8 +21,8 @@ that wants to change something 403.
 stands. Times are RFC 3339 with an offset. Answers may get further members at any time: ignore what you do not know.
 
 **Once only.** A request with an `Idempotency-Key` is carried out once: repeated within a day, by the same application
-and user, it gets the first answer again, with `Idempotency-Replayed: true`. Repeat a request whose answer was lost with
-the same key and the same bytes.
+and user, it gets the first answer again, with `Idempotency-Replayed: true`, as long as they see what it shows (else
+404). Repeat a request whose answer was lost with the same key and the same bytes.
 
 **Versions.** Configs and sessions have an `ETag`: send it as `If-Match` to change only what you have seen (else 412),
 as `If-None-Match` to get only what is new (else 304).
