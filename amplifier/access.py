@@ -57,8 +57,10 @@ UNBOUND = {
     "streams.keep": "system",
     "streams.list_present": "system",
     "streams.open_hints": "self",
+    "streams.sweep": "system",
     "tickets.claim": "system",
     "tickets.create_for_hints": "self",
+    "tickets.sweep": "system",
     "users.get": "self",
     "users.touch": "system",
 }

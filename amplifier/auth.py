@@ -9,11 +9,14 @@ from typing import Any, NamedTuple
 
 from litestar.connection import ASGIConnection
 
+from amplifier import paths
 from amplifier.activity import Activity
+from amplifier.hosts import gate
 from amplifier.limits import Key, Limiter
 from amplifier.problems import unauthorized
 from amplifier.queries import Queries
 from amplifier.settings import Settings
+from amplifier.shares import current
 from amplifier.web import Caller
 
 DEV_CALLER = Caller("dev-app", "dev-user", True)  # everybody, while authentication is off
@@ -50,12 +53,18 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
     A hook of the router and not a middleware, which would wrap every message of every answer once more.
     """
     authenticator: Authenticator = request.scope["litestar_app"].state.authenticator
+    paths.restore(request.scope)
+    if authenticator.gate is not None:
+        authenticator.gate.admit(request.scope)
     pair = authenticator.credentials(request.scope["headers"])
     remembered = authenticator.remembered.get(pair)
     if remembered is not None and remembered[1] > time.time():
         caller = request.scope["user"] = remembered[0]
     else:
+        # forged credentials must not take all connections either: they count for the address that they come from
+        current.set(("address", *(request.scope["client"] or ())[:1]))
         caller = request.scope["user"] = await authenticator.verify(*pair)
+    current.set(authenticator.counted_for(caller))
     key = authenticator.limit_of(caller)
     if key is not None and not authenticator.limiter.admits(request.scope, key):
         await authenticator.limiter.admit(request.scope, key)
@@ -76,6 +85,7 @@ class Authenticator:
 
             self._verifier = Verifier(settings)
         self.limiter = Limiter(queries)
+        self.gate = gate(settings)
         self._generation = 0
         self.remembered: dict[tuple[bytes, bytes], tuple[Caller, float]] = {}
 
@@ -117,6 +127,11 @@ class Authenticator:
                 self.remembered.clear()
             self.remembered[key, authorization] = (caller, min(caller.expires_at, now + _REMEMBER))
         return caller
+
+    def counted_for(self, caller: Caller) -> str | None:
+        """The user in whose share of the database's connections the request runs; None while authentication is off,
+        when everybody is the same user."""
+        return caller.user_id if self._settings.auth_required else None
 
     def limit_of(self, caller: Caller) -> Key | None:
         """Whom a request is counted for, and their limit; none where there is no limit."""
@@ -166,4 +181,6 @@ def _text_claim(claims: dict[str, Any], name: str, missing: str) -> str:
         raise unauthorized(missing)
     if not isinstance(value, str) or not _USER_ID.match(value):
         raise unauthorized(f"Invalid JWT: '{name}' must be text of 1 to 255 characters without control characters")
+    if not paths.is_plain(value):
+        raise unauthorized(f"Invalid JWT: '{name}' must not be . or .., nor have them between slashes")
     return value

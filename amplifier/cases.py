@@ -98,6 +98,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "before_version": [2**62, 3],
         "by_rank": [True, False],
         "config_id": [on.config, "config-new"],
+        "config_ids": [[on.config]],
         "context": [0, 2],
         "counts": [_COUNTS],
         "expected_seq": [on.last_seq + 4, 1],
@@ -109,7 +110,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "key": ["key-3", "key-new"],
         "key_id": ["amp_3", "amp_new"],
         "key_ids": [["amp_1", "amp_3"]],
-        "key_hash": [f"1-{number}", f"2-{number}", "new"],
+        "key_hash": [*(f"{k}-{number}" for k in (1, 2, 0, -1, -2)), "new"],
         "language": ["german", "unknown"],
         "limit": [10, 1],
         "max_bytes": [100_000, 100],
@@ -201,6 +202,11 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
         ],
         **{f"approvals.{one}": [Base(busy)] for one in ("decide", "expire", "get", "list")},
         **{f"runs.{one}": [Base(busy)] for one in ("get", "list", "list_going")},
+        # all that expired, and nothing else
+        **{
+            f"{one}.sweep": [Base(), Base({"limit": 100_000}, ())]
+            for one in ("idempotency", "rate_limits", "streams", "tickets")
+        },
         "approvals.create": [Base(busy | {"approval_id": "approval-new"})],
         "runs.append": [
             Base(busy),

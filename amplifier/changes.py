@@ -25,8 +25,8 @@ async def carry_out(
     key = header(request.scope, b"idempotency-key")
     if key is None and not audited:
         return await handler()
+    repeatable = None if key is None else await _repeatable(request, key)
     async with request.queries.database.transaction():
-        repeatable = None if key is None else await _repeatable(request, key)
         if repeatable is not None and (replayed := await repeatable.replay()) is not None:
             return replayed
         result = await handler()
@@ -34,13 +34,15 @@ async def carry_out(
             await _note(request, operation, result)
         if repeatable is not None:
             result = result if isinstance(result, Answer) else answer(result)
-            await repeatable.keep(result)
+            await repeatable.keep(result, request.path_params)
     return result
 
 
 async def _repeatable(request: Any, key: str) -> Repeatable:
+    """Reads the body, which may take as long as the client likes: before the transaction begins."""
     scope = request.scope
-    asked = [scope["method"].encode(), scope["path"].rstrip("/").encode(), scope["query_string"], await request.body()]
+    path = scope["path"].rstrip("/").encode(errors="surrogatepass")  # for encoded slashes
+    asked = [scope["method"].encode(), path, scope["query_string"], await request.body()]
     return Repeatable(request.queries, request.caller, request.app.state.secret_key, key, b"\n".join(asked))
 
 

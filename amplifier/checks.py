@@ -2,14 +2,16 @@
 
 import asyncio
 from collections.abc import Iterator
+from pathlib import Path
 
+from amplifier import schema
 from amplifier.access import UNBOUND
 from amplifier.database import ROLE
 from amplifier.describe import Description, describe
 from amplifier.findings import Finding, QueriesError
 from amplifier.probe import Probe
 from amplifier.queries import Queries
-from amplifier.query import Query
+from amplifier.query import Query, read
 from amplifier.settings import OperatorError
 from amplifier.shapes import Structs, problems
 from amplifier.stub import broken, contract
@@ -61,7 +63,7 @@ async def _probe(queries: Queries, described: dict[str, Description], structs: S
         transaction = connection.transaction()
         await transaction.start()
         try:
-            probe = Probe(connection, structs)
+            probe = Probe(connection, structs, _released(queries.folder))
             await probe.build()
             for query in queries.all():
                 if query.name in described:
@@ -69,3 +71,14 @@ async def _probe(queries: Queries, described: dict[str, Description], structs: S
         finally:
             await transaction.rollback()
     return found
+
+
+def _released(folder: Path) -> frozenset[str]:
+    """The texts of the queries that came with this release, whose tests tried each of them on a database of its own.
+
+    None of them in a checkout that is itself what is checked: there they may have been edited in place.
+    """
+    released = schema.share("queries")
+    if released.resolve() == folder.resolve() and not released.is_relative_to(Path(schema.__file__).parent):
+        return frozenset()
+    return frozenset(query.text for file in released.glob("*.sql") for query in read(file)[0])

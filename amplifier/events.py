@@ -11,6 +11,7 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
+from typing import Literal
 
 from msgspec import Raw
 
@@ -71,8 +72,10 @@ class Hub:
         self._wake(session_id)
         self._notifier.changed(session_id)
 
-    def announce_gone(self, session_id: str, type: str, user_ids: Iterable[str]) -> None:
-        """People lost a session: `participant.removed` or `session.deleted`."""
+    def announce_gone(
+        self, session_id: str, type: Literal["participant.removed", "session.deleted"], user_ids: Iterable[str]
+    ) -> None:
+        """People lost a session."""
         gone = Gone(session_id, type, list(user_ids))
         self._hints.gone(gone)
         self._notifier.gone(gone)

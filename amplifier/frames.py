@@ -8,6 +8,7 @@ import msgspec
 from msgspec import Raw
 
 _BREAKS = [(letter.encode(), f"\\u{ord(letter):04x}".encode()) for letter in "\x85\u2028\u2029"]
+_BREAKS += [(b"\n", b" "), (b"\r", b" ")]  # which JSON has only between its tokens
 _encode = msgspec.json.Encoder().encode
 
 
@@ -49,7 +50,7 @@ class Frame:
 
 
 def escaped(data: bytes) -> bytes:
-    """JSON without what only some clients take for a line break."""
+    """Returns JSON without line breaks, also those that only some clients take for one."""
     for letter, escape in _BREAKS:
         data = data.replace(letter, escape)
     return data

@@ -1,4 +1,4 @@
-"""One LISTEN connection a process: it hears what changed elsewhere, and knows when it is deaf."""
+"""Maintains one LISTEN connection per process, dispatches verified notifications, and reports its loss and return."""
 
 import asyncio
 import logging
@@ -8,10 +8,10 @@ from typing import Any, Protocol
 import asyncpg
 
 from amplifier.database import Database
+from amplifier.signatures import CHANNEL, KEYS, Signatures
 
 logger = logging.getLogger(__name__)
 
-CHANNEL = "amplifier"
 _HEARTBEAT = 10.0  # seconds between signs of life; a dead peer is noticed no sooner otherwise
 _FULL = 0.5  # of the queue of notifications; nothing is lost when it overflows, but everybody hears later
 _BACK_OFF = (0.1, 5.0)  # seconds before the first and at most before any later attempt
@@ -33,6 +33,7 @@ class Listener:
     def __init__(self, database: Database, audiences: Sequence[Audience]) -> None:
         self._database = database
         self._audiences = audiences
+        self._signatures = Signatures()
 
     async def keep_listening(self) -> None:
         """Listens for ever, over one connection after the other."""
@@ -41,6 +42,7 @@ class Listener:
             try:
                 connection = await self._database.dedicated()
                 try:
+                    await self._renew(connection)
                     await connection.add_listener(CHANNEL, self._receive)
                     self._set_hearing(True)
                     pause = _BACK_OFF[0]
@@ -54,8 +56,15 @@ class Listener:
             pause = min(pause * 2, _BACK_OFF[1])
 
     def _receive(self, _connection: object, _pid: int, _channel: str, payload: object) -> None:
-        for audience in self._audiences:
-            audience.hear(str(payload))
+        if (verified := self._signatures.verified(str(payload))) is not None:
+            for audience in self._audiences:
+                audience.hear(verified)
+
+    async def _renew(self, connection: "asyncpg.Connection[Any]") -> None:
+        """Reads the keys, which an operator may have replaced, and the database's clock."""
+        row = await connection.fetchrow(KEYS)
+        assert row is not None  # noqa: S101
+        self._signatures.renew(*row)
 
     def _set_hearing(self, hearing: bool) -> None:
         for audience in self._audiences:
@@ -69,6 +78,7 @@ class Listener:
                 async with asyncio.timeout(_HEARTBEAT):
                     await lost.wait()
             except TimeoutError:
+                await self._renew(connection)
                 # also moves the tail of the queue on, which nobody else does once it was full
                 used = await connection.fetchval("select pg_notification_queue_usage()")
                 if used > _FULL:

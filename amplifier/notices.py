@@ -6,8 +6,10 @@ is found by the sweeps of whoever follows, so an error costs a second or two and
 
 import asyncio
 import logging
+import re
 import uuid
 from collections.abc import Iterator
+from typing import Any, Literal
 
 import msgspec
 
@@ -17,16 +19,17 @@ logger = logging.getLogger(__name__)
 
 PREFIX = "events "
 _EVERYTHING = f"{PREFIX}*".encode()
-_MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000
+_MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000, and a signature has 50
 _MAX_SAID = 7700  # of what is passed on in one notice; the rest is its frame
 _MOST = 300  # of anything in one notice; more would not fit anyway
+_PASSED_ON = re.compile(r"typing|read|[a-z_]{1,50}:[a-z_]{1,50}")  # never the type of an event of the log
 
 
 class Gone(msgspec.Struct, array_like=True):
     """A session that people lost: it was deleted, or they were removed."""
 
     session_id: str
-    type: str
+    type: Literal["participant.removed", "session.deleted"]
     user_ids: list[str]
 
 
@@ -141,10 +144,18 @@ def read(payload: str) -> Notice | None:
     if payload == _EVERYTHING.decode():
         return Notice("", everything=True)
     try:
-        return _decoder.decode(payload.removeprefix(PREFIX))
-    except msgspec.MsgspecError as error:
+        notice = _decoder.decode(payload.removeprefix(PREFIX))
+        notice.said = [_written_anew(said) for said in notice.said if _PASSED_ON.fullmatch(said.type)]
+    except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
         logger.warning("a notification was not understood: %s", error)
         return None
+    return notice
+
+
+def _written_anew(said: Said) -> Said:
+    """Decodes and encodes the data: as it came it may have line breaks, which would end a server-sent event."""
+    data = msgspec.json.decode(said.data, type=dict[str, Any])
+    return Said(said.session_id, said.type, msgspec.Raw(msgspec.json.encode(data)))
 
 
 def _payload(notice: Notice) -> bytes:

@@ -120,13 +120,20 @@ cross join generate_series(1, 2) as v;
 
 update configs set version = 3, updated_at = updated_at + interval '1 second';
 
--- of each session's owner: one that holds, and one that is over
-insert into idempotency_keys (app_id, user_id, key_hash, request_hash, status, response, etag, created_at)
+-- of each session's owner: one that holds, one that is over, and one each that shows a session, config or application
+-- that is gone
+insert into idempotency_keys (
+    app_id, user_id, key_hash, request_hash, status, response, etag, created_at, session_ids, config_ids, app_ids
+)
 select
-    'app-1', s.owner_user_id, k || '-' || n, 'asked', 201, 'answer', '1', now() - k * interval '20 hours'
+    'app-1', s.owner_user_id, k || '-' || n, 'asked', 201, 'answer', '1', now() - greatest(k, 0) * interval '20 hours',
+    array[case when k = 0 then 'gone' else s.session_id end], case when k = -1 then array['gone'] else array(
+        select c.config_id from configs as c where c.user_id = s.owner_user_id order by c.config_id limit 1
+    ) end,
+    array[case when k = -2 then 'gone' else 'app-1' end]
 from generate_series(1, 1000) as n
 inner join sessions as s on s.session_id = 'session-' || n
-cross join generate_series(1, 2) as k;
+cross join generate_series(-2, 2) as k;
 
 insert into audit_log (user_id, app_id, action, target_type, target_id, details, address, created_at)
 select

@@ -13,6 +13,8 @@ from amplifier.problems import MEDIA_TYPE, Problem, document
 MAX_HEADERS = 64 * 1024  # bytes of request line and headers
 HEADER_SECONDS = 10.0  # until a request's headers must be complete
 BODY_SECONDS = 30.0  # between two parts of a body
+BODY_GRACE = 10.0  # seconds for a whole body, and one more for each BODY_RATE bytes that have come
+BODY_RATE = 16 * 1024  # bytes a second: 8 MB take nine minutes at most
 READ_SECONDS = 60.0  # that a client may leave an answer unread when its buffers are full
 FLUSH_SECONDS = 2.0  # until what is left of an answer that was ended must have been read
 ENDING = "amplifier.ending"  # in a request's scope: what ends an answer that would go on for ever
@@ -74,7 +76,7 @@ class BoundedWebSocketProtocol(_Unread, WebSocketsSansIOProtocol):
 
 
 class BoundedProtocol(_Unread, HttpToolsProtocol):
-    """Answers 431 to headers over the limit, 408 to a request that stops half-way, 400 to what is not HTTP."""
+    """Answers 431 to headers over the limit, 408 to one that stops or is too slow, 400 to what is not HTTP."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -83,6 +85,7 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
         self._incomplete = True
         self._half_closed = False
         self._patience: asyncio.TimerHandle | None = None
+        self._body_due = 0.0  # when the body must have come, on the loop's clock
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
@@ -108,7 +111,7 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
                 self._wait(HEADER_SECONDS)
         else:
             self._stop_waiting()
-            self._wait(BODY_SECONDS)
+            self._wait(min(BODY_SECONDS, max(0.0, self._body_due - self.loop.time())))
 
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays: who has nothing more to say may wait for the answer, if that has an end."""
@@ -133,6 +136,7 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
     def on_headers_complete(self) -> None:
         size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         self._in_headers, self._header_bytes = False, 0
+        self._body_due = self.loop.time() + BODY_GRACE
         if size > MAX_HEADERS:
             self._refuse(431, "The request's headers are larger than 64 kB")
         else:
@@ -140,6 +144,7 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
 
     def on_body(self, body: bytes) -> None:
         self._header_bytes = 0
+        self._body_due += len(body) / BODY_RATE
         if not self.transport.is_closing():
             super().on_body(body)
 
@@ -181,6 +186,7 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
         self._patience = None
         serving = self._in_headers and self.cycle is not None and not self.cycle.response_complete
         if self.flow.read_paused or serving:  # the client waits for us
+            self._body_due = self.loop.time() + BODY_SECONDS
             self._wait(BODY_SECONDS)
         elif self._incomplete:
             self._refuse(408, "The request was not complete in time")

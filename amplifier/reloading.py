@@ -1,6 +1,6 @@
 """Replaces the queries of a running process: the new files pass the whole check, or the old set stays.
 
-`notify amplifier, 'reload queries'` asks every process for it. Each says what came of it in a notification of its own,
+`select announce('reload queries')` asks every process for it. Each says what came of it in a notification of its own,
 for whoever asked, and shows it in GET /health/queries.
 """
 
@@ -23,7 +23,8 @@ logger = logging.getLogger(__name__)
 
 RELOAD = "reload queries"  # the notification; a word behind it comes back in the report
 REPORT = "queries "  # what the report begins with
-_MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000
+_MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000, and a signature has 50
+_MOST_REQUESTS, _MAX_WORD = 100, 100  # requests that wait for an answer, and characters of the word behind each
 _ATTEMPTS, _PAUSE = 3, 0.5  # while the database is busy, and seconds between them
 
 
@@ -62,8 +63,8 @@ class Reloader:
 
     def hear(self, payload: str) -> None:
         """A notification of the database."""
-        if payload == RELOAD or payload.startswith(f"{RELOAD} "):
-            self._requests.append(payload.removeprefix(RELOAD).strip())
+        if (payload == RELOAD or payload.startswith(f"{RELOAD} ")) and len(self._requests) < _MOST_REQUESTS:
+            self._requests.append(payload.removeprefix(RELOAD).strip()[:_MAX_WORD])
             self._wanted.set()
 
     def set_hearing(self, hearing: bool) -> None:

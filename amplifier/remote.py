@@ -8,9 +8,9 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from amplifier.database import LISTENER, ROLE
-from amplifier.listener import CHANNEL
 from amplifier.reloading import RELOAD, Report, read
 from amplifier.settings import OperatorError
+from amplifier.signatures import CHANNEL, KEYS, Signatures
 
 _LISTENERS = "select count(*) from pg_stat_activity where application_name = %s and datname = current_database()"
 _SCHEMA = """
@@ -44,18 +44,23 @@ _NOT_THERE = (
 
 def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
     """How many processes there are, and what those of them said that answered in time. Raises OperatorError."""
-    request, reports = uuid.uuid4().hex, list[Report]()
+    request, reports, signatures = uuid.uuid4().hex, list[Report](), Signatures()
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"listen {CHANNEL}")
             [expected] = connection.execute(_LISTENERS, (LISTENER,)).fetchone() or (0,)
-            connection.execute("select pg_notify(%s, %s)", (CHANNEL, f"{RELOAD} {request}"))
+            connection.execute(SQL("set role {}").format(Identifier(ROLE)))
+            signatures.renew(*connection.execute(KEYS).fetchone() or (b"", b"", 0.0))
+            connection.execute("select public.announce(%s)", (f"{RELOAD} {request}",))
             deadline = time.monotonic() + timeout
             while len(reports) < expected and (left := deadline - time.monotonic()) > 0:
                 for notification in connection.notifies(timeout=left, stop_after=1):
-                    if (report := read(notification.payload)) is not None and report.request == request:
+                    report = read(signatures.verified(notification.payload) or "")
+                    if report is not None and report.request == request:
                         reports.append(report)
             return expected, sorted(reports, key=lambda report: report.process)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
+        raise OperatorError("the database's schema is behind, run: amplifier-api migrate") from error
     except psycopg.Error as error:
         raise OperatorError(f"the database cannot be reached: {error}") from error
 

@@ -7,6 +7,7 @@ from litestar.config.cors import CORSConfig
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
+from amplifier.database import refuse_in_transaction
 from amplifier.problems import request_id
 from amplifier.settings import Settings
 
@@ -33,7 +34,8 @@ _PUBLIC = (
 
 
 async def complete(message: Message, scope: Scope) -> None:
-    """Adds the headers to the beginning of a response."""
+    """Adds the headers to the beginning of a response. Raises RuntimeError inside a transaction."""
+    refuse_in_transaction()
     if message["type"] == "http.response.start":
         headers = [*_with_methods(message, scope), (b"x-request-id", request_id(scope).encode())]
         for name, _ in headers:

@@ -28,6 +28,8 @@ class IdempotencyClaim(Struct):
     status: int | None
     response: bytes | None
     etag: str | None
+    is_visible: bool
+    app_ids: list[str] | None
 
 
 class RateLimit(Struct):

@@ -101,6 +101,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     secret_key: Text = DEFAULT_SECRET_KEY
     allowed_origins: Annotated[str, Meta(description="origins separated by commas, or *")] = ""
+    allowed_hosts: Annotated[
+        str,
+        Meta(
+            pattern=r"^(\s*(\*|[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\]?)\s*(,|$))*$",
+            description="host names separated by commas, without ports, or *",
+        ),
+    ] = ""
+    forwarded_allow_ips: Annotated[
+        str,
+        Meta(pattern=r"^[0-9A-Fa-f:./, ]*$|^\*$", description="addresses or networks separated by commas, or *"),
+    ] = ""
     auth_required: Flag = False
     auth_mode: Annotated[Literal["api_key_jwt", "jwt_only"], Meta(description="api_key_jwt or jwt_only")] = (
         "api_key_jwt"
@@ -161,6 +172,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     def origins(self) -> list[str]:
         """The origins of `ALLOWED_ORIGINS`."""
         return _items(self.allowed_origins)
+
+    @property
+    def hosts(self) -> list[str]:
+        """The hosts of `ALLOWED_HOSTS`."""
+        return _items(self.allowed_hosts)
 
     @property
     def modules(self) -> frozenset[str]:

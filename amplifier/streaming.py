@@ -12,12 +12,14 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
+from amplifier import paths
 from amplifier.auth import Authenticator, authenticate, hash_secret
 from amplifier.events import Hub
 from amplifier.frames import Frame
 from amplifier.problems import Problem, too_many_streams, unauthorized
 from amplifier.protocol import ENDING
 from amplifier.queries import Queries
+from amplifier.shares import current
 from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 
@@ -30,8 +32,12 @@ STREAM_HEADERS = [
 
 async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
     """As `auth.authenticate`, but a ticket in the query string will do, for clients that cannot send headers; once."""
+    gate = connection.app.state.authenticator.gate
+    if gate is not None:
+        gate.admit(connection.scope, is_stream=True)
     if b"ticket=" not in connection.scope["query_string"]:
         return await authenticate(connection)
+    paths.restore(connection.scope)
     tickets = parse_qs(connection.scope["query_string"].decode("latin-1")).get("ticket", [""])
     row = await connection.app.state.queries.tickets.claim(
         ticket_hash=hash_secret(tickets[0]), session_id=connection.path_params.get("session_id")
@@ -41,6 +47,7 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
     caller = Caller(row["app_id"], row["user_id"], False, row["token_expires_at"].timestamp())
     connection.scope["user"] = caller
     authenticator: Authenticator = connection.app.state.authenticator
+    current.set(authenticator.counted_for(caller))
     if (key := authenticator.limit_of(caller)) is not None:
         await authenticator.limiter.admit(connection.scope, key)
     return None

@@ -2,12 +2,14 @@
 -- What happened in a session behind a number: messages and events by the session's clock, for several readers at once. Each row
 -- says who of actor_ids takes part now, and how far the clock is, by the same snapshot; nobody else may be shown it. Without
 -- anything new it is one row without seq, without any participant among actor_ids none. Only owners may see invitations: their
--- events come without data. A page ends before it exceeds max_bytes, but has at least one.
+-- events come without data. A page ends before it exceeds max_bytes, but has at least one. Data of more than 8,192 bytes, which only
+-- events from before the bound have, comes as `bounded_event` shows it; what is stored in more than 2,000 bytes counts as 8,192,
+-- so that few of them are read for a page.
 -- @param  actor_ids   user_ids of the readers
 -- @param  session_id  the session
 -- @param  after       seq of the last one that they know
 -- @param  limit       rows at most
--- @param  max_bytes   bytes of message text at most
+-- @param  max_bytes   bytes of messages and data as text at most
 -- @return LoggedEvent[]
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey, session_events_pkey
@@ -17,7 +19,11 @@ select
     s.last_seq,
     page.seq,
     page.type,
-    page.data,
+    case
+        when page.type = 'message.created' then page.data
+        when octet_length(page.data::text) > 8192 then bounded_event(page.data)
+        else page.data
+    end as data,
     page.user_id,
     page.app_id,
     page.created_at
@@ -60,7 +66,7 @@ left join lateral (
                 e.actor_user_id,
                 null,
                 e.created_at,
-                0
+                case when pg_column_size(e.data) > 2000 then 8192 else octet_length(e.data::text) end
             from session_events as e
             where
                 e.session_id = :session_id
@@ -151,10 +157,10 @@ where
 
 
 -- name: notify(payload)$
--- Wakes the other processes. Never within a transaction that changes something: commits that notify wait for each other in the
--- whole cluster.
--- @param  payload  fewer than 8,000 bytes
+-- Wakes the other processes, by a signed notification: they ignore any other. Never within a transaction that changes something:
+-- commits that notify wait for each other in the whole cluster.
+-- @param  payload  at most 7,900 bytes
 -- @return value
 -- @access system
 -- @index  none
-select pg_notify('amplifier', :payload);
+select announce(:payload);

@@ -1,18 +1,34 @@
 -- name: claim(actor_id, actor_app_id, key_hash)^
 -- Takes a key until the transaction ends, and shows the answer that was given to it within a day. `is_free` is false while
--- another transaction has the key.
+-- another transaction has the key, `is_visible` where the caller no longer sees what the answer shows, except applications.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  key_hash      SHA-256 of the caller and the key, in hexadecimal
 -- @return IdempotencyClaim
 -- @access system
--- @index  idempotency_keys_pkey
+-- @index  idempotency_keys_pkey, session_participants_pkey or session_participants_user_id_idx, configs_pkey or configs_user_id_idx, applications_pkey
 select
     pg_try_advisory_xact_lock(hashtextextended(:key_hash::text, 0)) as is_free,
     k.request_hash,
     k.status,
     k.response,
-    k.etag
+    k.etag,
+    not exists (
+        select
+        from unnest(k.session_ids) as shown (session_id)
+        where (select p.session_id from session_participants as p where p.session_id = shown.session_id and p.user_id = :actor_id) is null
+    )
+    and not exists (
+        select
+        from unnest(k.config_ids) as shown (config_id)
+        where (select c.config_id from configs as c where c.config_id = shown.config_id and c.user_id = :actor_id) is null
+    )
+    and not exists (
+        select
+        from unnest(k.app_ids) as shown (app_id)
+        where (select a.app_id from applications as a where a.app_id = shown.app_id) is null
+    ) as is_visible,
+    k.app_ids
 from (select) as one
 left join idempotency_keys as k
     on
@@ -22,8 +38,9 @@ left join idempotency_keys as k
         and k.created_at > now() - interval '24 hours';
 
 
--- name: store(actor_id, actor_app_id, key_hash, request_hash, status, response, etag)!
--- Keeps the answer to a request with a key. No row when another transaction was first.
+-- name: store(actor_id, actor_app_id, key_hash, request_hash, status, response, etag, session_ids, config_ids, app_ids)!
+-- Keeps the answer to a request with a key, and which of what it shows the caller still sees when the request is done: of
+-- what it deletes, nothing. No row when another transaction was first.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  key_hash      SHA-256 of the caller and the key, in hexadecimal
@@ -31,17 +48,47 @@ left join idempotency_keys as k
 -- @param  status        the answer's status
 -- @param  response      its body, encrypted
 -- @param  etag          its ETag or null
+-- @param  session_ids   sessions that the request or its answer names
+-- @param  config_ids    configs likewise
+-- @param  app_ids       applications likewise
 -- @return row count
 -- @access system
--- @index  none
-insert into idempotency_keys as k (app_id, user_id, key_hash, request_hash, status, response, etag)
-values (:actor_app_id, :actor_id, :key_hash, :request_hash, :status, :response, :etag)
+-- @index  session_participants_pkey or session_participants_user_id_idx, configs_pkey or configs_user_id_idx, applications_pkey
+insert into idempotency_keys as k (
+    app_id, user_id, key_hash, request_hash, status, response, etag, session_ids, config_ids, app_ids
+)
+select
+    :actor_app_id,
+    :actor_id,
+    :key_hash,
+    :request_hash,
+    :status,
+    :response,
+    :etag,
+    array(
+        select shown.session_id
+        from unnest(:session_ids::text[]) as shown (session_id)
+        where (select true from session_participants as p where p.session_id = shown.session_id and p.user_id = :actor_id)
+    ),
+    array(
+        select shown.config_id
+        from unnest(:config_ids::text[]) as shown (config_id)
+        where (select true from configs as c where c.config_id = shown.config_id and c.user_id = :actor_id)
+    ),
+    array(
+        select shown.app_id
+        from unnest(:app_ids::text[]) as shown (app_id)
+        where (select true from applications as a where a.app_id = shown.app_id)
+    )
 on conflict on constraint idempotency_keys_pkey do update
 set
     request_hash = excluded.request_hash,
     status = excluded.status,
     response = excluded.response,
     etag = excluded.etag,
+    session_ids = excluded.session_ids,
+    config_ids = excluded.config_ids,
+    app_ids = excluded.app_ids,
     created_at = excluded.created_at
 where k.created_at <= now() - interval '24 hours';
 
@@ -62,4 +109,5 @@ where (app_id, user_id, key_hash) in (
     where created_at <= now() - interval '24 hours'
     order by created_at
     limit :limit
+    for update skip locked
 );

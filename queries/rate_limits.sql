@@ -30,10 +30,19 @@ returning
     full_at;
 
 
--- name: sweep()!
+-- name: sweep(limit)!
 -- Forgets full buckets.
+-- @param  limit  rows at most
 -- @return row count
 -- @access system
 -- @index  none
 delete from rate_limits
-where full_at < now();
+where (app_id, user_id) in (
+    select
+        app_id,
+        user_id
+    from rate_limits
+    where full_at < now()
+    limit :limit
+    for update skip locked
+);

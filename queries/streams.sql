@@ -80,7 +80,7 @@ returning
 
 
 -- name: keep(process_id, stream_ids, session_ids, user_ids)!
--- Says that these streams are still open, also after the table was emptied by a crash; removes what dead processes left.
+-- Says that these streams are still open, also after the table was emptied by a crash.
 -- @param  process_id   the process
 -- @param  stream_ids   its streams
 -- @param  session_ids  the session of each or null, in the same order
@@ -88,28 +88,13 @@ returning
 -- @return row count
 -- @access system
 -- @index  streams_pkey
-with stale_streams as (
-    select stream_id
-    from streams
-    where
-        seen_at < now() - interval '1 minute'
-        and stream_id <> all(:stream_ids::text[])
-    for update skip locked
-),
-
-removed_streams as (
-    delete from streams as t
-    using stale_streams as s
-    where t.stream_id = s.stream_id
-)
-
 insert into streams (stream_id, process_id, session_id, user_id)
 select
     kept.stream_id,
     :process_id,
     kept.session_id,
     kept.user_id
-from unnest(:stream_ids, :session_ids::text[], :user_ids::text[]) as kept (stream_id, session_id, user_id)
+from unnest(:stream_ids::text[], :session_ids::text[], :user_ids::text[]) as kept (stream_id, session_id, user_id)
 order by kept.stream_id
 on conflict (stream_id) do update
 set seen_at = now();
@@ -169,3 +154,19 @@ group by
 order by
     t.session_id,
     t.user_id;
+
+
+-- name: sweep(limit)!
+-- Forgets streams that dead processes left. A process that lives writes its own again when it was late.
+-- @param  limit  rows at most
+-- @return row count
+-- @access system
+-- @index  none
+delete from streams
+where stream_id in (
+    select stream_id
+    from streams
+    where seen_at < now() - interval '1 minute'
+    limit :limit
+    for update skip locked
+);

@@ -1,5 +1,5 @@
 -- name: create(actor_id, actor_app_id, session_id, ticket_hash, token_expires_at)$
--- A ticket of 30 seconds for one stream of a session that the caller takes part in. Tickets that nobody used are removed.
+-- A ticket of 30 seconds for one stream of a session that the caller takes part in.
 -- @param  actor_id          user_id of the caller
 -- @param  actor_app_id      the calling application
 -- @param  session_id        the session
@@ -7,21 +7,7 @@
 -- @param  token_expires_at  when the caller's credentials end
 -- @return value | none
 -- @access participant
--- @index  session_participants_pkey or session_participants_user_id_idx, stream_tickets_expires_at_idx
-with expired_tickets as (
-    select ticket_hash
-    from stream_tickets
-    where expires_at < now() - interval '1 minute'
-    limit 100
-    for update skip locked
-),
-
-removed_tickets as (
-    delete from stream_tickets as t
-    using expired_tickets as e
-    where t.ticket_hash = e.ticket_hash
-)
-
+-- @index  session_participants_pkey or session_participants_user_id_idx
 insert into stream_tickets (ticket_hash, session_id, user_id, app_id, token_expires_at, expires_at)
 select
     :ticket_hash,
@@ -71,3 +57,20 @@ returning
     t.user_id,
     t.app_id,
     t.token_expires_at;
+
+
+-- name: sweep(limit)!
+-- Deletes tickets that nobody used in time.
+-- @param  limit  rows at most
+-- @return row count
+-- @access system
+-- @index  stream_tickets_expires_at_idx, stream_tickets_pkey
+delete from stream_tickets
+where ticket_hash in (
+    select ticket_hash
+    from stream_tickets
+    where expires_at <= now()
+    order by expires_at
+    limit :limit
+    for update skip locked
+);

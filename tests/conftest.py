@@ -82,6 +82,8 @@ def dsn(server: str, template: str, clones: list[tuple[str, list[Any]]]) -> Iter
         clones.append((new, schema_of(new)))
     dsn, before = clones.pop()
     yield dsn
+    if os.environ.get("CHECK_USED_DATABASES"):
+        assert_a_service_starts(dsn)
     if is_emptied(dsn) and schema_of(dsn) == before:
         clones.append((dsn, before))
     else:
@@ -127,6 +129,17 @@ def sql(dsn: str) -> Iterator[Callable[..., list[Any]]]:
         yield run
 
 
+def assert_a_service_starts(dsn: str) -> None:
+    """Whatever a test left, the queries pass the checks on it, also when all of it has expired."""
+    from tests import odd_rows
+    from tests.service import command
+
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        odd_rows.age(connection)
+    done = command({"DATABASE_URL": dsn}, "queries", "check")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
 def settings_for(dsn: str, **changes: Any) -> Settings:
     """Settings for a test: authentication on, small pool."""
     values = {
@@ -134,7 +147,7 @@ def settings_for(dsn: str, **changes: Any) -> Settings:
         "auth_required": True,
         "secret_key": SECRET,
         "database_pool_min_size": 1,
-        "database_pool_max_size": 5,
+        "database_pool_max_size": 6,  # of which a user gets two
     }
     return Settings(**(values | changes))
 
@@ -161,7 +174,7 @@ class Api:
         self.keys: dict[str, str] = {}
 
     async def register(self, app_id: str, is_admin: bool = False) -> str:
-        """The API key of a new application."""
+        """The API key of a new application, whose key manager is alice."""
         key = generate_key()
         await self.app.state.queries.applications.create(
             app_id=app_id,
@@ -170,6 +183,7 @@ class Api:
             api_key_prefix=key.prefix,
             is_admin=is_admin,
             settings=b"{}",
+            key_managers=["alice"],
         )
         self.keys[app_id] = key.text
         return key.text
@@ -186,7 +200,8 @@ class Api:
         """
         transport = httpx.ASGITransport(app=self.app, raise_app_exceptions=False)  # type: ignore[arg-type]
         hooks = {"response": [contract.check]}
-        return httpx.AsyncClient(transport=transport, base_url="http://test", headers=headers, event_hooks=hooks)
+        url = "http://test" if self.settings.auth_required else "http://localhost"
+        return httpx.AsyncClient(transport=transport, base_url=url, headers=headers, event_hooks=hooks)
 
 
 @pytest.fixture

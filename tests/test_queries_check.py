@@ -150,8 +150,8 @@ def test_whom_the_code_refuses_is_there(folder: Path) -> None:
 
 
 async def test_a_query_without_an_end_is_stopped(dsn: str, folder: Path) -> None:
-    edit(folder, "users.get", "where user_id = :actor_id;", "where user_id = :actor_id and pg_sleep(3) is not null;")
-    assert "users.get: it takes longer than 2 s on a handful of rows" in await told(folder, dsn)
+    edit(folder, "users.get", "where user_id = :actor_id;", "where user_id = :actor_id and pg_sleep(4) is not null;")
+    assert "users.get: it takes longer than 3 s on a handful of rows" in await told(folder, dsn)
 
 
 async def test_more_queries_than_the_code_knows_do_no_harm(dsn: str, folder: Path) -> None:

@@ -19,9 +19,9 @@ import psycopg
 import pytest
 
 from amplifier.database import LISTENER
-from amplifier.listener import CHANNEL
 from amplifier.queries import Queries
 from amplifier.reloading import RELOAD, REPORT, read
+from amplifier.signatures import CHANNEL
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 from tests.live import until
 from tests.service import LIMIT, Service, _environment, command, free_port, running_service, wait_until
@@ -49,21 +49,21 @@ async def shown(api: Api) -> dict[str, Any]:
 
 
 async def reported(api: Api, sql: Sql) -> str:
-    """The notification in which the process answers a DBA's `notify`."""
+    """The notification in which the process answers a DBA's `announce`."""
     heard: list[str] = []
     listener = await api.app.state.queries.database.dedicated()
     try:
         await listener.add_listener(CHANNEL, lambda *notification: heard.append(notification[3]))
         await until(lambda: api.app.state.authenticator._hearing)
-        sql(f"notify {CHANNEL}, '{RELOAD} please'")
+        sql(f"select announce('{RELOAD} please')")
         await until(lambda: any('"please"' in payload for payload in heard))
     finally:
         await listener.close()
-    return next(payload for payload in heard if '"please"' in payload)
+    return next(payload for payload in heard if '"please"' in payload).split(" ", 2)[2]
 
 
 async def reloaded(api: Api, sql: Sql) -> dict[str, Any]:
-    """What GET /health/queries says when a DBA's `notify` was answered."""
+    """What GET /health/queries says when a DBA's `announce` was answered."""
     assert (await reported(api, sql)).startswith(REPORT)
     return await shown(api)
 

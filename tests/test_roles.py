@@ -136,6 +136,7 @@ async def test_the_service_has_the_rights_that_it_uses_and_no_others(database: D
         "stream_tickets": "select insert update delete",
         "messages": "select insert",
         "session_events": "select insert",
+        "notification_keys": "select",
         "_yoyo_migration": "select",
     }
     for name, _ in await database.fetch(RELATIONS):

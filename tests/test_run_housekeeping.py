@@ -8,7 +8,7 @@ import pytest
 
 from amplifier.integrity import diagnose
 from tests.agents import Agent, agent, echo, settings
-from tests.conftest import Api, serving
+from tests.conftest import Api, assert_problem, serving
 from tests.live import until
 
 Sql = Callable[..., list[Any]]
@@ -121,3 +121,16 @@ async def test_end_that_cannot_be_written_does_not_stop_others(dsn: str, sql: Sq
     async with serving(settings(dsn)) as api:
         await until(lambda: statuses(sql) == {(bad, "dead"): "cancelled", (good, "dead"): "failed"})
         assert diagnose(await (await again(api, good)).transcript()) == []
+
+
+async def test_waiting_message_too_large_for_transcript_is_refused(dsn: str, sql: Sql) -> None:
+    """While the agent is at work."""
+    async with serving(settings(dsn)) as api:
+        here = await agent(await api.as_user("alice"), echo())
+        dead(sql, here.session_id, '{"role": "user", "content": "x"}')
+        sql("update runs set lease_expires_at = 'infinity'")
+        body = f'{{"message": "Hi", "context": {{"a": [{",".join(["1e99"] * 200_000)}]}}}}'
+        headers = {"content-type": "application/json"}
+        refused = await here.client.post(f"{here.path}/messages", content=body, headers=headers)
+        assert_problem(refused, 422)
+        assert "16 MiB" in refused.json()["detail"]

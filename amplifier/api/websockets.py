@@ -12,6 +12,7 @@ from litestar import Controller, WebSocket, websocket
 from litestar.params import FromPath
 
 from amplifier.frames import Frame, frame
+from amplifier.hosts import is_foreign
 from amplifier.problems import MEDIA_TYPE, Problem, describe, document
 from amplifier.streaming import Opening, authenticate_stream, mark_read
 from amplifier.subscribers import Subscriber
@@ -44,20 +45,22 @@ class WebSocketsController(Controller):
     @websocket("/sessions/{session_id:str}/ws")
     async def session_socket(self, socket: Socket, session_id: FromPath[str]) -> None:
         """The events of `GET /sessions/{id}/events` as `{type, seq, data}`; takes `typing` and `read`."""
-        await _serve(socket, session_id)
+        await _serve(socket)
 
     @websocket("/ws")
     async def hints_socket(self, socket: Socket) -> None:
         """The hints of `GET /events`."""
-        await _serve(socket, None)
+        await _serve(socket)
 
 
-async def _serve(socket: Socket, session_id: str | None) -> None:
+async def _serve(socket: Socket) -> None:
     state, accepted = socket.app.state, False
     try:
-        _check_origin(socket)
+        if is_foreign(socket.scope["headers"], state.origins):  # browsers let any page open sockets to anywhere
+            raise Problem(403, "Pages of this origin may not connect (ALLOWED_ORIGINS)")
         await authenticate_stream(socket)
-        async with Opening(socket.scope["user"], session_id, _after(socket)).opened(state) as subscriber:
+        opening = Opening(socket.scope["user"], socket.path_params.get("session_id"), _after(socket))
+        async with opening.opened(state) as subscriber:
             await socket.accept()
             accepted = True
             await _converse(socket, subscriber)
@@ -125,16 +128,6 @@ def _decoded(event: Any, subscriber: Subscriber) -> Typing | Read:
     if isinstance(said, Typing) and not subscriber.may_send:
         raise Problem(403, "Only owners, editors and whoever has the permission send may say that they type")
     return said
-
-
-def _check_origin(socket: Socket) -> None:
-    """Browsers let any page open sockets to anywhere, and say which page it is. Raises Problem 403 for pages that are
-    neither ours nor of ALLOWED_ORIGINS."""
-    headers = dict(socket.scope["headers"])
-    origin, origins = headers.get(b"origin", b"").decode("latin-1"), socket.app.state.origins
-    ours = origin.partition("://")[2] == headers.get(b"host", b"").decode("latin-1")
-    if origin and not ours and origin not in origins and "*" not in origins:
-        raise Problem(403, "Pages of this origin may not connect (ALLOWED_ORIGINS)")
 
 
 def _after(socket: Socket) -> int | None:

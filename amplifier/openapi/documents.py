@@ -58,12 +58,13 @@ class ParticipantEvent(Logged):
 
 
 class SessionUpdated(Logged):
-    """What is different now."""
+    """What is different now. `changed` names what is too large for an event of 8 kB: the session has it."""
 
     title: str | UnsetType | None = UNSET
     tags: Raw | UnsetType = UNSET
     metadata: Raw | UnsetType = UNSET
     status: Status | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
 
 
 class TranscriptRepaired(Logged):
@@ -93,18 +94,21 @@ class RunEvent(Logged):
 
 
 class RunEnded(RunEvent):
-    """The agent's turn was cancelled or has failed; a message that only waited has no `error`."""
+    """The agent's turn was cancelled or has failed; a message that only waited has no `error`. `changed` names an error
+    that is too large for an event of 8 kB: the run has it."""
 
     error: RunError | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
 
 
 class ApprovalRequired(RunEvent):
-    """The agent asks before it goes on."""
+    """The agent asks before it goes on. `changed` names what is too large for an event of 8 kB: the approval has it."""
 
     approval_id: str
-    prompt: str
-    options: list[str]
     expires_at: datetime
+    prompt: str | UnsetType = UNSET
+    options: list[str] | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
 
 
 class ApprovalDecided(RunEvent):

@@ -130,7 +130,7 @@ class Operation:
         if "If-None-Match" in self._conditions:
             statuses.add(304)
         if "Idempotency-Key" in self._conditions:
-            statuses |= {409, 422}
+            statuses |= {404, 409, 422}
         if parameters or self.body is not None:
             statuses.add(422)
         if any(parameter["in"] == "path" for parameter in parameters):

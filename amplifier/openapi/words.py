@@ -13,14 +13,16 @@ Configs, sessions, append-only transcripts, full-text search and live events for
 machine. Whoever does not take part in a session is told that there is none (404).
 
 **Errors.** Every error is a `Problem` (RFC 9457, `application/problem+json`) whose `detail` says what to do.
-Besides those listed, a request that stops half-way gets 408 and one with headers of more than 64 kB gets 431.
+Besides those listed, a request that stops half-way or comes too slowly gets 408, one with headers of more than 64 kB
+431, and a path or query that is not UTF-8 400. With authentication off, a foreign `Host` gets 421, and a foreign page
+that wants to change something 403.
 
 **Numbers.** Every message and event of a session has a number, `seq`, on the session's clock; `last_seq` is where it
 stands. Times are RFC 3339 with an offset. Answers may get further members at any time: ignore what you do not know.
 
 **Once only.** A request with an `Idempotency-Key` is carried out once: repeated within a day, by the same application
-and user, it gets the first answer again, with `Idempotency-Replayed: true`. Repeat a request whose answer was lost with
-the same key and the same bytes.
+and user, it gets the first answer again, with `Idempotency-Replayed: true`, as long as they see what it shows (else
+404). Repeat a request whose answer was lost with the same key and the same bytes.
 
 **Versions.** Configs and sessions have an `ETag`: send it as `If-Match` to change only what you have seen (else 412),
 as `If-None-Match` to get only what is new (else 304).

@@ -1,0 +1,4 @@
+set local lock_timeout = '5s';
+
+alter table users
+drop constraint users_user_id_dots_check;
