@@ -1,4 +1,4 @@
--- depends: 0038-messages-move
+-- depends: 0065-messages-bound_headline
 -- How many runs of a session or a user go on or wait. A statement that changes a session asks under the lock of the session's row: it
 -- sees what was committed before it began, and these functions, which are volatile, see what was committed since, while it waited.
 set local lock_timeout = '5s';

@@ -1,4 +1,4 @@
--- depends: 0039-runs-count
+-- depends: 0066-runs-count
 -- transactional: false
 -- How many messages of a user wait, in all sessions.
 drop index concurrently if exists runs_user_id_queued_idx;
