@@ -19,7 +19,7 @@ def ratio(run: Callable[[Any], Any], make: Callable[[int], Any]) -> float:
     if _seconds(run, make(_SHORT[1])) > 100 * max(1e-6, _seconds(run, make(_SHORT[0]))):
         return float("inf")
     least = float("inf")
-    for size in _SIZES:
+    for size in (*_SIZES, *_SIZES[1:], *_SIZES[1:]):
         short, long = _seconds(run, make(size)), _seconds(run, make(2 * size))
         if long >= _LEAST:
             least = min(least, long / max(short, 1e-7))
