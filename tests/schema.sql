@@ -504,6 +504,46 @@ CREATE FUNCTION public.session_text(title text, tags jsonb) RETURNS text
     RETURN concat_ws('
 '::text, title, (SELECT string_agg(((jsonb_each_text.key || ' '::text) || jsonb_each_text.value), '
 '::text) AS string_agg FROM jsonb_each_text(CASE WHEN (jsonb_typeof(session_text.tags) = 'object'::text) THEN session_text.tags ELSE NULL::jsonb END) jsonb_each_text(key, value)));
+CREATE FUNCTION public.sessions_drop_config() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from configs as c
+    where
+        c.config_id = old.config_id
+        and c.copied_from_config_id is not null
+        and not exists (
+            select
+            from sessions
+            where config_id = old.config_id
+        );
+    return null;
+end
+$$;
+CREATE FUNCTION public.sessions_keep_config() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    kept_config_id text;
+begin
+    insert into configs (config_id, name, description, config_json, tags, version, copied_from_config_id)
+    select
+        gen_random_uuid()::text,
+        name,
+        description,
+        config_json,
+        tags,
+        version,
+        config_id
+    from configs
+    where
+        config_id = new.config_id
+        and user_id <> new.owner_user_id
+    returning config_id into kept_config_id;
+    new.config_id := coalesce(kept_config_id, new.config_id);
+    return new;
+end
+$$;
 CREATE FUNCTION public.sessions_refresh_search(INOUT after_session_id text, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -655,6 +695,7 @@ CREATE TABLE public.configs (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
+    copied_from_config_id text COLLATE pg_catalog."C",
     CONSTRAINT configs_config_json_check CHECK ((jsonb_typeof(config_json) = 'object'::text)),
     CONSTRAINT configs_config_json_depth_check CHECK ((NOT (config_json @? '$.**{64}'::jsonpath))),
     CONSTRAINT configs_name_check CHECK (((name)::text <> ''::text)),
@@ -1015,6 +1056,8 @@ CREATE TRIGGER messages_take_number_by_hand BEFORE INSERT ON public.messages FOR
 CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.session_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
 CREATE TRIGGER session_events_bound_data BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((octet_length((new.data)::text) > 8192)) EXECUTE FUNCTION public.bound_event();
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
+CREATE TRIGGER sessions_drop_config AFTER DELETE ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_drop_config();
+CREATE TRIGGER sessions_keep_config BEFORE UPDATE OF owner_user_id ON public.sessions FOR EACH ROW WHEN ((new.owner_user_id IS DISTINCT FROM old.owner_user_id)) EXECUTE FUNCTION public.sessions_keep_config();
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 ALTER TABLE ONLY public.application_keys

@@ -1,0 +1,7 @@
+-- depends: 0043-users-check_user_id_dots
+-- A session that changes hands runs a copy of its config, which belongs to nobody (0045). Secrets are encrypted for the id of the
+-- config that they were written to, which the copy keeps here.
+set local lock_timeout = '5s';
+
+alter table configs
+add column copied_from_config_id text collate "C";
