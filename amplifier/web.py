@@ -141,6 +141,30 @@ def require_admin(request: Request) -> None:
         raise Problem(403, "Only admin applications may do this")
 
 
+def key_manager(request: Request, app_id: str) -> dict[str, Any]:
+    """An application, and the caller: arguments of the queries that serve its key managers and admin applications."""
+    caller = request.caller
+    return {
+        "actor_id": caller.user_id,
+        "app_id": app_id,
+        "reader_app_id": caller.app_id,
+        "is_admin": caller.is_admin,
+    }
+
+
+async def not_key_manager(request: Request, app_id: str) -> Problem:
+    """Why such a query did nothing; asked only then: 403 for an application that the caller may see, 404 for others."""
+    caller = request.caller
+    row = await request.queries.applications.get(app_id=app_id, reader_app_id=caller.app_id, is_admin=caller.is_admin)
+    if row is None:
+        return Problem(404, "Application not found")
+    return Problem(
+        403,
+        "Only admin applications and the application's key managers may do this: an admin application names them by "
+        "PATCH /applications/{app_id} with key_managers",
+    )
+
+
 async def participation(request: Request, session_id: str) -> Participation:
     """The caller's part in a session, asked when a statement did nothing. Raises Problem 404 for strangers."""
     actor_id = request.caller.user_id

@@ -174,7 +174,7 @@ class Api:
         self.keys: dict[str, str] = {}
 
     async def register(self, app_id: str, is_admin: bool = False) -> str:
-        """The API key of a new application."""
+        """The API key of a new application, whose key manager is alice."""
         key = generate_key()
         await self.app.state.queries.applications.create(
             app_id=app_id,
@@ -183,6 +183,7 @@ class Api:
             api_key_prefix=key.prefix,
             is_admin=is_admin,
             settings=b"{}",
+            key_managers=["alice"],
         )
         self.keys[app_id] = key.text
         return key.text
