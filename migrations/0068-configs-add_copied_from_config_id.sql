@@ -1,4 +1,4 @@
--- depends: 0043-users-check_user_id_dots
+-- depends: 0067-runs-index_queued_user_id
 -- A session that changes hands runs a copy of its config, which belongs to nobody. Secrets are encrypted for the id of the
 -- config that they were written to, which the copy keeps here.
 set local lock_timeout = '5s';

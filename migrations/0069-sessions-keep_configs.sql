@@ -1,4 +1,4 @@
--- depends: 0044-configs-add_copied_from_config_id
+-- depends: 0068-configs-add_copied_from_config_id
 -- A session whose owner_user_id changes, by whatever statement, no longer depends on the config of its former owner: it runs a copy
 -- of the present version, which belongs to nobody. So nobody reads the former owner's secrets, sends them elsewhere by a change of
 -- the config, or takes the agent away by deleting the original. The copy goes with its session.
