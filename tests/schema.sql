@@ -572,7 +572,8 @@ declare
 begin
     insert into configs (config_id, name, description, config_json, tags, version, copied_from_config_id)
     select
-        gen_random_uuid()::text,
+        -- a uuid of version 4 by its shape; the same for the same hand-over
+        overlay(overlay(left(hash, 32) placing '4' from 13) placing '8' from 17)::uuid::text,
         name,
         description,
         config_json,
@@ -580,6 +581,7 @@ begin
         version,
         config_id
     from configs
+    cross join encode(sha256(convert_to(concat_ws(' ', new.session_id, new.config_id, new.last_seq), 'UTF8')), 'hex') as hash
     where
         config_id = new.config_id
         and user_id <> new.owner_user_id
