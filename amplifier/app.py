@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -53,6 +54,8 @@ from amplifier.streaming import authenticate_stream
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
 from amplifier.web import MAX_BODY, Request
+
+_CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds that a start waits for the database, and between two attempts
 
 
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
@@ -147,11 +150,23 @@ def routes(config: Settings, openapi: OpenAPIConfig | None = None) -> Litestar:
     )
 
 
+async def _connect(database: Database) -> None:
+    """Opens the pool. The database was there a moment ago: it may restart, or be taken over by another process."""
+    deadline = time.monotonic() + _CONNECT_LIMIT
+    while True:
+        try:
+            return await database.connect()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_CONNECT_PAUSE)
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     state = app.state
     database = state.queries.database
-    await database.connect()
+    await _connect(database)
     try:
         if not state.checked:
             await check(state.queries, STRUCTS)
