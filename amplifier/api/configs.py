@@ -8,6 +8,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
+from amplifier import numbers
 from amplifier.bundles import validate, validate_sections
 from amplifier.paging import (
     After,
@@ -27,6 +28,7 @@ from amplifier.web import Name, Request, Tags, delete, get, post, put
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Version = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The number of a version")]
 Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
+Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in which other people take part")]
 _SECTIONS = ("session", "includes", "tools", "providers")
 
 
@@ -96,9 +98,10 @@ class ConfigList(msgspec.Struct):
 
 
 class ConfigMessage(msgspec.Struct):
-    """What was done."""
+    """What was done, and how many sessions went with the config."""
 
     message: str
+    deleted_sessions: int
 
 
 class ConfigsController(Controller):
@@ -172,16 +175,26 @@ class ConfigsController(Controller):
             raise await _refusal(request, config_id)
         return _present(request, StoredConfig(*row), "Config updated successfully")
 
-    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(412,))
-    async def delete_config(self, request: Request, config_id: FromPath[str]) -> ConfigMessage:
-        """Its owner's only. The sessions made from it go with it."""
+    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(409, 412))
+    async def delete_config(self, request: Request, config_id: FromPath[str], force: Force = False) -> ConfigMessage:
+        """Its owner's only. The sessions made from it go with it; 409 while other people take part in any of them,
+        unless `force` is true. Sessions that were handed over run a copy and stay."""
         configs, key = request.queries.configs, {"actor_id": request.caller.user_id, "config_id": config_id}
         async with request.queries.database.transaction():
             await configs.lock(**key)
+            await configs.lock_sessions(**key)
+            use = await configs.count_sessions(**key)
+            if use is None:
+                raise _not_found()
+            if request.if_match is not None and use["version"] not in request.if_match:
+                raise changed_meanwhile("config", use["version"])
+            if use["shared"] and not force:
+                raise _shared(use["shared"])
             deleted = await configs.delete(**key, if_versions=request.if_match)
         if not deleted:
             raise await _refusal(request, config_id)
-        return ConfigMessage("Config deleted successfully")
+        request.tell(deleted_sessions=use["sessions"])
+        return ConfigMessage("Config deleted successfully", use["sessions"])
 
     @post(
         "/{config_id:str}/versions/{version:int}/restore",
@@ -209,7 +222,7 @@ def _sections(data: CreateConfig | UpdateConfig) -> dict[str, Any]:
 
 def _present(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:
     keyring, config_id = _keyring(request), stored.config_id
-    config = msgspec.json.decode(stored.config_json)
+    config = numbers.read(stored.config_json)
     encrypted = keyring.holds(config, config_id)
     shown = keyring.decrypt(config, config_id) if decrypt else config
     return Config(
@@ -243,6 +256,14 @@ async def _refusal(request: Request, config_id: str, otherwise: str = "Config no
     if request.if_match is not None and row["version"] not in request.if_match:
         return changed_meanwhile("config", row["version"])
     return Problem(404, otherwise)
+
+
+def _shared(sessions: int) -> Problem:
+    """409: the deletion would take sessions from others."""
+    detail = (
+        f"Other people take part in {sessions} sessions of this config: delete it with force=true to delete those, too"
+    )
+    return Problem(409, detail, shared_sessions=sessions)
 
 
 def _not_found() -> Problem:

@@ -106,7 +106,10 @@ async def test_a_strangers_config_is_not_there(
 
 async def test_delete(alice: httpx.AsyncClient, config_id: str) -> None:
     deleted = await alice.delete(f"/configs/{config_id}")
-    assert (deleted.status_code, deleted.json()) == (200, {"message": "Config deleted successfully"})
+    assert (deleted.status_code, deleted.json()) == (
+        200,
+        {"message": "Config deleted successfully", "deleted_sessions": 0},
+    )
     assert_problem(await alice.delete(f"/configs/{config_id}"), 404, "Config not found")
 
 
