@@ -12,6 +12,7 @@ from amplifier.problems import request_id
 
 # What a request was about: the first of these that its answer, its path or its handler names.
 _TARGETS = {"session_id": "session", "config_id": "config", "app_id": "application", "key": "setting"}
+_MAX_ADDRESS = 100  # characters, of what a proxy forwards
 
 
 async def carry_out(
@@ -58,7 +59,7 @@ async def _note(request: Any, operation: str, result: Any) -> None:
         target_type=target_type,
         target_id=target_id,
         details=msgspec.json.encode({name: value for name, value in told.items() if name not in _TARGETS}),
-        address=client[0] if client else None,
+        address=client[0][:_MAX_ADDRESS] if client else None,
         request_id=request_id(request.scope),
     )
 

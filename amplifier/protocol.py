@@ -22,7 +22,17 @@ DRAINING = "amplifier.draining"  # in a request's scope: what is to know that th
 
 
 _sockets = logging.getLogger("uvicorn.error.sockets")
-_sockets.setLevel(logging.WARNING)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Cuts the query string from the address that uvicorn logs: it may carry a ticket, or what somebody searches."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(one.partition("?")[0] if isinstance(one, str) else one for one in record.args)
+    return True
+
+
+_sockets.addFilter(_without_query)
+logging.getLogger("uvicorn.access").addFilter(_without_query)
 
 
 class _Unread(asyncio.Protocol):
@@ -55,11 +65,13 @@ class _Unread(asyncio.Protocol):
 
 
 class BoundedWebSocketProtocol(_Unread, WebSocketsSansIOProtocol):
-    """A WebSocket of somebody who reads. Its address, which may carry a ticket, is logged only where requests are."""
+    """A WebSocket of somebody who reads. Its address is logged only where requests are, and no header or frame ever."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.logger = _sockets if not self.config.access_log else self.logger
+        _sockets.setLevel(logging.INFO if self.config.access_log else logging.WARNING)
+        self.logger = self.conn.logger = _sockets
+        self.conn.debug = False
 
     async def send(self, message: Any) -> None:
         await super().send(message)
