@@ -9,7 +9,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 
-from amplifier import paths, schema, settings
+from amplifier import paths, schema, settings, shares
 from amplifier.activity import Activity
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
@@ -48,6 +48,7 @@ from amplifier.responses import complete, cors, methods
 from amplifier.runtime.runner import Runner
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
+from amplifier.shares import Shares
 from amplifier.streaming import authenticate_stream
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
@@ -87,6 +88,8 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "max_streams": config.max_streams_per_user,
             "origins": config.origins,
             "secret_key": config.secret_key,
+            "turns": {"diagnosis": Shares(1, 1), "repair": Shares(1, 1)},
+            "statement_timeout": config.database_statement_timeout,
             "search_timeout": min(config.search_timeout, config.database_statement_timeout),
         }
     )
@@ -181,14 +184,20 @@ def from_environment(checked: bool = False) -> Litestar:
 
 
 class Amplifier(Litestar):
-    """The application; HEAD answers on every route that GET does, with the same headers (RFC 9110, 9.3.2)."""
+    """The application; HEAD answers on every route that GET does, with the same headers (RFC 9110, 9.3.2). A request
+    counts for nobody until authentication says for whom."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
         if scope["type"] != "lifespan":
             scope = paths.read(scope)
-        await super().__call__(scope, _outside_transactions(receive), send)
+        # a connection's next request may begin in the context of the one before
+        token = shares.current.set(None)
+        try:
+            await super().__call__(scope, _outside_transactions(receive), send)
+        finally:
+            shares.current.reset(token)
 
 
 def _outside_transactions(receive: Any) -> Any:

@@ -16,6 +16,7 @@ from amplifier.limits import Key, Limiter
 from amplifier.problems import unauthorized
 from amplifier.queries import Queries
 from amplifier.settings import Settings
+from amplifier.shares import current
 from amplifier.web import Caller
 
 DEV_CALLER = Caller("dev-app", "dev-user", True)  # everybody, while authentication is off
@@ -60,7 +61,10 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
     if remembered is not None and remembered[1] > time.time():
         caller = request.scope["user"] = remembered[0]
     else:
+        # forged credentials must not take all connections either: they count for the address that they come from
+        current.set(("address", *(request.scope["client"] or ())[:1]))
         caller = request.scope["user"] = await authenticator.verify(*pair)
+    current.set(authenticator.counted_for(caller))
     key = authenticator.limit_of(caller)
     if key is not None and not authenticator.limiter.admits(request.scope, key):
         await authenticator.limiter.admit(request.scope, key)
@@ -123,6 +127,11 @@ class Authenticator:
                 self.remembered.clear()
             self.remembered[key, authorization] = (caller, min(caller.expires_at, now + _REMEMBER))
         return caller
+
+    def counted_for(self, caller: Caller) -> str | None:
+        """The user in whose share of the database's connections the request runs; None while authentication is off,
+        when everybody is the same user."""
+        return caller.user_id if self._settings.auth_required else None
 
     def limit_of(self, caller: Caller) -> Key | None:
         """Whom a request is counted for, and their limit; none where there is no limit."""

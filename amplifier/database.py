@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Hashable
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
@@ -11,8 +11,9 @@ import asyncpg
 from msgspec import Raw
 
 from amplifier import tls
-from amplifier.outages import Unavailable, connecting, not_connected, outage_of
+from amplifier.outages import Crowded, Unavailable, connecting, not_connected, outage_of
 from amplifier.settings import Settings
+from amplifier.shares import Shares, current
 
 logger = logging.getLogger(__name__)
 
@@ -46,7 +47,8 @@ class Database:
         self._pool: asyncpg.Pool[Any] | None = None
         # The pool makes, checks and replaces connections; between two statements they wait here, because a pass through
         # the pool costs more than such a statement itself. Who holds the gate finds one here or free in the pool.
-        self._gate = asyncio.Semaphore(settings.database_pool_max_size)
+        most = settings.database_pool_max_size
+        self._gate = Shares(most, max(1, most // 3))
         self._idle: list[Connection] = []
 
     async def connect(self) -> None:
@@ -95,16 +97,17 @@ class Database:
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """A pooled connection for several statements."""
-        connection = await self._acquire()
+        user = current.get()
+        connection = await self._acquire(user)
         try:
             yield connection
         except BaseException as error:
-            await self._discard(connection, error)
+            await self._discard(connection, user, error)
             if isinstance(error, Exception) and (outage := outage_of(error)) is not None:
                 raise outage from error
             raise
         else:
-            self._release(connection)
+            self._release(connection, user)
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
@@ -165,36 +168,44 @@ class Database:
     async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
         if (held := _held.get()) is not None:
             return await getattr(held, method)(query, *args, timeout=_patience.get())
-        connection = await self._acquire()
+        user = current.get()
+        connection = await self._acquire(user)
         try:
             result = await getattr(connection, method)(query, *args)
         except BaseException as error:
-            await self._discard(connection, error)
+            await self._discard(connection, user, error)
             if isinstance(error, Exception) and (outage := outage_of(error)) is not None:
                 raise outage from error
             raise
-        self._release(connection)
+        self._release(connection, user)
         return result
 
-    async def _acquire(self) -> Connection:
-        """A connection that was used before, or one from the pool, which makes it if need be."""
+    async def _acquire(self, user: Hashable) -> Connection:
+        """A connection that was used before, or one from the pool, which makes it if need be; within the user's share.
+
+        Raises Unavailable, and Crowded while the user's own requests take that share.
+        """
         try:
-            if self._idle and not self._gate.locked():
-                return await self._take()
+            if self._idle and self._gate.take_at_once(user):
+                return await self._take(user)
             async with asyncio.timeout(self._settings.database_acquire_timeout):
-                return await self._take()
+                await self._gate.take(user)
+                return await self._take(user)
         except TimeoutError as error:
+            if isinstance(user, str) and self._gate.is_full(user):
+                raise Crowded from error
             raise Unavailable("No database connection became free in time.") from error
         except Exception as error:
             if (outage := not_connected(error)) is None:
                 raise
             raise outage from error
 
-    async def _take(self) -> Connection:
-        if self._pool is None:
-            raise Unavailable("The database is not connected yet.")
-        await self._gate.acquire()
+    async def _take(self, user: Hashable) -> Connection:
+        """A connection for the place at the gate that was taken for the user; when there is none, the place is given
+        back."""
         try:
+            if self._pool is None:
+                raise Unavailable("The database is not connected yet.")
             while self._idle:
                 connection = self._idle.pop()
                 if _is_open(connection):
@@ -202,15 +213,15 @@ class Database:
                 await self._pool.release(connection)
             return await self._pool.acquire()
         except BaseException:
-            self._gate.release()
+            self._gate.give_back(user)
             raise
 
-    def _release(self, connection: Connection) -> None:
+    def _release(self, connection: Connection, user: Hashable) -> None:
         """Keeps a connection after a statement that went well for the next one."""
         self._idle.append(connection)
-        self._gate.release()
+        self._gate.give_back(user)
 
-    async def _discard(self, connection: Connection, error: BaseException) -> None:
+    async def _discard(self, connection: Connection, user: Hashable, error: BaseException) -> None:
         """Hands a connection whose statement failed back to the pool, which knows what to do with it."""
         assert self._pool is not None  # noqa: S101
         if isinstance(error, asyncpg.PostgresError):
@@ -225,7 +236,7 @@ class Database:
                 raise
             logger.debug("a broken connection was dropped: %r", failure)
         finally:
-            self._gate.release()
+            self._gate.give_back(user)
 
     async def _return_idle(self) -> None:
         assert self._pool is not None  # noqa: S101

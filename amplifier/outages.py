@@ -39,6 +39,16 @@ class Unavailable(Exception):
         self.reason = reason
 
 
+class Crowded(Unavailable):
+    """One user's own requests take all places that one user gets."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No database connection became free in time: your other requests hold all that one user gets. "
+            "Wait for their answers before you send more."
+        )
+
+
 def outage_of(error: BaseException) -> Unavailable | None:
     """The error map's half that says "later": Unavailable for `error`, or none when it is the statement's own."""
     if isinstance(error, Unavailable):

@@ -19,6 +19,8 @@ _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 # how msgspec says where something does not fit, and what is not there
 _PLACE = re.compile(r"(.*) - at `\$?\.?(.*)`", re.DOTALL)
 _MISSING = re.compile("Object missing required field `(.*)`")
+_TOO_LARGE = "{} must not be larger than 64 kB as text: a number counts with all the digits that the database writes"
+_TAGS = "There may be 50 tags, with keys of 100 and values of 500 characters"
 MEDIA_TYPE = "application/problem+json"
 REFUSED = "refused"  # in a scope's state: the Problem of a request that has no route because of its path
 NO_ROUTE = "Not found: there is no such route"
@@ -30,15 +32,25 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     "applications_app_name_check": (422, "app_name must not be empty"),
     "application_keys_app_id_name_key": (409, "The application has a key of this name already"),
     "application_keys_name_check": (422, "name must not be empty"),
+    "applications_key_managers_check": (422, "key_managers must have at most 20 user ids"),
     "applications_settings_request_limit_check": (
         422,
         "settings: rate_limit_requests_per_minute must be a whole number from 0 (no limit) to 1000000",
     ),
     "applications_settings_depth_check": (422, "settings must not be nested deeper than 64 levels"),
+    "applications_settings_size_check": (422, _TOO_LARGE.format("settings")),
     "configs_name_check": (422, "name must not be empty"),
     "configs_config_json_depth_check": (422, "config_data must not be nested deeper than 64 levels"),
+    "configs_config_json_size_check": (422, "config_data must not be larger than 1048576 bytes, its secrets encrypted"),
+    "configs_description_size_check": (422, "description must have at most 10000 characters"),
+    "configs_tags_size_check": (422, _TAGS),
     "configuration_key_check": (422, "key must have 1 to 255 characters"),
     "configuration_value_depth_check": (422, "value must not be nested deeper than 64 levels"),
+    "configuration_value_size_check": (422, _TOO_LARGE.format("value")),
+    "idempotency_keys_response_size_check": (
+        422,
+        "The answer is larger than 16 MiB, too large to be kept: send the request without an Idempotency-Key",
+    ),
     "messages_message_check": (422, "Every message must be a JSON object"),
     "messages_message_depth_check": (422, "A message must not be nested deeper than 64 levels"),
     "messages_role_check": (
@@ -47,11 +59,24 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     ),
     "messages_size_check": (422, "A message must not be larger than 16 MiB as text"),
     "runs_message_depth_check": (422, "context must not be nested deeper than 62 levels"),
+    "runs_message_size_check": (422, "message and context must not be larger than 16 MiB as text"),
+    "session_participants_permissions_export_check": (
+        422,
+        "permissions: export cannot be set, because transcripts cannot be exported yet: leave it out",
+    ),
     "session_participants_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
     "users_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
     "sessions_metadata_depth_check": (422, "metadata must not be nested deeper than 64 levels"),
+    "sessions_metadata_size_check": (422, _TOO_LARGE.format("metadata")),
     "sessions_status_check": (422, "status must be active, completed, failed or cancelled"),
+    "sessions_tags_size_check": (422, _TAGS),
     "sessions_title_check": (422, "title must have at most 255 characters"),
+}
+
+# Bounds that no caller reaches, because the code has narrower ones: by how their names end.
+_ENDINGS: dict[str, tuple[int, str]] = {
+    "_length_check": (422, "An id must have at most 255 characters: use a shorter one"),
+    "_size_check": (422, "A value is larger than the database keeps: send less"),
 }
 
 # What PostgreSQL says of values that no check before it caught, by SQLSTATE.
@@ -108,8 +133,8 @@ def describe(error: Exception) -> Problem:
         return Problem(503, f"{error.reason} Try again shortly.", headers=retry)
     if isinstance(error, asyncpg.PostgresError) and error.sqlstate is not None:
         constraint = getattr(error, "constraint_name", None)
-        if constraint in _CONSTRAINTS:
-            return Problem(*_CONSTRAINTS[constraint])
+        if known := _constraint(constraint):
+            return Problem(*known)
         if error.sqlstate in _STATES:
             return Problem(*_STATES[error.sqlstate])
     if isinstance(error, asyncpg.exceptions.DataError):
@@ -121,6 +146,11 @@ def describe(error: Exception) -> Problem:
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
         return _http(error)
     return Problem(500, "Internal server error. Report it with the request_id.")
+
+
+def too_large(name: str) -> Problem:
+    """422: a value is over the 64 kB that the database keeps of such ones."""
+    return Problem(422, _TOO_LARGE.format(name))
 
 
 def invalid_json(error: Exception) -> Problem:
@@ -167,6 +197,11 @@ def request_id(scope: Any) -> str:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
         state["request_id"] = given.decode() if _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
     return state["request_id"]  # type: ignore[no-any-return]
+
+
+def _constraint(name: str | None) -> tuple[int, str] | None:
+    by_ending = (known for ending, known in _ENDINGS.items() if name and name.endswith(ending))
+    return _CONSTRAINTS.get(name or "") or next(by_ending, None)
 
 
 def _validation(error: ValidationException) -> Problem:

@@ -21,6 +21,7 @@ from amplifier.problems import Problem
 from amplifier.web import Request
 
 MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long
+MAX_HEADLINE = 1000  # characters of HTML
 SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing is a syntax error'
 
 Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)]
@@ -31,6 +32,9 @@ Cursor = Annotated[
 
 _NO_TERMS = "There is nothing to search for in q: it has only punctuation, or words that are in nearly every text."
 # a hit's marks, as search_headline sets them; one between the parts of search_direct_flight joins them
+_HTML = {mark: f"<{tag}>" for mark, tag in {"\ue000": "mark", "\ue001": "/mark"}.items()}
+_HTML |= {character: html.escape(character) for character in "&<>\"'"}
+_CUT = "</mark>…"
 _BETWEEN_PARTS = re.compile("\ue001([_./:@-]?)\ue000")
 
 
@@ -124,9 +128,19 @@ async def nothing_to_search(request: Request, q: str) -> str | None:
 
 
 def to_html(headline: str) -> str:
-    """A headline from the database as HTML: the transcript's text escaped, hits in `<mark>`."""
-    text = html.escape(_BETWEEN_PARTS.sub(r"\1", headline))
-    return text.replace("\ue000", "<mark>").replace("\ue001", "</mark>")
+    """A headline from the database as HTML: the transcript's text escaped, hits in `<mark>`.
+
+    It has MAX_HEADLINE characters at most, and is cut between two characters of the text: neither in a tag nor in an
+    entity, with every tag closed.
+    """
+    pieces = [_HTML.get(character, character) for character in _BETWEEN_PARTS.sub(r"\1", headline)]
+    if sum(map(len, pieces)) > MAX_HEADLINE:
+        room, end = MAX_HEADLINE - len(_CUT), 0
+        while (room := room - len(pieces[end])) >= 0:
+            end += 1
+        is_marked = pieces[:end].count("<mark>") > pieces[:end].count("</mark>")
+        pieces[end:] = [_CUT if is_marked else "…"]
+    return "".join(pieces)
 
 
 FIRST = Place(datetime.max.replace(tzinfo=UTC), math.inf, datetime.max.replace(tzinfo=UTC), "", 0)

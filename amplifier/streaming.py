@@ -19,6 +19,7 @@ from amplifier.frames import Frame
 from amplifier.problems import Problem, too_many_streams, unauthorized
 from amplifier.protocol import ENDING
 from amplifier.queries import Queries
+from amplifier.shares import current
 from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 
@@ -46,6 +47,7 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
     caller = Caller(row["app_id"], row["user_id"], False, row["token_expires_at"].timestamp())
     connection.scope["user"] = caller
     authenticator: Authenticator = connection.app.state.authenticator
+    current.set(authenticator.counted_for(caller))
     if (key := authenticator.limit_of(caller)) is not None:
         await authenticator.limiter.admit(connection.scope, key)
     return None

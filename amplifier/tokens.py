@@ -2,11 +2,14 @@
 
 import asyncio
 import logging
+import ssl
 import time
+from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jwt
-from jwt import PyJWKClient, PyJWKSet
+import msgspec
+from jwt import PyJWKSet
 
 from amplifier.outages import Unavailable
 from amplifier.problems import unauthorized
@@ -18,6 +21,7 @@ _REFETCH = 30.0  # seconds between two fetches of the JWKS for unknown key ids
 _RETRY = 3.0  # seconds between two fetches while no key is known at all
 _REFRESH = 3600.0  # seconds after which the JWKS is read again even so, for keys that were withdrawn
 _FETCH_LIMIT = 5.0  # seconds for the JWKS
+_LARGEST = 1024 * 1024  # bytes of it
 _MAX_TOKEN = 8192  # bytes
 _LATEST = 2**53  # seconds; nothing that a token calls its end is later
 
@@ -58,10 +62,13 @@ class Jwks:
 
     def __init__(self, url: str | None) -> None:
         assert url is not None  # noqa: S101 - the settings require it for RS256
-        self._client = PyJWKClient(url, cache_jwk_set=False, timeout=_FETCH_LIMIT)
+        self._url = url
         self._keys: dict[str | None, Any] = {}
         self._fetched = float("-inf")
         self._lock = asyncio.Lock()
+        # of its own: an issuer whose name is not resolved keeps a thread for longer than any timeout
+        self._thread = ThreadPoolExecutor(1, "jwks")
+        self._reading: Future[dict[str | None, Any]] | None = None
 
     async def key(self, token: str) -> Any:
         """The key that the token's header names. Raises PyJWTError, and Unavailable while there are no keys at all."""
@@ -83,14 +90,47 @@ class Jwks:
     async def _fetch(self) -> None:
         self._fetched = time.monotonic()
         try:
-            async with asyncio.timeout(_FETCH_LIMIT):
-                document = await asyncio.to_thread(self._client.fetch_data)
-            self._keys = {key.key_id: key.key for key in PyJWKSet.from_dict(document).keys}
+            if self._reading is not None and not self._reading.done():
+                raise TimeoutError("the read before has not ended yet")
+            self._reading = self._thread.submit(_read, self._url)
+            async with asyncio.timeout(_FETCH_LIMIT + 1):  # the thread ends the read first, unless it resolves a name
+                self._keys = await asyncio.wrap_future(self._reading)
         except Exception as error:  # another service may answer with anything
-            logger.warning("the JWKS could not be read: %r", error)
+            logger.warning("the JWKS could not be read: %.300s", repr(error))
 
     def _age(self) -> float:
         return time.monotonic() - self._fetched
+
+
+def _read(url: str) -> dict[str | None, Any]:
+    """The keys at `url`, by id, read by an event loop of the calling thread, so that one deadline ends all of it.
+
+    Raises any exception.
+    """
+    # uvloop would resolve names in threads that the whole process shares
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        document = runner.run(_download(url))
+    return {key.key_id: key.key for key in PyJWKSet.from_dict(msgspec.json.decode(document)).keys}
+
+
+async def _download(url: str) -> bytes:
+    """The document at `url`, at most 1 MB, within 5 s."""
+    import httpx  # a fifth of a second, and needed only here
+
+    document = bytearray()
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}  # compressed, a little can become very much
+    async with (
+        asyncio.timeout(_FETCH_LIMIT),
+        # the system's certificates, not httpx's own
+        httpx.AsyncClient(follow_redirects=True, max_redirects=3, verify=ssl.create_default_context()) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
+        response.raise_for_status()
+        async for chunk in response.aiter_raw():
+            document += chunk
+            if len(document) > _LARGEST:
+                raise ValueError(f"it is larger than {_LARGEST} bytes")
+    return bytes(document)
 
 
 def _reason(error: jwt.PyJWTError) -> str:

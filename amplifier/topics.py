@@ -7,6 +7,7 @@ from typing import Any
 
 from amplifier.frames import Frame, frame, logged
 from amplifier.queries import Queries
+from amplifier.shares import work_of_the_service
 from amplifier.subscribers import Subscriber
 
 PAGE, PAGE_BYTES = 500, 64 * 1024  # events and bytes of message text in one read; a message that is larger comes alone
@@ -117,10 +118,12 @@ class Topics(dict[str, Topic]):
                 more = topic.cursor < rows[-1]["last_seq"]
 
     async def _read(self, session_id: str, user_ids: list[str], after: int) -> list[Any]:
+        # a reader that waited for its user's share in here would hold up the readers of others
         async with self._reads:
-            rows: list[Any] = await self._queries.events.list(
-                actor_ids=user_ids, session_id=session_id, after=after, limit=PAGE, max_bytes=PAGE_BYTES
-            )
+            with work_of_the_service():
+                rows: list[Any] = await self._queries.events.list(
+                    actor_ids=user_ids, session_id=session_id, after=after, limit=PAGE, max_bytes=PAGE_BYTES
+                )
         return rows
 
     async def _lose(self, session_id: str, subscribers: list[Subscriber]) -> None:

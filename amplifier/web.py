@@ -110,6 +110,11 @@ class Request(litestar.Request[Caller, None, State]):
         """What is told of changes that no path names, and whom streams belong to."""
         return self.scope["litestar_app"].state.hub  # type: ignore[no-any-return]
 
+    async def carry_out(self, change: Callable[[], Awaitable[Any]]) -> Any:
+        """Carries out the change of a handler that is declared with `prepares`: see `changes.carry_out`."""
+        route: JsonRoute = self.route_handler  # type: ignore[assignment]
+        return await route.carry_out(self, change)
+
     async def json(self) -> Any:
         """The body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
 
@@ -134,6 +139,30 @@ def require_admin(request: Request) -> None:
     """Raises Problem 403 unless an admin application calls."""
     if not request.caller.is_admin:
         raise Problem(403, "Only admin applications may do this")
+
+
+def key_manager(request: Request, app_id: str) -> dict[str, Any]:
+    """An application, and the caller: arguments of the queries that serve its key managers and admin applications."""
+    caller = request.caller
+    return {
+        "actor_id": caller.user_id,
+        "app_id": app_id,
+        "reader_app_id": caller.app_id,
+        "is_admin": caller.is_admin,
+    }
+
+
+async def not_key_manager(request: Request, app_id: str) -> Problem:
+    """Why such a query did nothing; asked only then: 403 for an application that the caller may see, 404 for others."""
+    caller = request.caller
+    row = await request.queries.applications.get(app_id=app_id, reader_app_id=caller.app_id, is_admin=caller.is_admin)
+    if row is None:
+        return Problem(404, "Application not found")
+    return Problem(
+        403,
+        "Only admin applications and the application's key managers may do this: an admin application names them by "
+        "PATCH /applications/{app_id} with key_managers",
+    )
 
 
 async def participation(request: Request, session_id: str) -> Participation:
@@ -181,13 +210,16 @@ class JsonRoute(HTTPRouteHandler):
         path: str | Sequence[str] | None = None,
         *,
         audited: bool = True,
+        prepares: bool = False,
         goes_on: Callable[[Request, Any], Awaitable[Any]] | None = None,
         **options: Any,
     ) -> None:
-        """`audited` is false for what changes nothing that the audit log is about. `goes_on` makes the answer, when the
-        change is committed, of what the handler returned, or of what it returned to the same Idempotency-Key before."""
+        """`audited` is false for what changes nothing that the audit log is about. `prepares` says that the handler
+        works for long before its change and calls `Request.carry_out` itself, so that no transaction is open meanwhile.
+        `goes_on` makes the answer, when the change is committed, of what the handler returned, or of what it returned
+        to the same Idempotency-Key before."""
         super().__init__(path, **options)
-        self._audited, self._goes_on = audited, goes_on
+        self._audited, self._prepares, self._goes_on = audited, prepares, goes_on
 
     def on_registration(self, app: Litestar) -> None:
         super().on_registration(app)
@@ -197,16 +229,21 @@ class JsonRoute(HTTPRouteHandler):
     def _carried_out(self, handler: Any) -> Any:
         @wraps(handler)
         async def change(request: Request, **arguments: Any) -> Any:
-            result = await carry_out(
-                request,
-                str(self.operation_id),
-                self._audited,
-                partial(handler, request=request, **arguments),
-                lambda data: answered(self.status_code, data, request.scope),
-            )
+            act = partial(handler, request=request, **arguments)
+            result = await (act() if self._prepares else self.carry_out(request, act))
             return result if self._goes_on is None else await self._goes_on(request, result)
 
         return change
+
+    async def carry_out(self, request: Request, change: Callable[[], Awaitable[Any]]) -> Any:
+        """What `change` returns, once it is committed with what belongs to it."""
+        return await carry_out(
+            request,
+            str(self.operation_id),
+            self._audited,
+            change,
+            lambda data: answered(self.status_code, data, request.scope),
+        )
 
     async def to_response(self, app: Litestar, data: Any, request: litestar.Request[Any, Any, Any]) -> ASGIApp:
         for act in request.scope["state"].get("afterwards", ()):

@@ -129,6 +129,7 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
         api_key_prefix=key.prefix,
         is_admin=False,
         settings=b"{}",
+        key_managers=[],
     )
     await queries.configs.create(
         actor_id=USER, config_id="bench", name="bench", description=None, config_json=b"{}", tags=b"{}"

@@ -197,6 +197,7 @@ async def authorised(dsn: str) -> tuple[dict[str, str], Callable[[str], dict[str
             api_key_prefix=key.prefix,
             is_admin=False,
             settings=b"{}",
+            key_managers=[],
         )
 
     def headers(user: str) -> dict[str, str]:

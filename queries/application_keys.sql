@@ -1,22 +1,25 @@
--- name: list(app_id, reader_app_id, is_admin)
--- An application's keys, newest first, for itself and for admin applications.
+-- name: list(actor_id, app_id, reader_app_id, is_admin)
+-- An application's keys, newest first, for its key managers and for admin applications.
+-- @param  actor_id       user_id of the caller
 -- @param  app_id         the application
 -- @param  reader_app_id  the calling application
 -- @param  is_admin       whether that is an admin application
 -- @return ApplicationKeySummary[]
 -- @access system
--- @index  application_keys_app_id_name_key
+-- @index  application_keys_app_id_name_key, applications_pkey
 select
-    key_id,
-    name,
-    created_at,
-    expires_at,
-    last_used_at
-from application_keys
+    k.key_id,
+    k.name,
+    k.created_at,
+    k.expires_at,
+    k.last_used_at
+from application_keys as k
+inner join applications as a on a.app_id = k.app_id
 where
-    app_id = :app_id
-    and (app_id = :reader_app_id or :is_admin::boolean)
-order by created_at desc, key_id;
+    k.app_id = :app_id
+    and a.app_id = :app_id
+    and ((a.app_id = :reader_app_id and :actor_id = any(a.key_managers)) or :is_admin::boolean)
+order by k.created_at desc, k.key_id;
 
 
 -- name: create(app_id, key_id, name, api_key_hash, expires_in, most)^
@@ -47,9 +50,10 @@ returning
     last_used_at;
 
 
--- name: delete(app_id, key_id, reader_app_id, is_admin)!
+-- name: delete(actor_id, app_id, key_id, reader_app_id, is_admin)!
 -- Removes a key, which stops at once: the application is touched, so that every process hears of it. Not the default one, which
--- stands in applications, too, and can be replaced. For itself and for admin applications.
+-- stands in applications, too, and can be replaced. For its key managers and for admin applications.
+-- @param  actor_id       user_id of the caller
 -- @param  app_id         the application
 -- @param  key_id         the key up to its secret part
 -- @param  reader_app_id  the calling application
@@ -58,13 +62,15 @@ returning
 -- @access system
 -- @index  application_keys_pkey or application_keys_app_id_name_key, applications_pkey
 with removed_key as (
-    delete from application_keys
+    delete from application_keys as k
+    using applications as a
     where
-        key_id = :key_id
-        and app_id = :app_id
-        and name <> 'default'
-        and (app_id = :reader_app_id or :is_admin::boolean)
-    returning app_id
+        k.key_id = :key_id
+        and k.app_id = :app_id
+        and k.name <> 'default'
+        and a.app_id = :app_id
+        and ((a.app_id = :reader_app_id and :actor_id = any(a.key_managers)) or :is_admin::boolean)
+    returning k.app_id
 )
 
 update applications as a

@@ -36,7 +36,7 @@ from applications
 where app_id = :app_id;
 
 
--- name: create(app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings)^
+-- name: create(app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers)^
 -- A new application, for admin applications and the command line.
 -- @param  app_id          its id
 -- @param  app_name        its name for people
@@ -44,11 +44,12 @@ where app_id = :app_id;
 -- @param  api_key_prefix  the key up to its secret part
 -- @param  is_admin        whether it manages the others
 -- @param  settings        a JSON object
+-- @param  key_managers    user_ids of those who may replace and remove its keys
 -- @return Application
 -- @access system
 -- @index  none
-insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings)
-values (:app_id, :app_name, :api_key_hash, :api_key_prefix, :is_admin, :settings)
+insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers)
+values (:app_id, :app_name, :api_key_hash, :api_key_prefix, :is_admin, :settings, :key_managers)
 returning
     app_id,
     app_name,
@@ -56,7 +57,8 @@ returning
     created_at,
     updated_at,
     is_admin,
-    settings;
+    settings,
+    key_managers;
 
 
 -- name: list()
@@ -71,7 +73,8 @@ select
     created_at,
     updated_at,
     is_admin,
-    settings
+    settings,
+    key_managers
 from applications
 order by created_at desc, app_id;
 
@@ -104,7 +107,8 @@ select
     created_at,
     updated_at,
     is_admin,
-    settings
+    settings,
+    key_managers
 from applications
 where
     app_id = :app_id
@@ -121,8 +125,9 @@ delete from applications
 where app_id = :app_id;
 
 
--- name: update_key(app_id, reader_app_id, is_admin, api_key_hash, api_key_prefix)^
--- Gives an application another key; the old one stops at once. For itself and for admin applications.
+-- name: update_key(actor_id, app_id, reader_app_id, is_admin, api_key_hash, api_key_prefix)^
+-- Gives an application another key; the old one stops at once. For its key managers and for admin applications.
+-- @param  actor_id        user_id of the caller
 -- @param  app_id          the application
 -- @param  reader_app_id   the calling application
 -- @param  is_admin        whether that is an admin application
@@ -137,7 +142,7 @@ set
     api_key_prefix = :api_key_prefix
 where
     app_id = :app_id
-    and (app_id = :reader_app_id or :is_admin::boolean)
+    and ((app_id = :reader_app_id and :actor_id = any(key_managers)) or :is_admin::boolean)
 returning
     app_id,
     app_name,
@@ -145,15 +150,17 @@ returning
     created_at,
     updated_at,
     is_admin,
-    settings;
+    settings,
+    key_managers;
 
 
--- name: update(app_id, app_name, is_active, settings)^
+-- name: update(app_id, app_name, is_active, settings, key_managers)^
 -- Changes an application; what is null stays. For admin applications.
--- @param  app_id     the application
--- @param  app_name   new name or null
--- @param  is_active  false: its keys and tokens stop at once; true: they count again; or null
--- @param  settings   new settings or null
+-- @param  app_id        the application
+-- @param  app_name      new name or null
+-- @param  is_active     false: its keys and tokens stop at once; true: they count again; or null
+-- @param  settings      new settings or null
+-- @param  key_managers  new key managers or null
 -- @return Application | none
 -- @access system
 -- @index  applications_pkey
@@ -161,7 +168,8 @@ update applications
 set
     app_name = coalesce(:app_name::text, app_name),
     is_active = coalesce(:is_active::boolean, is_active),
-    settings = coalesce(:settings::jsonb, settings)
+    settings = coalesce(:settings::jsonb, settings),
+    key_managers = coalesce(:key_managers::text[], key_managers)
 where app_id = :app_id
 returning
     app_id,
@@ -170,11 +178,13 @@ returning
     created_at,
     updated_at,
     is_admin,
-    settings;
+    settings,
+    key_managers;
 
 
--- name: lock(app_id, reader_app_id, is_admin)!
--- Locks an application for changes to its keys, one after the other. For itself and for admin applications.
+-- name: lock(actor_id, app_id, reader_app_id, is_admin)!
+-- Locks an application for changes to its keys, one after the other. For its key managers and for admin applications.
+-- @param  actor_id       user_id of the caller
 -- @param  app_id         the application
 -- @param  reader_app_id  the calling application
 -- @param  is_admin       whether that is an admin application
@@ -185,5 +195,5 @@ select
 from applications
 where
     app_id = :app_id
-    and (app_id = :reader_app_id or :is_admin::boolean)
+    and ((app_id = :reader_app_id and :actor_id = any(key_managers)) or :is_admin::boolean)
 for no key update;

@@ -12,7 +12,7 @@
 -- @access system
 -- @index  none
 insert into audit_log (user_id, app_id, action, target_type, target_id, details, address, request_id)
-values (:actor_id, :actor_app_id, :action, :target_type, :target_id, :details, :address, :request_id);
+values (:actor_id, :actor_app_id, :action, :target_type, :target_id, :details, left(:address, 255), :request_id);
 
 
 -- name: list(user_id, app_id, action, target_type, since, until, before_id, limit)

@@ -532,7 +532,7 @@ with finished_run as (
     update runs
     set
         status = :status,
-        response = :response,
+        response = left(:response, 4000000),
         error = :error,
         usage = :usage,
         timing = :timing,

@@ -147,7 +147,7 @@ def settings_for(dsn: str, **changes: Any) -> Settings:
         "auth_required": True,
         "secret_key": SECRET,
         "database_pool_min_size": 1,
-        "database_pool_max_size": 5,
+        "database_pool_max_size": 6,  # of which a user gets two
     }
     return Settings(**(values | changes))
 
@@ -174,7 +174,7 @@ class Api:
         self.keys: dict[str, str] = {}
 
     async def register(self, app_id: str, is_admin: bool = False) -> str:
-        """The API key of a new application."""
+        """The API key of a new application, whose key manager is alice."""
         key = generate_key()
         await self.app.state.queries.applications.create(
             app_id=app_id,
@@ -183,6 +183,7 @@ class Api:
             api_key_prefix=key.prefix,
             is_admin=is_admin,
             settings=b"{}",
+            key_managers=["alice"],
         )
         self.keys[app_id] = key.text
         return key.text

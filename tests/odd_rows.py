@@ -55,6 +55,15 @@ from pg_constraint as k
 inner join pg_attribute as a on a.attrelid = k.conrelid and a.attnum = any(k.conkey)
 where k.conrelid = %s::regclass and k.conname = %s
 """
+_BOUNDS = """
+select format('alter table %s disable trigger %I', tgrelid::regclass, tgname)
+from pg_trigger
+where tgfoid = 'refuse_value'::regproc
+union all
+select format('alter table %s drop constraint %I', conrelid::regclass, conname)
+from pg_constraint
+where conname ~ '_(length|size)_check$' and not convalidated
+"""
 _LITERAL = re.compile(r"'([^']*)'::text")
 
 
@@ -118,7 +127,12 @@ _USUAL = {
 
 
 def fill(connection: "psycopg.Connection[Any]") -> set[str]:
-    """Fills all tables, and gives their names. The connection is the owner's, in autocommit."""
+    """Fills all tables, and gives their names. The connection is the owner's, in autocommit.
+
+    The bounds of new rows are taken away: rows of earlier releases may be over them.
+    """
+    for (statement,) in connection.execute(_BOUNDS).fetchall():
+        connection.execute(statement.encode())
     columns: dict[str, list[Column]] = {}
     for row in connection.execute(_COLUMNS).fetchall():
         columns.setdefault(row[0], []).append(Column(*row))

@@ -399,6 +399,25 @@ begin
     return new;
 end
 $$;
+CREATE FUNCTION public.refuse_value() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    is_kept boolean := false;
+begin
+    if tg_op = 'UPDATE' then
+        execute format('select $1.%1$I is not distinct from $2.%1$I', tg_argv[0]) into is_kept using old, new;
+    end if;
+    if not is_kept then
+        raise check_violation using
+            message = format('%s.%s violates %s', tg_table_name, tg_argv[0], tg_name),
+            table = tg_table_name,
+            column = tg_argv[0],
+            constraint = tg_name;
+    end if;
+    return new;
+end
+$_$;
 CREATE FUNCTION public.request_limit(settings jsonb) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (settings @? 'strict $."rate_limit_requests_per_minute"?(((@.type() == "number" && @ >= 0) && @ <= 1000000) && @ == @.floor())'::jsonpath) THEN (((settings ->> 'rate_limit_requests_per_minute'::text))::numeric)::integer ELSE NULL::integer END;
@@ -421,9 +440,12 @@ $$;
 CREATE FUNCTION public.search_separators() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((((('[<>&./@+_:~%#=?]'::text || '|[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0\u05C3'::text) || '\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020'::text) || '\u3030\u303D-\u303F\u30FB\uFE00-\uFE1F\uFE30-\uFE6F\uFEFF\uFF00-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65'::text) || '\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E01EF]'::text) || '|\\(?:\\|[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'::text);
+CREATE FUNCTION public.search_fragments(language regconfig, query tsquery, value text) RETURNS text
+    LANGUAGE sql IMMUTABLE
+    RETURN (SELECT replace(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_fragments.language, plain.text, search_fragments.query, options.options) END, ''::text, ''::text) AS replace FROM ((regexp_replace(public.search_apart(translate("left"(search_fragments.value, 100003), ''::text, ''::text), ''::text), format('(%s|-)'::text, public.search_separators()), '\1'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_fragments.language, "left"(plain.text, 20000), search_fragments.query, options.options) beginning(headline)));
 CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value text) RETURNS text
     LANGUAGE sql IMMUTABLE
-    RETURN (SELECT replace(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_headline.language, plain.text, search_headline.query, options.options) END, ''::text, ''::text) AS replace FROM ((regexp_replace(public.search_apart(translate("left"(search_headline.value, 100003), ''::text, ''::text), ''::text), format('(%s|-)'::text, public.search_separators()), '\1'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_headline.language, "left"(plain.text, 20000), search_headline.query, options.options) beginning(headline)));
+    RETURN (SELECT CASE WHEN (length(found.text) <= 1000) THEN found.text ELSE concat(CASE WHEN (found.start > 1) THEN '…'::text ELSE NULL::text END, regexp_replace(substr(found.text, found.start, 990), '[^]*$'::text, '\&'::text), '…') END AS concat FROM (SELECT text.text, GREATEST((strpos(text.text, ''::text) - 300), 1) AS start FROM public.search_fragments(search_headline.language, search_headline.query, search_headline.value) text(text) OFFSET 0) found);
 CREATE FUNCTION public.search_language(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT ((c.oid)::regconfig)::text AS oid FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND ((((c.oid)::regconfig)::text = search_language.name) OR (c.cfgname = ANY (ARRAY[(search_language.name)::name, (lower(search_language.name))::name, (COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))::name])))) LIMIT 1);
@@ -610,6 +632,7 @@ CREATE TABLE public.applications (
     settings jsonb DEFAULT '{}'::jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    key_managers text[] DEFAULT '{}'::text[] NOT NULL,
     CONSTRAINT applications_api_key_hash_check CHECK ((api_key_hash ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT applications_app_id_check CHECK (((app_id)::text ~ '^[a-z0-9-]+$'::text)),
     CONSTRAINT applications_app_name_check CHECK (((app_name)::text <> ''::text)),
@@ -928,38 +951,72 @@ CREATE TABLE public.users (
 );
 ALTER TABLE ONLY public.application_keys
     ADD CONSTRAINT application_keys_app_id_name_key UNIQUE (app_id, name);
+ALTER TABLE public.application_keys
+    ADD CONSTRAINT application_keys_key_id_length_check CHECK ((length(key_id) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.application_keys
     ADD CONSTRAINT application_keys_pkey PRIMARY KEY (key_id);
 ALTER TABLE ONLY public.applications
     ADD CONSTRAINT applications_api_key_prefix_key UNIQUE (api_key_prefix);
+ALTER TABLE public.applications
+    ADD CONSTRAINT applications_api_key_prefix_length_check CHECK ((length(api_key_prefix) <= 255)) NOT VALID;
+ALTER TABLE public.applications
+    ADD CONSTRAINT applications_key_managers_check CHECK (((cardinality(key_managers) <= 20) AND (octet_length((key_managers)::text) <= 32768))) NOT VALID;
 ALTER TABLE ONLY public.applications
     ADD CONSTRAINT applications_pkey PRIMARY KEY (app_id);
 ALTER TABLE public.applications
     ADD CONSTRAINT applications_settings_request_limit_check CHECK (((NOT (settings ? 'rate_limit_requests_per_minute'::text)) OR (public.request_limit(settings) IS NOT NULL))) NOT VALID;
+ALTER TABLE public.audit_log
+    ADD CONSTRAINT audit_log_details_size_check CHECK ((octet_length((details)::text) <= 65536)) NOT VALID;
 ALTER TABLE ONLY public.audit_log
     ADD CONSTRAINT audit_log_pkey PRIMARY KEY (audit_id);
+ALTER TABLE public.audit_log
+    ADD CONSTRAINT audit_log_user_id_length_check CHECK ((GREATEST(length(user_id), length(app_id), length(action), length(target_type), length(target_id), length(address), length(request_id)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.config_versions
     ADD CONSTRAINT config_versions_pkey PRIMARY KEY (config_id, version);
+ALTER TABLE public.configs
+    ADD CONSTRAINT configs_config_id_length_check CHECK ((GREATEST(length(config_id), length(user_id)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.configs
     ADD CONSTRAINT configs_pkey PRIMARY KEY (config_id);
 ALTER TABLE ONLY public.configuration
     ADD CONSTRAINT configuration_pkey PRIMARY KEY (key);
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (app_id, user_id, key_hash);
+ALTER TABLE public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_response_size_check CHECK ((octet_length(response) <= 16777216)) NOT VALID;
+ALTER TABLE public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_session_ids_size_check CHECK ((GREATEST(octet_length((session_ids)::text), octet_length((config_ids)::text), octet_length((app_ids)::text)) <= 65536)) NOT VALID;
+ALTER TABLE public.idempotency_keys
+    ADD CONSTRAINT idempotency_keys_user_id_length_check CHECK ((GREATEST(length(app_id), length(user_id), length(key_hash), length(request_hash), length(etag)) <= 255)) NOT VALID;
+ALTER TABLE public.messages
+    ADD CONSTRAINT messages_author_user_id_length_check CHECK ((GREATEST(length(author_user_id), length(author_app_id), length(search_revision)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (session_id, seq);
 ALTER TABLE ONLY public.notification_keys
     ADD CONSTRAINT notification_keys_pkey PRIMARY KEY (single);
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (app_id, user_id);
+ALTER TABLE public.rate_limits
+    ADD CONSTRAINT rate_limits_user_id_length_check CHECK ((GREATEST(length(app_id), length(user_id)) <= 255)) NOT VALID;
+ALTER TABLE public.run_approvals
+    ADD CONSTRAINT run_approvals_approval_id_length_check CHECK ((GREATEST(length(approval_id), length(decided_by_user_id)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.run_approvals
     ADD CONSTRAINT run_approvals_pkey PRIMARY KEY (session_id, approval_id);
 ALTER TABLE ONLY public.runs
     ADD CONSTRAINT runs_pkey PRIMARY KEY (session_id, run_id);
+ALTER TABLE public.runs
+    ADD CONSTRAINT runs_run_id_length_check CHECK ((GREATEST(length(run_id), length(user_id), length(app_id), length(cancelled_by_user_id), length(process_id)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.searches
     ADD CONSTRAINT searches_pkey PRIMARY KEY (user_id, app_id, day, kind);
+ALTER TABLE public.searches
+    ADD CONSTRAINT searches_user_id_length_check CHECK ((GREATEST(length(user_id), length(app_id)) <= 255)) NOT VALID;
+ALTER TABLE public.session_events
+    ADD CONSTRAINT session_events_data_size_check CHECK ((octet_length((data)::text) <= 65536)) NOT VALID;
 ALTER TABLE ONLY public.session_events
     ADD CONSTRAINT session_events_pkey PRIMARY KEY (session_id, seq);
+ALTER TABLE public.session_events
+    ADD CONSTRAINT session_events_type_length_check CHECK ((GREATEST(length(type), length(actor_user_id)) <= 255)) NOT VALID;
+ALTER TABLE public.session_invitations
+    ADD CONSTRAINT session_invitations_invitation_id_length_check CHECK ((GREATEST(length(invitation_id), length(created_by_user_id)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.session_invitations
     ADD CONSTRAINT session_invitations_pkey PRIMARY KEY (session_id, invitation_id);
 ALTER TABLE ONLY public.session_invitations
@@ -970,10 +1027,18 @@ ALTER TABLE public.session_participants
     ADD CONSTRAINT session_participants_user_id_dots_check CHECK ((user_id !~ '(^|/)\.\.?(/|$)'::text)) NOT VALID;
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (session_id);
+ALTER TABLE public.sessions
+    ADD CONSTRAINT sessions_session_id_length_check CHECK ((GREATEST(length(session_id), length(owner_user_id), length(created_by_app_id), length(last_accessed_by_app_id), length(forked_from_session_id), length(search_language), length(search_revision)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.stream_tickets
     ADD CONSTRAINT stream_tickets_pkey PRIMARY KEY (ticket_hash);
+ALTER TABLE public.stream_tickets
+    ADD CONSTRAINT stream_tickets_user_id_length_check CHECK ((GREATEST(length(ticket_hash), length(user_id), length(app_id)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.streams
     ADD CONSTRAINT streams_pkey PRIMARY KEY (stream_id);
+ALTER TABLE public.streams
+    ADD CONSTRAINT streams_stream_id_length_check CHECK ((GREATEST(length(stream_id), length(process_id), length(session_id), length(user_id)) <= 255)) NOT VALID;
+ALTER TABLE public.users
+    ADD CONSTRAINT users_last_seen_app_id_length_check CHECK ((length(last_seen_app_id) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.users
     ADD CONSTRAINT users_pkey PRIMARY KEY (user_id);
 ALTER TABLE public.users
@@ -1006,17 +1071,37 @@ CREATE INDEX users_metadata_idx ON public.users USING gin (metadata jsonb_path_o
 CREATE TRIGGER applications_announce AFTER DELETE OR UPDATE ON public.applications FOR EACH ROW EXECUTE FUNCTION public.announce_application();
 CREATE TRIGGER applications_keep_default_key AFTER INSERT OR UPDATE OF api_key_hash, api_key_prefix ON public.applications FOR EACH ROW EXECUTE FUNCTION public.keep_default_key();
 CREATE TRIGGER applications_set_updated_at BEFORE UPDATE ON public.applications FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER applications_settings_size_check BEFORE INSERT OR UPDATE OF settings ON public.applications FOR EACH ROW WHEN ((octet_length((new.settings)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('settings');
+CREATE TRIGGER config_versions_config_json_size_check BEFORE INSERT OR UPDATE OF config_json ON public.config_versions FOR EACH ROW WHEN (((pg_trigger_depth() = 0) AND (octet_length((new.config_json)::text) > 1048576))) EXECUTE FUNCTION public.refuse_value('config_json');
+CREATE TRIGGER config_versions_description_size_check BEFORE INSERT OR UPDATE OF description ON public.config_versions FOR EACH ROW WHEN (((pg_trigger_depth() = 0) AND (length(new.description) > 10000))) EXECUTE FUNCTION public.refuse_value('description');
+CREATE TRIGGER config_versions_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public.config_versions FOR EACH ROW WHEN (((pg_trigger_depth() = 0) AND (octet_length((new.tags)::text) > 196608))) EXECUTE FUNCTION public.refuse_value('tags');
+CREATE TRIGGER configs_config_json_size_check BEFORE INSERT OR UPDATE OF config_json ON public.configs FOR EACH ROW WHEN ((octet_length((new.config_json)::text) > 1048576)) EXECUTE FUNCTION public.refuse_value('config_json');
+CREATE TRIGGER configs_description_size_check BEFORE INSERT OR UPDATE OF description ON public.configs FOR EACH ROW WHEN ((length(new.description) > 10000)) EXECUTE FUNCTION public.refuse_value('description');
 CREATE TRIGGER configs_keep_version BEFORE UPDATE OF name, description, config_json, tags ON public.configs FOR EACH ROW WHEN ((((((old.name)::text IS DISTINCT FROM (new.name)::text) OR (old.description IS DISTINCT FROM new.description)) OR (old.config_json IS DISTINCT FROM new.config_json)) OR (old.tags IS DISTINCT FROM new.tags))) EXECUTE FUNCTION public.keep_config_version();
 CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER configs_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public.configs FOR EACH ROW WHEN ((octet_length((new.tags)::text) > 196608)) EXECUTE FUNCTION public.refuse_value('tags');
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER configuration_value_size_check BEFORE INSERT OR UPDATE OF value ON public.configuration FOR EACH ROW WHEN ((octet_length((new.value)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('value');
 CREATE TRIGGER messages_advance_clock_by_hand AFTER INSERT ON public.messages REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
 CREATE TRIGGER messages_set_search BEFORE INSERT OR UPDATE OF message, search_revision ON public.messages FOR EACH ROW EXECUTE FUNCTION public.messages_set_search();
 CREATE TRIGGER messages_take_number_by_hand BEFORE INSERT ON public.messages FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
+CREATE TRIGGER run_approvals_decision_size_check BEFORE INSERT OR UPDATE OF decision ON public.run_approvals FOR EACH ROW WHEN ((length(new.decision) > 200)) EXECUTE FUNCTION public.refuse_value('decision');
+CREATE TRIGGER run_approvals_options_size_check BEFORE INSERT OR UPDATE OF options ON public.run_approvals FOR EACH ROW WHEN ((octet_length((new.options)::text) > 32768)) EXECUTE FUNCTION public.refuse_value('options');
+CREATE TRIGGER run_approvals_prompt_size_check BEFORE INSERT OR UPDATE OF prompt ON public.run_approvals FOR EACH ROW WHEN ((length(new.prompt) > 10000)) EXECUTE FUNCTION public.refuse_value('prompt');
+CREATE TRIGGER runs_error_size_check BEFORE INSERT OR UPDATE OF error ON public.runs FOR EACH ROW WHEN ((octet_length((new.error)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('error');
+CREATE TRIGGER runs_message_size_check BEFORE INSERT OR UPDATE OF message ON public.runs FOR EACH ROW WHEN ((octet_length((new.message)::text) > 16777216)) EXECUTE FUNCTION public.refuse_value('message');
+CREATE TRIGGER runs_response_size_check BEFORE INSERT OR UPDATE OF response ON public.runs FOR EACH ROW WHEN ((octet_length(new.response) > 16777216)) EXECUTE FUNCTION public.refuse_value('response');
+CREATE TRIGGER runs_timing_size_check BEFORE INSERT OR UPDATE OF timing ON public.runs FOR EACH ROW WHEN ((octet_length((new.timing)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('timing');
+CREATE TRIGGER runs_usage_size_check BEFORE INSERT OR UPDATE OF usage ON public.runs FOR EACH ROW WHEN ((octet_length((new.usage)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('usage');
 CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.session_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
 CREATE TRIGGER session_events_bound_data BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((octet_length((new.data)::text) > 8192)) EXECUTE FUNCTION public.bound_event();
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
+CREATE TRIGGER session_participants_permissions_export_check BEFORE INSERT OR UPDATE OF permissions ON public.session_participants FOR EACH ROW WHEN ((new.permissions ? 'export'::text)) EXECUTE FUNCTION public.refuse_value('permissions');
+CREATE TRIGGER sessions_metadata_size_check BEFORE INSERT OR UPDATE OF metadata ON public.sessions FOR EACH ROW WHEN ((octet_length((new.metadata)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('metadata');
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER sessions_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public.sessions FOR EACH ROW WHEN ((octet_length((new.tags)::text) > 196608)) EXECUTE FUNCTION public.refuse_value('tags');
+CREATE TRIGGER users_metadata_size_check BEFORE INSERT OR UPDATE OF metadata ON public.users FOR EACH ROW WHEN ((octet_length((new.metadata)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('metadata');
 ALTER TABLE ONLY public.application_keys
     ADD CONSTRAINT application_keys_app_id_fkey FOREIGN KEY (app_id) REFERENCES public.applications(app_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.config_versions

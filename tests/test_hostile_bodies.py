@@ -113,7 +113,7 @@ FLAGS = {
     "search_truncated": True,
     "is_owner": True,
 }
-RIGHTS = {"role": "owner", "permissions": {"send": True, "cancel": True, "invite": True, "export": True}}
+RIGHTS = {"role": "owner", "permissions": {"send": True, "cancel": True, "invite": True}}
 EVIL: dict[str, Any] = {**TEXT, **TIMES, **NUMBERS, **FLAGS, **RIGHTS}
 QUERY = httpx.QueryParams(TEXT | NUMBERS)
 MARKS = "qx-evil|1987-06-05|987654321"

@@ -206,6 +206,22 @@ async def test_a_headline_is_safe_and_true(alice: httpx.AsyncClient, session_id:
             only_marks(row["headline"])
 
 
+CUT = [" ".join(f"{unit}needle{unit}" for _ in range(400)) for unit in ("<", "&", "'", '"', "&amp;", "x" * 90, "é")]
+CUT += [" ".join([("x" * 1000)] * 200) + " needle", "needle " + "<>&\"'" * 1000, "<" * 2000 + "needle", "needle" * 1000]
+
+
+@pytest.mark.parametrize("text", CUT, ids=range(len(CUT)))
+async def test_a_headline_has_at_most_1000_characters(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+    await add(alice, session_id, text)
+    for q in ("needle", "need*", "x" * 1000, "needle" * 166, "é"):
+        rows = (await search(alice, q))["items"] + (await search(alice, q, "/sessions"))["sessions"]
+        for row in rows:
+            reader = only_marks(row["headline"])
+            assert len(row["headline"]) <= 1000
+            assert reader.marked
+            assert all(part.strip("…") in text for part in reader.text.split(" … "))
+
+
 async def test_a_search_that_takes_too_long_is_stopped(dsn: str, folder: Path, sql: Sql) -> None:
     file = folder / "search.sql"
     slow = "from session_participants as p\n    cross join pg_sleep(case when :q = 'slow' then 60 else 0 end)\n"

@@ -154,6 +154,24 @@ def test_a_headline_of_a_long_text_has_the_hit(sql: Sql, words: int) -> None:
     assert len(found) < 1000
 
 
+LONG_WORD = "x" * 1000
+LONG = [" ".join(["needle", *[LONG_WORD] * 200]), " ".join([*[LONG_WORD] * 80, "needle", *[LONG_WORD] * 200])]
+LONG += [f"needle{' ' * 5000}needle", f"{'- ' * 5000}needle{' -' * 5000}", f"{LONG_WORD} " * 7 + "needle " * 200]
+
+
+@pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
+def test_a_headline_has_at_most_1000_characters(sql: Sql, text: str) -> None:
+    found = headline(sql, "needle", text)
+    assert len(found) <= 1000
+    assert "\ue000needle\ue001" in found
+    assert found.count("\ue000") == found.count("\ue001")
+
+
+def test_a_hit_that_is_cut_stays_marked(sql: Sql) -> None:
+    found = headline(sql, LONG_WORD, " ".join([LONG_WORD] * 200))
+    assert found == f"\ue000{LONG_WORD[:989]}\ue001…"
+
+
 def test_headlines_of_whatever_is_typed_never_fail(sql: Sql) -> None:
     text = " ".join(any_strings(20))
     for typed in any_strings(100):

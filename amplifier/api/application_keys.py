@@ -1,7 +1,7 @@
 """The keys of applications: several for each, so that they can be replaced without an outage."""
 
 from datetime import datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import asyncpg
 import msgspec
@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.auth import generate_key
 from amplifier.problems import Problem
-from amplifier.web import Name, Request, delete, get, post
+from amplifier.web import Name, Request, delete, get, key_manager, not_key_manager, post
 
 MOST_KEYS = 20  # an application may have
 
@@ -58,26 +58,25 @@ class ApplicationKeysController(Controller):
     path = "/applications/{app_id:str}/keys"
     tags = ["applications"]
 
-    @get(operation_id="list_application_keys", summary="An application's keys")
+    @get(operation_id="list_application_keys", summary="An application's keys", errors=(403,))
     async def list_application_keys(self, request: Request, app_id: FromPath[str]) -> ApplicationKeyList:
-        """For the application itself and admin applications; 404 otherwise."""
-        key = _key(request, app_id)
-        rows = await request.queries.application_keys.list(**key)
+        """For the application's key managers and admin applications; 403 for its other users."""
+        rows = await request.queries.application_keys.list(**key_manager(request, app_id))
         if not rows:  # the default one is always there
-            raise _not_found()
+            raise await not_key_manager(request, app_id)
         return ApplicationKeyList([ApplicationKeySummary(*row) for row in rows])
 
-    @post(operation_id="create_application_key", summary="Add a key")
+    @post(operation_id="create_application_key", summary="Add a key", errors=(403,))
     async def create_application_key(
         self, request: Request, app_id: FromPath[str], data: JSONBody[CreateApplicationKey]
     ) -> NewApplicationKey:
-        """Returns the key, once; the others go on. For the application itself and admin applications."""
+        """Returns the key, once; the others go on. For the application's key managers and admin applications."""
         key, queries = generate_key(), request.queries
         request.tell(key_id=key.prefix, name=data.name)
         try:
             async with queries.database.transaction():
-                if not await queries.applications.lock(**_key(request, app_id)):
-                    raise _not_found()
+                if not await queries.applications.lock(**key_manager(request, app_id)):
+                    raise await not_key_manager(request, app_id)
                 row = await queries.application_keys.create(
                     app_id=app_id,
                     key_id=key.prefix,
@@ -96,32 +95,24 @@ class ApplicationKeysController(Controller):
             row["key_id"], row["name"], row["created_at"], row["expires_at"], row["last_used_at"], key.text
         )
 
-    @delete("/{key_id:str}", operation_id="delete_application_key", summary="Remove a key", errors=(409,))
+    @delete("/{key_id:str}", operation_id="delete_application_key", summary="Remove a key", errors=(403, 409))
     async def delete_application_key(
         self, request: Request, app_id: FromPath[str], key_id: FromPath[str]
     ) -> ApplicationKeyMessage:
         """It stops at once, and open streams of the application come back with their credentials checked. The default
-        key can only be replaced (409). For the application itself and admin applications."""
+        key can only be replaced (409). For the application's key managers and admin applications."""
         request.tell(key_id=key_id)
-        key = _key(request, app_id)
-        if not await request.queries.application_keys.delete(**key, key_id=key_id):
-            raise await _refusal(request, key, key_id)
+        if not await request.queries.application_keys.delete(**key_manager(request, app_id), key_id=key_id):
+            raise await _refusal(request, app_id, key_id)
         request.afterwards(request.app.state.authenticator.forget)
         return ApplicationKeyMessage("API key removed successfully")
 
 
-async def _refusal(request: Request, key: dict[str, Any], key_id: str) -> Problem:
+async def _refusal(request: Request, app_id: str, key_id: str) -> Problem:
     """Why no key was removed; asked only then."""
-    keys = await request.queries.application_keys.list(**key)
+    keys = await request.queries.application_keys.list(**key_manager(request, app_id))
+    if not keys:
+        return await not_key_manager(request, app_id)
     if any(row["key_id"] == key_id for row in keys):
         return Problem(409, "The default key can be replaced, not removed: POST to regenerate-key")
-    return Problem(404, "API key not found") if keys else _not_found()
-
-
-def _key(request: Request, app_id: str) -> dict[str, Any]:
-    """Which application, and who asks."""
-    return {"app_id": app_id, "reader_app_id": request.caller.app_id, "is_admin": request.caller.is_admin}
-
-
-def _not_found() -> Problem:
-    return Problem(404, "Application not found")
+    return Problem(404, "API key not found")

@@ -1,4 +1,4 @@
-"""Applications and their API keys. Admin applications manage all; any application sees and re-keys itself."""
+"""Applications and their keys. Admin applications manage all, any application sees itself, key managers re-key it."""
 
 from datetime import datetime
 from typing import Annotated, Any
@@ -9,27 +9,44 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.auth import generate_key
+from amplifier.bounds import encoded
 from amplifier.problems import Problem
-from amplifier.web import Name, Request, delete, get, patch, post, require_admin
+from amplifier.web import (
+    Identifier,
+    Name,
+    Request,
+    delete,
+    get,
+    key_manager,
+    not_key_manager,
+    patch,
+    post,
+    require_admin,
+)
 
 AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z0-9-]+$")]
+KeyManagers = Annotated[list[Identifier], msgspec.Meta(max_length=20)]
 
 
 class CreateApplication(msgspec.Struct):
-    """A new application; `is_admin` lets it manage the others."""
+    """A new application; `is_admin` lets it manage the others. `key_managers` are user ids of those who may list, add,
+    replace and remove its keys through it."""
 
     app_id: AppId
     app_name: Name
     settings: dict[str, Any] = {}
     is_admin: bool = False
+    key_managers: KeyManagers = []
 
 
 class UpdateApplication(msgspec.Struct):
-    """What changes; absent or null stays. An application that is not active gets 401 with all its keys and tokens."""
+    """What changes; absent or null stays. An application that is not active gets 401 with all its keys and tokens.
+    `key_managers` replaces the whole list."""
 
     app_name: Name | None = None
     is_active: bool | None = None
     settings: dict[str, Any] | None = None
+    key_managers: KeyManagers | None = None
 
 
 class ApplicationSummary(msgspec.Struct):
@@ -44,9 +61,10 @@ class ApplicationSummary(msgspec.Struct):
 
 
 class Application(ApplicationSummary):
-    """An application."""
+    """An application; `key_managers` may list, add, replace and remove its keys."""
 
     settings: msgspec.Raw
+    key_managers: list[str]
 
 
 class ApplicationKey(msgspec.Struct):
@@ -77,6 +95,7 @@ class ApplicationsController(Controller):
         """Returns the API key, once. Admin applications only; 409 when the app_id is taken."""
         require_admin(request)
         key = generate_key()
+        request.tell(key_managers=data.key_managers)
         try:
             row = await request.queries.applications.create(
                 app_id=data.app_id,
@@ -84,7 +103,8 @@ class ApplicationsController(Controller):
                 api_key_hash=key.hash,
                 api_key_prefix=key.prefix,
                 is_admin=data.is_admin,
-                settings=msgspec.json.encode(data.settings),
+                settings=encoded("settings", data.settings),
+                key_managers=data.key_managers,
             )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "applications_pkey":
@@ -96,7 +116,7 @@ class ApplicationsController(Controller):
     async def list_applications(self, request: Request) -> list[ApplicationSummary]:
         """Newest first. Admin applications only."""
         require_admin(request)
-        return [ApplicationSummary(*row[:-1]) for row in await request.queries.applications.list()]
+        return [ApplicationSummary(*row[:-2]) for row in await request.queries.applications.list()]
 
     @get("/{app_id:str}", operation_id="get_application", summary="One application")
     async def get_application(self, request: Request, app_id: FromPath[str]) -> Application:
@@ -121,12 +141,15 @@ class ApplicationsController(Controller):
             app_id=app_id,
             app_name=data.app_name,
             is_active=data.is_active,
-            settings=None if data.settings is None else msgspec.json.encode(data.settings),
+            settings=None if data.settings is None else encoded("settings", data.settings),
+            key_managers=data.key_managers,
         )
         if row is None:
             raise _not_found()
         if data.is_active is not None:
             request.tell(is_active=data.is_active)
+        if data.key_managers is not None:
+            request.tell(key_managers=data.key_managers)
         request.afterwards(request.app.state.authenticator.forget)
         return Application(*row)
 
@@ -139,19 +162,22 @@ class ApplicationsController(Controller):
         request.afterwards(request.app.state.authenticator.forget)
         return ApplicationMessage(f"Application '{app_id}' deleted successfully")
 
-    @post("/{app_id:str}/regenerate-key", operation_id="regenerate_key", summary="Replace an API key", status_code=200)
+    @post(
+        "/{app_id:str}/regenerate-key",
+        operation_id="regenerate_key",
+        summary="Replace an API key",
+        errors=(403,),
+        status_code=200,
+    )
     async def regenerate_key(self, request: Request, app_id: FromPath[str]) -> ApplicationKey:
-        """Returns the new key, once; the old one stops at once. The application itself and admin applications may."""
-        key, caller = generate_key(), request.caller
+        """Returns the new key, once; the old one stops at once. For the application's key managers and admin
+        applications; 403 for its other users."""
+        key = generate_key()
         row = await request.queries.applications.update_key(
-            app_id=app_id,
-            reader_app_id=caller.app_id,
-            is_admin=caller.is_admin,
-            api_key_hash=key.hash,
-            api_key_prefix=key.prefix,
+            **key_manager(request, app_id), api_key_hash=key.hash, api_key_prefix=key.prefix
         )
         if row is None:
-            raise _not_found()
+            raise await not_key_manager(request, app_id)
         request.afterwards(request.app.state.authenticator.forget)
         return _with_key(Application(*row), key.text, "API key regenerated successfully")
 

@@ -1,7 +1,10 @@
 """Diagnosis and repair of transcripts: what models would refuse in one, and the same in an order that they accept."""
 
 import asyncio
+import contextlib
 import json
+from collections.abc import AsyncIterator
+from functools import partial
 from typing import Any, NamedTuple
 
 import msgspec
@@ -12,6 +15,7 @@ from amplifier import integrity
 from amplifier.dialects import Message
 from amplifier.integrity import diagnose, repaired
 from amplifier.problems import Problem
+from amplifier.shares import Shares
 from amplifier.web import Request, get, participation, post, unchanged
 
 MAX_MESSAGES = 10_000  # in a transcript that is diagnosed or repaired
@@ -19,6 +23,7 @@ MAX_BYTES = 64 * 1024 * 1024  # of message text in it
 MAX_FINDINGS = 1000
 _PAGE, _PAGE_BYTES = 1000, 4 * 1024 * 1024
 _LONGEST = 60.0  # seconds that the moving may take: each message is entered into the search index anew
+_WAIT = 30.0  # seconds that a request waits for its turn
 _TRIES = 3  # to read a transcript that nobody adds to meanwhile
 _CHANGED = "The session changed at the same time: try again"
 
@@ -77,8 +82,9 @@ class IntegrityController(Controller):
         without an answer. For participants; up to 10,000 messages."""
         if (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
-        whole = await _read(request, session_id)
-        found = await asyncio.to_thread(diagnose, whole.messages)
+        async with _turn(request, "diagnosis"):
+            whole = await _read(request, session_id)
+            found = await asyncio.to_thread(diagnose, whole.messages)
         findings = [
             TranscriptFinding(one.problem, whole.seqs[one.index], one.tool_call_id, one.turn, one.detail)
             for one in found[:MAX_FINDINGS]
@@ -90,32 +96,62 @@ class IntegrityController(Controller):
         operation_id="repair_transcript",
         summary="Repair a transcript",
         status_code=200,
+        prepares=True,
         errors=(403, 409, 422),
     )
     async def repair_transcript(self, request: Request, session_id: FromPath[str]) -> Repair:
         """Moves results behind their calls and adds what is missing; nothing is changed or deleted. From the first
         message that moves, all get new numbers: `transcript.repaired` tells who follows to drop what they have from
         there. For owners, editors and whoever has `send`; the session must be active. Up to 10,000 messages."""
-        for _ in range(_TRIES):
-            await _require_repairable(request, session_id)
-            whole = await _read(request, session_id)
-            entries = await asyncio.to_thread(repaired, whole.messages)
-            first = next((place for place, (index, _) in enumerate(entries) if index != place), None)
-            if first is None:
-                return Repair(session_id, whole.last_seq, 0, 0, "Nothing to repair")
-            async with request.queries.database.patient(_LONGEST):
-                row = await request.queries.messages.repair(
-                    actor_id=request.caller.user_id,
-                    actor_app_id=request.caller.app_id,
-                    session_id=session_id,
-                    seqs=[0 if index is None else whole.seqs[index] for index, _ in entries[first:]],
-                    added=msgspec.json.encode([message for index, message in entries if index is None]),
-                    expected_seq=whole.last_seq,
-                )
-            if row is not None:
-                request.tell(moved=row["moved"], added=row["added"])
-                return Repair(*row)
+        async with _turn(request, "repair"):
+            for _ in range(_TRIES):
+                await _require_repairable(request, session_id)
+                whole = await _read(request, session_id)
+                entries = await asyncio.to_thread(repaired, whole.messages)
+                with contextlib.suppress(_ChangedMeanwhile):
+                    return await request.carry_out(partial(_move, request, session_id, whole, entries))  # type: ignore[no-any-return]
         raise Problem(409, _CHANGED)
+
+
+class _ChangedMeanwhile(Exception):
+    """Something happened in the session since its transcript was read."""
+
+
+@contextlib.asynccontextmanager
+async def _turn(request: Request, kind: str) -> AsyncIterator[None]:
+    """Waits until no other transcript is read whole for this: each keeps a processor busy, and up to 64 MB of text in
+    memory. Users take turns. Raises Problem 503."""
+    turns: Shares = request.app.state.turns[kind]
+    user = request.caller.user_id
+    try:
+        async with asyncio.timeout(_WAIT):
+            await turns.take(user)
+    except TimeoutError:
+        raise Problem(503, "Other transcripts are being repaired: try again", headers={"Retry-After": "10"}) from None
+    try:
+        yield
+    finally:
+        turns.give_back(user)
+
+
+async def _move(request: Request, session_id: str, whole: _Whole, entries: list[integrity.Entry]) -> Repair:
+    """Writes the new order in one statement. Raises _ChangedMeanwhile unless the session is as it was read."""
+    first = next((place for place, (index, _) in enumerate(entries) if index != place), None)
+    if first is None:
+        return Repair(session_id, whole.last_seq, 0, 0, "Nothing to repair")
+    async with request.queries.database.patient(_LONGEST):
+        row = await request.queries.messages.repair(
+            actor_id=request.caller.user_id,
+            actor_app_id=request.caller.app_id,
+            session_id=session_id,
+            seqs=[0 if index is None else whole.seqs[index] for index, _ in entries[first:]],
+            added=msgspec.json.encode([message for index, message in entries if index is None]),
+            expected_seq=whole.last_seq,
+        )
+    if row is None:
+        raise _ChangedMeanwhile
+    request.tell(moved=row["moved"], added=row["added"])
+    return Repair(*row)
 
 
 async def _require_repairable(request: Request, session_id: str) -> None:

@@ -16,16 +16,18 @@ from amplifier.web import Identifier, Request, Role, answer, delete, get, partic
 
 AfterUser = Annotated[str, QueryParameter(max_length=255, description="The `next` of the page before")]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="Participants at most")]
+_ReadOnly = Annotated[bool, msgspec.Meta(extra_json_schema={"readOnly": True})]
 
 
 class Permissions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
     """Overrides of the role for a person: `send` (append and send messages), `cancel` (a run), `invite` (add people up
-    to one's own role), `export` (the transcript). What is absent is as the role says."""
+    to one's own role). What is absent is as the role says. `export` cannot be set, because transcripts cannot be
+    exported yet; participants from earlier releases may have it."""
 
     send: bool | UnsetType = UNSET
     cancel: bool | UnsetType = UNSET
     invite: bool | UnsetType = UNSET
-    export: bool | UnsetType = UNSET
+    export: _ReadOnly | UnsetType = UNSET
 
 
 class PutParticipant(msgspec.Struct):

@@ -9,6 +9,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
+from amplifier.bounds import encoded
 from amplifier.problems import Problem, changed_meanwhile
 from amplifier.web import Identifier, Request, Role, Status, Tags, delete, get, participation, patch, post
 
@@ -107,7 +108,7 @@ class SessionsController(Controller):
             config_id=data.config_id,
             title=data.title or None,
             tags=msgspec.json.encode(data.tags or {}),
-            metadata=msgspec.json.encode(data.metadata or {}),
+            metadata=encoded("metadata", data.metadata or {}),
         )
         if row is None:
             raise Problem(404, f"Config not found: {data.config_id}")
@@ -209,7 +210,7 @@ async def _update(request: Request, session_id: str, data: UpdateSession, messag
         session_id=session_id,
         title=data.title,
         tags=None if data.tags is None else msgspec.json.encode(data.tags),
-        metadata=None if data.metadata is None else msgspec.json.encode(data.metadata),
+        metadata=None if data.metadata is None else encoded("metadata", data.metadata),
         status=data.status,
         if_seqs=request.if_match,
     )

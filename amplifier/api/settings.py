@@ -7,6 +7,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
+from amplifier.bounds import encoded
 from amplifier.paging import After, Limit, Offset, is_complete, page
 from amplifier.problems import Problem
 from amplifier.web import Request, delete, get, put, require_admin
@@ -72,7 +73,8 @@ class SettingsController(Controller):
     async def put_setting(self, request: Request, key: FromPath[str], data: JSONBody[PutSetting]) -> Setting:
         """New or not. Admin applications only."""
         require_admin(request)
-        return Setting(*await request.queries.settings.put(key=key, value=data.value, scope=data.scope))
+        value = encoded("value", data.value)
+        return Setting(*await request.queries.settings.put(key=key, value=value, scope=data.scope))
 
     @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting", errors=(403,))
     async def delete_setting(self, request: Request, key: FromPath[str]) -> SettingMessage:

@@ -1,8 +1,9 @@
 """Transcripts: append-only, a message a row, JSON passed through as it came."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
-from typing import Annotated, Literal
+from functools import partial
+from typing import Annotated, Any, Literal
 
 import asyncpg
 import msgspec
@@ -11,12 +12,16 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.answers import JsonStream
 from amplifier.frames import Entry
+from amplifier.outages import Unavailable
 from amplifier.paging import utc
 from amplifier.problems import Problem, misfit
 from amplifier.web import MessageRole, Request, get, participation, post, unchanged
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large
+# Entering a megabyte of words into the search index takes 0.4 s, of random letters 3 s: what is larger gets more time
+# than other statements.
+_LARGE = 1024 * 1024  # bytes
 _SHOWN_MISSED = 100  # messages in a 412
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -84,15 +89,17 @@ class TranscriptsController(Controller):
     ) -> Appended:
         """All or none, in order, committed when the answer comes. For owners, editors and whoever has `send`;
         the session must be active."""
-        caller = request.caller
+        caller, messages = request.caller, b"[" + b",".join(data.messages) + b"]"
+        append = partial(
+            request.queries.messages.append,
+            actor_id=caller.user_id,
+            actor_app_id=caller.app_id,
+            session_id=session_id,
+            messages=messages,
+            expected_seq=data.expected_seq,
+        )
         try:
-            row = await request.queries.messages.append(
-                actor_id=caller.user_id,
-                actor_app_id=caller.app_id,
-                session_id=session_id,
-                messages=b"[" + b",".join(data.messages) + b"]",
-                expected_seq=data.expected_seq,
-            )
+            row = await (append() if len(messages) < _LARGE else _patiently(request, append, len(messages)))
         except asyncpg.CheckViolationError:
             await _name_the_message(request)
             raise
@@ -146,6 +153,19 @@ async def _plain(request: Request, page: Transcript, limit: int | None, as_of: d
             yield b"]"
             return
         page = await _read(request, page.session_id, page.next, MAX_PAGE, as_of)
+
+
+async def _patiently(request: Request, append: Callable[[], Awaitable[Any]], size: int) -> Any:
+    """Awaits an append of many words with a time limit that grows with its size. Raises Problem 503 at its end."""
+    seconds = request.app.state.statement_timeout * (1 + size / _LARGE)
+    try:
+        async with request.queries.database.patient(seconds):
+            return await append()
+    except Unavailable as error:
+        if not isinstance(error.__cause__, asyncpg.QueryCanceledError):
+            raise
+        detail = "The database took too long for this request: send the messages in several requests"
+        raise Problem(503, detail, headers={"Retry-After": "1"}) from error
 
 
 async def _refusal(request: Request, session_id: str, expected_seq: int | None) -> Problem:

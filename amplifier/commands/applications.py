@@ -30,6 +30,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
     create = parser("create", _create, "register an application and print its key, once")
     create.add_argument("--admin", action="store_true", help="it may manage the other applications")
+    create.add_argument(
+        "--key-manager", metavar="USER", action="append", default=[], help="a user who may replace its keys; repeatable"
+    )
+    managers = parser("key-managers", _set_key_managers, "say which users may replace an application's keys")
+    managers.add_argument("user_ids", metavar="USER", nargs="*", help="all of them; without any, nobody may")
     parser("keys", _list_keys, "list an application's keys")
     add_key = parser("add-key", _add_key, "give an application another key and print it, once")
     add_key.add_argument("--name", required=True, help="what it is for; an application has one of a name")
@@ -65,7 +70,9 @@ async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
     from amplifier.auth import generate_key
 
     key, app_id = generate_key(), arguments.app_id
-    async with _audited(queries, "create_application", app_id, is_admin=arguments.admin):
+    managers = _user_ids(arguments.key_manager)
+    details = {"is_admin": arguments.admin, "key_managers": managers}
+    async with _audited(queries, "create_application", app_id, **details):
         await queries.applications.create(
             app_id=app_id,
             app_name=app_id,
@@ -73,8 +80,20 @@ async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
             api_key_prefix=key.prefix,
             is_admin=arguments.admin,
             settings=b"{}",
+            key_managers=managers,
         )
     return key.text
+
+
+async def _set_key_managers(queries: "Queries", arguments: argparse.Namespace) -> str:
+    app_id, managers = arguments.app_id, _user_ids(arguments.user_ids)
+    async with _audited(queries, "update_application", app_id, key_managers=managers):
+        row = await queries.applications.update(
+            app_id=app_id, app_name=None, is_active=None, settings=None, key_managers=managers
+        )
+        if row is None:
+            raise _unknown(arguments)
+    return f"{app_id}: {', '.join(managers) or 'only admin applications'}"
 
 
 async def _list_keys(queries: "Queries", arguments: argparse.Namespace) -> str:
@@ -161,7 +180,14 @@ async def _audited(queries: "Queries", action: str, app_id: str, **details: obje
 
 def _of(arguments: argparse.Namespace) -> dict[str, Any]:
     """The application, for who may manage all."""
-    return {"app_id": arguments.app_id, "reader_app_id": arguments.app_id, "is_admin": True}
+    return {"actor_id": "", "app_id": arguments.app_id, "reader_app_id": arguments.app_id, "is_admin": True}
+
+
+def _user_ids(given: list[str]) -> list[str]:
+    """Raises OperatorError for what no user id is."""
+    if any(not 1 <= len(user_id) <= 255 for user_id in given):
+        raise OperatorError("a user id has 1 to 255 characters")
+    return given
 
 
 def _shown(moment: "datetime | None") -> str:

@@ -231,7 +231,13 @@ def test_from_the_command_line(dsn: str, sql: Callable[..., list[Any]]) -> None:
         done = command(environ, "applications", *arguments)
         return done.stdout if done.returncode == 0 else f"{done.returncode}: {done.stderr}"
 
-    first = run("create", "shop").strip()
+    first = run("create", "shop", "--key-manager", "mia", "--key-manager", "noor").strip()
+    managers = "select key_managers from applications where app_id = 'shop'"
+    assert sql(managers) == [(["mia", "noor"],)]
+    assert run("key-managers", "shop", "omar") == "shop: omar\n"
+    assert sql(managers) == [(["omar"],)]
+    assert run("key-managers", "shop") == "shop: only admin applications\n"
+    assert sql(managers) == [([],)]
     second = run("add-key", "shop", "--name", "2027", "--expires-in", "86400").strip()
     table = run("keys", "shop")
     assert [line.split()[0] for line in table.splitlines()] == ["key", second[:20], first[:20]]
@@ -249,6 +255,9 @@ def test_from_the_command_line(dsn: str, sql: Callable[..., list[Any]]) -> None:
         (["remove-key", "shop", third[:20]], "can only be replaced (regenerate-key)"),
         (["regenerate-key", "none"], "there is no application none"),
         (["create", "shop"], "already exists"),
+        (["key-managers", "none", "mia"], "there is no application none"),
+        (["key-managers", "shop", "x" * 256], "a user id has 1 to 255 characters"),
+        (["key-managers", "shop", *map(str, range(21))], "key_managers must have at most 20 user ids"),
     ):
         answer = run(*arguments)
         assert answer[0] in "12", answer
@@ -257,6 +266,8 @@ def test_from_the_command_line(dsn: str, sql: Callable[..., list[Any]]) -> None:
     log = sql("select action, target_id, app_id, details ->> 'key_id' from audit_log order by audit_id")
     assert log == [
         ("create_application", "shop", "command line", None),
+        ("update_application", "shop", "command line", None),
+        ("update_application", "shop", "command line", None),
         ("create_application_key", "shop", "command line", second[:20]),
         ("regenerate_key", "shop", "command line", None),
         ("delete_application_key", "shop", "command line", second[:20]),

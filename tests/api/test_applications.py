@@ -1,6 +1,7 @@
-"""Applications over HTTP: admin applications manage all, others see and re-key themselves."""
+"""Applications over HTTP: admin applications manage all, others see themselves, and their key managers re-key them."""
 
 import asyncio
+from typing import Any
 
 import httpx
 
@@ -38,6 +39,57 @@ async def test_other_applications_see_and_rekey_only_themselves(api: Api, alice:
     assert_problem(await alice.post("/applications", json={"app_id": "x", "app_name": "x", "is_admin": True}), 403)
     assert_problem(await alice.delete("/applications/app"), 403)
     assert (await alice.get("/applications/app")).json()["app_id"] == "app"
+
+
+FORBIDDEN = (
+    "Only admin applications and the application's key managers may do this: an admin application names them by "
+    "PATCH /applications/{app_id} with key_managers"
+)
+
+
+async def test_only_key_managers_replace_the_keys_of_their_application(api: Api) -> None:
+    alice, bob, admin = await api.as_user("alice"), await api.as_user("bob"), await api.as_user("root", "admin")
+    calls: list[tuple[str, str, Any]] = [
+        ("GET", "/keys", None),
+        ("POST", "/keys", {"name": "mine"}),
+        ("DELETE", f"/keys/{alice.headers['x-api-key'][:20]}", None),
+        ("DELETE", "/keys/unknown", None),
+        ("POST", "/regenerate-key", None),
+    ]
+    before = (await alice.get("/applications/app/keys")).json()
+    for method, path, body in calls:
+        assert_problem(await bob.request(method, f"/applications/app{path}", json=body), 403, FORBIDDEN)
+    assert (await alice.get("/applications/app/keys")).json() == before
+    assert (await bob.get("/applications/app")).json()["key_managers"] == ["alice"]
+    for client in (alice, bob):
+        refused = await client.patch("/applications/app", json={"key_managers": ["alice", "bob"]})
+        assert_problem(refused, 403, "Only admin applications may do this")
+    changed = await admin.patch("/applications/app", json={"key_managers": ["bob"]})
+    assert (changed.status_code, changed.json()["key_managers"]) == (200, ["bob"])
+    assert (await admin.patch("/applications/app", json={"app_name": "App"})).json()["key_managers"] == ["bob"]
+    assert_problem(await alice.post("/applications/app/regenerate-key"), 403, FORBIDDEN)
+    other = await api.as_user("bob", "other")
+    assert_problem(await other.post("/applications/app/regenerate-key"), 404, "Application not found")
+    assert (await bob.post("/applications/app/keys", json={"name": "mine"})).status_code == 201
+    assert (await bob.post("/applications/app/regenerate-key")).status_code == 200
+    told = (await admin.get("/audit?action=update_application&limit=2")).json()["entries"]
+    assert [entry["details"] for entry in told] == [{}, {"key_managers": ["bob"]}]
+
+
+async def test_key_managers_are_named_with_a_new_application(api: Api) -> None:
+    admin = await api.as_user("root", "admin")
+    body = {"app_id": "web", "app_name": "Web", "key_managers": ["mia", "noor"]}
+    key = (await admin.post("/applications", json=body)).json()["api_key"]
+    mia, omar = (
+        api.client({"X-API-Key": key, "Authorization": f"Bearer {token(sub=name)}"}) for name in ("mia", "omar")
+    )
+    assert_problem(await omar.post("/applications/web/regenerate-key"), 403, FORBIDDEN)
+    assert (await mia.post("/applications/web/regenerate-key")).status_code == 200
+    for wrong in (["x"] * 21, [""], ["x" * 256], [1], "mia", {}):
+        assert_problem(await admin.post("/applications", json=body | {"app_id": "new", "key_managers": wrong}), 422)
+        assert_problem(await admin.patch("/applications/web", json={"key_managers": wrong}), 422)
+    longest = [f"{number:02}{chr(1) * 253}" for number in range(20)]
+    assert (await admin.patch("/applications/web", json={"key_managers": longest})).json()["key_managers"] == longest
 
 
 async def test_the_old_key_stops_at_once(api: Api, alice: httpx.AsyncClient) -> None:

@@ -44,16 +44,16 @@ async def test_a_new_session_has_its_maker_as_owner(alice: httpx.AsyncClient, se
 
 
 async def test_adding_answers_with_the_listed_row(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
-    added = await put(alice, session_id, "viewer", "viewer", permissions={"send": True, "export": False})
+    added = await put(alice, session_id, "viewer", "viewer", permissions={"send": True, "cancel": False})
     assert added.status_code == 201
     assert added.json().keys() == FIELDS
-    assert added.json()["permissions"] == {"send": True, "export": False}
+    assert added.json()["permissions"] == {"send": True, "cancel": False}
     for client in (alice, await api.as_user("viewer")):
         rows = (await participants(client, session_id))["participants"]
         assert [row["user_id"] for row in rows] == ["alice", "viewer"]
         assert all(row.keys() == FIELDS for row in rows)
         assert rows[1]["joined_at"] == added.json()["joined_at"]
-        assert (rows[1]["role"], rows[1]["permissions"]) == ("viewer", {"send": True, "export": False})
+        assert (rows[1]["role"], rows[1]["permissions"]) == ("viewer", {"send": True, "cancel": False})
 
 
 async def test_the_list_comes_in_pages_by_user_id(alice: httpx.AsyncClient, session_id: str) -> None:
@@ -96,8 +96,8 @@ async def test_post_without_permissions_keeps_them(alice: httpx.AsyncClient, ses
         kept = await put(alice, session_id, "bob", "editor", **more)
         assert (kept.status_code, kept.json()["permissions"]) == (200, {"send": True})
         assert kept.json()["joined_at"] == first.json()["joined_at"]
-    replaced = await put(alice, session_id, "bob", "editor", permissions={"export": True})
-    assert replaced.json()["permissions"] == {"export": True}
+    replaced = await put(alice, session_id, "bob", "editor", permissions={"cancel": True})
+    assert replaced.json()["permissions"] == {"cancel": True}
 
 
 async def test_patch_replaces_all_overrides_and_keeps_what_is_absent(alice: httpx.AsyncClient, session_id: str) -> None:

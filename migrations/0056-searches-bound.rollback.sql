@@ -1,0 +1,4 @@
+set local lock_timeout = '5s';
+
+alter table searches
+drop constraint searches_user_id_length_check;

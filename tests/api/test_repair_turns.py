@@ -1,0 +1,92 @@
+"""Repairs and diagnoses beside the work of others: no transaction while they read, and one at a time."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from amplifier.api import integrity
+from tests.api.test_integrity import MENDED, SPOILT, append, multiset, plain, repair
+from tests.conftest import CONFIG, Api, assert_problem
+from tests.live import until
+from tests.stage import holding
+
+Sql = Callable[..., list[Any]]
+WAITING = "select xact_start = query_start from pg_stat_activity where wait_event_type = 'Lock'"
+
+
+@contextlib.asynccontextmanager
+async def reading(dsn: str, requests: list[Any], sql: Sql) -> AsyncIterator[list[asyncio.Task[httpx.Response]]]:
+    """The requests, while the first of them cannot read its transcript."""
+    with holding(dsn, "lock table messages in access exclusive mode") as release:
+        tasks = [asyncio.create_task(request) for request in requests]
+        await until(lambda: sql(WAITING))
+        try:
+            yield tasks
+        finally:
+            release()
+            await asyncio.gather(*tasks)
+
+
+async def spoilt(client: httpx.AsyncClient, count: int) -> list[str]:
+    """Sessions of a client with spoilt transcripts."""
+    config_id = (await client.post("/configs", json=CONFIG)).json()["config_id"]
+    made = [(await client.post("/sessions", json={"config_id": config_id})).json()["session_id"] for _ in range(count)]
+    for session_id in made:
+        await append(client, session_id, SPOILT)
+    return made
+
+
+async def test_transcripts_are_read_outside_transactions(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:
+    [session_id] = await spoilt(alice, 1)
+    for method, path in (("POST", "repair"), ("GET", "diagnosis")):
+        headers = {"Idempotency-Key": "one"} if method == "POST" else {}
+        request = alice.request(method, f"/sessions/{session_id}/{path}", headers=headers)
+        async with reading(dsn, [request], sql) as [task]:
+            assert sql(WAITING) == [(True,)]
+        assert (await task).status_code == 200
+
+
+async def test_transcripts_are_read_one_at_a_time(dsn: str, sql: Sql, api: Api, alice: httpx.AsyncClient) -> None:
+    bob = await api.as_user("bob")
+    sessions = {alice: await spoilt(alice, 3), bob: await spoilt(bob, 3)}
+    requests = [repair(client, session_id) for client, ids in sessions.items() for session_id in ids]
+    async with reading(dsn, requests, sql) as tasks:
+        assert (await bob.get(f"/sessions/{sessions[bob][0]}")).status_code == 200
+        assert len(sql(WAITING)) == 1
+    assert {task.result().status_code for task in tasks} == {200}
+    for client, ids in sessions.items():
+        for session_id in ids:
+            assert await plain(client, session_id) == MENDED
+
+
+async def test_wait_for_a_turn_is_bounded(
+    dsn: str, sql: Sql, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = await spoilt(alice, 2)
+    async with reading(dsn, [repair(alice, first)], sql):
+        monkeypatch.setattr(integrity, "_WAIT", 0.05)
+        refused = await repair(alice, second)
+        assert "try again" in assert_problem(refused, 503)["detail"]
+        assert refused.headers["retry-after"] == "10"
+
+
+async def test_repair_of_what_changed_meanwhile_starts_again(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:
+    [session_id] = await spoilt(alice, 1)
+    headers = {"Idempotency-Key": "one"}
+    path = f"/sessions/{session_id}/repair"
+    with holding(dsn, "select from session_participants for update") as release:
+        repairing = asyncio.create_task(alice.post(path, headers=headers))
+        await until(lambda: sql(WAITING))
+        await asyncio.to_thread(lambda: sql("update sessions set last_seq = last_seq + 1"))
+        release()
+        answer = await repairing
+    assert (answer.status_code, answer.json()["added"]) == (200, 1)
+    assert await plain(alice, session_id) == MENDED
+    again = await alice.post(path, headers=headers)
+    assert (again.json(), again.headers["idempotency-replayed"]) == (answer.json(), "true")
+    assert multiset(await plain(alice, session_id)) == multiset(MENDED)
+    assert sql("select count(*) from audit_log where action = 'repair_transcript'") == [(1,)]
