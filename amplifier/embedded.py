@@ -29,7 +29,11 @@ from amplifier.account import (
     refuse_foreign,
 )
 
-ROLE, DATABASE = "amplifier", "postgres"  # the database that initdb makes: another would cost a start 50 ms
+ROLE, DATABASE = (
+    "amplifier",
+    "postgres",
+)  # who owns everything; the database that initdb makes: another would cost a start 50 ms
+SERVICE = "amplifier_service"  # the login of `serve`
 _START_LIMIT = 30.0  # seconds until a server must at least answer; recovery after a crash may take longer
 _INITDB_LIMIT = 300.0  # seconds for making the data folder
 _STOP_LIMIT = 60.0  # seconds for a fast shutdown before an immediate one
@@ -80,6 +84,11 @@ def running(
             _stop(server)
 
 
+def service_address(dsn: str) -> str:
+    """The same database's address for the service's login."""
+    return dsn.replace(f"//{ROLE}@", f"//{SERVICE}@", 1)
+
+
 def _locked(lock: IO[str]) -> bool:
     """Whether the home is ours now; it is another process's while that lives and holds it."""
     try:
@@ -104,6 +113,7 @@ def _start(
     if not (data / "PG_VERSION").exists():
         _initialise(home, install, account, meanwhile)
     _stop_orphan(data)
+    _let_in(data)
     options = {
         "listen_addresses": "",
         "unix_socket_directories": str(sockets),
@@ -135,10 +145,19 @@ def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None, me
         meanwhile()
         if process.wait(_INITDB_LIMIT) != 0:
             raise EmbeddedError(f"initdb failed:\n{_tail(home / 'initdb.log')}")
-    owner = pwd.getpwuid(os.geteuid()).pw_name
     (partial / "pg_hba.conf").write_text("local all all peer map=amplifier\n")
-    (partial / "pg_ident.conf").write_text(f'amplifier "{owner}" {ROLE}\n')
+    (partial / "pg_ident.conf").write_text("")
     partial.rename(data)
+
+
+def _let_in(data: Path) -> None:
+    """Lets the owner of this process log in as each of our roles; earlier releases made folders for one role."""
+    owner = pwd.getpwuid(os.geteuid()).pw_name
+    idents = data / "pg_ident.conf"
+    known = idents.read_text().splitlines()
+    with idents.open("a") as file:
+        lines = (f'amplifier "{owner}" {role}' for role in (ROLE, SERVICE))
+        file.writelines(f"{line}\n" for line in lines if line not in known)
 
 
 def _major(install: Path) -> int:

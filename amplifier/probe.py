@@ -113,11 +113,13 @@ class Probe:
             return []
         try:
             return await self._findings(query)
-        except asyncpg.QueryCanceledError:
+        except asyncpg.QueryCanceledError:  # of the query, or of one of the probe's own where the machine is busy
+            await self._take_back()
             await self._set_limit(_PATIENCE)
         try:
             return await self._findings(query)
         except asyncpg.QueryCanceledError:
+            await self._take_back()
             problem = f"it takes longer than {_PATIENCE} s on a handful of rows"
             remedy = "look for a join without a condition, or a recursion without an end"
             return self._undecided(query, query.wrong(problem, remedy))
@@ -247,11 +249,14 @@ class Probe:
             # the driver's limit is later than the server's, which says why
             rows = await statement.fetch(*(arguments[name] for name in query.parameters), timeout=self._limit + 1)
         except BaseException:
-            await self._tenants.take_back()
-            await self._tenants.settle()  # what failed had written something, too
+            await self._take_back()
             raise
         change = await self._tenants.change()
         return Outcome([row for row in rows if not row or any(row)], change.rows, change.owners)
+
+    async def _take_back(self) -> None:
+        await self._tenants.take_back()
+        await self._tenants.settle()  # what failed had written something, too
 
     def _leaks(self, query: Query, arguments: dict[str, Any], outcome: Outcome) -> bool:
         rows = outcome.rows

@@ -23,6 +23,7 @@ Text = Annotated[str, Meta(min_length=1, description="text")]
 _SECRETS = {
     "database_url",
     "database_password",
+    "database_service_password",
     "secret_key",
     "config_encryption_key",
     "app_insights_connection_string",
@@ -57,6 +58,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     database_name: Text = "amplifier"
     database_user: Text | None = None
     database_password: Text | None = None
+    database_service_user: Text = "amplifier_service"
+    database_service_password: Text | None = None
     database_ssl_mode: Annotated[
         Literal["disable", "prefer", "require", "verify-ca", "verify-full"],
         Meta(description="disable, prefer, require, verify-ca or verify-full"),

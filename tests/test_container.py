@@ -171,6 +171,10 @@ def test_compose_file() -> None:
     assert api["environment"]["AUTH_REQUIRED"] == "${AUTH_REQUIRED:-true}"
     for secret in (api["environment"]["SECRET_KEY"], services["database"]["environment"]["POSTGRES_PASSWORD"]):
         assert ":?" in secret
+    for secret in (api["environment"]["DATABASE_PASSWORD"], migrate["environment"]["DATABASE_SERVICE_PASSWORD"]):
+        assert secret.startswith("${DATABASE_SERVICE_PASSWORD:?")
+    assert api["environment"]["DATABASE_USER"] == Settings().database_service_user
+    assert "POSTGRES_PASSWORD" not in str(api["environment"]), "the service must not know the owner's password"
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
     assert set(api["environment"]) | set(migrate["environment"]) <= known
 

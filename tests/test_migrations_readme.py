@@ -125,6 +125,15 @@ def test_roles_get_logins(dsn: str, logins: dict[str, str]) -> None:
     assert sql(dsn, f"select pg_has_role('{logins['whoever_migrates']}', 'amplifier_app', 'member')") == [(True,)]
 
 
+def test_migrate_makes_the_login_of_the_service(checkout: Path, dsn: str) -> None:
+    [script] = blocks("sh login", TEXT)
+    run(script, checkout, {**environ_of(checkout), "DATABASE_URL": dsn})
+    try:
+        assert sql(dsn, "select pg_has_role('amplifier_service', 'amplifier_app', 'member')") == [(True,)]
+    finally:
+        sql(dsn, "drop role amplifier_service")
+
+
 def test_another_language(checkout: Path, empty_dsn: str) -> None:
     schema.migrate(empty_dsn)
     run("\n".join(blocks("sh reindex", TEXT)), checkout, {**environ_of(checkout), "DATABASE_URL": empty_dsn})

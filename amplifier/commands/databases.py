@@ -44,10 +44,13 @@ def chosen(config: Settings, arguments: argparse.Namespace) -> Iterator[str]:
 
 
 @contextlib.contextmanager
-def opened(config: Settings, prepare: Callable[[], object] = nothing, migrated: bool = True) -> Iterator[str]:
+def opened(
+    config: Settings, prepare: Callable[[], object] = nothing, migrated: bool = True, serves: bool = False
+) -> Iterator[str]:
     """The configured database's address, or the embedded one's, started (and migrated) for as long as it takes.
 
-    The environment names it, too, for worker processes. `prepare` is called while a first start makes its files.
+    The environment names it, too, for worker processes. `prepare` is called while a first start makes its files. With
+    `serves` the embedded one's address is that of the service's login, which is made if it is missing.
     """
     if config.dsn is not None:
         os.environ["DATABASE_URL"] = config.dsn
@@ -57,18 +60,21 @@ def opened(config: Settings, prepare: Callable[[], object] = nothing, migrated: 
     def meanwhile(dsn: str) -> None:
         from amplifier import schema
 
-        os.environ["DATABASE_URL"] = dsn
+        os.environ["DATABASE_URL"] = embedded.service_address(dsn) if serves else dsn
         schema.known()
         prepare()
 
     with embedded.running(config.home, config.amplifier_user, meanwhile=meanwhile) as dsn:
-        from amplifier import reindex, schema
+        from amplifier import logins, reindex, schema
 
         os.environ["DATABASE_URL"] = dsn
         if migrated:
             # commits need no flush here: what a power cut takes back is applied again at the next start
             schema.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
             reindex.adopt(dsn, config.search_language)
+        if serves:
+            logins.ensure(dsn, embedded.SERVICE)
+            dsn = os.environ["DATABASE_URL"] = embedded.service_address(dsn)
         yield dsn
 
 

@@ -26,11 +26,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _migrate(config: Settings, _: argparse.Namespace) -> None:
-    from amplifier import reindex, schema
+    from amplifier import logins, reindex, schema
 
     with opened(config, migrated=False) as dsn:
         applied = schema.migrate(dsn)
         reindex.adopt(dsn, config.search_language)
+        if config.database_service_password is not None:
+            logins.ensure(dsn, config.database_service_user, config.database_service_password)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
 
 

@@ -1,6 +1,7 @@
 """amplifier-api serve: the API, after everything that it leans on was checked."""
 
 import argparse
+import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -9,6 +10,8 @@ from amplifier.settings import OperatorError, Settings
 
 if TYPE_CHECKING:
     from litestar import Litestar
+
+logger = logging.getLogger(__name__)
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -19,7 +22,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 def _serve(config: Settings, _: argparse.Namespace) -> None:
     alone = config.service_workers == 1
-    with opened(config, _application if alone else nothing) as dsn:
+    with opened(config, _application if alone else nothing, serves=True) as dsn:
         import asyncio
 
         import uvicorn
@@ -60,11 +63,18 @@ async def _check_queries(config: Settings, dsn: str) -> str:
     Raises OperatorError.
     """
     from amplifier.checks import check
+    from amplifier.logins import EXCESS
     from amplifier.structs import STRUCTS
 
     async with connected(config, dsn) as queries:
         await check(queries, STRUCTS)
         current, wanted = await queries.search.get_languages(language=config.search_language)
+        if (excess := await queries.database.fetchval(EXCESS)) is not None:
+            logger.warning(
+                "the login of DATABASE_URL or DATABASE_USER %s, so the service's role does not confine it: "
+                "give the service a login of its own, see Roles in migrations/README.md",
+                excess,
+            )
     if wanted is None:
         raise OperatorError(
             f"SEARCH_LANGUAGE is {config.search_language!r}, which is no text search configuration of the database"
