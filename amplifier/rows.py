@@ -272,10 +272,19 @@ class ReapedRun(Struct):
     cancelled: bool
 
 
-class WaitingSession(Struct):
-    """A session whose next run nobody has begun."""
+class WaitingRun(Struct):
+    """The next run of a session in which none goes on, and its sender."""
 
     session_id: str
+    run_id: str
+    user_id: str
+
+
+class RefusedRun(Struct):
+    """A run that ended without having begun."""
+
+    session_id: str
+    run_id: str
 
 
 class CancelledRun(Struct):

@@ -96,7 +96,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     run_approval_timeout: Seconds = 300
     run_lease: Seconds = 15
     max_queued_runs: Count = 20
+    max_queued_runs_per_user: Count = 200
     max_runs_per_process: Count = 200
+    max_runs_per_user: Count = 20
 
     amplifier_home: Text | None = None
     amplifier_user: Text = "amplifier-api"

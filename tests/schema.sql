@@ -421,6 +421,28 @@ $_$;
 CREATE FUNCTION public.request_limit(settings jsonb) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (settings @? 'strict $."rate_limit_requests_per_minute"?(((@.type() == "number" && @ >= 0) && @ <= 1000000) && @ == @.floor())'::jsonpath) THEN (((settings ->> 'rate_limit_requests_per_minute'::text))::numeric)::integer ELSE NULL::integer END;
+CREATE FUNCTION public.runs_count_queued(of_session_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+    return (select count(*) from public.runs where session_id = of_session_id and status = 'queued');
+end
+$$;
+CREATE FUNCTION public.runs_count_queued_of_user(of_user_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('runs of ' || of_user_id, 0));
+    return (select count(*) from public.runs where user_id = of_user_id and status = 'queued');
+end
+$$;
+CREATE FUNCTION public.runs_count_running(of_session_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+    return (select count(*) from public.runs where session_id = of_session_id and status = 'running');
+end
+$$;
 CREATE FUNCTION public.search_apart(value text, filler text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN regexp_replace(regexp_replace(value, '([0-9][0-9])T([0-9][0-9]:)'::text, format('\1%sT%s\2'::text, filler, filler), 'g'::text), '(:[0-9][0-9](?:[.][0-9]+)?)Z'::text, format('\1%sZ'::text, filler), 'g'::text);
@@ -1055,6 +1077,7 @@ CREATE INDEX run_approvals_session_id_run_id_idx ON public.run_approvals USING b
 CREATE INDEX runs_session_id_queued_at_idx ON public.runs USING btree (session_id, queued_at, run_id);
 CREATE INDEX runs_session_id_queued_idx ON public.runs USING btree (session_id, queued_at, run_id) WHERE (status = 'queued'::text);
 CREATE UNIQUE INDEX runs_session_id_running_idx ON public.runs USING btree (session_id) WHERE (status = 'running'::text);
+CREATE INDEX runs_user_id_queued_idx ON public.runs USING btree (user_id) WHERE (status = 'queued'::text);
 CREATE INDEX session_participants_last_active_at_idx ON public.session_participants USING btree (user_id, last_active_at DESC, session_id DESC);
 CREATE INDEX session_participants_permissions_idx ON public.session_participants USING gin (permissions jsonb_path_ops);
 CREATE INDEX session_participants_user_id_idx ON public.session_participants USING btree (user_id, session_id);

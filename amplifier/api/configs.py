@@ -8,6 +8,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
+from amplifier import numbers
 from amplifier.bundles import validate, validate_sections
 from amplifier.paging import (
     After,
@@ -209,7 +210,7 @@ def _sections(data: CreateConfig | UpdateConfig) -> dict[str, Any]:
 
 def _present(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:
     keyring, config_id = _keyring(request), stored.config_id
-    config = msgspec.json.decode(stored.config_json)
+    config = numbers.read(stored.config_json)
     encrypted = keyring.holds(config, config_id)
     shown = keyring.decrypt(config, config_id) if decrypt else config
     return Config(

@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 from amplifier_core import AmplifierSession
 
+from amplifier import numbers
 from amplifier.dialects import is_human
 from amplifier.events import Hub
 from amplifier.integrity import valid
@@ -85,7 +86,7 @@ class Execution:
         self._host = host
         self.session_id, self.run_id = row["session_id"], row["run_id"]
         self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
-        self.turn: list[dict[str, Any]] = [msgspec.json.decode(row["message"])]
+        self.turn: list[dict[str, Any]] = [numbers.read(row["message"])]
         self.feed = Feed(host.hub, self.session_id, self.run_id)
         self.meter = Meter(host.config.run_model_timeout, host.config.run_tool_timeout)
         self.stopped: Stop | None = None
@@ -166,7 +167,7 @@ class Execution:
         return str(response)
 
     def _plan(self) -> Plan:
-        config = msgspec.json.decode(self._config_json)
+        config = numbers.read(self._config_json)
         clear = self._host.keyring.decrypt(config, self._config_id)
         return mount_plan(clear, self._host.secret, self._host.config.base_urls)
 
@@ -187,7 +188,7 @@ class Execution:
         """What the model is told of earlier turns, such that it accepts it."""
         row = await self._messages(0, self._last_seq - 1)
         text = row["messages"] or "[]"
-        messages = msgspec.json.decode(text)
+        messages = numbers.read(text)
         if len(messages) == _HISTORY or len(text) > _HISTORY_BYTES // 2:  # there may be more: begin with a whole turn
             messages = list(dropwhile(lambda message: not is_human(message), messages))
         return [spoken(message) for message in valid(messages)]
@@ -231,7 +232,7 @@ class Execution:
             await asyncio.sleep(_AWAY)
             with contextlib.suppress(Unavailable):
                 newer = await self._messages(self._last_seq, 2**63 - 1)
-                if wanted in msgspec.json.decode(newer["messages"] or "[]"):
+                if wanted in numbers.read(newer["messages"] or "[]"):
                     return newer
                 return await queries.runs.append(**key, messages=b"[" + message + b"]")
 
