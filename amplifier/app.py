@@ -46,12 +46,14 @@ from amplifier.queries import Queries
 from amplifier.reloading import Reloader
 from amplifier.responses import complete, cors, methods
 from amplifier.runtime.runner import Runner
+from amplifier.saying import Saying
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.shares import Shares
 from amplifier.streaming import authenticate_stream
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
+from amplifier.unread import ROUTED
 from amplifier.web import MAX_BODY, Request
 
 
@@ -87,6 +89,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "runner": Runner(queries, hub, keyring, config),
             "max_streams": config.max_streams_per_user,
             "origins": config.origins,
+            "saying": Saying(),
             "secret_key": config.secret_key,
             "turns": {"diagnosis": Shares(1, 1), "repair": Shares(1, 1)},
             "statement_timeout": config.database_statement_timeout,
@@ -167,6 +170,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             await state.runner.finish()
         with contextlib.suppress(Unavailable):
             await state.activity.flush()
+            await state.saying.finish()
             await state.hub.finish()
     finally:
         await database.close()
@@ -188,14 +192,17 @@ class Amplifier(Litestar):
     counts for nobody until authentication says for whom."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        routed = scope
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
+            routed = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
         if scope["type"] != "lifespan":
-            scope = paths.read(scope)
+            routed = paths.read(routed)
+        if routed is not scope:
+            scope[ROUTED] = routed
         # a connection's next request may begin in the context of the one before
         token = shares.current.set(None)
         try:
-            await super().__call__(scope, _outside_transactions(receive), send)
+            await super().__call__(routed, _outside_transactions(receive), send)
         finally:
             shares.current.reset(token)
 

@@ -110,6 +110,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "key": ["key-3", "key-new"],
         "key_id": ["amp_3", "amp_new"],
         "key_ids": [["amp_1", "amp_3"]],
+        "key_managers": [["user-0"]],
         "key_hash": [*(f"{k}-{number}" for k in (1, 2, 0, -1, -2)), "new"],
         "language": ["german", "unknown"],
         "limit": [10, 1],

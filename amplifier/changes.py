@@ -42,8 +42,7 @@ async def carry_out(
 async def _repeatable(request: Any, key: str) -> Repeatable:
     """Reads the body, which may take as long as the client likes: before the transaction begins."""
     scope = request.scope
-    path = scope["path"].rstrip("/").encode(errors="surrogatepass")  # for encoded slashes
-    asked = [scope["method"].encode(), path, scope["query_string"], await request.body()]
+    asked = [scope["method"].encode(), scope["path"].rstrip("/").encode(), scope["query_string"], await request.body()]
     return Repeatable(request.queries, request.caller, request.app.state.secret_key, key, b"\n".join(asked))
 
 

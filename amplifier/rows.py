@@ -161,6 +161,7 @@ class ClaimedTicket(Struct):
     user_id: str
     app_id: str
     token_expires_at: datetime
+    requests_per_minute: int | None
 
 
 class FoundMessage(Struct):

@@ -47,7 +47,7 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
             workers=config.service_workers,
             http="amplifier.protocol:BoundedProtocol",
             ws="amplifier.protocol:BoundedWebSocketProtocol",
-            ws_max_size=8 * 1024 * 1024,  # bytes; whatever is less is answered
+            ws_max_size=64 * 1024,  # bytes; whatever is less is answered
             log_level=config.log_level,
             access_log=config.log_level == "debug",
             proxy_headers=bool(config.proxies),
