@@ -14,7 +14,7 @@ _COMPRESSED_FROM = 2048  # bytes; below, what is saved is less than what it cost
 _IN_THREAD_FROM = 128 * 1024  # bytes; compressing more would hold up other requests
 _LEVEL = 1  # of zlib: JSON gets a fifth of its size, at 100 MB/s
 _GZIP = 31  # zlib's wbits for the format
-_TAG = re.compile(r'\s*(W/)?"([^"]*)"\s*(?:,|\Z)')
+_TAG = re.compile(r'(W/)?"([^"]*)"\s*(?:,|\Z)')
 _NUMBER = re.compile(r"(\d{1,19})(?:-gzip)?\Z")
 _REFUSED = re.compile(r"(?:gzip|\*)\s*;\s*q=0(?:\.0*)?\s*(?:,|\Z)")
 

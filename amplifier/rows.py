@@ -32,6 +32,14 @@ class IdempotencyClaim(Struct):
     app_ids: list[str] | None
 
 
+class ConfigUse(Struct):
+    """A config's version, how many sessions were made from it, and in how many of those other people take part."""
+
+    version: int
+    sessions: int
+    shared: int
+
+
 class RateLimit(Struct):
     """How many requests were granted, how many are left, and when all will be there again."""
 

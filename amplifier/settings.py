@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 from msgspec import Meta
 
 DEFAULT_SECRET_KEY = "change-me-before-you-require-authentication"  # noqa: S105 - refused when it would matter
+_SHORTEST_KEY = 32  # bytes
 
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port number from 1 to 65535")]
 Seconds = Annotated[float, Meta(gt=0, le=3600, description="a number of seconds, above 0 and at most 3600")]
@@ -132,6 +133,16 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             raise SettingsError("DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
         if self.auth_required and self.secret_key == DEFAULT_SECRET_KEY:
             raise SettingsError("SECRET_KEY must be set to a secret of your own when AUTH_REQUIRED is true")
+        if self.auth_required and len(self.secret_key.encode()) < _SHORTEST_KEY:
+            raise SettingsError(
+                f"SECRET_KEY must have at least {_SHORTEST_KEY} bytes when AUTH_REQUIRED is true: "
+                "make one with `openssl rand -base64 32`"
+            )
+        if self.auth_required and self.encryption_keys and len(self.encryption_keys[0].encode()) < _SHORTEST_KEY:
+            raise SettingsError(
+                f"CONFIG_ENCRYPTION_KEY must begin with a key of at least {_SHORTEST_KEY} bytes when AUTH_REQUIRED is "
+                "true: put a longer one before a shorter, which still decrypts. `openssl rand -base64 32` makes one"
+            )
         if self.auth_required and self.jwt_algorithm == "RS256" and self.jwt_public_key_url is None:
             raise SettingsError("JWT_PUBLIC_KEY_URL must be set when JWT_ALGORITHM is RS256")
         if not all(_is_network(item) for item in _items(self.forwarded_allow_ips) if item != "*"):
@@ -173,6 +184,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         if os.geteuid() == 0:  # root's home is closed to the unprivileged user that PostgreSQL runs as
             return Path("/var/lib/amplifier-api")
         return Path.home() / ".local/share/amplifier-api"
+
+    @property
+    def encryption_keys(self) -> list[str]:
+        """The keys of `CONFIG_ENCRYPTION_KEY`."""
+        return _items(self.config_encryption_key or "")
+
+    @property
+    def derivation_key(self) -> str | None:
+        """The `SECRET_KEY` that a key for configs may be derived from, None for the public default and a short one."""
+        is_strong = self.secret_key != DEFAULT_SECRET_KEY and len(self.secret_key.encode()) >= _SHORTEST_KEY
+        return self.secret_key if is_strong else None
 
     @property
     def origins(self) -> list[str]:

@@ -104,7 +104,8 @@ select
     r.app_id,
     r.queued_at,
     s.last_seq,
-    c.config_id,
+    -- the id that secrets are encrypted for
+    coalesce(c.copied_from_config_id, c.config_id) as config_id,
     c.config_json
 from started_run as r
 inner join advanced_session as s on s.session_id = r.session_id
@@ -339,7 +340,8 @@ select
     r.app_id,
     r.queued_at,
     s.last_seq,
-    c.config_id,
+    -- the id that secrets are encrypted for
+    coalesce(c.copied_from_config_id, c.config_id) as config_id,
     c.config_json
 from claimed_run as r
 inner join advanced_session as s on s.session_id = r.session_id
