@@ -1,5 +1,6 @@
 """Settings from the environment and a `.env` file, as one frozen struct."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -112,10 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             description="host names separated by commas, without ports, or *",
         ),
     ] = ""
-    forwarded_allow_ips: Annotated[
-        str,
-        Meta(pattern=r"^[0-9A-Fa-f:./, ]*$|^\*$", description="addresses or networks separated by commas, or *"),
-    ] = ""
+    forwarded_allow_ips: Annotated[str, Meta(description="addresses or networks separated by commas, or *")] = ""
     auth_required: Flag = False
     auth_mode: Annotated[Literal["api_key_jwt", "jwt_only"], Meta(description="api_key_jwt or jwt_only")] = (
         "api_key_jwt"
@@ -147,6 +145,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             )
         if self.auth_required and self.jwt_algorithm == "RS256" and self.jwt_public_key_url is None:
             raise SettingsError("JWT_PUBLIC_KEY_URL must be set when JWT_ALGORITHM is RS256")
+        if not all(_is_network(item) for item in _items(self.forwarded_allow_ips) if item != "*"):
+            raise SettingsError(
+                "FORWARDED_ALLOW_IPS must be addresses or networks separated by commas, or *, "
+                f"not {self.forwarded_allow_ips!r}"
+            )
         if self.database_url is not None and not _is_postgres_url(self.database_url):
             raise SettingsError(
                 "DATABASE_URL must be of the form postgresql://user:password@host:port/database, "
@@ -204,6 +207,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         return _items(self.allowed_hosts)
 
     @property
+    def proxies(self) -> list[str]:
+        """The proxies of `FORWARDED_ALLOW_IPS`, whose X-Forwarded-For is believed."""
+        return _items(self.forwarded_allow_ips)
+
+    @property
     def modules(self) -> frozenset[str]:
         """The modules of `RUNTIME_MODULES`, which configs may name."""
         return frozenset(_items(self.runtime_modules))
@@ -243,6 +251,15 @@ def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Se
 
 def _items(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _is_network(text: str) -> bool:
+    """Whether `text` is an address, or a network without bits of a host, which would be no network to uvicorn."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _description(type_: object) -> str:

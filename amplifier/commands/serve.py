@@ -50,6 +50,8 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
             ws_max_size=64 * 1024,  # bytes; whatever is less is answered
             log_level=config.log_level,
             access_log=config.log_level == "debug",
+            proxy_headers=bool(config.proxies),
+            forwarded_allow_ips=config.proxies,
             server_header=False,
             timeout_graceful_shutdown=max(1, round(config.shutdown_grace)),
         )

@@ -85,7 +85,7 @@ class Execution:
 
     def __init__(self, host: Host, row: Any) -> None:
         self._host = host
-        self.session_id, self.run_id = row["session_id"], row["run_id"]
+        self.session_id, self.run_id, self.user_id = row["session_id"], row["run_id"], row["user_id"]
         self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
         self.turn: list[dict[str, Any]] = [numbers.read(row["message"])]
         self.feed = Feed(host.hub, self.session_id, self.run_id)
