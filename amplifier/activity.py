@@ -4,12 +4,13 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Awaitable, Callable, Hashable, Iterator
 from datetime import date
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
+from amplifier.outages import is_of_data
 from amplifier.queries import Queries
 
 logger = logging.getLogger(__name__)
@@ -20,6 +21,7 @@ _REMEMBER_AT_MOST = 10_000  # users, and as many participants
 _AT_ONCE = 1000  # rows in one statement
 
 Key = TypeVar("Key", bound=Hashable)
+Row = TypeVar("Row")
 
 
 class _Noted(Generic[Key]):
@@ -157,25 +159,32 @@ class Activity:
     async def _write_searches(self) -> None:
         while self._searches.pending:
             with self._searches.taken() as counts:
-                await self._queries.searches.add(counts=msgspec.json.encode(counts))
+                await _write(counts, lambda some: self._queries.searches.add(counts=msgspec.json.encode(some)))
 
     async def _write_users(self) -> None:
         while self._users.pending:
             with self._users.taken() as users:
-                await self._queries.users.touch(user_ids=list(users), app_ids=list(users.values()))
+                await _write(list(users.items()), self._touch_users)
 
     async def _write_keys(self) -> None:
         while self._keys.pending:
             with self._keys.taken() as keys:
-                await self._queries.application_keys.touch(key_ids=list(keys))
+                await _write(list(keys), lambda some: self._queries.application_keys.touch(key_ids=some))
 
     async def _write_participants(self) -> None:
         while self._participants.pending:
             with self._participants.taken() as participants:
-                session_ids, user_ids = zip(*participants, strict=True)
-                touched = await self._queries.participants.touch(session_ids=session_ids, user_ids=user_ids)
-            for key in participants.keys() - {tuple(row) for row in touched}:
-                self._participants.forget(key)
+                await _write(list(participants), self._touch_participants)
+
+    async def _touch_users(self, users: list[tuple[str, str]]) -> None:
+        user_ids, app_ids = zip(*users, strict=True)
+        await self._queries.users.touch(user_ids=user_ids, app_ids=app_ids)
+
+    async def _touch_participants(self, participants: list[tuple[str, str]]) -> None:
+        session_ids, user_ids = zip(*participants, strict=True)
+        touched = await self._queries.participants.touch(session_ids=session_ids, user_ids=user_ids)
+        for key in set(participants) - {tuple(row) for row in touched}:
+            self._participants.forget(key)
 
     async def keep_flushing(self) -> None:
         """Calls `flush` every second, for ever. When cancelled it lets a write end: cut off, one that was made already
@@ -194,3 +203,19 @@ class Activity:
             await self.flush(self._searches.are_due())
         except Exception as error:  # whatever it was: the next second brings other users
             logger.warning("some of who was active and what was searched is written later: %r", error)
+
+
+async def _write(rows: list[Row], write: Callable[[list[Row]], Awaitable[Any]]) -> None:
+    """Writes rows of many users in one statement. Where the database refuses one of them, the others are written in
+    halves, and that one is dropped. Raises Unavailable."""
+    try:
+        await write(rows)
+    except Exception as error:
+        if not is_of_data(error):
+            raise
+        if len(rows) == 1:
+            logger.warning("activity that the database refuses is not written: %r", error)
+            return
+        half = len(rows) // 2
+        await _write(rows[:half], write)
+        await _write(rows[half:], write)

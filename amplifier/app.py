@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -46,13 +48,19 @@ from amplifier.queries import Queries
 from amplifier.reloading import Reloader
 from amplifier.responses import complete, cors, methods
 from amplifier.runtime.runner import Runner
+from amplifier.saying import Saying
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.shares import Shares
 from amplifier.streaming import authenticate_stream
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
+from amplifier.unread import ROUTED
 from amplifier.web import MAX_BODY, Request
+
+logger = logging.getLogger(__name__)
+
+_CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds that a start waits for the database, and between two attempts
 
 
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
@@ -71,7 +79,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
     hub = Hub(queries, config.notify_delay)
     authenticator = Authenticator(config, queries, activity)
     reloader = Reloader(queries, STRUCTS)
-    keyring = Keyring(config.config_encryption_key)
+    keyring = Keyring(config.config_encryption_key, config.derivation_key)
     # not by the constructor, which copies what it is given
     app.state.update(
         {
@@ -87,6 +95,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "runner": Runner(queries, hub, keyring, config),
             "max_streams": config.max_streams_per_user,
             "origins": config.origins,
+            "saying": Saying(),
             "secret_key": config.secret_key,
             "turns": {"diagnosis": Shares(1, 1), "repair": Shares(1, 1)},
             "statement_timeout": config.database_statement_timeout,
@@ -147,11 +156,25 @@ def routes(config: Settings, openapi: OpenAPIConfig | None = None) -> Litestar:
     )
 
 
+async def _connect(database: Database) -> None:
+    """Opens the pool. The database was there a moment ago: it may restart, or be taken over by another process."""
+    deadline = time.monotonic() + _CONNECT_LIMIT
+    while True:
+        try:
+            return await database.connect()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_CONNECT_PAUSE)
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     state = app.state
     database = state.queries.database
-    await database.connect()
+    await _connect(database)
+    if not state.keyring.encrypts:
+        logger.warning("Secrets in configs are stored in clear: set CONFIG_ENCRYPTION_KEY, or a SECRET_KEY of yours")
     try:
         if not state.checked:
             await check(state.queries, STRUCTS)
@@ -167,6 +190,7 @@ async def _lifespan(app: Litestar) -> AsyncIterator[None]:
             await state.runner.finish()
         with contextlib.suppress(Unavailable):
             await state.activity.flush()
+            await state.saying.finish()
             await state.hub.finish()
     finally:
         await database.close()
@@ -188,14 +212,17 @@ class Amplifier(Litestar):
     counts for nobody until authentication says for whom."""
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        routed = scope
         if scope["type"] == "http" and scope["method"] == "HEAD":
-            scope = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
+            routed = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
         if scope["type"] != "lifespan":
-            scope = paths.read(scope)
+            routed = paths.read(routed)
+        if routed is not scope:
+            scope[ROUTED] = routed
         # a connection's next request may begin in the context of the one before
         token = shares.current.set(None)
         try:
-            await super().__call__(scope, _outside_transactions(receive), send)
+            await super().__call__(routed, _outside_transactions(receive), send)
         finally:
             shares.current.reset(token)
 

@@ -110,6 +110,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "key": ["key-3", "key-new"],
         "key_id": ["amp_3", "amp_new"],
         "key_ids": [["amp_1", "amp_3"]],
+        "key_managers": [["user-0"]],
         "key_hash": [*(f"{k}-{number}" for k in (1, 2, 0, -1, -2)), "new"],
         "language": ["german", "unknown"],
         "limit": [10, 1],
@@ -119,6 +120,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "message": [message],
         "messages": [f"[{message}]", f"[{message}, {other}]"],
         "most": [10_000, 3],
+        "most_of_user": [10_000],
         "most_elsewhere": [on.elsewhere, on.elsewhere - 1],
         "most_ranked": [2000, 2],
         "new_session_id": ["session-new"],
@@ -219,11 +221,27 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"session_id": "agent-waiting"}, ()),
         ],
         "runs.claim": [
-            Base({"session_id": "agent-waiting"}, ("process_id",)),
-            *(Base({"session_id": f"agent-{kind}"}, ()) for kind in ("refused", "demoted", "ended", "busy")),
-            Base({"session_id": "session-4801"}, ()),
+            Base({"session_id": "agent-waiting", "run_id": "run-5"}, ("process_id", "run_id")),
+            *(
+                Base({"session_id": f"agent-{kind}", "run_id": run_id}, ())
+                for kind, run_id in (("refused", "run-7"), ("demoted", "run-10"), ("ended", "run-4"), ("busy", "run-2"))
+            ),
+            Base({"session_id": "session-4801", "run_id": "run-4801-2"}, ()),
         ],
-        "runs.enqueue": [Base(busy | {"run_id": "run-new"}), Base(busy | {"run_id": "run-new", "most": 2}, ())],
+        "runs.enqueue": [
+            Base(busy | {"run_id": "run-new"}, ("actor_id", "actor_app_id", "session_id")),
+            *(Base(busy | {"run_id": "run-new"} | more, ()) for more in ({"most": 2}, {"most_of_user": 2})),
+        ],
+        "runs.get_next": [Base({"session_id": f"agent-{kind}"}, ()) for kind in ("waiting", "busy")],
+        "runs.list_waiting": [
+            Base({"full_user_ids": [], "served_user_ids": [], "failed_session_ids": []}),
+            Base({"full_user_ids": [on.owner], "served_user_ids": [], "failed_session_ids": ["agent-waiting"]}, ()),
+            Base({"full_user_ids": [], "served_user_ids": [on.editor, on.owner], "failed_session_ids": []}, ()),
+        ],
+        "runs.refuse": [
+            Base({"session_id": "agent-waiting", "run_id": "run-5", "error": "{}"}),
+            Base(busy | {"run_id": "run-1", "error": "{}"}, ()),
+        ],
         "runs.finish": [
             Base(busy),
             Base({"status": "cancelled", "session_id": "agent-closed", "run_id": "run-closed", "messages": "[]"}, ()),

@@ -98,6 +98,6 @@ def _arguments(given: Any) -> dict[str, Any]:
     if isinstance(given, str):
         try:
             given = msgspec.json.decode(given)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, RecursionError):
             return {}
     return given if isinstance(given, dict) else {}

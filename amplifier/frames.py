@@ -43,10 +43,15 @@ class Frame:
         return b"%sevent: %s\ndata: %s\n\n" % (head, self.type.encode(), escaped(self.data))
 
     @cached_property
-    def text(self) -> str:
+    def message(self) -> bytes:
         """As a message of a WebSocket: an object of `type`, `data` and, where it has one, `seq`."""
         seq = b"" if self.seq is None else b'"seq":%d,' % self.seq
-        return (b'{"type":"%s",%s"data":%s}' % (self.type.encode(), seq, self.data)).decode()
+        return b'{"type":"%s",%s"data":%s}' % (self.type.encode(), seq, self.data)
+
+    @cached_property
+    def text(self) -> str:
+        """The same as text."""
+        return self.message.decode()
 
 
 def escaped(data: bytes) -> bytes:

@@ -24,11 +24,23 @@ _TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
 
 
 _LATER_CLASSES = ("08", "25", "40", "53", "55", "57")
+_DATA_CLASSES = ("22", "23", "54")  # values, constraints, limits of sizes
 
 
 def says_later(state: str | None) -> bool:
     """Whether an SQLSTATE speaks of the server or a lock, and says nothing about the statement."""
     return not state or state[:2] in _LATER_CLASSES
+
+
+def is_of_data(error: BaseException) -> bool:
+    """Returns whether PostgreSQL refused what a statement was given or found, whenever it is tried."""
+    state = getattr(error, "sqlstate", None) or ""
+    return state.startswith(_DATA_CLASSES)
+
+
+def is_too_slow(error: BaseException) -> bool:
+    """Returns whether PostgreSQL cut a statement off at its time limit, which the next try may reach, too."""
+    return getattr(error.__cause__ or error, "sqlstate", None) == "57014"
 
 
 class Unavailable(Exception):

@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import logging
+import time
 from collections.abc import Collection, Iterable
 
 from amplifier.frames import Frame, frame
@@ -15,6 +16,7 @@ logger = logging.getLogger(__name__)
 
 SHOWN = 100  # people in an event; `count` has all
 _PAUSE = 0.05  # seconds between two looks: people come and go together
+_SHOW_PAUSE = 0.5  # seconds between two events of a session, however often somebody comes and goes
 
 
 class Presence:
@@ -82,8 +84,12 @@ class Presence:
             self.came(session_id)
 
     async def _show(self) -> None:
-        session_ids = [one for one in self._look_at if one in self._topics]
-        self._look_at.clear()
+        now = time.monotonic()
+        watched = {one for one in self._look_at if one in self._topics}
+        session_ids = [one for one in watched if self._topics[one].presence_at <= now - _SHOW_PAUSE]
+        self._look_at = watched.difference(session_ids)
+        if self._look_at:
+            self._wanted.set()
         if not session_ids:
             return
         rows = await self._queries.streams.list_present(session_ids=session_ids)

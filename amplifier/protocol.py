@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import struct
 from typing import Any
 
 import msgspec
@@ -9,57 +10,94 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from amplifier.problems import MEDIA_TYPE, Problem, document
+from amplifier.unread import ROUTED, Unread
 
 MAX_HEADERS = 64 * 1024  # bytes of request line and headers
 HEADER_SECONDS = 10.0  # until a request's headers must be complete
 BODY_SECONDS = 30.0  # between two parts of a body
 BODY_GRACE = 10.0  # seconds for a whole body, and one more for each BODY_RATE bytes that have come
 BODY_RATE = 16 * 1024  # bytes a second: 8 MB take nine minutes at most
-READ_SECONDS = 60.0  # that a client may leave an answer unread when its buffers are full
 FLUSH_SECONDS = 2.0  # until what is left of an answer that was ended must have been read
 ENDING = "amplifier.ending"  # in a request's scope: what ends an answer that would go on for ever
+CONNECTION = "amplifier.connection"  # in a request's scope: its protocol, one of these two
+MOST_WAITING = 2500  # messages of a WebSocket that came and were not taken yet
+MOST_CONTROLS = 100  # pings, pongs and parts of a message that a client may send in a second
+_PIECE = 4096  # bytes that are parsed before these are looked at
 DRAINING = "amplifier.draining"  # in a request's scope: what is to know that the service stops while it is answered
 
 
 _sockets = logging.getLogger("uvicorn.error.sockets")
-_sockets.setLevel(logging.WARNING)
 
 
-class _Unread(asyncio.Protocol):
-    """Cuts off who does not read: what is kept for them would never be freed."""
-
-    transport: asyncio.Transport
-    _stalled: asyncio.TimerHandle | None = None
-
-    def pause_writing(self) -> None:
-        super().pause_writing()
-        if self._stalled is None:
-            self._stalled = asyncio.get_running_loop().call_later(READ_SECONDS, self.transport.abort)
-
-    def resume_writing(self) -> None:
-        super().resume_writing()
-        self._read()
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        super().connection_lost(exc)
-        self._read()
-
-    def _cut_off_later(self, seconds: float) -> None:
-        """Closing waits for who does not read, without a limit."""
-        asyncio.get_running_loop().call_later(seconds, self.transport.abort)
-
-    def _read(self) -> None:
-        if self._stalled is not None:
-            self._stalled.cancel()
-            self._stalled = None
+def _without_query(record: logging.LogRecord) -> bool:
+    """Cuts the query string from the address that uvicorn logs: it may carry a ticket, or what somebody searches."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(one.partition("?")[0] if isinstance(one, str) else one for one in record.args)
+    return True
 
 
-class BoundedWebSocketProtocol(_Unread, WebSocketsSansIOProtocol):
-    """A WebSocket of somebody who reads. Its address, which may carry a ticket, is logged only where requests are."""
+_sockets.addFilter(_without_query)
+logging.getLogger("uvicorn.access").addFilter(_without_query)
+
+
+class BoundedWebSocketProtocol(Unread, WebSocketsSansIOProtocol):
+    """A WebSocket of somebody who reads, and who sends no more than can be taken.
+
+    Its address is logged only where requests are, without the query; no header and no frame is logged.
+    """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.logger = _sockets if not self.config.access_log else self.logger
+        _sockets.setLevel(logging.INFO if self.config.access_log else logging.WARNING)
+        self.logger = self.conn.logger = _sockets
+        self.conn.debug = False
+        self._controls, self._counted_since = 0, 0.0
+
+    def data_received(self, data: bytes) -> None:
+        for start in range(0, len(data), _PIECE):
+            super().data_received(data[start : start + _PIECE])
+            if self.transport.is_closing():
+                return
+            if self.queue.qsize() > MOST_WAITING or self._controls > MOST_CONTROLS:
+                self.transport.abort()
+                return
+
+    def handle_connect(self, event: Any) -> None:
+        super().handle_connect(event)
+        if self.response.status_code == 101:
+            self.scope[CONNECTION] = self
+
+    def handle_ping(self) -> None:
+        self._count()
+        if self.writable.is_set():
+            super().handle_ping()
+        else:
+            self.conn.data_to_send()  # the pong, which nobody would read
+
+    def handle_pong(self, event: Any) -> None:
+        self._count()
+        super().handle_pong(event)
+
+    def handle_cont(self, event: Any) -> None:
+        self._count()
+        super().handle_cont(event)
+
+    def _count(self) -> None:
+        now = self.loop.time()
+        if now > self._counted_since + 1:
+            self._controls, self._counted_since = 0, now
+        self._controls += 1
+
+    async def drained(self) -> None:
+        """Waits until the client has read most of what was written."""
+        await self.writable.wait()
+
+    async def share(self, message: bytes) -> None:
+        """Sends a large text without copying or compressing it: others are sent the same bytes."""
+        await self.drained()
+        if not (self.close_sent or self.transport.is_closing()):
+            self.transport.write(struct.pack("!BBQ", 0x81, 127, len(message)))
+            self.transport.write(message)
 
     async def send(self, message: Any) -> None:
         await super().send(message)
@@ -75,7 +113,7 @@ class BoundedWebSocketProtocol(_Unread, WebSocketsSansIOProtocol):
         self._cut_off_later(0 if self._stalled is not None else FLUSH_SECONDS)
 
 
-class BoundedProtocol(_Unread, HttpToolsProtocol):
+class BoundedProtocol(Unread, HttpToolsProtocol):
     """Answers 431 to headers over the limit, 408 to one that stops or is too slow, 400 to what is not HTTP."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
@@ -116,7 +154,7 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
     def eof_received(self) -> bool:  # type: ignore[override]
         """Whether the connection stays: who has nothing more to say may wait for the answer, if that has an end."""
         waits = self.cycle is not None and not self.cycle.response_complete and not self._incomplete
-        self._half_closed = waits and ENDING not in self.cycle.scope
+        self._half_closed = waits and ENDING not in _routed(self.cycle.scope)
         return self._half_closed
 
     def on_response_complete(self) -> None:
@@ -125,9 +163,22 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
             self._unset_keepalive_if_required()
             self.transport.close()
 
+    async def drained(self) -> None:
+        """Waits until the client has read most of what was written."""
+        await self.flow.drain()
+
+    async def share(self, body: bytes) -> None:
+        """Sends a part of an answer without a length, not copying it: others are sent the same bytes."""
+        await self.drained()
+        if not self.transport.is_closing():
+            self.transport.write(b"%x\r\n" % len(body))
+            self.transport.write(body)
+            self.transport.write(b"\r\n")
+
     def on_message_begin(self) -> None:
         self._in_headers = self._incomplete = True
         super().on_message_begin()
+        self.scope[CONNECTION] = self
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_headers:  # trailers are not headers: nobody has seen them when the request is judged
@@ -160,11 +211,12 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
     def shutdown(self) -> None:
         """uvicorn waits for answers under way: endless ones are ended, or cut off where nobody reads."""
         if self.cycle is not None and not self.cycle.response_complete:
-            if ENDING in self.cycle.scope:
-                self.cycle.scope[ENDING]()  # type: ignore[literal-required]
+            scope = _routed(self.cycle.scope)
+            if ENDING in scope:
+                scope[ENDING]()
                 self._cut_off_later(0 if self._stalled is not None else FLUSH_SECONDS)
-            elif DRAINING in self.cycle.scope:
-                self.cycle.scope[DRAINING]()  # type: ignore[literal-required]
+            elif DRAINING in scope:
+                scope[DRAINING]()
         super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
@@ -209,3 +261,7 @@ class BoundedProtocol(_Unread, HttpToolsProtocol):
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()
+
+
+def _routed(scope: Any) -> Any:
+    return scope.get(ROUTED, scope)

@@ -32,6 +32,14 @@ class IdempotencyClaim(Struct):
     app_ids: list[str] | None
 
 
+class ConfigUse(Struct):
+    """A config's version, how many sessions were made from it, and in how many of those other people take part."""
+
+    version: int
+    sessions: int
+    shared: int
+
+
 class RateLimit(Struct):
     """How many requests were granted, how many are left, and when all will be there again."""
 
@@ -161,6 +169,7 @@ class ClaimedTicket(Struct):
     user_id: str
     app_id: str
     token_expires_at: datetime
+    requests_per_minute: int | None
 
 
 class FoundMessage(Struct):
@@ -272,10 +281,19 @@ class ReapedRun(Struct):
     cancelled: bool
 
 
-class WaitingSession(Struct):
-    """A session whose next run nobody has begun."""
+class WaitingRun(Struct):
+    """The next run of a session in which none goes on, and its sender."""
 
     session_id: str
+    run_id: str
+    user_id: str
+
+
+class RefusedRun(Struct):
+    """A run that ended without having begun."""
+
+    session_id: str
+    run_id: str
 
 
 class CancelledRun(Struct):

@@ -13,7 +13,7 @@ from amplifier.frames import Frame, escaped
 from amplifier.problems import Problem
 from amplifier.protocol import DRAINING
 from amplifier.runtime.runner import Runner
-from amplifier.streaming import STREAM_HEADERS, Opening, watched
+from amplifier.streaming import STREAM_HEADERS, Opening, drained, watched
 from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 
@@ -93,6 +93,7 @@ class RunStream:
             async def write(frames: list[Frame]) -> None:
                 body = b"".join([part for one in frames if (part := await self._shown(one, state, subscriber))])
                 await _send(send, body if frames else b": still here\n\n")
+                await drained(scope)
 
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
             await _send(send, _event({"type": "connected", "session_id": self._session_id}, str(self._start)))

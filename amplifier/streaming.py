@@ -17,12 +17,13 @@ from amplifier.auth import Authenticator, authenticate, hash_secret
 from amplifier.events import Hub
 from amplifier.frames import Frame
 from amplifier.problems import Problem, too_many_streams, unauthorized
-from amplifier.protocol import ENDING
+from amplifier.protocol import CONNECTION, ENDING
 from amplifier.queries import Queries
 from amplifier.shares import current
 from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 
+SHARED_FROM = 256 * 1024  # bytes of an event that is kept once for all who are sent it
 _RETRY = 2000  # milliseconds until a client should come back
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream"),
@@ -44,7 +45,8 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
     )
     if row is None:
         raise unauthorized("The ticket is used up, has expired, or is for another stream: ask for a new one")
-    caller = Caller(row["app_id"], row["user_id"], False, row["token_expires_at"].timestamp())
+    expires_at = row["token_expires_at"].timestamp()
+    caller = Caller(row["app_id"], row["user_id"], False, expires_at, row["requests_per_minute"])
     connection.scope["user"] = caller
     authenticator: Authenticator = connection.app.state.authenticator
     current.set(authenticator.counted_for(caller))
@@ -99,9 +101,16 @@ class EventStream:
         """Raises Problem before anything is sent."""
 
         async def write(frames: list[Frame]) -> None:
-            await _body(send, b"".join([one.event for one in frames]) or b": still here\n\n")
+            events = [one.event for one in frames]
+            if connection is None or max(map(len, events), default=0) < SHARED_FROM:
+                await _body(send, b"".join(events) or b": still here\n\n")
+            else:
+                for event in events:
+                    await connection.share(event)
+            await drained(scope)
 
         state = scope["litestar_app"].state
+        connection: Any = scope.get(CONNECTION)
         async with self._opening.opened(state) as subscriber, watched(receive, subscriber):
             scope[ENDING] = lambda: subscriber.end(reconnect=True)  # type: ignore[literal-required]
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
@@ -112,6 +121,12 @@ class EventStream:
         # who was cut off comes back, not all at once
         last = b"retry: %d\n\n" % random.randint(500, 5000) if subscriber.reconnect else b""  # noqa: S311
         return await _body(send, last, more=False)
+
+
+async def drained(scope: Any) -> None:
+    """Waits until the client has read most of what was written; a follower takes nothing else until then."""
+    if CONNECTION in scope:
+        await scope[CONNECTION].drained()
 
 
 @contextlib.asynccontextmanager

@@ -55,6 +55,8 @@ values
 
 update sessions set updated_at = '{made_at}' where session_id = '{session}';
 
+update applications set key_managers = array['{owner}'] where app_id = 'app-3';
+
 insert into configs (config_id, name, config_json, user_id)
 values ('config-inviting', 'Config', '{{}}', 'user-inviting');
 

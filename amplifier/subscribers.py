@@ -26,6 +26,7 @@ class Subscriber:
     """
 
     most_notes = 20  # that wait for a client which does not read; more are dropped, they are never replayed anyway
+    most_note_bytes = 1024 * 1024  # of them, unless it is one alone
 
     def __init__(self, user_id: str, app_id: str, expires_at: float, session_id: str | None, cursor: int = 0) -> None:
         self.stream_id = uuid.uuid4().hex
@@ -33,12 +34,13 @@ class Subscriber:
         self.session_id, self.cursor = session_id, cursor
         self.may_send = False
         self.batch: list[Frame] | None = None
-        self.behind, self.reading = session_id is not None, False
+        self.behind, self.reading, self.writing = session_id is not None, False, False
         self.ending: Frame | None = None
         self.ended = self.reconnect = False
         self.presence: Frame | None = None
         self._sent_presence: Frame | None = None
         self._notes: list[Frame] = []
+        self._note_bytes = 0
         self._hints: dict[str, Frame] = {}
         self._quiet_since = time.monotonic()
         self._keepalive = False
@@ -46,8 +48,9 @@ class Subscriber:
         self._flag.set()
 
     def offer(self, frames: list[Frame], after: int, cursor: int) -> None:
-        """What was read behind `after`, up to `cursor`. One that is elsewhere or still sends reads for itself later."""
-        if self.batch is None and not self.reading and self.cursor == after:
+        """What was read behind `after`, up to `cursor`. One that is elsewhere, or whose client has not read what it was
+        sent, reads for itself later: nothing is kept for it."""
+        if self.batch is None and not (self.reading or self.writing) and self.cursor == after:
             self.batch, self.cursor = frames, cursor
         else:
             self.behind = True
@@ -60,8 +63,10 @@ class Subscriber:
 
     def note(self, note: Frame) -> None:
         """Something that is passed on once."""
-        if len(self._notes) < self.most_notes:
+        size = self._note_bytes + len(note.data)
+        if not self._notes or (len(self._notes) < self.most_notes and size <= self.most_note_bytes):
             self._notes.append(note)
+            self._note_bytes = size
             self._flag.set()
 
     def hint(self, session_id: str, hint: Frame) -> None:
@@ -98,8 +103,9 @@ class Subscriber:
                 await self._read(catch_up)
             frames = self._take()
             if not self.ended and (frames or self._keepalive):
-                self._keepalive = False
+                self._keepalive, self.writing = False, True
                 await write(frames)
+                self.writing = False
                 self._quiet_since = time.monotonic()
         if self.ending is not None:
             await write([self.ending])
@@ -123,7 +129,7 @@ class Subscriber:
             frames.append(self.presence)
         if self.batch is not None:
             frames += self.batch
-        self._notes, self._hints, self.batch = [], {}, None
+        self._notes, self._note_bytes, self._hints, self.batch = [], 0, {}, None
         if self.behind:
             self._flag.set()
         return frames

@@ -1,6 +1,7 @@
 """The sessions that are followed in this process; each is read once for all who follow it, through a checked query."""
 
 import asyncio
+import time
 from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
@@ -22,6 +23,7 @@ class Topic:
         self.session_id, self.cursor = session_id, cursor
         self.subscribers: set[Subscriber] = set()
         self.presence: Frame | None = None
+        self.presence_at = float("-inf")  # when it was shown, on the monotonic clock
 
     def offer(self, frames: list[Frame], cursor: int, permitted: set[str]) -> None:
         """Moves on to `cursor`. Whoever came while it was read reads for themselves."""
@@ -35,7 +37,7 @@ class Topic:
     def show(self, presence: Frame) -> None:
         """Who is there now, when that is something new."""
         if self.presence is None or self.presence.data != presence.data:
-            self.presence = presence
+            self.presence, self.presence_at = presence, time.monotonic()
             for subscriber in self.subscribers:
                 subscriber.show(presence)
 

@@ -1,7 +1,6 @@
 """What every handler shares: the request with its caller and queries, the body's decoder, paging."""
 
 import math
-import re
 from collections.abc import Awaitable, Callable, Sequence
 from functools import cache, partial, wraps
 from typing import Annotated, Any, Literal, NamedTuple, cast
@@ -14,6 +13,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
+from amplifier import numbers
 from amplifier.answers import Answer, answered, encoder, header, if_match, is_known
 from amplifier.changes import carry_out
 from amplifier.events import Hub
@@ -32,10 +32,6 @@ Tags = Annotated[dict[TagKey, TagValue], msgspec.Meta(max_length=MAX_TAGS)]
 Role = Literal["owner", "editor", "viewer"]
 Status = Literal["active", "completed", "failed", "cancelled"]
 MessageRole = Literal["system", "developer", "user", "assistant", "function", "tool"]
-
-# Python's float ends below 1e309 and PostgreSQL's numbers go on: a few bytes with a larger exponent would be stored
-# as, and answered with, a hundred thousand digits each; below 1e-324 thousands of zeros.
-_LARGE_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
 
 
 class Caller(NamedTuple):
@@ -128,8 +124,7 @@ class Request(litestar.Request[Caller, None, State]):
         body = await self.body()
         field = self.route_handler.parsed_data_field
         try:
-            if _LARGE_EXPONENT.search(body):
-                _number_checker.decode(body)
+            numbers.check(body)
             return _decoder(field.annotation if field else Any).decode(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise invalid_json(error) from None
@@ -172,14 +167,6 @@ async def participation(request: Request, session_id: str) -> Participation:
     if row is None:
         raise Problem(404, "Session not found")
     return Participation(row["role"], msgspec.json.decode(row["permissions"]))
-
-
-def _bounded(number: str) -> float:
-    """The float that a JSON number means. Raises ValueError where it is beyond the floats, at either end."""
-    value = float(number)
-    if math.isinf(value) or (value == 0 and _LARGE_EXPONENT.search(number.encode())):
-        raise ValueError("Number out of range")
-    return value
 
 
 async def unchanged(request: Request, session_id: str) -> Any:
@@ -275,6 +262,3 @@ delete = partial(JsonRoute, http_method=HttpMethod.DELETE, status_code=200)
 @cache
 def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(type_)
-
-
-_number_checker = msgspec.json.Decoder(float_hook=_bounded)

@@ -145,13 +145,13 @@ order by p.session_id, p.user_id
 for update of p;
 
 
--- name: delete(actor_id, config_id, if_versions)!
--- Deletes a config of the caller's, and with it the sessions made from it. The rows of the participants, then of unfinished runs, are
--- locked before the sessions', in the order that all statements use: the other way round two would wait for each other. It follows
--- configs.lock in the same transaction, so that it sees who was added while that waited.
--- @param  actor_id     user_id of the caller
--- @param  config_id    the config
--- @param  if_versions  what the version must be one of, or null
+-- name: lock_sessions(actor_id, config_id)!
+-- Locks the sessions made from a config of the caller's: from then on nobody joins them, begins a run or hands them over. The rows of
+-- the participants, then of unfinished runs, are locked before the sessions', in the order that all statements use: the other way
+-- round two would wait for each other. It follows configs.lock in the same transaction, so that it sees who was added while that
+-- waited.
+-- @param  actor_id   user_id of the caller
+-- @param  config_id  the config
 -- @return row count
 -- @access owner
 -- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey, runs_session_id_queued_at_idx or runs_pkey
@@ -181,12 +181,63 @@ locked_runs as (
     for update of r
 )
 
+select
+from configs as c
+inner join sessions as s on s.config_id = c.config_id
+where
+    c.config_id = :config_id
+    and c.user_id = :actor_id
+    and (select count(*) from locked_runs) >= 0
+order by s.session_id
+for update of s;
+
+
+-- name: count_sessions(actor_id, config_id)^
+-- How many sessions were made from a config of the caller's, and in how many of them other people take part.
+-- @param  actor_id   user_id of the caller
+-- @param  config_id  the config
+-- @return ConfigUse | none
+-- @access owner
+-- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey
+select
+    c.version,
+    u.sessions,
+    u.shared
+from configs as c
+cross join lateral (
+    select
+        count(*) as sessions,
+        count(*) filter (
+            where exists (
+                select
+                from session_participants as p
+                where
+                    p.session_id = s.session_id
+                    and p.user_id <> :actor_id
+            )
+        ) as shared
+    from sessions as s
+    where s.config_id = c.config_id
+) as u
+where
+    c.config_id = :config_id
+    and c.user_id = :actor_id;
+
+
+-- name: delete(actor_id, config_id, if_versions)!
+-- Deletes a config of the caller's, and with it the sessions made from it, which configs.lock and configs.lock_sessions have locked in
+-- the same transaction.
+-- @param  actor_id     user_id of the caller
+-- @param  config_id    the config
+-- @param  if_versions  what the version must be one of, or null
+-- @return row count
+-- @access owner
+-- @index  configs_pkey
 delete from configs
 where
     config_id = :config_id
     and user_id = :actor_id
-    and (:if_versions::bigint[] is null or version = any(:if_versions))
-    and (select count(*) from locked_runs) >= 0;
+    and (:if_versions::bigint[] is null or version = any(:if_versions));
 
 
 -- name: restore(actor_id, config_id, version, if_versions)^

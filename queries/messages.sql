@@ -133,8 +133,9 @@ order by page.seq;
 -- name: repair(actor_id, actor_app_id, session_id, seqs, added, expected_seq)^
 -- Puts the end of a transcript into another order, and messages between. Whatever is given gets new numbers behind the session's
 -- clock, the first of which is the event `transcript.repaired`: who follows drops what it has from `from_seq` on. Messages keep
--- their authors, times and search entries; the added ones are the caller's. Access and locks are those of append; nothing happens,
--- and no row comes back, when the caller may not, the session is not active, a run goes on, or `expected_seq` is stale.
+-- their authors, times and search entries; the added ones are the caller's. Access and locks are those of append, but for the
+-- session's row, which is locked against forks, too: they copy all of a transcript or wait. Nothing happens, and no row comes back,
+-- when the caller may not, the session is not active, a run goes on, or `expected_seq` is stale.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -153,6 +154,17 @@ with locked_participant as (
         and user_id = :actor_id
         and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
     for no key update
+),
+
+locked_session as (
+    select s.session_id
+    from sessions as s
+    inner join locked_participant as p on p.session_id = s.session_id
+    where
+        s.session_id = :session_id
+        and s.status = 'active'
+        and s.last_seq = :expected_seq
+    for update of s
 ),
 
 places as materialized (
@@ -179,9 +191,9 @@ advanced_session as (
         last_accessed_by_app_id = :actor_app_id,
         last_accessed_at = clock_timestamp(),
         updated_at = clock_timestamp()
-    from locked_participant as p
+    from locked_session as l
     where
-        s.session_id = p.session_id
+        s.session_id = l.session_id
         and s.session_id = :session_id
         and s.status = 'active'
         and s.last_seq = :expected_seq

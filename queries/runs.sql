@@ -1,7 +1,8 @@
 -- name: start(actor_id, actor_app_id, session_id, run_id, message, process_id, seconds)^
 -- Begins a run at once, where none goes on and none waits: its message becomes part of the transcript. Who may append may; the
--- session must be active. Locks are taken in the order participant, run, session by every statement. No row comes back when the
--- caller may not, the session is not active, or it is busy.
+-- session must be active. That is asked under the lock of the session's row, of what is committed by then: a run whose row is there
+-- already is locked before the session, a new one after it. No row comes back when the caller may not, the session is not active, or
+-- it is busy.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -11,7 +12,7 @@
 -- @param  seconds       until the lease of the process ends
 -- @return GoingRun | none
 -- @access participant
--- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, runs_session_id_queued_idx
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_participant as (
     select session_id
     from session_participants
@@ -22,12 +23,34 @@ with locked_participant as (
     for no key update
 ),
 
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 2,
+        message_count = s.message_count + 1,
+        last_accessed_by_app_id = :actor_app_id,
+        last_accessed_at = clock_timestamp(),
+        updated_at = clock_timestamp()
+    from locked_participant as p
+    where
+        s.session_id = p.session_id
+        and s.session_id = :session_id
+        and s.status = 'active'
+        and runs_count_running(s.session_id) = 0
+        and runs_count_queued(s.session_id) = 0
+    returning
+        s.session_id,
+        s.config_id,
+        s.last_seq,
+        s.updated_at
+),
+
 started_run as (
     insert into runs (
         session_id, run_id, status, message, user_id, app_id, queued_at, started_at, process_id, lease_expires_at
     )
     select
-        p.session_id,
+        session_id,
         :run_id,
         'running',
         :message,
@@ -37,19 +60,7 @@ started_run as (
         clock_timestamp(),
         :process_id,
         clock_timestamp() + make_interval(secs => :seconds)
-    from locked_participant as p
-    inner join sessions as s on s.session_id = p.session_id
-    where
-        s.session_id = :session_id
-        and s.status = 'active'
-        and not exists (
-            select
-            from runs
-            where
-                session_id = :session_id
-                and status = 'queued'
-        )
-    on conflict (session_id) where status = 'running' do nothing
+    from advanced_session
     returning
         session_id,
         run_id,
@@ -58,25 +69,6 @@ started_run as (
         user_id,
         app_id,
         queued_at
-),
-
-advanced_session as (
-    update sessions as s
-    set
-        last_seq = s.last_seq + 2,
-        message_count = s.message_count + 1,
-        last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
-    from started_run as r
-    where
-        s.session_id = r.session_id
-        and s.session_id = :session_id
-    returning
-        s.session_id,
-        s.config_id,
-        s.last_seq,
-        s.updated_at
 ),
 
 added_event as (
@@ -112,25 +104,28 @@ select
     r.app_id,
     r.queued_at,
     s.last_seq,
-    c.config_id,
+    -- the id that secrets are encrypted for
+    coalesce(c.copied_from_config_id, c.config_id) as config_id,
     c.config_json
 from started_run as r
 inner join advanced_session as s on s.session_id = r.session_id
 inner join configs as c on c.config_id = s.config_id;
 
 
--- name: enqueue(actor_id, actor_app_id, session_id, run_id, message, most)^
--- Has a message wait until the runs before it are over. Who may append may; the session must be active. No row comes back when the
--- caller may not, the session is not active, or as many wait already as may; those that come at the same moment are not counted.
+-- name: enqueue(actor_id, actor_app_id, session_id, run_id, message, most, most_of_user)^
+-- Has a message wait until the runs before it are over. Who may append may; the session must be active. That, and how many wait, is
+-- asked under the lock of the session's row. No row comes back when the caller may not, the session is not active, or as many wait
+-- already as may.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
 -- @param  run_id        a new id
 -- @param  message       the message that it answers, a JSON object
 -- @param  most          messages of the session that may wait
+-- @param  most_of_user  messages of the caller that may wait, in all sessions
 -- @return QueuedRun | none
 -- @access participant
--- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, runs_session_id_queued_idx
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_participant as (
     select session_id
     from session_participants
@@ -141,30 +136,6 @@ with locked_participant as (
     for no key update
 ),
 
-queued_run as (
-    insert into runs (session_id, run_id, status, message, user_id, app_id)
-    select
-        p.session_id,
-        :run_id,
-        'queued',
-        :message,
-        :actor_id,
-        :actor_app_id
-    from locked_participant as p
-    inner join sessions as s on s.session_id = p.session_id
-    where
-        s.session_id = :session_id
-        and s.status = 'active'
-        and (
-            select count(*)
-            from runs
-            where
-                session_id = :session_id
-                and status = 'queued'
-        ) < :most::bigint
-    returning session_id
-),
-
 advanced_session as (
     update sessions as s
     set
@@ -172,14 +143,29 @@ advanced_session as (
         last_accessed_by_app_id = :actor_app_id,
         last_accessed_at = clock_timestamp(),
         updated_at = clock_timestamp()
-    from queued_run as r
+    from locked_participant as p
     where
-        s.session_id = r.session_id
+        s.session_id = p.session_id
         and s.session_id = :session_id
+        and s.status = 'active'
+        and runs_count_queued(s.session_id) < :most::bigint
+        and runs_count_queued_of_user(:actor_id) < :most_of_user::bigint
     returning
         s.session_id,
         s.last_seq,
         s.updated_at
+),
+
+queued_run as (
+    insert into runs (session_id, run_id, status, message, user_id, app_id)
+    select
+        session_id,
+        :run_id,
+        'queued',
+        :message,
+        :actor_id,
+        :actor_app_id
+    from advanced_session
 ),
 
 added_event as (
@@ -200,36 +186,51 @@ select
 from advanced_session;
 
 
--- name: claim(session_id, process_id, seconds)^
--- Begins the run that has waited longest, where none goes on. Where its sender may not send any more, or the session is not active,
--- it fails instead: the row says so. No row comes back when there is nothing to begin; of two processes that claim at once one
--- gets none, or a unique violation.
+-- name: get_next(session_id)^
+-- The run of a session that has waited longest, where none goes on.
 -- @param  session_id  the session
+-- @return WaitingRun | none
+-- @access system
+-- @index  runs_session_id_queued_idx, runs_session_id_running_idx
+select
+    session_id,
+    run_id,
+    user_id
+from runs
+where
+    session_id = :session_id
+    and status = 'queued'
+    and not exists (
+        select
+        from runs
+        where
+            session_id = :session_id
+            and status = 'running'
+    )
+order by
+    queued_at,
+    run_id
+limit 1;
+
+
+-- name: claim(session_id, run_id, process_id, seconds)^
+-- Begins the run that has waited longest, where none goes on. Where its sender may not send any more, or the session is not active,
+-- it fails instead: the row says so. Both are asked under the locks of the participant, the run and the session, which are taken in
+-- this order. No row comes back when another process was faster or the run waits no more.
+-- @param  session_id  the session
+-- @param  run_id      the run, as `get_next` or `list_waiting` names it
 -- @param  process_id  the process that runs it
 -- @param  seconds     until the lease of the process ends
 -- @return GoingRun | none
 -- @access system
--- @index  runs_session_id_queued_idx, session_participants_pkey, sessions_pkey
+-- @index  runs_pkey or runs_session_id_queued_idx, session_participants_pkey, sessions_pkey
 with next_run as (
-    select
-        session_id,
-        run_id,
-        user_id
+    select user_id
     from runs
     where
         session_id = :session_id
+        and run_id = :run_id
         and status = 'queued'
-        and not exists (
-            select
-            from runs
-            where
-                session_id = :session_id
-                and status = 'running'
-        )
-    order by
-        queued_at,
-        run_id
-    limit 1
 ),
 
 locked_participant as (
@@ -242,33 +243,56 @@ locked_participant as (
     for no key update of p
 ),
 
-rights as (
+locked_run as (
     select
-        n.run_id,
-        p.session_id is not null and s.status = 'active' as permitted
-    from next_run as n
-    inner join sessions as s on s.session_id = n.session_id
-    left join locked_participant as p on p.session_id = n.session_id
-    where s.session_id = :session_id
+        r.session_id,
+        r.run_id,
+        p.session_id is not null as may_send
+    from runs as r
+    left join locked_participant as p on p.session_id = r.session_id
+    where
+        r.session_id = :session_id
+        and r.run_id = :run_id
+        and r.status = 'queued'
+    for no key update of r
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + case when r.may_send and s.status = 'active' then 2 else 1 end,
+        message_count = s.message_count + case when r.may_send and s.status = 'active' then 1 else 0 end,
+        updated_at = clock_timestamp()
+    from locked_run as r
+    where
+        s.session_id = r.session_id
+        and s.session_id = :session_id
+        and runs_count_running(s.session_id) = 0
+    returning
+        s.session_id,
+        s.config_id,
+        s.last_seq,
+        s.updated_at,
+        r.run_id,
+        r.may_send and s.status = 'active' as permitted
 ),
 
 claimed_run as (
     update runs as r
     set
-        status = case when n.permitted then 'running' else 'failed' end,
+        status = case when s.permitted then 'running' else 'failed' end,
         started_at = clock_timestamp(),
-        finished_at = case when not n.permitted then clock_timestamp() end,
+        finished_at = case when not s.permitted then clock_timestamp() end,
         error = case
-            when not n.permitted
+            when not s.permitted
                 then '{"type": "refused", "message": "Its sender may not send any more, or the session is not active"}'::jsonb
         end,
         process_id = :process_id,
         lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
-    from rights as n
+    from advanced_session as s
     where
         r.session_id = :session_id
-        and r.run_id = n.run_id
-        and r.status = 'queued'
+        and r.run_id = s.run_id
     returning
         r.session_id,
         r.run_id,
@@ -278,23 +302,6 @@ claimed_run as (
         r.app_id,
         r.queued_at,
         r.error
-),
-
-advanced_session as (
-    update sessions as s
-    set
-        last_seq = s.last_seq + case when r.status = 'running' then 2 else 1 end,
-        message_count = s.message_count + case when r.status = 'running' then 1 else 0 end,
-        updated_at = clock_timestamp()
-    from claimed_run as r
-    where
-        s.session_id = r.session_id
-        and s.session_id = :session_id
-    returning
-        s.session_id,
-        s.config_id,
-        s.last_seq,
-        s.updated_at
 ),
 
 added_event as (
@@ -333,11 +340,77 @@ select
     r.app_id,
     r.queued_at,
     s.last_seq,
-    c.config_id,
+    -- the id that secrets are encrypted for
+    coalesce(c.copied_from_config_id, c.config_id) as config_id,
     c.config_json
 from claimed_run as r
 inner join advanced_session as s on s.session_id = r.session_id
 inner join configs as c on c.config_id = s.config_id;
+
+
+-- name: refuse(session_id, run_id, error)^
+-- Ends a run that waits and cannot be begun, because of what is stored of it. A message that is too large for a transcript is cut, so
+-- that the row can be written. No row comes back when the run waits no more.
+-- @param  session_id  the session
+-- @param  run_id      the run
+-- @param  error       a JSON object of type and message
+-- @return RefusedRun | none
+-- @access system
+-- @index  runs_pkey or runs_session_id_queued_idx, sessions_pkey
+with failed_run as (
+    update runs
+    set
+        status = 'failed',
+        message = case
+            when octet_length(message::text) > 1048576
+                then jsonb_build_object('role', 'user', 'content', left(message ->> 'content', 100000))
+            else message
+        end,
+        error = :error,
+        finished_at = clock_timestamp()
+    where
+        session_id = :session_id
+        and run_id = :run_id
+        and status = 'queued'
+    returning
+        session_id,
+        run_id,
+        user_id,
+        error
+),
+
+advanced_session as (
+    update sessions as s
+    set
+        last_seq = s.last_seq + 1,
+        updated_at = clock_timestamp()
+    from failed_run as r
+    where
+        s.session_id = r.session_id
+        and s.session_id = :session_id
+    returning
+        s.session_id,
+        s.last_seq,
+        s.updated_at
+),
+
+added_event as (
+    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+    select
+        s.session_id,
+        s.last_seq,
+        'run.failed',
+        jsonb_build_object('run_id', r.run_id, 'error', r.error),
+        r.user_id,
+        s.updated_at
+    from advanced_session as s
+    inner join failed_run as r on r.session_id = s.session_id
+)
+
+select
+    session_id,
+    run_id
+from failed_run;
 
 
 -- name: get_history(session_id, after, up_to_seq, limit, max_bytes)^
@@ -618,7 +691,8 @@ where b.session_id = :session_id;
 
 
 -- name: reap(process_id, seconds, limit)
--- Takes over runs whose process stopped renewing its lease, to end them.
+-- Takes over runs whose process stopped renewing its lease, to end them: first those whose lease ended first, so that one which could
+-- not be ended lately comes after the others.
 -- @param  process_id  the process that takes them over
 -- @param  seconds     until its leases end
 -- @param  limit       runs at most
@@ -634,6 +708,7 @@ with expired_runs as (
         status = 'running'
         and lease_expires_at < clock_timestamp()
     order by
+        lease_expires_at,
         session_id,
         run_id
     limit :limit
@@ -655,24 +730,55 @@ returning
     r.cancelled_by_user_id is not null as cancelled;
 
 
--- name: list_waiting(limit)
--- Sessions in which messages wait and no run goes on: whoever should have begun the next one died.
--- @param  limit  sessions at most
--- @return WaitingSession[]
+-- name: list_waiting(full_user_ids, served_user_ids, failed_session_ids, limit)
+-- The next run of each session in which messages wait and none goes on. Users come in turn: the first of each, then the second of
+-- each, in each turn whoever was not served lately or longest ago, and of one user the oldest. Sessions that failed come last.
+-- @param  full_user_ids       users of whom no further run may begin: theirs are left out
+-- @param  served_user_ids     users of whom a run began lately, longest ago first
+-- @param  failed_session_ids  sessions whose next run could not be begun lately
+-- @param  limit               runs at most
+-- @return WaitingRun[]
 -- @access system
--- @index  runs_session_id_queued_idx, runs_session_id_running_idx
-select distinct q.session_id
-from runs as q
-where
-    q.status = 'queued'
-    and not exists (
-        select
-        from runs as r
-        where
-            r.session_id = q.session_id
-            and r.status = 'running'
-    )
-order by q.session_id
+-- @index  runs_session_id_queued_idx or runs_user_id_queued_idx, runs_session_id_running_idx
+with next_runs as (
+    select distinct on (q.session_id)
+        q.session_id,
+        q.run_id,
+        q.user_id,
+        q.queued_at,
+        q.session_id = any(:failed_session_ids) as has_failed
+    from runs as q
+    where
+        q.status = 'queued'
+        and not exists (
+            select
+            from runs as r
+            where
+                r.session_id = q.session_id
+                and r.status = 'running'
+        )
+    order by
+        q.session_id,
+        q.queued_at,
+        q.run_id
+)
+
+select
+    n.session_id,
+    n.run_id,
+    n.user_id
+from next_runs as n
+left join unnest(:served_user_ids::text[]) with ordinality as t (user_id, turn) on t.user_id = n.user_id
+where n.user_id <> all(:full_user_ids)
+order by
+    n.has_failed,
+    row_number() over (
+        partition by n.has_failed, n.user_id
+        order by n.queued_at, n.session_id
+    ),
+    coalesce(t.turn, 0),
+    n.queued_at,
+    n.session_id
 limit :limit;
 
 

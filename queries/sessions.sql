@@ -517,6 +517,37 @@ where
     and (select count(*) from locked_runs) >= 0;
 
 
+-- name: lock_source(actor_id, session_id, own_config_id)!
+-- Locks a session that the caller takes part in, and before it the config of a fork of it, as what deletes a config does. Until the
+-- transaction ends no message of the session is moved or deleted; appends go on. sessions.fork follows, so that it sees the
+-- transcript as it is under the lock.
+-- @param  actor_id       user_id of the caller
+-- @param  session_id     the session
+-- @param  own_config_id  the config that the fork runs, or null for the same
+-- @return row count
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey
+with locked_config as (
+    select c.config_id
+    from sessions as s
+    inner join configs as c on c.config_id = coalesce(:own_config_id::text, s.config_id)
+    where
+        s.session_id = :session_id
+        and c.user_id = :actor_id
+    for key share of c
+)
+
+select
+from session_participants as p
+inner join sessions as s on s.session_id = p.session_id
+left join locked_config as c on true
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and s.session_id = :session_id
+for key share of s;
+
+
 -- name: fork(actor_id, actor_app_id, session_id, new_session_id, own_config_id, title, up_to_seq, most)^
 -- A new session of the caller's for a copy of another one that the caller takes part in, up to a number of its clock. It runs a
 -- config of the caller's: nobody gets to use somebody else's by copying. messages.copy follows in the same transaction, because

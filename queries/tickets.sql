@@ -56,7 +56,8 @@ where
 returning
     t.user_id,
     t.app_id,
-    t.token_expires_at;
+    t.token_expires_at,
+    (select request_limit(a.settings) from applications as a where a.app_id = t.app_id) as requests_per_minute;
 
 
 -- name: sweep(limit)!

@@ -136,7 +136,7 @@ async def live(settings: Settings) -> AsyncIterator[Live]:
                 port=0,
                 http="amplifier.protocol:BoundedProtocol",
                 ws="amplifier.protocol:BoundedWebSocketProtocol",
-                ws_max_size=8 * 1024 * 1024,
+                ws_max_size=64 * 1024,
                 lifespan="off",
                 log_level="warning",
             )

@@ -421,6 +421,28 @@ $_$;
 CREATE FUNCTION public.request_limit(settings jsonb) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (settings @? 'strict $."rate_limit_requests_per_minute"?(((@.type() == "number" && @ >= 0) && @ <= 1000000) && @ == @.floor())'::jsonpath) THEN (((settings ->> 'rate_limit_requests_per_minute'::text))::numeric)::integer ELSE NULL::integer END;
+CREATE FUNCTION public.runs_count_queued(of_session_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+    return (select count(*) from public.runs where session_id = of_session_id and status = 'queued');
+end
+$$;
+CREATE FUNCTION public.runs_count_queued_of_user(of_user_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+    perform pg_advisory_xact_lock(hashtextextended('runs of ' || of_user_id, 0));
+    return (select count(*) from public.runs where user_id = of_user_id and status = 'queued');
+end
+$$;
+CREATE FUNCTION public.runs_count_running(of_session_id text) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $$
+begin
+    return (select count(*) from public.runs where session_id = of_session_id and status = 'running');
+end
+$$;
 CREATE FUNCTION public.search_apart(value text, filler text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN regexp_replace(regexp_replace(value, '([0-9][0-9])T([0-9][0-9]:)'::text, format('\1%sT%s\2'::text, filler, filler), 'g'::text), '(:[0-9][0-9](?:[.][0-9]+)?)Z'::text, format('\1%sZ'::text, filler), 'g'::text);
@@ -526,6 +548,48 @@ CREATE FUNCTION public.session_text(title text, tags jsonb) RETURNS text
     RETURN concat_ws('
 '::text, title, (SELECT string_agg(((jsonb_each_text.key || ' '::text) || jsonb_each_text.value), '
 '::text) AS string_agg FROM jsonb_each_text(CASE WHEN (jsonb_typeof(session_text.tags) = 'object'::text) THEN session_text.tags ELSE NULL::jsonb END) jsonb_each_text(key, value)));
+CREATE FUNCTION public.sessions_drop_config() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from configs as c
+    where
+        c.config_id = old.config_id
+        and c.copied_from_config_id is not null
+        and not exists (
+            select
+            from sessions
+            where config_id = old.config_id
+        );
+    return null;
+end
+$$;
+CREATE FUNCTION public.sessions_keep_config() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+declare
+    kept_config_id text;
+begin
+    insert into configs (config_id, name, description, config_json, tags, version, copied_from_config_id)
+    select
+        -- a uuid of version 4 by its shape; the same for the same hand-over
+        overlay(overlay(left(hash, 32) placing '4' from 13) placing '8' from 17)::uuid::text,
+        name,
+        description,
+        config_json,
+        tags,
+        version,
+        config_id
+    from configs
+    cross join encode(sha256(convert_to(concat_ws(' ', new.session_id, new.config_id, new.last_seq), 'UTF8')), 'hex') as hash
+    where
+        config_id = new.config_id
+        and user_id <> new.owner_user_id
+    returning config_id into kept_config_id;
+    new.config_id := coalesce(kept_config_id, new.config_id);
+    return new;
+end
+$$;
 CREATE FUNCTION public.sessions_refresh_search(INOUT after_session_id text, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -678,6 +742,7 @@ CREATE TABLE public.configs (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     version bigint DEFAULT 1 NOT NULL,
+    copied_from_config_id text COLLATE pg_catalog."C",
     CONSTRAINT configs_config_json_check CHECK ((jsonb_typeof(config_json) = 'object'::text)),
     CONSTRAINT configs_config_json_depth_check CHECK ((NOT (config_json @? '$.**{64}'::jsonpath))),
     CONSTRAINT configs_name_check CHECK (((name)::text <> ''::text)),
@@ -975,6 +1040,8 @@ ALTER TABLE ONLY public.config_versions
     ADD CONSTRAINT config_versions_pkey PRIMARY KEY (config_id, version);
 ALTER TABLE public.configs
     ADD CONSTRAINT configs_config_id_length_check CHECK ((GREATEST(length(config_id), length(user_id)) <= 255)) NOT VALID;
+ALTER TABLE public.configs
+    ADD CONSTRAINT configs_copied_from_config_id_check CHECK ((length(copied_from_config_id) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.configs
     ADD CONSTRAINT configs_pkey PRIMARY KEY (config_id);
 ALTER TABLE ONLY public.configuration
@@ -1055,6 +1122,7 @@ CREATE INDEX run_approvals_session_id_run_id_idx ON public.run_approvals USING b
 CREATE INDEX runs_session_id_queued_at_idx ON public.runs USING btree (session_id, queued_at, run_id);
 CREATE INDEX runs_session_id_queued_idx ON public.runs USING btree (session_id, queued_at, run_id) WHERE (status = 'queued'::text);
 CREATE UNIQUE INDEX runs_session_id_running_idx ON public.runs USING btree (session_id) WHERE (status = 'running'::text);
+CREATE INDEX runs_user_id_queued_idx ON public.runs USING btree (user_id) WHERE (status = 'queued'::text);
 CREATE INDEX session_participants_last_active_at_idx ON public.session_participants USING btree (user_id, last_active_at DESC, session_id DESC);
 CREATE INDEX session_participants_permissions_idx ON public.session_participants USING gin (permissions jsonb_path_ops);
 CREATE INDEX session_participants_user_id_idx ON public.session_participants USING btree (user_id, session_id);
@@ -1097,6 +1165,8 @@ CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.sessi
 CREATE TRIGGER session_events_bound_data BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((octet_length((new.data)::text) > 8192)) EXECUTE FUNCTION public.bound_event();
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER session_participants_permissions_export_check BEFORE INSERT OR UPDATE OF permissions ON public.session_participants FOR EACH ROW WHEN ((new.permissions ? 'export'::text)) EXECUTE FUNCTION public.refuse_value('permissions');
+CREATE TRIGGER sessions_drop_config AFTER DELETE ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_drop_config();
+CREATE TRIGGER sessions_keep_config BEFORE UPDATE OF owner_user_id ON public.sessions FOR EACH ROW WHEN ((new.owner_user_id IS DISTINCT FROM old.owner_user_id)) EXECUTE FUNCTION public.sessions_keep_config();
 CREATE TRIGGER sessions_metadata_size_check BEFORE INSERT OR UPDATE OF metadata ON public.sessions FOR EACH ROW WHEN ((octet_length((new.metadata)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('metadata');
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();

@@ -54,10 +54,10 @@ class Stage(NamedTuple):
 
     def enqueue(self, run_id: str, actor_id: str = "alice") -> Any:
         who = ALICE | {"actor_id": actor_id, "run_id": run_id}
-        return self.queries.runs.enqueue(**who, message=message(run_id), most=20)
+        return self.queries.runs.enqueue(**who, message=message(run_id), most=20, most_of_user=200)
 
-    def claim(self, process_id: str = "one") -> Any:
-        return self.queries.runs.claim(**HERE, process_id=process_id, seconds=60.0)
+    def claim(self, run_id: str = "queued", process_id: str = "one") -> Any:
+        return self.queries.runs.claim(**HERE, run_id=run_id, process_id=process_id, seconds=60.0)
 
     def finish(self, **changes: Any) -> Any:
         return self.queries.runs.finish(**HERE, **(ENDING | changes))

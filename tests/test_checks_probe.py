@@ -31,8 +31,10 @@ VALUE = re.compile(
 # Places that decide nothing about strangers because another one does, and the route on which that can be seen.
 GUARDED = {
     # it locks rows, and the statement behind it asks again whose config it is
-    "configs.delete: c.user_id = :actor_id": "DELETE /configs/{config_id}",
-    "configs.delete: c.user_id = :actor_id #2": "DELETE /configs/{config_id}",
+    "configs.lock_sessions: c.user_id = :actor_id": "DELETE /configs/{config_id}",
+    "configs.lock_sessions: c.user_id = :actor_id #2": "DELETE /configs/{config_id}",
+    # it says which of the caller's own sessions are shared
+    "configs.count_sessions: p.user_id <> :actor_id": "DELETE /configs/{config_id}",
     # without these three nobody is admitted, or fewer people: they take away
     "invitations.claim: user_id = :actor_id": "POST /invitations/accept",
     "invitations.claim: e.data ->> 'user_id' = :actor_id": "POST /invitations/accept",

@@ -43,8 +43,9 @@ ROUTES = {  # each write route, and a body that it accepts; the two bodies of a 
     "POST /sessions/{session_id}/invitations": """{"role": "editor§", "expires_in": 60, "max_uses": 2}""",
     "POST /sessions/{session_id}/transfer": """{"user_id": "dave§"}""",
     "POST /invitations/accept": """{"token": "{token}§"}""",
-    "POST /applications": """{"app_id": "new§", "app_name": "a§", "settings": {"a§": "a§", "x": "@"}}""",
-    "PATCH /applications/other": """{"app_name": "a§", "settings": {"a§": "a§", "x": "@"}}""",
+    "POST /applications": """{"app_id": "new§", "app_name": "a§", "settings": {"a§": "a§", "x": "@"},
+        "key_managers": ["a§"]}""",
+    "PATCH /applications/other": """{"app_name": "a§", "settings": {"a§": "a§", "x": "@"}, "key_managers": ["a§"]}""",
     "POST /applications/other/keys": """{"name": "new§", "expires_in": 60}""",
     "POST /sessions/{session_id}/fork": """{"config_id": "{config_id}§", "title": "a§", "up_to_seq": 0}""",
     "POST /sessions/{session_id}/read": """{"seq": 1}""",
@@ -138,7 +139,22 @@ async def test_no_string_takes_what_is_not_text(target: Target, route: str) -> N
 
 
 DEEP = [left * depth + "1" + right * depth for depth in (65, 1000, 100_000) for left, right in ("[]", ('{"a":', "}"))]
-NUMBERS = ["1e400", "-1e400", "1E+0400", "1e131071", "1e-400", "1e-16383", "0e-16383", "9" * 140_000, "01", "+1", "1."]
+NUMBERS = [
+    "1e400",
+    "-1e400",
+    "1E+0400",
+    "1e131071",
+    "1e-400",
+    "1e-16383",
+    "0e-16383",
+    "9" * 140_000,
+    "9" * 5000,
+    "-" + "9" * 400,
+    "9" * 309,
+    "01",
+    "+1",
+    "1.",
+]
 BROKEN = ["NaN", "Infinity", "-Infinity", "0x1", ".5", "tru", "'a'", "[1,]", "{1:2}", "[1", '{"a"}', "[" * 100_000]
 
 
@@ -188,6 +204,7 @@ NO_SEQ: list[Any] = [-1, 2**63, 2**64, 10**400, 0.5, "0", True, [], {}]
 NO_COUNT: list[Any] = [None, 0, 31_536_001, *NO_SEQ]  # seconds and uses
 NO_ROLE: list[Any] = [None, "", "Owner", "admin", *NOT_TEXT]
 NO_RIGHTS: list[Any] = [*NOT_OBJECT, {"send": 1}, {"send": None}, {"Send": True}, {"": True}, {"delete": True}]
+NO_PEOPLE: list[Any] = [*NOT_OBJECT[1:], {}, [""], [LONG], [1], [None], [["x"]], ["x"] * 21]
 CONFIG_FIELDS = {"name": NO_NAME, "config_data": NO_MAP, "tags": NO_TAGS, "description": NOT_TEXT}
 SESSION_FIELDS = {"title": [LONG, *NOT_TEXT], "tags": NO_TAGS, "metadata": NOT_OBJECT}
 MESSAGE_FIELDS = {
@@ -209,8 +226,19 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /sessions/{session_id}/invitations": {"role": NO_ROLE, "expires_in": NO_COUNT, "max_uses": NO_COUNT},
     "POST /sessions/{session_id}/transfer": {"user_id": NO_NAME},
     "POST /invitations/accept": {"token": [*NO_NAME, "x" * 401, f"inv_x_{LONG[:43]}", f"inv_{LONG}_{LONG[:43]}"]},
-    "POST /applications": {"app_id": NO_ID, "app_name": NO_NAME, "settings": NO_MAP, "is_admin": [None, 1, "true"]},
-    "PATCH /applications/other": {"app_name": NO_NAME[1:], "settings": NOT_OBJECT, "is_active": [1, "true", []]},
+    "POST /applications": {
+        "app_id": NO_ID,
+        "app_name": NO_NAME,
+        "settings": NO_MAP,
+        "is_admin": [None, 1, "true"],
+        "key_managers": [None, *NO_PEOPLE],
+    },
+    "PATCH /applications/other": {
+        "app_name": NO_NAME[1:],
+        "settings": NOT_OBJECT,
+        "is_active": [1, "true", []],
+        "key_managers": NO_PEOPLE,
+    },
     "POST /applications/other/keys": {"name": NO_NAME, "expires_in": [316_224_001, *NO_SEQ, 0]},
     "POST /sessions/{session_id}/fork": {"config_id": NO_NAME[1:], "title": [LONG, *NOT_TEXT], "up_to_seq": NO_SEQ},
     "POST /sessions/{session_id}/read": {"seq": [None, *NO_SEQ]},

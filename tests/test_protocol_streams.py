@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 import websockets.asyncio.client
 
-from amplifier import protocol
+from amplifier import protocol, unread
 
 LIMIT = 10.0  # seconds, for what must happen
 WAIT = 0.3  # seconds, for each of the limits
@@ -112,7 +112,8 @@ class Service:
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """The service with short limits."""
-    for name in ("HEADER_SECONDS", "BODY_SECONDS", "READ_SECONDS", "FLUSH_SECONDS"):
+    monkeypatch.setattr(unread, "READ_SECONDS", WAIT)
+    for name in ("HEADER_SECONDS", "BODY_SECONDS", "FLUSH_SECONDS"):
         monkeypatch.setattr(protocol, name, WAIT)
     service = Service()
     service.running = asyncio.create_task(service.server.serve())
@@ -152,7 +153,7 @@ async def test_who_reads_goes_on(service: Service) -> None:
 async def test_what_is_left_of_an_answer_is_not_kept_for_ever(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(protocol, "READ_SECONDS", 3600.0)
+    monkeypatch.setattr(unread, "READ_SECONDS", 3600.0)
     _, writer = await service.stream(b"/some")
     await until(lambda: any(service.unread))
     (connection,) = service.server.server_state.connections
@@ -184,7 +185,7 @@ async def test_a_socket_that_does_not_read_is_cut_off(service: Service) -> None:
 
 @pytest.mark.parametrize("path", ["/quiet", "/some", "/full"])
 async def test_a_stop_ends_streams(service: Service, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    monkeypatch.setattr(protocol, "READ_SECONDS", 3600.0)
+    monkeypatch.setattr(unread, "READ_SECONDS", 3600.0)
     reader, writer = await service.stream(path.encode())
     if path != "/quiet":
         await until(lambda: service.unread[0] > (65536 if path == "/full" else 0))

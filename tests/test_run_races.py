@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import AsyncIterator
 
-import asyncpg
 import pytest
 
 from tests.agents import agent, model, settings, waiting
@@ -34,14 +33,14 @@ async def test_two_that_claim(stage: Stage) -> None:
     await stage.enqueue("queued")
     async with stage.open():
         assert (await stage.claim())["run_id"] == "queued"
-        second = stage.soon(stage.claim("two"))
+        second = stage.soon(stage.claim(process_id="two"))
         await stage.until_waiting()
     assert await second is None
     assert (stage.statuses(), stage.log()) == ({"queued": "running"}, ["run.queued", "run.started", "message"])
 
 
-async def test_a_claim_meets_one_that_began(stage: Stage) -> None:
-    """The one that began knew of no message that waits: that came while it waited for its participant."""
+async def test_run_does_not_begin_before_message_that_came_while_it_waited(stage: Stage) -> None:
+    """The snapshot of the one that begins knows of no message that waits: that came while it waited for a lock."""
     async with stage.open():
         with holding(
             stage.queries.database.dsn, "select from session_participants where user_id = 'alice' for update"
@@ -50,13 +49,21 @@ async def test_a_claim_meets_one_that_began(stage: Stage) -> None:
             await stage.until_waiting()
             await stage.soon(stage.enqueue("queued", "bob"))
             release()
-            assert await begun is not None
-        claim = stage.soon(stage.claim("two"))
-        await stage.until_waiting()
-    with pytest.raises(asyncpg.UniqueViolationError):
-        await claim
-    assert stage.statuses() == {"first": "running", "queued": "queued"}
+            assert await begun is None
+    assert (await stage.claim())["run_id"] == "queued"
     assert stage.log() == ["run.queued", "run.started", "message"]
+
+
+async def test_claim_meets_run_that_begins(stage: Stage) -> None:
+    """The message that waits was taken back meanwhile, and the next one came: the claim's snapshot knows of no run."""
+    await stage.enqueue("queued")
+    async with stage.open():
+        await stage.cancel("queued")
+        assert await stage.start("first", "bob") is not None
+        claim = stage.soon(stage.claim(process_id="two"))
+        await stage.until_waiting()
+    assert await claim is None
+    assert stage.statuses() == {"first": "running", "queued": "cancelled"}
 
 
 async def test_one_that_begins_meets_a_claim(stage: Stage) -> None:
@@ -84,7 +91,7 @@ async def test_a_message_comes_as_the_run_ends(stage: Stage) -> None:
         late = stage.soon(stage.enqueue("late", "bob"))
         await stage.until_waiting()
     await late
-    assert (await stage.claim())["run_id"] == "late"
+    assert (await stage.claim("late"))["run_id"] == "late"
 
 
 async def test_cancelled_as_it_ends(stage: Stage) -> None:
@@ -114,7 +121,7 @@ async def test_cancelled_as_it_is_begun(stage: Stage) -> None:
     """It goes on, and its process is told; or it is taken back, and nothing begins."""
     await stage.enqueue("first", "bob")
     async with stage.open():
-        await stage.claim()
+        await stage.claim("first")
         cancelled = stage.soon(stage.cancel("first"))
         await stage.until_waiting()
     assert (await cancelled)["run_id"] == "first"
@@ -123,7 +130,7 @@ async def test_cancelled_as_it_is_begun(stage: Stage) -> None:
     await stage.enqueue("second", "bob")
     async with stage.open():
         await stage.cancel("second")
-        claim = stage.soon(stage.claim())
+        claim = stage.soon(stage.claim("second"))
         await stage.until_waiting()
     assert await claim is None
     assert stage.statuses()["second"] == "cancelled"

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
-from amplifier.bundles import validate, validate_sections
+from amplifier.bundles import check_bounds, check_size, validate, validate_sections
 from amplifier.paging import (
     After,
     Limit,
@@ -21,12 +21,14 @@ from amplifier.paging import (
     tag_filter,
 )
 from amplifier.problems import Problem, changed_meanwhile
+from amplifier.sealing import opened, sealed, sealed_again
 from amplifier.secrets import Keyring
 from amplifier.web import Name, Request, Tags, delete, get, post, put
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Version = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The number of a version")]
 Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
+Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in which other people take part")]
 _SECTIONS = ("session", "includes", "tools", "providers")
 
 
@@ -96,9 +98,10 @@ class ConfigList(msgspec.Struct):
 
 
 class ConfigMessage(msgspec.Struct):
-    """What was done."""
+    """What was done, and how many sessions went with the config."""
 
     message: str
+    deleted_sessions: int
 
 
 class ConfigsController(Controller):
@@ -111,6 +114,7 @@ class ConfigsController(Controller):
     async def create_config(self, request: Request, data: JSONBody[CreateConfig]) -> Config:
         """The caller becomes its owner. 400 when it is not a valid config."""
         config = data.config_data | _sections(data)
+        check_bounds(config)
         validate(config)
         config_id = str(uuid.uuid4())
         row = await request.queries.configs.create(
@@ -118,10 +122,10 @@ class ConfigsController(Controller):
             config_id=config_id,
             name=data.name,
             description=data.description,
-            config_json=_encode(_keyring(request).encrypt(config, config_id)),
+            config_json=await sealed(_keyring(request), config, config_id),
             tags=_encode(data.tags or {}),
         )
-        return _present(request, StoredConfig(*row), "Config created successfully")
+        return await _present(request, _stored(row), "Config created successfully")
 
     @get(operation_id="list_configs", summary="The caller's configs")
     async def list_configs(
@@ -149,39 +153,51 @@ class ConfigsController(Controller):
         row = await request.queries.configs.get(actor_id=request.caller.user_id, config_id=config_id)
         if row is None:
             raise _not_found()
-        return _present(request, StoredConfig(*row), None, decrypt)
+        return await _present(request, StoredConfig(*row), None, decrypt)
 
     @put("/{config_id:str}", operation_id="update_config", summary="Change a config", errors=(400, 412))
     async def update_config(self, request: Request, config_id: FromPath[str], data: JSONBody[UpdateConfig]) -> Config:
         """Its owner's only. What is absent or null stays as it is; the former version is kept."""
-        keyring, sections = _keyring(request), {} if data.config_data is not None else _sections(data)
-        if data.config_data is not None:
-            validate(data.config_data)
-        validate_sections(sections)
+        whole = data.config_data is not None
+        given = data.config_data if data.config_data is not None else _sections(data)
+        check_bounds(given)
+        (validate if whole else validate_sections)(given)
+        given_json = await sealed(_keyring(request), given, config_id)
         row = await request.queries.configs.update(
             actor_id=request.caller.user_id,
             config_id=config_id,
             name=data.name,
             description=data.description,
-            config_json=None if data.config_data is None else _encode(keyring.encrypt(data.config_data, config_id)),
-            sections=_encode(keyring.encrypt(sections, config_id)),
+            config_json=given_json if whole else None,
+            sections=b"{}" if whole else given_json,
             tags=None if data.tags is None else _encode(data.tags),
             if_versions=request.if_match,
         )
         if row is None:
             raise await _refusal(request, config_id)
-        return _present(request, StoredConfig(*row), "Config updated successfully")
+        stored = _stored(row) if whole else await _sealed(request, _stored(row))
+        return await _present(request, stored, "Config updated successfully")
 
-    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(412,))
-    async def delete_config(self, request: Request, config_id: FromPath[str]) -> ConfigMessage:
-        """Its owner's only. The sessions made from it go with it."""
+    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(409, 412))
+    async def delete_config(self, request: Request, config_id: FromPath[str], force: Force = False) -> ConfigMessage:
+        """Its owner's only. The sessions made from it go with it; 409 while other people take part in any of them,
+        unless `force` is true. Sessions that were handed over run a copy and stay."""
         configs, key = request.queries.configs, {"actor_id": request.caller.user_id, "config_id": config_id}
         async with request.queries.database.transaction():
             await configs.lock(**key)
+            await configs.lock_sessions(**key)
+            use = await configs.count_sessions(**key)
+            if use is None:
+                raise _not_found()
+            if request.if_match is not None and use["version"] not in request.if_match:
+                raise changed_meanwhile("config", use["version"])
+            if use["shared"] and not force:
+                raise _shared(use["shared"])
             deleted = await configs.delete(**key, if_versions=request.if_match)
         if not deleted:
             raise await _refusal(request, config_id)
-        return ConfigMessage("Config deleted successfully")
+        request.tell(deleted_sessions=use["sessions"])
+        return ConfigMessage("Config deleted successfully", use["sessions"])
 
     @post(
         "/{config_id:str}/versions/{version:int}/restore",
@@ -200,20 +216,45 @@ class ConfigsController(Controller):
         )
         if row is None:
             raise await _refusal(request, config_id, "Config version not found")
-        return _present(request, StoredConfig(*row), "Config restored successfully")
+        return await _present(request, await _sealed(request, _stored(row)), "Config restored successfully")
 
 
 def _sections(data: CreateConfig | UpdateConfig) -> dict[str, Any]:
     return {name: getattr(data, name) for name in _SECTIONS if getattr(data, name) is not None}
 
 
-def _present(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:
-    keyring, config_id = _keyring(request), stored.config_id
-    config = msgspec.json.decode(stored.config_json)
-    encrypted = keyring.holds(config, config_id)
-    shown = keyring.decrypt(config, config_id) if decrypt else config
+async def _sealed(request: Request, stored: StoredConfig) -> StoredConfig:
+    """A config that was merged or restored, with the secrets encrypted that were stored before there was a key.
+
+    Raises Problem 422 for one that is too large, which takes the change back.
+    """
+    text = await sealed_again(_keyring(request), stored.config_json, stored.config_id)
+    if text is None:
+        return stored
+    row = await request.queries.configs.update(
+        actor_id=request.caller.user_id,
+        config_id=stored.config_id,
+        name=None,
+        description=None,
+        config_json=text,
+        sections=b"{}",
+        tags=None,
+        if_versions=None,
+    )
+    return _stored(row)
+
+
+def _stored(row: Any) -> StoredConfig:
+    """The config in the row of a statement that wrote it. Raises Problem 422 for one that is too large."""
+    stored = StoredConfig(*row)
+    check_size(stored.config_json)
+    return stored
+
+
+async def _present(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:
+    shown, encrypted = await opened(_keyring(request), stored.config_json, stored.config_id, decrypt)
     return Config(
-        config_id,
+        stored.config_id,
         stored.name,
         stored.description,
         stored.user_id,
@@ -243,6 +284,14 @@ async def _refusal(request: Request, config_id: str, otherwise: str = "Config no
     if request.if_match is not None and row["version"] not in request.if_match:
         return changed_meanwhile("config", row["version"])
     return Problem(404, otherwise)
+
+
+def _shared(sessions: int) -> Problem:
+    """409: the deletion would take sessions from others."""
+    detail = (
+        f"Other people take part in {sessions} sessions of this config: delete it with force=true to delete those, too"
+    )
+    return Problem(409, detail, shared_sessions=sessions)
 
 
 def _not_found() -> Problem:

@@ -139,26 +139,37 @@ async def _accept(request: Request, session_id: str, data: SendMessage) -> Accep
     message = msgspec.json.encode({"role": "user", "content": data.message} | metadata)
     run_id = str(uuid.uuid4())
     key = {"actor_id": caller.user_id, "actor_app_id": caller.app_id, "session_id": session_id, "run_id": run_id}
-    if runner.has_room:
+    if runner.reserve(run_id, caller.user_id):
         row = await request.queries.runs.start(
             **key, message=message, process_id=runner.process_id, seconds=runner.lease
         )
         if row is not None:
             request.scope["state"]["going"] = row
             return Accepted(run_id, row["last_seq"] - 2, False)
+        runner.give_back(run_id)
     return await _enqueue(request, key, message, data.on_busy)
 
 
 async def _enqueue(request: Request, key: dict[str, str], message: bytes, on_busy: str) -> Accepted:
-    session_id, most = key["session_id"], _runner(request).most_queued
+    session_id, runner = key["session_id"], _runner(request)
+    most, most_of_user = runner.most_queued, runner.most_queued_of_user
     if on_busy != "enqueue":
         await _make_way(request, session_id, on_busy)
-    row = await request.queries.runs.enqueue(**key, message=message, most=most)
+    row = await request.queries.runs.enqueue(**key, message=message, most=most, most_of_user=most_of_user)
     if row is None:
-        await _sender(request, session_id)
-        detail = f"The session has {most} messages waiting (MAX_QUEUED_RUNS): try again later"
-        raise Problem(429, detail, headers={"Retry-After": "5"})
+        raise await _refusal(request, session_id)
     return Accepted(key["run_id"], row["last_seq"], True)
+
+
+async def _refusal(request: Request, session_id: str) -> Problem:
+    """Why a message does not wait; asked only then. Raises Problem 404, 403 and 409."""
+    await _sender(request, session_id)
+    runner = _runner(request)
+    rows = await request.queries.runs.list_going(actor_id=request.caller.user_id, session_id=session_id)
+    detail = f"The session has {runner.most_queued} messages waiting (MAX_QUEUED_RUNS): try again later"
+    if sum(row["status"] == "queued" for row in rows) < runner.most_queued:
+        detail = f"You have {runner.most_queued_of_user} messages waiting (MAX_QUEUED_RUNS_PER_USER): try again later"
+    return Problem(429, detail, headers={"Retry-After": "5"})
 
 
 async def _make_way(request: Request, session_id: str, on_busy: str) -> None:

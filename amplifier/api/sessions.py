@@ -182,6 +182,9 @@ class SessionsController(Controller):
         numbers, authors and times. For participants; at most 10,000 messages."""
         caller, fork_id, queries = request.caller, str(uuid.uuid4()), request.queries
         async with queries.database.transaction():
+            await queries.sessions.lock_source(
+                actor_id=caller.user_id, session_id=session_id, own_config_id=data.config_id
+            )
             row = await queries.sessions.fork(
                 actor_id=caller.user_id,
                 actor_app_id=caller.app_id,

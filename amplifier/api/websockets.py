@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-import time
+from functools import partial
 from typing import Annotated, Any
 from urllib.parse import parse_qs
 
@@ -11,17 +11,19 @@ import msgspec
 from litestar import Controller, WebSocket, websocket
 from litestar.params import FromPath
 
+from amplifier.auth import Authenticator
 from amplifier.frames import Frame, frame
 from amplifier.hosts import is_foreign
 from amplifier.problems import MEDIA_TYPE, Problem, describe, document
-from amplifier.streaming import Opening, authenticate_stream, mark_read
+from amplifier.protocol import CONNECTION
+from amplifier.saying import Saying
+from amplifier.streaming import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
 from amplifier.subscribers import Subscriber
 
 logger = logging.getLogger(__name__)
 
 MAX_MESSAGE = 4096  # bytes that a client may say at once
 _MAX_ERRORS = 3
-_TYPING_PAUSE = 1.0  # seconds between two that are passed on
 _GOING_AWAY, _POLICY, _RESTART = 1001, 1008, 1012  # why a socket is closed (RFC 6455)
 
 Socket = WebSocket[Any, Any, Any]
@@ -77,9 +79,15 @@ async def _converse(socket: Socket, subscriber: Subscriber) -> None:
 
     async def write(frames: list[Frame]) -> None:
         for one in frames:
-            await socket.send({"type": "websocket.send", "text": one.text, "bytes": None})
+            if connection is None or len(one.message) < SHARED_FROM:
+                await socket.send({"type": "websocket.send", "text": one.text, "bytes": None})
+            else:
+                await connection.share(one.message)
+        await drained(socket.scope)
 
-    listening = asyncio.create_task(_listen(socket, subscriber))
+    connection: Any = socket.scope.get(CONNECTION)
+
+    listening = asyncio.create_task(_Listening(socket, subscriber).listen())
     try:
         await subscriber.follow(socket.app.state.hub.catch_up, write)
     finally:
@@ -88,30 +96,59 @@ async def _converse(socket: Socket, subscriber: Subscriber) -> None:
     await socket.send({"type": "websocket.close", "code": code, "reason": ""})
 
 
-async def _listen(socket: Socket, subscriber: Subscriber) -> None:
-    errors, typed = 0, 0.0
-    while (event := await socket.receive())["type"] != "websocket.disconnect":
+class _Listening:
+    """Does what a client says; the third error of the client ends its stream."""
+
+    def __init__(self, socket: Socket, subscriber: Subscriber) -> None:
+        self._socket, self._subscriber, self._errors = socket, subscriber, 0
+        self._saying: Saying = socket.app.state.saying
+
+    async def listen(self) -> None:
+        """Listens until the client goes away, or says what is not understood too often."""
+        user_id, session_id = self._subscriber.user_id, str(self._subscriber.session_id)
+        while (event := await self._socket.receive())["type"] != "websocket.disconnect":
+            await self._saying.pace(user_id)
+            try:
+                said = _decoded(event, self._subscriber)
+                if isinstance(said, Read):
+                    self._saying.mark(user_id, session_id, partial(self._write, said.seq))
+                elif self._saying.may_type(user_id, session_id):
+                    await self._admit()
+                    data = msgspec.json.encode({"user_id": user_id})
+                    self._socket.app.state.hub.say(session_id, "typing", data)
+            except Exception as error:
+                self._answer(error)
+            if self._errors == _MAX_ERRORS:
+                return
+        self._subscriber.end()
+
+    async def _write(self, seq: int) -> None:
+        """Moves the caller's read marker."""
         try:
-            said = _decoded(event, subscriber)
-            if isinstance(said, Typing):
-                if time.monotonic() - typed >= _TYPING_PAUSE:
-                    typed = time.monotonic()
-                    data = msgspec.json.encode({"user_id": subscriber.user_id})
-                    socket.app.state.hub.say(subscriber.session_id, "typing", data)
-            elif await mark_read(socket, str(subscriber.session_id), said.seq) is None:
+            await self._admit()
+            if await mark_read(self._socket, str(self._subscriber.session_id), seq) is None:
                 raise Problem(422, "seq: is beyond the session's last_seq")
         except Exception as error:
-            problem = describe(error)
-            if problem.status >= 500:  # not the client's fault
-                logger.warning("what a client said was not done: %r", error)
-            else:
-                errors += 1
-            reply = frame("error", **document(problem))
-            if errors == _MAX_ERRORS:
-                subscriber.end(reply)
-                return
-            subscriber.note(reply)
-    subscriber.end()
+            self._answer(error)
+
+    async def _admit(self) -> None:
+        """Counts what makes work as a request. Raises Problem 429, and Unavailable."""
+        authenticator: Authenticator = self._socket.app.state.authenticator
+        key = authenticator.limit_of(self._socket.scope["user"])
+        if key is not None:
+            await authenticator.limiter.admit(self._socket.scope, key)
+
+    def _answer(self, error: Exception) -> None:
+        problem = describe(error)
+        if problem.status >= 500:  # not the client's fault
+            logger.warning("what a client said was not done: %r", error)
+        elif problem.status != 429:  # which a client that waits does not get again
+            self._errors += 1
+        reply = frame("error", **document(problem))
+        if self._errors == _MAX_ERRORS:
+            self._subscriber.end(reply)
+        else:
+            self._subscriber.note(reply)
 
 
 def _decoded(event: Any, subscriber: Subscriber) -> Typing | Read:

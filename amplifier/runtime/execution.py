@@ -11,6 +11,7 @@ import asyncpg
 import msgspec
 from amplifier_core import AmplifierSession
 
+from amplifier import numbers
 from amplifier.dialects import is_human
 from amplifier.events import Hub
 from amplifier.integrity import valid
@@ -22,7 +23,7 @@ from amplifier.runtime.feed import SHOWN, Feed
 from amplifier.runtime.hooks import FEED, SHOW
 from amplifier.runtime.metering import Meter
 from amplifier.runtime.modules import Loader
-from amplifier.runtime.plan import Plan, mount_plan
+from amplifier.runtime.plan import Plan, PlanRefused, mount_plan
 from amplifier.runtime.references import Secrets, redact
 from amplifier.runtime.transcript import Transcript, cleaned, spoken
 from amplifier.secrets import Keyring
@@ -34,6 +35,7 @@ logging.getLogger("amplifier_core").setLevel(
 )  # it logs what modules say of their configs, with secrets
 
 Stop = Literal["cancelled", "lost", "shutdown"]
+_IN_THREAD_FROM = 64 * 1024  # bytes of a config; to look at more would hold up other runs
 _HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent looks at
 _PATIENCE = 5.0  # seconds for modules to end when they are told to
 _AWAY = 0.5  # seconds until a message is written again after the database was away
@@ -83,9 +85,9 @@ class Execution:
 
     def __init__(self, host: Host, row: Any) -> None:
         self._host = host
-        self.session_id, self.run_id = row["session_id"], row["run_id"]
+        self.session_id, self.run_id, self.user_id = row["session_id"], row["run_id"], row["user_id"]
         self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
-        self.turn: list[dict[str, Any]] = [msgspec.json.decode(row["message"])]
+        self.turn: list[dict[str, Any]] = [numbers.read(row["message"])]
         self.feed = Feed(host.hub, self.session_id, self.run_id)
         self.meter = Meter(host.config.run_model_timeout, host.config.run_tool_timeout)
         self.stopped: Stop | None = None
@@ -120,6 +122,7 @@ class Execution:
             (conducted or work).cancel()
             await asyncio.wait({work}, timeout=_PATIENCE)
             work.cancel()
+        self.feed.release(cut_off=True)
         self.feed.flush()
         if late:
             return Outcome(
@@ -141,7 +144,8 @@ class Execution:
 
     async def _work(self) -> str:
         host = self._host
-        plan = self._plan()
+        large = len(memoryview(self._config_json)) >= _IN_THREAD_FROM
+        plan = await asyncio.to_thread(self._plan) if large else self._plan()
         self.feed.secrets = plan.secrets
         approvals = Approvals(host, self.session_id, self.run_id, plan.secrets)
         session = AmplifierSession(
@@ -166,7 +170,7 @@ class Execution:
         return str(response)
 
     def _plan(self) -> Plan:
-        config = msgspec.json.decode(self._config_json)
+        config = numbers.read(self._config_json)
         clear = self._host.keyring.decrypt(config, self._config_id)
         return mount_plan(clear, self._host.secret, self._host.config.base_urls)
 
@@ -187,7 +191,7 @@ class Execution:
         """What the model is told of earlier turns, such that it accepts it."""
         row = await self._messages(0, self._last_seq - 1)
         text = row["messages"] or "[]"
-        messages = msgspec.json.decode(text)
+        messages = numbers.read(text)
         if len(messages) == _HISTORY or len(text) > _HISTORY_BYTES // 2:  # there may be more: begin with a whole turn
             messages = list(dropwhile(lambda message: not is_human(message), messages))
         return [spoken(message) for message in valid(messages)]
@@ -231,7 +235,7 @@ class Execution:
             await asyncio.sleep(_AWAY)
             with contextlib.suppress(Unavailable):
                 newer = await self._messages(self._last_seq, 2**63 - 1)
-                if wanted in msgspec.json.decode(newer["messages"] or "[]"):
+                if wanted in numbers.read(newer["messages"] or "[]"):
                     return newer
                 return await queries.runs.append(**key, messages=b"[" + message + b"]")
 
@@ -254,3 +258,6 @@ async def _initialize(session: AmplifierSession, loader: Loader) -> None:
         raise loader.failures[0][1]
     if failed is not None:
         raise failed
+    for kind in ("orchestrator", "context"):
+        if session.coordinator.get(kind) is None:
+            raise PlanRefused(f"session.{kind}: its module mounts none. Name a module of this kind")

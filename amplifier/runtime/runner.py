@@ -5,7 +5,6 @@ an extra: nothing here imports it before the service has started.
 """
 
 import asyncio
-import contextlib
 import logging
 from collections import defaultdict
 from collections.abc import Callable
@@ -13,14 +12,14 @@ from contextvars import Context
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-import asyncpg
-
 from amplifier.events import Hub
-from amplifier.outages import Unavailable
 from amplifier.queries import Queries
 from amplifier.runtime.endings import Endings
+from amplifier.runtime.places import Places
+from amplifier.runtime.waiting import Waiting
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
+from amplifier.shares import work_of
 
 if TYPE_CHECKING:
     from amplifier.runtime.execution import Execution, Host
@@ -30,8 +29,8 @@ logger = logging.getLogger(__name__)
 _RENEWALS = 5  # in the time of a lease
 _REST = 0.05  # seconds between two looks at most, however much other processes tell
 _BEFORE_THE_END = 1.5  # seconds of the service's grace that are left for the ends of runs which did not make it
-_REAPED = 100  # runs taken over at once, and sessions looked at
-_FILLED = 10  # sessions looked at when there is room again
+_REAPED = 100  # runs taken over at once, and waiting ones looked at
+_FILLED = 10  # waiting runs looked at when there is room again
 _WITH_SDK = {"provider-anthropic", "provider-openai"}
 
 
@@ -42,6 +41,8 @@ class Runner:
         self._queries, self._hub, self._keyring, self._config = queries, hub, keyring, config
         self._endings = Endings(queries, hub)
         self._going: dict[str, Execution] = {}
+        self._places = Places(config.max_runs_per_process, config.max_runs_per_user)
+        self._waiting = Waiting(queries, hub, config, self._places, lambda: self._has_room, self.begin)
         self._awaited: defaultdict[str, set[Callable[[Execution], None]]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
         self._host: Host | None = None
@@ -70,11 +71,31 @@ class Runner:
         return self._config.max_queued_runs
 
     @property
-    def has_room(self) -> bool:
+    def most_queued_of_user(self) -> int:
+        """Messages of a user that may wait, in all sessions."""
+        return self._config.max_queued_runs_per_user
+
+    @property
+    def _has_room(self) -> bool:
         """Whether this process may begin another run now: not before everything is imported, for a lease would run out
         meanwhile."""
-        going = len(self._going)
-        return self._host is not None and self._draining is None and going < self._config.max_runs_per_process
+        return self.available and self._host is not None and self._draining is None and self._places.are_left
+
+    def reserve(self, run_id: str, user_id: str) -> bool:
+        """Takes a place for a run that the current task is about to begin. Returns whether there was one.
+
+        A run that does not begin gives the place back when the task ends: its transaction may fail.
+        """
+        if not self._has_room or not self._places.take(run_id, user_id):
+            return False
+        if (task := asyncio.current_task()) is not None:
+            task.add_done_callback(lambda _: self.give_back(run_id))
+        return True
+
+    def give_back(self, run_id: str) -> None:
+        """Gives back the place of a run that did not begin."""
+        if run_id not in self._going and self._places.free(run_id):
+            self._spawn(self._waiting.fill(_FILLED))
 
     def begin(self, row: Any) -> None:
         """Goes on with a run for which the database gave this process the lease. The row is of `runs.start`."""
@@ -106,7 +127,7 @@ class Runner:
 
     def claim_soon(self, session_id: str) -> None:
         """Begins the session's next run, if none goes on."""
-        self._spawn(self._claim(session_id))
+        self._spawn(self._waiting.claim(session_id))
 
     def look(self) -> None:
         """Something may have changed for the runs of this process: somebody cancelled one."""
@@ -122,17 +143,26 @@ class Runner:
             logger.exception("no agents can be run here")
             self.available = False
             return
-        tick = self._config.run_lease / _RENEWALS
+        await asyncio.gather(self._keep_leases(), self._keep_reaping())
+
+    async def _keep_leases(self) -> None:
+        """Renews leases, for ever: beside everything else, for what belongs to one session may take its time."""
         while True:
-            try:
-                await self._renew()
-                await self._reap()
-            except Exception as error:  # whatever it was: the next round tries again
-                logger.warning("leases of runs were not renewed: %r", error)
-            deadline = asyncio.get_running_loop().time() + tick
+            await self._renew_now()
+            deadline = asyncio.get_running_loop().time() + self._config.run_lease / _RENEWALS
             while await self._told(deadline):
                 await self._renew_now()
                 await asyncio.sleep(_REST)
+
+    async def _keep_reaping(self) -> None:
+        """Ends what dead processes left and begins what waits, for ever."""
+        while True:
+            try:
+                await self._reap()
+            except Exception as error:  # whatever it was: the next round tries again
+                logger.warning("runs of other processes were not looked after: %r", error)
+            await self._waiting.fill(_REAPED)
+            await asyncio.sleep(self._config.run_lease / _RENEWALS)
 
     def drain(self) -> None:
         """The service stops: no further run begins, and those that go on get the rest of its grace."""
@@ -175,41 +205,19 @@ class Runner:
     async def _run(self, execution: "Execution") -> None:
         others_wait = True
         try:
-            outcome = await execution.carry_out()
+            with work_of(execution.user_id if self._config.auth_required else None):
+                outcome = await execution.carry_out()
             others_wait = await self._endings.end(execution, outcome)
         except Exception:  # a fault of ours: the lease runs out, and the run is ended then
             logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
         finally:
-            was_full = not self.has_room
             del self._going[execution.run_id]
+            others_wait_for_room = self._places.free(execution.run_id)
             execution.ended.set()
-        if others_wait:
-            await self._claim(execution.session_id)
-        if was_full:
-            await self._fill()
-
-    async def _claim(self, session_id: str) -> None:
-        """Begins the next run of a session, unless another process does or this one has no room."""
-        while self.available and self.has_room:
-            try:
-                row = await self._queries.runs.claim(
-                    session_id=session_id, process_id=self.process_id, seconds=self._config.run_lease
-                )
-            except (asyncpg.UniqueViolationError, Unavailable):  # somebody was faster, or looks later
-                return
-            if row is None:
-                return
-            self._hub.announce(session_id)
-            if row["status"] == "running":
-                self.begin(row)
-                return
-
-    async def _fill(self) -> None:
-        """Begins what waits for room, in whatever session."""
-        with contextlib.suppress(Unavailable):  # the next round looks, too
-            waiting = await self._queries.runs.list_waiting(limit=_FILLED) if self.has_room else ()
-            for row in waiting:
-                await self._claim(row["session_id"])
+        if others_wait_for_room:
+            await self._waiting.fill(_FILLED)  # in turn, the next one of this session among them
+        elif others_wait:
+            await self._waiting.claim(execution.session_id)
 
     async def _told(self, deadline: float) -> bool:
         """Whether something was told before the deadline."""
@@ -249,12 +257,14 @@ class Runner:
                     execution.stop("cancelled")
 
     async def _reap(self) -> None:
-        """Ends runs whose processes died, and begins what nobody else begins."""
-        runs = self._queries.runs
-        for row in await runs.reap(process_id=self.process_id, seconds=self._config.run_lease, limit=_REAPED):
-            if row["run_id"] not in self._going:  # else it is one of ours that stood still, and goes on
+        """Ends runs whose processes died, each by itself, and begins what waited for them. Raises Unavailable."""
+        rows = await self._queries.runs.reap(process_id=self.process_id, seconds=self._config.run_lease, limit=_REAPED)
+        for row in rows:
+            if row["run_id"] in self._going:  # it stood still, and goes on
+                continue
+            try:
                 await self._endings.bury(row)
-                await self._claim(row["session_id"])
-        if self.has_room:
-            for waiting in await runs.list_waiting(limit=_REAPED):
-                await self._claim(waiting["session_id"])
+            except Exception as error:  # whatever it was: when the lease is over it comes after the others
+                logger.warning("run %s/%s was not ended: %r", row["session_id"], row["run_id"], error)
+            else:
+                await self._waiting.claim(row["session_id"])

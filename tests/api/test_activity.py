@@ -160,3 +160,14 @@ async def test_a_flush_that_is_cut_off_is_made_up_for(api: Api, sql: Sql) -> Non
     assert sql("select last_seen_app_id from users where user_id = 'zoe'") == [(None,)]
     await activity.flush()
     assert sql("select last_seen_app_id from users where user_id = 'zoe'") == [("app",)]
+
+
+async def test_user_that_database_refuses_is_dropped_and_others_are_written(api: Api, sql: Sql) -> None:
+    """A name with a NUL, and one that is no UTF-8, among some that are."""
+    activity = api.app.state.activity
+    names = [f"user-{number}" for number in range(20)]
+    for name in [*names[:7], "nul\0", *names[7:], "\ud800"]:
+        activity.note_user(name, "app")
+        activity.note_participant(name, name)
+    await activity.flush()
+    assert {name for (name,) in sql("select user_id from users where user_id like 'user-%%'")} == set(names)

@@ -1,0 +1,74 @@
+"""Bounds what clients say over WebSockets: messages, what is passed on, and read markers, of which few are written."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+Write: TypeAlias = Callable[[], Awaitable[None]]
+
+MOST_MESSAGES = 500  # a second that the sockets of a user are listened to
+_WRITE_PAUSE = 0.25  # seconds between two read markers of a user
+_TYPING_PAUSE = 1.0  # seconds between two that are passed on
+_REMEMBER_AT_MOST = 10_000  # users in a session
+
+
+class Saying:
+    """What the sockets of this process have said lately, by user."""
+
+    def __init__(self) -> None:
+        self._second = 0
+        self._messages: Counter[str] = Counter()
+        self._typed: dict[tuple[str, str], float] = {}
+        self._markers: dict[str, dict[str, Write]] = {}
+        self._writing: set[asyncio.Task[None]] = set()
+
+    async def pace(self, user_id: str) -> None:
+        """Counts a message, and waits until the next second where there are too many: the client has to wait, too."""
+        now = time.monotonic()
+        if int(now) != self._second:
+            self._second = int(now)
+            self._messages.clear()
+        self._messages[user_id] += 1
+        if self._messages[user_id] > MOST_MESSAGES:
+            await asyncio.sleep(self._second + 1 - now)
+
+    def may_type(self, user_id: str, session_id: str) -> bool:
+        """Whether followers are to be told that the user types: once a second for a session, whatever the socket."""
+        now = time.monotonic()
+        if now - self._typed.get((user_id, session_id), -_TYPING_PAUSE) < _TYPING_PAUSE:
+            return False
+        if len(self._typed) >= _REMEMBER_AT_MOST:
+            self._typed.clear()
+        self._typed[user_id, session_id] = now
+        return True
+
+    def mark(self, user_id: str, session_id: str, write: Write) -> None:
+        """Writes a read marker, at once or when it is its turn; of several that wait for a session only the last one.
+
+        `write` handles its errors.
+        """
+        waiting = self._markers.get(user_id)
+        if waiting is not None:
+            waiting[session_id] = write
+            return
+        self._markers[user_id] = {session_id: write}
+        task = asyncio.create_task(self._keep_writing(user_id))
+        self._writing.add(task)
+        task.add_done_callback(self._writing.discard)
+
+    async def finish(self) -> None:
+        """Writes the markers that wait."""
+        for waiting in list(self._markers.values()):
+            while waiting:
+                await waiting.pop(next(iter(waiting)))()
+
+    async def _keep_writing(self, user_id: str) -> None:
+        waiting = self._markers[user_id]
+        try:
+            while waiting:
+                await waiting.pop(next(iter(waiting)))()
+                await asyncio.sleep(_WRITE_PAUSE)
+        finally:
+            del self._markers[user_id]

@@ -1,0 +1,2 @@
+-- transactional: false
+drop index concurrently if exists runs_user_id_queued_idx;
