@@ -10,13 +10,11 @@ from urllib.parse import parse_qsl, quote, urlencode
 import msgspec
 from litestar.types import Receive, Scope, Send
 
-from amplifier import paths
-
 _COMPRESSED_FROM = 2048  # bytes; below, what is saved is less than what it costs
 _IN_THREAD_FROM = 128 * 1024  # bytes; compressing more would hold up other requests
 _LEVEL = 1  # of zlib: JSON gets a fifth of its size, at 100 MB/s
 _GZIP = 31  # zlib's wbits for the format
-_TAG = re.compile(r'\s*(W/)?"([^"]*)"\s*(?:,|\Z)')
+_TAG = re.compile(r'(W/)?"([^"]*)"\s*(?:,|\Z)')
 _NUMBER = re.compile(r"(\d{1,19})(?:-gzip)?\Z")
 _REFUSED = re.compile(r"(?:gzip|\*)\s*;\s*q=0(?:\.0*)?\s*(?:,|\Z)")
 
@@ -129,10 +127,10 @@ def is_known(scope: Scope, etag: str) -> bool:
 
 
 def _link(scope: Scope, data: Any, following: Any) -> bytes:
-    """The address of the next page: this one's, from the root, behind another place."""
+    """The address of the next page: this one's, as `paths.read` leaves its path, behind another place."""
     parameter = getattr(data, "next_parameter", "after")
     query = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1"), True) if pair[0] != parameter]
-    address = f"{paths.quoted(scope['path'], quote)}?{urlencode([*query, (parameter, following)])}"
+    address = f"{quote(scope['path'], safe='/%')}?{urlencode([*query, (parameter, following)])}"
     return f'<{address}>; rel="next"'.encode()
 
 

@@ -2,6 +2,8 @@
 
 import asyncio
 import contextlib
+import logging
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -56,6 +58,10 @@ from amplifier.sweeping import keep_sweeping
 from amplifier.unread import ROUTED
 from amplifier.web import MAX_BODY, Request
 
+logger = logging.getLogger(__name__)
+
+_CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds that a start waits for the database, and between two attempts
+
 
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
     """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable.
@@ -73,7 +79,7 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
     hub = Hub(queries, config.notify_delay)
     authenticator = Authenticator(config, queries, activity)
     reloader = Reloader(queries, STRUCTS)
-    keyring = Keyring(config.config_encryption_key)
+    keyring = Keyring(config.config_encryption_key, config.derivation_key)
     # not by the constructor, which copies what it is given
     app.state.update(
         {
@@ -150,11 +156,25 @@ def routes(config: Settings, openapi: OpenAPIConfig | None = None) -> Litestar:
     )
 
 
+async def _connect(database: Database) -> None:
+    """Opens the pool. The database was there a moment ago: it may restart, or be taken over by another process."""
+    deadline = time.monotonic() + _CONNECT_LIMIT
+    while True:
+        try:
+            return await database.connect()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_CONNECT_PAUSE)
+
+
 @contextlib.asynccontextmanager
 async def _lifespan(app: Litestar) -> AsyncIterator[None]:
     state = app.state
     database = state.queries.database
-    await database.connect()
+    await _connect(database)
+    if not state.keyring.encrypts:
+        logger.warning("Secrets in configs are stored in clear: set CONFIG_ENCRYPTION_KEY, or a SECRET_KEY of yours")
     try:
         if not state.checked:
             await check(state.queries, STRUCTS)

@@ -12,6 +12,7 @@ from amplifier.problems import request_id
 
 # What a request was about: the first of these that its answer, its path or its handler names.
 _TARGETS = {"session_id": "session", "config_id": "config", "app_id": "application", "key": "setting"}
+_MAX_ADDRESS = 100  # characters, of what a proxy forwards
 
 
 async def carry_out(
@@ -41,8 +42,7 @@ async def carry_out(
 async def _repeatable(request: Any, key: str) -> Repeatable:
     """Reads the body, which may take as long as the client likes: before the transaction begins."""
     scope = request.scope
-    path = scope["path"].rstrip("/").encode(errors="surrogatepass")  # for encoded slashes
-    asked = [scope["method"].encode(), path, scope["query_string"], await request.body()]
+    asked = [scope["method"].encode(), scope["path"].rstrip("/").encode(), scope["query_string"], await request.body()]
     return Repeatable(request.queries, request.caller, request.app.state.secret_key, key, b"\n".join(asked))
 
 
@@ -58,7 +58,7 @@ async def _note(request: Any, operation: str, result: Any) -> None:
         target_type=target_type,
         target_id=target_id,
         details=msgspec.json.encode({name: value for name, value in told.items() if name not in _TARGETS}),
-        address=client[0] if client else None,
+        address=client[0][:_MAX_ADDRESS] if client else None,
         request_id=request_id(request.scope),
     )
 

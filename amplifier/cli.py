@@ -9,6 +9,8 @@ from amplifier import __version__, settings
 from amplifier.commands import applications, migrate, openapi, queries, search, serve
 from amplifier.settings import OperatorError
 
+_FORMAT = "%(levelname)s %(name)s: %(message)s"
+
 
 def main() -> None:
     """Runs a command; an expected failure is a message on stderr and exit status 1."""
@@ -16,13 +18,18 @@ def main() -> None:
     signal.signal(signal.SIGTERM, _stop)
     try:
         config = settings.load()
-        logging.basicConfig(level=config.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-        logging.getLogger("yoyo").setLevel(logging.WARNING)  # it tells of every statement
+        _log(config.log_level.upper())
         arguments.run(config, arguments)
     except KeyboardInterrupt:
         sys.exit(0)
     except OperatorError as error:
         sys.exit(f"amplifier-api: {error}")
+
+
+def _log(level: str) -> None:
+    """Libraries log warnings and errors alone: below, they tell of headers, statements, and what models are asked."""
+    logging.basicConfig(level=max(logging.WARNING, logging.getLevelName(level)), format=_FORMAT)
+    logging.getLogger("amplifier").setLevel(level)
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -224,6 +224,8 @@ class Database:
     async def _discard(self, connection: Connection, user: Hashable, error: BaseException) -> None:
         """Hands a connection whose statement failed back to the pool, which knows what to do with it."""
         assert self._pool is not None  # noqa: S101
+        if isinstance(error, asyncpg.PostgresError):
+            error.detail = None  # it shows the row, and the error may be logged
         try:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # after a failover: all have to go
                 await self._pool.expire_connections()

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import fcntl
 import importlib.util
+import logging
 import os
 import pwd
 import shutil
@@ -17,7 +18,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import IO
+from typing import IO, TypeVar
 from urllib.parse import quote
 
 from amplifier.account import (
@@ -28,6 +29,8 @@ from amplifier.account import (
     refuse_closed_parents,
     refuse_foreign,
 )
+from amplifier.settings import OperatorError
+from amplifier.succession import succeeding
 
 ROLE, DATABASE = (
     "amplifier",
@@ -39,6 +42,10 @@ _INITDB_LIMIT = 300.0  # seconds for making the data folder
 _STOP_LIMIT = 60.0  # seconds for a fast shutdown before an immediate one
 _SOCKET_PATH_LIMIT = 107  # bytes of sun_path
 _PR_SET_PDEATHSIG = 1
+
+Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
+_libc = ctypes.CDLL(None)  # not loaded between fork and exec, where other threads may hold the loader's lock
 
 
 def wheel_install(version: int = 18) -> Path:
@@ -61,9 +68,9 @@ def running(
 ) -> Iterator[str]:
     """The address (DSN) of the PostgreSQL of `home`, for as long as the context lasts.
 
-    Starts it when nobody has, and then stops it at the end; joins it when another process runs it. Run by root it
-    works as `user`, which is made when it is missing. `meanwhile` is called with the address while
-    the data folder is being made. Raises EmbeddedError.
+    Starts it when nobody has, and then stops it at the end; joins it when another process runs it, and runs it itself
+    once that process has ended. Run by root it works as `user`, which is made when it is missing. `meanwhile` is
+    called with the address while the data folder is being made. Raises EmbeddedError.
     """
     install = install or wheel_install()
     account = account_of(user)
@@ -72,16 +79,36 @@ def running(
     refuse_closed_parents(home, account)
     dsn = _dsn(home)
     with (home / "lock").open("a") as lock:
-        if not _locked(lock) and _is_ready(dsn, home, lambda: _locked(lock)):
+
+        @contextlib.contextmanager
+        def serving() -> Iterator[None]:
+            server = _start(home, reachable_install(install, home, account), account, lambda: meanwhile(dsn))
+            try:
+                if not _is_ready(dsn, home, lambda: server.poll() is not None):
+                    raise EmbeddedError(f"PostgreSQL did not start:\n{_tail(home / 'postgresql.log')}")
+                yield
+            finally:
+                _stop(server)
+
+        joined = not _locked(lock) and _is_ready(dsn, home, lambda: _locked(lock))
+        with succeeding(lambda: _locked(lock), serving) if joined else serving():
             yield dsn
-            return
-        server = _start(home, reachable_install(install, home, account), account, lambda: meanwhile(dsn))
+
+
+def outlasting(home: Path, dsn: str, step: Callable[[], Result]) -> Result:
+    """What `step` returns. It is done again when the server changed hands meanwhile: its connections were lost.
+
+    Raises what `step` raises otherwise, and EmbeddedError when nobody runs the server any more.
+    """
+    pid_file = home / "data/postmaster.pid"
+    while True:
+        before = _postmaster(pid_file)
         try:
-            if not _is_ready(dsn, home, lambda: server.poll() is not None):
-                raise EmbeddedError(f"PostgreSQL did not start:\n{_tail(home / 'postgresql.log')}")
-            yield dsn
-        finally:
-            _stop(server)
+            return step()
+        except OperatorError as error:
+            if not _is_ready(dsn, home, lambda: False) or _postmaster(pid_file) == before:
+                raise
+            logger.warning("done again on the server's successor: %s", error)
 
 
 def service_address(dsn: str) -> str:
@@ -188,7 +215,7 @@ def _popen(command: list[str], account: pwd.struct_passwd | None, log: IO[bytes]
 
 def _die_with_parent() -> None:
     """Asks Linux to shut the server down (fast) when this process is killed."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGINT)
 
 
 def _stop_orphan(data: Path) -> None:

@@ -103,13 +103,13 @@ def is_plain(messages: list[Message]) -> bool:
     for message in messages:
         role, content = message.get("role"), message.get("content")
         if role == "tool":
-            if not waiting or message.get("tool_call_id") != waiting.pop(0) or isinstance(content, list):
+            if not waiting or message.get("tool_call_id") != waiting.pop() or isinstance(content, list):
                 return False
             step = "result"
         elif waiting or isinstance(content, list):
             return False
         elif role == "assistant":
-            waiting = _plain_ids(message.get("tool_calls"))
+            waiting = _plain_ids(message.get("tool_calls"))[::-1]
             if waiting == [""]:
                 return False
             step = "call" if waiting else "answer"

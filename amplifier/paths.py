@@ -9,17 +9,16 @@ from urllib.parse import unquote_to_bytes
 
 from amplifier.problems import NO_ROUTE, REFUSED, Problem
 
-_SLASH = "\udc2f"  # an encoded slash while a request is routed: no decoded text has a lone surrogate
-_NOWHERE = "/\udc00"  # the path of no route
-_DOTS = re.compile(rf"(?:^|[/{_SLASH}])\.\.?(?:[/{_SLASH}]|\Z)")
+_NOWHERE = "/%"  # the path of no route
+_DOTS = re.compile(r"(?:^|/|%2F)\.\.?(?:/|%2F|\Z)")
 
 
 def read(scope: Any) -> Any:
-    """The scope with the path to be routed.
+    """The scope with the path that is routed: decoded, except that % and / within a segment are %25 and %2F.
 
-    A request that is to be refused gets a path without a route, so that its answer is made like any other error's,
-    and the Problem in its state: 404 for an empty segment and for `.` and `..`, which clients and proxies resolve, and
-    400 for a path or a query that is not UTF-8.
+    A request that is to be refused gets a path without a route, so that its answer is made like any other error's, and
+    the Problem in its state: 404 for an empty segment and for `.` and `..`, which clients and proxies resolve, and 400
+    for a path or a query that is not UTF-8.
     """
     path, raw, query = scope["path"], scope["raw_path"], scope["query_string"]
     problem = None
@@ -27,7 +26,7 @@ def read(scope: Any) -> Any:
         if b"%" in raw:
             path = "/".join([_decoded(segment) for segment in raw.split(b"/")])
             scope = {**scope, "path": path}
-        if "//" in path or (("/." in path or _SLASH in path) and _DOTS.search(path)):
+        if "//" in path or (("/." in path or "%2F" in path) and _DOTS.search(path)):
             problem = Problem(404, NO_ROUTE)
         if query and (b"%" in query or not query.isascii()):
             unquote_to_bytes(query).decode()
@@ -40,26 +39,22 @@ def read(scope: Any) -> Any:
 
 
 def restore(scope: Any) -> None:
-    """Puts encoded slashes back into the parameters of a routed path. Raises Problem for a request that is refused."""
+    """Decodes what is left in the parameters of a routed path. Raises Problem for a request that is refused."""
     if REFUSED in scope["state"]:
         raise scope["state"][REFUSED]
-    if _SLASH in scope["path"]:
+    if "%" in scope["path"]:
         # another dictionary, because the router keeps this one for the next request to the same path
         parameters = scope["path_params"].items()
         scope["path_params"] = {
-            name: value.replace(_SLASH, "/") if isinstance(value, str) else value for name, value in parameters
+            name: value.replace("%2F", "/").replace("%25", "%") if isinstance(value, str) else value
+            for name, value in parameters
         }
-
-
-def quoted(path: str, quote: Any) -> str:
-    """A routed path as it stands in an address."""
-    return "%2F".join([quote(part) for part in path.split(_SLASH)])
 
 
 def is_plain(identifier: str) -> bool:
     """Whether an identifier has no segment `.` or `..`, which a client would resolve before it sends a path."""
-    return _DOTS.search(identifier) is None
+    return not any(part in (".", "..") for part in identifier.split("/"))
 
 
 def _decoded(segment: bytes) -> str:
-    return unquote_to_bytes(segment).decode().replace("/", _SLASH)
+    return unquote_to_bytes(segment).decode().replace("%", "%25").replace("/", "%2F")

@@ -17,8 +17,9 @@ logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 # how msgspec says where something does not fit, and what is not there
-_PLACE = re.compile(r"(.*) - at `\$?\.?(.*)`", re.DOTALL)
-_MISSING = re.compile("Object missing required field `(.*)`")
+_PLACE = " - at `"
+_MISSING = "Object missing required field `"
+_LONGEST_DETAIL = 1000  # characters of what msgspec says, which may repeat a value
 _TOO_LARGE = "{} must not be larger than 64 kB as text: a number counts with all the digits that the database writes"
 _TAGS = "There may be 50 tags, with keys of 100 and values of 500 characters"
 MEDIA_TYPE = "application/problem+json"
@@ -166,11 +167,15 @@ def invalid_json(error: Exception) -> Problem:
 
 def misfit(error: msgspec.ValidationError) -> Problem:
     """422 for a body whose JSON is not what it should be: `errors` has the place as `messages[0].role`."""
-    match = _PLACE.fullmatch(str(error))
-    detail, place = (match[1], match[2]) if match else (str(error), "")
-    missing = _MISSING.fullmatch(detail)
-    field = ".".join(part for part in (place, missing[1] if missing else "") if part)
-    return Problem(422, str(error), errors=[{"field": field, "detail": detail}])
+    said = str(error)
+    detail, at, place = said.rpartition(_PLACE)
+    if not place.endswith("`") or not at:
+        detail, at, place = said, "", ""
+    missing = detail.removeprefix(_MISSING).removesuffix("`") if detail.startswith(_MISSING) else ""
+    if len(detail) > _LONGEST_DETAIL:
+        detail = f"{detail[:_LONGEST_DETAIL]}…"
+    field = ".".join(filter(None, (place.removesuffix("`").removeprefix("$").removeprefix("."), missing)))
+    return Problem(422, f"{detail}{at}{place}", errors=[{"field": field, "detail": detail}])
 
 
 def unauthorized(detail: str, challenge: str = "Bearer") -> Problem:

@@ -27,18 +27,30 @@ DRAINING = "amplifier.draining"  # in a request's scope: what is to know that th
 
 
 _sockets = logging.getLogger("uvicorn.error.sockets")
-_sockets.setLevel(logging.WARNING)
+
+
+def _without_query(record: logging.LogRecord) -> bool:
+    """Cuts the query string from the address that uvicorn logs: it may carry a ticket, or what somebody searches."""
+    if isinstance(record.args, tuple):
+        record.args = tuple(one.partition("?")[0] if isinstance(one, str) else one for one in record.args)
+    return True
+
+
+_sockets.addFilter(_without_query)
+logging.getLogger("uvicorn.access").addFilter(_without_query)
 
 
 class BoundedWebSocketProtocol(Unread, WebSocketsSansIOProtocol):
     """A WebSocket of somebody who reads, and who sends no more than can be taken.
 
-    Its address, which may carry a ticket, is logged only where requests are.
+    Its address is logged only where requests are, without the query; no header and no frame is logged.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self.logger = _sockets if not self.config.access_log else self.logger
+        _sockets.setLevel(logging.INFO if self.config.access_log else logging.WARNING)
+        self.logger = self.conn.logger = _sockets
+        self.conn.debug = False
         self._controls, self._counted_since = 0, 0.0
 
     def data_received(self, data: bytes) -> None:

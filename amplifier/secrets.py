@@ -8,65 +8,93 @@ import re
 from collections.abc import Callable
 from typing import Any
 
+import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _PREFIX = "enc:"
-_VERSION = b"\x01"
+_TEXT, _JSON = b"\x01", b"\x02"  # versions: of a text, and of a number or boolean as JSON
+_SEPARATORS = re.compile(r"[^a-z0-9]+")
 _REFERENCE = re.compile(r"^\$\{[^{}]*\}$")
-_WORDS = ("apikey", "secret", "password", "token", "credential", "privatekey", "accesskey")
+# of a key of a config in lower case, without its separators
+_WORDS = (
+    *("apikey", "secret", "password", "passwd", "passphrase", "token", "credential", "privatekey", "accesskey"),
+    *("authkey", "subscriptionkey", "connectionstring"),
+)
+_ENDS = tuple(word + end for word in ("authorization", "cookie", "cookies") for end in ("", "header", "value"))
+_BELOW = "defaultheaders"  # whatever these are called
+# of a key as it is written, from its fifth character from the end on: basic_auth and proxyAuth, not oauth
+_AUTH = re.compile(r"(?:^|[^a-zA-Z0-9])(?:auth|Auth|AUTH)$|[a-z0-9]Auth$")
 # max_tokens and its kin count tokens, they are none
-_QUANTITY = re.compile(r"(max|min|total|budget|context|prompt|completion|reasoning|thinking|input|output|new)+tokens")
+_NO_SECRET = re.compile(
+    "^(max|min|num|total|budget|context|prompt|completion|reasoning|thinking|input|output|new|cached)+tokens$"
+    "|^(max|min|num)token$|tokens?(limit|budget|count|usage|window|per(second|minute|day))|tokeni[sz](er|e|ing|ation)"
+)
 _ID_LENGTH, _NONCE_LENGTH = 4, 12
 
 
 class Keyring:
     """The keys of `CONFIG_ENCRYPTION_KEY`, separated by commas: the first encrypts, all of them decrypt.
 
-    Each may be any text; scrypt makes the key of it, once, when the process starts.
+    Each may be any text; scrypt makes the key of it, once, when the process starts. The key that is derived from
+    `secret_key` comes after them: it encrypts where there is no other, and opens what it encrypted before there was.
     """
 
-    def __init__(self, keys: str | None) -> None:
+    def __init__(self, keys: str | None, secret_key: str | None = None) -> None:
         derived = [_derive(key.strip()) for key in (keys or "").split(",") if key.strip()]
+        if secret_key:
+            derived.append(HKDF(SHA256(), 32, None, b"amplifier config secrets").derive(secret_key.encode()))
         self._keys = {_identifier(key): AESGCM(key) for key in derived}
         self._primary = _identifier(derived[0]) if derived else None
+
+    @property
+    def encrypts(self) -> bool:
+        """Whether there is a key to encrypt with."""
+        return self._primary is not None
 
     def encrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
         """`config` with its secrets as `enc:...`, readable only in the same `context` (the config's id).
 
-        A secret is a string under a key that names one, also inside lists and objects below it. What is encrypted
-        already stays, and `${NAME}` stays. Without a key nothing changes.
+        A secret is a text, number or boolean under a key that names one, also inside lists and objects below it.
+        Encrypted values and `${NAME}` stay. Without a key nothing changes.
         """
         if self._primary is None:
             return config
-        return self._map(config, lambda text: self._encrypt(text, context))
+        encrypted: dict[str, Any] = _map_scalars(config, lambda value: self._encrypt(value, context), names_secret)
+        return encrypted
 
     def decrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
-        """`config` with its secrets in clear; what no key of ours opens stays as it is."""
-        return self._map(config, lambda text: self._decrypt(text, context))
+        """`config` with its secrets in clear; a value that no key here opens stays as it is.
+
+        Looks below all keys, since a key that names no secret today may have named one when the config was stored.
+        """
+        decrypted: dict[str, Any] = _map_scalars(config, lambda value: self._decrypt(value, context), lambda _: True)
+        return decrypted
 
     def holds(self, config: dict[str, Any], context: str) -> bool:
-        """Whether something in `config` is encrypted under a key of ours."""
+        """Whether something in `config` is encrypted under one of the keys."""
         return self.decrypt(config, context) != config
 
-    @staticmethod
-    def _map(config: dict[str, Any], change: Callable[[str], str]) -> dict[str, Any]:
-        return {key: _map_secrets(value, change, names_secret(key)) for key, value in config.items()}
-
-    def _encrypt(self, text: str, context: str) -> str:
-        if _REFERENCE.match(text) or self._open(text, context) is not None:
-            return text
+    def _encrypt(self, value: Any, context: str) -> Any:
+        if value is None:
+            return None
+        is_text = isinstance(value, str)
+        if is_text and (_REFERENCE.match(value) or self._open(value, context) is not None):
+            return value
         assert self._primary is not None  # noqa: S101
+        version, clear = (_TEXT, value.encode()) if is_text else (_JSON, msgspec.json.encode(value))
         nonce = os.urandom(_NONCE_LENGTH)
-        sealed = self._keys[self._primary].encrypt(nonce, text.encode(), context.encode())
-        return _encode(_VERSION + self._primary + nonce + sealed)
+        sealed = self._keys[self._primary].encrypt(nonce, clear, _bound(context, version))
+        return _encode(version + self._primary + nonce + sealed)
 
-    def _decrypt(self, text: str, context: str) -> str:
-        opened = self._open(text, context)
-        return text if opened is None else opened
+    def _decrypt(self, value: Any, context: str) -> Any:
+        opened = self._open(value, context) if isinstance(value, str) else None
+        return value if opened is None else opened
 
-    def _open(self, text: str, context: str) -> str | None:
-        """The clear text of a value of ours; none for anything else, also for what merely begins with `enc:`."""
+    def _open(self, text: str, context: str) -> Any:
+        """The clear value of a text from `encrypt`; None for any other text, also one that begins with `enc:`."""
         if not text.startswith(_PREFIX):
             return None
         try:
@@ -74,12 +102,18 @@ class Keyring:
             if _encode(blob) != text:  # the decoder overlooks what it does not know, and unused bits at the end
                 return None
             version, identifier = blob[:1], blob[1 : 1 + _ID_LENGTH]
-            if version != _VERSION or identifier not in self._keys:
+            if version not in (_TEXT, _JSON) or identifier not in self._keys:
                 return None
             nonce, sealed = blob[1 + _ID_LENGTH :][:_NONCE_LENGTH], blob[1 + _ID_LENGTH + _NONCE_LENGTH :]
-            return self._keys[identifier].decrypt(nonce, sealed, context.encode()).decode()
+            clear = self._keys[identifier].decrypt(nonce, sealed, _bound(context, version))
+            return clear.decode() if version == _TEXT else msgspec.json.decode(clear)
         except (binascii.Error, InvalidTag, ValueError):
             return None
+
+
+def _bound(context: str, version: bytes) -> bytes:
+    """The data that a value is sealed with: one moved into another config, or of another version, does not open."""
+    return context.encode() if version == _TEXT else context.encode() + b"\0" + version
 
 
 def _encode(blob: bytes) -> str:
@@ -95,14 +129,20 @@ def _identifier(key: bytes) -> bytes:
 
 
 def names_secret(key: str) -> bool:
-    """Whether what stands under this key of a config is a secret."""
-    plain = re.sub(r"[^a-z0-9]", "", key.lower())
-    return any(word in plain for word in _WORDS) and not _QUANTITY.fullmatch(plain)
+    """Whether the value under this key of a config is a secret."""
+    plain = _SEPARATORS.sub("", key.lower())
+    if plain.endswith(_ENDS) or plain == _BELOW or _AUTH.search(key[-5:]):
+        return True
+    if not any(word in plain for word in _WORDS):
+        return False
+    plain = _NO_SECRET.sub(" ", plain)
+    return any(word in plain for word in _WORDS)
 
 
-def _map_secrets(value: Any, change: Callable[[str], str], secret: bool) -> Any:
+def _map_scalars(value: Any, change: Callable[[Any], Any], names: Callable[[str], bool], named: bool = False) -> Any:
+    """A copy of `value` with the scalars changed that are below a key which `names` accepts."""
     if isinstance(value, dict):
-        return {key: _map_secrets(item, change, secret or names_secret(key)) for key, item in value.items()}
+        return {key: _map_scalars(item, change, names, named or names(key)) for key, item in value.items()}
     if isinstance(value, list):
-        return [_map_secrets(item, change, secret) for item in value]
-    return change(value) if secret and isinstance(value, str) else value
+        return [_map_scalars(item, change, names, named) for item in value]
+    return change(value) if named else value

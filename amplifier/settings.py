@@ -1,5 +1,6 @@
 """Settings from the environment and a `.env` file, as one frozen struct."""
 
+import ipaddress
 import os
 import re
 from collections.abc import Mapping
@@ -12,6 +13,7 @@ from dotenv import dotenv_values
 from msgspec import Meta
 
 DEFAULT_SECRET_KEY = "change-me-before-you-require-authentication"  # noqa: S105 - refused when it would matter
+_SHORTEST_KEY = 32  # bytes
 
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port number from 1 to 65535")]
 Seconds = Annotated[float, Meta(gt=0, le=3600, description="a number of seconds, above 0 and at most 3600")]
@@ -111,10 +113,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             description="host names separated by commas, without ports, or *",
         ),
     ] = ""
-    forwarded_allow_ips: Annotated[
-        str,
-        Meta(pattern=r"^[0-9A-Fa-f:./, ]*$|^\*$", description="addresses or networks separated by commas, or *"),
-    ] = ""
+    forwarded_allow_ips: Annotated[str, Meta(description="addresses or networks separated by commas, or *")] = ""
     auth_required: Flag = False
     auth_mode: Annotated[Literal["api_key_jwt", "jwt_only"], Meta(description="api_key_jwt or jwt_only")] = (
         "api_key_jwt"
@@ -134,8 +133,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             raise SettingsError("DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
         if self.auth_required and self.secret_key == DEFAULT_SECRET_KEY:
             raise SettingsError("SECRET_KEY must be set to a secret of your own when AUTH_REQUIRED is true")
+        if self.auth_required and len(self.secret_key.encode()) < _SHORTEST_KEY:
+            raise SettingsError(
+                f"SECRET_KEY must have at least {_SHORTEST_KEY} bytes when AUTH_REQUIRED is true: "
+                "make one with `openssl rand -base64 32`"
+            )
+        if self.auth_required and self.encryption_keys and len(self.encryption_keys[0].encode()) < _SHORTEST_KEY:
+            raise SettingsError(
+                f"CONFIG_ENCRYPTION_KEY must begin with a key of at least {_SHORTEST_KEY} bytes when AUTH_REQUIRED is "
+                "true: put a longer one before a shorter, which still decrypts. `openssl rand -base64 32` makes one"
+            )
         if self.auth_required and self.jwt_algorithm == "RS256" and self.jwt_public_key_url is None:
             raise SettingsError("JWT_PUBLIC_KEY_URL must be set when JWT_ALGORITHM is RS256")
+        if not all(_is_network(item) for item in _items(self.forwarded_allow_ips) if item != "*"):
+            raise SettingsError(
+                "FORWARDED_ALLOW_IPS must be addresses or networks separated by commas, or *, "
+                f"not {self.forwarded_allow_ips!r}"
+            )
         if self.database_url is not None and not _is_postgres_url(self.database_url):
             raise SettingsError(
                 "DATABASE_URL must be of the form postgresql://user:password@host:port/database, "
@@ -172,6 +186,17 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         return Path.home() / ".local/share/amplifier-api"
 
     @property
+    def encryption_keys(self) -> list[str]:
+        """The keys of `CONFIG_ENCRYPTION_KEY`."""
+        return _items(self.config_encryption_key or "")
+
+    @property
+    def derivation_key(self) -> str | None:
+        """The `SECRET_KEY` that a key for configs may be derived from, None for the public default and a short one."""
+        is_strong = self.secret_key != DEFAULT_SECRET_KEY and len(self.secret_key.encode()) >= _SHORTEST_KEY
+        return self.secret_key if is_strong else None
+
+    @property
     def origins(self) -> list[str]:
         """The origins of `ALLOWED_ORIGINS`."""
         return _items(self.allowed_origins)
@@ -180,6 +205,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     def hosts(self) -> list[str]:
         """The hosts of `ALLOWED_HOSTS`."""
         return _items(self.allowed_hosts)
+
+    @property
+    def proxies(self) -> list[str]:
+        """The proxies of `FORWARDED_ALLOW_IPS`, whose X-Forwarded-For is believed."""
+        return _items(self.forwarded_allow_ips)
 
     @property
     def modules(self) -> frozenset[str]:
@@ -221,6 +251,15 @@ def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Se
 
 def _items(text: str) -> list[str]:
     return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def _is_network(text: str) -> bool:
+    """Whether `text` is an address, or a network without bits of a host, which would be no network to uvicorn."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
 
 
 def _description(type_: object) -> str:

@@ -108,10 +108,15 @@ class Shares:
                 return
 
 
-@contextlib.contextmanager
-def work_of_the_service() -> Iterator[None]:
+def work_of_the_service() -> contextlib.AbstractContextManager[None]:
     """What the task does in the context counts for no user."""
-    token = current.set(None)
+    return work_of(None)
+
+
+@contextlib.contextmanager
+def work_of(user: Hashable) -> Iterator[None]:
+    """What the task does in the context counts for this user."""
+    token = current.set(user)
     try:
         yield
     finally:

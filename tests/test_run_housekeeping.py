@@ -10,6 +10,7 @@ from amplifier.integrity import diagnose
 from tests.agents import Agent, agent, echo, settings
 from tests.conftest import Api, assert_problem, serving
 from tests.live import until
+from tests.stage import holding
 
 Sql = Callable[..., list[Any]]
 DIGITS = "9" * 5000
@@ -121,6 +122,25 @@ async def test_end_that_cannot_be_written_does_not_stop_others(dsn: str, sql: Sq
     async with serving(settings(dsn)) as api:
         await until(lambda: statuses(sql) == {(bad, "dead"): "cancelled", (good, "dead"): "failed"})
         assert diagnose(await (await again(api, good)).transcript()) == []
+
+
+async def test_waiting_message_gets_more_time_than_a_statement_has(dsn: str, sql: Sql) -> None:
+    """Here for a lock, else for its size."""
+    [place] = await sessions(dsn, 1)
+    columns = "session_id, run_id, status, message, user_id, app_id"
+    message = '{"role": "user", "content": "x"}'
+    sql(f"insert into runs ({columns}) values (%s, '1', 'queued', %s, 'alice', 'app')", place, message)
+    tries = (
+        "select query_start from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        " and query like '%runs.claim%'"
+    )
+    with holding(dsn, "select from sessions for update") as release:
+        async with serving(settings(dsn, database_statement_timeout=1, database_lock_timeout=30)):
+            await until(lambda: sql(tries))
+            first = sql(tries)
+            await until(lambda: sql(tries) not in ([], first))
+            release()
+            await until(lambda: set(statuses(sql).values()) == {"completed"})
 
 
 async def test_waiting_message_too_large_for_transcript_is_refused(dsn: str, sql: Sql) -> None:

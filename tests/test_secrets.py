@@ -1,5 +1,6 @@
 """Encryption of secrets in configs: what is one, and that nothing a user sends can break or open another's."""
 
+import base64
 import copy
 import itertools
 from typing import Any
@@ -35,6 +36,24 @@ CONTEXT = "config-1"
         "privateKey",
         "aws_access_key_id",
         "accessKey",
+        *("authorization", "Proxy-Authorization", "authorization_header", "auth", "AUTH", "basic_auth", "proxyAuth"),
+        *(
+            "db_passwd",
+            "passphrase",
+            "cookie",
+            "Set-Cookie",
+            "cookies",
+            "subscription_key",
+            "Ocp-Apim-Subscription-Key",
+        ),
+        *(
+            "connection_string",
+            "connectionString",
+            "x-auth-key",
+            "default_headers",
+            "adminTokens",
+            "token_limit_secret",
+        ),
     ],
 )
 def test_a_key_that_names_a_secret_hides_its_value(key: str) -> None:
@@ -50,6 +69,8 @@ def test_a_key_that_names_a_secret_hides_its_value(key: str) -> None:
     "key",
     [
         *("name", "key", "keyboard", "model", "url", "pass", "author", "private", "access"),
+        *("authority", "authorities", "authorized", "oauth", "tokenizer", "tokenization", "cookie_domain", "passive"),
+        *("token_limit", "chunk_token_budget", "tokens_per_minute", "max_token", "cached_tokens"),
         *("max_tokens", "maxTokens", "max_output_tokens", "total_tokens", "budget_tokens", "thinking_budget_tokens"),
     ],
 )
@@ -72,12 +93,39 @@ def test_everything_below_a_secret_key_is_secret() -> None:
     assert KEYRING.decrypt(stored, CONTEXT) == config
 
 
-@pytest.mark.parametrize("value", [1, 0, 1.5, True, False, None, [], {}, [1, None, True], "${API_KEY}", ["${A}"]])
-def test_what_is_no_text_and_references_stay(value: Any) -> None:
+@pytest.mark.parametrize("value", [None, [], {}, [None], "${API_KEY}", ["${A}"]])
+def test_null_and_references_stay(value: Any) -> None:
     config = {"api_key": value, "secret": {"password": value}}
     assert KEYRING.encrypt(config, CONTEXT) == config
     assert KEYRING.decrypt(config, CONTEXT) == config
     assert not KEYRING.holds(config, CONTEXT)
+
+
+@pytest.mark.parametrize("value", [1, 0, -(2**63), 2**63, 1.5, 1e300, True, False])
+def test_numbers_and_booleans_are_encrypted_and_keep_their_type(value: Any) -> None:
+    config = {"api_key": value, "secret": {"pin": [value]}}
+    stored = KEYRING.encrypt(config, CONTEXT)
+    for hidden in (stored["api_key"], stored["secret"]["pin"][0]):
+        assert hidden.startswith("enc:")
+    assert KEYRING.encrypt(stored, CONTEXT) == stored
+    opened = KEYRING.decrypt(stored, CONTEXT)
+    assert opened == config
+    assert type(opened["api_key"]) is type(value)
+
+
+def test_text_does_not_open_as_number_nor_number_as_text() -> None:
+    """The version, which says what a value was, is part of what is sealed."""
+    for value, version in (("1", b"\x02"), (1, b"\x01")):
+        blob = base64.urlsafe_b64decode(KEYRING.encrypt({"pin_token": value}, CONTEXT)["pin_token"][4:])
+        changed = {"pin_token": "enc:" + base64.urlsafe_b64encode(version + blob[1:]).decode()}
+        assert KEYRING.decrypt(changed, CONTEXT) == changed
+
+
+def test_value_under_key_that_names_no_secret_any_more_is_decrypted() -> None:
+    """As a `tokenizer` that was encrypted by an earlier version."""
+    sealed = KEYRING.encrypt({"token": "o200k"}, CONTEXT)["token"]
+    assert KEYRING.decrypt({"tokenizer": sealed}, CONTEXT) == {"tokenizer": "o200k"}
+    assert KEYRING.holds({"tokenizer": sealed}, CONTEXT)
 
 
 @pytest.mark.parametrize("text", ["x${A}", "${A}${B}", "${A", "$A", "${A} ", "", "é\u2028\x7f", "x" * 100_000])
@@ -154,6 +202,19 @@ def test_a_shortened_or_lengthened_value_is_not_decrypted() -> None:
     text = KEYRING.encrypt({"token": "clear"}, CONTEXT)["token"]
     for changed in [text[:end] for end in range(len(text))] + [text + more for more in ("=", "\n", "A", "AAAA", "é")]:
         assert KEYRING.decrypt({"token": changed}, CONTEXT) == {"token": changed}
+
+
+def test_derived_key_encrypts_only_where_there_is_no_other_and_always_decrypts() -> None:
+    derived = Keyring(None, "the SECRET_KEY of a service")
+    by_derived = derived.encrypt({"token": "clear"}, CONTEXT)
+    assert by_derived["token"].startswith("enc:")
+    both = Keyring("a later key", "the SECRET_KEY of a service")
+    assert both.decrypt(by_derived, CONTEXT) == {"token": "clear"}
+    by_both = both.encrypt({"token": "clear"}, CONTEXT)
+    assert Keyring("a later key").decrypt(by_both, CONTEXT) == {"token": "clear"}
+    assert derived.decrypt(by_both, CONTEXT) == by_both
+    assert Keyring(None, "another SECRET_KEY").decrypt(by_derived, CONTEXT) == by_derived
+    assert (derived.encrypts, Keyring(None).encrypts) == (True, False)
 
 
 @pytest.mark.parametrize("keys", [None, "", " ", ",", " , "])

@@ -15,6 +15,7 @@ CONTRACT = (
     "ALLOWED_ORIGINS AUTH_REQUIRED AUTH_MODE API_KEY_HEADER JWT_ALGORITHM JWT_PUBLIC_KEY_URL JWT_ISSUER JWT_AUDIENCE "
     "CONFIG_ENCRYPTION_KEY APP_INSIGHTS_CONNECTION_STRING"
 )
+OWN = "own-" + "x" * 28  # 32 bytes
 CANARY = "canary-7f3a"
 SPECIAL = "a@b:c/d?e#f%g&h=i+j k[l]'\"\\é"
 
@@ -39,7 +40,7 @@ def test_every_setting_has_a_default() -> None:
 
 def test_values_are_read_in_their_types() -> None:
     settings = load(
-        {"SERVICE_PORT": "80", "AUTH_REQUIRED": "TRUE", "SECRET_KEY": "own", "SHUTDOWN_GRACE": "0.5", "UNKNOWN": "x"}
+        {"SERVICE_PORT": "80", "AUTH_REQUIRED": "TRUE", "SECRET_KEY": OWN, "SHUTDOWN_GRACE": "0.5", "UNKNOWN": "x"}
     )
     assert (settings.service_port, settings.auth_required, settings.shutdown_grace) == (80, True, 0.5)
 
@@ -81,12 +82,33 @@ def test_a_wrong_value_is_named_with_what_the_variable_takes(name: str, value: s
         ({"AUTH_REQUIRED": "true"}, "SECRET_KEY must be set"),
         ({"AUTH_REQUIRED": "true", "SECRET_KEY": ""}, "SECRET_KEY must be set"),
         ({"AUTH_REQUIRED": "true", "SECRET_KEY": DEFAULT_SECRET_KEY}, "SECRET_KEY must be set"),
-        ({"AUTH_REQUIRED": "true", "SECRET_KEY": "own", "JWT_ALGORITHM": "RS256"}, "JWT_PUBLIC_KEY_URL must be set"),
+        ({"AUTH_REQUIRED": "true", "SECRET_KEY": OWN, "JWT_ALGORITHM": "RS256"}, "JWT_PUBLIC_KEY_URL must be set"),
+        ({"AUTH_REQUIRED": "true", "SECRET_KEY": OWN[1:]}, "SECRET_KEY must have at least 32 bytes"),
+        (
+            {"AUTH_REQUIRED": "true", "SECRET_KEY": OWN, "CONFIG_ENCRYPTION_KEY": f"{OWN[1:]},{OWN}"},
+            "CONFIG_ENCRYPTION_KEY must begin with a key of at least 32 bytes",
+        ),
     ],
 )
 def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(environ)
+
+
+def test_short_key_may_decrypt_after_long_one() -> None:
+    """Else a short one could not be replaced."""
+    environ = {"AUTH_REQUIRED": "true", "SECRET_KEY": OWN, "CONFIG_ENCRYPTION_KEY": f"{OWN}, short"}
+    assert load(environ).encryption_keys == [OWN, "short"]
+
+
+def test_short_keys_pass_without_authentication() -> None:
+    assert load({"SECRET_KEY": "own", "CONFIG_ENCRYPTION_KEY": "short"}).encryption_keys == ["short"]
+
+
+@pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": DEFAULT_SECRET_KEY}, {"SECRET_KEY": OWN[1:]}])
+def test_no_key_is_derived_from_public_or_short_secret(environ: dict[str, str]) -> None:
+    assert load(environ).derivation_key is None
+    assert load({"SECRET_KEY": OWN}).derivation_key == OWN
 
 
 def test_no_secret_is_shown() -> None:

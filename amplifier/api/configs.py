@@ -8,8 +8,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
-from amplifier import numbers
-from amplifier.bundles import validate, validate_sections
+from amplifier.bundles import check_bounds, check_size, validate, validate_sections
 from amplifier.paging import (
     After,
     Limit,
@@ -22,6 +21,7 @@ from amplifier.paging import (
     tag_filter,
 )
 from amplifier.problems import Problem, changed_meanwhile
+from amplifier.sealing import opened, sealed, sealed_again
 from amplifier.secrets import Keyring
 from amplifier.web import Name, Request, Tags, delete, get, post, put
 
@@ -114,6 +114,7 @@ class ConfigsController(Controller):
     async def create_config(self, request: Request, data: JSONBody[CreateConfig]) -> Config:
         """The caller becomes its owner. 400 when it is not a valid config."""
         config = data.config_data | _sections(data)
+        check_bounds(config)
         validate(config)
         config_id = str(uuid.uuid4())
         row = await request.queries.configs.create(
@@ -121,10 +122,10 @@ class ConfigsController(Controller):
             config_id=config_id,
             name=data.name,
             description=data.description,
-            config_json=_encode(_keyring(request).encrypt(config, config_id)),
+            config_json=await sealed(_keyring(request), config, config_id),
             tags=_encode(data.tags or {}),
         )
-        return _present(request, StoredConfig(*row), "Config created successfully")
+        return await _present(request, _stored(row), "Config created successfully")
 
     @get(operation_id="list_configs", summary="The caller's configs")
     async def list_configs(
@@ -152,28 +153,30 @@ class ConfigsController(Controller):
         row = await request.queries.configs.get(actor_id=request.caller.user_id, config_id=config_id)
         if row is None:
             raise _not_found()
-        return _present(request, StoredConfig(*row), None, decrypt)
+        return await _present(request, StoredConfig(*row), None, decrypt)
 
     @put("/{config_id:str}", operation_id="update_config", summary="Change a config", errors=(400, 412))
     async def update_config(self, request: Request, config_id: FromPath[str], data: JSONBody[UpdateConfig]) -> Config:
         """Its owner's only. What is absent or null stays as it is; the former version is kept."""
-        keyring, sections = _keyring(request), {} if data.config_data is not None else _sections(data)
-        if data.config_data is not None:
-            validate(data.config_data)
-        validate_sections(sections)
+        whole = data.config_data is not None
+        given = data.config_data if data.config_data is not None else _sections(data)
+        check_bounds(given)
+        (validate if whole else validate_sections)(given)
+        given_json = await sealed(_keyring(request), given, config_id)
         row = await request.queries.configs.update(
             actor_id=request.caller.user_id,
             config_id=config_id,
             name=data.name,
             description=data.description,
-            config_json=None if data.config_data is None else _encode(keyring.encrypt(data.config_data, config_id)),
-            sections=_encode(keyring.encrypt(sections, config_id)),
+            config_json=given_json if whole else None,
+            sections=b"{}" if whole else given_json,
             tags=None if data.tags is None else _encode(data.tags),
             if_versions=request.if_match,
         )
         if row is None:
             raise await _refusal(request, config_id)
-        return _present(request, StoredConfig(*row), "Config updated successfully")
+        stored = _stored(row) if whole else await _sealed(request, _stored(row))
+        return await _present(request, stored, "Config updated successfully")
 
     @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(409, 412))
     async def delete_config(self, request: Request, config_id: FromPath[str], force: Force = False) -> ConfigMessage:
@@ -213,20 +216,45 @@ class ConfigsController(Controller):
         )
         if row is None:
             raise await _refusal(request, config_id, "Config version not found")
-        return _present(request, StoredConfig(*row), "Config restored successfully")
+        return await _present(request, await _sealed(request, _stored(row)), "Config restored successfully")
 
 
 def _sections(data: CreateConfig | UpdateConfig) -> dict[str, Any]:
     return {name: getattr(data, name) for name in _SECTIONS if getattr(data, name) is not None}
 
 
-def _present(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:
-    keyring, config_id = _keyring(request), stored.config_id
-    config = numbers.read(stored.config_json)
-    encrypted = keyring.holds(config, config_id)
-    shown = keyring.decrypt(config, config_id) if decrypt else config
+async def _sealed(request: Request, stored: StoredConfig) -> StoredConfig:
+    """A config that was merged or restored, with the secrets encrypted that were stored before there was a key.
+
+    Raises Problem 422 for one that is too large, which takes the change back.
+    """
+    text = await sealed_again(_keyring(request), stored.config_json, stored.config_id)
+    if text is None:
+        return stored
+    row = await request.queries.configs.update(
+        actor_id=request.caller.user_id,
+        config_id=stored.config_id,
+        name=None,
+        description=None,
+        config_json=text,
+        sections=b"{}",
+        tags=None,
+        if_versions=None,
+    )
+    return _stored(row)
+
+
+def _stored(row: Any) -> StoredConfig:
+    """The config in the row of a statement that wrote it. Raises Problem 422 for one that is too large."""
+    stored = StoredConfig(*row)
+    check_size(stored.config_json)
+    return stored
+
+
+async def _present(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:
+    shown, encrypted = await opened(_keyring(request), stored.config_json, stored.config_id, decrypt)
     return Config(
-        config_id,
+        stored.config_id,
         stored.name,
         stored.description,
         stored.user_id,

@@ -4,7 +4,7 @@ import argparse
 import contextlib
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from amplifier import embedded, settings
 from amplifier.settings import OperatorError, Settings
@@ -12,6 +12,8 @@ from amplifier.settings import OperatorError, Settings
 if TYPE_CHECKING:
     from amplifier.findings import Finding
     from amplifier.queries import Queries
+
+Result = TypeVar("Result")
 
 
 def nothing() -> None:
@@ -68,14 +70,24 @@ def opened(
         from amplifier import logins, reindex, schema
 
         os.environ["DATABASE_URL"] = dsn
-        if migrated:
-            # commits need no flush here: what a power cut takes back is applied again at the next start
-            schema.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
-            reindex.adopt(dsn, config.search_language)
+
+        def prepared() -> None:
+            if migrated:
+                # commits need no flush here: what a power cut takes back is applied again at the next start
+                schema.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
+                reindex.adopt(dsn, config.search_language)
+            if serves:
+                logins.ensure(dsn, embedded.SERVICE)
+
+        steadily(config, dsn, prepared)
         if serves:
-            logins.ensure(dsn, embedded.SERVICE)
-            dsn = os.environ["DATABASE_URL"] = embedded.service_address(dsn)
-        yield dsn
+            os.environ["DATABASE_URL"] = embedded.service_address(dsn)
+        yield os.environ["DATABASE_URL"]
+
+
+def steadily(config: Settings, dsn: str, step: Callable[[], Result]) -> Result:
+    """What `step` returns; on the embedded database also when another process that ran it ends meanwhile."""
+    return step() if config.dsn is not None else embedded.outlasting(config.home, dsn, step)
 
 
 @contextlib.asynccontextmanager

@@ -5,7 +5,7 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
-from amplifier.commands.databases import connected, nothing, opened
+from amplifier.commands.databases import connected, nothing, opened, steadily
 from amplifier.settings import OperatorError, Settings
 
 if TYPE_CHECKING:
@@ -29,12 +29,12 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 
         from amplifier import processes, schema
 
-        missing = schema.pending(dsn)
+        missing = steadily(config, dsn, lambda: schema.pending(dsn))
         if missing:
             raise schema.SchemaError(
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
             )
-        checked = asyncio.run(_check_queries(config, dsn))
+        checked = steadily(config, dsn, lambda: asyncio.run(_check_queries(config, dsn)))
         if not alone:
             processes.forward_hangups()
         elif _application().state.queries.hash != checked:
@@ -50,6 +50,8 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
             ws_max_size=64 * 1024,  # bytes; whatever is less is answered
             log_level=config.log_level,
             access_log=config.log_level == "debug",
+            proxy_headers=bool(config.proxies),
+            forwarded_allow_ips=config.proxies,
             server_header=False,
             timeout_graceful_shutdown=max(1, round(config.shutdown_grace)),
         )

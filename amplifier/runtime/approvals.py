@@ -53,7 +53,7 @@ class Approvals:
                 run_id=self._run_id,
                 process_id=self._hub.process_id,
                 prompt=cleaned(redact(prompt, self._secrets))[:_MAX_PROMPT],
-                options=[cleaned(option)[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
+                options=[cleaned(redact(option, self._secrets))[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
                 seconds=seconds,
             )
             if created is None:  # the run is over

@@ -23,7 +23,7 @@ from amplifier.runtime.feed import SHOWN, Feed
 from amplifier.runtime.hooks import FEED, SHOW
 from amplifier.runtime.metering import Meter
 from amplifier.runtime.modules import Loader
-from amplifier.runtime.plan import Plan, mount_plan
+from amplifier.runtime.plan import Plan, PlanRefused, mount_plan
 from amplifier.runtime.references import Secrets, redact
 from amplifier.runtime.transcript import Transcript, cleaned, spoken
 from amplifier.secrets import Keyring
@@ -35,6 +35,7 @@ logging.getLogger("amplifier_core").setLevel(
 )  # it logs what modules say of their configs, with secrets
 
 Stop = Literal["cancelled", "lost", "shutdown"]
+_IN_THREAD_FROM = 64 * 1024  # bytes of a config; to look at more would hold up other runs
 _HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent looks at
 _PATIENCE = 5.0  # seconds for modules to end when they are told to
 _AWAY = 0.5  # seconds until a message is written again after the database was away
@@ -84,7 +85,7 @@ class Execution:
 
     def __init__(self, host: Host, row: Any) -> None:
         self._host = host
-        self.session_id, self.run_id = row["session_id"], row["run_id"]
+        self.session_id, self.run_id, self.user_id = row["session_id"], row["run_id"], row["user_id"]
         self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
         self.turn: list[dict[str, Any]] = [numbers.read(row["message"])]
         self.feed = Feed(host.hub, self.session_id, self.run_id)
@@ -121,6 +122,7 @@ class Execution:
             (conducted or work).cancel()
             await asyncio.wait({work}, timeout=_PATIENCE)
             work.cancel()
+        self.feed.release(cut_off=True)
         self.feed.flush()
         if late:
             return Outcome(
@@ -142,7 +144,8 @@ class Execution:
 
     async def _work(self) -> str:
         host = self._host
-        plan = self._plan()
+        large = len(memoryview(self._config_json)) >= _IN_THREAD_FROM
+        plan = await asyncio.to_thread(self._plan) if large else self._plan()
         self.feed.secrets = plan.secrets
         approvals = Approvals(host, self.session_id, self.run_id, plan.secrets)
         session = AmplifierSession(
@@ -255,3 +258,6 @@ async def _initialize(session: AmplifierSession, loader: Loader) -> None:
         raise loader.failures[0][1]
     if failed is not None:
         raise failed
+    for kind in ("orchestrator", "context"):
+        if session.coordinator.get(kind) is None:
+            raise PlanRefused(f"session.{kind}: its module mounts none. Name a module of this kind")

@@ -10,7 +10,7 @@ from amplifier_core import HookResult
 from amplifier.events import Hub
 from amplifier.frames import Frame
 from amplifier.runtime.hooks import TOLD
-from amplifier.runtime.references import redact, redacted
+from amplifier.runtime.references import Veil, redacted
 from amplifier.runtime.transcript import cleaned, encoded
 
 DELTA = "llm:stream_block_delta"
@@ -37,6 +37,9 @@ SHOWN = (
     "user:notification",
     DELTA,
 )
+# After these no more of an answer comes: its rest is shown, also by modules that do not tell of the end of a block.
+_END, _ABORTED = "llm:stream_block_end", "llm:stream_aborted"
+_LAST = (_ABORTED, "content_block:start", "execution:end", "orchestrator:complete", "provider:request")
 _BATCH = 0.05  # seconds of deltas that followers get in one event
 _MOST = 4000  # bytes of an event for followers, which has to fit into a notification with others
 _NAMES = ("request_id", "block_index", "block_type", "tool_name", "tool_call_id")  # kept of events that are larger
@@ -56,13 +59,15 @@ class Feed:
         self._flushing: asyncio.TimerHandle | None = None
         self._text: list[str] = []
         self._last: dict[str, Any] = {}  # the newest part of the model's answer
+        self._open: dict[_Block, tuple[Veil, dict[str, Any]]] = {}  # with the newest part of each
 
     @property
     def partial(self) -> str:
-        return str(cleaned(redact("".join(self._text), self.secrets)))
+        return str(cleaned("".join(self._text)))
 
     def settle(self) -> None:
         """What the model said is in the transcript now."""
+        self.release()
         self._text = []
 
     def listen(self, listener: Callable[[Frame], None], wake: Callable[[], None]) -> Callable[[], None]:
@@ -83,25 +88,49 @@ class Feed:
 
     def live(self, event: str, data: dict[str, Any]) -> None:
         """A part of the model's answer, as it came."""
-        text = str(data.get("text") or "")
         if self.first_delta_at is None:
             self.first_delta_at = time.perf_counter()
+        block = _block(data)
+        if any(other[0] != block[0] for other in self._open):
+            self.release()
         if data.get("request_id") != self._last.get("request_id"):
             self._text = []
-        if data.get("block_type", "text") == "text":
+        veil = self._open[block][0] if block in self._open else Veil(self.secrets)
+        self._open[block] = veil, data
+        self._say(block, data, veil.show(str(data.get("text") or "")))
+
+    def _say(self, block: _Block, data: dict[str, Any], text: str) -> None:
+        """Shows what a veil lets through."""
+        if not text:
+            return
+        data = data | {"text": text}
+        if block[2] == "text":
             self._text.append(text)
             self._last = data
-        self._show(event, data)
-        block = (data.get("request_id"), data.get("block_index"), data.get("block_type", "text"))
+        self._show(DELTA, data)
         self._batch.setdefault(block, []).append(text)
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_later(_BATCH, self.flush)
+
+    def release(self, cut_off: bool = False) -> None:
+        """Shows what was held back of all blocks, which are whole unless the answer was cut off."""
+        for block in list(self._open):
+            self._close(block, cut_off)
+
+    def _close(self, block: _Block, cut_off: bool = False) -> None:
+        veil, data = self._open.pop(block, (None, {}))
+        if veil is not None:
+            self._say(block, data, veil.end(cut_off))
 
     def show(self, event: str, data: dict[str, Any]) -> None:
         """An event of amplifier-core's, if it is one that clients are shown."""
         if event == DELTA:
             self.live(event, data)
         elif event in SHOWN:
+            if event == _END:
+                self._close(_block(data))
+            elif event in _LAST:
+                self.release(cut_off=event == _ABORTED)
             self.flush()
             self._show(event, data)
             self._tell(event, data)
@@ -119,7 +148,7 @@ class Feed:
             self._flushing = None
         batch, self._batch = self._batch, {}
         for (request_id, index, type), texts in batch.items():
-            for text in _pieces(redact("".join(texts), self.secrets)):  # a piece may end amid a secret
+            for text in _pieces("".join(texts)):
                 data = {"request_id": request_id, "block_index": index, "block_type": type, "text": text}
                 self._tell(DELTA, data)
 
@@ -138,6 +167,10 @@ class Feed:
     def _encoded(self, data: dict[str, Any]) -> bytes:
         shown = redacted(data, self.secrets) if self.secrets else data
         return encoded({"run_id": self._run_id} | shown)
+
+
+def _block(data: dict[str, Any]) -> _Block:
+    return data.get("request_id"), data.get("block_index"), data.get("block_type", "text")
 
 
 def _pieces(text: str) -> Iterable[str]:

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from amplifier_core import ChatResponse
+from amplifier_core import ChatResponse, ConfigurationError
 from pydantic_core import to_jsonable_python
 
 from amplifier.dialects import Message
@@ -52,13 +52,13 @@ class Loop:
 
     def _choose(self, providers: dict[str, Any]) -> str:
         if not providers:
-            raise RuntimeError("the session has no provider")
+            raise ConfigurationError("none of the config's providers was mounted")
         if self._provider is None:
             return min(providers, key=lambda name: _priority(providers[name]))
         for name in (self._provider, self._provider.removeprefix("provider-")):
             if name in providers:
                 return name
-        raise RuntimeError(f"default_provider {self._provider!r} is none of: {', '.join(providers)}")
+        raise ConfigurationError(f"default_provider {self._provider[:200]!r} is none of: {', '.join(providers)}")
 
 
 class _Turn:

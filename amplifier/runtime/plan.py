@@ -15,6 +15,23 @@ _MOST = 20  # entries of a kind
 _DEEPEST, _MOST_VALUES = 50, 20_000
 _LONGEST_PATH, _LONGEST_KEY = 200, 60  # characters that a message shows
 _MOST_SECRETS = 100  # each text that leaves the service is searched for all of them
+# headers whose values are in many texts and are no secrets; all others below default_headers are
+_HEADERS, _PUBLIC_HEADERS = (
+    "default_headers",
+    frozenset(
+        (
+            "accept",
+            "anthropic-beta",
+            "anthropic-version",
+            "content-type",
+            "http-referer",
+            "openai-beta",
+            "user-agent",
+            "x-title",
+        )
+    ),
+)
+_SCHEMES = ("bearer ", "basic ", "token ")  # of an Authorization header
 _ADDRESS_KEY = re.compile(r"(url|uri|endpoint|host|address|base|proxy|proxie|origin|server)(e?s)?$")
 _ADDRESS = re.compile(r"://|^\s*(//|\\\\|[a-z][a-z0-9+.-]*:[/\\])", re.IGNORECASE)
 _ORIGIN = re.compile(
@@ -124,18 +141,20 @@ class _Maker:
 
     def _text(self, values: list[str], value: Any, path: Path, hidden: bool) -> Any:
         if not isinstance(value, str):
+            if hidden and isinstance(value, int | float) and not isinstance(value, bool):
+                self._keep([str(value)])
             return value
         try:
             text, found = expand(value, self._secret, hidden)
         except ReferenceRefused as error:
             raise PlanRefused(f"{_shown(path)}: {error}") from None
         values += found
-        if hidden and text:
-            self._keep([text])
+        if hidden and text and not _is_public(path):
+            self._keep([text, *(text[len(one) :] for one in _SCHEMES if text.lower().startswith(one))])
         return text
 
     def _keep(self, secrets: list[str]) -> None:
-        self.secrets.update(secrets)
+        self.secrets.update(filter(None, secrets))
         if len(self.secrets) > _MOST_SECRETS:
             raise PlanRefused(f"more than {_MOST_SECRETS} texts stand under keys that name secrets")
 
@@ -160,6 +179,10 @@ def _walk(
     if isinstance(value, list):
         return [_walk(item, (*path, index), names, change, named) for index, item in enumerate(value)]
     return change(value, path, named)
+
+
+def _is_public(path: Path) -> bool:
+    return path[-2:-1] == (_HEADERS,) and str(path[-1]).lower() in _PUBLIC_HEADERS
 
 
 def _source_refused(path: Path) -> PlanRefused:

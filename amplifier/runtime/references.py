@@ -18,6 +18,8 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,199}"
 _REFERENCE = re.compile(r"\$\{(" + _NAME + r")(?::([^{}]*))?\}", re.ASCII)
 _NESTED = re.compile(r"\$\{[^{}]*\$\{")
 _LARGEST = 64 * 1024  # bytes of a secret's file
+_BEGINNING, _INSIDE = "\U0010ffff", "\U0010fffe"  # no characters; no text has them here
+_HEAD, _GUESSES = 4, 16  # characters by which the beginning of a secret is looked for, and how often
 _SHORTEST = 8  # characters; what is shorter stands in texts by chance, as a key `ollama` that a local server takes
 
 
@@ -72,9 +74,7 @@ def expand(text: str, secret: Secret, hidden: bool) -> tuple[str, list[str]]:
 
 def redact(text: str, secrets: Iterable[str]) -> str:
     """`text` with `***` for every secret of eight characters or more, also as URLs and JSON write it."""
-    for form in _written(frozenset(secrets)):
-        text = text.replace(form, "***")
-    return text
+    return _replaced(text, _written(frozenset(secrets)))
 
 
 def redacted(value: Any, secrets: frozenset[str]) -> Any:
@@ -86,6 +86,82 @@ def redacted(value: Any, secrets: frozenset[str]) -> Any:
     if isinstance(value, list | tuple):
         return [redacted(item, secrets) for item in value]
     return value
+
+
+class Veil:
+    """Hides secrets in a text that comes in pieces, wherever it is cut.
+
+    It holds back the end of a text only while that may be the beginning of a secret, so at most as much as the longest.
+    """
+
+    def __init__(self, secrets: frozenset[str]) -> None:
+        self._forms = tuple(map(_without_signs, _written(secrets)))
+        self._held = ""
+
+    def show(self, piece: str) -> str:
+        """What may be shown after one more piece, with `***` for secrets."""
+        if not self._forms:
+            return piece
+        text, shown = self._held + _without_signs(piece), ""
+        while True:
+            masked = _masked(text, self._forms)
+            cut = end = _opening(text, self._forms)
+            while masked[end : end + 1] == _INSIDE:
+                end += 1
+            shown += _starred(masked[:end])
+            if end == cut:
+                self._held = text[cut:]
+                return shown
+            text = text[end:]  # what began in a secret that is whole is none itself
+
+    def end(self, cut_off: bool = False) -> str:
+        """What was held back: no piece comes any more. In a text that was `cut_off` most of a secret is hidden, too."""
+        held, self._held = self._held, ""
+        if cut_off and len(held) >= _SHORTEST and any(form.startswith(held) for form in self._forms):
+            return "***"
+        return _replaced(held, self._forms)
+
+
+def _without_signs(text: str) -> str:
+    return text.replace(_BEGINNING, "\ufffd").replace(_INSIDE, "\ufffd")
+
+
+def _replaced(text: str, forms: Iterable[str]) -> str:
+    for form in forms:
+        text = text.replace(form, "***")
+    return text
+
+
+def _masked(text: str, forms: Iterable[str]) -> str:
+    """The text with signs in place of secrets, as many as they have characters."""
+    for form in forms:
+        if form in text:
+            text = text.replace(form, _BEGINNING + _INSIDE * (len(form) - 1))
+    return text
+
+
+def _starred(masked: str) -> str:
+    return masked.replace(_INSIDE, "").replace(_BEGINNING, "***")
+
+
+def _opening(text: str, forms: Iterable[str]) -> int:
+    """The first place from which a text may be the beginning of a form and no more; its length if there is none.
+
+    After some wrong guesses it takes the next one for right, since to compare each would take the square of the time.
+    """
+    first, length = len(text), len(text)
+    for form in forms:
+        start = max(0, length - len(form) + 1)
+        for guess in range(_GUESSES + 1):
+            start = text.find(form[:_HEAD], start, first + _HEAD - 1)
+            if start < 0 or guess == _GUESSES or form.startswith(text[start:]):
+                break
+            start += 1
+        if start < 0:
+            ends = (length - size for size in range(_HEAD - 1, 0, -1) if text.endswith(form[:size]))
+            start = next(ends, length)
+        first = min(first, start)
+    return first
 
 
 @functools.lru_cache(maxsize=256)  # of as many runs at once; a run hides the same ones again and again

@@ -10,17 +10,16 @@ from collections import defaultdict
 from collections.abc import Callable
 from contextvars import Context
 from importlib.util import find_spec
-from typing import TYPE_CHECKING, Any, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from amplifier.events import Hub
-from amplifier.outages import Unavailable, is_of_data
 from amplifier.queries import Queries
-from amplifier.runtime.endings import TOO_LARGE, Endings
+from amplifier.runtime.endings import Endings
 from amplifier.runtime.places import Places
+from amplifier.runtime.waiting import Waiting
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
+from amplifier.shares import work_of
 
 if TYPE_CHECKING:
     from amplifier.runtime.execution import Execution, Host
@@ -32,9 +31,6 @@ _REST = 0.05  # seconds between two looks at most, however much other processes 
 _BEFORE_THE_END = 1.5  # seconds of the service's grace that are left for the ends of runs which did not make it
 _REAPED = 100  # runs taken over at once, and waiting ones looked at
 _FILLED = 10  # waiting runs looked at when there is room again
-_SETBACK = 60.0  # seconds in which a session whose next run could not be begun comes after the others
-_MOST_SETBACKS = 1000  # sessions
-_RUNNING = "runs_session_id_running_idx"
 _WITH_SDK = {"provider-anthropic", "provider-openai"}
 
 
@@ -46,7 +42,7 @@ class Runner:
         self._endings = Endings(queries, hub)
         self._going: dict[str, Execution] = {}
         self._places = Places(config.max_runs_per_process, config.max_runs_per_user)
-        self._setbacks: dict[str, float] = {}  # until when, by session
+        self._waiting = Waiting(queries, hub, config, self._places, lambda: self._has_room, self.begin)
         self._awaited: defaultdict[str, set[Callable[[Execution], None]]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
         self._host: Host | None = None
@@ -83,7 +79,7 @@ class Runner:
     def _has_room(self) -> bool:
         """Whether this process may begin another run now: not before everything is imported, for a lease would run out
         meanwhile."""
-        return self._host is not None and self._draining is None and self._places.are_left
+        return self.available and self._host is not None and self._draining is None and self._places.are_left
 
     def reserve(self, run_id: str, user_id: str) -> bool:
         """Takes a place for a run that the current task is about to begin. Returns whether there was one.
@@ -99,7 +95,7 @@ class Runner:
     def give_back(self, run_id: str) -> None:
         """Gives back the place of a run that did not begin."""
         if run_id not in self._going and self._places.free(run_id):
-            self._spawn(self._fill(_FILLED))
+            self._spawn(self._waiting.fill(_FILLED))
 
     def begin(self, row: Any) -> None:
         """Goes on with a run for which the database gave this process the lease. The row is of `runs.start`."""
@@ -131,7 +127,7 @@ class Runner:
 
     def claim_soon(self, session_id: str) -> None:
         """Begins the session's next run, if none goes on."""
-        self._spawn(self._claim(session_id))
+        self._spawn(self._waiting.claim(session_id))
 
     def look(self) -> None:
         """Something may have changed for the runs of this process: somebody cancelled one."""
@@ -165,7 +161,7 @@ class Runner:
                 await self._reap()
             except Exception as error:  # whatever it was: the next round tries again
                 logger.warning("runs of other processes were not looked after: %r", error)
-            await self._fill(_REAPED)
+            await self._waiting.fill(_REAPED)
             await asyncio.sleep(self._config.run_lease / _RENEWALS)
 
     def drain(self) -> None:
@@ -209,7 +205,8 @@ class Runner:
     async def _run(self, execution: "Execution") -> None:
         others_wait = True
         try:
-            outcome = await execution.carry_out()
+            with work_of(execution.user_id if self._config.auth_required else None):
+                outcome = await execution.carry_out()
             others_wait = await self._endings.end(execution, outcome)
         except Exception:  # a fault of ours: the lease runs out, and the run is ended then
             logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
@@ -218,83 +215,9 @@ class Runner:
             others_wait_for_room = self._places.free(execution.run_id)
             execution.ended.set()
         if others_wait_for_room:
-            await self._fill(_FILLED)  # in turn, the next one of this session among them
+            await self._waiting.fill(_FILLED)  # in turn, the next one of this session among them
         elif others_wait:
-            await self._claim(execution.session_id)
-
-    async def _claim(self, session_id: str) -> None:
-        """Begins the next run of a session, unless another process does or this one has no room. Raises nothing."""
-        former = None
-        while self.available and self._has_room:
-            try:
-                waiting = await self._queries.runs.get_next(session_id=session_id)
-            except Exception as error:  # whatever it was: the next round looks, too
-                logger.warning("what waits in session %s is begun later: %r", session_id, error)
-                return
-            if waiting is None or waiting["run_id"] == former or await self._begin_waiting(waiting) == "goes on":
-                return
-            former = waiting["run_id"]
-
-    async def _fill(self, limit: int) -> None:
-        """Begins what waits for room, in whatever session, users in turn. Raises nothing."""
-        if not self._has_room:
-            return
-        now = asyncio.get_running_loop().time()
-        self._setbacks = {one: until for one, until in self._setbacks.items() if until > now}
-        try:
-            found = await self._queries.runs.list_waiting(
-                full_user_ids=self._places.full_users,
-                served_user_ids=self._places.served_users,
-                failed_session_ids=list(self._setbacks),
-                limit=limit,
-            )
-        except Exception as error:  # whatever it was: the next round looks, too
-            logger.warning("what waits is begun later: %r", error)
-            return
-        for waiting in found:
-            if self._has_room and await self._begin_waiting(waiting) == "over":
-                await self._claim(waiting["session_id"])
-
-    async def _begin_waiting(self, waiting: Any) -> Literal["goes on", "over", "waits"]:
-        """Begins a run that waits, or ends it where it cannot be. Returns what became of it. Raises nothing."""
-        session_id, run_id = waiting["session_id"], waiting["run_id"]
-        if not self._places.take(run_id, waiting["user_id"]):
-            return "waits"
-        try:
-            row = await self._queries.runs.claim(
-                session_id=session_id, run_id=run_id, process_id=self.process_id, seconds=self._config.run_lease
-            )
-            if row is None:
-                return "waits"
-            self._hub.announce(session_id)
-            if row["status"] != "running":
-                return "over"
-            self.begin(row)
-            return "goes on"
-        except Unavailable:  # the next round looks, too
-            return "waits"
-        except Exception as error:
-            if getattr(error, "constraint_name", None) == _RUNNING:  # another process was faster
-                return "waits"
-            return await self._refuse(session_id, run_id, error)
-        finally:
-            if run_id not in self._going:
-                self._places.free(run_id)
-
-    async def _refuse(self, session_id: str, run_id: str, error: Exception) -> Literal["over", "waits"]:
-        """Ends a run that cannot be begun because of its data; after any other error its session comes after others."""
-        if is_of_data(error):
-            try:
-                reason = msgspec.json.encode(TOO_LARGE)
-                await self._queries.runs.refuse(session_id=session_id, run_id=run_id, error=reason)
-                self._hub.announce(session_id)
-                return "over"
-            except Exception as another:
-                error = another
-        logger.warning("run %s/%s was not begun: %r", session_id, run_id, error)
-        if len(self._setbacks) < _MOST_SETBACKS:
-            self._setbacks[session_id] = asyncio.get_running_loop().time() + _SETBACK
-        return "waits"
+            await self._waiting.claim(execution.session_id)
 
     async def _told(self, deadline: float) -> bool:
         """Whether something was told before the deadline."""
@@ -344,4 +267,4 @@ class Runner:
             except Exception as error:  # whatever it was: when the lease is over it comes after the others
                 logger.warning("run %s/%s was not ended: %r", row["session_id"], row["run_id"], error)
             else:
-                await self._claim(row["session_id"])
+                await self._waiting.claim(row["session_id"])

@@ -68,7 +68,7 @@ async def step_down(client: httpx.AsyncClient, session_id: str) -> httpx.Respons
 
 @pytest.mark.parametrize("hand_over", [transfer, leave, step_down])
 async def test_session_that_changes_hands_runs_a_copy_that_nobody_reads(dsn: str, sql: Sql, hand_over: Any) -> None:
-    async with serving(settings_for(dsn, config_encryption_key="a key for tests")) as api:
+    async with serving(settings_for(dsn, config_encryption_key="a key for tests of thirty-two bytes and more")) as api:
         alice, bob = await api.as_user("alice"), await api.as_user("bob")
         config_id = (await alice.post("/configs", json=SECRET)).json()["config_id"]
         await alice.put(f"/configs/{config_id}", json={"description": "another version"})

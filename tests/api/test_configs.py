@@ -5,12 +5,16 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import msgspec
 import pytest
 
-from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
+from amplifier.secrets import Keyring
+from amplifier.settings import DEFAULT_SECRET_KEY
+from tests.conftest import CONFIG, assert_problem, serving, settings_for
 
 BUNDLE = {"bundle": {"name": "b"}}
 PROVIDER = {"module": "p", "config": {"api_key": "sk-1", "max_tokens": 5, "password": "${PW}"}}
+NEW, NEWEST = "new-" + "x" * 28, "newest-" + "x" * 28
 SECRETS = {**BUNDLE, "providers": [PROVIDER]}
 
 
@@ -133,7 +137,7 @@ async def test_list(alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
 
 
 async def test_secrets_are_encrypted_at_rest(dsn: str, sql: Callable[..., list[Any]]) -> None:
-    async with serving(settings_for(dsn, config_encryption_key="new, old")) as api:
+    async with serving(settings_for(dsn, config_encryption_key=f"{NEW}, old")) as api:
         alice, bob = await api.as_user("alice"), await api.as_user("bob")
         created = await create(alice, SECRETS)
         path = f"/configs/{created['config_id']}"
@@ -149,13 +153,63 @@ async def test_secrets_are_encrypted_at_rest(dsn: str, sql: Callable[..., list[A
         # sent back as it was shown, it is not encrypted again
         again = (await alice.put(path, json={"config_data": created["config_data"]})).json()
         assert again["config_data"] == created["config_data"]
-    async with serving(settings_for(dsn, config_encryption_key="newest,new")) as api:
+    async with serving(settings_for(dsn, config_encryption_key=f"{NEWEST},{NEW}")) as api:
         clear = (await (await api.as_user("alice", "later")).get(path, params={"decrypt": "true"})).json()
         assert clear["config_data"] == SECRETS
 
 
-async def test_without_a_key_nothing_claims_to_be_encrypted(api: Api, alice: httpx.AsyncClient) -> None:
-    created = await create(alice, {**BUNDLE, "token": "enc:zzz", "secret": "s"})
-    assert (created["encrypted"], created["config_data"]["secret"]) == (False, "s")
-    read = await alice.get(f"/configs/{created['config_id']}", params={"decrypt": "true"})
-    assert read.json()["config_data"]["token"] == "enc:zzz"
+async def test_without_a_key_nothing_claims_to_be_encrypted(dsn: str, caplog: pytest.LogCaptureFixture) -> None:
+    """With authentication off and the public SECRET_KEY; the start says so."""
+    off = settings_for(dsn, auth_required=False, secret_key=DEFAULT_SECRET_KEY)
+    async with serving(off) as api:
+        assert "Secrets in configs are stored in clear: set CONFIG_ENCRYPTION_KEY" in caplog.text
+        client = api.client()
+        created = await create(client, {**BUNDLE, "token": "enc:zzz", "secret": "s"})
+        assert (created["encrypted"], created["config_data"]["secret"]) == (False, "s")
+        read = await client.get(f"/configs/{created['config_id']}", params={"decrypt": "true"})
+        assert read.json()["config_data"]["token"] == "enc:zzz"
+
+
+async def test_secrets_are_encrypted_without_encryption_key(
+    dsn: str, sql: Callable[..., list[Any]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Under a key derived from SECRET_KEY, which opens them also after an encryption key is set."""
+    config = {**SECRETS, "pin_token": 12345678, "default_headers": {"X-Gateway": "canary"}}
+    async with serving(settings_for(dsn)) as api:
+        created = await create(await api.as_user("alice"), config)
+        path = f"/configs/{created['config_id']}"
+        assert created["encrypted"] is True
+        stored = str(sql("select config_json from configs"))
+        assert all(secret not in stored for secret in ("sk-1", "12345678", "canary"))
+    assert "stored in clear" not in caplog.text
+    async with serving(settings_for(dsn, config_encryption_key=NEW)) as api:
+        alice = await api.as_user("alice", "later")
+        clear = (await alice.get(path, params={"decrypt": "true"})).json()["config_data"]
+        assert clear == config
+        await alice.put(path, json={"config_data": clear})
+    stored = sql("select config_json from configs")[0][0]
+    assert Keyring(NEW).decrypt(stored, created["config_id"]) == config, "saved again, it needs no SECRET_KEY any more"
+
+
+async def test_next_write_encrypts_secrets_that_were_stored_in_clear(
+    alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
+    """A change of one section, an empty change, and a version that comes back."""
+    config_id = (await create(alice))["config_id"]
+    path = f"/configs/{config_id}"
+
+    def in_clear() -> bool:
+        return "sk-old" in str(sql("select config_json from configs"))
+
+    for change in ({}, {"tools": [{"module": "t"}]}, {"name": "other"}):
+        clear = msgspec.json.encode({**BUNDLE, "api_key": "sk-old"}).decode()
+        sql("update configs set config_json = %s where config_id = %s", clear, config_id)
+        assert in_clear()
+        changed = await alice.put(path, json=change)
+        assert (changed.status_code, changed.json()["encrypted"]) == (200, True)
+        assert not in_clear()
+        assert (await alice.get(path, params={"decrypt": True})).json()["config_data"]["api_key"] == "sk-old"
+    version = sql("select max(version) from config_versions where config_json ->> 'api_key' = 'sk-old'")[0][0]
+    restored = await alice.post(f"{path}/versions/{version}/restore")
+    assert restored.json()["encrypted"] is True
+    assert not in_clear()

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from amplifier_core import HookResult
+from amplifier_core import ConfigurationError, HookResult
 
 from tests.live import until
 from tests.runtime.sessions import TOOLS, calls, config, opened, provider, run, transcript
@@ -262,8 +262,8 @@ async def test_which_provider_is_asked(wanted: str | None, chosen: str) -> None:
 async def test_a_provider_that_is_not_there_is_named() -> None:
     loop = {"module": "loop-streaming", "config": {"default_provider": "gone"}}
     async with opened(config(session={"orchestrator": loop})) as session:
-        with pytest.raises(RuntimeError, match="'gone' is none of: script"):
-            await session.execute("Hi")
+        with pytest.raises(ConfigurationError, match="'gone' is none of: script"):
+            await run(session, "Hi")
 
 
 @pytest.mark.parametrize("wrong", [{"max_iterations": 0}, {"max_iterations": "9"}, {"default_provider": 1}])

@@ -191,6 +191,12 @@ def test_clear_secrets_in_a_config_are_known_too() -> None:
     assert plan(provider(api_key="sk-clear", model="gpt")).secrets == {"sk-clear"}
 
 
+def test_secrets_in_headers_are_known_and_public_headers_are_none() -> None:
+    headers = {"Authorization": "Bearer sk-of-header", "X-Gateway": "${ALLOWED}", "Accept": "application/json"}
+    made = plan(provider(default_headers=headers, pin_token=12345678, use_token=True))
+    assert made.secrets == {"Bearer sk-of-header", "sk-of-header", SECRET, "12345678"}
+
+
 def test_defaults_stand_where_a_name_has_no_value() -> None:
     made = plan(provider(model="${MODEL:gpt-5}", api_key="${KEY:}", prompt="a${B:1}${C:2}"))
     assert made.mount["providers"][0]["config"] == {"model": "gpt-5", "api_key": "", "prompt": "a12"}

@@ -170,7 +170,7 @@ async def _begin(blocks: Blocks, grown: dict[int, Block], index: int, content: _
         return
     identifier = blocks.fresh_id(content.id) if kind == "tool_call" else ""
     block = grown[index] = await blocks.begin(kind, identifier, content.name)
-    block.signature = content.signature or None
+    block.signatures.append(content.signature)
     if kind == "redacted":
         block.parts.append(content.data)
     first = content.text or content.thinking or (msgspec.json.encode(content.input).decode() if content.input else "")
@@ -180,7 +180,7 @@ async def _begin(blocks: Blocks, grown: dict[int, Block], index: int, content: _
 
 async def _grow(blocks: Blocks, block: Block, delta: _Delta) -> None:
     if delta.signature:
-        block.signature = (block.signature or "") + delta.signature
+        block.signatures.append(delta.signature)
     text = delta.text or delta.partial_json or delta.thinking
     if text:
         await blocks.grow(block, text)

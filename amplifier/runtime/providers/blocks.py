@@ -28,7 +28,7 @@ class Block:
         self.index, self.kind, self.id, self.name = index, kind, id, name
         self.type = "thinking" if kind == "redacted" else kind
         self.parts: list[str] = []
-        self.signature: str | None = None
+        self.signatures: list[str] = []
         self.ended = False
 
     @property
@@ -46,10 +46,12 @@ class Blocks:
         self._coordinator, self._hooks, self._silent = coordinator, coordinator.hooks, silent
         self._live: Callable[[str, dict[str, Any]], None] | None = coordinator.get_capability("amplifier.live")
         self._sequence = 0
+        self._ids: set[str] = set()
 
     async def begin(self, kind: str, id: str = "", name: str = "") -> Block:
         """A new block behind the others."""
         block = Block(len(self.all), kind, id, name)
+        self._ids.add(id)
         self.all.append(block)
         await self._emit("llm:stream_block_start", block, {"name": name} if name else {})
         return block
@@ -112,8 +114,7 @@ class Blocks:
 
     def fresh_id(self, given: str | None) -> str:
         """The id of a call, or a new one when the model gave none or one that is used."""
-        taken = {block.id for block in self.all}
-        return given if given and given not in taken else f"call_{uuid.uuid4().hex}"
+        return given if given and given not in self._ids else f"call_{uuid.uuid4().hex}"
 
     async def _emit(self, event: str, block: Block, more: dict[str, Any]) -> None:
         if not self._silent:
@@ -125,7 +126,7 @@ def _content(block: Block, arguments: dict[str, dict[str, Any]]) -> Any:
     if block.kind == "text":
         return TextBlock(text=block.text)
     if block.kind == "thinking":
-        return ThinkingBlock(thinking=block.text, signature=block.signature)
+        return ThinkingBlock(thinking=block.text, signature="".join(block.signatures) or None)
     if block.kind == "redacted":
         return RedactedThinkingBlock(data=block.text)
     return ToolCallBlock(id=block.id, name=block.name, input=arguments[block.id])

@@ -13,7 +13,7 @@ from amplifier import dialects
 from amplifier.runtime.providers.blocks import Blocks
 from amplifier.runtime.providers.messages import Plain, as_text, plain
 
-_CALL = re.compile(r"/call\s+(\S+)\s*(\{.*\})?\s*", re.DOTALL)
+_CALL = "/call"
 _WORDS = re.compile(r"\s*\S+|\s+")
 _WINDOW = 200_000
 
@@ -76,9 +76,9 @@ class EchoProvider:
 
     async def _say(self, text: str, blocks: Blocks) -> None:
         block = await blocks.begin("text")
-        for word in _WORDS.findall(text):
+        for word in _WORDS.finditer(text):
             await asyncio.sleep(self._delay)
-            await blocks.grow(block, word)
+            await blocks.grow(block, word[0])
 
 
 def _last_turn(messages: list[Plain]) -> tuple[str, list[Plain]]:
@@ -88,23 +88,27 @@ def _last_turn(messages: list[Plain]) -> tuple[str, list[Plain]]:
         if message["role"] == "assistant":
             break
         if dialects.is_human(message):
-            return dialects.text_of(message), results
+            return dialects.text_of(message), results[::-1]
         if dialects.answered(message):
-            results.insert(0, message)
+            results.append(message)
     human = next((message for message in reversed(messages) if dialects.is_human(message)), None)
-    return "" if human is None else dialects.text_of(human), results
+    return "" if human is None else dialects.text_of(human), results[::-1]
 
 
 def _wanted_call(messages: list[Plain], request: ChatRequest) -> tuple[str, str] | None:
     text, results = _last_turn(messages)
-    match = _CALL.fullmatch(text)
-    if match is None or results or match[1] not in {tool.name for tool in request.tools or ()}:
+    given = text.removeprefix(_CALL)
+    if results or given == text or not given[:1].isspace():
+        return None
+    name, brace, rest = given.partition("{")
+    name, arguments = name.strip(), brace + rest.rstrip() or "{}"
+    if name not in {tool.name for tool in request.tools or ()} or not arguments.endswith("}"):
         return None
     try:
-        msgspec.json.decode(match[2] or "{}")
-    except msgspec.DecodeError:
+        msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
         return None
-    return match[1], match[2] or "{}"
+    return name, arguments
 
 
 def _answer(messages: list[Plain]) -> str:

@@ -10,8 +10,10 @@ import httpx2
 import msgspec
 
 _MOST_CHARACTERS = 500
+_MOST_MASKED = 10_000  # characters that are searched for keys
 # keys that a provider repeats, whole or with stars in the middle
-_KEYS = re.compile(r"\b(?:sk|pk|rk|key|xai|gsk)[-_][\w*.-]{4,}|[^\s'\"]*\*{3,}[^\s'\"]*")
+_KEYS = re.compile(r"\b(?:sk|pk|rk|key|xai|gsk)[-_][\w*.-]{4,}")
+_WORD = re.compile(r"[^\s'\"]+")
 _TOO_LONG = re.compile(
     r"context.?(length|window)|prompt is too long|input is too long|too many (input )?tokens|maximum.{0,20}tokens", re.I
 )
@@ -51,8 +53,12 @@ class Source(NamedTuple):
         """`text` as it may be shown: without secrets and keys, and not endless."""
         for secret in self.secrets:
             text = text.replace(secret, "***")
-        text = _KEYS.sub("***", text)
+        text = _WORD.sub(_without_key, text[:_MOST_MASKED])
         return text if len(text) <= _MOST_CHARACTERS else text[: _MOST_CHARACTERS - 1] + "…"
+
+
+def _without_key(word: re.Match[str]) -> str:
+    return "***" if "***" in word[0] else _KEYS.sub("***", word[0])
 
 
 def translate(error: Exception, source: Source) -> Exception:

@@ -21,12 +21,12 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     """The config of a provider; keys that are not named here are for others, and stay unread."""
 
     api_key: Annotated[str, msgspec.Meta(min_length=1)]
-    base_url: str
-    model: Annotated[str, msgspec.Meta(min_length=1)]
+    base_url: Annotated[str, msgspec.Meta(max_length=2000)]
+    model: Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
     max_tokens: Count | None = None
     temperature: Annotated[float, msgspec.Meta(ge=0, le=2)] | None = None
     max_retries: Annotated[int, msgspec.Meta(ge=0, le=5)] = 2
-    default_headers: dict[str, str] = {}
+    default_headers: Annotated[dict[str, str], msgspec.Meta(max_length=50)] = {}
     api_version: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]{1,50}$")] | None = None
     context_window: Count | None = None
     thinking: dict[str, Any] | None = None

@@ -1,0 +1,157 @@
+"""How the time of a function grows with its input: for twice the length twice the time if it is linear, else more."""
+
+import gc
+import re
+import time
+from collections.abc import Callable, Iterator
+from re import _constants as sre  # type: ignore[attr-defined]
+from re import _parser as parser  # type: ignore[attr-defined]
+from typing import Any
+
+LIMIT = 3.0  # between the two, whatever else the machine does
+_SIZES = (250, 1_000, 4_000, 16_000)
+_SHORT = (8, 22)  # an exponential pattern takes hundreds of times as long for the second, a cubic one 21
+_TRIES = 3
+_LEAST, _SLOW = 100e-6, 0.1  # seconds that say something, and that say enough
+
+
+def ratio(run: Callable[[Any], Any], make: Callable[[int], Any]) -> float:
+    """The ratio of the times for twice a size and a size: the least of several, since a busy machine distorts some."""
+    if all(_seconds(run, make(_SHORT[1])) > 100 * max(1e-6, _seconds(run, make(_SHORT[0]))) for _ in range(_TRIES)):
+        return float("inf")
+    least = float("inf")
+    for size in (*_SIZES, *_SIZES[1:], *_SIZES[1:]):
+        short, long = _seconds(run, make(size)), _seconds(run, make(2 * size))
+        if long >= _LEAST:
+            least = min(least, long / max(short, 1e-7))
+            if least <= LIMIT or long > _SLOW:
+                break
+    return 0 if least == float("inf") else least
+
+
+def _seconds(run: Callable[[Any], Any], given: Any) -> float:
+    """Of this thread's work alone, the least of some tries."""
+    least = float("inf")
+    gc.disable()  # a collection looks at all objects of the process, and counts as this thread's work
+    try:
+        for _ in range(_TRIES):
+            started = time.thread_time()
+            run(given)
+            least = min(least, time.thread_time() - started)
+            if least > _SLOW:
+                break
+    finally:
+        gc.enable()
+    return least
+
+
+def adversaries(pattern: "re.Pattern[Any]") -> Iterator[tuple[str, str, str]]:
+    """Beginnings, parts to repeat, and ends of texts on which a pattern may go back again and again.
+
+    They come from the pattern: what matches it up to each of its repetitions, and then every character that it names.
+    """
+    text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
+    tree = parser.parse(text, pattern.flags & ~re.DEBUG)
+    sample = _sample(tree)
+    starts = sorted({"", *_before_repeats(tree, "")}, key=len)[:12]
+    characters = sorted({*_characters(tree), "a", " ", "0"})[:24]
+    parts = [*characters, *{sample[:end] for end in range(2, min(len(sample), 12) + 1)}, *_bodies(tree)]
+    for start in starts:
+        for part in dict.fromkeys(filter(None, parts)):
+            for end in ("", "\x01"):
+                yield start, part, end
+
+
+def _before_repeats(tree: Any, before: str) -> Iterator[str]:
+    """What matches up to each repetition."""
+    for op, given in tree:
+        if op in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
+            yield before
+            yield from _before_repeats(given[2], before)
+        for inner in _inner(op, given):
+            yield from _before_repeats(inner, before)
+        before += _sample([(op, given)])
+
+
+def _bodies(tree: Any) -> Iterator[str]:
+    """What matches the repeated parts themselves."""
+    for op, given in tree:
+        if op in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
+            yield _sample(given[2])
+        for inner in _inner(op, given):
+            yield from _bodies(inner)
+
+
+def _inner(op: Any, given: Any) -> list[Any]:
+    if op in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
+        return [given[2]]
+    if op is sre.SUBPATTERN:
+        return [given[3]]
+    if op is sre.BRANCH:
+        return list(given[1])
+    if op in (sre.ASSERT, sre.ASSERT_NOT):
+        return [given[1]]
+    return [given] if op is sre.ATOMIC_GROUP else []
+
+
+def _sample(tree: Any) -> str:
+    """A text that matches, its repetitions once."""
+    text = ""
+    for op, given in tree:
+        if op is sre.LITERAL:
+            text += chr(given)
+        elif op is sre.NOT_LITERAL:
+            text += "a" if given != ord("a") else "b"
+        elif op is sre.ANY:
+            text += "a"
+        elif op is sre.IN:
+            text += next(_of_set(given), "a")
+        elif op is sre.BRANCH:
+            text += _sample(given[1][0])
+        elif op not in (sre.ASSERT, sre.ASSERT_NOT, sre.AT, sre.GROUPREF):
+            for inner in _inner(op, given):
+                text += _sample(inner)
+    return text
+
+
+def _characters(tree: Any) -> Iterator[str]:
+    """Every character that a pattern names, and some of each of its classes."""
+    for op, given in tree:
+        if op in (sre.LITERAL, sre.NOT_LITERAL):
+            yield chr(given)
+        elif op is sre.IN:
+            yield from _of_set(given)
+        for inner in _inner(op, given):
+            yield from _characters(inner)
+
+
+def _of_set(items: Any) -> Iterator[str]:
+    negated = bool(items) and items[0][0] is sre.NEGATE
+    named = list(_named(items))
+    if negated:
+        yield next(one for one in "a0 .\n" if one not in named and not _in_category(one, items))
+    yield from named[:6] if not negated else named[:3]
+
+
+def _named(items: Any) -> Iterator[str]:
+    for op, given in items:
+        if op is sre.LITERAL:
+            yield chr(given)
+        elif op is sre.RANGE:
+            yield chr(given[0])
+        elif op is sre.CATEGORY:
+            yield {
+                sre.CATEGORY_DIGIT: "0",
+                sre.CATEGORY_SPACE: " ",
+                sre.CATEGORY_WORD: "a",
+                sre.CATEGORY_NOT_SPACE: "a",
+                sre.CATEGORY_NOT_DIGIT: "a",
+                sre.CATEGORY_NOT_WORD: " ",
+            }[given]
+
+
+def _in_category(character: str, items: Any) -> bool:
+    kinds = {sre.CATEGORY_DIGIT: r"\d", sre.CATEGORY_SPACE: r"\s", sre.CATEGORY_WORD: r"\w"}
+    return any(
+        op is sre.CATEGORY and given in kinds and re.match(kinds[given], character) for op, given in items
+    ) or any(op is sre.RANGE and given[0] <= ord(character) <= given[1] for op, given in items)

@@ -1,0 +1,129 @@
+"""Every regular expression of the package takes time in proportion to the text, whatever the text is."""
+
+import ast
+import importlib
+import pkgutil
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple
+
+import pytest
+
+import amplifier
+from tests.growth import LIMIT, adversaries, ratio
+
+_METHODS = ("match", "fullmatch", "search", "sub", "subn", "findall", "finditer", "split")
+# Texts of the operator's own: files of queries and migrations, plans, the settings. No caller's text meets these.
+_OPERATORS = (
+    *("amplifier.migrations", "amplifier.query", "amplifier.headers", "amplifier.plans", "amplifier.describe"),
+    *("amplifier.openapi", "amplifier.settings", "amplifier.api.docs"),
+)
+
+
+class Use(NamedTuple):
+    """A pattern, the name or line where it stands, and a method that it is used with."""
+
+    where: str
+    pattern: "re.Pattern[Any]"
+    method: str
+
+
+def modules() -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(amplifier.__path__, "amplifier."):
+        if not found.name.endswith("__main__"):
+            yield importlib.import_module(found.name)
+
+
+def uses(module: ModuleType) -> Iterator[Use]:
+    """All patterns of a module. Raises where one cannot be made out, or is used by no method that is known."""
+    tree = ast.parse(Path(str(module.__file__)).read_text())
+    for node in ast.walk(tree):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
+            continue
+        if not (isinstance(node.func.value, ast.Name) and node.func.value.id == "re"):
+            continue
+        where = f"{module.__name__}:{node.lineno}"
+        if node.func.attr == "compile":
+            pattern = eval(ast.unparse(node), vars(module))
+            methods = _used(tree, _assigned(tree, node))
+            assert methods, f"{where}: assign it to a name, and use that with one of {_METHODS}"
+        elif node.func.attr in _METHODS:
+            flags = next((ast.unparse(one.value) for one in node.keywords if one.arg == "flags"), "0")
+            flags = ast.unparse(node.args[2]) if len(node.args) == 3 and node.func.attr.endswith("match") else flags
+            given = eval(f"({ast.unparse(node.args[0])}, {flags})", vars(module))
+            pattern, methods = re.compile(*given), {node.func.attr}
+        else:
+            continue
+        for method in methods:
+            yield Use(where, pattern, method)
+
+
+def _assigned(tree: ast.Module, call: ast.Call) -> str:
+    """The name of a module's pattern."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Assign) and node.value is call and isinstance(node.targets[0], ast.Name):
+            return node.targets[0].id
+    return ""
+
+
+def _used(tree: ast.Module, name: str) -> set[str]:
+    return {
+        node.attr
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Attribute)
+        and isinstance(node.value, ast.Name)
+        and node.value.id == name
+        and node.attr in _METHODS
+    }
+
+
+def grown(pattern: "re.Pattern[Any]", method: str) -> str:
+    """A text on which a pattern takes far more than twice the time for twice the length, if there is one."""
+
+    def run(text: Any) -> None:
+        if method in ("sub", "subn"):
+            pattern.sub(text[:0], text)
+        elif method == "finditer":
+            list(pattern.finditer(text))
+        else:
+            getattr(pattern, method)(text)
+
+    def encoded(text: str) -> Any:
+        return text if isinstance(pattern.pattern, str) else text.encode("latin-1", "replace")
+
+    for start, part, end in adversaries(pattern):
+        grows = ratio(run, lambda size: encoded(start + (part * (size // len(part) + 1)) + end))  # noqa: B023
+        if grows > LIMIT:
+            return f"{start!r} + {part!r} * n + {end!r}: {grows:.1f}"
+    return ""
+
+
+CALLERS = [use for module in modules() if not module.__name__.startswith(_OPERATORS) for use in uses(module)]
+
+
+def test_patterns_are_found() -> None:
+    assert len(CALLERS) > 25
+    assert {"search", "fullmatch", "match", "sub", "finditer"} <= {use.method for use in CALLERS}
+
+
+@pytest.mark.parametrize("use", CALLERS, ids=lambda use: f"{use.where}-{use.method}")
+def test_pattern_takes_time_in_proportion_to_text(use: Use) -> None:
+    assert grown(use.pattern, use.method) == ""
+
+
+@pytest.mark.parametrize(
+    ("pattern", "method"),
+    [
+        (r"/call\s+(\S+)\s*(\{.*\})?\s*", "fullmatch"),  # these took seconds
+        (r"[^\s'\"]*\*{3,}[^\s'\"]*", "sub"),
+        (r'\s*(W/)?"([^"]*)"\s*(?:,|\Z)', "findall"),
+        (r"(a+)+$", "match"),
+        (r"(?:a|aa)+$", "search"),
+        (r"\$\{.*\}", "search"),
+        (r"<[^>]*>", "search"),
+    ],
+)
+def test_pattern_that_goes_back_is_found(pattern: str, method: str) -> None:
+    assert grown(re.compile(pattern, re.DOTALL), method)
