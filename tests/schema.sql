@@ -1094,8 +1094,6 @@ ALTER TABLE public.session_participants
     ADD CONSTRAINT session_participants_user_id_dots_check CHECK ((user_id !~ '(^|/)\.\.?(/|$)'::text)) NOT VALID;
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (session_id);
-ALTER TABLE public.sessions
-    ADD CONSTRAINT sessions_session_id_length_check CHECK ((GREATEST(length(session_id), length(owner_user_id), length(created_by_app_id), length(last_accessed_by_app_id), length(forked_from_session_id), length(search_language), length(search_revision)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.stream_tickets
     ADD CONSTRAINT stream_tickets_pkey PRIMARY KEY (ticket_hash);
 ALTER TABLE public.stream_tickets
@@ -1165,9 +1163,14 @@ CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.sessi
 CREATE TRIGGER session_events_bound_data BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((octet_length((new.data)::text) > 8192)) EXECUTE FUNCTION public.bound_event();
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER session_participants_permissions_export_check BEFORE INSERT OR UPDATE OF permissions ON public.session_participants FOR EACH ROW WHEN ((new.permissions ? 'export'::text)) EXECUTE FUNCTION public.refuse_value('permissions');
+CREATE TRIGGER sessions_created_by_app_id_length_check BEFORE INSERT OR UPDATE OF created_by_app_id ON public.sessions FOR EACH ROW WHEN ((length(new.created_by_app_id) > 255)) EXECUTE FUNCTION public.refuse_value('created_by_app_id');
 CREATE TRIGGER sessions_drop_config AFTER DELETE ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_drop_config();
+CREATE TRIGGER sessions_forked_from_session_id_length_check BEFORE INSERT OR UPDATE OF forked_from_session_id ON public.sessions FOR EACH ROW WHEN ((length(new.forked_from_session_id) > 255)) EXECUTE FUNCTION public.refuse_value('forked_from_session_id');
 CREATE TRIGGER sessions_keep_config BEFORE UPDATE OF owner_user_id ON public.sessions FOR EACH ROW WHEN ((new.owner_user_id IS DISTINCT FROM old.owner_user_id)) EXECUTE FUNCTION public.sessions_keep_config();
 CREATE TRIGGER sessions_metadata_size_check BEFORE INSERT OR UPDATE OF metadata ON public.sessions FOR EACH ROW WHEN ((octet_length((new.metadata)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('metadata');
+CREATE TRIGGER sessions_owner_user_id_length_check BEFORE INSERT OR UPDATE OF owner_user_id ON public.sessions FOR EACH ROW WHEN ((length(new.owner_user_id) > 255)) EXECUTE FUNCTION public.refuse_value('owner_user_id');
+CREATE TRIGGER sessions_search_language_length_check BEFORE INSERT OR UPDATE OF search_language ON public.sessions FOR EACH ROW WHEN ((length(new.search_language) > 255)) EXECUTE FUNCTION public.refuse_value('search_language');
+CREATE TRIGGER sessions_session_id_length_check BEFORE INSERT OR UPDATE OF session_id ON public.sessions FOR EACH ROW WHEN ((length(new.session_id) > 255)) EXECUTE FUNCTION public.refuse_value('session_id');
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER sessions_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public.sessions FOR EACH ROW WHEN ((octet_length((new.tags)::text) > 196608)) EXECUTE FUNCTION public.refuse_value('tags');

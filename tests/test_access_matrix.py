@@ -26,7 +26,8 @@ TABLE = """
     GET    /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
     GET    /configs/{config_id}?decrypt=true                      200 200 404 404 404 404 404 404 401
     PUT    /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
-    DELETE /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
+    DELETE /configs/{config_id}                                   409 409 404 404 404 404 404 404 401
+    DELETE /configs/{config_id}?force=true                        200 200 404 404 404 404 404 404 401
     GET    /configs/{config_id}/versions                          200 200 404 404 404 404 404 404 401
     GET    /configs/{config_id}/versions/{version}                200 200 404 404 404 404 404 404 401
     POST   /configs/{config_id}/versions/{version}/restore        200 200 404 404 404 404 404 404 401

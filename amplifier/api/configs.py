@@ -288,9 +288,7 @@ async def _refusal(request: Request, config_id: str, otherwise: str = "Config no
 
 def _shared(sessions: int) -> Problem:
     """409: the deletion would take sessions from others."""
-    detail = (
-        f"Other people take part in {sessions} sessions of this config: delete it with force=true to delete those, too"
-    )
+    detail = f"Other people take part in {sessions} of this config's sessions: add force=true to delete those, too"
     return Problem(409, detail, shared_sessions=sessions)
 
 

@@ -63,7 +63,7 @@ async def test_what_was_done(admin: httpx.AsyncClient, alice: httpx.AsyncClient,
         ("alice", "update_session", "session", session, {"status": "completed"}),
         ("alice", "transfer_session", "session", session, {"owner_user_id": "bob"}),
         ("bob", "delete_session", "session", session, {}),
-        ("alice", "delete_config", "config", config, {}),
+        ("alice", "delete_config", "config", config, {"deleted_sessions": 0}),
     ]
     first = (await entries(admin))[-1]
     assert first.keys() == set(AuditEntry.__struct_fields__)
