@@ -44,16 +44,16 @@ class Saying:
         self._typed[user_id, session_id] = now
         return True
 
-    def mark(self, user_id: str, session_id: str, write: Write) -> None:
-        """Writes a read marker, at once or when it is its turn; of several that wait for a session only the last one.
+    def mark(self, user_id: str, stream_id: str, write: Write) -> None:
+        """Writes a read marker, at once or when it is its turn; of several that wait for a socket only the last one.
 
         `write` handles its errors.
         """
         waiting = self._markers.get(user_id)
         if waiting is not None:
-            waiting[session_id] = write
+            waiting[stream_id] = write
             return
-        self._markers[user_id] = {session_id: write}
+        self._markers[user_id] = {stream_id: write}
         task = asyncio.create_task(self._keep_writing(user_id))
         self._writing.add(task)
         task.add_done_callback(self._writing.discard)

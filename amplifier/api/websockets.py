@@ -111,7 +111,7 @@ class _Listening:
             try:
                 said = _decoded(event, self._subscriber)
                 if isinstance(said, Read):
-                    self._saying.mark(user_id, session_id, partial(self._write, said.seq))
+                    self._saying.mark(user_id, self._subscriber.stream_id, partial(self._write, said.seq))
                 elif self._saying.may_type(user_id, session_id):
                     await self._admit()
                     data = msgspec.json.encode({"user_id": user_id})

@@ -49,6 +49,7 @@ async def session_of(api: Live, *viewers: str) -> tuple[str, httpx.AsyncClient]:
         app_name="free",
         settings=b'{"rate_limit_requests_per_minute": 0}',
         is_active=True,
+        key_managers=[],
     )
     config = {"name": "assistant", "config_data": {"bundle": {"name": "assistant"}}}
     config_id = (await alice.post("/configs", json=config)).json()["config_id"]
@@ -68,7 +69,7 @@ async def test_read_markers_are_written_a_few_at_a_time_and_the_last_wins(
         for seq in range(1, 900, 2):
             await one.say(type="read", seq=seq)
             await two.say(type="read", seq=seq + 1)
-    await until(lambda: sql("select last_read_seq from session_participants") == [(900,)])
+        await until(lambda: sql("select last_read_seq from session_participants") == [(900,)])
     assert written(api) <= 2 + 4 * (time.monotonic() - started)
 
 
@@ -122,7 +123,11 @@ async def test_tickets_carry_the_limit_of_their_application(api: Live) -> None:
     session_id, _ = await session_of(api, "bob")
     bob = await api.as_user("bob", "slow")
     await api.app.state.queries.applications.update(
-        app_id="slow", app_name="slow", settings=b'{"rate_limit_requests_per_minute": 4}', is_active=True
+        app_id="slow",
+        app_name="slow",
+        settings=b'{"rate_limit_requests_per_minute": 4}',
+        is_active=True,
+        key_managers=[],
     )
     await until(lambda: not api.app.state.authenticator.remembered)
     ticket = (await bob.post(f"/sessions/{session_id}/events/ticket")).json()["ticket"]
