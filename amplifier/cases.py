@@ -26,6 +26,7 @@ _BY_TYPE: dict[str, list[Any]] = {
     "text": ["new"],
     "varchar": ["new"],
 }
+_NOT_STARTED = ("waiting", "busy", "ended", "muted")  # sessions in which no run begins at once
 
 
 class Base(NamedTuple):
@@ -176,10 +177,12 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"app_id": "app-3", "key_id": "amp_new", "name": "default", "most": 20}, ()),
             Base({"app_id": "app-3", "key_id": "amp_new", "name": "new", "most": 1}, ()),
         ],
+        "application_keys.delete": [Base(), Base({"key_id": "amp_second"})],
         "applications.create": [
             Base({"app_id": "app-new", "api_key_prefix": "amp_new"}),
             Base({"app_id": "app-new"}, ()),
         ],
+        "configs.count_sessions": [Base(), Base({"actor_id": "user-inviting", "config_id": "config-inviting"}, ())],
         "configs.create": [Base({"config_id": "config-new"})],
         "invitations.claim": [
             Base({"actor_id": "user-0"}),
@@ -252,7 +255,7 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
         ],
         "runs.start": [
             Base({"session_id": "agent-idle", "run_id": "run-new"}),
-            *(Base({"session_id": f"agent-{kind}", "run_id": "run-new"}, ()) for kind in ("waiting", "busy", "ended")),
+            *(Base({"session_id": f"agent-{kind}", "run_id": "run-new"}, ()) for kind in _NOT_STARTED),
         ],
         "invitations.create": [Base({"invitation_id": "invitation-new", "token_hash": "f" * 64})],
         "messages.repair": [

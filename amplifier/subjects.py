@@ -57,8 +57,17 @@ update sessions set updated_at = '{made_at}' where session_id = '{session}';
 
 update applications set key_managers = array['{owner}'] where app_id = 'app-3';
 
+insert into application_keys (app_id, key_id, name, api_key_hash)
+values ('app-3', 'amp_second', 'second', repeat('e', 64));
+
 insert into configs (config_id, name, config_json, user_id)
 values ('config-inviting', 'Config', '{{}}', 'user-inviting');
+
+-- one in which nobody else takes part
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
+values ('alone', 'config-inviting', 'user-inviting', 'app-1');
+
+insert into session_participants (session_id, user_id, role) values ('alone', 'user-inviting', 'owner');
 
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
 values ('fork', '{config}', '{owner}', 'app-1');

@@ -16,8 +16,7 @@ select
 from application_keys as k
 inner join applications as a on a.app_id = k.app_id
 where
-    k.app_id = :app_id
-    and a.app_id = :app_id
+    a.app_id = :app_id
     and ((a.app_id = :reader_app_id and :actor_id = any(a.key_managers)) or :is_admin::boolean)
 order by k.created_at desc, k.key_id;
 

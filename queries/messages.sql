@@ -195,8 +195,6 @@ advanced_session as (
     where
         s.session_id = l.session_id
         and s.session_id = :session_id
-        and s.status = 'active'
-        and s.last_seq = :expected_seq
         and not exists (
             select
             from runs

@@ -60,6 +60,9 @@ SAME = {
     r"sessions\.delete: a predicate is dropped: (r\.actor_is_owner|and q\.status in \('queued', 'running'\))": (
         "it says which rows are locked, which only others can see"
     ),
+    r"sessions\.lock_source: a parameter is wrong: :session_id is :actor_id at 1\d\d": (
+        "it says which rows are locked, which only others can see"
+    ),
     r"search\.list_sessions: a parameter is wrong: :actor_id is .* at 1\d\d\d": "it chooses one of two ways",
     r"invitations\.claim: a parameter is wrong: :(session|actor)_id is .* at 7\d\d": "who is there is not added twice",
     r"invitations\.claim: a parameter is wrong: :session_id is :actor_id at 695": "who is there is not added twice",

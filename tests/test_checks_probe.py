@@ -24,7 +24,7 @@ PLACE = re.compile(
 )
 VALUE = re.compile(
     r"^\s+:actor_id,?$|decided_by_user_id = :actor_id|coalesce\(r\.\w+, :actor_id\)|^values \(.*\)$"
-    r"|'former_user_id', :actor_id\)|count_unread\(.*\)"
+    r"|'former_user_id', :actor_id\)|count_unread\(.*\)|runs_count_queued_of_user\(:actor_id\)"
     r"|unnest\(.*:actor_ids::text\[\]\)",
     re.MULTILINE,
 )
@@ -48,6 +48,8 @@ GUARDED = {
     "sessions.transfer: user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
     "sessions.transfer: p.user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
     "sessions.transfer: p.user_id = :actor_id": "POST /sessions/{session_id}/transfer",
+    # it locks a row, and sessions.fork asks again whose config it is
+    "sessions.lock_source: c.user_id = :actor_id": "POST /sessions/{session_id}/fork",
     # the session that is copied into was made by the same request
     "messages.copy: user_id = :actor_id #2": "POST /sessions/{session_id}/fork",
     # each of the two asks for the caller's role

@@ -224,7 +224,7 @@ async def test_who_appends_without_pause_cannot_hold_off_the_removal(shared: Sha
     assert kinds == ["participant.added", *["message"] * appends, "participant.removed"]
 
 
-@pytest.mark.parametrize("path", ["/sessions/{0.session_id}", "/configs/{0.config_id}"])
+@pytest.mark.parametrize("path", ["/sessions/{0.session_id}", "/configs/{0.config_id}?force=true"])
 async def test_what_is_deleted_while_8_clients_append_is_gone(shared: Shared, sql: Sql, path: str) -> None:
     for turn in range(6):
         shared = await shared.renewed()
