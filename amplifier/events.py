@@ -164,7 +164,8 @@ class Hub:
             started = time.monotonic()
             changed, self._changed = self._changed, set()
             try:
-                await self._topics.read(changed)
+                for error in await self._topics.read(changed):
+                    logger.warning("followers of a session wait: %r", error)
                 await self._hints.give(changed)
                 rested = time.monotonic() + min(_REST * (time.monotonic() - started), _LONGEST_REST)
             except Exception as error:  # whatever it was: the next round tries again

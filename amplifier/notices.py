@@ -100,19 +100,21 @@ class Notifier:
         if not self._wanted.is_set():
             return
         self._wanted.clear()
-        notice = Notice(self.process, list(self._changed), list(self._present), self._gone)
-        payloads = [_payload(Notice(self.process, said=said)) for said in _parcels(self._said)]
-        if notice.changed or notice.present or notice.gone:
-            payload = _payload(notice)
-            if len(payload) > _MAX_PAYLOAD or len(notice.changed) > _MOST or len(notice.present) > _MOST:
-                payload = _EVERYTHING
-            payloads.append(payload)
+        notice, said = Notice(self.process, list(self._changed), list(self._present), self._gone), self._said
         self._reset()
         try:
-            for payload in payloads:
+            for payload in self._payloads(notice, said):
                 await self._queries.events.notify(payload=payload.decode())
         except Exception as error:  # whatever it was: the sweeps find what nobody was told of
             logger.warning("other processes hear of changes later: %r", error)
+
+    def _payloads(self, notice: Notice, said: list[Said]) -> Iterator[bytes]:
+        for parcel in _parcels(said):
+            yield _payload(Notice(self.process, said=parcel))
+        if notice.changed or notice.present or notice.gone:
+            payload = _payload(notice)
+            fits = len(payload) <= _MAX_PAYLOAD and max(len(notice.changed), len(notice.present)) <= _MOST
+            yield payload if fits else _EVERYTHING
 
     def _add(self, where: set[str], session_id: str) -> None:
         if len(where) <= _MOST:  # one more than fits says that there are more

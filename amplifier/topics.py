@@ -77,12 +77,14 @@ class Topics(dict[str, Topic]):
             subscriber.batch, subscriber.cursor = [logged(row) for row in rows], rows[-1]["seq"]
             subscriber.behind |= subscriber.cursor < rows[-1]["last_seq"]
 
-    async def read(self, session_ids: Iterable[str]) -> None:
-        """Reads what changed in these sessions for all who follow them. Raises Unavailable when all others are read."""
+    async def read(self, session_ids: Iterable[str]) -> list[BaseException]:
+        """Reads what changed in these sessions for all who follow them.
+
+        Returns the errors of sessions that could not be read, which the next sweep tries again.
+        """
         advances = [self._advance(self[session_id]) for session_id in session_ids if session_id in self]
-        for outcome in await asyncio.gather(*advances, return_exceptions=True):
-            if isinstance(outcome, BaseException):
-                raise outcome
+        outcomes = await asyncio.gather(*advances, return_exceptions=True)
+        return [outcome for outcome in outcomes if outcome is not None]
 
     async def sweep(self) -> list[str]:
         """The sessions whose clocks moved on; ends streams of who takes no part any more. Raises Unavailable."""

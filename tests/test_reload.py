@@ -211,6 +211,14 @@ def hashes(one: Service, count: int = 1) -> set[str]:
     return {answer["hash"] for answer in answers}
 
 
+def listeners(dsn: str) -> int:
+    """How many processes listen: one may be healthy while another of its workers still starts."""
+    listening = "select count(*) from pg_stat_activity where application_name = %s and query ~* %s"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        [count] = connection.execute(listening, (LISTENER, "^(listen|select pg_notification)")).fetchone() or (0,)
+    return int(count)
+
+
 def test_the_command_reloads_all_processes_and_says_what_they_say(dsn: str, folder: Path) -> None:
     environ = {"DATABASE_URL": dsn}
     nobody = command(environ, "queries", "reload")
@@ -219,6 +227,7 @@ def test_the_command_reloads_all_processes_and_says_what_they_say(dsn: str, fold
         "amplifier-api: no process of the service listens on this database\n",
     )
     with service(dsn, folder) as one, service(dsn, folder, SERVICE_WORKERS="2") as several:
+        wait_until(lambda: listeners(dsn) == 3)
         before = hashes(one)
         edit(folder, *PING)
         done = command(environ, "queries", "reload")

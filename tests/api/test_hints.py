@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import hints, notices, subscribers
+from amplifier import events, hints, notices, subscribers
 from tests.api.test_streams import add, share
 from tests.conftest import assert_problem, settings_for, token
 from tests.live import Event, Live, live, until
@@ -198,3 +198,22 @@ async def test_streams_are_forgotten(api: Live, alice: httpx.AsyncClient, sessio
     async with api.stream(alice, "/events"), api.stream(alice, f"/sessions/{session_id}/events"):
         assert sql("select session_id from streams order by 1") == [(session_id,), (None,)]
     await until(lambda: sql("select count(*) from streams") == [(0,)])
+
+
+async def test_session_that_cannot_be_read_delays_no_hint(
+    api: Live, alice: httpx.AsyncClient, config_id: str, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The driver cannot represent the year in which the one session has an event; no sweep finds what is missed."""
+    monkeypatch.setattr(events, "_SWEEP", 3600.0)
+    other_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+    async with api.stream(alice, f"/sessions/{session_id}/events"), api.stream(alice, "/events") as stream:
+        sql(
+            "insert into session_events (session_id, type, actor_user_id, created_at)"
+            " values (%s, 'session.updated', 'alice', '20000-01-01')",
+            session_id,
+        )
+        api.app.state.hub.announce(session_id)
+        await add(alice, other_id, "one")
+        while (event := await stream.next(*TOLD)) is None or event.data["session_id"] != other_id:
+            assert event is not None
+        assert event.data["type"] in ("session.created", "message.created")
