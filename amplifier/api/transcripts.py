@@ -12,7 +12,6 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.answers import JsonStream
 from amplifier.frames import Entry
-from amplifier.outages import Unavailable
 from amplifier.paging import utc
 from amplifier.problems import Problem, misfit
 from amplifier.web import MessageRole, Request, get, participation, post, unchanged
@@ -158,14 +157,12 @@ async def _plain(request: Request, page: Transcript, limit: int | None, as_of: d
 async def _patiently(request: Request, append: Callable[[], Awaitable[Any]], size: int) -> Any:
     """Awaits an append of many words with a time limit that grows with its size. Raises Problem 503 at its end."""
     seconds = request.app.state.statement_timeout * (1 + size / _LARGE)
-    try:
-        async with request.queries.database.patient(seconds):
+    async with request.queries.database.patient(seconds):
+        try:
             return await append()
-    except Unavailable as error:
-        if not isinstance(error.__cause__, asyncpg.QueryCanceledError):
-            raise
-        detail = "The database took too long for this request: send the messages in several requests"
-        raise Problem(503, detail, headers={"Retry-After": "1"}) from error
+        except (asyncpg.QueryCanceledError, TimeoutError) as error:  # by the server, or by the driver a second later
+            detail = "The database took too long for this request: send the messages in several requests"
+            raise Problem(503, detail, headers={"Retry-After": "1"}) from error
 
 
 async def _refusal(request: Request, session_id: str, expected_seq: int | None) -> Problem:
