@@ -1,4 +1,4 @@
-"""What a config must look like before it is stored: the sections of its bundle, and the bounds of its values."""
+"""Rules of a config that is to be stored: the sections of its bundle, and the bounds of its values."""
 
 from typing import Any
 

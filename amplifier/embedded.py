@@ -96,7 +96,7 @@ def running(
 
 
 def outlasting(home: Path, dsn: str, step: Callable[[], Result]) -> Result:
-    """What `step` returns. It is done again when the server changed hands meanwhile: its connections were lost.
+    """Returns the result of `step`, done again when the server changed hands meanwhile: its connections were lost.
 
     Raises what `step` raises otherwise, and EmbeddedError when nobody runs the server any more.
     """

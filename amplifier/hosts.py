@@ -58,7 +58,7 @@ def gate(config: Settings) -> Gate | None:
 
 
 def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
-    """Whether a browser sends a request for a page that is neither the service's own nor of `origins`."""
+    """Returns whether a browser sends a request for a page that is neither the service's own nor of `origins`."""
     found = dict(headers)
     origin = found.get(b"origin", b"").decode("latin-1")
     if not origin:
@@ -73,7 +73,7 @@ def _normal(host: str) -> str:
 
 
 def _is_unspecified(host: str) -> bool:
-    """Whether an address means all addresses of the machine, and so is none by which it is called."""
+    """Returns whether an address means all addresses of the machine, and so is none to call it by."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:

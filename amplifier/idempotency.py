@@ -21,7 +21,7 @@ _RETRY = {"Retry-After": "1"}
 
 
 class _Shown(msgspec.Struct):
-    """What an answer shows, by its ids."""
+    """The ids of the things that an answer shows."""
 
     session_id: str | None = None
     config_id: str | None = None
@@ -113,7 +113,7 @@ class Repeatable:
 
 
 def _shown(body: bytes) -> _Shown:
-    """What the answer's body shows; nothing for what is no object."""
+    """Returns the ids in an answer's body; none for a body that is no object."""
     try:
         return msgspec.json.decode(body, type=_Shown)
     except msgspec.MsgspecError:

@@ -52,7 +52,7 @@ def restore(scope: Any) -> None:
 
 
 def is_plain(identifier: str) -> bool:
-    """Whether an identifier has no segment `.` or `..`, which a client would resolve before it sends a path."""
+    """Returns whether an identifier has no segment `.` or `..`, which a client would resolve before it sends a path."""
     return not any(part in (".", "..") for part in identifier.split("/"))
 
 

@@ -244,7 +244,7 @@ class Probe:
         yield arguments | {"session_id": f"{self._owner}-busy"}  # where a run goes on
 
     async def _run(self, query: Query, statement: Statement, arguments: dict[str, Any]) -> Outcome:
-        """What a query gives and changes; nothing stays."""
+        """Runs a query, returns its rows and changes, and takes the changes back."""
         try:
             # the driver's limit is later than the server's, which says why
             rows = await statement.fetch(*(arguments[name] for name in query.parameters), timeout=self._limit + 1)
@@ -271,7 +271,7 @@ class Probe:
         return True
 
     def _is_foreign(self, arguments: dict[str, Any], outcome: Outcome) -> bool:
-        """Whether rows of another tenant than the caller's changed."""
+        """Returns whether rows of another tenant than the caller's changed."""
         caller = arguments.get("actor_id") or arguments["actor_ids"][0]
         return any(owner != self._tenants.of(caller) for owner in outcome.owners)
 

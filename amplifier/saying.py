@@ -15,7 +15,7 @@ _REMEMBER_AT_MOST = 10_000  # users in a session
 
 
 class Saying:
-    """What the sockets of this process have said lately, by user."""
+    """The recent messages of the sockets of this process, by user."""
 
     def __init__(self) -> None:
         self._second = 0
@@ -35,7 +35,7 @@ class Saying:
             await asyncio.sleep(self._second + 1 - now)
 
     def may_type(self, user_id: str, session_id: str) -> bool:
-        """Whether followers are to be told that the user types: once a second for a session, whatever the socket."""
+        """Returns whether to tell followers that the user types: once a second for a session, whatever the socket."""
         now = time.monotonic()
         if now - self._typed.get((user_id, session_id), -_TYPING_PAUSE) < _TYPING_PAUSE:
             return False

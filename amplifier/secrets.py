@@ -51,7 +51,7 @@ class Keyring:
 
     @property
     def encrypts(self) -> bool:
-        """Whether there is a key to encrypt with."""
+        """True where there is a key to encrypt with."""
         return self._primary is not None
 
     def encrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
@@ -74,7 +74,7 @@ class Keyring:
         return decrypted
 
     def holds(self, config: dict[str, Any], context: str) -> bool:
-        """Whether something in `config` is encrypted under one of the keys."""
+        """Returns whether something in `config` is encrypted under one of the keys."""
         return self.decrypt(config, context) != config
 
     def _encrypt(self, value: Any, context: str) -> Any:
@@ -129,7 +129,7 @@ def _identifier(key: bytes) -> bytes:
 
 
 def names_secret(key: str) -> bool:
-    """Whether the value under this key of a config is a secret."""
+    """Returns whether the value under this key of a config is a secret."""
     plain = _SEPARATORS.sub("", key.lower())
     if plain.endswith(_ENDS) or plain == _BELOW or _AUTH.search(key[-5:]):
         return True

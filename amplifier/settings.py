@@ -254,7 +254,7 @@ def _items(text: str) -> list[str]:
 
 
 def _is_network(text: str) -> bool:
-    """Whether `text` is an address, or a network without bits of a host, which would be no network to uvicorn."""
+    """Returns whether `text` is an address, or a network without bits of a host: uvicorn takes no other network."""
     try:
         ipaddress.ip_network(text)
     except ValueError:

@@ -6,7 +6,7 @@ Knows nothing of what the places are; the database's connections are handed out 
 import asyncio
 import contextlib
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Hashable, Iterator
+from collections.abc import Hashable, Iterator
 from contextvars import ContextVar
 
 from amplifier.outages import Crowded
@@ -75,17 +75,8 @@ class Shares:
             self._hand_out()
 
     def is_full(self, user: Hashable) -> bool:
-        """Whether `user` has all the places of one user."""
+        """Returns whether `user` has all the places of one user."""
         return self._taken.get(user, 0) >= self._share
-
-    @contextlib.asynccontextmanager
-    async def taken(self, user: Hashable) -> AsyncIterator[None]:
-        """A place for as long as the context lasts. Raises Crowded."""
-        await self.take(user)
-        try:
-            yield
-        finally:
-            self.give_back(user)
 
     def _hand_out(self) -> None:
         """Gives the free place to the first user in turn with room in its share; those without are few: they have
@@ -109,13 +100,13 @@ class Shares:
 
 
 def work_of_the_service() -> contextlib.AbstractContextManager[None]:
-    """What the task does in the context counts for no user."""
+    """Counts the work of the task in the context for no user."""
     return work_of(None)
 
 
 @contextlib.contextmanager
 def work_of(user: Hashable) -> Iterator[None]:
-    """What the task does in the context counts for this user."""
+    """Counts the work of the task in the context for this user."""
     token = current.set(user)
     try:
         yield

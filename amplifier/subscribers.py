@@ -48,8 +48,8 @@ class Subscriber:
         self._flag.set()
 
     def offer(self, frames: list[Frame], after: int, cursor: int) -> None:
-        """What was read behind `after`, up to `cursor`. One that is elsewhere, or whose client has not read what it was
-        sent, reads for itself later: nothing is kept for it."""
+        """Takes the events read after `after`, up to `cursor`. One that is elsewhere, or whose client has not read
+        what it was sent, reads for itself later: nothing is kept for it."""
         if self.batch is None and not (self.reading or self.writing) and self.cursor == after:
             self.batch, self.cursor = frames, cursor
         else:

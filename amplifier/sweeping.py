@@ -47,7 +47,7 @@ def _kinds(queries: Queries) -> Iterator[tuple[str, Callable[..., Awaitable[int]
 
 
 async def _delete(delete: Callable[..., Awaitable[int]]) -> int:
-    """How many rows went, in statements of a bounded size."""
+    """Deletes in statements of a bounded size. Returns the number of rows."""
     total = 0
     for _ in range(_BATCHES):
         deleted = await delete(limit=_AT_ONCE)

@@ -125,7 +125,7 @@ from (
 
 
 class Change(NamedTuple):
-    """How many rows a statement inserted, or changed of the tenants', and the names of the tenants that had them."""
+    """The number of rows that a statement inserted or changed, and the names of the tenants that had them."""
 
     rows: int
     owners: frozenset[str]
@@ -185,7 +185,7 @@ class Tenants:
         await self._connection.execute("rollback to savepoint probe")
 
     async def change(self) -> Change:
-        """What was written since the last call, which is rolled back."""
+        """Returns the changes since the last call, and rolls them back."""
         before = self._written, self._changed
         self._written, self._changed = await self._count()
         rows, owners = self._written - before[0], frozenset[str]()

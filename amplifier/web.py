@@ -223,7 +223,7 @@ class JsonRoute(HTTPRouteHandler):
         return change
 
     async def carry_out(self, request: Request, change: Callable[[], Awaitable[Any]]) -> Any:
-        """What `change` returns, once it is committed with what belongs to it."""
+        """Returns the result of `change` when it is committed with all that belongs to it."""
         return await carry_out(
             request,
             str(self.operation_id),

@@ -29,7 +29,7 @@ class Neighbour:
         self._path = f"/sessions/{session['session_id']}"
 
     def requests(self) -> Iterator[dict[str, Any]]:
-        """What became of each request of one round."""
+        """Makes the requests of one round and yields the outcome of each."""
         message = {"messages": [{"role": "user", "content": "an ordinary message"}]}
         yield self._ask("get", "GET", self._path)
         yield self._ask("append", "POST", f"{self._path}/transcript", json=message)

@@ -49,7 +49,7 @@ async def test_attack_delays_no_other_user(
 
 @contextlib.contextmanager
 def neighbour(service: Service) -> Iterator[Callable[[], list[dict[str, Any]]]]:
-    """What became of the requests that another user makes in the meantime, once the first ones were answered."""
+    """Yields a function that returns the outcomes of another user's requests so far, after a warm-up."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.neighbour", service.url],
         env={**os.environ, "CREDENTIALS": json.dumps(headers("ann"))},

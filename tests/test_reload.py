@@ -212,7 +212,7 @@ def hashes(one: Service, count: int = 1) -> set[str]:
 
 
 def listeners(dsn: str) -> int:
-    """How many processes listen: one may be healthy while another of its workers still starts."""
+    """Returns the number of processes that listen: one may be healthy while another of its workers still starts."""
     listening = "select count(*) from pg_stat_activity where application_name = %s and query ~* %s"
     with psycopg.connect(dsn, autocommit=True) as connection:
         [count] = connection.execute(listening, (LISTENER, "^(listen|select pg_notification)")).fetchone() or (0,)

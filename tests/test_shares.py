@@ -78,9 +78,10 @@ async def test_users_that_wait_take_turns() -> None:
     places, served = Shares(1, 1), []
 
     async def visit(user: str | None, name: str) -> None:
-        async with places.taken(user):
-            served.append(name)
-            await asyncio.sleep(0)
+        await places.take(user)
+        served.append(name)
+        await asyncio.sleep(0)
+        places.give_back(user)
 
     await places.take(None)
     visits = [("a", "a"), ("a", "a"), ("a", "a"), ("b", "b"), (None, "service"), (None, "service"), ("c", "c")]

@@ -40,7 +40,7 @@ class CreateApplication(msgspec.Struct):
 
 
 class UpdateApplication(msgspec.Struct):
-    """What changes; absent or null stays. An application that is not active gets 401 with all its keys and tokens.
+    """The changes; absent or null stays. An application that is not active gets 401 with all its keys and tokens.
     `key_managers` replaces the whole list."""
 
     app_name: Name | None = None

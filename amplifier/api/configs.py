@@ -98,7 +98,7 @@ class ConfigList(msgspec.Struct):
 
 
 class ConfigMessage(msgspec.Struct):
-    """What was done, and how many sessions went with the config."""
+    """The deletion, and the number of sessions that went with the config."""
 
     message: str
     deleted_sessions: int

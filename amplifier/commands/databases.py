@@ -86,7 +86,7 @@ def opened(
 
 
 def steadily(config: Settings, dsn: str, step: Callable[[], Result]) -> Result:
-    """What `step` returns; on the embedded database also when another process that ran it ends meanwhile."""
+    """Returns the result of `step`; on the embedded database also when another process that ran it ends meanwhile."""
     return step() if config.dsn is not None else embedded.outlasting(config.home, dsn, step)
 
 

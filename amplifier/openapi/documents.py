@@ -58,7 +58,7 @@ class ParticipantEvent(Logged):
 
 
 class SessionUpdated(Logged):
-    """What is different now. `changed` names what is too large for an event of 8 kB: the session has it."""
+    """The new values. `changed` names what is too large for an event of 8 kB: the session has it."""
 
     title: str | UnsetType | None = UNSET
     tags: Raw | UnsetType = UNSET

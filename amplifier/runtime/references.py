@@ -99,7 +99,7 @@ class Veil:
         self._held = ""
 
     def show(self, piece: str) -> str:
-        """What may be shown after one more piece, with `***` for secrets."""
+        """Returns the text to show after one more piece, with `***` for secrets."""
         if not self._forms:
             return piece
         text, shown = self._held + _without_signs(piece), ""
@@ -115,7 +115,7 @@ class Veil:
             text = text[end:]  # what began in a secret that is whole is none itself
 
     def end(self, cut_off: bool = False) -> str:
-        """What was held back: no piece comes any more. In a text that was `cut_off` most of a secret is hidden, too."""
+        """Returns the rest: no piece comes any more. In a text that was `cut_off` most of a secret is hidden, too."""
         held, self._held = self._held, ""
         if cut_off and len(held) >= _SHORTEST and any(form.startswith(held) for form in self._forms):
             return "***"
