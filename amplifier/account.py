@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from pathlib import Path
 
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 
 
 class EmbeddedError(OperatorError):

@@ -39,9 +39,9 @@ from amplifier.api.websockets import WebSocketsController
 from amplifier.auth import Authenticator, authenticate
 from amplifier.checks import check
 from amplifier.database import Database, refuse_in_transaction
+from amplifier.errors import Unavailable
 from amplifier.events import Hub
 from amplifier.listener import Listener
-from amplifier.outages import Unavailable
 from amplifier.problems import respond
 from amplifier.processes import end_with_parent, reload_on_hangup
 from amplifier.queries import Queries

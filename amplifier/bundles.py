@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 
 MAX_BYTES = 1024 * 1024  # of a config as it is stored, secrets encrypted
 MAX_VALUES, MAX_LEVELS = 20_000, 64

@@ -8,11 +8,11 @@ from amplifier import schema
 from amplifier.access import UNBOUND
 from amplifier.database import ROLE
 from amplifier.describe import Description, describe
+from amplifier.errors import OperatorError
 from amplifier.findings import Finding, QueriesError
 from amplifier.probe import Probe
 from amplifier.queries import Queries
 from amplifier.query import Query, read
-from amplifier.settings import OperatorError
 from amplifier.shapes import Structs, problems
 from amplifier.stub import broken, contract
 

@@ -11,7 +11,8 @@ import asyncpg
 from msgspec import Raw
 
 from amplifier import tls
-from amplifier.outages import Crowded, Unavailable, connecting, not_connected, outage_of
+from amplifier.errors import Crowded, Unavailable
+from amplifier.outages import connecting, not_connected, outage_of
 from amplifier.settings import Settings
 from amplifier.shares import Shares, current
 

@@ -29,7 +29,7 @@ from amplifier.account import (
     refuse_closed_parents,
     refuse_foreign,
 )
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 from amplifier.succession import succeeding
 
 ROLE, DATABASE = (

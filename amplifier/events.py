@@ -15,11 +15,11 @@ from typing import Literal
 
 from msgspec import Raw
 
+from amplifier.errors import too_many_streams
 from amplifier.frames import Frame, frame
 from amplifier.hints import Hints
 from amplifier.notices import Gone, Notice, Notifier, Said, read
 from amplifier.presence import Presence
-from amplifier.problems import too_many_streams
 from amplifier.queries import Queries
 from amplifier.subscribers import Subscriber
 from amplifier.topics import Topics

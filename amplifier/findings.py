@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import msgspec
 
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 
 
 class Finding(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from amplifier.answers import Answer
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.queries import Queries
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")

@@ -11,7 +11,7 @@ from typing import TypeAlias
 
 from litestar.types import Scope
 
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.queries import Queries
 
 _MINUTE = 60.0

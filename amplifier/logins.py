@@ -8,7 +8,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from amplifier import schema
 from amplifier.database import ROLE
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 
 _ATTRIBUTES = """
 select

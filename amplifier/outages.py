@@ -5,6 +5,8 @@ from collections.abc import Iterator
 
 import asyncpg
 
+from amplifier.errors import Unavailable
+
 # What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), our login or database
 # refused (28, 3D: a password is being changed, a database restored), shutdown and start-up (57P01 to 57P03), too many
 # connections, disk full, read-only after a failover, statement or lock timeout, deadlock.
@@ -41,24 +43,6 @@ def is_of_data(error: BaseException) -> bool:
 def is_too_slow(error: BaseException) -> bool:
     """Returns whether PostgreSQL cut a statement off at its time limit, which the next try may reach, too."""
     return getattr(error.__cause__ or error, "sqlstate", None) == "57014"
-
-
-class Unavailable(Exception):
-    """The database is away, read-only, out of connections or too slow; the same call may succeed later."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
-
-
-class Crowded(Unavailable):
-    """One user's own requests take all places that one user gets."""
-
-    def __init__(self) -> None:
-        super().__init__(
-            "No database connection became free in time: your other requests hold all that one user gets. "
-            "Wait for their answers before you send more."
-        )
 
 
 def outage_of(error: BaseException) -> Unavailable | None:

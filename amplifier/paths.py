@@ -7,7 +7,8 @@ import re
 from typing import Any
 from urllib.parse import unquote_to_bytes
 
-from amplifier.problems import NO_ROUTE, REFUSED, Problem
+from amplifier.errors import Problem
+from amplifier.problems import NO_ROUTE, REFUSED
 
 _NOWHERE = "/%"  # the path of no route
 _DOTS = re.compile(r"(?:^|/|%2F)\.\.?(?:/|%2F|\Z)")

@@ -9,7 +9,7 @@ import psycopg
 from psycopg.sql import SQL, Literal
 
 from amplifier import schema
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 
 _ROWS = 1000  # in a transaction
 _PATIENCE = 60.0  # seconds to wait for transactions that began before, or hold rows

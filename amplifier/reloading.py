@@ -13,10 +13,9 @@ from datetime import UTC, datetime
 import msgspec
 
 from amplifier.checks import check
+from amplifier.errors import OperatorError, Unavailable
 from amplifier.findings import Finding, QueriesError
-from amplifier.outages import Unavailable
 from amplifier.queries import Queries
-from amplifier.settings import OperatorError
 from amplifier.shapes import Structs
 
 logger = logging.getLogger(__name__)

@@ -8,8 +8,8 @@ import psycopg
 from psycopg.sql import SQL, Identifier
 
 from amplifier.database import LISTENER, ROLE
+from amplifier.errors import OperatorError
 from amplifier.reloading import RELOAD, Report, read
-from amplifier.settings import OperatorError
 from amplifier.signatures import CHANNEL, KEYS, Signatures
 
 _LISTENERS = "select count(*) from pg_stat_activity where application_name = %s and datname = current_database()"

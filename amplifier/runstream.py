@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from litestar.types import Receive, Scope, Send
 
+from amplifier.errors import Problem
 from amplifier.frames import Frame, escaped
-from amplifier.problems import Problem
 from amplifier.protocol import DRAINING
 from amplifier.runtime.runner import Runner
 from amplifier.streaming import STREAM_HEADERS, Opening, drained, watched

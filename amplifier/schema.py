@@ -11,7 +11,7 @@ from urllib.parse import urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 
 _ADVISORY_LOCK = 6_571_482_913  # any number; every process that migrates takes this one
 _LOCK_LIMIT = 120.0  # seconds to wait for another process's migrating

@@ -11,7 +11,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 
 from amplifier import embedded
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 
 
 class ScratchError(OperatorError):

@@ -16,8 +16,7 @@ import msgspec
 from litestar.params import QueryParameter
 
 from amplifier.activity import SearchKey
-from amplifier.outages import Unavailable
-from amplifier.problems import Problem
+from amplifier.errors import Problem, Unavailable
 from amplifier.web import Request
 
 MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long

@@ -9,7 +9,7 @@ from collections import OrderedDict
 from collections.abc import Hashable, Iterator
 from contextvars import ContextVar
 
-from amplifier.outages import Crowded
+from amplifier.errors import Crowded
 
 _MOST_WAITING = 1000  # requests of one user that wait for a place; each keeps its body in memory
 

@@ -14,9 +14,10 @@ from litestar.types import Receive, Scope, Send
 
 from amplifier import paths
 from amplifier.auth import Authenticator, authenticate, hash_secret
+from amplifier.errors import Problem, too_many_streams
 from amplifier.events import Hub
 from amplifier.frames import Frame
-from amplifier.problems import Problem, too_many_streams, unauthorized
+from amplifier.problems import unauthorized
 from amplifier.protocol import CONNECTION, ENDING
 from amplifier.queries import Queries
 from amplifier.shares import current

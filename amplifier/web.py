@@ -16,8 +16,9 @@ from litestar.types import ASGIApp, ExceptionHandlersMap
 from amplifier import numbers
 from amplifier.answers import Answer, answered, encoder, header, if_match, is_known
 from amplifier.changes import carry_out
+from amplifier.errors import Problem
 from amplifier.events import Hub
-from amplifier.problems import Problem, invalid_json
+from amplifier.problems import invalid_json
 from amplifier.queries import Queries
 
 MAX_BODY = 8 * 1024 * 1024  # bytes

@@ -19,7 +19,7 @@ import asyncpg
 import msgspec
 import psycopg
 
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from amplifier.queries import Queries
 from benchmarks import requests
 from benchmarks.search_corpus import EVERYONE, Corpus, recent_sessions

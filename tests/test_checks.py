@@ -10,8 +10,8 @@ import pytest
 
 from amplifier import database
 from amplifier.access import UNBOUND
+from amplifier.errors import OperatorError
 from amplifier.findings import QueriesError
-from amplifier.settings import OperatorError
 from tests.service import command
 from tests.test_access_matrix import STATE
 from tests.test_queries import HEADER, check, load

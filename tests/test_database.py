@@ -15,7 +15,7 @@ import pytest
 
 from amplifier import embedded, listener, schema
 from amplifier.database import Database
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from tests.conftest import CONFIG, SECRET, Api, assert_problem, private_folder, serving, settings_for
 
 Sql = Callable[..., list[Any]]

@@ -13,7 +13,7 @@ import psycopg
 import pytest
 
 from amplifier import embedded, schema
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 from tests.conftest import private_folder
 from tests.service import LIMIT, Service, command, postgres_servers, running_service, wait_until
 from tests.test_embedded import OWNER, USER

@@ -10,8 +10,8 @@ import psycopg
 import pytest
 
 from amplifier import embedded, migrations, schema, scratch
+from amplifier.errors import OperatorError
 from amplifier.migrations import rollbacks, squawk
-from amplifier.settings import OperatorError
 from tests.service import command
 from tests.test_migrations import LIMIT
 

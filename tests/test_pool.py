@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 
 from amplifier.database import Database
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from tests.conftest import settings_for
 
 SIZE = 3

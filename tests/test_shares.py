@@ -10,7 +10,7 @@ import pytest
 
 from amplifier import shares
 from amplifier.database import Database
-from amplifier.outages import Crowded, Unavailable
+from amplifier.errors import Crowded, Unavailable
 from amplifier.shares import Shares, current
 from tests.conftest import CONFIG, assert_problem, serving, settings_for, token
 from tests.live import until

@@ -19,7 +19,7 @@ from cryptography.x509.oid import NameOID
 from amplifier import embedded
 from amplifier.account import account_of
 from amplifier.database import Database
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from amplifier.settings import Settings
 from tests.conftest import private_folder
 

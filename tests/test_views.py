@@ -12,7 +12,7 @@ import pytest
 
 from amplifier import activity
 from amplifier.activity import SearchKey
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from tests.conftest import Api, assert_problem, serving, settings_for
 from tests.markdown import blocks
 from tests.test_readme import README

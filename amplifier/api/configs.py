@@ -9,6 +9,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
 from amplifier.bundles import check_bounds, check_size, validate, validate_sections
+from amplifier.errors import Problem
 from amplifier.paging import (
     After,
     Limit,
@@ -20,7 +21,7 @@ from amplifier.paging import (
     page,
     tag_filter,
 )
-from amplifier.problems import Problem, changed_meanwhile
+from amplifier.problems import changed_meanwhile
 from amplifier.sealing import opened, sealed, sealed_again
 from amplifier.secrets import Keyring
 from amplifier.web import Name, Request, Tags, delete, get, post, put

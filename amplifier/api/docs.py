@@ -11,7 +11,7 @@ from litestar.params import FromPath
 
 from amplifier import schema
 from amplifier.answers import Answer
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.web import get
 
 _STATIC = Path(__file__).parent.parent / "static"

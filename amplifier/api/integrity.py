@@ -13,8 +13,8 @@ from litestar.params import FromPath
 
 from amplifier import integrity
 from amplifier.dialects import Message
+from amplifier.errors import Problem
 from amplifier.integrity import diagnose, repaired
-from amplifier.problems import Problem
 from amplifier.shares import Shares
 from amplifier.web import Request, get, participation, post, unchanged
 

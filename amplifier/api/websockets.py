@@ -12,9 +12,10 @@ from litestar import Controller, WebSocket, websocket
 from litestar.params import FromPath
 
 from amplifier.auth import Authenticator
+from amplifier.errors import Problem
 from amplifier.frames import Frame, frame
 from amplifier.hosts import is_foreign
-from amplifier.problems import MEDIA_TYPE, Problem, describe, document
+from amplifier.problems import MEDIA_TYPE, describe, document
 from amplifier.protocol import CONNECTION
 from amplifier.saying import Saying
 from amplifier.streaming import SHARED_FROM, Opening, authenticate_stream, drained, mark_read

@@ -6,7 +6,8 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from amplifier.commands.databases import connected, opened
-from amplifier.settings import OperatorError, Settings
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
 
 if TYPE_CHECKING:
     from datetime import datetime

@@ -7,7 +7,8 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from amplifier import embedded, settings
-from amplifier.settings import OperatorError, Settings
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
 
 if TYPE_CHECKING:
     from amplifier.findings import Finding
@@ -95,7 +96,7 @@ async def connected(config: Settings, dsn: str, faults: "list[Finding] | None" =
     """The queries on the database at `dsn`; for `faults` see there. Raises OperatorError."""
     from amplifier import schema
     from amplifier.database import Database
-    from amplifier.outages import Unavailable
+    from amplifier.errors import Unavailable
     from amplifier.queries import Queries
 
     database = Database(config, dsn)

@@ -5,7 +5,8 @@ import sys
 from typing import TYPE_CHECKING
 
 from amplifier.commands.databases import add_option, chosen, configured, connected, opened
-from amplifier.settings import OperatorError, Settings
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
 
 if TYPE_CHECKING:
     from amplifier.findings import Finding

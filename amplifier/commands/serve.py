@@ -6,7 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from amplifier.commands.databases import connected, nothing, opened, steadily
-from amplifier.settings import OperatorError, Settings
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
 
 if TYPE_CHECKING:
     from litestar import Litestar

@@ -5,10 +5,10 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
+from amplifier.errors import OperatorError
 from amplifier.migrations import rules, squawk
 from amplifier.migrations.rules import LOCK_LIMIT, TO_FILL_IN
 from amplifier.migrations.scripts import Fault, Script
-from amplifier.settings import OperatorError
 
 SUMS = "applied.sha256"  # as sha256sum writes it
 _TITLE = re.compile(r"[a-z][a-z0-9_]*( [a-z][a-z0-9_]*)+")

@@ -12,8 +12,8 @@ from typing import Any
 import psycopg
 
 from amplifier import embedded, schema, scratch
+from amplifier.errors import OperatorError
 from amplifier.migrations.scripts import Fault
-from amplifier.settings import OperatorError
 
 
 class TrialError(OperatorError):

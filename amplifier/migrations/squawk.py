@@ -8,8 +8,8 @@ from pathlib import Path
 
 import msgspec
 
+from amplifier.errors import OperatorError
 from amplifier.migrations.scripts import Fault, Script
-from amplifier.settings import OperatorError
 
 # what squawk knows that does not hold here, and why
 _EXCLUDED = {

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from amplifier_core import ApprovalRequest, ApprovalResponse
 
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from amplifier.runtime.references import redact
 from amplifier.runtime.transcript import cleaned
 

@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, Literal
 import msgspec
 
 from amplifier import numbers
+from amplifier.errors import Unavailable
 from amplifier.events import Hub
 from amplifier.integrity import closing
-from amplifier.outages import Unavailable, is_of_data, is_too_slow
+from amplifier.outages import is_of_data, is_too_slow
 from amplifier.queries import Queries
 
 if TYPE_CHECKING:

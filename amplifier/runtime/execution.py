@@ -13,9 +13,9 @@ from amplifier_core import AmplifierSession
 
 from amplifier import numbers
 from amplifier.dialects import is_human
+from amplifier.errors import Unavailable
 from amplifier.events import Hub
 from amplifier.integrity import valid
-from amplifier.outages import Unavailable
 from amplifier.queries import Queries
 from amplifier.runtime.approvals import Approvals, register
 from amplifier.runtime.failures import Failure, Refused, failure

@@ -8,8 +8,9 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from amplifier.errors import Unavailable
 from amplifier.events import Hub
-from amplifier.outages import Unavailable, is_of_data, is_too_slow
+from amplifier.outages import is_of_data, is_too_slow
 from amplifier.queries import Queries
 from amplifier.runtime.endings import TOO_LARGE
 from amplifier.runtime.places import Places
