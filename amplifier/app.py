@@ -11,7 +11,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 
-from amplifier import paths, schema, settings, shares
+from amplifier import paths, request_target, settings, shares
 from amplifier.activity import Activity
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
@@ -74,7 +74,7 @@ def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
 def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litestar:
     """Gives an application everything that it works with."""
     database = Database(config, dsn)
-    queries = Queries(database, schema.share("queries", config.queries_dir))
+    queries = Queries(database, paths.folder("queries", config.queries_dir))
     activity = Activity(queries)
     hub = Hub(queries, config.notify_delay)
     authenticator = Authenticator(config, queries, activity)
@@ -216,7 +216,7 @@ class Amplifier(Litestar):
         if scope["type"] == "http" and scope["method"] == "HEAD":
             routed = {**scope, "method": "GET", "state": {**scope.get("state", {}), "head": True}}
         if scope["type"] != "lifespan":
-            routed = paths.read(routed)
+            routed = request_target.read(routed)
         if routed is not scope:
             scope[ROUTED] = routed
         # a connection's next request may begin in the context of the one before

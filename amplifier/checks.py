@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
-from amplifier import schema
+from amplifier import paths
 from amplifier.access import UNBOUND
 from amplifier.database import ROLE
 from amplifier.describe import Description, describe
@@ -78,7 +78,7 @@ def _released(folder: Path) -> frozenset[str]:
 
     None of them in a checkout that is itself what is checked: there they may have been edited in place.
     """
-    released = schema.share("queries")
-    if released.resolve() == folder.resolve() and not released.is_relative_to(Path(schema.__file__).parent):
+    released = paths.folder("queries")
+    if released.resolve() == folder.resolve() and not paths.is_packaged(released):
         return frozenset()
     return frozenset(query.text for file in released.glob("*.sql") for query in read(file)[0])

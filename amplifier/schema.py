@@ -11,6 +11,7 @@ from urllib.parse import urlencode
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
+from amplifier import paths
 from amplifier.errors import OperatorError
 
 _ADVISORY_LOCK = 6_571_482_913  # any number; every process that migrates takes this one
@@ -19,17 +20,6 @@ _LOCK_LIMIT = 120.0  # seconds to wait for another process's migrating
 
 class SchemaError(OperatorError):
     """The schema cannot be brought up to date; the message says why."""
-
-
-def share(name: str, instead: str | None = None) -> Path:
-    """The folder `queries` or `migrations`: beside the package in a checkout, inside it when installed as a wheel.
-
-    A folder given as `instead` comes first.
-    """
-    if instead is not None:
-        return Path(instead)
-    checkout = Path(__file__).parent.parent / name
-    return checkout if checkout.is_dir() else Path(__file__).parent / "share" / name
 
 
 def migrate(dsn: str, folder: Path | None = None) -> list[str]:
@@ -53,7 +43,7 @@ def known(folder: Path | None = None) -> Any:
     """The migrations of `folder`, parsed, which takes a third of a first start's migrating and needs no database."""
     import yoyo  # a third of a second, which a start on a migrated database has no use for
 
-    migrations = yoyo.read_migrations(str(folder or share("migrations")))
+    migrations = yoyo.read_migrations(str(folder or paths.folder("migrations")))
     for migration in migrations:
         migration.load()
     return migrations
@@ -61,7 +51,7 @@ def known(folder: Path | None = None) -> Any:
 
 def pending(dsn: str, folder: Path | None = None) -> list[str]:
     """The ids of migrations that the database lacks. Changes nothing. Raises SchemaError."""
-    files = sorted((folder or share("migrations")).glob("*.sql"))
+    files = sorted((folder or paths.folder("migrations")).glob("*.sql"))
     known = [file.stem for file in files if not file.name.endswith(".rollback.sql")]
     try:
         with psycopg.connect(dsn, connect_timeout=5) as connection:

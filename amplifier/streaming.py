@@ -12,7 +12,7 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
-from amplifier import paths
+from amplifier import request_target
 from amplifier.auth import Authenticator, authenticate, hash_secret
 from amplifier.errors import Problem, too_many_streams
 from amplifier.events import Hub
@@ -39,7 +39,7 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
         gate.admit(connection.scope, is_stream=True)
     if b"ticket=" not in connection.scope["query_string"]:
         return await authenticate(connection)
-    paths.restore(connection.scope)
+    request_target.restore(connection.scope)
     tickets = parse_qs(connection.scope["query_string"].decode("latin-1")).get("ticket", [""])
     row = await connection.app.state.queries.tickets.claim(
         ticket_hash=hash_secret(tickets[0]), session_id=connection.path_params.get("session_id")

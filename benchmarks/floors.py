@@ -9,7 +9,7 @@ import msgspec
 from litestar import Litestar, get, post
 from litestar.params import FromPath
 
-from amplifier import schema
+from amplifier import paths
 from amplifier.api.sessions import Session
 from amplifier.api.transcripts import Appended
 from amplifier.database import Database
@@ -32,7 +32,7 @@ class Floor:
     def __init__(self) -> None:
         settings = load()
         self.database = Database(settings, os.environ["DATABASE_URL"])
-        queries = Queries(self.database, schema.share("queries"))
+        queries = Queries(self.database, paths.folder("queries"))
         self.get_sql = queries.sessions.get.statement
         self.get_order = queries.sessions.get.parameters
         self.append_sql = queries.messages.append.statement

@@ -8,7 +8,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from amplifier import embedded, schema
+from amplifier import embedded, paths, schema
 from amplifier.checks import check
 from amplifier.database import Database
 from amplifier.queries import Queries
@@ -38,7 +38,7 @@ def main() -> None:
 async def _measure(dsn: str) -> None:
     database = Database(Settings(database_url=dsn), dsn)
     await database.connect()
-    queries = Queries(database, schema.share("queries"))
+    queries = Queries(database, paths.folder("queries"))
     print(f"{'':46}{'us':>8}{'beside':>8}{'more':>8}   spread")
     arguments = {"actor_id": "user-1", "session_id": "session-1"}
     append = arguments | {"actor_app_id": "app", "messages": b"[]", "expected_seq": None}

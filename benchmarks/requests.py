@@ -24,7 +24,7 @@ import jwt
 import msgspec
 import psycopg
 
-from amplifier import embedded, schema
+from amplifier import embedded, paths, schema
 from amplifier.auth import generate_key
 from amplifier.database import Database
 from amplifier.queries import Queries
@@ -121,7 +121,7 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
     """An application's key, sessions, and one with 10 and one with 10,000 messages."""
     database, key = Database(Settings(), dsn), generate_key()
     await database.connect()
-    queries = Queries(database, schema.share("queries"))
+    queries = Queries(database, paths.folder("queries"))
     await queries.applications.create(
         app_id=APPLICATION,
         app_name=APPLICATION,

@@ -15,7 +15,7 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from amplifier import embedded, schema
+from amplifier import embedded, paths, schema
 from benchmarks.search_words import VOCABULARY, counted_texts, vocabulary
 
 EVERYONE = "user-everyone"  # takes part in all sessions
@@ -135,7 +135,7 @@ def _fill(dsn: str, messages: int) -> None:
 
 def index_statement() -> str:
     """What the migration makes the index with."""
-    text = (schema.share("migrations") / "0017-messages-index_search.sql").read_text()
+    text = (paths.folder("migrations") / "0017-messages-index_search.sql").read_text()
     return text[text.index("create index") :]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 import psycopg
 
-from amplifier import embedded, schema
+from amplifier import embedded, paths, schema
 from amplifier.database import Database
 from amplifier.queries import Queries
 from amplifier.settings import Settings
@@ -54,7 +54,7 @@ async def _measure(dsn: str, owner: psycopg.Connection[Any]) -> None:
     settings = Settings(database_url=dsn, database_pool_max_size=WRITERS + 2, database_acquire_timeout=30)
     database = Database(settings, dsn)
     await database.connect()
-    queries = Queries(database, schema.share("queries"))
+    queries = Queries(database, paths.folder("queries"))
     print(f"{'':46}{'ms':>8}{'beside':>8}{'ratio':>8}   spread")
     await _lists(queries)
     print(f"{'':46}{'a second':>8}{'beside':>8}{'ratio':>8}   spread")

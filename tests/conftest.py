@@ -18,7 +18,7 @@ import psycopg
 import pytest
 from litestar import Litestar
 
-from amplifier import embedded, schema
+from amplifier import embedded, paths, schema
 from amplifier.app import connect, routes
 from amplifier.auth import generate_key
 from amplifier.runtime import modules
@@ -54,7 +54,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
     """The name of a migrated database, to be cloned."""
-    files = sorted(schema.share("migrations").glob("*.sql"))
+    files = sorted(paths.folder("migrations").glob("*.sql"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     name = f"amplifier_template_{digest}_{os.getpid()}"
     execute(server, f"create database {name}")
@@ -114,7 +114,7 @@ def empty_dsn(server: str) -> Iterator[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the queries, to be broken."""
-    return Path(shutil.copytree(schema.share("queries"), tmp_path / "queries"))
+    return Path(shutil.copytree(paths.folder("queries"), tmp_path / "queries"))
 
 
 @pytest.fixture

@@ -14,13 +14,12 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from amplifier import embedded, plans, schema, scratch
+from amplifier import embedded, paths, plans, schema, scratch
 from amplifier.checks import compared
 from amplifier.database import Database
 from amplifier.describe import describe
 from amplifier.probe import Probe
 from amplifier.query import Query, read
-from amplifier.schema import share
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS
 from tests.conftest import private_folder
@@ -186,7 +185,7 @@ class Checker:
         self._dsn, self._probe, self._profile = dsn, probe, profile
         self._cases = plans.prepared(profile)
         self._folder = folder
-        baseline = plans.read(share("queries") / "plans.json")
+        baseline = plans.read(paths.folder("queries") / "plans.json")
         assert baseline is not None
         self._baseline = baseline.queries
 
@@ -240,7 +239,7 @@ async def run(dsn: str, wanted: str = "") -> list[Mutant]:
 
 async def _try(checker: Checker, wanted: str) -> list[Mutant]:
     tried, passed = Counter[str](), []
-    for name, text in blocks(share("queries")).items():
+    for name, text in blocks(paths.folder("queries")).items():
         for mutant in mutants(name, text) if re.match(wanted, name) else ():
             tried[mutant.kind] += 1
             if await checker.finding(mutant) is None:

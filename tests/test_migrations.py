@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from amplifier import migrations, schema
+from amplifier import migrations, paths
 from amplifier.migrations.scripts import Fault
 
-LAST = sorted(schema.share("migrations").glob("*.sql"))[-1].stem
+LAST = sorted(paths.folder("migrations").glob("*.sql"))[-1].stem
 NEXT = f"{int(LAST[:4]) + 1:04}"
 LIMIT = "set local lock_timeout = '5s';"
 COLUMN, NO_COLUMN = "alter table sessions add column x text;", "alter table sessions drop column x;"
@@ -18,7 +18,7 @@ UNLOCKED = "-- transactional: false\n"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the migrations, to be added to."""
-    return Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
+    return Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
 
 
 def write(folder: Path, title: str, forward: str = COLUMN, rollback: str = NO_COLUMN, head: str = "") -> Path:

@@ -9,7 +9,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from amplifier import embedded, migrations, schema, scratch
+from amplifier import embedded, migrations, paths, scratch
 from amplifier.errors import OperatorError
 from amplifier.migrations import rollbacks, squawk
 from tests.service import command
@@ -46,11 +46,11 @@ def databases(server: str) -> set[str]:
 
 
 def test_each_rollback_undoes_its_migration(server: str) -> None:
-    assert list(rollbacks.faults(schema.share("migrations"), server)) == []
+    assert list(rollbacks.faults(paths.folder("migrations"), server)) == []
 
 
 def test_the_list_works_without_us() -> None:
-    subprocess.run(["sha256sum", "--check", "--quiet", migrations.SUMS], cwd=schema.share("migrations"), check=True)
+    subprocess.run(["sha256sum", "--check", "--quiet", migrations.SUMS], cwd=paths.folder("migrations"), check=True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from amplifier import migrations, schema
+from amplifier import migrations, paths, schema
 from amplifier.migrations import rollbacks
 from amplifier.migrations.rules import LOCK_LIMIT
 from tests.markdown import blocks, run
@@ -83,7 +83,7 @@ def test_a_pipeline_applies_and_takes_back(checkout: Path, empty_dsn: str) -> No
 
 
 def test_expand_and_contract(tmp_path: Path, empty_dsn: str, server: str) -> None:
-    folder = Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
+    folder = Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
     [expand], [fill], [contract] = (blocks(f"sql {kind}", TEXT) for kind in ("expand", "fill", "contract"))
     keep = expand.partition(";")[2]
     drop = "drop trigger configuration_keep_realm on configuration;\ndrop function configuration_keep_realm();\n"

@@ -11,7 +11,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import migrations, remote, schema
+from amplifier import migrations, paths, remote, schema
 from tests.service import Service, running_service
 from tests.soak import client, new_sessions
 from tests.test_checks import edit
@@ -122,7 +122,7 @@ async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reload
 
 
 async def test_a_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
+    folder = Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
     file, rollback = migrations.new(folder, "sessions add archived_at")
     depends = file.read_text().splitlines()[0]
     limit = "set local lock_timeout = '5s';"

@@ -15,12 +15,12 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from amplifier import embedded, schema
+from amplifier import embedded, paths, schema
 from amplifier.migrations import rollbacks
 from tests.conftest import private_folder, with_database
 from tests.service import command, free_port
 
-MIGRATIONS = schema.share("migrations")
+MIGRATIONS = paths.folder("migrations")
 INSTALLS = [18, 16, *(file.parent.parent for file in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")))]
 DUMP = Path(__file__).parent / "schema.sql"
 UPDATED = {  # a row for every table that has updated_at

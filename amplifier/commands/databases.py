@@ -94,13 +94,13 @@ def steadily(config: Settings, dsn: str, step: Callable[[], Result]) -> Result:
 @contextlib.asynccontextmanager
 async def connected(config: Settings, dsn: str, faults: "list[Finding] | None" = None) -> AsyncIterator["Queries"]:
     """The queries on the database at `dsn`; for `faults` see there. Raises OperatorError."""
-    from amplifier import schema
+    from amplifier import paths
     from amplifier.database import Database
     from amplifier.errors import Unavailable
     from amplifier.queries import Queries
 
     database = Database(config, dsn)
-    queries = Queries(database, schema.share("queries", config.queries_dir), faults)
+    queries = Queries(database, paths.folder("queries", config.queries_dir), faults)
     try:
         await database.connect()
         yield queries

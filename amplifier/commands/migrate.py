@@ -37,19 +37,19 @@ def _migrate(config: Settings, _: argparse.Namespace) -> None:
 
 
 def _new(_: Settings, arguments: argparse.Namespace) -> None:
-    from amplifier import migrations, schema
+    from amplifier import migrations, paths
 
-    for file in migrations.new(arguments.migrations or schema.share("migrations"), arguments.title):
+    for file in migrations.new(arguments.migrations or paths.folder("migrations"), arguments.title):
         print(file)
 
 
 def _check(config: Settings, arguments: argparse.Namespace) -> None:
     import msgspec
 
-    from amplifier import migrations, schema, scratch
+    from amplifier import migrations, paths, scratch
     from amplifier.migrations import rollbacks
 
-    folder = arguments.migrations or schema.share("migrations")
+    folder = arguments.migrations or paths.folder("migrations")
     found = migrations.check(folder)
     if not found:  # else they may not even apply
         with scratch.server(arguments.database, config.amplifier_user) as dsn:

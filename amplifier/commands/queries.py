@@ -76,13 +76,13 @@ async def _findings(config: Settings, dsn: str) -> "tuple[int, list[Finding]]":
 
 def _plans(config: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[Finding]]":
     """A line for each query, and what is wrong with its plans."""
-    from amplifier import plans, schema, scratch
+    from amplifier import paths, plans, schema, scratch
     from amplifier.database import Database
     from amplifier.queries import Queries
 
     with scratch.database(dsn) as profile:
         schema.migrate(profile)
-        queries = Queries(Database(config, profile), schema.share("queries", config.queries_dir))
+        queries = Queries(Database(config, profile), paths.folder("queries", config.queries_dir))
         return plans.compare(profile, queries, update)
 
 
@@ -108,11 +108,11 @@ def _reload(_: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _top(_: Settings, arguments: argparse.Namespace) -> None:
-    from amplifier import remote, schema
+    from amplifier import paths, remote
     from amplifier.query import read
 
     config = configured(arguments)
-    files = schema.share("queries", config.queries_dir).glob("*.sql")
+    files = paths.folder("queries", config.queries_dir).glob("*.sql")
     places = {query.name: f"{query.file}:{query.line}" for file in files for query in read(file)[0]}
     with opened(config) as dsn:
         rows = remote.top(dsn, arguments.limit)
