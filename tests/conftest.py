@@ -19,7 +19,8 @@ import pytest
 from litestar import Litestar
 
 from amplifier import embedded, paths, schema
-from amplifier.app import connect, routes
+from amplifier.api.routes import routes
+from amplifier.app import connect, lifespan
 from amplifier.auth import generate_key
 from amplifier.runtime import modules
 from amplifier.settings import Settings
@@ -159,7 +160,9 @@ _routes: dict[str, list[Litestar]] = {}  # that no test uses at the moment: maki
 async def serving(settings: Settings) -> AsyncIterator["Api"]:
     """The application in this process, started and stopped."""
     unused = _routes.setdefault(settings.allowed_origins, [])
-    app = connect(unused.pop() if unused else routes(settings), settings, settings.dsn or "", checked=True)
+    app = connect(
+        unused.pop() if unused else routes(settings, lifespan=[lifespan]), settings, settings.dsn or "", checked=True
+    )
     async with app.lifespan():
         yield Api(app, settings)
     unused.append(app)

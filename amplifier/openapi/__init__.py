@@ -14,7 +14,7 @@ from litestar.openapi import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
 from amplifier import __version__, paths
-from amplifier.app import routes
+from amplifier.api.routes import routes
 from amplifier.openapi import words
 from amplifier.openapi.documents import DOCUMENTS, STREAMS
 from amplifier.openapi.operations import Operation

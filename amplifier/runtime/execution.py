@@ -14,20 +14,17 @@ from amplifier_core import AmplifierSession
 from amplifier import numbers
 from amplifier.dialects import is_human
 from amplifier.errors import Unavailable
-from amplifier.events import Hub
 from amplifier.integrity import valid
-from amplifier.queries import Queries
 from amplifier.runtime.approvals import Approvals, register
 from amplifier.runtime.failures import Failure, Refused, failure
 from amplifier.runtime.feed import SHOWN, Feed
 from amplifier.runtime.hooks import FEED, SHOW
+from amplifier.runtime.host import Host
 from amplifier.runtime.metering import Meter
 from amplifier.runtime.modules import Loader
 from amplifier.runtime.plan import Plan, PlanRefused, mount_plan
-from amplifier.runtime.references import Secrets, redact
+from amplifier.runtime.references import redact
 from amplifier.runtime.transcript import Transcript, cleaned, spoken
-from amplifier.secrets import Keyring
-from amplifier.settings import Settings
 
 logger = logging.getLogger(__name__)
 logging.getLogger("amplifier_core").setLevel(
@@ -39,16 +36,6 @@ _IN_THREAD_FROM = 64 * 1024  # bytes of a config; to look at more would hold up 
 _HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent looks at
 _PATIENCE = 5.0  # seconds for modules to end when they are told to
 _AWAY = 0.5  # seconds until a message is written again after the database was away
-
-
-class Host(NamedTuple):
-    """What all runs of a process share."""
-
-    queries: Queries
-    hub: Hub
-    keyring: Keyring
-    config: Settings
-    secret: Secrets
 
 
 class Outcome(NamedTuple):

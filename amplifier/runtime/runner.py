@@ -22,7 +22,8 @@ from amplifier.settings import Settings
 from amplifier.shares import work_of
 
 if TYPE_CHECKING:
-    from amplifier.runtime.execution import Execution, Host
+    from amplifier.runtime.execution import Execution
+from amplifier.runtime.host import Host
 
 logger = logging.getLogger(__name__)
 
@@ -190,7 +191,7 @@ class Runner:
     def _warm(self) -> None:
         """Imports what the first run would wait for."""
         from amplifier.runtime import providers
-        from amplifier.runtime.execution import Host
+        from amplifier.runtime.host import Host
         from amplifier.runtime.modules import unknown, warm
         from amplifier.runtime.references import Secrets
 
