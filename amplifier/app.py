@@ -17,6 +17,7 @@ from amplifier.checks import check
 from amplifier.database import Database
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
+from amplifier.fair_share import Shares
 from amplifier.listener import Listener
 from amplifier.processes import end_with_parent, reload_on_hangup
 from amplifier.queries import Queries
@@ -26,7 +27,6 @@ from amplifier.runtime.runner import Runner
 from amplifier.saying import Saying
 from amplifier.secrets import Keyring
 from amplifier.settings import Settings
-from amplifier.shares import Shares
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping
 

@@ -11,12 +11,12 @@ from litestar.connection import ASGIConnection
 
 from amplifier import request_target
 from amplifier.activity import Activity
+from amplifier.fair_share import current
 from amplifier.hosts import gate
 from amplifier.limits import Key, Limiter
 from amplifier.problems import unauthorized
 from amplifier.queries import Queries
 from amplifier.settings import Settings
-from amplifier.shares import current
 from amplifier.web import Caller
 
 DEV_CALLER = Caller("dev-app", "dev-user", True)  # everybody, while authentication is off

@@ -12,9 +12,9 @@ from msgspec import Raw
 
 from amplifier import tls
 from amplifier.errors import Crowded, Unavailable
+from amplifier.fair_share import Shares, current
 from amplifier.outages import connecting, not_connected, outage_of
 from amplifier.settings import Settings
-from amplifier.shares import Shares, current
 
 logger = logging.getLogger(__name__)
 

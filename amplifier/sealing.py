@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import msgspec
 
-from amplifier import numbers
+from amplifier import json_numbers
 from amplifier.bundles import check_bounds, check_size
 from amplifier.secrets import Keyring
 
@@ -32,7 +32,7 @@ async def sealed_again(keyring: Keyring, text: msgspec.Raw, config_id: str) -> b
 
     Raises Problem 422 for a config that is too large.
     """
-    config = numbers.read(text)
+    config = json_numbers.read(text)
     check_bounds(config)
     found = await _worked(text, lambda: keyring.encrypt(config, config_id))
     return None if found == config else msgspec.json.encode(found)
@@ -45,7 +45,7 @@ async def opened(keyring: Keyring, text: msgspec.Raw, config_id: str, decrypt: b
     """
     if _ENCRYPTED not in bytes(text):
         return text, False
-    config = await _worked(text, lambda: numbers.read(text))
+    config = await _worked(text, lambda: json_numbers.read(text))
     clear = await _worked(text, lambda: keyring.decrypt(config, config_id))
     return clear if decrypt else text, clear != config
 

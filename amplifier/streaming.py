@@ -16,11 +16,11 @@ from amplifier import request_target
 from amplifier.auth import Authenticator, authenticate, hash_secret
 from amplifier.errors import Problem, too_many_streams
 from amplifier.events import Hub
+from amplifier.fair_share import current
 from amplifier.frames import Frame
 from amplifier.problems import unauthorized
 from amplifier.protocol import CONNECTION, ENDING
 from amplifier.queries import Queries
-from amplifier.shares import current
 from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 

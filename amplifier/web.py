@@ -13,7 +13,7 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from amplifier import numbers
+from amplifier import json_numbers
 from amplifier.answers import Answer, answered, encoder, header, if_match, is_known
 from amplifier.changes import carry_out
 from amplifier.errors import Problem
@@ -125,7 +125,7 @@ class Request(litestar.Request[Caller, None, State]):
         body = await self.body()
         field = self.route_handler.parsed_data_field
         try:
-            numbers.check(body)
+            json_numbers.check(body)
             return _decoder(field.annotation if field else Any).decode(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise invalid_json(error) from None

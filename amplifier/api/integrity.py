@@ -14,8 +14,8 @@ from litestar.params import FromPath
 from amplifier import integrity
 from amplifier.dialects import Message
 from amplifier.errors import Problem
+from amplifier.fair_share import Shares
 from amplifier.integrity import diagnose, repaired
-from amplifier.shares import Shares
 from amplifier.web import Request, get, participation, post, unchanged
 
 MAX_MESSAGES = 10_000  # in a transcript that is diagnosed or repaired

@@ -7,7 +7,7 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 
-from amplifier import request_target, shares
+from amplifier import fair_share, request_target
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
 from amplifier.api.approvals import ApprovalsController
@@ -106,11 +106,11 @@ class Amplifier(Litestar):
         if routed is not scope:
             scope[ROUTED] = routed
         # a connection's next request may begin in the context of the one before
-        token = shares.current.set(None)
+        token = fair_share.current.set(None)
         try:
             await super().__call__(routed, _outside_transactions(receive), send)
         finally:
-            shares.current.reset(token)
+            fair_share.current.reset(token)
 
 
 def _outside_transactions(receive: Any) -> Any:

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from amplifier import numbers
+from amplifier import json_numbers
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
 from amplifier.integrity import closing
@@ -77,7 +77,7 @@ class Endings:
                 limit=_HISTORY,
                 max_bytes=_HISTORY_BYTES,
             )
-            return msgspec.json.encode(closing(numbers.read(history["messages"] or "[]"), status))
+            return msgspec.json.encode(closing(json_numbers.read(history["messages"] or "[]"), status))
         except Exception as error:
             if isinstance(error, Unavailable) and not is_too_slow(error):
                 raise

@@ -10,12 +10,12 @@ import msgspec
 
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
+from amplifier.fair_share import work_of
 from amplifier.outages import is_of_data, is_too_slow
 from amplifier.queries import Queries
 from amplifier.runtime.endings import TOO_LARGE
 from amplifier.runtime.places import Places
 from amplifier.settings import Settings
-from amplifier.shares import work_of
 
 logger = logging.getLogger(__name__)
 
