@@ -9,9 +9,9 @@ import msgspec
 from amplifier import json_numbers
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
-from amplifier.integrity import closing
 from amplifier.outages import is_of_data, is_too_slow
 from amplifier.queries import Queries
+from amplifier.transcripts.integrity import closing
 
 if TYPE_CHECKING:
     from amplifier.runtime.execution import Execution, Outcome

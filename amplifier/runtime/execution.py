@@ -12,9 +12,7 @@ import msgspec
 from amplifier_core import AmplifierSession
 
 from amplifier import json_numbers
-from amplifier.dialects import is_human
 from amplifier.errors import Unavailable
-from amplifier.integrity import valid
 from amplifier.runtime.approvals import Approvals, register
 from amplifier.runtime.failures import Failure, Refused, failure
 from amplifier.runtime.feed import SHOWN, Feed
@@ -25,6 +23,8 @@ from amplifier.runtime.modules import Loader
 from amplifier.runtime.plan import Plan, PlanRefused, mount_plan
 from amplifier.runtime.references import redact
 from amplifier.runtime.transcript import Transcript, cleaned, spoken
+from amplifier.transcripts.integrity import valid
+from amplifier.transcripts.message_formats import is_human
 
 logger = logging.getLogger(__name__)
 logging.getLogger("amplifier_core").setLevel(

@@ -1,9 +1,8 @@
-"""Integrity of transcripts: what no model would accept, and the same transcript as models accept it.
+"""Finds what models would refuse in a transcript, and makes of it one that they accept.
 
-A result stands right behind the message with its call, in the calls' order (`amplifier.pairing` says which belongs to
-which), and a turn in which an assistant did something ends with its answer. Results of no call, and second ones, need
-no repair: nothing is ever taken out of a transcript, so they stay where they are, and only what a model gets is without
-them.
+A result stands directly after the message with its call, in the order of the calls (`tool_calls.py` pairs them), and a
+turn in which an assistant acted ends with its answer. Results without a call, and second results, stay in the stored
+transcript, from which nothing is ever removed; they are left out only of what a model receives.
 """
 
 import itertools
@@ -11,8 +10,8 @@ from typing import Literal
 
 import msgspec
 
-from amplifier.dialects import Message
-from amplifier.pairing import Call, Pairs, steps
+from amplifier.transcripts.message_formats import Message
+from amplifier.transcripts.tool_calls import Call, Pairs, steps
 
 Problem = Literal["missing_result", "misplaced_result", "unknown_result", "duplicate_result", "unfinished_turn"]
 Status = Literal["cancelled", "failed"]

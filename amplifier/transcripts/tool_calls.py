@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
 
-from amplifier.dialects import RESULTS, Message, is_human, results, tool_calls
+from amplifier.transcripts.message_formats import RESULTS, Message, is_human, results, tool_calls
 
 
 class Call:
