@@ -14,6 +14,7 @@ from amplifier.activity import Activity
 from amplifier.api.routes import routes
 from amplifier.auth import Authenticator
 from amplifier.checks import check
+from amplifier.configs.encryption import Keyring
 from amplifier.database import Database
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
@@ -25,7 +26,6 @@ from amplifier.reloading import Reloader
 from amplifier.responses import methods
 from amplifier.runtime.runner import Runner
 from amplifier.saying import Saying
-from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS
 from amplifier.sweeping import keep_sweeping

@@ -2,10 +2,10 @@
 
 from typing import NamedTuple
 
+from amplifier.configs.encryption import Keyring
 from amplifier.events import Hub
 from amplifier.queries import Queries
 from amplifier.runtime.references import Secrets
-from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 
 

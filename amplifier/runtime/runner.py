@@ -12,13 +12,13 @@ from contextvars import Context
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from amplifier.configs.encryption import Keyring
 from amplifier.events import Hub
 from amplifier.fair_share import work_of
 from amplifier.queries import Queries
 from amplifier.runtime.endings import Endings
 from amplifier.runtime.places import Places
 from amplifier.runtime.waiting import Waiting
-from amplifier.secrets import Keyring
 from amplifier.settings import Settings
 
 if TYPE_CHECKING:

@@ -10,8 +10,8 @@ from typing import Any, TypeVar
 import msgspec
 
 from amplifier import json_numbers
-from amplifier.bundles import check_bounds, check_size
-from amplifier.secrets import Keyring
+from amplifier.configs.encryption import Keyring
+from amplifier.configs.validation import check_bounds, check_size
 
 _Result = TypeVar("_Result")
 _IN_THREAD_FROM = 64 * 1024  # bytes
