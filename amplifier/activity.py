@@ -10,7 +10,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 
-from amplifier.outages import is_of_data
+from amplifier.database.outages import is_of_data
 from amplifier.queries import Queries
 
 logger = logging.getLogger(__name__)

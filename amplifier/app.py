@@ -15,11 +15,11 @@ from amplifier.api.routes import routes
 from amplifier.auth import Authenticator
 from amplifier.checks import check
 from amplifier.configs.encryption import Keyring
-from amplifier.database import Database
+from amplifier.database.listener import Listener
+from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
 from amplifier.fair_share import Shares
-from amplifier.listener import Listener
 from amplifier.processes import end_with_parent, reload_on_hangup
 from amplifier.queries import Queries
 from amplifier.reloading import Reloader

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from amplifier import paths
 from amplifier.access import UNBOUND
-from amplifier.database import ROLE
+from amplifier.database.pool import ROLE
 from amplifier.describe import Description, describe
 from amplifier.errors import OperatorError
 from amplifier.findings import Finding, QueriesError

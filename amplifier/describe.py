@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import pq
 
-from amplifier.database import ROLE
+from amplifier.database.outages import says_later
+from amplifier.database.pool import ROLE
 from amplifier.errors import Unavailable
 from amplifier.findings import Finding
-from amplifier.outages import says_later
 from amplifier.query import Query
 
 _OUTER_JOIN = re.compile(r"\b(left|right|full)\s+(outer\s+)?join\b", re.IGNORECASE)

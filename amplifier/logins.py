@@ -7,7 +7,7 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from amplifier import schema
-from amplifier.database import ROLE
+from amplifier.database.pool import ROLE
 from amplifier.errors import OperatorError
 
 _ATTRIBUTES = """

@@ -16,7 +16,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from amplifier import profile
 from amplifier.cases import Cases
-from amplifier.database import ROLE
+from amplifier.database.pool import ROLE
 from amplifier.describe import Description, describe
 from amplifier.findings import Finding
 from amplifier.queries import Queries

@@ -12,9 +12,9 @@ from typing import Any, NamedTuple, TypeAlias
 import asyncpg
 
 from amplifier.access import REFUSED
-from amplifier.database import Connection
+from amplifier.database.outages import says_later
+from amplifier.database.pool import Connection
 from amplifier.findings import Finding
-from amplifier.outages import says_later
 from amplifier.query import Query
 from amplifier.shapes import Structs, fields_of
 from amplifier.tenants import TOKEN_HASH, WRONG_TOKEN_HASH, Tenants

@@ -6,7 +6,7 @@ mypy reads `queries.pyi` instead, which names each query with its arguments and 
 import hashlib
 from pathlib import Path
 
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.findings import Finding, QueriesError
 from amplifier.query import Query, read
 

@@ -7,7 +7,7 @@ from typing import Any, Literal, overload
 
 from msgspec import Raw
 
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.query import Query
 
 class Row:

@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, cast
 import aiosql
 from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
 
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.findings import Finding
 from amplifier.headers import Header, checked, parse
 

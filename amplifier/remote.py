@@ -7,10 +7,10 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from amplifier.database import LISTENER, ROLE
+from amplifier.database.pool import LISTENER, ROLE
+from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 from amplifier.errors import OperatorError
 from amplifier.reloading import RELOAD, Report, read
-from amplifier.signatures import CHANNEL, KEYS, Signatures
 
 _LISTENERS = "select count(*) from pg_stat_activity where application_name = %s and datname = current_database()"
 _SCHEMA = """

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 import asyncpg
 
-from amplifier.database import Connection
+from amplifier.database.pool import Connection
 
 TOKEN_HASH, WRONG_TOKEN_HASH = "a" * 64, "b" * 64
 _LETTERS = str.maketrans("0123456789", "ghijklmnop")

@@ -12,7 +12,7 @@ from litestar.params import FromPath
 from amplifier import paths
 from amplifier.api.sessions import Session
 from amplifier.api.transcripts import Appended
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.queries import Queries
 from amplifier.settings import load
 

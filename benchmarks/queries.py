@@ -10,7 +10,7 @@ from typing import Any
 
 from amplifier import embedded, paths, schema
 from amplifier.checks import check
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.queries import Queries
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS

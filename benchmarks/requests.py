@@ -26,7 +26,7 @@ import psycopg
 
 from amplifier import embedded, paths, schema
 from amplifier.auth import generate_key
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.queries import Queries
 from amplifier.settings import Settings
 from benchmarks.floors import APPLICATION, USER

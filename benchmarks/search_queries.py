@@ -15,7 +15,7 @@ import psycopg
 
 from amplifier import paths
 from amplifier.auth import generate_key
-from amplifier.database import Connection, Database
+from amplifier.database.pool import Connection, Database
 from amplifier.queries import Queries
 from amplifier.searching import FIRST, MOST_RANKED
 from amplifier.settings import Settings

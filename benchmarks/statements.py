@@ -12,7 +12,7 @@ from typing import Any
 import psycopg
 
 from amplifier import embedded, paths, schema
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.queries import Queries
 from amplifier.settings import Settings
 from amplifier.web import decode_cursor

@@ -16,7 +16,7 @@ from psycopg.pq import TransactionStatus
 
 from amplifier import embedded, paths, plans, schema, scratch
 from amplifier.checks import compared
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.describe import describe
 from amplifier.probe import Probe
 from amplifier.query import Query, read

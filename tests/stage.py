@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import psycopg
 
 from amplifier import paths
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.queries import Queries
 from tests.conftest import settings_for
 from tests.live import until

@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from amplifier import database
 from amplifier.access import UNBOUND
+from amplifier.database import pool
 from amplifier.errors import OperatorError
 from amplifier.findings import QueriesError
 from tests.service import command
@@ -160,7 +160,7 @@ async def test_the_service_must_work_in_its_role(
     dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch, sql: Callable[..., list[Any]]
 ) -> None:
     [(user,)] = sql("select current_user")
-    monkeypatch.setattr(database, "ROLE", "none")  # as behind a pooler that drops the parameter
+    monkeypatch.setattr(pool, "ROLE", "none")  # as behind a pooler that drops the parameter
     with pytest.raises(OperatorError, match=rf"works as {user} instead of amplifier_app.*alter role {user} set role"):
         await check(folder, dsn)
 

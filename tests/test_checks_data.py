@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from amplifier import checks, probe
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.queries import Queries
 from amplifier.structs import STRUCTS
 from amplifier.tenants import Tenants

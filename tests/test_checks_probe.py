@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from amplifier import checks
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.queries import Queries
 from amplifier.structs import STRUCTS
 from tests.conftest import serving, settings_for

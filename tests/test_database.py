@@ -13,8 +13,9 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
-from amplifier import embedded, listener, schema
-from amplifier.database import Database
+from amplifier import embedded, schema
+from amplifier.database import listener
+from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
 from tests.conftest import CONFIG, SECRET, Api, assert_problem, private_folder, serving, settings_for
 

@@ -9,7 +9,7 @@ import psycopg
 import pytest
 
 from amplifier import embedded, logins, schema
-from amplifier.database import ROLE, Database
+from amplifier.database.pool import ROLE, Database
 from amplifier.embedded import SERVICE
 from amplifier.logins import LoginError
 from tests.conftest import private_folder, settings_for

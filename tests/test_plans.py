@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from amplifier import embedded, plans, schema, scratch
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.plans import Observed, Plan
 from amplifier.queries import Queries
 from tests.conftest import private_folder, settings_for

@@ -7,7 +7,7 @@ from typing import Any
 import asyncpg
 import pytest
 
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
 from tests.conftest import settings_for
 

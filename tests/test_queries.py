@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from amplifier import checks
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.findings import Finding, QueriesError
 from amplifier.queries import Queries
 from amplifier.structs import STRUCTS

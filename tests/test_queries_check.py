@@ -12,7 +12,7 @@ import pytest
 
 from amplifier import checks, stub
 from amplifier.access import REFUSED
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.findings import Finding
 from amplifier.headers import parse
 from amplifier.queries import Queries

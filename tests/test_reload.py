@@ -18,10 +18,10 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.database import LISTENER
+from amplifier.database.pool import LISTENER
+from amplifier.database.signatures import CHANNEL
 from amplifier.queries import Queries
 from amplifier.reloading import RELOAD, REPORT, read
-from amplifier.signatures import CHANNEL
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 from tests.live import until
 from tests.service import LIMIT, Service, _environment, command, free_port, running_service, wait_until

@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from amplifier import checks, embedded, schema
-from amplifier.database import ROLE
+from amplifier.database.pool import ROLE
 from amplifier.structs import STRUCTS
 from tests.conftest import CONFIG, private_folder, serving, settings_for, with_database
 from tests.service import command, wait_until

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from amplifier import fair_share
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.errors import Crowded, Unavailable
 from amplifier.fair_share import Shares, current
 from tests.conftest import CONFIG, assert_problem, serving, settings_for, token

@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from amplifier import embedded
 from amplifier.account import account_of
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
 from amplifier.settings import Settings
 from tests.conftest import private_folder

@@ -32,7 +32,7 @@ from amplifier.api.transcripts import TranscriptsController
 from amplifier.api.users import UsersController
 from amplifier.api.websockets import WebSocketsController
 from amplifier.auth import authenticate
-from amplifier.database import refuse_in_transaction
+from amplifier.database.pool import refuse_in_transaction
 from amplifier.problems import respond
 from amplifier.responses import complete, cors
 from amplifier.settings import Settings

@@ -95,7 +95,7 @@ def steadily(config: Settings, dsn: str, step: Callable[[], Result]) -> Result:
 async def connected(config: Settings, dsn: str, faults: "list[Finding] | None" = None) -> AsyncIterator["Queries"]:
     """The queries on the database at `dsn`; for `faults` see there. Raises OperatorError."""
     from amplifier import paths
-    from amplifier.database import Database
+    from amplifier.database.pool import Database
     from amplifier.errors import Unavailable
     from amplifier.queries import Queries
 

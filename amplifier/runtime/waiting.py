@@ -8,10 +8,10 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
+from amplifier.database.outages import is_of_data, is_too_slow
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
 from amplifier.fair_share import work_of
-from amplifier.outages import is_of_data, is_too_slow
 from amplifier.queries import Queries
 from amplifier.runtime.endings import TOO_LARGE
 from amplifier.runtime.places import Places

@@ -12,7 +12,7 @@ import psycopg
 import pytest
 
 from amplifier.api import integrity
-from amplifier.database import Database
+from amplifier.database.pool import Database
 from amplifier.transcripts.integrity import LOST, diagnose
 from tests.conftest import CONFIG, assert_problem, settings_for
 from tests.live import Live, live, until

@@ -7,8 +7,8 @@ from typing import Any, Protocol
 
 import asyncpg
 
-from amplifier.database import Database
-from amplifier.signatures import CHANNEL, KEYS, Signatures
+from amplifier.database.pool import Database
+from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 
 logger = logging.getLogger(__name__)
 

@@ -10,10 +10,10 @@ from typing import Any, TypeAlias, TypeVar
 import asyncpg
 from msgspec import Raw
 
-from amplifier import tls
+from amplifier.database import tls
+from amplifier.database.outages import connecting, not_connected, outage_of
 from amplifier.errors import Crowded, Unavailable
 from amplifier.fair_share import Shares, current
-from amplifier.outages import connecting, not_connected, outage_of
 from amplifier.settings import Settings
 
 logger = logging.getLogger(__name__)
