@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import psycopg
 
-from amplifier import embedded, schema
+from amplifier import schema
+from amplifier.postgres import embedded
 from benchmarks import requests
 from benchmarks.events_clients import Appended, Appends, Call, Followers, elsewhere
 from benchmarks.search_queries import APPLICATION, at_least, at_most, authorised, connected, percentile

@@ -8,9 +8,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from amplifier import embedded, paths, schema
+from amplifier import paths, schema
 from amplifier.checks import check
 from amplifier.database.pool import Database
+from amplifier.postgres import embedded
 from amplifier.queries import Queries
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS

@@ -24,9 +24,10 @@ import jwt
 import msgspec
 import psycopg
 
-from amplifier import embedded, paths, schema
+from amplifier import paths, schema
 from amplifier.auth import generate_key
 from amplifier.database.pool import Database
+from amplifier.postgres import embedded
 from amplifier.queries import Queries
 from amplifier.settings import Settings
 from benchmarks.floors import APPLICATION, USER

@@ -15,7 +15,8 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from amplifier import embedded, paths, schema
+from amplifier import paths, schema
+from amplifier.postgres import embedded
 from benchmarks.search_words import VOCABULARY, counted_texts, vocabulary
 
 EVERYONE = "user-everyone"  # takes part in all sessions

@@ -11,8 +11,9 @@ from typing import Any
 
 import psycopg
 
-from amplifier import embedded, paths, schema
+from amplifier import paths, schema
 from amplifier.database.pool import Database
+from amplifier.postgres import embedded
 from amplifier.queries import Queries
 from amplifier.settings import Settings
 from amplifier.web import decode_cursor

@@ -20,8 +20,9 @@ from typing import Any
 
 from amplifier_core import AmplifierSession
 
-from amplifier import embedded, schema
+from amplifier import schema
 from amplifier.app import from_environment
+from amplifier.postgres import embedded
 from amplifier.runtime.modules import Loader
 from amplifier.runtime.plan import mount_plan
 from tests import llm

@@ -18,10 +18,11 @@ import psycopg
 import pytest
 from litestar import Litestar
 
-from amplifier import embedded, paths, schema
+from amplifier import paths, schema
 from amplifier.api.routes import routes
 from amplifier.app import connect, lifespan
 from amplifier.auth import generate_key
+from amplifier.postgres import embedded
 from amplifier.runtime import modules
 from amplifier.settings import Settings
 from tests import contract, llm

@@ -14,10 +14,11 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from amplifier import embedded, paths, plans, schema, scratch
+from amplifier import paths, plans, schema
 from amplifier.checks import compared
 from amplifier.database.pool import Database
 from amplifier.describe import describe
+from amplifier.postgres import embedded, scratch
 from amplifier.probe import Probe
 from amplifier.query import Query, read
 from amplifier.settings import Settings

@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from amplifier import embedded, paths
+from amplifier import paths
+from amplifier.postgres import embedded
 from tests.conftest import CONFIG, SECRET, private_folder, token, with_database
 from tests.service import LIMIT, command, free_port, postgres_servers, running_service, wait_until
 

@@ -13,10 +13,11 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
-from amplifier import embedded, schema
+from amplifier import schema
 from amplifier.database import listener
 from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
+from amplifier.postgres import embedded
 from tests.conftest import CONFIG, SECRET, Api, assert_problem, private_folder, serving, settings_for
 
 Sql = Callable[..., list[Any]]

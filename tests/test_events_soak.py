@@ -16,7 +16,8 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import embedded, notices, schema
+from amplifier import notices, schema
+from amplifier.postgres import embedded
 from tests.conftest import private_folder
 from tests.databases import execute
 from tests.soak import append, client, events, new_sessions, opened, services, until

@@ -12,8 +12,9 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import embedded, schema
+from amplifier import schema
 from amplifier.errors import OperatorError
+from amplifier.postgres import embedded
 from tests.conftest import private_folder
 from tests.service import LIMIT, Service, command, postgres_servers, running_service, wait_until
 from tests.test_embedded import OWNER, USER

@@ -8,10 +8,11 @@ import asyncpg
 import psycopg
 import pytest
 
-from amplifier import embedded, logins, schema
+from amplifier import logins, schema
 from amplifier.database.pool import ROLE, Database
-from amplifier.embedded import SERVICE
 from amplifier.logins import LoginError
+from amplifier.postgres import embedded
+from amplifier.postgres.embedded import SERVICE
 from tests.conftest import private_folder, settings_for
 from tests.service import command, postgres_servers, running_service
 from tests.test_roles import FORBIDDEN, OWNED

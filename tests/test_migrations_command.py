@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from amplifier import embedded, migrations, paths, scratch
+from amplifier import migrations, paths
 from amplifier.errors import OperatorError
 from amplifier.migrations import rollbacks, squawk
+from amplifier.postgres import embedded, scratch
 from tests.service import command
 from tests.test_migrations import LIMIT
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from amplifier import embedded, plans, schema, scratch
+from amplifier import plans, schema
 from amplifier.database.pool import Database
 from amplifier.plans import Observed, Plan
+from amplifier.postgres import embedded, scratch
 from amplifier.queries import Queries
 from tests.conftest import private_folder, settings_for
 from tests.test_checks import edit

@@ -13,7 +13,8 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import embedded, remote, schema
+from amplifier import remote, schema
+from amplifier.postgres import embedded
 from tests.conftest import private_folder
 from tests.markdown import blocks
 from tests.service import Service, free_port, running_service

@@ -10,8 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from amplifier import checks, embedded, schema
+from amplifier import checks, schema
 from amplifier.database.pool import ROLE
+from amplifier.postgres import embedded
 from amplifier.structs import STRUCTS
 from tests.conftest import CONFIG, private_folder, serving, settings_for, with_database
 from tests.service import command, wait_until

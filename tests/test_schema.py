@@ -15,8 +15,9 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from amplifier import embedded, paths, schema
+from amplifier import paths, schema
 from amplifier.migrations import rollbacks
+from amplifier.postgres import embedded
 from tests.conftest import private_folder, with_database
 from tests.service import command, free_port
 

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from amplifier import embedded, schema
+from amplifier import schema
+from amplifier.postgres import embedded
 from tests.conftest import private_folder
 from tests.test_main_job import transcripts
 from tests.test_schema import INSTALLS

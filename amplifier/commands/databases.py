@@ -6,8 +6,9 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from amplifier import embedded, settings
+from amplifier import settings
 from amplifier.errors import OperatorError
+from amplifier.postgres import embedded
 from amplifier.settings import Settings
 
 if TYPE_CHECKING:
@@ -39,7 +40,8 @@ def chosen(config: Settings, arguments: argparse.Namespace) -> Iterator[str]:
         with opened(config) as dsn:
             yield dsn
         return
-    from amplifier import schema, scratch
+    from amplifier import schema
+    from amplifier.postgres import scratch
 
     with scratch.server(config.dsn, config.amplifier_user) as server, scratch.database(server) as dsn:
         schema.migrate(dsn)

@@ -46,8 +46,9 @@ def _new(_: Settings, arguments: argparse.Namespace) -> None:
 def _check(config: Settings, arguments: argparse.Namespace) -> None:
     import msgspec
 
-    from amplifier import migrations, paths, scratch
+    from amplifier import migrations, paths
     from amplifier.migrations import rollbacks
+    from amplifier.postgres import scratch
 
     folder = arguments.migrations or paths.folder("migrations")
     found = migrations.check(folder)

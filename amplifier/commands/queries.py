@@ -76,8 +76,9 @@ async def _findings(config: Settings, dsn: str) -> "tuple[int, list[Finding]]":
 
 def _plans(config: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[Finding]]":
     """A line for each query, and what is wrong with its plans."""
-    from amplifier import paths, plans, schema, scratch
+    from amplifier import paths, plans, schema
     from amplifier.database.pool import Database
+    from amplifier.postgres import scratch
     from amplifier.queries import Queries
 
     with scratch.database(dsn) as profile:

@@ -11,9 +11,10 @@ from typing import Any
 
 import psycopg
 
-from amplifier import embedded, schema, scratch
+from amplifier import schema
 from amplifier.errors import OperatorError
 from amplifier.migrations.scripts import Fault
+from amplifier.postgres import embedded, scratch
 
 
 class TrialError(OperatorError):

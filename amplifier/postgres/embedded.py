@@ -21,7 +21,8 @@ from pathlib import Path
 from typing import IO, TypeVar
 from urllib.parse import quote
 
-from amplifier.account import (
+from amplifier.errors import OperatorError
+from amplifier.postgres.os_user import (
     EmbeddedError,
     account_of,
     make_private,
@@ -29,8 +30,7 @@ from amplifier.account import (
     refuse_closed_parents,
     refuse_foreign,
 )
-from amplifier.errors import OperatorError
-from amplifier.succession import succeeding
+from amplifier.postgres.succession import succeeding
 
 ROLE, DATABASE = (
     "amplifier",

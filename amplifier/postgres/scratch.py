@@ -10,8 +10,8 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from amplifier import embedded
 from amplifier.errors import OperatorError
+from amplifier.postgres import embedded
 
 
 class ScratchError(OperatorError):
