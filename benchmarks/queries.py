@@ -8,11 +8,12 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from amplifier import paths, schema
+from amplifier import paths
 from amplifier.checks import check
 from amplifier.database.pool import Database
 from amplifier.postgres import embedded
 from amplifier.queries import Queries
+from amplifier.schema import migrate
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS
 
@@ -32,7 +33,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp") as folder,
         embedded.running(Path(folder), "amplifier-api") as dsn,
     ):
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         asyncio.run(_measure(dsn))
 
 

@@ -24,11 +24,12 @@ import jwt
 import msgspec
 import psycopg
 
-from amplifier import paths, schema
+from amplifier import paths
 from amplifier.auth import generate_key
 from amplifier.database.pool import Database
 from amplifier.postgres import embedded
 from amplifier.queries import Queries
+from amplifier.schema import migrate
 from amplifier.settings import Settings
 from benchmarks.floors import APPLICATION, USER
 
@@ -44,7 +45,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp")))
         dsn = stack.enter_context(embedded.running(home, "amplifier-api"))
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         key, sessions, short, long = asyncio.run(_seed(dsn))
         token = jwt.encode({"sub": USER, "exp": int(time.time()) + 36000}, SECRET, "HS256")
         headers = {"X-API-Key": key, "Authorization": f"Bearer {token}", "Content-Type": "application/json"}

@@ -11,10 +11,11 @@ from typing import Any
 
 import psycopg
 
-from amplifier import paths, schema
+from amplifier import paths
 from amplifier.database.pool import Database
 from amplifier.postgres import embedded
 from amplifier.queries import Queries
+from amplifier.schema import migrate
 from amplifier.settings import Settings
 from amplifier.web import decode_cursor
 
@@ -44,7 +45,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp") as folder,
         embedded.running(Path(folder), "amplifier-api") as dsn,
     ):
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         with psycopg.connect(dsn, autocommit=True) as owner:
             owner.execute(_SEED)
             owner.execute("vacuum analyze")

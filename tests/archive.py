@@ -7,7 +7,7 @@ from typing import Any
 
 import psycopg
 
-from amplifier import schema
+from amplifier.schema import migrate
 from tests.service import wait_until
 
 SESSIONS, MESSAGES = 20, 150  # the fill takes two thousand rows in a transaction
@@ -45,7 +45,7 @@ STALE = """
         coalesce(search_language, search_default_language())
     )
 """
-MIGRATIONS = sorted(schema.known(), key=lambda migration: str(migration.id))
+MIGRATIONS = sorted(migrate.known(), key=lambda migration: str(migration.id))
 
 
 class Archive:
@@ -69,7 +69,7 @@ class Archive:
 
     def apply(self, first: int, last: int) -> None:
         """Applies the migrations of these numbers."""
-        with schema.yoyo_backend(self.dsn) as backend:
+        with migrate.yoyo_backend(self.dsn) as backend:
             for migration in MIGRATIONS[first - 1 : last]:
                 backend.apply_one(migration)
 
@@ -82,7 +82,7 @@ class Archive:
         """A migration under way that has one message left to fill, which is locked; it is let go in the end."""
         self.apply(14, 15)
         with ThreadPoolExecutor(1) as pool, self.locked("messages", "session_id = 's3' and seq = 7"):
-            migrated = pool.submit(schema.migrate, self.dsn)
+            migrated = pool.submit(migrate.migrate, self.dsn)
             wait_until(lambda: migrated.done() or self.unfilled("messages") == 1)
             assert not migrated.done(), migrated.result()
             yield migrated

@@ -18,12 +18,13 @@ import psycopg
 import pytest
 from litestar import Litestar
 
-from amplifier import paths, schema
+from amplifier import paths
 from amplifier.api.routes import routes
 from amplifier.app import connect, lifespan
 from amplifier.auth import generate_key
 from amplifier.postgres import embedded
 from amplifier.runtime import modules
+from amplifier.schema import migrate
 from amplifier.settings import Settings
 from tests import contract, llm
 from tests.archive import ROWS, Archive
@@ -60,7 +61,7 @@ def template(server: str) -> Iterator[str]:
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     name = f"amplifier_template_{digest}_{os.getpid()}"
     execute(server, f"create database {name}")
-    schema.migrate(with_database(server, name))
+    migrate.migrate(with_database(server, name))
     yield name
     execute(server, f"drop database {name} with (force)")
 

@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from amplifier import paths, plans, schema
+from amplifier import paths, plans
 from amplifier.checks import compared
 from amplifier.database.pool import Database
 from amplifier.describe import describe
 from amplifier.postgres import embedded, scratch
 from amplifier.probe import Probe
 from amplifier.query import Query, read
+from amplifier.schema import migrate
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS
 from tests.conftest import private_folder
@@ -225,8 +226,8 @@ class Checker:
 async def run(dsn: str, wanted: str = "") -> list[Mutant]:
     """Tries all mutants of the queries whose names match `wanted`, on a server of its own; gives those that pass."""
     with scratch.database(dsn) as plain, scratch.database(dsn) as full, tempfile.TemporaryDirectory() as folder:
-        schema.migrate(plain)
-        schema.migrate(full)
+        migrate.migrate(plain)
+        migrate.migrate(full)
         database = Database(Settings(database_statement_timeout=60), plain)
         await database.connect()
         try:

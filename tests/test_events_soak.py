@@ -16,8 +16,9 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import notices, schema
+from amplifier import notices
 from amplifier.postgres import embedded
+from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.databases import execute
 from tests.soak import append, client, events, new_sessions, opened, services, until
@@ -118,7 +119,7 @@ async def test_it_goes_on_when_postgresql_restarts() -> None:
         execute(dsn, f"insert into messages ({columns}) values ({values})")
 
     with private_folder() as home, contextlib.ExitStack() as server:
-        schema.migrate(dsn := server.enter_context(embedded.running(home, "amplifier-api")))
+        migrate.migrate(dsn := server.enter_context(embedded.running(home, "amplifier-api")))
         with services(2, dsn) as processes:
             async with client(processes[0]) as one, client(processes[1]) as other:
                 apis, audience, session_ids = (one, other), Audience(), await new_sessions(one, 4)

@@ -6,11 +6,12 @@ from typing import Any
 
 import pytest
 
-from amplifier import plans, schema
+from amplifier import plans
 from amplifier.database.pool import Database
 from amplifier.plans import Observed, Plan
 from amplifier.postgres import embedded, scratch
 from amplifier.queries import Queries
+from amplifier.schema import migrate
 from tests.conftest import private_folder, settings_for
 from tests.test_checks import edit
 
@@ -84,7 +85,7 @@ def test_every_query_is_looked_at_and_a_change_is_found(folder: Path, server: st
     def compare(change: Callable[[], Any]) -> Any:
         change()
         with scratch.database(server) as dsn:
-            schema.migrate(dsn)
+            migrate.migrate(dsn)
             return plans.compare(dsn, loaded(folder, dsn), update=False)
 
     lines, findings = compare(lambda: edit(folder, "streams.open", "and t.seen_at > now() - interval '15 seconds'", ""))
@@ -104,7 +105,7 @@ def test_the_rules_hold_on_an_older_postgresql(folder: Path) -> None:
         embedded.running(home, "amplifier-api", DEBIAN) as older,
         scratch.database(older) as dsn,
     ):
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         lines, findings = plans.compare(dsn, loaded(folder, dsn), update=False)
     assert findings == []
     assert len(lines) == len(loaded(folder).all())

@@ -13,8 +13,9 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import remote, schema
+from amplifier import remote
 from amplifier.postgres import embedded
+from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.markdown import blocks
 from tests.service import Service, free_port, running_service
@@ -119,7 +120,7 @@ def test_a_column_is_added_to_a_list(reader: Reader) -> None:
 def test_what_queries_cost(tmp_path: Path) -> None:
     with private_folder() as home:
         with embedded.running(home, "amplifier-api", DEBIAN) as dsn, psycopg.connect(dsn, autocommit=True) as owner:
-            schema.migrate(dsn)
+            migrate.migrate(dsn)
             reader = Reader(tmp_path, dsn)
             assert reader.run("top", 1) == ""
             owner.execute("create extension pg_stat_statements")

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import migrations, paths, remote, schema
+from amplifier import paths, remote
+from amplifier.schema import check, migrate
 from tests.service import Service, running_service
 from tests.soak import client, new_sessions
 from tests.test_checks import edit
@@ -123,7 +124,7 @@ async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reload
 
 async def test_a_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
-    file, rollback = migrations.new(folder, "sessions add archived_at")
+    file, rollback = check.new(folder, "sessions add archived_at")
     depends = file.read_text().splitlines()[0]
     limit = "set local lock_timeout = '5s';"
     file.write_text(f"{depends}\n{limit}\nalter table sessions add column archived_at timestamptz;\n")
@@ -132,7 +133,7 @@ async def test_a_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
         load = Load([one, other])
         async with load.running():
             await _more(load)
-            assert await asyncio.to_thread(schema.migrate, dsn, folder) == [file.stem]
+            assert await asyncio.to_thread(migrate.migrate, dsn, folder) == [file.stem]
             await _more(load)
         assert load.failures == []
 

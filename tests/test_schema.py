@@ -15,9 +15,9 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from amplifier import paths, schema
-from amplifier.migrations import rollbacks
+from amplifier import paths
 from amplifier.postgres import embedded
+from amplifier.schema import migrate, rollbacks
 from tests.conftest import private_folder, with_database
 from tests.service import command, free_port
 
@@ -68,7 +68,7 @@ def test_yoyo_alone_applies_and_rolls_back_everything(any_server: Server) -> Non
         _yoyo(dsn, "apply")
         dumps.append(any_server.dump(dsn))
         assert _names(dsn) > {"relation sessions", "relation session_transcripts", "function set_updated_at"}
-        assert schema.pending(dsn) == []
+        assert migrate.pending(dsn) == []
         _yoyo(dsn, "rollback", "--all")
         assert {name for name in _names(dsn) - before if "yoyo" not in name} == set()
     assert dumps[0] == dumps[1]
@@ -91,7 +91,7 @@ def test_eight_processes_migrate_an_empty_database_at_once(empty_dsn: str) -> No
     outputs = sorted(process.stdout for process in done)
     assert outputs[1:] == ["the schema is up to date\n"] * 7
     assert outputs[0].startswith("applied 0001-applications-create\n")
-    assert schema.pending(empty_dsn) == []
+    assert migrate.pending(empty_dsn) == []
 
 
 def test_a_lock_that_a_dead_process_left_does_not_block(empty_dsn: str) -> None:
@@ -121,8 +121,8 @@ def test_a_database_may_have_any_name(name: str, server: str) -> None:
     _run(server, f"create database {quoted}")
     try:
         dsn = with_database(server, quote(f"{name} {os.getpid()}"))
-        assert schema.migrate(dsn) != []
-        assert schema.pending(dsn) == []
+        assert migrate.migrate(dsn) != []
+        assert migrate.pending(dsn) == []
     finally:
         _run(server, f"drop database {quoted} with (force)")
 

@@ -40,11 +40,11 @@ def chosen(config: Settings, arguments: argparse.Namespace) -> Iterator[str]:
         with opened(config) as dsn:
             yield dsn
         return
-    from amplifier import schema
     from amplifier.postgres import scratch
+    from amplifier.schema import migrate
 
     with scratch.server(config.dsn, config.amplifier_user) as server, scratch.database(server) as dsn:
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         yield dsn
 
 
@@ -63,24 +63,24 @@ def opened(
         return
 
     def meanwhile(dsn: str) -> None:
-        from amplifier import schema
+        from amplifier.schema import migrate
 
         os.environ["DATABASE_URL"] = embedded.service_address(dsn) if serves else dsn
-        schema.known()
+        migrate.known()
         prepare()
 
     with embedded.running(config.home, config.amplifier_user, meanwhile=meanwhile) as dsn:
-        from amplifier import logins, reindex, schema
+        from amplifier.schema import migrate, search_index, service_login
 
         os.environ["DATABASE_URL"] = dsn
 
         def prepared() -> None:
             if migrated:
                 # commits need no flush here: what a power cut takes back is applied again at the next start
-                schema.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
-                reindex.adopt(dsn, config.search_language)
+                migrate.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
+                search_index.adopt(dsn, config.search_language)
             if serves:
-                logins.ensure(dsn, embedded.SERVICE)
+                service_login.ensure(dsn, embedded.SERVICE)
 
         steadily(config, dsn, prepared)
         if serves:

@@ -76,13 +76,14 @@ async def _findings(config: Settings, dsn: str) -> "tuple[int, list[Finding]]":
 
 def _plans(config: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[Finding]]":
     """A line for each query, and what is wrong with its plans."""
-    from amplifier import paths, plans, schema
+    from amplifier import paths, plans
     from amplifier.database.pool import Database
     from amplifier.postgres import scratch
     from amplifier.queries import Queries
+    from amplifier.schema import migrate
 
     with scratch.database(dsn) as profile:
-        schema.migrate(profile)
+        migrate.migrate(profile)
         queries = Queries(Database(config, profile), paths.folder("queries", config.queries_dir))
         return plans.compare(profile, queries, update)
 

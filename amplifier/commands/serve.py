@@ -28,11 +28,12 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 
         import uvicorn
 
-        from amplifier import processes, schema
+        from amplifier import processes
+        from amplifier.schema import migrate
 
-        missing = steadily(config, dsn, lambda: schema.pending(dsn))
+        missing = steadily(config, dsn, lambda: migrate.pending(dsn))
         if missing:
-            raise schema.SchemaError(
+            raise migrate.SchemaError(
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
             )
         checked = steadily(config, dsn, lambda: asyncio.run(_check_queries(config, dsn)))
@@ -64,7 +65,7 @@ async def _check_queries(config: Settings, dsn: str) -> str:
     Raises OperatorError.
     """
     from amplifier.checks import check
-    from amplifier.logins import EXCESS
+    from amplifier.schema.service_login import EXCESS
     from amplifier.structs import STRUCTS
 
     async with connected(config, dsn) as queries:

@@ -6,9 +6,9 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from amplifier import schema
 from amplifier.database.pool import ROLE
 from amplifier.errors import OperatorError
+from amplifier.schema import migrate
 
 _ATTRIBUTES = """
 select
@@ -49,7 +49,7 @@ def ensure(dsn: str, login: str, password: str | None = None) -> None:
     The password is sent as a SCRAM verifier, so that no log of statements shows it. Raises LoginError.
     """
     try:
-        with schema.exclusively(dsn), psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+        with migrate.exclusively(dsn), psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             name = Identifier(login)
             if _found(connection, login) is None:
                 # a process of another database may be faster

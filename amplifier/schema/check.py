@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amplifier.errors import OperatorError
-from amplifier.migrations import rules, squawk
-from amplifier.migrations.rules import LOCK_LIMIT, TO_FILL_IN
-from amplifier.migrations.scripts import Fault, Script
+from amplifier.schema import rules, squawk
+from amplifier.schema.rules import LOCK_LIMIT, TO_FILL_IN
+from amplifier.schema.scripts import Fault, Script
 
 SUMS = "applied.sha256"  # as sha256sum writes it
 _TITLE = re.compile(r"[a-z][a-z0-9_]*( [a-z][a-z0-9_]*)+")
@@ -51,7 +51,7 @@ def new(folder: Path, title: str) -> list[Path]:
     return list(texts)
 
 
-def check(folder: Path) -> list[Fault]:
+def faults(folder: Path) -> list[Fault]:
     """What is wrong with the files of a folder, by file and line; they are not tried. Raises OperatorError."""
     files, sums = _files(folder), _sums(folder)
     found = list(_edited(folder, sums))

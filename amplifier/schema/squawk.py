@@ -9,7 +9,7 @@ from pathlib import Path
 import msgspec
 
 from amplifier.errors import OperatorError
-from amplifier.migrations.scripts import Fault, Script
+from amplifier.schema.scripts import Fault, Script
 
 # what squawk knows that does not hold here, and why
 _EXCLUDED = {

@@ -8,8 +8,8 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Literal
 
-from amplifier import schema
 from amplifier.errors import OperatorError
+from amplifier.schema import migrate
 
 _ROWS = 1000  # in a transaction
 _PATIENCE = 60.0  # seconds to wait for transactions that began before, or hold rows
@@ -95,7 +95,7 @@ def _languages(connection: Connection, language: str) -> tuple[str, str]:
 
 
 def _set_default(connection: Connection, dsn: str, language: str) -> None:
-    with schema.exclusively(dsn):
+    with migrate.exclusively(dsn):
         current, wanted = _languages(connection, language)
         if wanted != current:
             connection.execute(

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator
 
-from amplifier.migrations.scripts import Fault, Script, Statement
+from amplifier.schema.scripts import Fault, Script, Statement
 
 LOCK_LIMIT = "set local lock_timeout = '5s';"
 TO_FILL_IN = "FILL IN"

@@ -11,10 +11,10 @@ from typing import Any
 
 import psycopg
 
-from amplifier import schema
 from amplifier.errors import OperatorError
-from amplifier.migrations.scripts import Fault
 from amplifier.postgres import embedded, scratch
+from amplifier.schema import migrate
+from amplifier.schema.scripts import Fault
 
 
 class TrialError(OperatorError):
@@ -28,14 +28,14 @@ def faults(folder: Path, dsn: str, settled: Collection[str] = ()) -> Iterator[Fa
     what comes after starts from a wrong place. The schema is not looked at around migrations that are `settled`, by
     id: they were tried before they were sealed, and looking takes most of the time. Raises OperatorError.
     """
-    schema.known.cache_clear()  # files are written and tried in one process, too
+    migrate.known.cache_clear()  # files are written and tried in one process, too
     # yoyo shows what a `select` brings back
-    with scratch.database(dsn) as database, schema.yoyo_backend(database) as backend, _silence():
-        migrations = list(schema.known(folder))
+    with scratch.database(dsn) as database, migrate.yoyo_backend(database) as backend, _silence():
+        migrations = list(migrate.known(folder))
         try:
             yield from _tried(folder, database, backend, migrations, settled)
         finally:
-            for migration in backend.to_rollback(schema.known(folder)):
+            for migration in backend.to_rollback(migrate.known(folder)):
                 _attempt(backend.rollback_one, migration)  # roles are no part of the database, and would stay
 
 
