@@ -11,7 +11,7 @@ from typing import Any, Generic, NamedTuple, TypeVar
 import msgspec
 
 from amplifier.database.outages import is_of_data
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 

@@ -13,7 +13,6 @@ from amplifier import paths, settings
 from amplifier.activity import Activity
 from amplifier.api.routes import routes
 from amplifier.auth import Authenticator
-from amplifier.checks import check
 from amplifier.configs.encryption import Keyring
 from amplifier.database.listener import Listener
 from amplifier.database.pool import Database
@@ -21,8 +20,9 @@ from amplifier.errors import Unavailable
 from amplifier.events import Hub
 from amplifier.fair_share import Shares
 from amplifier.processes import end_with_parent, reload_on_hangup
-from amplifier.queries import Queries
-from amplifier.reloading import Reloader
+from amplifier.queries.checks.run import check
+from amplifier.queries.registry import Queries
+from amplifier.queries.reload import Reloader
 from amplifier.responses import methods
 from amplifier.runtime.runner import Runner
 from amplifier.saying import Saying
@@ -38,7 +38,7 @@ _CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds that a start waits for the
 def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
     """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable.
 
-    `checked` says that the queries passed `checks.check` on the database already, so that a start need not do so twice.
+    `checked` skips `queries.checks.run.check`, which the command `serve` has run on the database already.
     """
     return connect(routes(config, lifespan=[lifespan]), config, dsn, checked)
 

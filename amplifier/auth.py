@@ -15,7 +15,7 @@ from amplifier.fair_share import current
 from amplifier.hosts import gate
 from amplifier.limits import Key, Limiter
 from amplifier.problems import unauthorized
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.settings import Settings
 from amplifier.web import Caller
 

@@ -20,7 +20,7 @@ from amplifier.frames import Frame, frame
 from amplifier.hints import Hints
 from amplifier.notices import Gone, Notice, Notifier, Said, read
 from amplifier.presence import Presence
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.subscribers import Subscriber
 from amplifier.topics import Topics
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from amplifier.frames import frame
 from amplifier.notices import Gone
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.subscribers import Subscriber
 
 _CHUNK = 500  # sessions in one statement

@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 import msgspec
 
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 

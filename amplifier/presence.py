@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 
 from amplifier.frames import Frame, frame
 from amplifier.notices import Notifier
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.subscribers import Subscriber
 from amplifier.topics import Topics
 

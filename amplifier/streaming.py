@@ -20,7 +20,7 @@ from amplifier.fair_share import current
 from amplifier.frames import Frame
 from amplifier.problems import unauthorized
 from amplifier.protocol import CONNECTION, ENDING
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 

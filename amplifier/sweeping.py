@@ -8,7 +8,7 @@ import logging
 import random
 from collections.abc import Awaitable, Callable, Iterator
 
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 

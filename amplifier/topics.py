@@ -8,7 +8,7 @@ from typing import Any
 
 from amplifier.fair_share import work_of_the_service
 from amplifier.frames import Frame, frame, logged
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.subscribers import Subscriber
 
 PAGE, PAGE_BYTES = 500, 64 * 1024  # events and bytes of message text in one read; a message that is larger comes alone

@@ -19,7 +19,7 @@ from amplifier.changes import carry_out
 from amplifier.errors import Problem
 from amplifier.events import Hub
 from amplifier.problems import invalid_json
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 MAX_TAGS = 50

@@ -13,7 +13,7 @@ from amplifier import paths
 from amplifier.api.sessions import Session
 from amplifier.api.transcripts import Appended
 from amplifier.database.pool import Database
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.settings import load
 
 USER, APPLICATION = "bench-user", "bench"

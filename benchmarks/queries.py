@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from amplifier import paths
-from amplifier.checks import check
 from amplifier.database.pool import Database
 from amplifier.postgres import embedded
-from amplifier.queries import Queries
+from amplifier.queries.checks.run import check
+from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS

@@ -28,7 +28,7 @@ from amplifier import paths
 from amplifier.auth import generate_key
 from amplifier.database.pool import Database
 from amplifier.postgres import embedded
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
 from amplifier.settings import Settings
 from benchmarks.floors import APPLICATION, USER

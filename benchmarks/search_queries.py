@@ -16,7 +16,7 @@ import psycopg
 from amplifier import paths
 from amplifier.auth import generate_key
 from amplifier.database.pool import Connection, Database
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.searching import FIRST, MOST_RANKED
 from amplifier.settings import Settings
 from benchmarks import requests

@@ -15,7 +15,7 @@ import numpy as np
 import psycopg
 from rank_bm25 import BM25Okapi
 
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
 from benchmarks.search_corpus import made
 from benchmarks.search_queries import ARGUMENTS, at_least, connected

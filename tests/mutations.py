@@ -14,13 +14,14 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from amplifier import paths, plans
-from amplifier.checks import compared
+from amplifier import paths
 from amplifier.database.pool import Database
-from amplifier.describe import describe
 from amplifier.postgres import embedded, scratch
-from amplifier.probe import Probe
-from amplifier.query import Query, read
+from amplifier.queries.checks.access_probe import Probe
+from amplifier.queries.checks.describe import describe
+from amplifier.queries.checks.run import compared
+from amplifier.queries.plans import baseline
+from amplifier.queries.query import Query, read
 from amplifier.schema import migrate
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS
@@ -185,11 +186,11 @@ class Checker:
 
     def __init__(self, dsn: str, probe: Probe, profile: "psycopg.Connection[Any]", folder: Path) -> None:
         self._dsn, self._probe, self._profile = dsn, probe, profile
-        self._cases = plans.prepared(profile)
+        self._cases = baseline.prepared(profile)
         self._folder = folder
-        baseline = plans.read(paths.folder("queries") / "plans.json")
-        assert baseline is not None
-        self._baseline = baseline.queries
+        expected = baseline.read(paths.folder("queries") / "plans.json")
+        assert expected is not None
+        self._expected = expected.queries
 
     async def finding(self, mutant: Mutant) -> str | None:
         """The first finding, or none for a mutant that passes."""
@@ -205,16 +206,16 @@ class Checker:
         found = found or await self._probe.findings(query)
         if found:
             return str(found[0])
-        baseline, description = self._baseline[query.name], described[query.name]
+        expected, description = self._expected[query.name], described[query.name]
         try:
-            generic, custom = plans.planned(self._profile, query, description, self._cases)
-            observed = plans.Observed(generic, custom, baseline.results)
-            for wrong in plans.rules(query, observed):
+            generic, custom = baseline.planned(self._profile, query, description, self._cases)
+            observed = baseline.Observed(generic, custom, expected.results)
+            for wrong in baseline.rules(query, observed):
                 return wrong.problem
-            for change in plans.changes(baseline, observed, True):
+            for change in baseline.changes(expected, observed, True):
                 return change
-            for label, result in plans.results(self._profile, query, description, self._cases):
-                if baseline.results.get(label) != result:
+            for label, result in baseline.results(self._profile, query, description, self._cases):
+                if expected.results.get(label) != result:
                     return f"{label}: {result}"
         except psycopg.Error as error:
             if self._profile.broken or self._profile.info.transaction_status != TransactionStatus.IDLE:

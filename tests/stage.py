@@ -10,7 +10,7 @@ import psycopg
 
 from amplifier import paths
 from amplifier.database.pool import Database
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from tests.conftest import settings_for
 from tests.live import until
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from amplifier.access import UNBOUND
 from amplifier.database import pool
 from amplifier.errors import OperatorError
-from amplifier.findings import QueriesError
+from amplifier.queries.checks.access_rules import UNBOUND
+from amplifier.queries.findings import QueriesError
 from tests.service import command
 from tests.test_access_matrix import STATE
 from tests.test_queries import HEADER, check, load

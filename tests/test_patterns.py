@@ -17,8 +17,8 @@ from tests.growth import LIMIT, adversaries, ratio
 _METHODS = ("match", "fullmatch", "search", "sub", "subn", "findall", "finditer", "split")
 # Texts of the operator's own: files of queries and migrations, plans, the settings. No caller's text meets these.
 _OPERATORS = (
-    *("amplifier.schema.check", "amplifier.query", "amplifier.headers", "amplifier.plans", "amplifier.describe"),
-    *("amplifier.openapi", "amplifier.settings", "amplifier.api.docs"),
+    *("amplifier.schema", "amplifier.queries", "amplifier.openapi"),
+    *("amplifier.settings", "amplifier.api.docs"),
 )
 
 

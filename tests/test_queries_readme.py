@@ -13,8 +13,8 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import remote
 from amplifier.postgres import embedded
+from amplifier.queries import control
 from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.markdown import blocks
@@ -109,7 +109,7 @@ def test_a_column_is_added_to_a_list(reader: Reader) -> None:
     refused = reader.run("column", 1)
     assert "streams.list: the result has streams, compared with Present (bring back user_id, since)" in refused
     assert "queries hold" in reader.run("struct")
-    assert '"streams"' in (reader.checkout / "amplifier/queries.pyi").read_text()
+    assert '"streams"' in (reader.checkout / "amplifier/queries/registry.pyi").read_text()
     port = free_port()
     environ = {"DATABASE_URL": reader.dsn, "SERVICE_PORT": str(port), "PYTHONPATH": str(reader.checkout)}
     with running_service(environ) as service:
@@ -130,7 +130,7 @@ def test_what_queries_cost(tmp_path: Path) -> None:
             for _ in range(50):
                 httpx.get(f"{service.url}/health", verify=False)
             title, *lines = Reader(tmp_path / "again", dsn).run("top").splitlines()
-            calls = {name: count for name, count, *_ in remote.top(dsn, 100)}
+            calls = {name: count for name, count, *_ in control.top(dsn, 100)}
     assert title.split() == ["calls", "total", "s", "mean", "ms", "rows", "query"]
     assert 0 < len(lines) <= 5
     assert all(re.search(r"  (\w+)\.\w+ \(\S*/\1\.sql:\d+\)$", line) for line in lines), lines

@@ -11,7 +11,8 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import paths, remote
+from amplifier import paths
+from amplifier.queries import control
 from amplifier.schema import check, migrate
 from tests.service import Service, running_service
 from tests.soak import client, new_sessions
@@ -110,7 +111,7 @@ async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reload
                 change = BROKEN[number // 2 % len(BROKEN)] if number % 2 else None
                 before = await hashes([one, other])
                 await asyncio.to_thread(replace, folder, source, change, number)
-                expected, reports = await asyncio.to_thread(remote.reload, dsn, 60)
+                expected, reports = await asyncio.to_thread(control.reload, dsn, 60)
                 after = await hashes([one, other])
                 assert (expected, len(reports)) == (2, 2)
                 assert after[0] == after[1] == reports[0].hash == reports[1].hash

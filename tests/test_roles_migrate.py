@@ -10,9 +10,9 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from amplifier import checks
 from amplifier.database.pool import ROLE
 from amplifier.postgres import embedded
+from amplifier.queries.checks import run
 from amplifier.schema import migrate
 from amplifier.structs import STRUCTS
 from tests.conftest import CONFIG, private_folder, serving, settings_for, with_database
@@ -145,7 +145,7 @@ async def _works(dsn: str) -> None:
     """The application starts with this login, checks its queries, and makes a config and a session."""
     async with serving(settings_for(dsn)) as api:
         queries = api.app.state.queries
-        await checks.check(queries, STRUCTS)
+        await run.check(queries, STRUCTS)
         assert await queries.database.fetchval("select current_user") == ROLE
         alice = await api.as_user("alice")
         config = await alice.post("/configs", json=CONFIG)

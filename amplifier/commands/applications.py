@@ -12,7 +12,7 @@ from amplifier.settings import Settings
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from amplifier.queries import Queries
+    from amplifier.queries.registry import Queries
 
 _LONGEST = 10 * 366 * 86_400  # seconds that a key may be good for
 

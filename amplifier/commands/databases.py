@@ -12,8 +12,8 @@ from amplifier.postgres import embedded
 from amplifier.settings import Settings
 
 if TYPE_CHECKING:
-    from amplifier.findings import Finding
-    from amplifier.queries import Queries
+    from amplifier.queries.findings import Finding
+    from amplifier.queries.registry import Queries
 
 Result = TypeVar("Result")
 
@@ -99,7 +99,7 @@ async def connected(config: Settings, dsn: str, faults: "list[Finding] | None" =
     from amplifier import paths
     from amplifier.database.pool import Database
     from amplifier.errors import Unavailable
-    from amplifier.queries import Queries
+    from amplifier.queries.registry import Queries
 
     database = Database(config, dsn)
     queries = Queries(database, paths.folder("queries", config.queries_dir), faults)

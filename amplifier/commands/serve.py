@@ -64,7 +64,7 @@ async def _check_queries(config: Settings, dsn: str) -> str:
 
     Raises OperatorError.
     """
-    from amplifier.checks import check
+    from amplifier.queries.checks.run import check
     from amplifier.schema.service_login import EXCESS
     from amplifier.structs import STRUCTS
 

@@ -10,7 +10,7 @@ from amplifier import json_numbers
 from amplifier.database.outages import is_of_data, is_too_slow
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.transcripts.integrity import closing
 
 if TYPE_CHECKING:

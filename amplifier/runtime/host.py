@@ -4,7 +4,7 @@ from typing import NamedTuple
 
 from amplifier.configs.encryption import Keyring
 from amplifier.events import Hub
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.runtime.references import Secrets
 from amplifier.settings import Settings
 

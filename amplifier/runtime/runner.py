@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from amplifier.configs.encryption import Keyring
 from amplifier.events import Hub
 from amplifier.fair_share import work_of
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.runtime.endings import Endings
 from amplifier.runtime.places import Places
 from amplifier.runtime.waiting import Waiting

@@ -8,7 +8,7 @@ from typing import Any, Literal, overload
 from msgspec import Raw
 
 from amplifier.database.pool import Database
-from amplifier.query import Query
+from amplifier.queries.query import Query
 
 class Row:
     """A record: a column by its name, several by a slice, all by unpacking."""

@@ -1,4 +1,4 @@
-"""`queries.pyi`: every query with its arguments and result, for mypy, and as what an edited query has to keep to."""
+"""Writes `queries/registry.pyi`: arguments and result of each query, for mypy and the check of edited queries."""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
@@ -7,12 +7,12 @@ from itertools import groupby
 from pathlib import Path
 from typing import NamedTuple
 
-from amplifier.describe import Description
-from amplifier.findings import Finding
-from amplifier.query import Query
-from amplifier.shapes import PYTHON, Structs, fields_of, spelled
+from amplifier.queries.checks.describe import Description
+from amplifier.queries.checks.row_types import PYTHON, Structs, fields_of, spelled
+from amplifier.queries.findings import Finding
+from amplifier.queries.query import Query
 
-FILE = Path(__file__).with_name("queries.pyi")
+FILE = Path(__file__).parent.parent / "registry.pyi"
 _HEAD = '''"""The queries as mypy sees them. Written by `amplifier-api queries stub`; do not edit."""
 
 from collections.abc import Awaitable, Sequence
@@ -23,7 +23,7 @@ from typing import Any, Literal, overload
 from msgspec import Raw
 
 from amplifier.database.pool import Database
-from amplifier.query import Query
+from amplifier.queries.query import Query
 
 class Row:
     """A record: a column by its name, several by a slice, all by unpacking."""

@@ -8,9 +8,9 @@ from typing import Any, Literal, NamedTuple, Union, get_args, get_origin, get_ty
 
 import msgspec
 
-from amplifier.describe import Column
-from amplifier.findings import Finding
-from amplifier.query import Query
+from amplifier.queries.checks.describe import Column
+from amplifier.queries.findings import Finding
+from amplifier.queries.query import Query
 
 # What asyncpg makes of PostgreSQL's types here; JSON stays text.
 PYTHON: dict[str, Any] = {
@@ -52,7 +52,9 @@ def problems(query: Query, columns: list[Column], structs: Structs) -> Iterator[
     if name is None:
         yield from _value_problems(query, columns)
     elif name not in structs:
-        yield query.wrong(f"@return {name}: there is no such struct", "name one of amplifier/api or amplifier/rows.py")
+        yield query.wrong(
+            f"@return {name}: there is no such struct", "name one of amplifier/api or amplifier/queries/rows.py"
+        )
     else:
         fields = fields_of(structs[name])
         yield from _name_problems(query, name, [column.name for column in columns], fields)

@@ -13,8 +13,8 @@ from psycopg import pq
 from amplifier.database.outages import says_later
 from amplifier.database.pool import ROLE
 from amplifier.errors import Unavailable
-from amplifier.findings import Finding
-from amplifier.query import Query
+from amplifier.queries.findings import Finding
+from amplifier.queries.query import Query
 
 _OUTER_JOIN = re.compile(r"\b(left|right|full)\s+(outer\s+)?join\b", re.IGNORECASE)
 _LIMIT = 5  # seconds, to connect and for each statement

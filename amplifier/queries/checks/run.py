@@ -5,16 +5,16 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amplifier import paths
-from amplifier.access import UNBOUND
 from amplifier.database.pool import ROLE
-from amplifier.describe import Description, describe
 from amplifier.errors import OperatorError
-from amplifier.findings import Finding, QueriesError
-from amplifier.probe import Probe
-from amplifier.queries import Queries
-from amplifier.query import Query, read
-from amplifier.shapes import Structs, problems
-from amplifier.stub import broken, contract
+from amplifier.queries.checks.access_probe import Probe
+from amplifier.queries.checks.access_rules import UNBOUND
+from amplifier.queries.checks.describe import Description, describe
+from amplifier.queries.checks.row_types import Structs, problems
+from amplifier.queries.checks.stub import broken, contract
+from amplifier.queries.findings import Finding, QueriesError
+from amplifier.queries.query import Query, read
+from amplifier.queries.registry import Queries
 
 
 async def check(queries: Queries, structs: Structs) -> None:
@@ -45,7 +45,7 @@ def compared(query: Query, description: Description | None, structs: Structs) ->
     if access in ("public", "system", "self") and UNBOUND.get(query.name) != access:
         yield query.wrong(
             f"@access {access} is not for a query of this name: who may see its rows?",
-            "name the access that it had; UNBOUND in amplifier/access.py lists the others",
+            "name the access that it had; UNBOUND in amplifier/queries/checks/access_rules.py lists the others",
         )
     if description is not None:
         yield from problems(query, description.columns, structs)

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from amplifier import subjects
-from amplifier.query import Query
-from amplifier.subjects import Place, Subject
+from amplifier.queries.plans import actors
+from amplifier.queries.plans.actors import Place, Subject
+from amplifier.queries.query import Query
 
 _COUNTS = """[{
     "user_id": "user-1", "app_id": "app-1", "day": "2026-01-01", "kind": "messages", "searches": 3, "unsuccessful": 2,
@@ -40,7 +40,7 @@ class Cases:
     """Arguments for the queries, from a filled profile, to which a few rows are added."""
 
     def __init__(self, connection: "psycopg.Connection[Any]") -> None:
-        subject, place = subjects.chosen(connection)
+        subject, place = actors.chosen(connection)
         self.made_at = subject.made_at
         self._values = _values(subject)
         self._bases = _bases(subject, place)

@@ -14,13 +14,13 @@ import msgspec
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from amplifier import profile
-from amplifier.cases import Cases
 from amplifier.database.pool import ROLE
-from amplifier.describe import Description, describe
-from amplifier.findings import Finding
-from amplifier.queries import Queries
-from amplifier.query import Query
+from amplifier.queries.checks.describe import Description, describe
+from amplifier.queries.findings import Finding
+from amplifier.queries.plans import dataset
+from amplifier.queries.plans.arguments import Cases
+from amplifier.queries.query import Query
+from amplifier.queries.registry import Queries
 
 _LARGE = ("messages", "session_events", "session_participants", "sessions")
 _SETTINGS = f"""
@@ -165,7 +165,7 @@ def write(file: Path, baseline: Baseline) -> None:
 def prepared(connection: "psycopg.Connection[Any]") -> Cases:
     """The cases to try, after a migrated, empty database was filled and the connection set up for them."""
     connection.prepare_threshold = None  # it would count on statements that are deallocated here
-    profile.fill(connection)
+    dataset.fill(connection)
     cases = Cases(connection)
     connection.execute(_SETTINGS.encode())
     return cases

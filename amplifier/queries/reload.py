@@ -12,11 +12,11 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from amplifier.checks import check
 from amplifier.errors import OperatorError, Unavailable
-from amplifier.findings import Finding, QueriesError
-from amplifier.queries import Queries
-from amplifier.shapes import Structs
+from amplifier.queries.checks.row_types import Structs
+from amplifier.queries.checks.run import check
+from amplifier.queries.findings import Finding, QueriesError
+from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """Runs queries as two tenants and shows which of them let one see or change what is the other's.
 
-The tenants' rows are in `amplifier.tenants`. No other row decides: see `Probe`.
+The tenants' rows are in `amplifier.queries.checks.tenants`. No other row decides: see `Probe`.
 """
 
 import itertools
@@ -11,13 +11,13 @@ from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
 
-from amplifier.access import REFUSED
 from amplifier.database.outages import says_later
 from amplifier.database.pool import Connection
-from amplifier.findings import Finding
-from amplifier.query import Query
-from amplifier.shapes import Structs, fields_of
-from amplifier.tenants import TOKEN_HASH, WRONG_TOKEN_HASH, Tenants
+from amplifier.queries.checks.access_rules import REFUSED
+from amplifier.queries.checks.row_types import Structs, fields_of
+from amplifier.queries.checks.tenants import TOKEN_HASH, WRONG_TOKEN_HASH, Tenants
+from amplifier.queries.findings import Finding
+from amplifier.queries.query import Query
 
 logger = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ import aiosql
 from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
 
 from amplifier.database.pool import Database
-from amplifier.findings import Finding
-from amplifier.headers import Header, checked, parse
+from amplifier.queries.findings import Finding
+from amplifier.queries.header import Header, checked, parse
 
 _METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchval", "INSERT_UPDATE_DELETE": "execute"}
 _BLOCK = re.compile(r"^(?=--\s*name\s*:)", re.MULTILINE)  # as aiosql has it

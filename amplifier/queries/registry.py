@@ -1,14 +1,14 @@
 """All queries of a folder, one namespace a file: `queries.sessions.get(actor_id=..., session_id=...)`.
 
-mypy reads `queries.pyi` instead, which names each query with its arguments and its result.
+mypy reads `registry.pyi` instead, which names each query with its arguments and its result.
 """
 
 import hashlib
 from pathlib import Path
 
 from amplifier.database.pool import Database
-from amplifier.findings import Finding, QueriesError
-from amplifier.query import Query, read
+from amplifier.queries.findings import Finding, QueriesError
+from amplifier.queries.query import Query, read
 
 _RESERVED = {"adopt", "all", "database", "folder", "hash", "snapshot"}
 

@@ -10,7 +10,7 @@ from psycopg.sql import SQL, Identifier
 from amplifier.database.pool import LISTENER, ROLE
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 from amplifier.errors import OperatorError
-from amplifier.reloading import RELOAD, Report, read
+from amplifier.queries.reload import RELOAD, Report, read
 
 _LISTENERS = "select count(*) from pg_stat_activity where application_name = %s and datname = current_database()"
 _SCHEMA = """
