@@ -10,7 +10,6 @@ from typing import Any
 from litestar import Litestar
 
 from amplifier import paths, settings
-from amplifier.activity import Activity
 from amplifier.api.routes import routes
 from amplifier.auth import Authenticator
 from amplifier.configs.encryption import Keyring
@@ -19,6 +18,8 @@ from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
 from amplifier.events import Hub
 from amplifier.fair_share import Shares
+from amplifier.maintenance.activity import Activity
+from amplifier.maintenance.expiry import keep_sweeping
 from amplifier.processes import end_with_parent, reload_on_hangup
 from amplifier.queries.checks.run import check
 from amplifier.queries.registry import Queries
@@ -28,7 +29,6 @@ from amplifier.runtime.runner import Runner
 from amplifier.saying import Saying
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS
-from amplifier.sweeping import keep_sweeping
 
 logger = logging.getLogger(__name__)
 

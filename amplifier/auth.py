@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from litestar.connection import ASGIConnection
 
 from amplifier import request_target
-from amplifier.activity import Activity
 from amplifier.fair_share import current
 from amplifier.hosts import gate
 from amplifier.limits import Key, Limiter
+from amplifier.maintenance.activity import Activity
 from amplifier.problems import unauthorized
 from amplifier.queries.registry import Queries
 from amplifier.settings import Settings

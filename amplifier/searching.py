@@ -15,8 +15,8 @@ import asyncpg
 import msgspec
 from litestar.params import QueryParameter
 
-from amplifier.activity import SearchKey
 from amplifier.errors import Problem, Unavailable
+from amplifier.maintenance.activity import SearchKey
 from amplifier.web import Request
 
 MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long

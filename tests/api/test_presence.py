@@ -7,7 +7,7 @@ import httpx
 import pytest
 
 from amplifier import events
-from amplifier.sweeping import sweep
+from amplifier.maintenance.expiry import sweep
 from tests.api.test_streams import add, share
 from tests.conftest import assert_problem, settings_for
 from tests.live import Live, live, until

@@ -28,7 +28,7 @@ _PLANS = "set local enable_seqscan = off; set local enable_hashjoin = off; set l
 _TARGETS = ("session_id", "config_id", "user_id", "invitation_id", "run_id", "approval_id")
 
 _DATA_CLASSES = ("22", "54")  # of SQLSTATE: a value or its size, which may be another row's
-_SWEEP = "rows of others that expired are removed by queries of the service's own, see amplifier/sweeping.py"
+_SWEEP = "rows of others that expired are removed by queries of the service's own, see amplifier/maintenance/expiry.py"
 # Arguments come from the parameters' names, else from their types.
 _BY_NAME: dict[str, Any] = {
     "added": b"[]",
