@@ -16,8 +16,8 @@ from amplifier.configs.encryption import Keyring
 from amplifier.database.listener import Listener
 from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
-from amplifier.events import Hub
 from amplifier.fair_share import Shares
+from amplifier.live.hub import Hub
 from amplifier.maintenance.activity import Activity
 from amplifier.maintenance.expiry import keep_sweeping
 from amplifier.processes import end_with_parent, reload_on_hangup

@@ -15,13 +15,13 @@ from litestar.types import Receive, Scope, Send
 from amplifier import request_target
 from amplifier.auth import Authenticator, authenticate, hash_secret
 from amplifier.errors import Problem, too_many_streams
-from amplifier.events import Hub
 from amplifier.fair_share import current
-from amplifier.frames import Frame
+from amplifier.live.frames import Frame
+from amplifier.live.hub import Hub
+from amplifier.live.subscriber import Subscriber
 from amplifier.problems import unauthorized
 from amplifier.protocol import CONNECTION, ENDING
 from amplifier.queries.registry import Queries
-from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 
 SHARED_FROM = 256 * 1024  # bytes of an event that is kept once for all who are sent it

@@ -17,7 +17,7 @@ from amplifier import json_numbers
 from amplifier.answers import Answer, answered, encoder, header, if_match, is_known
 from amplifier.changes import carry_out
 from amplifier.errors import Problem
-from amplifier.events import Hub
+from amplifier.live.hub import Hub
 from amplifier.problems import invalid_json
 from amplifier.queries.registry import Queries
 

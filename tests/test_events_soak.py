@@ -16,7 +16,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import notices
+from amplifier.live import notifications
 from amplifier.postgres import embedded
 from amplifier.schema import migrate
 from tests.conftest import private_folder
@@ -169,7 +169,7 @@ async def test_a_process_that_dies_between_commit_and_notify_loses_nothing(dsn: 
             async with asyncio.timeout(5):
                 for stream in streams:
                     assert [(await stream.logged()).id for _ in range(600)] == list(range(2, 602))
-            told = [notices.read(notice.payload) for notice in listening.notifies(timeout=0)]
+            told = [notifications.read(notice.payload) for notice in listening.notifies(timeout=0)]
             assert not [one for one in told if one and (one.changed or one.everything)], "nobody was told"
             async with client(living) as alive:
                 await append(alive, session_ids[0], 601, 1)

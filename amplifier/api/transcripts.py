@@ -12,7 +12,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.answers import JsonStream
 from amplifier.errors import Problem
-from amplifier.frames import Entry
+from amplifier.live.frames import Entry
 from amplifier.paging import utc
 from amplifier.problems import misfit
 from amplifier.web import MessageRole, Request, get, participation, post, unchanged

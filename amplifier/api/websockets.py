@@ -13,13 +13,13 @@ from litestar.params import FromPath
 
 from amplifier.auth import Authenticator
 from amplifier.errors import Problem
-from amplifier.frames import Frame, frame
 from amplifier.hosts import is_foreign
+from amplifier.live.frames import Frame, frame
+from amplifier.live.subscriber import Subscriber
 from amplifier.problems import MEDIA_TYPE, describe, document
 from amplifier.protocol import CONNECTION
 from amplifier.saying import Saying
 from amplifier.streaming import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
-from amplifier.subscribers import Subscriber
 
 logger = logging.getLogger(__name__)
 

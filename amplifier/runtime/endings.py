@@ -9,7 +9,7 @@ import msgspec
 from amplifier import json_numbers
 from amplifier.database.outages import is_of_data, is_too_slow
 from amplifier.errors import Unavailable
-from amplifier.events import Hub
+from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
 from amplifier.transcripts.integrity import closing
 

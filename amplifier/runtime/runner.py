@@ -13,8 +13,8 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
 from amplifier.configs.encryption import Keyring
-from amplifier.events import Hub
 from amplifier.fair_share import work_of
+from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
 from amplifier.runtime.endings import Endings
 from amplifier.runtime.places import Places

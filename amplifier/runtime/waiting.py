@@ -10,8 +10,8 @@ import msgspec
 
 from amplifier.database.outages import is_of_data, is_too_slow
 from amplifier.errors import Unavailable
-from amplifier.events import Hub
 from amplifier.fair_share import work_of
+from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
 from amplifier.runtime.endings import TOO_LARGE
 from amplifier.runtime.places import Places

@@ -7,9 +7,9 @@ from collections.abc import Iterable
 from typing import Any
 
 from amplifier.fair_share import work_of_the_service
-from amplifier.frames import Frame, frame, logged
+from amplifier.live.frames import Frame, frame, logged
+from amplifier.live.subscriber import Subscriber
 from amplifier.queries.registry import Queries
-from amplifier.subscribers import Subscriber
 
 PAGE, PAGE_BYTES = 500, 64 * 1024  # events and bytes of message text in one read; a message that is larger comes alone
 _AT_ONCE = 2  # connections that reading for followers may hold

@@ -5,10 +5,10 @@ from collections import defaultdict
 from collections.abc import Iterable
 from typing import Any
 
-from amplifier.frames import frame
-from amplifier.notices import Gone
+from amplifier.live.frames import frame
+from amplifier.live.notifications import Gone
+from amplifier.live.subscriber import Subscriber
 from amplifier.queries.registry import Queries
-from amplifier.subscribers import Subscriber
 
 _CHUNK = 500  # sessions in one statement
 _SWEEP = 4.0  # seconds between two looks at the sessions of a follower

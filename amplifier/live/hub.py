@@ -16,13 +16,13 @@ from typing import Literal
 from msgspec import Raw
 
 from amplifier.errors import too_many_streams
-from amplifier.frames import Frame, frame
-from amplifier.hints import Hints
-from amplifier.notices import Gone, Notice, Notifier, Said, read
-from amplifier.presence import Presence
+from amplifier.live.frames import Frame, frame
+from amplifier.live.notifications import Gone, Notice, Notifier, Said, read
+from amplifier.live.presence import Presence
+from amplifier.live.session_hints import Hints
+from amplifier.live.subscriber import Subscriber
+from amplifier.live.topics import Topics
 from amplifier.queries.registry import Queries
-from amplifier.subscribers import Subscriber
-from amplifier.topics import Topics
 
 logger = logging.getLogger(__name__)
 

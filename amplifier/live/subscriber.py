@@ -7,7 +7,7 @@ import uuid
 from collections.abc import Awaitable, Callable
 from typing import TypeAlias
 
-from amplifier.frames import Frame, frame
+from amplifier.live.frames import Frame, frame
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ import logging
 import time
 from collections.abc import Collection, Iterable
 
-from amplifier.frames import Frame, frame
-from amplifier.notices import Notifier
+from amplifier.live.frames import Frame, frame
+from amplifier.live.notifications import Notifier
+from amplifier.live.subscriber import Subscriber
+from amplifier.live.topics import Topics
 from amplifier.queries.registry import Queries
-from amplifier.subscribers import Subscriber
-from amplifier.topics import Topics
 
 logger = logging.getLogger(__name__)
 
