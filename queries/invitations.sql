@@ -16,7 +16,7 @@ with locked_actor as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'invite')::boolean, role = 'owner')
+        and may_invite(role, permissions)
         and array_position(array['viewer', 'editor', 'owner'], :role::text)
             <= array_position(array['viewer', 'editor', 'owner'], role)
     for no key update
@@ -241,7 +241,7 @@ with open_invitation as (
         i.session_id = :session_id
         and i.token_hash = :token_hash
         and p.session_id = :session_id
-        and coalesce((p.permissions ->> 'invite')::boolean, p.role = 'owner')
+        and may_invite(p.role, p.permissions)
         and array_position(array['viewer', 'editor', 'owner'], i.role)
             <= array_position(array['viewer', 'editor', 'owner'], p.role)
         and not exists (

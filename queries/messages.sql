@@ -19,7 +19,7 @@ with locked_participant as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 
@@ -152,7 +152,7 @@ with locked_participant as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 

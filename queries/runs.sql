@@ -19,7 +19,7 @@ with locked_participant as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 
@@ -132,7 +132,7 @@ with locked_participant as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 
@@ -239,7 +239,7 @@ locked_participant as (
     inner join next_run as n on n.user_id = p.user_id
     where
         p.session_id = :session_id
-        and coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor'))
+        and may_send(p.role, p.permissions)
     for no key update of p
 ),
 
@@ -476,7 +476,7 @@ locked_participant as (
     inner join going_run as g on g.user_id = p.user_id
     where
         p.session_id = :session_id
-        and coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor'))
+        and may_send(p.role, p.permissions)
     for no key update of p
 ),
 
@@ -798,7 +798,7 @@ with permitted as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'cancel')::boolean, role in ('owner', 'editor'))
+        and may_cancel(role, permissions)
     for no key update
 ),
 
