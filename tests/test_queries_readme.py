@@ -18,6 +18,8 @@ from tests.conftest import private_folder
 from tests.markdown import ROOT, blocks, copied
 from tests.service import Service, free_port, running_service
 
+pytestmark = pytest.mark.slow
+
 README = (ROOT / "queries/README.md").read_text()
 DEBIAN = Path("/usr/lib/postgresql/15")
 
