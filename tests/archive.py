@@ -45,7 +45,14 @@ STALE = """
         coalesce(search_language, search_default_language())
     )
 """
-MIGRATIONS = sorted(schema.known(), key=lambda migration: str(migration.id))
+MIGRATIONS = sorted(
+    file.stem for file in schema.share("migrations").glob("*.sql") if not file.stem.endswith(".rollback")
+)
+
+
+def migrations() -> list[Any]:
+    """The migrations, parsed, in their order."""
+    return sorted(schema.known(), key=lambda migration: str(migration.id))
 
 
 class Archive:
@@ -70,7 +77,7 @@ class Archive:
     def apply(self, first: int, last: int) -> None:
         """Applies the migrations of these numbers."""
         with schema.yoyo_backend(self.dsn) as backend:
-            for migration in MIGRATIONS[first - 1 : last]:
+            for migration in migrations()[first - 1 : last]:
                 backend.apply_one(migration)
 
     def unfilled(self, table: str) -> int:

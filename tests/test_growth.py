@@ -21,6 +21,8 @@ from amplifier.runtime.references import redact
 from amplifier.secrets import names_secret
 from tests.growth import LIMIT, ratio
 
+pytestmark = pytest.mark.slow
+
 SOURCE = failures.Source("openai", "m", ["sk-secret-of-the-config"], None)
 ECHO = echo.EchoProvider(MockCoordinator(), echo._Options())
 TOOLS = [ToolSpec(name="say", parameters={})]

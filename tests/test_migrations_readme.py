@@ -15,6 +15,8 @@ from amplifier.migrations import rollbacks
 from amplifier.migrations.rules import LOCK_LIMIT
 from tests.markdown import blocks, run
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "migrations/README.md").read_text()
 SETTINGS = ("DATABASE_URL", "SEARCH_LANGUAGE", "QUERIES_DIR")

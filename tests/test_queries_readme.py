@@ -19,6 +19,8 @@ from tests.markdown import blocks
 from tests.service import Service, free_port, running_service
 from tests.test_readme import ROOT
 
+pytestmark = pytest.mark.slow
+
 README = (ROOT / "queries/README.md").read_text()
 DEBIAN = Path("/usr/lib/postgresql/15")
 

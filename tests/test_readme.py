@@ -5,9 +5,13 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from tests.conftest import private_folder
 from tests.markdown import blocks, run
 from tests.service import Service, running_service
+
+pytestmark = pytest.mark.slow
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text()
