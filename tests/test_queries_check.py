@@ -125,7 +125,7 @@ async def test_a_column_that_the_schema_lets_be_null(dsn: str, folder: Path) -> 
 @pytest.mark.parametrize(
     ("name", "old", "new", "role"),
     [
-        ("messages.append", "p.role in ('owner', 'editor')", "true", "viewer"),
+        ("messages.append", "may_send(role, permissions)", "true", "viewer"),
         ("sessions.transfer", "role = 'owner'", "role <> 'viewer'", "editor"),
         ("sessions.lock", "role = 'owner'", "role is not null", "viewer"),
     ],
