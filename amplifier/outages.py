@@ -51,6 +51,10 @@ class Unavailable(Exception):
         self.reason = reason
 
 
+class TooSlow(Unavailable):
+    """A statement reached the server's or this process's time limit."""
+
+
 class Crowded(Unavailable):
     """One user's own requests take all places that one user gets."""
 
@@ -67,13 +71,14 @@ def outage_of(error: BaseException) -> Unavailable | None:
         return error
     state = getattr(error, "sqlstate", None)
     if state in _TOO_SLOW_STATES:
-        return _caused(Unavailable("The database took too long for this request."), error)
+        kind = TooSlow if state == "57014" else Unavailable
+        return _caused(kind("The database took too long for this request."), error)
     if state in _UNAVAILABLE_STATES or (state or "").startswith(("08", "28", "3D")):
         return _caused(Unavailable("The database is not available at the moment."), error)
     if isinstance(error, asyncpg.exceptions.DataError):
         return None
     if isinstance(error, TimeoutError):
-        return _caused(Unavailable("The database did not answer in time."), error)
+        return _caused(TooSlow("The database did not answer in time."), error)
     if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return _caused(Unavailable("The database is not available at the moment."), error)
     return None
