@@ -3,6 +3,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 # one more than cores: tests wait for PostgreSQL
 WORKERS = -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist loadgroup
+# else each worker and each process that a test starts compiles everything anew
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: help serve test test-all fuzz check format bench sdk sdk-python sdk-typescript lock clean
 
@@ -12,10 +14,10 @@ help: ## list the targets
 serve: .venv/ready ## serve on 127.0.0.1:8765, with an embedded PostgreSQL unless one is configured
 	@exec $(BIN)/amplifier-api serve
 
-test: .venv/ready ## run the tests on a real PostgreSQL, without those that take the whole machine
+test: .venv/ready ## run the short tests on a real PostgreSQL, in under 3 minutes
 	$(BIN)/pytest -m "not slow" $(WORKERS)
 
-test-all: .venv/ready ## run all tests
+test-all: .venv/ready ## run all tests: also soaks, real processes, every PostgreSQL, clients, the documentation
 	$(BIN)/pytest $(WORKERS)
 
 fuzz: .venv/ready ## look longer for what the tests try in short: FUZZ_EXAMPLES=1000 sequences of calls, FUZZ_SECONDS=600

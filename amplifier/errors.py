@@ -15,6 +15,10 @@ class Unavailable(Exception):
         self.reason = reason
 
 
+class TooSlow(Unavailable):
+    """A statement reached the server's or this process's time limit."""
+
+
 class Crowded(Unavailable):
     """One user's own requests take all places that one user gets."""
 

@@ -20,6 +20,7 @@ from amplifier.errors import Problem
 from amplifier.live.hub import Hub
 from amplifier.problems import invalid_json
 from amplifier.queries.registry import Queries
+from amplifier.queries.rows import Rights
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 MAX_TAGS = 50
@@ -44,33 +45,6 @@ class Caller(NamedTuple):
     is_admin: bool
     expires_at: float = math.inf
     requests_per_minute: int | None = None
-
-
-class Participation(NamedTuple):
-    """Somebody's part in a session."""
-
-    role: Role
-    permissions: dict[str, bool]
-
-    @property
-    def is_owner(self) -> bool:
-        """Owners may do everything."""
-        return self.role == "owner"
-
-    @property
-    def may_send(self) -> bool:
-        """Append to the transcript and send messages."""
-        return self.permissions.get("send", self.role != "viewer")
-
-    @property
-    def may_cancel(self) -> bool:
-        """Stop the agent."""
-        return self.permissions.get("cancel", self.role != "viewer")
-
-    @property
-    def may_invite(self) -> bool:
-        """Add people, up to one's own role."""
-        return self.permissions.get("invite", self.role == "owner")
 
 
 class Request(litestar.Request[Caller, None, State]):
@@ -161,13 +135,13 @@ async def not_key_manager(request: Request, app_id: str) -> Problem:
     )
 
 
-async def participation(request: Request, session_id: str) -> Participation:
-    """The caller's part in a session, asked when a statement did nothing. Raises Problem 404 for strangers."""
+async def participation(request: Request, session_id: str) -> Rights:
+    """Returns the caller's rights in a session, after a statement did nothing. Raises Problem 404 for strangers."""
     actor_id = request.caller.user_id
     row = await request.queries.participants.get(actor_id=actor_id, session_id=session_id, user_id=actor_id)
     if row is None:
         raise Problem(404, "Session not found")
-    return Participation(row["role"], msgspec.json.decode(row["permissions"]))
+    return Rights(*row)
 
 
 async def unchanged(request: Request, session_id: str) -> Any:

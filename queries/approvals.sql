@@ -133,7 +133,7 @@ with permitted as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 

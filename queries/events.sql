@@ -93,7 +93,7 @@ select
     p.session_id,
     p.user_id,
     s.last_seq,
-    coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_send
+    may_send(p.role, p.permissions) as may_send
 from unnest(:session_ids::text[], :actor_ids::text[]) as watched (session_id, user_id)
 inner join session_participants as p on p.session_id = watched.session_id and p.user_id = watched.user_id
 inner join sessions as s on s.session_id = p.session_id;

@@ -16,7 +16,7 @@ with locked_actor as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'invite')::boolean, role = 'owner')
+        and may_invite(role, permissions)
         and array_position(array['viewer', 'editor', 'owner'], :role::text)
             <= array_position(array['viewer', 'editor', 'owner'], role)
     for no key update
@@ -221,16 +221,21 @@ for no key update of p, i;
 
 
 -- name: claim(actor_id, session_id, token_hash)^
--- Lets the caller in by an invitation; who takes part already keeps the role, and counts as no use. It admits only as
--- long as who made it takes part and may invite for its role, and nobody who was removed after it was made. It follows
--- invitations.lock in the same transaction, so that it sees what claims before it did. Who is added in another way at
--- the same moment comes as no row; a second call shows that part.
+-- Adds the caller to a session by an invitation. Callers who take part already keep their role and use nothing up. An
+-- invitation admits callers while its creator takes part and may invite for its role; it admits nobody who was removed after
+-- it was created. Run invitations.lock before it in the same transaction, so that it sees the claims before it. Returns no
+-- row if the caller is added in another way at the same moment; a second call returns the caller's row.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
 -- @return Claim | none
 -- @access self
 -- @index  session_invitations_token_hash_key, session_participants_pkey, session_events_pkey, sessions_pkey
+-- @cte    open_invitation    the invitation, if it is valid, its creator may invite for its role, and the caller may use it
+-- @cte    added_participant  the caller's new row
+-- @cte    used_invitation    the invitation with one more use
+-- @cte    advanced_session   the session with two more numbers
+-- @cte    added_events       `invitation.used` and `participant.added`
 with open_invitation as (
     select
         i.invitation_id,
@@ -241,7 +246,7 @@ with open_invitation as (
         i.session_id = :session_id
         and i.token_hash = :token_hash
         and p.session_id = :session_id
-        and coalesce((p.permissions ->> 'invite')::boolean, p.role = 'owner')
+        and may_invite(p.role, p.permissions)
         and array_position(array['viewer', 'editor', 'owner'], i.role)
             <= array_position(array['viewer', 'editor', 'owner'], p.role)
         and not exists (

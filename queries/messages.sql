@@ -19,7 +19,7 @@ with locked_participant as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 
@@ -131,28 +131,37 @@ order by page.seq;
 
 
 -- name: repair(actor_id, actor_app_id, session_id, seqs, added, expected_seq)^
--- Puts the end of a transcript into another order, and messages between. Whatever is given gets new numbers behind the session's
--- clock, the first of which is the event `transcript.repaired`: who follows drops what it has from `from_seq` on. Messages keep
--- their authors, times and search entries; the added ones are the caller's. Access and locks are those of append, but for the
--- session's row, which is locked against forks, too: they copy all of a transcript or wait. Nothing happens, and no row comes back,
--- when the caller may not, the session is not active, a run goes on, or `expected_seq` is stale.
+-- Reorders the end of a transcript and inserts messages there. All of them get new numbers after the session's clock; the
+-- first new number is the event `transcript.repaired`, at which followers drop what they have from `from_seq` on. Messages
+-- keep their authors, times and search entries; inserted ones are the caller's. Access and locks are those of
+-- messages.append, but the session's row is locked against forks, too, which copy a whole transcript or wait. Changes
+-- nothing and returns no row if the caller may not send, the session is not active, a run is running, or `expected_seq` is
+-- stale.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
--- @param  seqs          numbers of all messages from the first one that moves, in the order to be; 0 where one is added
--- @param  added         a JSON array of the messages to add, in order
--- @param  expected_seq  what last_seq must be
+-- @param  seqs          numbers of all messages from the first that moves, in their new order; 0 for each inserted message
+-- @param  added         a JSON array of the messages to insert, in order
+-- @param  expected_seq  the session's last_seq
 -- @return Repair | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   100
+-- @cte    locked_participant  the caller's row, locked, if the caller may send
+-- @cte    locked_session      the session, locked, if it is active and its clock is `expected_seq`
+-- @cte    places              the entries of `seqs` in order; `number` counts those that are 0
+-- @cte    new_messages        the messages to insert, each with its place
+-- @cte    advanced_session    the session with numbers for the event and every entry of `seqs`, if no run is running
+-- @cte    repaired_session    moves the messages to their new numbers and returns how many moved
+-- @cte    added_messages      the inserted messages
+-- @cte    added_event         `transcript.repaired`
 with locked_participant as (
     select session_id
     from session_participants
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 

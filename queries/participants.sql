@@ -26,21 +26,19 @@ limit :limit;
 
 
 -- name: get(actor_id, session_id, user_id)^
--- One participant of a session that the caller takes part in.
+-- The role and the rights of one participant of a session that the caller takes part in.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  user_id     the participant, or the caller
--- @return Participant | none
+-- @return Rights | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx
 -- @cost   40
 select
-    p.user_id,
     p.role,
-    p.permissions,
-    p.joined_at,
-    p.last_active_at,
-    p.last_read_seq
+    may_send(p.role, p.permissions) as may_send,
+    may_cancel(p.role, p.permissions) as may_cancel,
+    may_invite(p.role, p.permissions) as may_invite
 from session_participants as actor
 inner join session_participants as p on p.session_id = actor.session_id
 where
@@ -67,7 +65,7 @@ with locked_actor as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'invite')::boolean, role = 'owner')
+        and may_invite(role, permissions)
         and array_position(array['viewer', 'editor', 'owner'], :role::text)
             <= array_position(array['viewer', 'editor', 'owner'], role)
         and (:permissions::jsonb is null or role = 'owner')

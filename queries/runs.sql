@@ -1,25 +1,30 @@
 -- name: start(actor_id, actor_app_id, session_id, run_id, message, process_id, seconds)^
--- Begins a run at once, where none goes on and none waits: its message becomes part of the transcript. Who may append may; the
--- session must be active. That is asked under the lock of the session's row, of what is committed by then: a run whose row is there
--- already is locked before the session, a new one after it. No row comes back when the caller may not, the session is not active, or
--- it is busy.
+-- Starts a run at once if no run is running or waiting, and adds its message to the transcript. Participants who may send
+-- may start runs; the session must be active. The conditions are checked under the lock of the session's row, against what
+-- is committed by then: the row of an existing run is locked before the session's, that of a new run after it. Returns no
+-- row if the caller may not send, the session is not active, or it is busy.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
 -- @param  run_id        a new id
--- @param  message       the message that it answers, a JSON object
+-- @param  message       the message to answer, a JSON object
 -- @param  process_id    the process that runs it
--- @param  seconds       until the lease of the process ends
+-- @param  seconds       how long the process's lease lasts
 -- @return GoingRun | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
+-- @cte    locked_participant  the caller's row, locked, if the caller may send
+-- @cte    advanced_session    the session with two more numbers, if it is active and not busy
+-- @cte    started_run         the new run
+-- @cte    added_event         `run.started`
+-- @cte    added_message       the run's message
 with locked_participant as (
     select session_id
     from session_participants
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 
@@ -132,7 +137,7 @@ with locked_participant as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'send')::boolean, role in ('owner', 'editor'))
+        and may_send(role, permissions)
     for no key update
 ),
 
@@ -214,16 +219,23 @@ limit 1;
 
 
 -- name: claim(session_id, run_id, process_id, seconds)^
--- Begins the run that has waited longest, where none goes on. Where its sender may not send any more, or the session is not active,
--- it fails instead: the row says so. Both are asked under the locks of the participant, the run and the session, which are taken in
--- this order. No row comes back when another process was faster or the run waits no more.
+-- Starts a waiting run, if no run of its session is running. If its sender may not send any more, or the session is not
+-- active, the run fails instead; the row says which. Both conditions are checked under the locks of the participant, the run
+-- and the session, taken in this order. Returns no row if another process was faster or the run no longer waits.
 -- @param  session_id  the session
--- @param  run_id      the run, as `get_next` or `list_waiting` names it
+-- @param  run_id      the run, as runs.get_next or runs.list_waiting returns it
 -- @param  process_id  the process that runs it
--- @param  seconds     until the lease of the process ends
+-- @param  seconds     how long the process's lease lasts
 -- @return GoingRun | none
 -- @access system
 -- @index  runs_pkey or runs_session_id_queued_idx, session_participants_pkey, sessions_pkey
+-- @cte    next_run            the sender of the waiting run
+-- @cte    locked_participant  the sender's row, locked, if the sender may still send
+-- @cte    locked_run          the run, locked, with whether its sender may send
+-- @cte    advanced_session    the session with one or two more numbers, if no run is running
+-- @cte    claimed_run         the run, running or failed now
+-- @cte    added_event         `run.started` or `run.failed`
+-- @cte    added_message       the run's message, if it started
 with next_run as (
     select user_id
     from runs
@@ -239,7 +251,7 @@ locked_participant as (
     inner join next_run as n on n.user_id = p.user_id
     where
         p.session_id = :session_id
-        and coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor'))
+        and may_send(p.role, p.permissions)
     for no key update of p
 ),
 
@@ -476,7 +488,7 @@ locked_participant as (
     inner join going_run as g on g.user_id = p.user_id
     where
         p.session_id = :session_id
-        and coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor'))
+        and may_send(p.role, p.permissions)
     for no key update of p
 ),
 
@@ -586,9 +598,9 @@ returning
 
 
 -- name: finish(session_id, run_id, process_id, status, response, error, usage, timing, messages)^
--- Ends a run, with what its turn lacks in the transcript. Others may wait, too, when the session's clock went on while this statement
--- waited for the session's row: it does not see what came meanwhile. No row comes back when the process has lost its lease or the run
--- is over.
+-- Ends a run and adds the messages of its turn that the transcript lacks. `others_wait` is true, too, if the session's clock
+-- advanced while this statement waited for the session's row, because the statement does not see what was committed
+-- meanwhile. Returns no row if the process has lost its lease or the run is over.
 -- @param  session_id  the session
 -- @param  run_id      the run
 -- @param  process_id  the process that runs it
@@ -601,6 +613,11 @@ returning
 -- @return FinishedRun | none
 -- @access system
 -- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey, runs_session_id_queued_idx
+-- @cte    finished_run      the run, ended, if the process still holds it
+-- @cte    new_messages      the messages to add, in order
+-- @cte    advanced_session  the session with numbers for the messages and the event
+-- @cte    added_messages    the messages
+-- @cte    added_event       `run.completed`, `run.failed` or `run.cancelled`
 with finished_run as (
     update runs
     set
@@ -798,7 +815,7 @@ with permitted as (
     where
         session_id = :session_id
         and user_id = :actor_id
-        and coalesce((permissions ->> 'cancel')::boolean, role in ('owner', 'editor'))
+        and may_cancel(role, permissions)
     for no key update
 ),
 

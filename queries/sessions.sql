@@ -229,8 +229,8 @@ where
 
 
 -- name: update(actor_id, actor_app_id, session_id, title, tags, metadata, status, if_seqs)^
--- Changes a session; what is null stays. Owners and editors may. What is different afterwards goes into the event
--- `session.updated`; without a difference there is none.
+-- Changes a session; null leaves a value as it is. Owners and editors may. The event `session.updated` carries the values
+-- that differ afterwards; without a difference there is no event.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -238,10 +238,15 @@ where
 -- @param  tags          new tags or null
 -- @param  metadata      new metadata or null
 -- @param  status        new status or null
--- @param  if_seqs       what last_seq must be one of, or null
+-- @param  if_seqs       the values that last_seq may have, or null
 -- @return Session | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
+-- @cte    locked_participant  the caller's row, locked, if the caller is an owner or editor
+-- @cte    locked_session      the session, locked, if its last_seq is one of `if_seqs`
+-- @cte    changes             the values that differ, as a JSON object
+-- @cte    updated_session     the session with its new values, and one more number if a value differs
+-- @cte    added_event         `session.updated`, if a value differs
 with locked_participant as (
     select
         session_id,
@@ -549,21 +554,27 @@ for key share of s;
 
 
 -- name: fork(actor_id, actor_app_id, session_id, new_session_id, own_config_id, title, up_to_seq, most)^
--- A new session of the caller's for a copy of another one that the caller takes part in, up to a number of its clock. It runs a
--- config of the caller's: nobody gets to use somebody else's by copying. messages.copy follows in the same transaction, because
--- the messages' search entries depend on the session's language.
+-- Creates a session of the caller's as a copy of a session that the caller takes part in, up to a number of its clock. It
+-- runs a config of the caller's, so that a copy gives nobody the use of another user's config. messages.copy follows in the
+-- same transaction, because search entries of messages depend on the session's language.
 -- @param  actor_id        user_id of the caller
 -- @param  actor_app_id    the calling application
 -- @param  session_id      the session to copy
 -- @param  new_session_id  id of the new session
--- @param  own_config_id   the config that it runs, or null for the same
--- @param  title           its title, or null for the same; an empty one for none
+-- @param  own_config_id   the config to run, or null for the same
+-- @param  title           the new title, or null for the same; an empty one for none
 -- @param  up_to_seq       number of the last message to copy, or null for all
--- @param  most            messages at most: where there are more nothing is copied
+-- @param  most            messages at most: with more nothing is copied
 -- @return Session | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey, messages_pkey
 -- @cost   3000
+-- @cte    source            the session to copy, if the caller takes part in it and its clock has reached `up_to_seq`
+-- @cte    owned_config      the config, locked against deletion, if it is the caller's
+-- @cte    counted_messages  how many messages there are to copy, and how many of them are from users; stops after `most` + 1
+-- @cte    created_session   the new session, if there are at most `most` messages
+-- @cte    added_owner       the caller as its owner
+-- @cte    counted_session   one more session in the caller's row of users
 with source as (
     select
         coalesce(:own_config_id::text, s.config_id) as config_id,

@@ -14,7 +14,7 @@ with permitted as (
     select
         s.session_id,
         s.last_seq,
-        coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_send,
+        may_send(p.role, p.permissions) as may_send,
         (
             select count(*)
             from streams as t

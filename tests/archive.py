@@ -7,6 +7,7 @@ from typing import Any
 
 import psycopg
 
+from amplifier import paths
 from amplifier.schema import migrate
 from tests.service import wait_until
 
@@ -45,7 +46,14 @@ STALE = """
         coalesce(search_language, search_default_language())
     )
 """
-MIGRATIONS = sorted(migrate.known(), key=lambda migration: str(migration.id))
+MIGRATIONS = sorted(
+    file.stem for file in paths.folder("migrations").glob("*.sql") if not file.stem.endswith(".rollback")
+)
+
+
+def migrations() -> list[Any]:
+    """The migrations, parsed, in their order."""
+    return sorted(migrate.known(), key=lambda migration: str(migration.id))
 
 
 class Archive:
@@ -70,7 +78,7 @@ class Archive:
     def apply(self, first: int, last: int) -> None:
         """Applies the migrations of these numbers."""
         with migrate.yoyo_backend(self.dsn) as backend:
-            for migration in MIGRATIONS[first - 1 : last]:
+            for migration in migrations()[first - 1 : last]:
                 backend.apply_one(migration)
 
     def unfilled(self, table: str) -> int:

@@ -51,7 +51,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             image = os.environ.get("TEST_POSTGRES_IMAGE", "docker.io/library/postgres:18")
             yield stack.enter_context(PostgresContainer(image, driver=None)).get_connection_url()
         else:
-            yield stack.enter_context(embedded.running(stack.enter_context(private_folder()), "amplifier-api"))
+            url = stack.enter_context(embedded.running(stack.enter_context(private_folder()), "amplifier-api"))
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # nothing here must outlive a crash
+                execute(url, f"alter system set {setting} = off")
+            execute(url, "select pg_reload_conf()")
+            yield url
 
 
 @pytest.fixture(scope="session")

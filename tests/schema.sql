@@ -156,6 +156,15 @@ begin
     return null;
 end
 $$;
+CREATE FUNCTION public.may_cancel(role text, permissions jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(((permissions ->> 'cancel'::text))::boolean, (role = ANY (ARRAY['owner'::text, 'editor'::text])));
+CREATE FUNCTION public.may_invite(role text, permissions jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(((permissions ->> 'invite'::text))::boolean, (role = 'owner'::text));
+CREATE FUNCTION public.may_send(role text, permissions jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(((permissions ->> 'send'::text))::boolean, (role = ANY (ARRAY['owner'::text, 'editor'::text])));
 CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS tsvector
     LANGUAGE sql IMMUTABLE
     AS $$

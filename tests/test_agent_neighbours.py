@@ -17,6 +17,8 @@ from tests.streams import open_stream
 from tests.test_agent_tenants import ALLOWED_NAME, ALLOWED_VALUE, FILE_NAME, FILE_VALUE, World
 from tests.test_agent_tenants import world as world
 
+pytestmark = pytest.mark.slow
+
 ASKING: dict[str, Any] = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
 
 

@@ -22,6 +22,8 @@ from tests.soak import client, services, until
 from tests.streams import Event, Events, open_stream
 from tests.test_events_soak import LISTENING, OURS
 
+pytestmark = pytest.mark.slow
+
 LEASE = 2  # seconds
 
 

@@ -16,6 +16,8 @@ from tests.soak import client, until
 from tests.test_agent_processes import running, whole_turns
 from tests.test_agent_processes import stub as stub
 
+pytestmark = pytest.mark.slow
+
 GRACE = 3  # seconds
 
 

@@ -11,6 +11,7 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 import httpx
+import pytest
 
 from tests.agents import Agent, agent, model
 from tests.api.test_message_streams import DELTA, answer
@@ -19,6 +20,8 @@ from tests.service import Service, free_port
 from tests.soak import client
 from tests.test_agent_processes import LEASE, running
 from tests.test_agent_processes import stub as stub
+
+pytestmark = pytest.mark.slow
 
 Sql = Callable[..., list[Any]]
 SESSIONS, TURNS = 100, 5

@@ -19,6 +19,8 @@ from tests.llm import Call, Reply, Stub
 from tests.service import Service
 from tests.soak import services
 
+pytestmark = pytest.mark.slow
+
 NAMES = [
     *("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_CUSTOM_HEADERS", "ANTHROPIC_API_KEY"),
     *("ANTHROPIC_AUTH_TOKEN", "ANTHROPIC_BASE_URL", "AWS_SECRET_ACCESS_KEY", "PGPASSWORD", "A_SECRET"),

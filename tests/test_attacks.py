@@ -15,6 +15,8 @@ from tests.attacks import ATTACKS, Attacker
 from tests.conftest import SECRET, token
 from tests.service import Service, running_service, wait_until
 
+pytestmark = pytest.mark.slow
+
 LONGEST = 1.0  # seconds for any request of the neighbour's
 MOST_MEMORY = 400  # MB that an attack may add to the process
 RUNS = 12  # agents that the process runs at once

@@ -23,7 +23,7 @@ from amplifier.settings import Settings
 from tests.conftest import CONFIG, SECRET, token
 from tests.databases import engine_answers
 
-pytestmark = pytest.mark.xdist_group("container")
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("container")]
 
 ROOT = Path(__file__).parent.parent
 LIMIT = 60.0  # seconds for anything but the build

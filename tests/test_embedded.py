@@ -20,6 +20,8 @@ from amplifier.postgres.embedded import EmbeddedError, running
 from tests.conftest import private_folder
 from tests.service import LIMIT, postgres_servers, wait_until
 
+pytestmark = pytest.mark.slow
+
 USER = "amplifier-api"
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
 OWNER = """

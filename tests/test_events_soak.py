@@ -24,7 +24,7 @@ from tests.databases import execute
 from tests.soak import append, client, events, new_sessions, opened, services, until
 from tests.streams import Audience, open_stream, read_on, unread_stream
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
 OURS = "from pg_stat_activity where application_name like 'amplifier-api%' and datname = current_database()"
 LISTENING = "(query ilike 'listen%' or query ilike '%pg_notification_queue_usage%')"

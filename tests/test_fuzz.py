@@ -18,6 +18,8 @@ from hypothesis import strategies as st
 from tests.conftest import CONFIG
 from tests.pair import Pair, pair
 
+pytestmark = pytest.mark.slow
+
 SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))  # how long to look; 0: the same few requests each time
 STREAMS = {"follow_session": "/sessions/{session_id}/events", "follow_sessions": "/events"}  # they do not end
 LIMIT = 120  # seconds, for the short run on a busy machine

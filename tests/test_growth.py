@@ -21,6 +21,8 @@ from amplifier.transcripts.integrity import is_plain
 from amplifier.transcripts.message_formats import tool_calls
 from tests.growth import LIMIT, ratio
 
+pytestmark = pytest.mark.slow
+
 SOURCE = failures.Source("openai", "m", ["sk-secret-of-the-config"], None)
 ECHO = echo.EchoProvider(MockCoordinator(), echo._Options())
 TOOLS = [ToolSpec(name="say", parameters={})]

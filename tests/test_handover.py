@@ -19,6 +19,8 @@ from tests.conftest import private_folder
 from tests.service import LIMIT, Service, command, postgres_servers, running_service, wait_until
 from tests.test_embedded import OWNER, USER
 
+pytestmark = pytest.mark.slow
+
 CONFIG = {"name": "kept", "config_data": {"bundle": {"name": "kept"}}}
 
 

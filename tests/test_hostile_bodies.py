@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -148,22 +149,28 @@ async def test_fields_within_a_message_are_its_own(target: Target) -> None:
     assert target.sql(f"{columns} order by seq desc limit 1") == [("alice", "admin", True, True)]
 
 
-BOMBS = {
-    "lists": b'{"messages": [{"role": "user", "content": [' + b",".join([b"[]"] * 1_000_000) + b"]}]}",
-    "words": b'{"messages": [{"role": "user", "content": [' + b",".join([b'"a"'] * 2_000_000) + b"]}]}",
-    "keys": b'{"messages": [{"role": "user", ' + b",".join(b'"%d": 1' % number for number in range(600_000)) + b"}]}",
-    "same keys": b'{"messages": [{"role": "user", ' + b",".join([b'"a": 1'] * 1_000_000) + b"}]}",
-    "messages": b'{"messages": [' + b",".join([b"{}"] * 2_700_000) + b"]}",
-    "numbers": b'{"messages": [' + b",".join([b"1"] * 4_000_000) + b"]}",
-    "depth": b'{"messages": [' + b",".join([b'{"role": "user", "x": ' + b"[" * 60 + b"]" * 60 + b"}"] * 1000) + b"]}",
-    "tags": b'{"messages": [], "tags": {' + b",".join([b'"a": "1"'] * 900_000) + b"}}",
+BOMBS: dict[str, Callable[[], bytes]] = {
+    "lists": lambda: b'{"messages": [{"role": "user", "content": [' + b",".join([b"[]"] * 1_000_000) + b"]}]}",
+    "words": lambda: b'{"messages": [{"role": "user", "content": [' + b",".join([b'"a"'] * 2_000_000) + b"]}]}",
+    "keys": lambda: (
+        b'{"messages": [{"role": "user", ' + b",".join(b'"%d": 1' % number for number in range(600_000)) + b"}]}"
+    ),
+    "same keys": lambda: b'{"messages": [{"role": "user", ' + b",".join([b'"a": 1'] * 1_000_000) + b"}]}",
+    "messages": lambda: b'{"messages": [' + b",".join([b"{}"] * 2_700_000) + b"]}",
+    "numbers": lambda: b'{"messages": [' + b",".join([b"1"] * 4_000_000) + b"]}",
+    "depth": lambda: (
+        b'{"messages": [' + b",".join([b'{"role": "user", "x": ' + b"[" * 60 + b"]" * 60 + b"}"] * 1000) + b"]}"
+    ),
+    "tags": lambda: b'{"messages": [], "tags": {' + b",".join([b'"a": "1"'] * 900_000) + b"}}",
 }
 TAKEN = {"lists", "words", "keys", "same keys", "depth"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
 async def test_many_tiny_values_are_taken_or_refused_whole(target: Target, name: str) -> None:
-    answer = await target.send(APPEND, BOMBS[name], JSON)
+    bomb = BOMBS[name]()
+    answer = await target.send(APPEND, bomb, JSON)
     if name not in TAKEN:
         target.refused(answer)
         assert target.rows() == target.stored
@@ -171,10 +178,11 @@ async def test_many_tiny_values_are_taken_or_refused_whole(target: Target, name:
     assert answer.status_code == 201, answer.text
     path = target.fill(f"/sessions/{{session_id}}/transcript?view=plain&limit=1&after={answer.json()['first_seq'] - 1}")
     read = await target.client.get(path)
-    assert read.json() == json.loads(BOMBS[name])["messages"][:1]
+    assert read.json() == json.loads(bomb)["messages"][:1]
     assert (await target.client.get("/health")).json()["status"] == "healthy"
 
 
+@pytest.mark.slow
 async def test_what_takes_too_long_is_stopped_and_nothing_of_it_is_stored(dsn: str, sql: Sql) -> None:
     zeros = b'{"messages": [{"role": "user", "content": [' + b",".join([b"0"] * 4_000_000) + b"]}]}"
     async with serving(settings_for(dsn, database_statement_timeout=0.5, database_pool_max_size=1)) as api:
@@ -183,7 +191,8 @@ async def test_what_takes_too_long_is_stopped_and_nothing_of_it_is_stored(dsn: s
         session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
         path = f"/sessions/{session_id}/transcript"
         answer = await alice.post(path, content=zeros, headers=JSON)
-        assert "took too long" in assert_problem(answer, 503)["detail"]
+        # the server ends the statement, or the service no longer waits for it
+        assert re.search("took too long|did not answer in time", assert_problem(answer, 503)["detail"])
         assert sql("select last_seq, (select count(*) from messages) from sessions") == [(0, 0)]
         good = {"messages": [{"role": "user", "content": "hi"}], "expected_seq": 0}
         assert (await alice.post(path, json=good)).status_code == 201, "the only connection works on"

@@ -13,9 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.conftest import CONFIG, private_folder
 from tests.service import running_service
+
+pytestmark = pytest.mark.slow
 
 SAMPLE = Path(__file__).parent / "data/transcripts.json"
 CALLERS = 8  # at once

@@ -16,6 +16,8 @@ from amplifier.schema import check, rollbacks, squawk
 from tests.service import command
 from tests.test_migrations import LIMIT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def few(tmp_path: Path) -> Path:

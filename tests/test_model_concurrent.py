@@ -16,7 +16,7 @@ from tests.pair import Pair, pair
 from tests.test_model import EXAMPLES
 from tests.test_sharing_under_load import LOG, replay
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
 ROLES = {"alice": "owner", "bob": "owner", "carol": "owner", "dave": "editor", "erin": "editor", "frank": "viewer"}
 STEPS = 60

@@ -6,6 +6,8 @@ from pathlib import Path
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 SCRIPT = Path(__file__).parent.parent / ".ci/previous-release"
 # a release whose tests want the column `title`; its environment is a shell
 MAKEFILE = """.venv/ready:

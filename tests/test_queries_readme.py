@@ -17,9 +17,10 @@ from amplifier.postgres import embedded
 from amplifier.queries import control
 from amplifier.schema import migrate
 from tests.conftest import private_folder
-from tests.markdown import blocks
+from tests.markdown import ROOT, blocks, copied
 from tests.service import Service, free_port, running_service
-from tests.test_readme import ROOT
+
+pytestmark = pytest.mark.slow
 
 README = (ROOT / "queries/README.md").read_text()
 DEBIAN = Path("/usr/lib/postgresql/15")
@@ -32,8 +33,7 @@ class Reader:
         self.checkout, self.edited = folder / "checkout", folder / "my-queries"
         self.dsn = dsn
         self._exported = ""
-        for name in ("amplifier", "queries", "migrations"):
-            shutil.copytree(ROOT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+        copied(self.checkout)
         subprocess.run(["git", "init", "--quiet"], cwd=self.checkout, check=True)
         subprocess.run(["git", "add", "queries"], cwd=self.checkout, check=True)
 

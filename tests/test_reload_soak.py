@@ -18,7 +18,7 @@ from tests.service import Service, running_service
 from tests.soak import client, new_sessions
 from tests.test_checks import edit
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 CLIENTS = 32
 RELOADS = int(os.environ.get("RELOADS", "4"))  # a hundred take four minutes
 WRONG = "a title that nobody gave"

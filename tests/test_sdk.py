@@ -13,6 +13,8 @@ import pytest
 from tests.conftest import SECRET, private_folder, token
 from tests.service import command, running_service
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).parent.parent
 EXAMPLES = ROOT / "openapi/examples"
 LIMIT = 300  # seconds; the first time packages are downloaded

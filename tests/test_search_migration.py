@@ -9,11 +9,13 @@ import pytest
 
 from amplifier.schema import migrate
 from amplifier.schema.search_index import ReindexError, adopt
-from tests.archive import APPEND, MESSAGES, MIGRATIONS, ROWS, SESSIONS, STALE, Archive
+from tests.archive import APPEND, MESSAGES, MIGRATIONS, ROWS, SESSIONS, STALE, Archive, migrations
 from tests.conftest import serving, settings_for
 from tests.service import wait_until
 
-SEARCH = [migration.id for migration in MIGRATIONS[13:]]
+pytestmark = pytest.mark.slow
+
+SEARCH = MIGRATIONS[13:]
 INDEX = """
     select i.indisvalid, c.reloptions
     from pg_index as i join pg_class as c on c.oid = i.indexrelid
@@ -119,7 +121,7 @@ def test_an_interrupted_index_is_built_again(old: Archive) -> None:
 async def test_each_part_goes_back_and_comes_again(old: Archive) -> None:
     before = old.run("select * from messages order by session_id, seq"), old.run("select * from sessions order by 1")
     migrate.migrate(old.dsn)
-    for migration in reversed(MIGRATIONS[13:]):
+    for migration in reversed(migrations()[13:]):
         with migrate.yoyo_backend(old.dsn) as backend:
             backend.rollback_one(migration)
         _append(old.dsn, ["s1"])

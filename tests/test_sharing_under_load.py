@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 
-pytestmark = pytest.mark.usefixtures("alone")
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
 PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"]
 ROLES = ["viewer", "editor", "owner"]

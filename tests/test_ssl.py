@@ -24,7 +24,10 @@ from amplifier.settings import Settings
 from tests.conftest import private_folder
 
 INSTALLS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
-pytestmark = pytest.mark.skipif(not INSTALLS, reason="no PostgreSQL with TLS below /usr/lib/postgresql")
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not INSTALLS, reason="no PostgreSQL with TLS below /usr/lib/postgresql"),
+]
 
 MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
 SERVERS = ("named", "misnamed", "plain")  # TLS as localhost, TLS as another host, no TLS

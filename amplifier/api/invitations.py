@@ -110,7 +110,7 @@ class InvitationsController(Controller):
         found = await request.queries.invitations.list(
             actor_id=request.caller.user_id, session_id=session_id, before_seq=after, limit=limit + 1
         )
-        if not found and not (await participation(request, session_id)).is_owner:
+        if not found and (await participation(request, session_id)).role != "owner":
             raise Problem(403, "Only owners may see invitations")
         invitations, more = page(found, Invitation, limit)
         return InvitationList(invitations, invitations[-1].seq if more else None)
@@ -125,7 +125,7 @@ class InvitationsController(Controller):
             actor_id=request.caller.user_id, session_id=session_id, invitation_id=invitation_id
         )
         if row is None:
-            if not (await participation(request, session_id)).is_owner:
+            if (await participation(request, session_id)).role != "owner":
                 raise Problem(403, "Only owners may revoke invitations")
             raise Problem(404, "Invitation not found, or revoked already")
         return Invitation(*row)

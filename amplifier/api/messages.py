@@ -13,9 +13,10 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 from amplifier.answers import Answer
 from amplifier.errors import Problem
 from amplifier.protocol import DRAINING
+from amplifier.queries.rows import Rights
 from amplifier.runstream import Place, RunStream, place
 from amplifier.runtime.runner import Runner
-from amplifier.web import Participation, Request, participation, post
+from amplifier.web import Request, participation, post
 
 _LATE = 5.0  # seconds after which an answer is not waited for any more, besides those that a run may take
 _LOOK = 1.0  # seconds between two looks, in case that no notification comes
@@ -187,8 +188,8 @@ async def _make_way(request: Request, session_id: str, on_busy: str) -> None:
             )
 
 
-async def _sender(request: Request, session_id: str) -> Participation:
-    """The caller's part, who may send here. Raises Problem 404, 403 and 409."""
+async def _sender(request: Request, session_id: str) -> Rights:
+    """Returns the rights of the caller, who may send here. Raises Problem 404, 403 and 409."""
     try:
         part = await participation(request, session_id)
     except Problem:

@@ -161,7 +161,7 @@ async def _refusal(request: Request, session_id: str, user_id: str, forbidden: s
     """Why a statement touched nothing; asked only then."""
     actor_id = request.caller.user_id
     own = await participation(request, session_id)
-    if not own.is_owner:
+    if own.role != "owner":
         return Problem(403, forbidden)
     if user_id == actor_id:
         return Problem(409, "A session needs an owner: make somebody else one first, or delete the session")

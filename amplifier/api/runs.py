@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import msgspec
 from litestar import Controller
@@ -116,7 +116,7 @@ async def _refusal(request: Request, session_id: str) -> Problem:
     """Why nothing was cancelled; asked only then."""
     missing = Problem(404, "Session not found or not active")
     try:
-        part: Any = await participation(request, session_id)
+        part = await participation(request, session_id)
     except Problem:
         return missing
     if part.may_cancel:

@@ -171,7 +171,7 @@ class SessionsController(Controller):
             actor_id=caller.user_id, actor_app_id=caller.app_id, session_id=session_id, user_id=data.user_id
         )
         if row is None:
-            if not (await participation(request, session_id)).is_owner:
+            if (await participation(request, session_id)).role != "owner":
                 raise Problem(403, "Only owners may hand a session over")
             raise Problem(404, "Participant not found: add the new owner first")
         request.tell(owner_user_id=data.user_id)

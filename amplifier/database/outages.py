@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 import asyncpg
 
-from amplifier.errors import Unavailable
+from amplifier.errors import TooSlow, Unavailable
 
 # What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), our login or database
 # refused (28, 3D: a password is being changed, a database restored), shutdown and start-up (57P01 to 57P03), too many
@@ -51,13 +51,14 @@ def outage_of(error: BaseException) -> Unavailable | None:
         return error
     state = getattr(error, "sqlstate", None)
     if state in _TOO_SLOW_STATES:
-        return _caused(Unavailable("The database took too long for this request."), error)
+        kind = TooSlow if state == "57014" else Unavailable
+        return _caused(kind("The database took too long for this request."), error)
     if state in _UNAVAILABLE_STATES or (state or "").startswith(("08", "28", "3D")):
         return _caused(Unavailable("The database is not available at the moment."), error)
     if isinstance(error, asyncpg.exceptions.DataError):
         return None
     if isinstance(error, TimeoutError):
-        return _caused(Unavailable("The database did not answer in time."), error)
+        return _caused(TooSlow("The database did not answer in time."), error)
     if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
         return _caused(Unavailable("The database is not available at the moment."), error)
     return None

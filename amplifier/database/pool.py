@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import logging
-from collections.abc import AsyncIterator, Awaitable, Hashable
+from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator
 from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
@@ -27,7 +27,7 @@ Result = TypeVar("Result")
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
 
 _held: ContextVar["Connection | None"] = ContextVar("held", default=None)  # the connection of the task's transaction
-_patience: ContextVar[float | None] = ContextVar("patience", default=None)  # seconds, where it is not the pool's
+_limit: ContextVar[float | None] = ContextVar("limit", default=None)  # seconds, where it is not the pool's
 
 
 def refuse_in_transaction() -> None:
@@ -128,11 +128,20 @@ class Database:
         """A transaction whose statements, in this task, may take so long each."""
         async with self.transaction():
             await self.execute(f"set local statement_timeout = {_milliseconds(seconds)}")
-            token = _patience.set(seconds + 1)
-            try:
+            with self.limited(seconds + 1):
                 yield
-            finally:
-                _patience.reset(token)
+
+    @contextlib.contextmanager
+    def limited(self, seconds: float) -> Iterator[None]:
+        """Cancels on the server each statement of the context, in this task, that takes longer. Raises TooSlow.
+
+        The limit is kept by this process, which costs no round trip. It does not include the wait for a connection.
+        """
+        token = _limit.set(seconds)
+        try:
+            yield
+        finally:
+            _limit.reset(token)
 
     async def attempt(self, statement: Awaitable[Result | None]) -> Result | None:
         """What a statement gives. If that is nothing, the transaction gives back the rows that the statement locked:
@@ -168,11 +177,11 @@ class Database:
 
     async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
         if (held := _held.get()) is not None:
-            return await getattr(held, method)(query, *args, timeout=_patience.get())
+            return await getattr(held, method)(query, *args, timeout=_limit.get())
         user = current.get()
         connection = await self._acquire(user)
         try:
-            result = await getattr(connection, method)(query, *args)
+            result = await getattr(connection, method)(query, *args, timeout=_limit.get())
         except BaseException as error:
             await self._discard(connection, user, error)
             if isinstance(error, Exception) and (outage := outage_of(error)) is not None:
@@ -257,6 +266,9 @@ def _server_settings(settings: Settings) -> dict[str, str]:
         "application_name": "amplifier-api",
         "timezone": "UTC",
         "jit": "off",  # compiling takes longer than any of these statements
+        # One plan for all calls. PostgreSQL's own choice plans some statements anew for each call, above all those with
+        # arrays: 5.4 ms instead of 0.1 for streams.list_present, 1.8 instead of 0.2 for participants.touch.
+        "plan_cache_mode": "force_generic_plan",
         "role": ROLE,
         "statement_timeout": _milliseconds(settings.database_statement_timeout),
         "lock_timeout": _milliseconds(settings.database_lock_timeout),

@@ -119,6 +119,15 @@ class ActiveParticipant(Struct):
     user_id: str
 
 
+class Rights(Struct):
+    """The role of a participant, and what the participant may do besides reading."""
+
+    role: Literal["owner", "editor", "viewer"]
+    may_send: bool
+    may_cancel: bool
+    may_invite: bool
+
+
 class LockedParticipant(Struct):
     """Somebody who takes part in a session that is to be deleted."""
 

@@ -106,20 +106,20 @@ async def test_more_than_fits_into_a_notification_makes_others_look(
 
 async def test_who_does_not_read_is_told_to_look_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriber, "_MOST_HINTS", 3)
-    subscriber = subscriber.Subscriber("alice", "app", 0, None)
+    follower = subscriber.Subscriber("alice", "app", 0, None)
     sent: list[list[tuple[str, bytes]]] = []
 
     async def write(frames: list[Any]) -> None:
         sent.append([(one.type, one.data) for one in frames])
         if len(sent) == 2:
-            subscriber.end()
+            follower.end()
         for name in "abab" if len(sent) == 1 else "":
-            subscriber.hint(name, session_hints.frame("hint", session_id=name))
+            follower.hint(name, session_hints.frame("hint", session_id=name))
 
     for name in "abcabd":
-        subscriber.hint(name, session_hints.frame("hint", session_id=name))
+        follower.hint(name, session_hints.frame("hint", session_id=name))
     async with asyncio.timeout(5):
-        await subscriber.follow(_nothing, write)
+        await follower.follow(_nothing, write)
     assert sent == [
         [("resync", b"{}")],
         [("hint", b'{"session_id":"a"}'), ("hint", b'{"session_id":"b"}')],

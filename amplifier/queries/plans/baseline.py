@@ -1,6 +1,6 @@
 """How PostgreSQL runs each query, and what it gives and changes, on the profile: compared with `queries/plans.json`.
 
-Both plans that PostgreSQL may choose are looked at: the generic one for any arguments, and the custom one for these.
+Two plans are looked at: the generic one, for any arguments, which the service uses, and the custom one for these.
 """
 
 import hashlib
