@@ -22,8 +22,8 @@ from amplifier_core import AmplifierSession
 
 from amplifier.app import from_environment
 from amplifier.postgres import embedded
-from amplifier.runtime.modules import Loader
-from amplifier.runtime.plan import mount_plan
+from amplifier.runtime.module_loader import Loader
+from amplifier.runtime.mount_plan import mount_plan
 from amplifier.schema import migrate
 from tests import llm
 from tests.service import free_port

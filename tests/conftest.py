@@ -23,7 +23,7 @@ from amplifier.api.routes import routes
 from amplifier.app import connect, lifespan
 from amplifier.auth import generate_key
 from amplifier.postgres import embedded
-from amplifier.runtime import modules
+from amplifier.runtime import module_loader
 from amplifier.schema import migrate
 from amplifier.settings import Settings
 from tests import contract, llm
@@ -217,10 +217,10 @@ class Api:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The package of `tests/runtime/modules` is installed, and nothing is known of what was before."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "runtime/modules"))
-    monkeypatch.setattr(modules, "_resolved", {})
-    modules._installed.cache_clear()
+    monkeypatch.setattr(module_loader, "_resolved", {})
+    module_loader._installed.cache_clear()
     yield
-    modules._installed.cache_clear()
+    module_loader._installed.cache_clear()
 
 
 @pytest.fixture

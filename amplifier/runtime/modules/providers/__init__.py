@@ -15,7 +15,7 @@ def warm(names: Iterable[str] = ("openai", "anthropic")) -> None:
     """
     if cold := set(names) - _warm:
         for name in cold:
-            import_module(f"amplifier.runtime.providers.{name}").warm()
+            import_module(f"amplifier.runtime.modules.providers.{name}").warm()
         _warm.update(cold)
         gc.collect()
         gc.freeze()

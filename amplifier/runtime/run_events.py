@@ -10,8 +10,8 @@ from amplifier_core import HookResult
 from amplifier.live.frames import Frame
 from amplifier.live.hub import Hub
 from amplifier.runtime.hooks import TOLD
-from amplifier.runtime.references import Veil, redacted
-from amplifier.runtime.transcript import cleaned, encoded
+from amplifier.runtime.secret_references import Veil, redacted
+from amplifier.runtime.transcript_writer import cleaned, encoded
 
 DELTA = "llm:stream_block_delta"
 # What clients are shown of amplifier-core's events; the others tell of prompts and configs.

@@ -15,9 +15,9 @@ from amplifier_core import ModelInfo, ModuleCoordinator, ProviderInfo
 from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, Usage
 
 from amplifier.runtime.hooks import tell
-from amplifier.runtime.providers import clients, failures, sse
-from amplifier.runtime.providers.blocks import Blocks
-from amplifier.runtime.providers.options import Options
+from amplifier.runtime.modules.providers import clients, failures, sse
+from amplifier.runtime.modules.providers.blocks import Blocks
+from amplifier.runtime.modules.providers.options import Options
 
 _DRAIN = 0.1  # seconds to wait for the end of an answer that is whole, so that its connection can be used again
 

@@ -6,8 +6,8 @@ from amplifier_core import ChatResponse, ConfigurationError
 from pydantic_core import to_jsonable_python
 
 from amplifier.runtime.hooks import Hooks
-from amplifier.runtime.requests import Requests
-from amplifier.runtime.toolbox import Toolbox
+from amplifier.runtime.modules.model_requests import Requests
+from amplifier.runtime.modules.tools import Toolbox
 from amplifier.transcripts.message_formats import Message
 
 _NAME = "loop-streaming"

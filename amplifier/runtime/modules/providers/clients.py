@@ -11,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 import httpx2
 
 from amplifier import __version__
-from amplifier.runtime.providers.options import Options
+from amplifier.runtime.modules.providers.options import Options
 
 
 class Closable(Protocol):

@@ -10,11 +10,11 @@ import msgspec
 from amplifier_core import ModuleCoordinator
 from amplifier_core.message_models import ChatRequest, Usage
 
-from amplifier.runtime.providers import base, clients, failures, openai_messages
-from amplifier.runtime.providers.base import Answer, HttpProvider
-from amplifier.runtime.providers.blocks import Block, Blocks
-from amplifier.runtime.providers.messages import option
-from amplifier.runtime.providers.options import Options, read
+from amplifier.runtime.modules.providers import base, clients, failures, openai_messages
+from amplifier.runtime.modules.providers.base import Answer, HttpProvider
+from amplifier.runtime.modules.providers.blocks import Block, Blocks
+from amplifier.runtime.modules.providers.messages import option
+from amplifier.runtime.modules.providers.options import Options, read
 
 _BASE_URL = "https://api.openai.com/v1"
 _OWN_HOSTS = (".openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")

@@ -9,8 +9,8 @@ import msgspec
 from amplifier_core import ConfigurationError, ModelInfo, ModuleCoordinator, ProviderInfo
 from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, Usage
 
-from amplifier.runtime.providers.blocks import Blocks
-from amplifier.runtime.providers.messages import Plain, as_text, plain
+from amplifier.runtime.modules.providers.blocks import Blocks
+from amplifier.runtime.modules.providers.messages import Plain, as_text, plain
 from amplifier.transcripts import message_formats
 
 _CALL = "/call"

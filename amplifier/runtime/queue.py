@@ -13,8 +13,8 @@ from amplifier.errors import Unavailable
 from amplifier.fair_share import work_of
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
-from amplifier.runtime.endings import TOO_LARGE
-from amplifier.runtime.places import Places
+from amplifier.runtime.finish import TOO_LARGE
+from amplifier.runtime.run_slots import Places
 from amplifier.settings import Settings
 
 logger = logging.getLogger(__name__)

@@ -4,7 +4,7 @@ from typing import Any
 
 from amplifier_core.message_models import Message, ToolSpec
 
-from amplifier.runtime.providers.messages import Plain, as_text, chosen_tool, image, plain, safe_id
+from amplifier.runtime.modules.providers.messages import Plain, as_text, chosen_tool, image, plain, safe_id
 from amplifier.transcripts import message_formats
 
 _BEGINNING = "(The assistant began the conversation.)"  # the API takes none that a user did not begin

@@ -8,7 +8,7 @@ from amplifier_core import ToolResult
 from pydantic_core import to_jsonable_python
 
 from amplifier.runtime.hooks import Hooks
-from amplifier.runtime.transcript import cleaned
+from amplifier.runtime.transcript_writer import cleaned
 from amplifier.transcripts.message_formats import Message
 
 _AT_ONCE = 8

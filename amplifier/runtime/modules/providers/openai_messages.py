@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 from amplifier_core.message_models import Message, ResponseFormat, ToolSpec
 
-from amplifier.runtime.providers.messages import Plain, as_text, chosen_tool, image, plain
+from amplifier.runtime.modules.providers.messages import Plain, as_text, chosen_tool, image, plain
 from amplifier.transcripts import message_formats
 
 _SIMPLE = ("user", "assistant")  # those whose texts go as they are

@@ -9,11 +9,11 @@ import msgspec
 from amplifier_core import ConfigurationError, ModuleCoordinator
 from amplifier_core.message_models import ChatRequest, Usage
 
-from amplifier.runtime.providers import anthropic_messages, base, clients, failures
-from amplifier.runtime.providers.base import Answer, HttpProvider
-from amplifier.runtime.providers.blocks import Block, Blocks
-from amplifier.runtime.providers.messages import chosen_tool, option
-from amplifier.runtime.providers.options import Options, read
+from amplifier.runtime.modules.providers import anthropic_messages, base, clients, failures
+from amplifier.runtime.modules.providers.base import Answer, HttpProvider
+from amplifier.runtime.modules.providers.blocks import Block, Blocks
+from amplifier.runtime.modules.providers.messages import chosen_tool, option
+from amplifier.runtime.modules.providers.options import Options, read
 
 _BASE_URL = "https://api.anthropic.com"
 API_VERSION = "2026-10-21"  # whose events are read here

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
 from amplifier.configs.encryption import names_secret
-from amplifier.runtime.references import ReferenceRefused, Secret, expand
+from amplifier.runtime.secret_references import ReferenceRefused, Secret, expand
 
 Path: TypeAlias = tuple[str | int, ...]
 

@@ -11,7 +11,7 @@ from collections.abc import Awaitable, Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeAlias
 
-from amplifier.runtime.references import redact
+from amplifier.runtime.secret_references import redact
 
 logger = logging.getLogger(__name__)
 
@@ -19,12 +19,12 @@ Ready: TypeAlias = Callable[[Any], Awaitable[Any]]
 
 GROUP = "amplifier.modules"
 OURS = {
-    "context-simple": "amplifier.runtime.window",
-    "loop-basic": "amplifier.runtime.loop",
-    "loop-streaming": "amplifier.runtime.loop",
-    "provider-openai": "amplifier.runtime.providers.openai",
-    "provider-anthropic": "amplifier.runtime.providers.anthropic",
-    "provider-echo": "amplifier.runtime.providers.echo",
+    "context-simple": "amplifier.runtime.modules.context",
+    "loop-basic": "amplifier.runtime.modules.orchestrator",
+    "loop-streaming": "amplifier.runtime.modules.orchestrator",
+    "provider-openai": "amplifier.runtime.modules.providers.openai",
+    "provider-anthropic": "amplifier.runtime.modules.providers.anthropic",
+    "provider-echo": "amplifier.runtime.modules.providers.echo",
 }
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}", re.ASCII)

@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from amplifier.runtime.references import redacted
+from amplifier.runtime.secret_references import redacted
 from amplifier.transcripts.message_formats import is_of_hook
 
 Message = dict[str, Any]
