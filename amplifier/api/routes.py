@@ -8,6 +8,7 @@ from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 
 from amplifier import fair_share, request_target
+from amplifier.api.agent import MessagesController
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
 from amplifier.api.approvals import ApprovalsController
@@ -16,12 +17,11 @@ from amplifier.api.config_versions import ConfigVersionsController
 from amplifier.api.configs import ConfigsController
 from amplifier.api.docs import DocsController
 from amplifier.api.events import EventsController, SessionEventsController, TicketController
-from amplifier.api.integrity import IntegrityController
 from amplifier.api.invitations import AcceptController, InvitationsController
-from amplifier.api.messages import MessagesController
 from amplifier.api.participants import ParticipantsController
 from amplifier.api.presence import PresenceController
-from amplifier.api.queries import QueriesController
+from amplifier.api.query_health import QueriesController
+from amplifier.api.repair import IntegrityController
 from amplifier.api.runs import RunsController
 from amplifier.api.search import SearchController, SessionSearchController
 from amplifier.api.service import ServiceController

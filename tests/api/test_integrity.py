@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.api import integrity
+from amplifier.api import repair
 from amplifier.database.pool import Database
 from amplifier.transcripts.integrity import LOST, diagnose
 from tests.conftest import CONFIG, assert_problem, settings_for
@@ -241,7 +241,7 @@ async def test_a_long_repair_is_waited_for(dsn: str, sql: Sql) -> None:
 
 
 async def test_many_pages(alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integrity, "_PAGE", 4)
+    monkeypatch.setattr(repair, "_PAGE", 4)
     await append(alice, session_id, SPOILT * 5)
     assert (await repair(alice, session_id)).json()["moved"] == 28
     assert await plain(alice, session_id) == MENDED * 5
@@ -253,10 +253,10 @@ async def test_what_is_too_large_is_refused(
     await append(alice, session_id, SPOILT)
     for limit, value in (("MAX_MESSAGES", 5), ("MAX_BYTES", 100)):
         with monkeypatch.context() as patch:
-            patch.setattr(integrity, limit, value)
+            patch.setattr(repair, limit, value)
             assert "10,000" in assert_problem(await alice.get(f"/sessions/{session_id}/diagnosis"), 422)["detail"]
             assert_problem(await repair(alice, session_id), 422)
-    monkeypatch.setattr(integrity, "MAX_FINDINGS", 1)
+    monkeypatch.setattr(repair, "MAX_FINDINGS", 1)
     assert len((await diagnosis(alice, session_id))["findings"]) == 1
 
 

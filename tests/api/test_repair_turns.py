@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier.api import integrity
+from amplifier.api import repair
 from tests.api.test_integrity import MENDED, SPOILT, append, multiset, plain, repair
 from tests.conftest import CONFIG, Api, assert_problem
 from tests.live import until
@@ -68,7 +68,7 @@ async def test_wait_for_a_turn_is_bounded(
 ) -> None:
     first, second = await spoilt(alice, 2)
     async with reading(dsn, [repair(alice, first)], sql):
-        monkeypatch.setattr(integrity, "_WAIT", 0.05)
+        monkeypatch.setattr(repair, "_WAIT", 0.05)
         refused = await repair(alice, second)
         assert "try again" in assert_problem(refused, 503)["detail"]
         assert refused.headers["retry-after"] == "10"
