@@ -17,13 +17,13 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _openapi(_: Settings, arguments: argparse.Namespace) -> None:
-    from amplifier import openapi
+    from amplifier.openapi import document
 
     if arguments.against:
-        _compare(openapi.file(), arguments.against)
+        _compare(document.file(), arguments.against)
         return
     try:
-        text, file = openapi.text(), openapi.file()
+        text, file = document.text(), document.file()
     except FileNotFoundError as error:
         raise OperatorError(f"the document is written in a checkout: {error}") from error
     except ValueError as error:  # a handler that says too little
@@ -42,7 +42,7 @@ def _compare(file: Path, earlier: Path) -> None:
     """Fails where the committed document breaks clients of the earlier one and its version does not say so."""
     import json
 
-    from amplifier.openapi.changes import breaking
+    from amplifier.openapi.breaking_changes import breaking
 
     try:
         old, new = (json.loads(path.read_text()) for path in (earlier, file))
