@@ -20,11 +20,11 @@ from typing import Any
 
 from amplifier_core import AmplifierSession
 
-from amplifier.app import from_environment
 from amplifier.postgres import embedded
 from amplifier.runtime.module_loader import Loader
 from amplifier.runtime.mount_plan import mount_plan
 from amplifier.schema import migrate
+from amplifier.server.app import from_environment
 from tests import llm
 from tests.service import free_port
 

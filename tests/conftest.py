@@ -20,11 +20,11 @@ from litestar import Litestar
 
 from amplifier import paths
 from amplifier.api.routes import routes
-from amplifier.app import connect, lifespan
 from amplifier.auth import generate_key
 from amplifier.postgres import embedded
 from amplifier.runtime import module_loader
 from amplifier.schema import migrate
+from amplifier.server.app import connect, lifespan
 from amplifier.settings import Settings
 from tests import contract, llm
 from tests.archive import ROWS, Archive

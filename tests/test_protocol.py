@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from amplifier import protocol
-from amplifier.app import create_app
+from amplifier.server.app import create_app
 from tests.conftest import settings_for
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"

@@ -67,7 +67,7 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
 async def _findings(config: Settings, dsn: str) -> "tuple[int, list[Finding]]":
     """How many queries there are, and what is wrong with them."""
     from amplifier.queries.checks.run import findings
-    from amplifier.structs import STRUCTS
+    from amplifier.server.row_structs import STRUCTS
 
     found: list[Finding] = []
     async with connected(config, dsn, found) as queries:
@@ -149,7 +149,7 @@ async def _rendered(config: Settings, dsn: str) -> str:
     from amplifier.queries.checks.describe import describe
     from amplifier.queries.checks.row_types import problems
     from amplifier.queries.findings import QueriesError
-    from amplifier.structs import STRUCTS
+    from amplifier.server.row_structs import STRUCTS
 
     async with connected(config, dsn) as queries:
         described, found = describe(dsn, queries.all())

@@ -30,8 +30,8 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 
         import uvicorn
 
-        from amplifier import processes
         from amplifier.schema import migrate
+        from amplifier.server import signals
 
         missing = steadily(config, dsn, lambda: migrate.pending(dsn))
         if missing:
@@ -40,11 +40,11 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
             )
         checked = steadily(config, dsn, lambda: asyncio.run(_check_queries(config, dsn)))
         if not alone:
-            processes.forward_hangups()
+            signals.forward_hangups()
         elif _application().state.queries.hash != checked:
             raise OperatorError("the queries changed while the service was starting: start it again")
         uvicorn.run(
-            _application() if alone else "amplifier.app:from_environment",
+            _application() if alone else "amplifier.server.app:from_environment",
             factory=not alone,
             host=config.service_host,
             port=config.service_port,
@@ -68,7 +68,7 @@ async def _check_queries(config: Settings, dsn: str) -> str:
     """
     from amplifier.queries.checks.run import check
     from amplifier.schema.service_login import EXCESS
-    from amplifier.structs import STRUCTS
+    from amplifier.server.row_structs import STRUCTS
 
     async with connected(config, dsn) as queries:
         await check(queries, STRUCTS)
@@ -96,6 +96,6 @@ def _application() -> "Litestar":
     """The application of a single process, made once; `_serve` checks the queries itself, for a clear message."""
     import uvicorn.server  # noqa: F401 - with the other imports, while there is time
 
-    from amplifier.app import from_environment
+    from amplifier.server.app import from_environment
 
     return from_environment(checked=True)

@@ -20,15 +20,15 @@ from amplifier.fair_share import Shares
 from amplifier.live.hub import Hub
 from amplifier.maintenance.activity import Activity
 from amplifier.maintenance.expiry import keep_sweeping
-from amplifier.processes import end_with_parent, reload_on_hangup
 from amplifier.queries.checks.run import check
 from amplifier.queries.registry import Queries
 from amplifier.queries.reload import Reloader
 from amplifier.responses import methods
 from amplifier.runtime.runner import Runner
 from amplifier.saying import Saying
+from amplifier.server.row_structs import STRUCTS
+from amplifier.server.signals import end_with_parent, reload_on_hangup
 from amplifier.settings import Settings
-from amplifier.structs import STRUCTS
 
 logger = logging.getLogger(__name__)
 
