@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from amplifier.api.presence import Presence
 from amplifier.api.routes import routes
-from amplifier.commands.openapi import add
+from amplifier.cli.openapi import add
 from amplifier.openapi import document, texts
 from amplifier.openapi.operations import Operation
 from amplifier.openapi.schemas import components, reference

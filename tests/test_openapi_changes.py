@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from amplifier.commands.openapi import may_break
+from amplifier.cli.openapi import may_break
 from amplifier.openapi import document
 from amplifier.openapi.breaking_changes import breaking
 from tests.service import command

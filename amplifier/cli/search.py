@@ -2,7 +2,7 @@
 
 import argparse
 
-from amplifier.commands.databases import opened
+from amplifier.cli.target_database import opened
 from amplifier.settings import Settings
 
 

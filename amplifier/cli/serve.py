@@ -5,7 +5,7 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
-from amplifier.commands.databases import connected, nothing, opened, steadily
+from amplifier.cli.target_database import connected, nothing, opened, steadily
 from amplifier.errors import OperatorError
 from amplifier.settings import Settings
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
-from amplifier.commands.databases import add_option, chosen, configured, connected, opened
+from amplifier.cli.target_database import add_option, chosen, configured, connected, opened
 from amplifier.errors import OperatorError
 from amplifier.settings import Settings
 

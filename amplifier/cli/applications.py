@@ -5,7 +5,7 @@ import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
-from amplifier.commands.databases import connected, opened
+from amplifier.cli.target_database import connected, opened
 from amplifier.errors import OperatorError
 from amplifier.settings import Settings
 

@@ -1,4 +1,8 @@
-"""The console script: amplifier-api serve | migrate | queries | applications | search | openapi."""
+"""The console script: amplifier-api serve | migrate | queries | applications | search | openapi.
+
+Each module of this package adds one command to the parser. Commands import what they need when they run, so that a
+first start can do so while PostgreSQL creates its files.
+"""
 
 import argparse
 import logging
@@ -6,7 +10,7 @@ import signal
 import sys
 
 from amplifier import __version__, settings
-from amplifier.commands import applications, migrate, openapi, queries, search, serve
+from amplifier.cli import applications, migrate, openapi, queries, search, serve
 from amplifier.errors import OperatorError
 
 _FORMAT = "%(levelname)s %(name)s: %(message)s"

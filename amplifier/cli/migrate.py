@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from amplifier.commands.databases import opened
+from amplifier.cli.target_database import opened
 from amplifier.settings import Settings
 
 
