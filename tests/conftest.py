@@ -20,12 +20,12 @@ from litestar import Litestar
 
 from amplifier import paths
 from amplifier.api.routes import routes
-from amplifier.auth import generate_key
 from amplifier.postgres import embedded
 from amplifier.runtime import module_loader
 from amplifier.schema import migrate
 from amplifier.server.app import connect, lifespan
 from amplifier.settings import Settings
+from amplifier.web.authentication import generate_key
 from tests import contract, llm
 from tests.archive import ROWS, Archive
 from tests.databases import engine_answers, execute, is_emptied, schema_of

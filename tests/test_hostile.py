@@ -13,7 +13,7 @@ import msgspec
 import pytest
 
 from amplifier.openapi import document
-from amplifier.web import MAX_BODY
+from amplifier.web.request import MAX_BODY
 from tests.conftest import CONFIG, Api, assert_problem
 
 JSON = {"Content-Type": "application/json"}

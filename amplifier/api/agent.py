@@ -10,13 +10,13 @@ from litestar import Controller
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody
 
-from amplifier.answers import Answer
 from amplifier.errors import Problem
-from amplifier.protocol import DRAINING
 from amplifier.queries.rows import Rights
-from amplifier.runstream import Place, RunStream, place
 from amplifier.runtime.runner import Runner
-from amplifier.web import Request, participation, post
+from amplifier.web.request import Request, participation, post
+from amplifier.web.responses import Answer
+from amplifier.web.run_stream import Place, RunStream, place
+from amplifier.web.uvicorn_protocols import DRAINING
 
 _LATE = 5.0  # seconds after which an answer is not waited for any more, besides those that a run may take
 _LOOK = 1.0  # seconds between two looks, in case that no notification comes

@@ -8,9 +8,9 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.auth import generate_key
 from amplifier.errors import Problem
-from amplifier.web import Name, Request, delete, get, key_manager, not_key_manager, post
+from amplifier.web.authentication import generate_key
+from amplifier.web.request import Name, Request, delete, get, key_manager, not_key_manager, post
 
 MOST_KEYS = 20  # an application may have
 

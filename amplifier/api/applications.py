@@ -8,10 +8,10 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.auth import generate_key
-from amplifier.bounds import encoded
 from amplifier.errors import Problem
-from amplifier.web import (
+from amplifier.web.authentication import generate_key
+from amplifier.web.bounds import encoded
+from amplifier.web.request import (
     Identifier,
     Name,
     Request,

@@ -8,7 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
-from amplifier.web import Request, get, participation, post
+from amplifier.web.request import Request, get, participation, post
 
 _REFUSALS = ("deny", "no", "reject", "cancel")  # how options begin that do not grant anything
 

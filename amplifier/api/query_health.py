@@ -6,7 +6,7 @@ import msgspec
 from litestar import Controller
 
 from amplifier.queries.reload import Refusal, Reloader
-from amplifier.web import Request, get, require_admin
+from amplifier.web.request import Request, get, require_admin
 
 
 class QueryUse(msgspec.Struct):

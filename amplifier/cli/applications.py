@@ -57,7 +57,7 @@ async def _connected(
 ) -> str:
     import asyncpg
 
-    from amplifier.problems import describe
+    from amplifier.web.problems import describe
 
     async with connected(config, dsn) as queries:
         try:
@@ -68,7 +68,7 @@ async def _connected(
 
 
 async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
-    from amplifier.auth import generate_key
+    from amplifier.web.authentication import generate_key
 
     key, app_id = generate_key(), arguments.app_id
     managers = _user_ids(arguments.key_manager)
@@ -117,7 +117,7 @@ async def _list_keys(queries: "Queries", arguments: argparse.Namespace) -> str:
 
 async def _add_key(queries: "Queries", arguments: argparse.Namespace) -> str:
     from amplifier.api.application_keys import MOST_KEYS
-    from amplifier.auth import generate_key
+    from amplifier.web.authentication import generate_key
 
     key = generate_key()
     details = {"key_id": key.prefix, "name": arguments.name}
@@ -138,7 +138,7 @@ async def _add_key(queries: "Queries", arguments: argparse.Namespace) -> str:
 
 
 async def _regenerate_key(queries: "Queries", arguments: argparse.Namespace) -> str:
-    from amplifier.auth import generate_key
+    from amplifier.web.authentication import generate_key
 
     key = generate_key()
     async with _audited(queries, "regenerate_key", arguments.app_id):

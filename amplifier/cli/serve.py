@@ -49,8 +49,8 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
             host=config.service_host,
             port=config.service_port,
             workers=config.service_workers,
-            http="amplifier.protocol:BoundedProtocol",
-            ws="amplifier.protocol:BoundedWebSocketProtocol",
+            http="amplifier.web.uvicorn_protocols:BoundedProtocol",
+            ws="amplifier.web.uvicorn_protocols:BoundedWebSocketProtocol",
             ws_max_size=64 * 1024,  # bytes; whatever is less is answered
             log_level=config.log_level,
             access_log=config.log_level == "debug",

@@ -19,8 +19,8 @@ from amplifier.openapi import texts
 from amplifier.openapi.event_types import DOCUMENTS, STREAMS
 from amplifier.openapi.operations import Operation
 from amplifier.openapi.schemas import PREFIX, components
-from amplifier.problems import MEDIA_TYPE
 from amplifier.settings import Settings
+from amplifier.web.problems import MEDIA_TYPE
 
 NAME = "openapi.json"
 _METHODS = ("get", "post", "put", "patch", "delete")  # HEAD is GET without a body

@@ -6,11 +6,11 @@ from typing import Any, get_args
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
-from amplifier.auth import authenticate
 from amplifier.openapi import texts
 from amplifier.openapi.event_types import STREAMS
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
-from amplifier.streaming import authenticate_stream
+from amplifier.web.authentication import authenticate
+from amplifier.web.event_stream import authenticate_stream
 
 JSON = "application/json"
 NEWEST = 2**63 - 1

@@ -11,7 +11,6 @@ from litestar import Litestar
 
 from amplifier import paths, settings
 from amplifier.api.routes import routes
-from amplifier.auth import Authenticator
 from amplifier.configs.encryption import Keyring
 from amplifier.database.listener import Listener
 from amplifier.database.pool import Database
@@ -23,12 +22,13 @@ from amplifier.maintenance.expiry import keep_sweeping
 from amplifier.queries.checks.run import check
 from amplifier.queries.registry import Queries
 from amplifier.queries.reload import Reloader
-from amplifier.responses import methods
 from amplifier.runtime.runner import Runner
-from amplifier.saying import Saying
 from amplifier.server.row_structs import STRUCTS
 from amplifier.server.signals import end_with_parent, reload_on_hangup
 from amplifier.settings import Settings
+from amplifier.web.authentication import Authenticator
+from amplifier.web.response_headers import methods
+from amplifier.web.websocket_limits import Saying
 
 logger = logging.getLogger(__name__)
 

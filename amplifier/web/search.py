@@ -20,7 +20,7 @@ from msgspec import Meta
 
 from amplifier.errors import Problem, TooSlow
 from amplifier.maintenance.activity import SearchKey
-from amplifier.web import Request
+from amplifier.web.request import Request
 
 MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long
 MAX_HEADLINE = 1000  # characters of HTML

@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import unquote_to_bytes
 
 from amplifier.errors import Problem
-from amplifier.problems import NO_ROUTE, REFUSED
+from amplifier.web.problems import NO_ROUTE, REFUSED
 
 _NOWHERE = "/%"  # the path of no route
 _DOTS = re.compile(r"(?:^|/|%2F)\.\.?(?:/|%2F|\Z)")

@@ -12,8 +12,8 @@ import msgspec
 from jwt import PyJWKSet
 
 from amplifier.errors import Unavailable
-from amplifier.problems import unauthorized
 from amplifier.settings import Settings
+from amplifier.web.problems import unauthorized
 
 logger = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ from litestar.types import Receive, Scope, Send
 from amplifier.errors import Problem
 from amplifier.live.frames import Frame, escaped
 from amplifier.live.subscriber import Subscriber
-from amplifier.protocol import DRAINING
 from amplifier.runtime.runner import Runner
-from amplifier.streaming import STREAM_HEADERS, Opening, drained, watched
-from amplifier.web import Caller
+from amplifier.web.event_stream import STREAM_HEADERS, Opening, drained, watched
+from amplifier.web.request import Caller
+from amplifier.web.uvicorn_protocols import DRAINING
 
 if TYPE_CHECKING:
     from amplifier.runtime.execution import Execution

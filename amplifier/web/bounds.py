@@ -4,7 +4,7 @@ from typing import Any
 
 import msgspec
 
-from amplifier.problems import too_large
+from amplifier.web.problems import too_large
 
 MAX_VALUE = 64 * 1024  # bytes of JSON: metadata, settings, the value of a setting
 

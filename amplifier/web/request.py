@@ -14,13 +14,13 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
 from amplifier import json_numbers
-from amplifier.answers import Answer, answered, encoder, header, if_match, is_known
-from amplifier.changes import carry_out
 from amplifier.errors import Problem
 from amplifier.live.hub import Hub
-from amplifier.problems import invalid_json
 from amplifier.queries.registry import Queries
 from amplifier.queries.rows import Rights
+from amplifier.web.problems import invalid_json
+from amplifier.web.responses import Answer, answered, encoder, header, if_match, is_known
+from amplifier.web.unit_of_work import carry_out
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 MAX_TAGS = 50
@@ -52,7 +52,7 @@ class Request(litestar.Request[Caller, None, State]):
 
     @property
     def caller(self) -> Caller:
-        """Who calls, as `auth.authenticate` found out."""
+        """Who calls, as `authentication.authenticate` found out."""
         return self.scope["user"]  # type: ignore[no-any-return]
 
     @property
@@ -82,7 +82,7 @@ class Request(litestar.Request[Caller, None, State]):
         return self.scope["litestar_app"].state.hub  # type: ignore[no-any-return]
 
     async def carry_out(self, change: Callable[[], Awaitable[Any]]) -> Any:
-        """Carries out the change of a handler that is declared with `prepares`: see `changes.carry_out`."""
+        """Carries out the change of a handler that is declared with `prepares`: see `unit_of_work.carry_out`."""
         route: JsonRoute = self.route_handler  # type: ignore[assignment]
         return await route.carry_out(self, change)
 

@@ -10,8 +10,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
 from amplifier.errors import Problem
-from amplifier.problems import MEDIA_TYPE, document
-from amplifier.unread import ROUTED, Unread
+from amplifier.web.problems import MEDIA_TYPE, document
+from amplifier.web.write_buffers import ROUTED, Unread
 
 MAX_HEADERS = 64 * 1024  # bytes of request line and headers
 HEADER_SECONDS = 10.0  # until a request's headers must be complete

@@ -9,15 +9,15 @@ from typing import Any, NamedTuple
 
 from litestar.connection import ASGIConnection
 
-from amplifier import request_target
 from amplifier.fair_share import current
-from amplifier.hosts import gate
-from amplifier.limits import Key, Limiter
 from amplifier.maintenance.activity import Activity
-from amplifier.problems import unauthorized
 from amplifier.queries.registry import Queries
 from amplifier.settings import Settings
-from amplifier.web import Caller
+from amplifier.web import request_target
+from amplifier.web.hosts import gate
+from amplifier.web.problems import unauthorized
+from amplifier.web.rate_limit import Key, Limiter
+from amplifier.web.request import Caller
 
 DEV_CALLER = Caller("dev-app", "dev-user", True)  # everybody, while authentication is off
 
@@ -81,7 +81,7 @@ class Authenticator:
         self._header = settings.api_key_header.lower().encode()
         self._with_key = settings.auth_required and settings.auth_mode == "api_key_jwt"
         if settings.auth_required:
-            from amplifier.tokens import Verifier  # a third of all imports, and needed only here
+            from amplifier.web.jwt_verifier import Verifier  # a third of all imports, and needed only here
 
             self._verifier = Verifier(settings)
         self.limiter = Limiter(queries)

@@ -12,17 +12,17 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
-from amplifier import request_target
-from amplifier.auth import Authenticator, authenticate, hash_secret
 from amplifier.errors import Problem, too_many_streams
 from amplifier.fair_share import current
 from amplifier.live.frames import Frame
 from amplifier.live.hub import Hub
 from amplifier.live.subscriber import Subscriber
-from amplifier.problems import unauthorized
-from amplifier.protocol import CONNECTION, ENDING
 from amplifier.queries.registry import Queries
-from amplifier.web import Caller
+from amplifier.web import request_target
+from amplifier.web.authentication import Authenticator, authenticate, hash_secret
+from amplifier.web.problems import unauthorized
+from amplifier.web.request import Caller
+from amplifier.web.uvicorn_protocols import CONNECTION, ENDING
 
 SHARED_FROM = 256 * 1024  # bytes of an event that is kept once for all who are sent it
 _RETRY = 2000  # milliseconds until a client should come back
@@ -33,7 +33,7 @@ STREAM_HEADERS = [
 
 
 async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """As `auth.authenticate`, but a ticket in the query string will do, for clients that cannot send headers; once."""
+    """Authenticates like `authentication.authenticate`, or by a single-use ticket in the query string."""
     gate = connection.app.state.authenticator.gate
     if gate is not None:
         gate.admit(connection.scope, is_stream=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 import msgspec
 
-from amplifier.answers import Answer, header
-from amplifier.idempotency import Repeatable
-from amplifier.problems import request_id
+from amplifier.web.idempotency import Repeatable
+from amplifier.web.problems import request_id
+from amplifier.web.responses import Answer, header
 
 # What a request was about: the first of these that its answer, its path or its handler names.
 _TARGETS = {"session_id": "session", "config_id": "config", "app_id": "application", "key": "setting"}

@@ -8,8 +8,8 @@ from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
 from amplifier.database.pool import refuse_in_transaction
-from amplifier.problems import request_id
 from amplifier.settings import Settings
+from amplifier.web.problems import request_id
 
 _ALLOWED = (
     *("Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID"),

@@ -11,9 +11,9 @@ import msgspec
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from amplifier.answers import Answer
 from amplifier.errors import Problem
 from amplifier.queries.registry import Queries
+from amplifier.web.responses import Answer
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _NONCE = 12  # bytes, as AES-GCM has it
