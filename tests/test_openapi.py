@@ -20,7 +20,7 @@ from amplifier.openapi import document, texts
 from amplifier.openapi.operations import Operation
 from amplifier.openapi.schemas import components, reference
 from amplifier.settings import Settings
-from amplifier.web.request import get
+from amplifier.web.routing import get
 from tests import contract
 from tests.conftest import Api
 

@@ -13,8 +13,9 @@ from litestar.params import FromPath, HeaderParameter, JSONBody
 from amplifier.errors import Problem
 from amplifier.queries.rows import Rights
 from amplifier.runtime.runner import Runner
-from amplifier.web.request import Request, participation, post
+from amplifier.web.request import Request, participation
 from amplifier.web.responses import Answer
+from amplifier.web.routing import post
 from amplifier.web.run_stream import Place, RunStream, place
 from amplifier.web.uvicorn_protocols import DRAINING
 

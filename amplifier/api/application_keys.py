@@ -10,7 +10,9 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
-from amplifier.web.request import Name, Request, delete, get, key_manager, not_key_manager, post
+from amplifier.web.request import Request, key_manager, not_key_manager
+from amplifier.web.routing import delete, get, post
+from amplifier.web.types import Name
 
 MOST_KEYS = 20  # an application may have
 

@@ -8,7 +8,8 @@ from litestar import Controller
 from litestar.params import QueryParameter
 
 from amplifier.web.paging import Limit, page, utc
-from amplifier.web.request import Request, get, require_admin
+from amplifier.web.request import Request, require_admin
+from amplifier.web.routing import get
 
 _NEWEST = 2**63 - 1
 

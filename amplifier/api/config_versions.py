@@ -9,7 +9,8 @@ from litestar.params import FromPath, PathParameter, QueryParameter
 
 from amplifier.errors import Problem
 from amplifier.web.paging import Limit, page
-from amplifier.web.request import Request, get
+from amplifier.web.request import Request
+from amplifier.web.routing import get
 
 _NEWEST = 2**63 - 1
 

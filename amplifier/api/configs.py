@@ -24,7 +24,9 @@ from amplifier.web.paging import (
     tag_filter,
 )
 from amplifier.web.problems import changed_meanwhile
-from amplifier.web.request import Name, Request, Tags, delete, get, post, put
+from amplifier.web.request import Request
+from amplifier.web.routing import delete, get, post, put
+from amplifier.web.types import Name, Tags
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Version = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The number of a version")]

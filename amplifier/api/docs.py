@@ -11,8 +11,8 @@ from litestar.params import FromPath
 
 from amplifier import paths
 from amplifier.errors import Problem
-from amplifier.web.request import get
 from amplifier.web.responses import Answer
+from amplifier.web.routing import get
 
 _STATIC = Path(__file__).parent.parent / "static"
 _TYPES = {

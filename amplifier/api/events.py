@@ -12,7 +12,8 @@ from litestar.params import FromPath, HeaderParameter, QueryParameter
 from amplifier.errors import Problem
 from amplifier.web.authentication import hash_secret
 from amplifier.web.event_stream import EventStream, Opening
-from amplifier.web.request import Request, get, participation, post
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get, post
 
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # when no token says until when
 

@@ -9,7 +9,8 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.event_stream import mark_read
-from amplifier.web.request import Request, get, participation, post
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get, post
 
 
 class Present(msgspec.Struct):

@@ -6,7 +6,8 @@ import msgspec
 from litestar import Controller
 
 from amplifier.queries.reload import Refusal, Reloader
-from amplifier.web.request import Request, get, require_admin
+from amplifier.web.request import Request, require_admin
+from amplifier.web.routing import get
 
 
 class QueryUse(msgspec.Struct):

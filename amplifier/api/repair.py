@@ -16,7 +16,8 @@ from amplifier.fair_share import Shares
 from amplifier.transcripts import integrity
 from amplifier.transcripts.integrity import diagnose, repaired
 from amplifier.transcripts.message_formats import Message
-from amplifier.web.request import Request, get, participation, post, unchanged
+from amplifier.web.request import Request, participation, unchanged
+from amplifier.web.routing import get, post
 
 MAX_MESSAGES = 10_000  # in a transcript that is diagnosed or repaired
 MAX_BYTES = 64 * 1024 * 1024  # of message text in it

@@ -11,7 +11,8 @@ from litestar.params import FromPath, QueryParameter
 from amplifier.errors import Problem
 from amplifier.runtime.runner import Runner
 from amplifier.web.paging import After, Limit, decode_cursor, encode_cursor, page
-from amplifier.web.request import Request, get, participation, post
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get, post
 
 RunId = Annotated[
     str | None,

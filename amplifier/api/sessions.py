@@ -12,7 +12,9 @@ from litestar.params import FromPath, JSONBody
 from amplifier.errors import Problem
 from amplifier.web.bounds import encoded
 from amplifier.web.problems import changed_meanwhile
-from amplifier.web.request import Identifier, Request, Role, Status, Tags, delete, get, participation, patch, post
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import delete, get, patch, post
+from amplifier.web.types import Identifier, Role, Status, Tags
 
 MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may
 _WRITERS: tuple[Role, ...] = ("owner", "editor")

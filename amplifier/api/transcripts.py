@@ -14,8 +14,10 @@ from amplifier.errors import Problem
 from amplifier.live.frames import Entry
 from amplifier.web.paging import utc
 from amplifier.web.problems import misfit
-from amplifier.web.request import MessageRole, Request, get, participation, post, unchanged
+from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.responses import JsonStream
+from amplifier.web.routing import get, post
+from amplifier.web.types import MessageRole
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large

@@ -9,7 +9,7 @@ from amplifier.api.participants import Permissions
 from amplifier.api.presence import Present
 from amplifier.api.runs import RunError
 from amplifier.live.frames import Entry
-from amplifier.web.request import Role, Status
+from amplifier.web.types import Role, Status
 
 
 class FieldError(Struct):

@@ -153,3 +153,8 @@ async def _gzip(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
 
 
 encoder = msgspec.json.Encoder()
+
+
+def answer(status: int, data: Any, etag: str | None = None) -> Any:
+    """What a handler returns to answer with another status than its route's."""
+    return Answer(status, encoder.encode(data), etag)
