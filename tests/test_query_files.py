@@ -8,7 +8,6 @@ from amplifier import schema
 
 FOLDER = schema.share("queries")
 LONG_FILES = {"runs.sql", "search.sql", "sessions.sql"}
-)
 
 
 @pytest.mark.parametrize("file", sorted(FOLDER.glob("*.sql")), ids=lambda file: file.name)
