@@ -30,6 +30,8 @@ _SECRETS = {
     "app_insights_connection_string",
 }
 
+_UNUSED = ("app_insights_connection_string",)
+
 # a special character that is not written as %XX parts the address elsewhere for each of its three readers
 _POSTGRES_URL = re.compile(r"(?i:postgres(ql)?)(\+\w+)?://([^/?#@\[\]]*@)?[^/?#@]*(/[^?#@]*)?(\?[^#@]*)?")
 
@@ -175,6 +177,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         query = {"host": self.database_host, "port": self.database_port, "sslmode": self.database_ssl_mode}
         options = urlencode(query, quote_via=quote)  # libpq takes a plus sign for a plus sign
         return f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}"
+
+    @property
+    def unused(self) -> list[str]:
+        """The variables that are set and have no effect in this version."""
+        return [name.upper() for name in _UNUSED if getattr(self, name) is not None]
 
     @property
     def home(self) -> Path:

@@ -12,6 +12,8 @@ from tests.conftest import private_folder, serving
 from tests.cutting import Lost, cutting
 from tests.llm import Call, Reply, Stub
 
+pytestmark = pytest.mark.slow
+
 POINTS = 12  # things that are said to PostgreSQL in such a turn
 
 

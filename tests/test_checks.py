@@ -211,6 +211,7 @@ async def test_checks_do_not_disturb_each_other(dsn: str, folder: Path, sql: Cal
     assert _contents(sql) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("old", "new", "finding"),
     [

@@ -47,6 +47,7 @@ async def test_expired_ticket_does_not_fail_check(
     assert sql("select count(*) from stream_tickets") == [(1,)]
 
 
+@pytest.mark.slow
 def test_expired_huge_and_odd_rows_do_not_stop_a_start(dsn: str, folder: Path, sql: Sql) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for table in odd_rows.fill(connection):

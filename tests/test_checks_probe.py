@@ -124,6 +124,7 @@ async def test_the_probe_names_whichever_query_forgets_the_caller(
     assert missed == [], "the probe has to see it, or it needs a second guard and a line in GUARDED"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("place", GUARDED)
 async def test_a_second_guard_keeps_strangers_out(
     dsn: str, folder: Path, tmp_path: Path, sql: Callable[..., list[Any]], place: str

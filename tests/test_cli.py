@@ -25,6 +25,7 @@ def home() -> Iterator[Path]:
         wait_until(lambda: postgres_servers(folder) == [], explain=lambda: "a server was left behind")
 
 
+@pytest.mark.slow
 def test_a_fresh_start_serves_and_the_next_one_finds_the_data(home: Path) -> None:
     environ = {"AMPLIFIER_HOME": str(home)}
     with running_service(environ, limit=30) as service:
@@ -39,6 +40,17 @@ def test_a_fresh_start_serves_and_the_next_one_finds_the_data(home: Path) -> Non
         assert "Traceback" not in service.output
 
 
+@pytest.mark.slow
+def test_serve_warns_once_of_setting_without_effect(dsn: str) -> None:
+    name, secret = "APP_INSIGHTS_CONNECTION_STRING", f"InstrumentationKey={PASSWORD}"
+    with running_service({"DATABASE_URL": dsn, "SERVICE_WORKERS": "2", name: secret}) as service:
+        assert service.output.count(f"{name} has no effect") == 1
+        assert PASSWORD not in service.output
+    with running_service({"DATABASE_URL": dsn}) as service:
+        assert name not in service.output
+
+
+@pytest.mark.slow
 def test_several_workers_serve_one_database_and_take_new_applications(home: Path) -> None:
     environ = {"AMPLIFIER_HOME": str(home), "SERVICE_WORKERS": "2", "AUTH_REQUIRED": "true", "SECRET_KEY": SECRET}
     with running_service(environ) as service:
@@ -59,6 +71,7 @@ def test_several_workers_serve_one_database_and_take_new_applications(home: Path
         assert not _answers(service.url)
 
 
+@pytest.mark.slow
 def test_a_killed_service_takes_its_workers_and_database_along(home: Path) -> None:
     with running_service({"AMPLIFIER_HOME": str(home), "SERVICE_WORKERS": "2"}) as service:
         service.process.kill()
@@ -66,6 +79,7 @@ def test_a_killed_service_takes_its_workers_and_database_along(home: Path) -> No
         wait_until(lambda: postgres_servers(home) == [] and not _answers(service.url))
 
 
+@pytest.mark.slow
 def test_a_wrong_query_stops_the_start_with_its_place_and_the_reason(dsn: str, tmp_path: Path) -> None:
     queries = shutil.copytree(schema.share("queries"), tmp_path / "queries")
     lines = (queries / "service.sql").read_text().splitlines()
@@ -79,6 +93,7 @@ def test_a_wrong_query_stops_the_start_with_its_place_and_the_reason(dsn: str, t
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_an_occupied_port_is_reported(dsn: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
@@ -106,6 +121,7 @@ def test_wrong_settings_are_one_line(arguments: list[str], environ: dict[str, st
     assert PASSWORD not in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["serve"], ["applications", "create", "console"]])
 @pytest.mark.parametrize("where", ["no such database", "no such host", "nobody listens"])
 def test_an_absent_database_is_a_message_without_the_password(arguments: list[str], where: str, server: str) -> None:
@@ -127,6 +143,7 @@ def test_without_the_embedded_postgresql_a_database_must_be_named(monkeypatch: p
         embedded.wheel_install()
 
 
+@pytest.mark.slow
 def test_help_and_version() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", command({}, "--version").stdout)
     assert "serve" in command({}, "--help").stdout

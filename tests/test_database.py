@@ -112,6 +112,7 @@ async def test_a_statement_that_takes_too_long_ends_in_time(service: Service, sq
     await until(service.recovers)
 
 
+@pytest.mark.slow
 async def test_a_server_that_stops_freezes_and_comes_back_has_lost_nothing() -> None:
     acknowledged: set[int] = set()
 

@@ -41,6 +41,7 @@ async def test_nothing_else_is_served(api: Api) -> None:
         assert_problem(await api.client().get(f"/docs/assets/{name}"), 404)
 
 
+@pytest.mark.slow
 @needs_npm
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
 def test_the_pages_work_in_a_browser(tmp_path: Path) -> None:

@@ -13,6 +13,7 @@ CONFIG = {"name": "n", "config_data": {"bundle": {"name": "b"}}}
 CLAIMED = [("X-Forwarded-For", "6.6.6.6, 203.0.113.9"), ("X-Forwarded-For", "10.1.2.3")]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("trusted", "address"),
     [

@@ -4,7 +4,7 @@ import itertools
 import json
 import random
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from typing import Any
 from urllib.parse import unquote
 
@@ -56,7 +56,16 @@ UNUSUAL = {
     "POST /sessions/{session_id}/messages": (400,),
     "POST /sessions/{session_id}/approvals/none": (404,),
 }
-each_route = pytest.mark.parametrize("route", ROUTES)
+SAMPLE = {"POST /configs", "POST /sessions", "POST /sessions/{session_id}/transcript", "PUT /settings/a-key"}
+
+
+def each(routes: Iterable[str]) -> Any:
+    """A test for each route; the short run has some of them."""
+    parameters = [pytest.param(route, marks=() if route in SAMPLE else pytest.mark.slow) for route in routes]
+    return pytest.mark.parametrize("route", parameters)
+
+
+each_route = each(ROUTES)
 
 
 def test_every_route_that_takes_a_body_is_here() -> None:
@@ -158,7 +167,7 @@ NUMBERS = [
 BROKEN = ["NaN", "Infinity", "-Infinity", "0x1", ".5", "tru", "'a'", "[1,]", "{1:2}", "[1", '{"a"}', "[" * 100_000]
 
 
-@pytest.mark.parametrize("route", [route for route, body in ROUTES.items() if VALUE in body])
+@each(route for route, body in ROUTES.items() if VALUE in body)
 async def test_no_value_takes_depth_or_numbers_without_end(target: Target, route: str) -> None:
     parts = target.fill(ROUTES[route]).replace(TEXT, "").split(VALUE)
     for place, value in itertools.product(range(1, len(parts)), DEEP + NUMBERS + BROKEN):
@@ -285,6 +294,7 @@ async def test_parameters_out_of_range_are_refused(target: Target) -> None:
             target.refused(await target.send(f"GET {path}?{query}"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ["/configs", "/sessions", MINE])
 async def test_a_broken_cursor_shows_nothing_of_others(api: Api, target: Target, path: str) -> None:
     for user_id in ("alice", "bob"):
@@ -338,6 +348,7 @@ async def test_ids_that_cannot_be_are_not_found(target: Target) -> None:
     assert target.rows() == target.stored
 
 
+@pytest.mark.slow
 async def test_odd_headers_do_no_harm(target: Target) -> None:
     odd = [b"a\x00b", b"a b", b"", b"\xff\xfe", "é".encode(), b"x" * 129, b"a\r\nX-Evil: 1", b"a\n", b"'", b'"']
     names = ["Accept", "Accept-Encoding", "Cookie", "Origin", "Host", "Referer", "Range", "If-Match", "X-Forwarded-For"]

@@ -169,6 +169,7 @@ async def test_after_a_day_a_key_is_new(api: Api, alice: httpx.AsyncClient, sql:
     assert sql("select count(*) from idempotency_keys") == [(0,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("lost", ["request", "answer"])
 async def test_wherever_the_database_is_lost_a_retry_does_it_once(dsn: str, tmp_path: Path, lost: Lost) -> None:
     """The connection is cut at every point of the conversation: BEGIN, the key, the work, the answer, COMMIT."""
@@ -224,6 +225,7 @@ async def test_wherever_the_client_is_lost_a_retry_does_it_once(dsn: str) -> Non
             assert await contents(alice, session) == expected
 
 
+@pytest.mark.slow
 def test_killed_in_the_middle_nothing_is_lost_or_doubled(dsn: str, alone: None) -> None:
     """SIGKILL while many appends are under way; after a restart each client asks again with its key."""
     environ = {"DATABASE_URL": dsn, "SERVICE_PORT": str(free_port())}

@@ -48,6 +48,7 @@ class Canaries:
         return [name for name, text in self.known.items() if text in output]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_debug_log_shows_no_secret_and_no_content(dsn: str, stub: Stub, workers: str) -> None:
     canaries = Canaries()

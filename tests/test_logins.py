@@ -94,6 +94,7 @@ async def test_the_login_owns_nothing_and_is_a_member_of_one_role(connection: "a
     assert [tuple(one) for one in await connection.fetch(members, SERVICE)] == [(ROLE, False)]
 
 
+@pytest.mark.slow
 def test_migrate_makes_the_login_and_changes_its_password(dsn: str, sql: Sql) -> None:
     verifiers = set()
     try:
@@ -119,6 +120,7 @@ def test_a_role_with_other_rights_is_not_taken(dsn: str, sql: Sql, attribute: st
         sql(f"drop role {SERVICE}")
 
 
+@pytest.mark.slow
 def test_serve_warns_of_a_superuser_once(dsn: str, login: str) -> None:
     with running_service({"DATABASE_URL": dsn, "SERVICE_WORKERS": "2"}) as service:
         assert service.output.count("is a superuser, so the service's role does not confine it") == 1
@@ -126,6 +128,7 @@ def test_serve_warns_of_a_superuser_once(dsn: str, login: str) -> None:
         assert "does not confine it" not in service.output
 
 
+@pytest.mark.slow
 def test_an_embedded_home_of_an_earlier_release_gets_the_login() -> None:
     with private_folder() as folder:
         folder.chmod(0o755)

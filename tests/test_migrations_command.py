@@ -15,6 +15,8 @@ from amplifier.settings import OperatorError
 from tests.service import command
 from tests.test_migrations import LIMIT
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def few(tmp_path: Path) -> Path:

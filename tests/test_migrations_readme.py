@@ -13,11 +13,10 @@ import pytest
 from amplifier import migrations, schema
 from amplifier.migrations import rollbacks
 from amplifier.migrations.rules import LOCK_LIMIT
-from tests.markdown import blocks, run
+from tests.markdown import ROOT, blocks, copied, run
 
 pytestmark = pytest.mark.slow
 
-ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "migrations/README.md").read_text()
 SETTINGS = ("DATABASE_URL", "SEARCH_LANGUAGE", "QUERIES_DIR")
 
@@ -25,9 +24,7 @@ SETTINGS = ("DATABASE_URL", "SEARCH_LANGUAGE", "QUERIES_DIR")
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
     """A copy of what the commands work on, to be changed; programs that are run in it use it."""
-    for name in ("amplifier", "migrations", "queries"):
-        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
-    return tmp_path
+    return copied(tmp_path)
 
 
 @pytest.fixture

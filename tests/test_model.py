@@ -7,6 +7,7 @@ from functools import partial
 from typing import Any
 
 import httpx
+import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
@@ -253,8 +254,9 @@ class Sharing(RuleBasedStateMachine):
         return f"{name}.{self.run}"
 
 
-def test_it_behaves_as_the_model(dsn: str) -> None:
-    size = {"max_examples": EXAMPLES or 20, "stateful_step_count": 60 if EXAMPLES else 30}
+@pytest.mark.parametrize("examples", [3, pytest.param(EXAMPLES or 20, marks=pytest.mark.slow)])
+def test_it_behaves_as_the_model(dsn: str, examples: int) -> None:
+    size = {"max_examples": examples, "stateful_step_count": 60 if EXAMPLES else 30}
     with pair(dsn) as Sharing.pair:
         run(
             Sharing,

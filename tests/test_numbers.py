@@ -73,6 +73,7 @@ def test_stored_number_beyond_floats_is_read_as_text(text: str, value: Any) -> N
     assert msgspec.json.decode(msgspec.json.encode(numbers.read(text))) == value
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("part", "end"),
     [

@@ -79,6 +79,7 @@ def test_the_baseline_is_written_as_it_is_read(tmp_path: Path) -> None:
     assert plans.read(tmp_path / "nothing.json") is None
 
 
+@pytest.mark.slow
 def test_every_query_is_looked_at_and_a_change_is_found(folder: Path, server: str) -> None:
     def compare(change: Callable[[], Any]) -> Any:
         change()
@@ -96,6 +97,7 @@ def test_every_query_is_looked_at_and_a_change_is_found(folder: Path, server: st
     assert not (folder / "plans.json").exists()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not (DEBIAN / "bin/postgres").exists(), reason="needs an older PostgreSQL")
 def test_the_rules_hold_on_an_older_postgresql(folder: Path) -> None:
     with (

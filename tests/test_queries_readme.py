@@ -15,9 +15,8 @@ import pytest
 
 from amplifier import embedded, remote, schema
 from tests.conftest import private_folder
-from tests.markdown import blocks
+from tests.markdown import ROOT, blocks, copied
 from tests.service import Service, free_port, running_service
-from tests.test_readme import ROOT
 
 pytestmark = pytest.mark.slow
 
@@ -32,8 +31,7 @@ class Reader:
         self.checkout, self.edited = folder / "checkout", folder / "my-queries"
         self.dsn = dsn
         self._exported = ""
-        for name in ("amplifier", "queries", "migrations"):
-            shutil.copytree(ROOT / name, self.checkout / name, ignore=shutil.ignore_patterns("__pycache__"))
+        copied(self.checkout)
         subprocess.run(["git", "init", "--quiet"], cwd=self.checkout, check=True)
         subprocess.run(["git", "add", "queries"], cwd=self.checkout, check=True)
 

@@ -1,101 +1,110 @@
-"""The README's tour does what it says: every line of it is run by a shell, against a new service."""
+"""Every command of README.md, CONTRIBUTING.md and docs/ runs as written, page by page, against a new service."""
 
 import json
 import re
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from tests.conftest import private_folder
-from tests.markdown import blocks, run
-from tests.service import Service, running_service
+from tests.markdown import PAGES, ROOT, Shown, run_page, runnable
 
-pytestmark = pytest.mark.slow
-
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
+CHECKS: dict[str, Callable[[Shown], None]] = {}
+RUN = [page for page in PAGES if runnable((ROOT / page).read_text())]
 
 
-def test_the_tour(tmp_path: Path) -> None:
-    with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
-        lines = _run(service, "sh", tmp_path, {})
-    assert lines[0]["status"] == "healthy"
-    assert [line["last_seq"] for line in lines if isinstance(line, dict) and "first_seq" in line] == [4, 5, 9]
-    lists = [line["sessions"] for line in lines if isinstance(line, dict) and "sessions" in line]
-    assert [(found["title"], found.get("hits")) for [found] in lists] == [
-        ("Flight to Geneva", 2),
-        ("Flight to Geneva", None),
-    ]
-    searched = [[hit["seq"] for hit in line["items"]] for line in lines if isinstance(line, dict) and "items" in line]
-    assert [sorted(hits) for hits in searched] == [[1, 2, 3, 4], [2], [3, 4], [8, 9]]
-    assert lines[-2] == [
-        {"role": "user", "content": "Book it."},
-        {"role": "user", "content": "Hello"},
-        {"role": "assistant", "content": "Hello! What can I do for you?"},
-    ]
+def checks(page: str) -> Callable[[Callable[[Shown], None]], Callable[[Shown], None]]:
+    """Registers a function that checks what the commands of a page show."""
+
+    def register(check: Callable[[Shown], None]) -> Callable[[Shown], None]:
+        CHECKS[page] = check
+        return check
+
+    return register
 
 
-def test_an_agent_answers(tmp_path: Path) -> None:
-    with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
-        lines = _run(service, "sh(?: agent)?", tmp_path, {}, plain=True, may_fail=True)
-    answer = next(json.loads(line) for line in lines if '"response":"You said: Hello, agent"' in line)
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN)
+def test_commands_of_page_do_what_it_says(page: str, tmp_path: Path) -> None:
+    shown = run_page(page, tmp_path)
+    CHECKS[page](shown)
+
+
+def test_every_page_with_commands_is_checked() -> None:
+    assert sorted(CHECKS) == RUN
+
+
+@checks("README.md")
+def _tour(shown: Shown) -> None:
+    appended, found, answered = shown.answers[:3]
+    assert (appended["first_seq"], appended["last_seq"]) == (1, 4)
+    assert sorted(hit["seq"] for hit in found["items"]) == [1, 2, 3, 4]
+    assert answered["response"] == "You said: Book it, please"
+    numbers = [int(line.removeprefix("id: ")) for line in shown.lines if line.startswith("id: ")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert sum(line == "event: message.created" for line in shown.lines) == 6
+
+
+@checks("docs/transcripts.md")
+def _transcripts(shown: Shown) -> None:
+    answers = iter(shown.answers)
+    appended, stale, page, plain, past = (next(answers) for _ in range(5))
+    last = appended["last_seq"]
+    assert (stale["status"], stale["missed"][-1]["seq"]) == (412, last)
+    assert [entry["seq"] for entry in page["messages"]] == [3, 4]
+    assert [message["role"] for message in plain] == ["user", "assistant"]
+    assert past["messages"] == []
+    imported, read, fork = (next(answers) for _ in range(3))
+    assert (imported["last_seq"], read[0]["content"]) == (2, "Hello")
+    assert (fork["forked_at_seq"], fork["title"], fork["message_count"]) == (4, "Another way", 1)
+    tagged, completed, resumed, broken, diagnosis, repair = answers
+    assert [found["title"] for found in tagged["sessions"]] == ["Another way", "Flight to Geneva"]
+    assert (completed["status"], resumed["status"]) == ("completed", "active")
+    assert broken["last_seq"] == 4
+    assert {finding["problem"] for finding in diagnosis["findings"]} == {"missing_result", "unfinished_turn"}
+    assert (repair["moved"], repair["added"]) == (1, 2), "a result and an end of the turn come before the question"
+
+
+@checks("docs/agents.md")
+def _agents(shown: Shown) -> None:
+    answer = next(json.loads(line) for line in shown.lines if '"response":"You said: Hello, agent"' in line)
     assert answer["metadata"].keys() == {"config_id", "run_id"}
-    events = [json.loads(line.removeprefix("data: ")) for line in lines if line.startswith("data: {")]
+    events = [json.loads(line.removeprefix("data: ")) for line in shown.lines if line.startswith("data: {")]
     assert (events[0]["type"], events[-2:]) == (
         "connected",
         [{"type": "response", "content": "You said: Say it again, please"}, {"type": "done"}],
     )
     deltas = [event["data"]["text"] for event in events if event["type"] == "llm:stream_block_delta"]
     assert "".join(deltas) == "You said: Say it again, please"
-    transcript, runs, cancelled, stopped = (json.loads(line) for line in lines[-4:])
-    assert [message["role"] for message in transcript] == ["user", "assistant"] * 2
-    assert [run["status"] for run in runs["runs"]] == ["completed", "completed"]
+    transcript, runs, cancelled, stopped = shown.answers[-4:]
+    assert [message["role"] for message in transcript][-4:] == ["user", "assistant"] * 2
+    assert {run["status"] for run in runs["runs"]} == {"completed"}
     assert cancelled == {"message": "Cancellation requested"}
     assert (stopped["status"], stopped["detail"]) == (409, "The run was cancelled")
 
 
-def test_calls_that_go_wrong_and_calls_that_collide(tmp_path: Path) -> None:
-    with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
-        lines = _run(service, "sh(?: once)?", tmp_path, {}, may_fail=True)
-    once, again, changed, refused, known, versions, restored, fork, then = lines[-9:]
-    assert once == again
-    assert (changed["version"], refused["status"], known) == (2, 412, "304")
-    assert [version["version"] for version in versions["versions"]] == [2, 1]
-    assert (restored["version"], restored["description"]) == (3, None)
-    assert (fork["forked_at_seq"], fork["title"], fork["message_count"]) == (4, "Another way", 1)
-    assert then["messages"] == []
+@checks("docs/search.md")
+def _search(shown: Shown) -> None:
+    found, calls, sessions, recent = shown.answers
+    assert {hit["seq"] for hit in found["items"]} >= {1, 2, 3, 4}
+    assert [hit["seq"] for hit in calls["items"]] == [2]
+    assert [session["title"] for session in sessions["sessions"]] == ["Flight to Geneva"]
+    assert [hit["seq"] for hit in recent["items"]] == [4, 3]
 
 
-def test_keys_are_replaced(tmp_path: Path) -> None:
-    secret = re.findall(r"export AUTH_REQUIRED=true SECRET_KEY=(.*)", README)[0]
-    with private_folder() as home:
-        environ = {"AMPLIFIER_HOME": str(home), "AUTH_REQUIRED": "true", "SECRET_KEY": secret}
-        with running_service(environ) as service:
-            keys, replaced, refused, served = _run(service, "sh (?:people|keys)", tmp_path, environ, may_fail=True)[-4:]
-    assert [key["name"] for key in keys["keys"]] == ["2027", "default"]
-    assert replaced["message"] == "API key regenerated successfully"
-    assert (refused["status"], served["user_id"]) == (401, "mia")
-
-
-def test_a_session_is_followed(tmp_path: Path) -> None:
-    with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
-        lines = _run(service, "sh(?: live)?", tmp_path, {}, plain=True)
-    followed = "\n".join(line for line in lines[lines.index("retry: 2000") :])
-    assert [int(number) for number in re.findall(r"^id: (\d+)$", followed, re.MULTILINE)] == list(range(1, 11))
-    assert followed.count("event: session.updated") == 2
+@checks("docs/live.md")
+def _live(shown: Shown) -> None:
+    followed = "\n".join(shown.lines[shown.lines.index("retry: 2000") :])
+    numbers = [int(number) for number in re.findall(r"^id: (\d+)$", followed, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
     assert '"content": "Hello, live"' in followed
-    assert '"present":[{"user_id":"dev-user"' in "\n".join(lines)
+    assert "event: read" in followed
+    assert '"present":[{"user_id":"dev-user"' in "\n".join(shown.lines)
 
 
-def test_two_people_share_a_session(tmp_path: Path) -> None:
-    secret = re.findall(r"export AUTH_REQUIRED=true SECRET_KEY=(.*)", README)[0]
-    with private_folder() as home:
-        environ = {"AMPLIFIER_HOME": str(home), "AUTH_REQUIRED": "true", "SECRET_KEY": secret}
-        with running_service(environ) as service:
-            added, appended, shared, joined, read, changed, handed_over, removed, left, own = _run(
-                service, "sh people", tmp_path, environ
-            )
+@checks("docs/sharing.md")
+def _sharing(shown: Shown) -> None:
+    added, appended, shared, joined, read, changed, handed_over, removed, left, own = shown.answers
     assert (added["user_id"], added["role"]) == ("noor", "editor")
     assert (appended["first_seq"], shared["sessions"][0]["role"]) == (2, "editor")
     assert (joined["user_id"], joined["role"], read["messages"][0]["author_user_id"]) == ("omar", "viewer", "noor")
@@ -106,22 +115,37 @@ def test_two_people_share_a_session(tmp_path: Path) -> None:
     assert own["sessions"][0]["title"] == "Flight to Geneva"
 
 
-def _run(
-    service: Service, kind: str, folder: Path, environ: dict[str, str], plain: bool = False, may_fail: bool = False
-) -> list[Any]:
-    """The answers to the README's blocks of one kind, one after the other; `plain` for the lines as they are."""
-    script = "\n".join(blocks(kind, README)).replace("http://127.0.0.1:8765", service.url)
-    # one answer a line, and a failed call ends the script unless it is meant to fail
-    options = "" if may_fail else "--fail-with-body "
-    script = re.sub(r"curl -s", rf"curl -s -S {options}-w '\\n'", script)
-    return [line if plain else json.loads(line) for line in run(script, folder, environ).splitlines() if line]
+@checks("docs/authentication.md")
+def _authentication(shown: Shown) -> None:
+    mia, applications, keys, replaced, refused, served, audit, config = shown.answers
+    assert mia["user_id"] == "mia"
+    assert [application["app_id"] for application in applications] == ["travel", "console"]
+    assert [key["name"] for key in keys["keys"]] == ["2027", "default"]
+    assert replaced["message"] == "API key regenerated successfully"
+    assert (refused["status"], served["user_id"]) == (401, "mia")
+    assert sum(line.startswith("app_") for line in shown.lines) >= 2, "keys that the command line made"
+    assert len(audit["entries"]) == 3
+    assert config["config_data"]["providers"][0]["config"]["api_key"].startswith("enc:")
 
 
-def test_the_settings_are_all_documented() -> None:
-    import msgspec
+@checks("docs/reliability.md")
+def _reliability(shown: Shown) -> None:
+    once, again, changed, refused, known, versions, restored = shown.answers
+    assert once == again
+    assert (changed["version"], refused["status"], known) == (2, 412, "304")
+    assert [version["version"] for version in versions["versions"]] == [2, 1]
+    assert (restored["version"], restored["description"]) == (3, None)
 
-    from amplifier.settings import Settings
 
-    later = {"APP_INSIGHTS_CONNECTION_STRING"}
-    names = {field.encode_name for field in msgspec.structs.fields(Settings)} - later
-    assert {name for name in names if f"`{name}`" not in README} == set()
+@checks("docs/operations.md")
+def _operations(shown: Shown) -> None:
+    health, version, queries = shown.answers
+    assert (health["status"], health["version"]) == ("healthy", version["service_version"])
+    assert "sessions.get" in {query["name"] for query in queries["queries"]}
+
+
+@checks("docs/sql.md")
+def _sql(shown: Shown) -> None:
+    assert any("amplifier-api" in line or "/*" in line for line in shown.lines)
+    assert any("src/main.py" in line or "main" in line for line in shown.lines)
+    assert any("HAT136" in line for line in shown.lines)

@@ -77,6 +77,7 @@ def test_indexing_again_is_no_change_of_a_session(archive: Archive) -> None:
     assert [row for row in after if row not in before] == []
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_goes_on_where_it_stopped(archive: Archive) -> None:
     def stop(table: str, *_: int) -> None:
         if table == "messages":
@@ -94,6 +95,7 @@ def test_an_interrupted_run_goes_on_where_it_stopped(archive: Archive) -> None:
     assert archive.run(STALE) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("table", "statement", "held"),
     [
@@ -120,6 +122,7 @@ def test_rows_that_somebody_holds_are_come_back_to(archive: Archive, table: str,
     assert archive.run(STALE) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("table", ["sessions", "messages"])
 def test_rows_that_stay_locked_are_an_error_that_says_what_to_do(
     archive: Archive, table: str, monkeypatch: pytest.MonkeyPatch
@@ -132,6 +135,7 @@ def test_rows_that_stay_locked_are_an_error_that_says_what_to_do(
     assert archive.run(STALE) == []
 
 
+@pytest.mark.slow
 def test_what_was_written_before_and_is_committed_later_is_indexed_again(archive: Archive) -> None:
     with ThreadPoolExecutor(1) as pool, psycopg.connect(archive.dsn) as other:
         other.execute(
@@ -145,6 +149,7 @@ def test_what_was_written_before_and_is_committed_later_is_indexed_again(archive
     assert archive.run(STALE) == []
 
 
+@pytest.mark.slow
 def test_appends_and_deletes_go_on_meanwhile(archive: Archive) -> None:
     writers = [
         Writer(archive.dsn, APPEND, ["s1", "s2", "s3"] * 400),
@@ -173,6 +178,7 @@ def test_appends_and_deletes_go_on_meanwhile(archive: Archive) -> None:
     assert _is_done(archive, "english")
 
 
+@pytest.mark.slow
 def test_what_is_appended_meanwhile_is_in_the_new_language(archive: Archive) -> None:
     def report(*_: object) -> None:
         archive.run(APPEND, "s2")
@@ -198,6 +204,7 @@ async def test_a_running_service_searches_in_the_new_language_at_once(archive: A
         assert [row["hits"] for row in (await alice.get("/sessions?q=Haus")).json()["sessions"]] == [2]
 
 
+@pytest.mark.slow
 def test_a_second_run_waits_for_what_the_first_one_works_on(archive: Archive) -> None:
     _only_long_messages(archive, 1500)
     with ThreadPoolExecutor(1) as pool:
@@ -209,6 +216,7 @@ def test_a_second_run_waits_for_what_the_first_one_works_on(archive: Archive) ->
     assert _is_done(archive, "german")
 
 
+@pytest.mark.slow
 async def test_a_session_with_long_messages_can_be_deleted_meanwhile(archive: Archive) -> None:
     _only_long_messages(archive, 9000)
     async with serving(settings_for(archive.dsn)) as api:
@@ -221,6 +229,7 @@ async def test_a_session_with_long_messages_can_be_deleted_meanwhile(archive: Ar
     assert _is_done(archive, "german")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("run", [partial(reindex, report=lambda *_: None), adopt], ids=["reindex", "adopt"])
 def test_a_default_that_another_process_sets_at_the_same_moment_is_no_crash(
     archive: Archive, run: Callable[[str, str], object]

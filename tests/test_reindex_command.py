@@ -55,6 +55,7 @@ def test_a_connection_that_is_lost_is_a_message(archive: Archive) -> None:
     assert archive.run(STALE) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("language", ["english", "german"])
 def test_a_login_that_may_only_serve_is_told_so(archive: Archive, language: str) -> None:
     url = f"{archive.dsn}{'&' if '?' in archive.dsn else '?'}options=-c%20role%3Damplifier_app"
@@ -65,6 +66,7 @@ def test_a_login_that_may_only_serve_is_told_so(archive: Archive, language: str)
     assert archive.run(DEFAULT) == [("english",)]
 
 
+@pytest.mark.slow
 def test_a_database_without_the_search_is_told_to_be_migrated(empty_dsn: str) -> None:
     done = command({"DATABASE_URL": empty_dsn}, "search", "reindex")
     assert done.returncode == 1
@@ -72,6 +74,7 @@ def test_a_database_without_the_search_is_told_to_be_migrated(empty_dsn: str) ->
     assert "amplifier-api migrate" in done.stderr
 
 
+@pytest.mark.slow
 def test_the_command_works_without_a_terminal_and_serve_insists_on_it(archive: Archive) -> None:
     environ = {"DATABASE_URL": archive.dsn, "SEARCH_LANGUAGE": "de"}
     refused = command(environ, "serve")
@@ -89,6 +92,7 @@ def test_the_command_works_without_a_terminal_and_serve_insists_on_it(archive: A
     assert command({"DATABASE_URL": archive.dsn}, "serve").returncode == 1
 
 
+@pytest.mark.slow
 def test_a_new_database_is_in_the_language_that_it_is_migrated_with(empty_dsn: str) -> None:
     environ = {"DATABASE_URL": empty_dsn, "SEARCH_LANGUAGE": "german"}
     with ThreadPoolExecutor(4) as pool:  # as many replicas start
@@ -99,6 +103,7 @@ def test_a_new_database_is_in_the_language_that_it_is_migrated_with(empty_dsn: s
         assert httpx.get(f"{service.url}/health").json()["status"] == "healthy"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["migrate"], ["serve"], ["search", "reindex"]])
 def test_an_unknown_language_is_refused(archive: Archive, arguments: list[str]) -> None:
     done = command({"DATABASE_URL": archive.dsn, "SEARCH_LANGUAGE": "klingon"}, *arguments)
@@ -109,6 +114,7 @@ def test_an_unknown_language_is_refused(archive: Archive, arguments: list[str]) 
     assert "Traceback" not in done.stderr
 
 
+@pytest.mark.slow
 def test_two_runs_at_once_do_no_harm(archive: Archive) -> None:
     environ = {"DATABASE_URL": archive.dsn, "SEARCH_LANGUAGE": "german"}
     with ThreadPoolExecutor(2) as pool:

@@ -219,6 +219,7 @@ def listeners(dsn: str) -> int:
     return int(count)
 
 
+@pytest.mark.slow
 def test_the_command_reloads_all_processes_and_says_what_they_say(dsn: str, folder: Path) -> None:
     environ = {"DATABASE_URL": dsn}
     nobody = command(environ, "queries", "reload")
@@ -244,6 +245,7 @@ def test_the_command_reloads_all_processes_and_says_what_they_say(dsn: str, fold
         assert 'column "metadatum" does not exist' in one.output
 
 
+@pytest.mark.slow
 def test_a_process_that_does_not_answer_is_counted(dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True, application_name=LISTENER) as mute:
         mute.execute(f"listen {CHANNEL}")
@@ -252,6 +254,7 @@ def test_a_process_that_does_not_answer_is_counted(dsn: str) -> None:
     assert "1 of 1 processes did not answer" in done.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("workers", ["1", "2"])
 def test_a_hangup_reloads(dsn: str, folder: Path, workers: str) -> None:
     with service(dsn, folder, SERVICE_WORKERS=workers) as one, service(dsn, folder) as other:
@@ -264,6 +267,7 @@ def test_a_hangup_reloads(dsn: str, folder: Path, workers: str) -> None:
         assert one.process.poll() is None
 
 
+@pytest.mark.slow
 def test_a_terminal_that_is_gone_ends_the_service(dsn: str, folder: Path) -> None:
     terminal, inner = pty.openpty()
     environ = _environment({"DATABASE_URL": dsn, "SERVICE_PORT": str(free_port())})

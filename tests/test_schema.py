@@ -59,6 +59,7 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
         yield Server(install, dsn)
 
 
+@pytest.mark.slow
 def test_yoyo_alone_applies_and_rolls_back_everything(any_server: Server) -> None:
     dsn = any_server.dsn
     before = _names(dsn)
@@ -83,6 +84,13 @@ def _assert_committed(dump: str) -> None:
     assert dump == committed, f"to write it anew: UPDATE_SCHEMA=1 pytest tests/test_schema.py\n{difference}"
 
 
+def test_committed_schema_is_what_migrations_make(dsn: str) -> None:
+    if not dsn.startswith(f"postgresql://{embedded.ROLE}@/"):
+        pytest.skip("the committed schema was written by the embedded server")
+    _assert_committed(rollbacks.dump(dsn, embedded.wheel_install(18) / "bin/pg_dump"))
+
+
+@pytest.mark.slow
 def test_eight_processes_migrate_an_empty_database_at_once(empty_dsn: str) -> None:
     with ThreadPoolExecutor(8) as pool:
         done = list(pool.map(lambda _: command({"DATABASE_URL": empty_dsn}, "migrate", limit=60), range(8)))
@@ -93,6 +101,7 @@ def test_eight_processes_migrate_an_empty_database_at_once(empty_dsn: str) -> No
     assert schema.pending(empty_dsn) == []
 
 
+@pytest.mark.slow
 def test_a_lock_that_a_dead_process_left_does_not_block(empty_dsn: str) -> None:
     _yoyo(empty_dsn, "apply", "--revision", "0002-users-create")
     _run(empty_dsn, "insert into yoyo_lock (locked, ctime, pid) values (1, now(), 1)")
@@ -102,6 +111,7 @@ def test_a_lock_that_a_dead_process_left_does_not_block(empty_dsn: str) -> None:
     assert _run(empty_dsn, "select from yoyo_lock") == []
 
 
+@pytest.mark.slow
 def test_serve_refuses_a_schema_that_is_behind(empty_dsn: str) -> None:
     port = free_port()
     done = command({"DATABASE_URL": empty_dsn, "SERVICE_PORT": str(port)}, "serve")
@@ -114,6 +124,7 @@ def test_serve_refuses_a_schema_that_is_behind(empty_dsn: str) -> None:
         socket.create_connection(("127.0.0.1", port))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["an odd näme", "a+b%20c", "a'b\"c"])
 def test_a_database_may_have_any_name(name: str, server: str) -> None:
     quoted = psycopg.sql.Identifier(f"{name} {os.getpid()}").as_string()

@@ -74,6 +74,7 @@ def test_every_identifier_of_real_transcripts_is_found_where_it_is(sql: Sql) -> 
     assert missed == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("install", INSTALLS, ids=str)
 def test_every_postgresql_reads_and_finds_the_same(install: Any) -> None:
     program = embedded.wheel_install(install) if isinstance(install, int) else install

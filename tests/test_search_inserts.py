@@ -44,6 +44,11 @@ TEXTS = {
     "a chain of numbers": lambda: "_".join(map(str, range(15_000))),
     "a chain of names": lambda: "snake_case_" * 9_000,
 }
+LONG = """
+    one word, 5 MB, a million words, all letters, hyphenated, underscored, one character each, addresses, base64,
+    base64 for addresses, a log, a chain, a chain of numbers, a chain of names, deep and open, under a million,
+    huge numbers, long numbers, many digits, a long key
+"""  # they take a second or more
 VALUES = {  # JSON as text, as arguments or as a result
     "deep": lambda: "[" * 10_000 + "]" * 10_000,
     "deep objects": lambda: '{"a":' * 10_000 + "1" + "}" * 10_000,
@@ -67,6 +72,15 @@ VALUES = {  # JSON as text, as arguments or as a result
 }
 
 
+def each(texts: dict[str, Callable[[], str]]) -> Any:
+    """A test for each of these."""
+    long = [name.strip() for name in LONG.split(",")]
+    parameters = [
+        pytest.param(make, id=name, marks=pytest.mark.slow if name in long else ()) for name, make in texts.items()
+    ]
+    return pytest.mark.parametrize("make", parameters)
+
+
 @pytest.fixture
 def guarded(sql: Sql) -> Sql:
     """Statements of a DBA that end after 20 seconds."""
@@ -74,18 +88,19 @@ def guarded(sql: Sql) -> Sql:
     return sql
 
 
-@pytest.mark.parametrize("make", TEXTS.values(), ids=TEXTS)
+@each(TEXTS)
 async def test_any_text_is_stored_and_found(alice: httpx.AsyncClient, session_id: str, make: Callable[[], str]) -> None:
     await assert_stored_and_found(alice, session_id, [{"role": "user", "content": f"needle {make()}"}])
 
 
-@pytest.mark.parametrize("make", VALUES.values(), ids=VALUES)
+@each(VALUES)
 async def test_any_json_as_text_is_stored(alice: httpx.AsyncClient, session_id: str, make: Callable[[], str]) -> None:
     call = {"id": "c", "type": "function", "function": {"name": "needle", "arguments": make()}}
     await assert_stored_and_found(alice, session_id, [{"role": "assistant", "content": None, "tool_calls": [call]}])
     await append(alice, session_id, [{"role": "tool", "tool_call_id": "c", "content": make()}])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "message",
     [
@@ -99,6 +114,7 @@ async def test_very_many_parts(alice: httpx.AsyncClient, session_id: str, messag
     await assert_stored_and_found(alice, session_id, [message])
 
 
+@pytest.mark.slow
 async def test_a_thousand_calls_and_a_thousand_messages(alice: httpx.AsyncClient, session_id: str) -> None:
     calls = [{"id": f"c{number}", "tool": f"needle{number}", "arguments": {"n": number}} for number in range(1000)]
     messages: list[Any] = [{"role": "assistant", "content": None, "tool_calls": calls}]
@@ -144,6 +160,7 @@ def test_it_is_told_when_something_is_left_out(guarded: Sql, parts: dict[str, st
     assert max(len(word.encode()) for word in ["", *words]) <= 2046
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("position", [0, 50_000], ids=["hit at the beginning", "hit further on"])
 async def test_sixteen_megabytes(alice: httpx.AsyncClient, session_id: str, guarded: Sql, position: int) -> None:
     text = ("word " * 3_355_000)[:position] + " needle " + ("word " * 3_355_000)[position:]

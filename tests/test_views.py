@@ -14,8 +14,7 @@ from amplifier import activity
 from amplifier.activity import SearchKey
 from amplifier.outages import Unavailable
 from tests.conftest import Api, assert_problem, serving, settings_for
-from tests.markdown import blocks
-from tests.test_readme import README
+from tests.markdown import ROOT, blocks
 
 Sql = Callable[..., list[Any]]
 VIEWS = ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity", "session_transcripts")
@@ -212,9 +211,10 @@ async def test_a_write_that_is_under_way_at_the_end_is_not_made_twice(
     assert sql("select searches from search_activity") == [(1,)]
 
 
-async def test_the_examples_in_the_readme_run(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:
+async def test_documented_reports_run_as_an_analyst(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:
     written(sql)
-    [example] = blocks("sql analysts", README)
+    page = (ROOT / "docs/sql.md").read_text()
+    [example] = blocks("sql analysts", page)
     statements = [one for one in example.split(";") if one.strip()]
     assert len(statements) == 3
     role, *queries = statements
@@ -223,6 +223,6 @@ async def test_the_examples_in_the_readme_run(dsn: str, sql: Sql, alice: httpx.A
     try:
         for query in queries:
             assert isinstance(sql(query), list)
-        assert "usage_by_day" in README
+        assert {view for view in VIEWS if f"| `{view}` |" not in page} == set()
     finally:
         sql(f"reset role; drop role ana_{os.getpid()}")

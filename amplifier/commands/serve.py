@@ -21,6 +21,8 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _serve(config: Settings, _: argparse.Namespace) -> None:
+    for name in config.unused:
+        logger.warning("%s has no effect: this version does not use it", name)
     alone = config.service_workers == 1
     with opened(config, _application if alone else nothing, serves=True) as dsn:
         import asyncio

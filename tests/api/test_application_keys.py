@@ -224,6 +224,7 @@ async def test_an_applications_own_rate_limit(dsn: str) -> None:
             assert_problem(await admin.post("/applications", json=create), 422)
 
 
+@pytest.mark.slow
 def test_from_the_command_line(dsn: str, sql: Callable[..., list[Any]]) -> None:
     environ = {"DATABASE_URL": dsn}
 
