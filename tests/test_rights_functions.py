@@ -17,7 +17,7 @@ FUNCTIONS = ("may_send", "may_cancel", "may_invite")
 INSTALLS = [16, *(file.parent.parent for file in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")))]
 
 
-@pytest.fixture(params=["the tests' own", *INSTALLS], ids=str)
+@pytest.fixture(params=["the tests' own", *(pytest.param(one, marks=pytest.mark.slow) for one in INSTALLS)], ids=str)
 def any_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a migrated database, on the server of the tests and on every other version at hand."""
     if request.param == "the tests' own":
