@@ -1,4 +1,7 @@
-"""What the routes that search share: how a search is run and continued, and how a hit becomes HTML."""
+"""What the routes that search share: parameters, cursors, the time limit, headlines as HTML.
+
+How hits are found and ranked is in `queries/search.sql`.
+"""
 
 import base64
 import binascii
@@ -7,17 +10,16 @@ import html
 import math
 import re
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
-import asyncpg
 import msgspec
 from litestar.params import QueryParameter
+from msgspec import Meta
 
-from amplifier.activity import SearchKey
-from amplifier.outages import Unavailable
-from amplifier.problems import Problem
+from amplifier.errors import Problem, TooSlow
+from amplifier.maintenance.activity import SearchKey
 from amplifier.web import Request
 
 MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long
@@ -26,6 +28,8 @@ SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing i
 
 Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)]
 Kind = Literal["messages", "sessions"]
+Row = TypeVar("Row")
+_Moment = Annotated[datetime, Meta(tz=True)]
 Cursor = Annotated[
     str | None, QueryParameter(max_length=2000, description="The `next` of the page before: continues behind it")
 ]
@@ -38,100 +42,82 @@ _CUT = "</mark>…"
 _BETWEEN_PARTS = re.compile("\ue001([_./:@-]?)\ue000")
 
 
-class Place(NamedTuple):
-    """Where a page of a search ended: its last row; `searched_at` bounds what later pages may find."""
+class Position(NamedTuple):
+    """The last row of a page of a search. Later pages have only what is older than `searched_at`."""
 
-    searched_at: datetime
+    searched_at: _Moment
     rank: float
-    moment: datetime
-    session_id: str
-    seq: int
+    moment: _Moment
+    session_id: Annotated[str, Meta(max_length=255)]
+    seq: Annotated[int, Meta(ge=0, le=2**63 - 1)]
 
 
-class Search(NamedTuple):
-    """One search: a query with its arguments, and what its cursors belong to."""
+class Search:
+    """A search of one kind, with cursors that are valid for its arguments only.
 
-    kind: Kind
-    query: Callable[..., Awaitable[Any]]
-    arguments: dict[str, Any]
-    fingerprint: str
+    `arguments` are those of the statement that are the same on each page.
+    """
 
-    @classmethod
-    def of(cls, kind: Kind, query: Callable[..., Awaitable[Any]], **arguments: Any) -> "Search":
-        """A search for these arguments, which are the same on each of its pages."""
+    def __init__(self, kind: Kind, arguments: dict[str, Any]) -> None:
+        self._kind = kind
         text = msgspec.json.encode([kind, *sorted(arguments.items())])
-        return cls(kind, query, arguments, hashlib.sha256(text).hexdigest()[:16])
+        self._fingerprint = hashlib.sha256(text).hexdigest()[:16]
 
-    def place(self, cursor: str | None, parameter: str = "cursor") -> Place:
-        """Where to continue, by default before everything. Raises Problem 422 for another search's cursor."""
+    def decode_cursor(self, cursor: str | None, parameter: str = "cursor") -> Position:
+        """Returns a cursor's position, START for None. Raises Problem 422 for the cursor of another search."""
         if cursor is None:
-            return FIRST
+            return START
         try:
             text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            fingerprint, place = _decoder.decode(text)
+            fingerprint, position = _decoder.decode(text)
         except (binascii.Error, ValueError, msgspec.MsgspecError):
             fingerprint = ""
-        if fingerprint != self.fingerprint:
+        if fingerprint != self._fingerprint:
             raise Problem(
                 422, f"{parameter}: not of this search; use the `next` of its page before, with the same parameters"
             )
-        return Place(*place)
+        return position
 
-    def following(self, place: Place, last: Any, moment: str) -> str:
-        """The opaque `next` for a page that began behind `place` and ends with the row `last`.
+    def encode_cursor(self, start: Position, end: Position) -> str:
+        """Returns the opaque `next` of a page from `start` to `end`: a position, and no right to anything."""
+        end = end._replace(searched_at=min(start.searched_at, end.searched_at))
+        return base64.urlsafe_b64encode(msgspec.json.encode((self._fingerprint, end))).decode().rstrip("=")
 
-        It carries a position and no right to anything. What is newer than the first page is on none of them.
+    async def run(self, request: Request, statement: Awaitable[list[Row]], is_first_page: bool) -> list[Row]:
+        """Returns the rows of a statement, which is cancelled after SEARCH_TIMEOUT. Raises Problem 503 then.
+
+        Only first pages are counted as searches.
         """
-        searched_at = min(place.searched_at, last["searched_at"])
-        end = Place(searched_at, last["rank"], last[moment], last["session_id"], last.get("seq", 0))
-        return base64.urlsafe_b64encode(msgspec.json.encode((self.fingerprint, end))).decode().rstrip("=")
-
-    async def run(self, request: Request, counts: bool = True, **arguments: Any) -> list[Any]:
-        """The rows, found within SEARCH_TIMEOUT. Raises Problem 503 when it takes longer.
-
-        The first page `counts` as a search, unless it only completes the answer to another page.
-        """
-        seconds = request.app.state.search_timeout
-        started = time.monotonic()
+        seconds, started = request.app.state.search_timeout, time.monotonic()
+        rows, stopped = None, None
         try:
-            async with request.queries.database.transaction():
-                await request.queries.database.execute(
-                    f"set local statement_timeout = {max(1, round(seconds * 1000))};"
-                    "set local plan_cache_mode = force_generic_plan"
-                )
-                given = self.arguments | arguments
-                rows: list[Any] = await self.query(actor_id=request.caller.user_id, **given)
-        except Unavailable as error:
-            if not isinstance(error.__cause__, asyncpg.QueryCanceledError):
-                raise
-            if counts:
-                self._note(request, arguments, started, None)
+            with request.queries.database.limited(seconds):
+                rows = await statement
+        except TooSlow as error:
+            stopped = error
+        if is_first_page:
+            key = SearchKey(request.caller.user_id, request.caller.app_id, datetime.now(UTC).date(), self._kind)
+            found = None if rows is None else len(rows)
+            request.app.state.activity.note_search(key, time.monotonic() - started, found)
+        if rows is None:
             raise Problem(
                 503,
                 f"The search took longer than {seconds:g} s and was stopped: add a word, a session, a config or a tag",
                 headers={"Retry-After": "1"},
-            ) from error
-        if counts:
-            self._note(request, arguments, started, len(rows))
+            ) from stopped
         return rows
 
-    def _note(self, request: Request, arguments: dict[str, Any], started: float, found: int | None) -> None:
-        """Counts a search, but not its further pages."""
-        if arguments["after_session_id"] == FIRST.session_id and not arguments.get("offset"):
-            key = SearchKey(request.caller.user_id, request.caller.app_id, datetime.now(UTC).date(), self.kind)
-            request.app.state.activity.note_search(key, time.monotonic() - started, found)
 
-
-async def nothing_to_search(request: Request, q: str) -> str | None:
-    """What to tell when nothing was found because there is no term in `q`."""
+async def no_terms(request: Request, q: str) -> str | None:
+    """Returns the notice for a `q` without a term, in which nothing can be found, and None for others."""
     return None if await request.queries.search.get_terms(q=q) else _NO_TERMS
 
 
 def to_html(headline: str) -> str:
-    """A headline from the database as HTML: the transcript's text escaped, hits in `<mark>`.
+    """Returns a headline from the database as HTML: the transcript's text escaped, hits in `<mark>`.
 
-    It has MAX_HEADLINE characters at most, and is cut between two characters of the text: neither in a tag nor in an
-    entity, with every tag closed.
+    It has MAX_HEADLINE characters at most. A longer one is cut between two characters of the text, neither in a tag nor
+    in an entity, and every tag is closed.
     """
     pieces = [_HTML.get(character, character) for character in _BETWEEN_PARTS.sub(r"\1", headline)]
     if sum(map(len, pieces)) > MAX_HEADLINE:
@@ -143,16 +129,5 @@ def to_html(headline: str) -> str:
     return "".join(pieces)
 
 
-FIRST = Place(datetime.max.replace(tzinfo=UTC), math.inf, datetime.max.replace(tzinfo=UTC), "", 0)
-_decoder = msgspec.json.Decoder(
-    tuple[
-        str,
-        tuple[
-            Annotated[datetime, msgspec.Meta(tz=True)],
-            float,
-            Annotated[datetime, msgspec.Meta(tz=True)],
-            Annotated[str, msgspec.Meta(max_length=255)],
-            Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)],
-        ],
-    ]
-)
+START = Position(datetime.max.replace(tzinfo=UTC), math.inf, datetime.max.replace(tzinfo=UTC), "", 0)
+_decoder = msgspec.json.Decoder(tuple[str, Position])

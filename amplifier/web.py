@@ -13,13 +13,14 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from amplifier import numbers
+from amplifier import json_numbers
 from amplifier.answers import Answer, answered, encoder, header, if_match, is_known
 from amplifier.changes import carry_out
-from amplifier.events import Hub
-from amplifier.problems import Problem, invalid_json
-from amplifier.queries import Queries
-from amplifier.rows import Rights
+from amplifier.errors import Problem
+from amplifier.live.hub import Hub
+from amplifier.problems import invalid_json
+from amplifier.queries.registry import Queries
+from amplifier.queries.rows import Rights
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 MAX_TAGS = 50
@@ -98,7 +99,7 @@ class Request(litestar.Request[Caller, None, State]):
         body = await self.body()
         field = self.route_handler.parsed_data_field
         try:
-            numbers.check(body)
+            json_numbers.check(body)
             return _decoder(field.annotation if field else Any).decode(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise invalid_json(error) from None

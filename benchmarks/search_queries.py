@@ -13,11 +13,11 @@ from urllib.parse import urlencode
 import jwt
 import psycopg
 
-from amplifier import schema
+from amplifier import paths
 from amplifier.auth import generate_key
-from amplifier.database import Connection, Database
-from amplifier.queries import Queries
-from amplifier.searching import FIRST, MOST_RANKED
+from amplifier.database.pool import Connection, Database
+from amplifier.queries.registry import Queries
+from amplifier.searching import MOST_RANKED, START
 from amplifier.settings import Settings
 from benchmarks import requests
 from benchmarks.search_corpus import EVERYONE, Corpus, users
@@ -36,12 +36,12 @@ ARGUMENTS: dict[str, Any] = {
     "author_user_id": None,
     "tool": None,
     "since": None,
-    "until": FIRST.searched_at,
+    "until": START.searched_at,
     "by_rank": True,
-    "after_rank": FIRST.rank,
-    "after_created_at": FIRST.moment,
-    "after_session_id": FIRST.session_id,
-    "after_seq": FIRST.seq,
+    "after_rank": START.rank,
+    "after_created_at": START.moment,
+    "after_session_id": START.session_id,
+    "after_seq": START.seq,
     "most_ranked": MOST_RANKED,
     "limit": 21,  # the service asks for one more than it shows
     "context": 0,
@@ -72,7 +72,7 @@ async def connected(dsn: str) -> AsyncIterator[Queries]:
     database = Database(Settings(), dsn)
     await database.connect()
     try:
-        yield Queries(database, schema.share("queries"))
+        yield Queries(database, paths.folder("queries"))
     finally:
         await database.close()
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import checks
-from amplifier.database import Database
-from amplifier.queries import Queries
+from amplifier.database.pool import Database
+from amplifier.queries.checks import run
+from amplifier.queries.registry import Queries
 from amplifier.structs import STRUCTS
 from tests.conftest import serving, settings_for
 from tests.test_access_matrix import BODIES, CALLERS, STRANGERS, Target
@@ -95,8 +95,8 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 
 async def finding(database: Database, folder: Path) -> str:
-    """What `checks.findings` says of the queries of a folder; others may be missing."""
-    found = await checks.findings(Queries(database, folder), STRUCTS)
+    """What `run.findings` says of the queries of a folder; others may be missing."""
+    found = await run.findings(Queries(database, folder), STRUCTS)
     return "\n".join(str(one) for one in found if not one.problem.startswith("is missing"))
 
 

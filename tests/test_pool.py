@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from amplifier.database import Database
-from amplifier.outages import Unavailable
+from amplifier.database.pool import Database
+from amplifier.errors import TooSlow, Unavailable
 from tests.conftest import settings_for
 
 SIZE = 3
@@ -86,3 +86,30 @@ async def test_a_transaction_that_fails_is_rolled_back(database: Database, sql: 
 async def test_before_connecting(dsn: str) -> None:
     with pytest.raises(Unavailable):
         await Database(settings_for(dsn), dsn).fetchval("select 1")
+
+
+async def test_limited_statement_is_cancelled_on_the_server(database: Database, sql: Callable[..., list[Any]]) -> None:
+    backends = "select pid from pg_stat_activity where application_name = 'amplifier-api' order by pid"
+    running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state <> 'idle'"
+    await asyncio.gather(*(database.fetchval("select pg_sleep(0.01)") for _ in range(SIZE)))
+    before = sql(backends)
+    with database.limited(0.1), pytest.raises(TooSlow):
+        await database.fetchval("select pg_sleep(60)")
+    assert sql(running) == [(0,)]
+    assert sql(backends) == before
+
+
+async def test_limit_does_not_include_the_wait_for_a_connection(database: Database) -> None:
+    busy = [asyncio.create_task(database.fetchval("select pg_sleep(0.3)")) for _ in range(SIZE)]
+    await asyncio.sleep(0)
+    with database.limited(0.1):
+        assert await database.fetchval("select 1") == 1
+    await asyncio.gather(*busy)
+
+
+async def test_statement_keeps_one_plan_for_all_arguments(database: Database) -> None:
+    async with database.transaction():
+        for number in range(3):
+            await database.fetchval("select $1::bigint", number)
+        plans = "select custom_plans, generic_plans from pg_prepared_statements where statement = 'select $1::bigint'"
+        assert [tuple(row) for row in await database.fetch(plans)] == [(0, 3)]

@@ -8,9 +8,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from amplifier import embedded, schema, scratch
-from amplifier.database import ROLE, Database
-from amplifier.queries import Queries
+from amplifier import paths
+from amplifier.database.pool import ROLE, Database
+from amplifier.postgres import embedded, scratch
+from amplifier.queries.registry import Queries
+from amplifier.schema import migrate
 from tests.conftest import private_folder, settings_for
 
 FUNCTIONS = ("may_send", "may_cancel", "may_invite")
@@ -29,7 +31,7 @@ def any_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
         embedded.running(home, "amplifier-api", install) as server,
         scratch.database(server) as dsn,
     ):
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         yield dsn
 
 
@@ -38,7 +40,7 @@ def calls(dsn: str, change: str | None = None) -> set[tuple[str, str]]:
 
     `change` is made before and rolled back afterwards.
     """
-    queries = Queries(Database(settings_for(dsn), dsn), schema.share("queries"))
+    queries = Queries(Database(settings_for(dsn), dsn), paths.folder("queries"))
     found = set()
     with psycopg.connect(dsn) as connection:
         connection.prepare_threshold = None

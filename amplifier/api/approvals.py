@@ -7,7 +7,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.web import Request, get, participation, post
 
 _REFUSALS = ("deny", "no", "reject", "cancel")  # how options begin that do not grant anything

@@ -7,8 +7,8 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, PathParameter, QueryParameter
 
+from amplifier.errors import Problem
 from amplifier.paging import Limit, page
-from amplifier.problems import Problem
 from amplifier.web import Request, get
 
 _NEWEST = 2**63 - 1

@@ -13,8 +13,8 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.auth import hash_secret
+from amplifier.errors import Problem
 from amplifier.paging import Limit, page
-from amplifier.problems import Problem
 from amplifier.web import Request, Role, answer, delete, get, participation, post
 
 _TOKEN = re.compile(r"inv_(.{1,255})_[A-Za-z0-9_-]{43}\Z")  # the session's id, then 256 random bits

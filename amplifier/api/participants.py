@@ -10,8 +10,8 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
+from amplifier.errors import Problem
 from amplifier.paging import page
-from amplifier.problems import Problem
 from amplifier.web import Identifier, Request, Role, answer, delete, get, participation, patch, post
 
 AfterUser = Annotated[str, QueryParameter(max_length=255, description="The `next` of the page before")]

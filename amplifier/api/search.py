@@ -1,15 +1,16 @@
-"""Full-text search over every transcript that the caller may read."""
+"""Full-text search over the sessions that the caller takes part in, and within one of them."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any, ClassVar, Literal
 
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
+from amplifier.errors import Problem
 from amplifier.paging import TagFilter, tag_filter, utc
-from amplifier.problems import Problem
-from amplifier.searching import MOST_RANKED, Cursor, Q, Search, nothing_to_search, to_html
+from amplifier.searching import MOST_RANKED, Cursor, Position, Q, Search, no_terms, to_html
 from amplifier.web import MessageRole, Request, get, participation
 
 Sort = Annotated[Literal["rank", "recent"], QueryParameter(description="The best hit first, or the newest")]
@@ -92,10 +93,9 @@ class SearchController(Controller):
         context: Context = 0,
     ) -> SearchResults:
         """Messages, and titles and tags of sessions, in all sessions that the caller takes part in."""
-        filters = {"session_id": session_id, "config_id": config_id, "tags": tag_filter(tag)}
-        filters |= {"message_role": role, "author_user_id": author, "tool": tool}
-        search = _search(request, q, sort, after, before, **filters)
-        return await _page(request, search, limit, cursor, context)
+        return await _search(
+            request, q, session_id, config_id, tag, role, author, tool, after, before, sort, limit, cursor, context
+        )
 
 
 class SessionSearchController(Controller):
@@ -121,52 +121,66 @@ class SessionSearchController(Controller):
         context: Context = 0,
     ) -> SearchResults:
         """The same within one session. For its participants."""
-        filters = {"session_id": session_id, "config_id": None, "tags": tag_filter(None)}
-        filters |= {"message_role": role, "author_user_id": author, "tool": tool}
-        search = _search(request, q, sort, after, before, **filters)
-        return await _page(request, search, limit, cursor, context)
+        return await _search(
+            request, q, session_id, None, None, role, author, tool, after, before, sort, limit, cursor, context
+        )
 
 
-def _search(
-    request: Request, q: str, sort: str, after: datetime | None, before: datetime | None, **filters: Any
-) -> Search:
-    since, until = utc("after", after), utc("before", before)
+async def _search(
+    request: Request,
+    q: str,
+    session_id: str | None,
+    config_id: str | None,
+    tag: list[str] | None,
+    role: str | None,
+    author: str | None,
+    tool: str | None,
+    after: datetime | None,
+    before: datetime | None,
+    sort: str,
+    limit: int,
+    cursor: str | None,
+    context: int,
+) -> SearchResults:
+    since, until, by_rank = utc("after", after), utc("before", before), sort == "rank"
     if since is not None and until is not None and until < since:
         raise Problem(422, "before: must not be earlier than after")
-    return Search.of(
-        "messages",
+    find = partial(
         request.queries.search.list_messages,
         q=q,
-        by_rank=sort == "rank",
+        session_id=session_id,
+        config_id=config_id,
+        tags=tag_filter(tag),
+        message_role=role,
+        author_user_id=author,
+        tool=tool,
         since=since,
         until=until,
+        by_rank=by_rank,
         most_ranked=MOST_RANKED,
-        **filters,
     )
-
-
-async def _page(request: Request, search: Search, limit: int, cursor: str | None, context: int) -> SearchResults:
-    place, asked = search.place(cursor), search.arguments
-    rows = await search.run(
-        request,
-        until=min(place.searched_at, asked["until"] or place.searched_at),
-        after_rank=place.rank,
-        after_created_at=place.moment,
-        after_session_id=place.session_id,
-        after_seq=place.seq,
+    search = Search("messages", find.keywords)
+    start = search.decode_cursor(cursor)
+    found = find(
+        actor_id=request.caller.user_id,
+        until=min(start.searched_at, until or start.searched_at),
+        after_rank=start.rank,
+        after_created_at=start.moment,
+        after_session_id=start.session_id,
+        after_seq=start.seq,
         limit=limit + 1,
         context=context,
     )
-    if not rows and asked["session_id"] is not None:
-        await participation(request, asked["session_id"])
-    following = search.following(place, rows[limit - 1], "created_at") if len(rows) > limit else None
-    return SearchResults([_hit(row) for row in rows[:limit]], following, await _notice(request, search, rows))
-
-
-async def _notice(request: Request, search: Search, rows: list[Any]) -> str | None:
-    if not rows:
-        return await nothing_to_search(request, search.arguments["q"])
-    return _RANKED_SOME if search.arguments["by_rank"] and rows[0]["ranked"] > MOST_RANKED else None
+    rows = await search.run(request, found, is_first_page=cursor is None)
+    if not rows and session_id is not None:
+        await participation(request, session_id)
+    following = None
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        end = Position(last["searched_at"], last["rank"], last["created_at"], last["session_id"], last["seq"])
+        following = search.encode_cursor(start, end)
+    notice = _RANKED_SOME if rows and by_rank and rows[0]["ranked"] > MOST_RANKED else None
+    return SearchResults([_hit(row) for row in rows[:limit]], following, notice if rows else await no_terms(request, q))
 
 
 def _hit(row: Any) -> Hit:

@@ -1,6 +1,7 @@
 """The list of the caller's sessions, and the search for them."""
 
 from datetime import datetime
+from functools import partial
 from typing import Annotated, Any
 
 import msgspec
@@ -9,7 +10,7 @@ from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
 from amplifier.paging import Limit, Offset, TagFilter, decode_cursor, encode_cursor, is_complete, page, tag_filter
-from amplifier.searching import MOST_RANKED, SYNTAX, Search, nothing_to_search, to_html
+from amplifier.searching import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html
 from amplifier.web import Request, Role, Status, get
 
 Owned = Annotated[bool, QueryParameter(description="Only sessions in which the caller is an owner")]
@@ -76,10 +77,7 @@ class SessionListController(Controller):
         match."""
         queries, actor_id, tags = request.queries.sessions, request.caller.user_id, tag_filter(tag)
         if q is not None:
-            search = Search.of(
-                "sessions", request.queries.search.list_sessions, q=q, owned=owned, tags=tags, most_ranked=MOST_RANKED
-            )
-            return await _found(request, search, limit, offset, after)
+            return await _found(request, q, owned, tags, limit, offset, after)
         position = decode_cursor(after)
         found = await queries.list(
             actor_id=actor_id,
@@ -96,15 +94,32 @@ class SessionListController(Controller):
         return SessionList(rows, total, encode_cursor(rows[-1].updated_at, rows[-1].session_id) if more else None)
 
 
-async def _found(request: Request, search: Search, limit: int, offset: int, after: str | None) -> SessionList:
-    place = search.place(after, "after")
-    position: dict[str, Any] = {"until": place.searched_at, "after_rank": place.rank}
-    position |= {"after_matched_at": place.moment, "after_session_id": place.session_id}
-    rows = await search.run(request, limit=limit + 1, offset=offset, **position)
-    following = search.following(place, rows[limit - 1], "matched_at") if len(rows) > limit else None
-    some = rows or (offset and await search.run(request, counts=False, limit=1, offset=0, **position))
-    result = SessionList([_summary(row) for row in rows[:limit]], some[0]["total"] if some else 0, following)
-    if not some and (notice := await nothing_to_search(request, search.arguments["q"])):
+async def _found(
+    request: Request, q: str, owned: bool, tags: bytes, limit: int, offset: int, after: str | None
+) -> SessionList:
+    search = Search("sessions", {"q": q, "owned": owned, "tags": tags, "most_ranked": MOST_RANKED})
+    start = search.decode_cursor(after, "after")
+    find = partial(
+        request.queries.search.list_sessions,
+        actor_id=request.caller.user_id,
+        q=q,
+        owned=owned,
+        tags=tags,
+        most_ranked=MOST_RANKED,
+        until=start.searched_at,
+        after_rank=start.rank,
+        after_matched_at=start.moment,
+        after_session_id=start.session_id,
+    )
+    found = find(limit=limit + 1, offset=offset)
+    rows = await search.run(request, found, is_first_page=after is None and not offset)
+    counted = rows or (offset and await search.run(request, find(limit=1, offset=0), is_first_page=False))
+    result = SessionList([_summary(row) for row in rows[:limit]], counted[0]["total"] if counted else 0, None)
+    if len(rows) > limit:
+        last = rows[limit - 1]
+        end = Position(last["searched_at"], last["rank"], last["matched_at"], last["session_id"], 0)
+        result.next = search.encode_cursor(start, end)
+    if not counted and (notice := await no_terms(request, q)):
         result.notice = notice
     return result
 

@@ -10,7 +10,8 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.bounds import encoded
-from amplifier.problems import Problem, changed_meanwhile
+from amplifier.errors import Problem
+from amplifier.problems import changed_meanwhile
 from amplifier.web import Identifier, Request, Role, Status, Tags, delete, get, participation, patch, post
 
 MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may

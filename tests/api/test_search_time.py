@@ -1,0 +1,87 @@
+"""The time of a search: one statement, which is cancelled on the server after SEARCH_TIMEOUT."""
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import httpx
+import pytest
+from asyncpg.connection import LoggedQuery
+
+from tests.api.test_search import Sql, add, seqs
+from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
+
+RUNNING = "select count(*) from pg_stat_activity where query like '%%pg_sleep%%' and state <> 'idle' and pid <> %s"
+BACKENDS = "select pid from pg_stat_activity where application_name = 'amplifier-api' order by pid"
+
+
+class Service(NamedTuple):
+    """A service whose searches for `slow` take a minute, a client, and the path of a session with two messages."""
+
+    api: Api
+    alice: httpx.AsyncClient
+    path: str
+
+
+@pytest.fixture
+def slow(folder: Path) -> Path:
+    """A folder of queries."""
+    file, participants = folder / "search.sql", "from session_participants as p\n"
+    sleeping = f"{participants}    cross join pg_sleep(case when :q = 'slow' then 60 else 0 end)\n"
+    file.write_text(file.read_text().replace(participants, sleeping))
+    return folder
+
+
+@contextlib.asynccontextmanager
+async def started(dsn: str, queries: Path, **settings: Any) -> AsyncIterator[Service]:
+    async with serving(settings_for(dsn, queries_dir=str(queries), search_timeout=1, **settings)) as api:
+        alice = await api.as_user("alice")
+        config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
+        session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+        await add(alice, session_id, "slow", "fast")
+        yield Service(api, alice, f"/sessions/{session_id}")
+
+
+async def stopped(client: httpx.AsyncClient, path: str = "/search") -> None:
+    response = await client.get(path, params={"q": "slow"})
+    assert "longer than 1 s" in assert_problem(response, 503)["detail"]
+    assert int(response.headers["Retry-After"]) >= 1
+
+
+async def test_slow_search_is_cancelled_and_its_connection_used_again(dsn: str, slow: Path, sql: Sql) -> None:
+    [(own,)] = sql("select pg_backend_pid()")
+    async with started(dsn, slow, database_pool_max_size=1) as service:
+        backends = sql(BACKENDS)
+        for path in ("/search", f"{service.path}/search", "/sessions"):
+            await stopped(service.alice, path)
+            assert sql(RUNNING, own) == [(0,)]
+            assert await seqs(service.alice, "fast") == [2], "the connection has its usual limits again"
+        assert (await service.alice.get("/sessions")).json()["total"] == 1
+        assert sql(BACKENDS) == backends
+
+
+async def test_other_searches_succeed_while_one_is_cancelled(dsn: str, slow: Path) -> None:
+    async with started(dsn, slow, database_pool_max_size=6) as service:
+        bob = await service.api.as_user("bob")
+        searches = [asyncio.create_task(stopped(service.alice)) for _ in range(2)]  # all that one user gets
+        while not all(search.done() for search in searches):
+            assert await seqs(bob, "fast") == []
+        await asyncio.gather(*searches)
+        assert await seqs(service.alice, "fast") == [2]
+
+
+@pytest.mark.parametrize("path", ["/search", "/sessions"])
+async def test_search_is_one_statement(dsn: str, folder: Path, path: str) -> None:
+    async with started(dsn, folder, database_pool_max_size=1) as service:
+        logged: list[LoggedQuery] = []
+        async with service.api.app.state.queries.database.connection() as only:
+            only.add_query_logger(logged.append)
+        assert (await service.alice.get(path, params={"q": "fast"})).status_code == 200
+        await asyncio.sleep(0)  # the loop calls loggers
+        sent = [one.query.partition(" */")[0] for one in logged]
+        # what has no name is no query of ours: begin, set, commit; activity is written in the background
+        assert [one for one in sent if "/* search." in one or "/*" not in one] == [
+            f"with /* search.list_{path[1:].replace('search', 'messages')}"
+        ]
