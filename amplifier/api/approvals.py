@@ -76,7 +76,7 @@ class ApprovalsController(Controller):
         if approval_id not in waiting:
             raise Problem(404, "Approval not found, or answered already")
         granted, decision = _chosen(waiting[approval_id].options, data.decision)
-        row = await request.queries.approvals.decide(
+        row = await request.queries.approval_decisions.decide(
             actor_id=request.caller.user_id,
             session_id=session_id,
             approval_id=approval_id,

@@ -214,7 +214,7 @@ class ConfigsController(Controller):
     ) -> Config:
         """Its owner's only. The former version becomes the present one, with a new number; nothing is lost."""
         request.tell(version=version)
-        row = await request.queries.configs.restore(
+        row = await request.queries.config_versions.restore(
             actor_id=request.caller.user_id, config_id=config_id, version=version, if_versions=request.if_match
         )
         if row is None:

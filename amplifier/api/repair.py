@@ -141,7 +141,7 @@ async def _move(request: Request, session_id: str, whole: _Whole, entries: list[
     if first is None:
         return Repair(session_id, whole.last_seq, 0, 0, "Nothing to repair")
     async with request.queries.database.patient(_LONGEST):
-        row = await request.queries.messages.repair(
+        row = await request.queries.transcripts.repair(
             actor_id=request.caller.user_id,
             actor_app_id=request.caller.app_id,
             session_id=session_id,

@@ -200,7 +200,7 @@ class SessionsController(Controller):
             )
             if row is None:
                 raise await _no_fork(request, session_id, data)
-            await queries.messages.copy(
+            await queries.transcripts.copy(
                 actor_id=caller.user_id, session_id=session_id, fork_id=fork_id, up_to_seq=row["last_seq"]
             )
         request.tell(forked_from_session_id=session_id, forked_at_seq=row["forked_at_seq"])

@@ -72,10 +72,10 @@ class Approvals:
         return False, DENIED
 
     async def _look(self, key: dict[str, str], deadline: float) -> tuple[bool, str] | None:
-        answer = await self._queries.approvals.get(**key)
+        answer = await self._queries.approval_decisions.get(**key)
         if answer is not None and answer["granted"] is not None:
             return answer["granted"], answer["decision"] or DENIED
-        if time.monotonic() < deadline or await self._queries.approvals.expire(**key) is None:
+        if time.monotonic() < deadline or await self._queries.approval_decisions.expire(**key) is None:
             return None
         self._hub.announce(self._session_id)
         return False, DENIED

@@ -122,7 +122,7 @@ async def not_key_manager(request: Request, app_id: str) -> Problem:
 async def participation(request: Request, session_id: str) -> Rights:
     """Returns the caller's rights in a session, after a statement did nothing. Raises Problem 404 for strangers."""
     actor_id = request.caller.user_id
-    row = await request.queries.participants.get(actor_id=actor_id, session_id=session_id, user_id=actor_id)
+    row = await request.queries.participant_rights.get(actor_id=actor_id, session_id=session_id, user_id=actor_id)
     if row is None:
         raise Problem(404, "Session not found")
     return Rights(*row)

@@ -17,9 +17,9 @@ UNBOUND = {
     "applications.lock": "system",
     "applications.update": "system",
     "applications.update_key": "system",
+    "approval_decisions.expire": "system",
+    "approval_decisions.get": "system",
     "approvals.create": "system",
-    "approvals.expire": "system",
-    "approvals.get": "system",
     "audit.add": "system",
     "audit.list": "system",
     "audit.list_of_target": "system",
@@ -29,9 +29,9 @@ UNBOUND = {
     "idempotency.claim": "system",
     "idempotency.store": "system",
     "idempotency.sweep": "system",
-    "invitations.claim": "self",
-    "invitations.find": "system",
-    "invitations.lock": "system",
+    "invitation_claims.claim": "self",
+    "invitation_claims.find": "system",
+    "invitation_claims.lock": "system",
     "participants.touch": "system",
     "rate_limits.sweep": "system",
     "rate_limits.take": "system",
@@ -67,16 +67,14 @@ UNBOUND = {
 
 # Which participants a query does not serve; what is not named here serves owners, editors and viewers of a session.
 REFUSED = {
-    "approvals.decide": ("viewer",),
+    "approval_decisions.decide": ("viewer",),
     "invitations.create": ("editor", "viewer"),
     "invitations.list": ("editor", "viewer"),
     "invitations.revoke": ("editor", "viewer"),
     "messages.append": ("viewer",),
-    "messages.copy": ("editor", "viewer"),  # without a session of their own
-    "messages.repair": ("viewer",),
+    "participant_rights.update": ("editor", "viewer"),
     "participants.create": ("editor", "viewer"),
     "participants.delete": ("editor", "viewer"),
-    "participants.update": ("editor", "viewer"),
     "runs.cancel": ("viewer",),
     "runs.enqueue": ("viewer",),
     "runs.start": ("viewer",),
@@ -85,4 +83,6 @@ REFUSED = {
     "sessions.lock": ("editor", "viewer"),
     "sessions.transfer": ("editor", "viewer"),
     "sessions.update": ("viewer",),
+    "transcripts.copy": ("editor", "viewer"),  # without a session of their own
+    "transcripts.repair": ("viewer",),
 }

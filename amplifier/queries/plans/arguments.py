@@ -184,7 +184,7 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
         ],
         "configs.count_sessions": [Base(), Base({"actor_id": "user-inviting", "config_id": "config-inviting"}, ())],
         "configs.create": [Base({"config_id": "config-new"})],
-        "invitations.claim": [
+        "invitation_claims.claim": [
             Base({"actor_id": "user-0"}),
             *(Base({"actor_id": f"user-{one}"}, ()) for one in ("removed", "left", "changed")),
         ],
@@ -204,7 +204,8 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"actor_id": "user-2"}),
             Base({"actor_id": "user-never", "wanted": 5}),
         ],
-        **{f"approvals.{one}": [Base(busy)] for one in ("decide", "expire", "get", "list")},
+        "approvals.list": [Base(busy)],
+        **{f"approval_decisions.{one}": [Base(busy)] for one in ("decide", "expire", "get")},
         **{f"runs.{one}": [Base(busy)] for one in ("get", "list", "list_going")},
         # all that expired, and nothing else
         **{
@@ -258,7 +259,7 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             *(Base({"session_id": f"agent-{kind}", "run_id": "run-new"}, ()) for kind in _NOT_STARTED),
         ],
         "invitations.create": [Base({"invitation_id": "invitation-new", "token_hash": "f" * 64})],
-        "messages.repair": [
+        "transcripts.repair": [
             Base(),
             Base({"session_id": on.closed, "expected_seq": on.closed_seq}, ()),
             Base({"session_id": "agent-busy", "expected_seq": 0, "seqs": [0]}, ()),
@@ -268,7 +269,7 @@ def _bases(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"user_id": "user-999", "actor_id": "user-inviting"}),
         ],
         "participants.delete": [Base(), Base({"user_id": on.owner})],
-        "participants.update": [Base(), Base({"role": "viewer"}), Base({"role": "viewer", "user_id": on.owner})],
+        "participant_rights.update": [Base(), Base({"role": "viewer"}), Base({"role": "viewer", "user_id": on.owner})],
         "search.list_messages": [
             Base(),
             Base(rare),

@@ -184,8 +184,10 @@ def fill(connection: "psycopg.Connection[Any]") -> None:
     numbers = {"u": _RANDOM.format("n"), "v": _RANDOM.format("(n + 70001)"), "w": _RANDOM.format("(n + 350003)")}
     definition = connection.execute("select pg_get_indexdef(%s::regclass)", (_SLOW_INDEX,)).fetchone()
     assert definition is not None  # noqa: S101
+    # until a commit is flushed, vacuum marks none of its pages as all visible, and plans differ
+    connection.execute("set synchronous_commit = on")
     with connection.transaction():
-        connection.execute("set local max_parallel_maintenance_workers = 0; set local synchronous_commit = off")
+        connection.execute("set local max_parallel_maintenance_workers = 0")
         connection.execute(f"drop index {_SLOW_INDEX}".encode())
         for table in _WITHOUT_TRIGGERS:
             connection.execute(f"alter table {table} disable trigger user".encode())
