@@ -127,7 +127,7 @@ def is_known(scope: Scope, etag: str) -> bool:
 
 
 def _link(scope: Scope, data: Any, following: Any) -> bytes:
-    """The address of the next page: this one's, as `paths.read` leaves its path, behind another place."""
+    """The address of the next page: this one's, as `request_target.read` leaves its path, behind another place."""
     parameter = getattr(data, "next_parameter", "after")
     query = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1"), True) if pair[0] != parameter]
     address = f"{quote(scope['path'], safe='/%')}?{urlencode([*query, (parameter, following)])}"

@@ -9,14 +9,14 @@ from typing import Any, NamedTuple
 
 from litestar.connection import ASGIConnection
 
-from amplifier import paths
-from amplifier.activity import Activity
+from amplifier import request_target
+from amplifier.fair_share import current
 from amplifier.hosts import gate
 from amplifier.limits import Key, Limiter
+from amplifier.maintenance.activity import Activity
 from amplifier.problems import unauthorized
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
 from amplifier.settings import Settings
-from amplifier.shares import current
 from amplifier.web import Caller
 
 DEV_CALLER = Caller("dev-app", "dev-user", True)  # everybody, while authentication is off
@@ -53,7 +53,7 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
     A hook of the router and not a middleware, which would wrap every message of every answer once more.
     """
     authenticator: Authenticator = request.scope["litestar_app"].state.authenticator
-    paths.restore(request.scope)
+    request_target.restore(request.scope)
     if authenticator.gate is not None:
         authenticator.gate.admit(request.scope)
     pair = authenticator.credentials(request.scope["headers"])
@@ -181,6 +181,6 @@ def _text_claim(claims: dict[str, Any], name: str, missing: str) -> str:
         raise unauthorized(missing)
     if not isinstance(value, str) or not _USER_ID.match(value):
         raise unauthorized(f"Invalid JWT: '{name}' must be text of 1 to 255 characters without control characters")
-    if not paths.is_plain(value):
+    if not request_target.is_plain(value):
         raise unauthorized(f"Invalid JWT: '{name}' must not be . or .., nor have them between slashes")
     return value

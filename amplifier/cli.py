@@ -7,7 +7,7 @@ import sys
 
 from amplifier import __version__, settings
 from amplifier.commands import applications, migrate, openapi, queries, search, serve
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
 
 _FORMAT = "%(levelname)s %(name)s: %(message)s"
 

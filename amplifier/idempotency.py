@@ -12,8 +12,8 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from amplifier.answers import Answer
-from amplifier.problems import Problem
-from amplifier.queries import Queries
+from amplifier.errors import Problem
+from amplifier.queries.registry import Queries
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
 _NONCE = 12  # bytes, as AES-GCM has it

@@ -11,8 +11,8 @@ from typing import TypeAlias
 
 from litestar.types import Scope
 
-from amplifier.problems import Problem
-from amplifier.queries import Queries
+from amplifier.errors import Problem
+from amplifier.queries.registry import Queries
 
 _MINUTE = 60.0
 _SHARE = 10  # a process takes at most this part of the limit at once

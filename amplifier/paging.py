@@ -9,7 +9,7 @@ from typing import Annotated, Any, NamedTuple, TypeVar
 import msgspec
 from litestar.params import QueryParameter
 
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 
 Row = TypeVar("Row", bound=msgspec.Struct)
 

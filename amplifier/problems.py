@@ -11,7 +11,7 @@ import msgspec
 from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
-from amplifier.outages import Unavailable
+from amplifier.errors import Problem, Unavailable
 
 logger = logging.getLogger(__name__)
 
@@ -91,14 +91,6 @@ _STATES: dict[str, tuple[int, str]] = {
     "54000": (422, "A value is too large to be stored"),
     "54001": (422, "The JSON is nested too deeply"),
 }
-
-
-class Problem(Exception):
-    """An error for the client: a status, a detail that says what to do, and further members of the document."""
-
-    def __init__(self, status: int, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:
-        super().__init__(detail)
-        self.status, self.detail, self.headers, self.members = status, detail, headers or {}, members
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
@@ -187,12 +179,6 @@ def changed_meanwhile(noun: str, version: int) -> Problem:
     """412: what If-Match names is not the present version."""
     detail = f'The {noun} has changed: its ETag is "{version}" now, which If-Match does not name'
     return Problem(412, detail, headers={"ETag": f'"{version}"'})
-
-
-def too_many_streams(most: int) -> Problem:
-    """429: a user follows too much at once."""
-    detail = f"You have {most} streams open: close one first (MAX_STREAMS_PER_USER)"
-    return Problem(429, detail, headers={"Retry-After": "5"})
 
 
 def request_id(scope: Any) -> str:

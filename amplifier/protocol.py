@@ -9,7 +9,8 @@ import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
-from amplifier.problems import MEDIA_TYPE, Problem, document
+from amplifier.errors import Problem
+from amplifier.problems import MEDIA_TYPE, document
 from amplifier.unread import ROUTED, Unread
 
 MAX_HEADERS = 64 * 1024  # bytes of request line and headers

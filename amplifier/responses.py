@@ -7,7 +7,7 @@ from litestar.config.cors import CORSConfig
 from litestar.routes import HTTPRoute
 from litestar.types import Message, Scope
 
-from amplifier.database import refuse_in_transaction
+from amplifier.database.pool import refuse_in_transaction
 from amplifier.problems import request_id
 from amplifier.settings import Settings
 

@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 from litestar.types import Receive, Scope, Send
 
-from amplifier.frames import Frame, escaped
-from amplifier.problems import Problem
+from amplifier.errors import Problem
+from amplifier.live.frames import Frame, escaped
+from amplifier.live.subscriber import Subscriber
 from amplifier.protocol import DRAINING
 from amplifier.runtime.runner import Runner
 from amplifier.streaming import STREAM_HEADERS, Opening, drained, watched
-from amplifier.subscribers import Subscriber
 from amplifier.web import Caller
 
 if TYPE_CHECKING:

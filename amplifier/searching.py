@@ -18,9 +18,8 @@ import msgspec
 from litestar.params import QueryParameter
 from msgspec import Meta
 
-from amplifier.activity import SearchKey
-from amplifier.outages import TooSlow
-from amplifier.problems import Problem
+from amplifier.errors import Problem, TooSlow
+from amplifier.maintenance.activity import SearchKey
 from amplifier.web import Request
 
 MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long

@@ -12,15 +12,16 @@ from litestar.connection import ASGIConnection
 from litestar.datastructures import State
 from litestar.types import Receive, Scope, Send
 
-from amplifier import paths
+from amplifier import request_target
 from amplifier.auth import Authenticator, authenticate, hash_secret
-from amplifier.events import Hub
-from amplifier.frames import Frame
-from amplifier.problems import Problem, too_many_streams, unauthorized
+from amplifier.errors import Problem, too_many_streams
+from amplifier.fair_share import current
+from amplifier.live.frames import Frame
+from amplifier.live.hub import Hub
+from amplifier.live.subscriber import Subscriber
+from amplifier.problems import unauthorized
 from amplifier.protocol import CONNECTION, ENDING
-from amplifier.queries import Queries
-from amplifier.shares import current
-from amplifier.subscribers import Subscriber
+from amplifier.queries.registry import Queries
 from amplifier.web import Caller
 
 SHARED_FROM = 256 * 1024  # bytes of an event that is kept once for all who are sent it
@@ -38,7 +39,7 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
         gate.admit(connection.scope, is_stream=True)
     if b"ticket=" not in connection.scope["query_string"]:
         return await authenticate(connection)
-    paths.restore(connection.scope)
+    request_target.restore(connection.scope)
     tickets = parse_qs(connection.scope["query_string"].decode("latin-1")).get("ticket", [""])
     row = await connection.app.state.queries.tickets.claim(
         ticket_hash=hash_secret(tickets[0]), session_id=connection.path_params.get("session_id")

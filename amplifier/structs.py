@@ -2,7 +2,6 @@
 
 import msgspec
 
-from amplifier import rows
 from amplifier.api import (
     application_keys,
     applications,
@@ -21,6 +20,7 @@ from amplifier.api import (
     transcripts,
     users,
 )
+from amplifier.queries import rows
 
 _MODULES = (
     application_keys,

@@ -11,7 +11,7 @@ import jwt
 import msgspec
 from jwt import PyJWKSet
 
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from amplifier.problems import unauthorized
 from amplifier.settings import Settings
 

@@ -13,13 +13,14 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
-from amplifier import numbers
+from amplifier import json_numbers
 from amplifier.answers import Answer, answered, encoder, header, if_match, is_known
 from amplifier.changes import carry_out
-from amplifier.events import Hub
-from amplifier.problems import Problem, invalid_json
-from amplifier.queries import Queries
-from amplifier.rows import Rights
+from amplifier.errors import Problem
+from amplifier.live.hub import Hub
+from amplifier.problems import invalid_json
+from amplifier.queries.registry import Queries
+from amplifier.queries.rows import Rights
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 MAX_TAGS = 50
@@ -98,7 +99,7 @@ class Request(litestar.Request[Caller, None, State]):
         body = await self.body()
         field = self.route_handler.parsed_data_field
         try:
-            numbers.check(body)
+            json_numbers.check(body)
             return _decoder(field.annotation if field else Any).decode(body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise invalid_json(error) from None
@@ -137,7 +138,7 @@ async def not_key_manager(request: Request, app_id: str) -> Problem:
 async def participation(request: Request, session_id: str) -> Rights:
     """Returns the caller's rights in a session, after a statement did nothing. Raises Problem 404 for strangers."""
     actor_id = request.caller.user_id
-    row = await request.queries.participants.get(actor_id=actor_id, session_id=session_id, user_id=actor_id)
+    row = await request.queries.participant_rights.get(actor_id=actor_id, session_id=session_id, user_id=actor_id)
     if row is None:
         raise Problem(404, "Session not found")
     return Rights(*row)

@@ -13,10 +13,10 @@ from urllib.parse import urlencode
 import jwt
 import psycopg
 
-from amplifier import schema
+from amplifier import paths
 from amplifier.auth import generate_key
-from amplifier.database import Connection, Database
-from amplifier.queries import Queries
+from amplifier.database.pool import Connection, Database
+from amplifier.queries.registry import Queries
 from amplifier.searching import MOST_RANKED, START
 from amplifier.settings import Settings
 from benchmarks import requests
@@ -72,7 +72,7 @@ async def connected(dsn: str) -> AsyncIterator[Queries]:
     database = Database(Settings(), dsn)
     await database.connect()
     try:
-        yield Queries(database, schema.share("queries"))
+        yield Queries(database, paths.folder("queries"))
     finally:
         await database.close()
 

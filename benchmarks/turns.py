@@ -20,10 +20,11 @@ from typing import Any
 
 from amplifier_core import AmplifierSession
 
-from amplifier import embedded, schema
 from amplifier.app import from_environment
+from amplifier.postgres import embedded
 from amplifier.runtime.modules import Loader
 from amplifier.runtime.plan import mount_plan
+from amplifier.schema import migrate
 from tests import llm
 from tests.service import free_port
 
@@ -38,7 +39,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp")))
         dsn = stack.enter_context(embedded.running(home, "amplifier-api"))
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         stub = stack.enter_context(llm.in_thread())
         stub.keep_bodies = stub.strict = False
         origin = stub.openai_url.removesuffix("/v1")

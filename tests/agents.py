@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 import httpx
 
-from amplifier.integrity import diagnose
 from amplifier.settings import Settings
+from amplifier.transcripts.integrity import diagnose
 from tests.conftest import settings_for
 from tests.live import LIMIT
 from tests.llm import Stub

@@ -7,7 +7,8 @@ from typing import Any
 
 import psycopg
 
-from amplifier import schema
+from amplifier import paths
+from amplifier.schema import migrate
 from tests.service import wait_until
 
 SESSIONS, MESSAGES = 20, 150  # the fill takes two thousand rows in a transaction
@@ -46,13 +47,13 @@ STALE = """
     )
 """
 MIGRATIONS = sorted(
-    file.stem for file in schema.share("migrations").glob("*.sql") if not file.stem.endswith(".rollback")
+    file.stem for file in paths.folder("migrations").glob("*.sql") if not file.stem.endswith(".rollback")
 )
 
 
 def migrations() -> list[Any]:
     """The migrations, parsed, in their order."""
-    return sorted(schema.known(), key=lambda migration: str(migration.id))
+    return sorted(migrate.known(), key=lambda migration: str(migration.id))
 
 
 class Archive:
@@ -76,7 +77,7 @@ class Archive:
 
     def apply(self, first: int, last: int) -> None:
         """Applies the migrations of these numbers."""
-        with schema.yoyo_backend(self.dsn) as backend:
+        with migrate.yoyo_backend(self.dsn) as backend:
             for migration in migrations()[first - 1 : last]:
                 backend.apply_one(migration)
 
@@ -89,7 +90,7 @@ class Archive:
         """A migration under way that has one message left to fill, which is locked; it is let go in the end."""
         self.apply(14, 15)
         with ThreadPoolExecutor(1) as pool, self.locked("messages", "session_id = 's3' and seq = 7"):
-            migrated = pool.submit(schema.migrate, self.dsn)
+            migrated = pool.submit(migrate.migrate, self.dsn)
             wait_until(lambda: migrated.done() or self.unfilled("messages") == 1)
             assert not migrated.done(), migrated.result()
             yield migrated

@@ -18,10 +18,13 @@ import psycopg
 import pytest
 from litestar import Litestar
 
-from amplifier import embedded, schema
-from amplifier.app import connect, routes
+from amplifier import paths
+from amplifier.api.routes import routes
+from amplifier.app import connect, lifespan
 from amplifier.auth import generate_key
+from amplifier.postgres import embedded
 from amplifier.runtime import modules
+from amplifier.schema import migrate
 from amplifier.settings import Settings
 from tests import contract, llm
 from tests.archive import ROWS, Archive
@@ -58,11 +61,11 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
     """The name of a migrated database, to be cloned."""
-    files = sorted(schema.share("migrations").glob("*.sql"))
+    files = sorted(paths.folder("migrations").glob("*.sql"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     name = f"amplifier_template_{digest}_{os.getpid()}"
     execute(server, f"create database {name}")
-    schema.migrate(with_database(server, name))
+    migrate.migrate(with_database(server, name))
     yield name
     execute(server, f"drop database {name} with (force)")
 
@@ -124,7 +127,7 @@ def empty_dsn(server: str) -> Iterator[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the queries, to be broken."""
-    return Path(shutil.copytree(schema.share("queries"), tmp_path / "queries"))
+    return Path(shutil.copytree(paths.folder("queries"), tmp_path / "queries"))
 
 
 @pytest.fixture
@@ -163,7 +166,9 @@ _routes: dict[str, list[Litestar]] = {}  # that no test uses at the moment: maki
 async def serving(settings: Settings) -> AsyncIterator["Api"]:
     """The application in this process, started and stopped."""
     unused = _routes.setdefault(settings.allowed_origins, [])
-    app = connect(unused.pop() if unused else routes(settings), settings, settings.dsn or "", checked=True)
+    app = connect(
+        unused.pop() if unused else routes(settings, lifespan=[lifespan]), settings, settings.dsn or "", checked=True
+    )
     async with app.lifespan():
         yield Api(app, settings)
     unused.append(app)

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from amplifier import embedded
+from amplifier.postgres import embedded
 from tests.conftest import private_folder
 from tests.service import running_service
 

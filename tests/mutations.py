@@ -14,13 +14,15 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg.pq import TransactionStatus
 
-from amplifier import embedded, plans, schema, scratch
-from amplifier.checks import compared
-from amplifier.database import Database
-from amplifier.describe import describe
-from amplifier.probe import Probe
-from amplifier.query import Query, read
-from amplifier.schema import share
+from amplifier import paths
+from amplifier.database.pool import Database
+from amplifier.postgres import embedded, scratch
+from amplifier.queries.checks.access_probe import Probe
+from amplifier.queries.checks.describe import describe
+from amplifier.queries.checks.run import compared
+from amplifier.queries.plans import baseline
+from amplifier.queries.query import Query, read
+from amplifier.schema import migrate
 from amplifier.settings import Settings
 from amplifier.structs import STRUCTS
 from tests.conftest import private_folder
@@ -184,11 +186,11 @@ class Checker:
 
     def __init__(self, dsn: str, probe: Probe, profile: "psycopg.Connection[Any]", folder: Path) -> None:
         self._dsn, self._probe, self._profile = dsn, probe, profile
-        self._cases = plans.prepared(profile)
+        self._cases = baseline.prepared(profile)
         self._folder = folder
-        baseline = plans.read(share("queries") / "plans.json")
-        assert baseline is not None
-        self._baseline = baseline.queries
+        expected = baseline.read(paths.folder("queries") / "plans.json")
+        assert expected is not None
+        self._expected = expected.queries
 
     async def finding(self, mutant: Mutant) -> str | None:
         """The first finding, or none for a mutant that passes."""
@@ -204,16 +206,16 @@ class Checker:
         found = found or await self._probe.findings(query)
         if found:
             return str(found[0])
-        baseline, description = self._baseline[query.name], described[query.name]
+        expected, description = self._expected[query.name], described[query.name]
         try:
-            generic, custom = plans.planned(self._profile, query, description, self._cases)
-            observed = plans.Observed(generic, custom, baseline.results)
-            for wrong in plans.rules(query, observed):
+            generic, custom = baseline.planned(self._profile, query, description, self._cases)
+            observed = baseline.Observed(generic, custom, expected.results)
+            for wrong in baseline.rules(query, observed):
                 return wrong.problem
-            for change in plans.changes(baseline, observed, True):
+            for change in baseline.changes(expected, observed, True):
                 return change
-            for label, result in plans.results(self._profile, query, description, self._cases):
-                if baseline.results.get(label) != result:
+            for label, result in baseline.results(self._profile, query, description, self._cases):
+                if expected.results.get(label) != result:
                     return f"{label}: {result}"
         except psycopg.Error as error:
             if self._profile.broken or self._profile.info.transaction_status != TransactionStatus.IDLE:
@@ -225,8 +227,8 @@ class Checker:
 async def run(dsn: str, wanted: str = "") -> list[Mutant]:
     """Tries all mutants of the queries whose names match `wanted`, on a server of its own; gives those that pass."""
     with scratch.database(dsn) as plain, scratch.database(dsn) as full, tempfile.TemporaryDirectory() as folder:
-        schema.migrate(plain)
-        schema.migrate(full)
+        migrate.migrate(plain)
+        migrate.migrate(full)
         database = Database(Settings(database_statement_timeout=60), plain)
         await database.connect()
         try:
@@ -240,7 +242,7 @@ async def run(dsn: str, wanted: str = "") -> list[Mutant]:
 
 async def _try(checker: Checker, wanted: str) -> list[Mutant]:
     tried, passed = Counter[str](), []
-    for name, text in blocks(share("queries")).items():
+    for name, text in blocks(paths.folder("queries")).items():
         for mutant in mutants(name, text) if re.match(wanted, name) else ():
             tried[mutant.kind] += 1
             if await checker.finding(mutant) is None:

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import psycopg
 
-from amplifier import schema
-from amplifier.database import Database
-from amplifier.queries import Queries
+from amplifier import paths
+from amplifier.database.pool import Database
+from amplifier.queries.registry import Queries
 from tests.conftest import settings_for
 from tests.live import until
 
@@ -106,5 +106,5 @@ async def staged(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
     )
     database = Database(settings_for(dsn), dsn)
     await database.connect()
-    yield Stage(Queries(database, schema.share("queries")), sql)
+    yield Stage(Queries(database, paths.folder("queries")), sql)
     await database.close()

@@ -9,11 +9,11 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import checks, probe
-from amplifier.database import Database
-from amplifier.queries import Queries
+from amplifier.database.pool import Database
+from amplifier.queries.checks import access_probe, run
+from amplifier.queries.checks.tenants import Tenants
+from amplifier.queries.registry import Queries
 from amplifier.structs import STRUCTS
-from amplifier.tenants import Tenants
 from tests import odd_rows
 from tests.conftest import CONFIG, SECRET, Api, settings_for
 from tests.service import command, running_service
@@ -35,7 +35,7 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 async def found(database: Database, folder: Path) -> str:
     """What the checks say of the queries of a folder."""
-    return "\n".join(map(str, await checks.findings(Queries(database, folder), STRUCTS)))
+    return "\n".join(map(str, await run.findings(Queries(database, folder), STRUCTS)))
 
 
 async def test_expired_ticket_does_not_fail_check(
@@ -145,11 +145,11 @@ async def test_a_query_without_a_verdict_passes_only_as_released(
     """A stopped statement, as a table that is too large for its plan would have it."""
     sleepy = "where user_id = :actor_id and pg_sleep(4) is not null;"
     edit(folder, "users.get", "where user_id = :actor_id;", sleepy)
-    monkeypatch.setattr(probe, "_LIMIT", 0.1)
-    monkeypatch.setattr(probe, "_PATIENCE", 0.2)
+    monkeypatch.setattr(access_probe, "_LIMIT", 0.1)
+    monkeypatch.setattr(access_probe, "_PATIENCE", 0.2)
     assert "users.get: it takes longer" in await found(database, folder)
     released = frozenset(text.rstrip() for text in blocks(folder).values())
-    monkeypatch.setattr(checks, "_released", lambda _: released)
+    monkeypatch.setattr(run, "_released", lambda _: released)
     assert await found(database, folder) == ""
     assert "used as it was released" in caplog.text
 

@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import checks
-from amplifier.database import Database
-from amplifier.queries import Queries
+from amplifier.database.pool import Database
+from amplifier.queries.checks import run
+from amplifier.queries.registry import Queries
 from amplifier.structs import STRUCTS
 from tests.conftest import serving, settings_for
 from tests.test_access_matrix import BODIES, CALLERS, STRANGERS, Target
@@ -36,13 +36,15 @@ GUARDED = {
     # it says which of the caller's own sessions are shared
     "configs.count_sessions: p.user_id <> :actor_id": "DELETE /configs/{config_id}",
     # without these three nobody is admitted, or fewer people: they take away
-    "invitations.claim: user_id = :actor_id": "POST /invitations/accept",
-    "invitations.claim: e.data ->> 'user_id' = :actor_id": "POST /invitations/accept",
-    "invitations.claim: e.actor_user_id <> :actor_id": "POST /invitations/accept",
+    "invitation_claims.claim: user_id = :actor_id": "POST /invitations/accept",
+    "invitation_claims.claim: e.data ->> 'user_id' = :actor_id": "POST /invitations/accept",
+    "invitation_claims.claim: e.actor_user_id <> :actor_id": "POST /invitations/accept",
     # the token is asked for as well, and who has none gets nothing
-    "invitations.claim: p.user_id = :actor_id": "POST /invitations/accept",
+    "invitation_claims.claim: p.user_id = :actor_id": "POST /invitations/accept",
     # these two lock rows; `owners` counts the caller only when the caller is one
-    "participants.update: user_id in (:actor_id, :user_id)": "PATCH /sessions/{session_id}/participants/{user_id}",
+    "participant_rights.update: user_id in (:actor_id, :user_id)": (
+        "PATCH /sessions/{session_id}/participants/{user_id}"
+    ),
     "participants.delete: user_id in (:actor_id, :user_id)": "DELETE /sessions/{session_id}/participants/{user_id}",
     # `rights` has the last word on who hands over
     "sessions.transfer: user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
@@ -51,7 +53,7 @@ GUARDED = {
     # it locks a row, and sessions.fork asks again whose config it is
     "sessions.lock_source: c.user_id = :actor_id": "POST /sessions/{session_id}/fork",
     # the session that is copied into was made by the same request
-    "messages.copy: user_id = :actor_id #2": "POST /sessions/{session_id}/fork",
+    "transcripts.copy: user_id = :actor_id #2": "POST /sessions/{session_id}/fork",
     # each of the two asks for the caller's role
     "sessions.delete: actor.user_id = :actor_id": "DELETE /sessions/{session_id}",
     "sessions.delete: user_id = :actor_id": "DELETE /sessions/{session_id}",
@@ -93,8 +95,8 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 
 async def finding(database: Database, folder: Path) -> str:
-    """What `checks.findings` says of the queries of a folder; others may be missing."""
-    found = await checks.findings(Queries(database, folder), STRUCTS)
+    """What `run.findings` says of the queries of a folder; others may be missing."""
+    found = await run.findings(Queries(database, folder), STRUCTS)
     return "\n".join(str(one) for one in found if not one.problem.startswith("is missing"))
 
 
@@ -138,7 +140,7 @@ async def test_a_second_guard_keeps_strangers_out(
         ids = await target.fresh("active")
         before = target.rows()
         for caller in STRANGERS:
-            for body in BODIES.get(GUARDED[place], ACCEPT if name == "invitations.claim" else [None]):
+            for body in BODIES.get(GUARDED[place], ACCEPT if name == "invitation_claims.claim" else [None]):
                 refused = await target.send(caller, method, path, body, ids)
                 nothing = refused.status_code == 200 and refused.json().get("sessions") == []
                 assert nothing or refused.status_code == 404, refused.text
@@ -148,7 +150,7 @@ async def test_a_second_guard_keeps_strangers_out(
 async def test_who_takes_part_elsewhere_is_a_stranger(database: Database, folder: Path, tmp_path: Path) -> None:
     """The caller's own row of another session must not open this one."""
     # two look at the session a second time, the third takes it from the caller's row
-    guarded = {"invitations.claim", "sessions.delete", "tickets.create"}
+    guarded = {"invitation_claims.claim", "sessions.delete", "tickets.create"}
     seen = set()
     for name, text in with_caller(folder).items():
         broken = re.sub(

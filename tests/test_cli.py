@@ -9,7 +9,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from amplifier import embedded, schema
+from amplifier import paths
+from amplifier.postgres import embedded
 from tests.conftest import CONFIG, SECRET, private_folder, token, with_database
 from tests.service import LIMIT, command, free_port, postgres_servers, running_service, wait_until
 
@@ -81,7 +82,7 @@ def test_a_killed_service_takes_its_workers_and_database_along(home: Path) -> No
 
 @pytest.mark.slow
 def test_a_wrong_query_stops_the_start_with_its_place_and_the_reason(dsn: str, tmp_path: Path) -> None:
-    queries = shutil.copytree(schema.share("queries"), tmp_path / "queries")
+    queries = shutil.copytree(paths.folder("queries"), tmp_path / "queries")
     lines = (queries / "service.sql").read_text().splitlines()
     place = len(lines) + 6
     lines += ["", "-- name: broken()$", "-- Nothing.", "-- @return value", "-- @access public", "-- @index  none"]

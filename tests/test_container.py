@@ -132,9 +132,9 @@ def test_migrate_serve_stop(engine: docker.DockerClient, run: Run, server: Postg
 
 def test_image_is_lean_and_unprivileged(run: Run) -> None:
     script = (
-        "import os, shutil, amplifier.schema as schema;"
+        "import os, shutil, amplifier.paths as paths;"
         "print(os.getuid(), [name for name in ('gcc', 'cc', 'make') if shutil.which(name)]);"
-        "print(sorted(file.name for file in schema.share('queries').glob('*.sql')))"
+        "print(sorted(file.name for file in paths.folder('queries').glob('*.sql')))"
     )
     status, output = finish(run("-c", script, entrypoint=["python3"]))
     packaged = sorted(file.name for file in (ROOT / "queries").glob("*.sql"))

@@ -13,9 +13,11 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
-from amplifier import embedded, listener, schema
-from amplifier.database import Database
-from amplifier.outages import Unavailable
+from amplifier.database import listener
+from amplifier.database.pool import Database
+from amplifier.errors import Unavailable
+from amplifier.postgres import embedded
+from amplifier.schema import migrate
 from tests.conftest import CONFIG, SECRET, Api, assert_problem, private_folder, serving, settings_for
 
 Sql = Callable[..., list[Any]]
@@ -122,7 +124,7 @@ async def test_a_server_that_stops_freezes_and_comes_back_has_lost_nothing() -> 
             await asyncio.sleep(0)
 
     with private_folder() as home, contextlib.ExitStack() as server:
-        schema.migrate(dsn := server.enter_context(embedded.running(home, "amplifier-api")))
+        migrate.migrate(dsn := server.enter_context(embedded.running(home, "amplifier-api")))
         async with started(dsn) as service:
             writers = [asyncio.create_task(write(service)) for _ in range(3)]
             await until(lambda: asyncio.sleep(0, len(acknowledged) > 20))

@@ -15,8 +15,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from amplifier import embedded
-from amplifier.embedded import EmbeddedError, running
+from amplifier.postgres import embedded
+from amplifier.postgres.embedded import EmbeddedError, running
 from tests.conftest import private_folder
 from tests.service import LIMIT, postgres_servers, wait_until
 
@@ -27,7 +27,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other u
 OWNER = """
 import sys
 from pathlib import Path
-from amplifier.embedded import running
+from amplifier.postgres.embedded import running
 with running(Path(sys.argv[1]), "amplifier-api") as dsn:
     print(dsn, flush=True)
     sys.stdin.read()

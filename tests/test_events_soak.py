@@ -16,7 +16,9 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import embedded, notices, schema
+from amplifier.live import notifications
+from amplifier.postgres import embedded
+from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.databases import execute
 from tests.soak import append, client, events, new_sessions, opened, services, until
@@ -117,7 +119,7 @@ async def test_it_goes_on_when_postgresql_restarts() -> None:
         execute(dsn, f"insert into messages ({columns}) values ({values})")
 
     with private_folder() as home, contextlib.ExitStack() as server:
-        schema.migrate(dsn := server.enter_context(embedded.running(home, "amplifier-api")))
+        migrate.migrate(dsn := server.enter_context(embedded.running(home, "amplifier-api")))
         with services(2, dsn) as processes:
             async with client(processes[0]) as one, client(processes[1]) as other:
                 apis, audience, session_ids = (one, other), Audience(), await new_sessions(one, 4)
@@ -167,7 +169,7 @@ async def test_a_process_that_dies_between_commit_and_notify_loses_nothing(dsn: 
             async with asyncio.timeout(5):
                 for stream in streams:
                     assert [(await stream.logged()).id for _ in range(600)] == list(range(2, 602))
-            told = [notices.read(notice.payload) for notice in listening.notifies(timeout=0)]
+            told = [notifications.read(notice.payload) for notice in listening.notifies(timeout=0)]
             assert not [one for one in told if one and (one.changed or one.everything)], "nobody was told"
             async with client(living) as alive:
                 await append(alive, session_ids[0], 601, 1)

@@ -10,15 +10,15 @@ import pytest
 from amplifier_core.message_models import ChatRequest, Message, ToolSpec
 from amplifier_core.testing import MockCoordinator
 
-from amplifier.dialects import tool_calls
-from amplifier.integrity import is_plain
+from amplifier.configs.encryption import names_secret
 from amplifier.problems import misfit
 from amplifier.runtime.plan import mount_plan, origin_of
 from amplifier.runtime.providers import echo, failures
 from amplifier.runtime.providers.blocks import Blocks
 from amplifier.runtime.providers.options import read
 from amplifier.runtime.references import redact
-from amplifier.secrets import names_secret
+from amplifier.transcripts.integrity import is_plain
+from amplifier.transcripts.message_formats import tool_calls
 from tests.growth import LIMIT, ratio
 
 pytestmark = pytest.mark.slow

@@ -12,8 +12,9 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import embedded, schema
-from amplifier.settings import OperatorError
+from amplifier.errors import OperatorError
+from amplifier.postgres import embedded
+from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.service import LIMIT, Service, command, postgres_servers, running_service, wait_until
 from tests.test_embedded import OWNER, USER
@@ -29,7 +30,7 @@ def migrated() -> Iterator[Path]:
     with private_folder() as folder:
         folder.chmod(0o755)
         with embedded.running(folder / "home", USER) as dsn:
-            schema.migrate(dsn)
+            migrate.migrate(dsn)
         yield folder / "home"
 
 

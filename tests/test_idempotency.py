@@ -16,7 +16,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.sweeping import sweep
+from amplifier.maintenance.expiry import sweep
 from tests.conftest import Api, assert_problem, serving, settings_for
 from tests.cutting import Lost, cutting
 from tests.live import live, origin_of, until

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amplifier.integrity import LOST, Finding, closing, diagnose, is_plain, repaired, valid
+from amplifier.transcripts.integrity import LOST, Finding, closing, diagnose, is_plain, repaired, valid
 from tests.test_main_job import transcripts
 
 Message = dict[str, Any]

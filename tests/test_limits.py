@@ -9,7 +9,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier.sweeping import sweep
+from amplifier.maintenance.expiry import sweep
 from tests.conftest import assert_problem, serving, settings_for
 
 

@@ -8,10 +8,11 @@ import asyncpg
 import psycopg
 import pytest
 
-from amplifier import embedded, logins, schema
-from amplifier.database import ROLE, Database
-from amplifier.embedded import SERVICE
-from amplifier.logins import LoginError
+from amplifier.database.pool import ROLE, Database
+from amplifier.postgres import embedded
+from amplifier.postgres.embedded import SERVICE
+from amplifier.schema import migrate, service_login
+from amplifier.schema.service_login import LoginError
 from tests.conftest import private_folder, settings_for
 from tests.service import command, postgres_servers, running_service
 from tests.test_roles import FORBIDDEN, OWNED
@@ -55,8 +56,8 @@ def address(dsn: str) -> str:
 
 @pytest.fixture
 def login(dsn: str, sql: Sql) -> Iterator[str]:
-    """The address for the service's login, which has no more than `logins.ensure` gave it."""
-    logins.ensure(dsn, SERVICE, PASSWORD)
+    """The address for the service's login, which has no more than `service_login.ensure` gave it."""
+    service_login.ensure(dsn, SERVICE, PASSWORD)
     yield address(dsn)
     sql(f"drop role {SERVICE}")
 
@@ -114,7 +115,7 @@ def test_a_role_with_other_rights_is_not_taken(dsn: str, sql: Sql, attribute: st
     sql(f"create role {SERVICE} {attribute}")
     try:
         with pytest.raises(LoginError, match="name another one in DATABASE_SERVICE_USER"):
-            logins.ensure(dsn, SERVICE, PASSWORD)
+            service_login.ensure(dsn, SERVICE, PASSWORD)
         assert sql("select rolpassword from pg_authid where rolname = %s", SERVICE) == [(None,)]
     finally:
         sql(f"drop role {SERVICE}")
@@ -134,7 +135,7 @@ def test_an_embedded_home_of_an_earlier_release_gets_the_login() -> None:
         folder.chmod(0o755)
         home = folder / "home"
         with embedded.running(home, "amplifier-api") as dsn:
-            schema.migrate(dsn)
+            migrate.migrate(dsn)
             assert members(dsn) == []
         idents = home / "data/pg_ident.conf"
         idents.write_text("".join(f"{line}\n" for line in idents.read_text().splitlines() if SERVICE not in line))

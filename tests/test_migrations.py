@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from amplifier import migrations, schema
-from amplifier.migrations.scripts import Fault
+from amplifier import paths
+from amplifier.schema import check
+from amplifier.schema.scripts import Fault
 
-LAST = sorted(schema.share("migrations").glob("*.sql"))[-1].stem
+LAST = sorted(paths.folder("migrations").glob("*.sql"))[-1].stem
 NEXT = f"{int(LAST[:4]) + 1:04}"
 LIMIT = "set local lock_timeout = '5s';"
 COLUMN, NO_COLUMN = "alter table sessions add column x text;", "alter table sessions drop column x;"
@@ -18,12 +19,12 @@ UNLOCKED = "-- transactional: false\n"
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the migrations, to be added to."""
-    return Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
+    return Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
 
 
 def write(folder: Path, title: str, forward: str = COLUMN, rollback: str = NO_COLUMN, head: str = "") -> Path:
     """Another migration; `head` stands in both files instead of the lock's limit."""
-    file, back = migrations.new(folder, title)
+    file, back = check.new(folder, title)
     depends = file.read_text().splitlines()[0]
     file.write_text(f"{depends}\n-- Why.\n{head or LIMIT}\n{forward}\n")
     back.write_text(f"{head or LIMIT}\n{rollback}\n")
@@ -31,12 +32,12 @@ def write(folder: Path, title: str, forward: str = COLUMN, rollback: str = NO_CO
 
 
 def told(folder: Path) -> list[str]:
-    return [f"{Path(one.file).name}:{one.line}: {one.rule}" for one in migrations.check(folder)]
+    return [f"{Path(one.file).name}:{one.line}: {one.rule}" for one in check.faults(folder)]
 
 
 def test_what_is_there_holds(folder: Path) -> None:
-    assert migrations.check(folder) == []
-    assert list(migrations.unsealed(folder)) == []
+    assert check.faults(folder) == []
+    assert list(check.unsealed(folder)) == []
 
 
 INDEX = "create index concurrently sessions_title_idx on sessions (title);"
@@ -73,7 +74,7 @@ HOLDS = {
 @pytest.mark.parametrize("case", HOLDS)
 def test_what_holds_nobody_up_passes(folder: Path, case: str) -> None:
     write(folder, "sessions change something", *HOLDS[case])
-    assert migrations.check(folder) == []
+    assert check.faults(folder) == []
 
 
 REFUSED = {
@@ -123,8 +124,8 @@ MORE = [
 @pytest.mark.parametrize(("rule", "statement"), [*REFUSED.items(), *MORE])
 def test_what_locks_a_table_for_long_is_refused(folder: Path, rule: str, statement: str) -> None:
     file = write(folder, "sessions change something", f"select 1;\n{statement}", "select null;")
-    found = [one for one in migrations.check(folder) if one.rule == rule]
-    assert {one.file for one in found} == {str(file)}, migrations.check(folder)
+    found = [one for one in check.faults(folder) if one.rule == rule]
+    assert {one.file for one in found} == {str(file)}, check.faults(folder)
     assert all(one.problem for one in found)
     assert found[0].line >= 5
 
@@ -172,7 +173,7 @@ def test_the_house_has_rules(folder: Path, old: str, new: str, rule: str) -> Non
     file = write(folder, "sessions add x")
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
-    assert [one.rule for one in migrations.check(folder)] == [rule]
+    assert [one.rule for one in check.faults(folder)] == [rule]
 
 
 def test_names_and_numbers_are_checked(folder: Path) -> None:
@@ -210,27 +211,27 @@ def test_a_rollback_has_to_be_there(folder: Path) -> None:
 
 def test_what_is_sealed_never_changes(folder: Path) -> None:
     file = write(folder, "sessions add x")
-    assert [(Path(one.file).name, one.rule) for one in migrations.unsealed(folder)] == [
+    assert [(Path(one.file).name, one.rule) for one in check.unsealed(folder)] == [
         (f"{file.stem}.rollback.sql", "unsealed"),
         (file.name, "unsealed"),
     ]
-    before = (folder / migrations.SUMS).read_text()
-    assert migrations.seal(folder) == [f"{file.stem}.rollback.sql", file.name]
-    sealed = (folder / migrations.SUMS).read_text()
+    before = (folder / check.SUMS).read_text()
+    assert check.seal(folder) == [f"{file.stem}.rollback.sql", file.name]
+    sealed = (folder / check.SUMS).read_text()
     assert sealed.startswith(before)
-    assert list(migrations.unsealed(folder)) == []
+    assert list(check.unsealed(folder)) == []
     file.write_text(file.read_text() + "-- later\n")
     assert told(folder) == [f"{file.name}:1: edited"]
-    assert migrations.seal(folder) == []
-    assert (folder / migrations.SUMS).read_text() == sealed
+    assert check.seal(folder) == []
+    assert (folder / check.SUMS).read_text() == sealed
     file.unlink()
     assert f"{file.name}:1: edited" in told(folder)
 
 
 def test_the_list_is_one_of_sha256sum(folder: Path) -> None:
-    (folder / migrations.SUMS).write_text("0001-applications-create.sql\n")
-    with pytest.raises(migrations.MigrationsError, match=r"applied.sha256:1: is no line of sha256sum"):
-        migrations.check(folder)
+    (folder / check.SUMS).write_text("0001-applications-create.sql\n")
+    with pytest.raises(check.MigrationsError, match=r"applied.sha256:1: is no line of sha256sum"):
+        check.faults(folder)
 
 
 def test_a_fault_says_where_what_and_what_mends_it() -> None:

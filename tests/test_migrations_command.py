@@ -9,9 +9,10 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 
-from amplifier import embedded, migrations, schema, scratch
-from amplifier.migrations import rollbacks, squawk
-from amplifier.settings import OperatorError
+from amplifier import paths
+from amplifier.errors import OperatorError
+from amplifier.postgres import embedded, scratch
+from amplifier.schema import check, rollbacks, squawk
 from tests.service import command
 from tests.test_migrations import LIMIT
 
@@ -24,17 +25,17 @@ def few(tmp_path: Path) -> Path:
     folder = tmp_path / "migrations"
     folder.mkdir()
     for name in ("things", "others"):
-        file, rollback = migrations.new(folder, f"{name} create")
+        file, rollback = check.new(folder, f"{name} create")
         depends = "".join(line for line in file.read_text().splitlines(True) if "depends" in line)
         file.write_text(f"{depends}{LIMIT}\ncreate table {name} (x text);\n")
         rollback.write_text(f"{LIMIT}\ndrop table {name};\n")
-    migrations.seal(folder)
+    check.seal(folder)
     return folder
 
 
 def add(folder: Path, forward: str, rollback: str) -> Path:
     """Another migration."""
-    file, back = migrations.new(folder, "things change")
+    file, back = check.new(folder, "things change")
     depends = file.read_text().splitlines()[0]
     file.write_text(f"{depends}\n{LIMIT}\n{forward}\n")
     back.write_text(f"{LIMIT}\n{rollback}\n")
@@ -48,11 +49,11 @@ def databases(server: str) -> set[str]:
 
 
 def test_each_rollback_undoes_its_migration(server: str) -> None:
-    assert list(rollbacks.faults(schema.share("migrations"), server)) == []
+    assert list(rollbacks.faults(paths.folder("migrations"), server)) == []
 
 
 def test_the_list_works_without_us() -> None:
-    subprocess.run(["sha256sum", "--check", "--quiet", migrations.SUMS], cwd=schema.share("migrations"), check=True)
+    subprocess.run(["sha256sum", "--check", "--quiet", check.SUMS], cwd=paths.folder("migrations"), check=True)
 
 
 @pytest.mark.parametrize(
@@ -84,11 +85,11 @@ def test_what_is_not_taken_back_is_refused(
 
 def test_what_is_sealed_is_settled(few: Path, server: str) -> None:
     wrong = add(few, "alter table things add y text;", "select null;")
-    assert migrations.settled(few) == {"0001-things-create", "0002-others-create"}
-    assert [one.rule for one in rollbacks.faults(few, server, migrations.settled(few))] == ["rollback"]
-    migrations.seal(few)
-    assert wrong.stem in migrations.settled(few)
-    assert list(rollbacks.faults(few, server, migrations.settled(few))) == [], "it goes with its table"
+    assert check.settled(few) == {"0001-things-create", "0002-others-create"}
+    assert [one.rule for one in rollbacks.faults(few, server, check.settled(few))] == ["rollback"]
+    check.seal(few)
+    assert wrong.stem in check.settled(few)
+    assert list(rollbacks.faults(few, server, check.settled(few))) == [], "it goes with its table"
     assert [one.rule for one in rollbacks.faults(few, server)] == ["rollback"]
 
 
@@ -128,24 +129,24 @@ def test_the_commands_from_new_to_seal(few: Path, server: str) -> None:
     made = command({}, "migrate", "new", "things add archived_at", "--migrations", str(few))
     assert made.returncode == 0, made.stderr
     file, rollback = map(Path, made.stdout.splitlines())
-    check = ("migrate", "check", "--database", server, "--migrations", str(few))
-    refused = command({}, *check, "--json", "--seal")
+    checking = ("migrate", "check", "--database", server, "--migrations", str(few))
+    refused = command({}, *checking, "--json", "--seal")
     assert refused.returncode == 1, refused.stderr
     findings = json.loads(refused.stdout)["findings"]
     assert {"file", "line", "rule", "problem", "remedy"} == set(findings[0])
     assert {"fill-in", "unsealed"} == {one["rule"] for one in findings}
-    assert file.name not in (few / migrations.SUMS).read_text(), "what does not hold is not sealed"
+    assert file.name not in (few / check.SUMS).read_text(), "what does not hold is not sealed"
     depends = file.read_text().splitlines()[0]
     file.write_text(f"{depends}\n{LIMIT}\nalter table things add column archived_at timestamptz;\n")
     rollback.write_text(f"{LIMIT}\nalter table things drop column archived_at;\n")
-    unsealed = command({}, *check)
+    unsealed = command({}, *checking)
     assert unsealed.returncode == 1
     assert [line.split(": ")[1] for line in unsealed.stdout.splitlines()] == ["unsealed", "unsealed"]
     assert "run: amplifier-api migrate check --seal" in unsealed.stdout
-    sealed = command({}, *check, "--seal")
+    sealed = command({}, *checking, "--seal")
     assert (sealed.returncode, sealed.stdout) == (0, "all migrations hold\n"), sealed.stderr
     assert sealed.stderr == f"sealed {rollback.name}\nsealed {file.name}\n"
-    holds = command({}, *check, "--json")
+    holds = command({}, *checking, "--json")
     assert (holds.returncode, json.loads(holds.stdout)) == (0, {"findings": []})
 
 
@@ -200,7 +201,7 @@ def test_a_missing_linter_is_named(few: Path, monkeypatch: pytest.MonkeyPatch, t
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(squawk.SquawkError, match="the linter is missing, run: pip install squawk-cli"):
-        migrations.check(few)
+        check.faults(few)
 
 
 def test_a_linter_that_does_not_work_is_told_of(few: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -208,4 +209,4 @@ def test_a_linter_that_does_not_work_is_told_of(few: Path, monkeypatch: pytest.M
     (tmp_path / "squawk").chmod(0o755)
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     with pytest.raises(squawk.SquawkError, match="squawk failed: broken"):
-        migrations.check(few)
+        check.faults(few)

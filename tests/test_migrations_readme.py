@@ -10,9 +10,9 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from amplifier import migrations, schema
-from amplifier.migrations import rollbacks
-from amplifier.migrations.rules import LOCK_LIMIT
+from amplifier import paths
+from amplifier.schema import check, migrate, rollbacks
+from amplifier.schema.rules import LOCK_LIMIT
 from tests.markdown import ROOT, blocks, copied, run
 
 pytestmark = pytest.mark.slow
@@ -58,7 +58,7 @@ def test_a_column_from_the_first_line_to_the_last(checkout: Path, empty_dsn: str
     assert printed.count(": unsealed: ") == 4, "in both checks, for both files"
     assert printed.endswith("all migrations hold\n")
     assert f"  {made.name}\n" in (checkout / "migrations/applied.sha256").read_text()
-    assert schema.pending(empty_dsn, checkout / "migrations") == []
+    assert migrate.pending(empty_dsn, checkout / "migrations") == []
     assert sql(empty_dsn, "select archived_at from sessions") == []
 
 
@@ -76,23 +76,23 @@ def test_a_pipeline_applies_and_takes_back(checkout: Path, empty_dsn: str) -> No
     assert [status for status, _ in listed] == ["A"] * len(files)
     last, everything = taken_back.splitlines()
     shell(last)
-    assert schema.pending(empty_dsn) == [max(file.stem for file in files)]
+    assert migrate.pending(empty_dsn) == [max(file.stem for file in files)]
     shell(everything)
-    assert len(schema.pending(empty_dsn)) == len(files)
+    assert len(migrate.pending(empty_dsn)) == len(files)
 
 
 def test_expand_and_contract(tmp_path: Path, empty_dsn: str, server: str) -> None:
-    folder = Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
+    folder = Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
     [expand], [fill], [contract] = (blocks(f"sql {kind}", TEXT) for kind in ("expand", "fill", "contract"))
     keep = expand.partition(";")[2]
     drop = "drop trigger configuration_keep_realm on configuration;\ndrop function configuration_keep_realm();\n"
     write(folder, "configuration add realm", expand, f"{drop}alter table configuration drop column realm;")
     write(folder, "configuration fill realm", fill, "-- transactional: false\nselect null;")
     insert = "insert into configuration (key, value, {0}) values ('{1}', '1', '{1}')"
-    schema.migrate(empty_dsn)
+    migrate.migrate(empty_dsn)
     sql(empty_dsn, insert.format("scope", "before"))
-    schema.known.cache_clear()
-    schema.migrate(empty_dsn, folder)
+    migrate.known.cache_clear()
+    migrate.migrate(empty_dsn, folder)
     sql(empty_dsn, insert.format("scope", "release 0"))
     sql(empty_dsn, insert.format("realm", "release 1"))
     same = "select key from configuration where realm = key and scope = key order by 1"
@@ -104,9 +104,9 @@ def test_expand_and_contract(tmp_path: Path, empty_dsn: str, server: str) -> Non
     scope = "scope text not null default 'global' constraint configuration_scope_check"
     back = f"alter table configuration add column {scope} check (length(scope) between 1 and 100);\n{keep}"
     write(folder, "configuration drop scope", contract, back)
-    assert migrations.check(folder) == []
+    assert check.check(folder) == []
     assert list(rollbacks.faults(folder, server)) == []
-    schema.migrate(empty_dsn, folder)
+    migrate.migrate(empty_dsn, folder)
     assert sql(empty_dsn, "select realm from configuration where key = 'release 1'") == [("release 1",)]
 
 
@@ -134,14 +134,14 @@ def test_migrate_makes_the_login_of_the_service(checkout: Path, dsn: str) -> Non
 
 
 def test_another_language(checkout: Path, empty_dsn: str) -> None:
-    schema.migrate(empty_dsn)
+    migrate.migrate(empty_dsn)
     run("\n".join(blocks("sh reindex", TEXT)), checkout, {**environ_of(checkout), "DATABASE_URL": empty_dsn})
     assert sql(empty_dsn, "select search_default_language()") == [("german",)]
 
 
 def test_all_rules_are_explained() -> None:
     table = TEXT[TEXT.index("| rule |") : TEXT.index("All other rules")]
-    source = "".join(file.read_text() for file in (ROOT / "amplifier/migrations").glob("*.py"))
+    source = "".join(file.read_text() for file in (ROOT / "amplifier/schema").glob("*.py"))
     ours = set(re.findall(r'(?:\.fault\(\s*|[Ff]ault\([^"\n]*|, "\.[a-z.]*sql", )"([a-z-]+)"', source))
     assert len(ours) >= 14
     assert {rule for rule in ours if f"`{rule}`" not in table} == set()
@@ -149,7 +149,7 @@ def test_all_rules_are_explained() -> None:
 
 def write(folder: Path, title: str, forward: str, rollback: str) -> None:
     """Another migration with the statements of a document."""
-    file, back = migrations.new(folder, title)
+    file, back = check.new(folder, title)
     depends = file.read_text().splitlines()[0]
     limit = "" if "transactional: false" in forward else f"{LOCK_LIMIT}\n"
     file.write_text(f"{depends}\n{limit}{forward}")

@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import notices
+from amplifier.live import notifications
 from tests.conftest import settings_for
 from tests.live import Live, Stream, live, until
 from tests.test_roles import READER
@@ -126,7 +126,7 @@ async def test_replaced_keys_are_read_again(api: Live, sql: Sql, monkeypatch: py
 
 def test_a_notification_is_written_anew_and_of_a_known_type() -> None:
     said = '[["s","typing",{\n"user_id" :\r\n"b"}],["s","message.created",{}],["s","x\\n\\ny:z",{}]]'
-    notice = notices.read(f'events {{"process":"x","said":{said}}}')
+    notice = notifications.read(f'events {{"process":"x","said":{said}}}')
     assert notice is not None
     assert [(one.type, bytes(one.data)) for one in notice.said] == [("typing", b'{"user_id":"b"}')]
     for payload in (
@@ -134,4 +134,4 @@ def test_a_notification_is_written_anew_and_of_a_known_type() -> None:
         'events {"process":"x","said":[["s","typing",' + "[" * 3000 + "]" * 3000 + "]]}",
         'events {"process":"x","gone":[["s","message.created",["alice"]]]}',
     ):
-        assert notices.read(payload) is None, payload[:80]
+        assert notifications.read(payload) is None, payload[:80]

@@ -8,7 +8,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from amplifier import numbers
+from amplifier import json_numbers
 
 LARGEST = str(int(1.7976931348623157e308))  # 309 digits
 LONG = "9" * 5000
@@ -30,7 +30,7 @@ LONG = "9" * 5000
     ],
 )
 def test_floats_and_texts_are_accepted(text: str) -> None:
-    numbers.check(text.encode())
+    json_numbers.check(text.encode())
     json.loads(text, parse_int=float)
 
 
@@ -54,7 +54,7 @@ def test_floats_and_texts_are_accepted(text: str) -> None:
 )
 def test_number_beyond_floats_is_refused(text: str) -> None:
     with pytest.raises(msgspec.ValidationError):
-        numbers.check(text.encode())
+        json_numbers.check(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -69,8 +69,8 @@ def test_number_beyond_floats_is_refused(text: str) -> None:
 )
 def test_stored_number_beyond_floats_is_read_as_text(text: str, value: Any) -> None:
     for given in (text, text.encode(), msgspec.Raw(text.encode())):
-        assert numbers.read(given) == value
-    assert msgspec.json.decode(msgspec.json.encode(numbers.read(text))) == value
+        assert json_numbers.read(given) == value
+    assert msgspec.json.decode(msgspec.json.encode(json_numbers.read(text))) == value
 
 
 @pytest.mark.slow
@@ -96,7 +96,7 @@ def test_time_of_check_grows_with_text(part: str, end: str) -> None:
         for _ in range(5):
             started = time.process_time()
             with contextlib.suppress(msgspec.MsgspecError):
-                numbers.check(text)
+                json_numbers.check(text)
             times.append(time.process_time() - started)
         return min(times)
 

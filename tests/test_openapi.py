@@ -15,7 +15,7 @@ from openapi_spec_validator import OpenAPIV31SpecValidator
 
 from amplifier import openapi
 from amplifier.api.presence import Presence
-from amplifier.app import routes
+from amplifier.api.routes import routes
 from amplifier.commands.openapi import add
 from amplifier.openapi import words
 from amplifier.openapi.operations import Operation

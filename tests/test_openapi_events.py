@@ -98,7 +98,7 @@ async def run_agents(api: Live, client: httpx.AsyncClient, session_id: str) -> N
             asked = {"prompt": "May I?", "options": ["Allow", "Deny"], "seconds": 60.0, "approval_id": approval_id}
             await approvals.create(**key, **asked, process_id=api.app.state.hub.process_id)
         await client.post(f"{path}/approvals/answered", json={"decision": "allow"})
-        await approvals.expire(session_id=session_id, approval_id="late")
+        await api.app.state.queries.approval_decisions.expire(session_id=session_id, approval_id="late")
         await client.post(f"{path}/cancel?run_id={runs['queued']}")
         await client.post(f"{path}/cancel")
     assert [answer.result().status_code for answer in waiting] == [409, 409]

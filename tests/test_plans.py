@@ -6,10 +6,12 @@ from typing import Any
 
 import pytest
 
-from amplifier import embedded, plans, schema, scratch
-from amplifier.database import Database
-from amplifier.plans import Observed, Plan
-from amplifier.queries import Queries
+from amplifier.database.pool import Database
+from amplifier.postgres import embedded, scratch
+from amplifier.queries.plans import baseline
+from amplifier.queries.plans.baseline import Observed, Plan
+from amplifier.queries.registry import Queries
+from amplifier.schema import migrate
 from tests.conftest import private_folder, settings_for
 from tests.test_checks import edit
 
@@ -41,13 +43,13 @@ def test_what_a_plan_must_never_be(folder: Path, plan: Plan, problem: str) -> No
     query = loaded(folder).sessions.get
     good = Plan(10, ["Index Scan on sessions_pkey, session_participants_pkey"])
     for kind, observed in (("generic", seen(plan, good)), ("custom", seen(good, plan))):
-        found = [one.problem for one in plans.rules(query, observed)]
+        found = [one.problem for one in baseline.rules(query, observed)]
         assert any(problem in one and kind in one for one in found) if problem else found == [], found
 
 
 def test_small_tables_may_be_read_whole(folder: Path) -> None:
     observed = seen(Plan(1, ["Seq Scan on configuration"]), Plan(1, ["Seq Scan on configuration"]))
-    assert list(plans.rules(loaded(folder).settings.count, observed)) == []
+    assert list(baseline.rules(loaded(folder).settings.count, observed)) == []
 
 
 @pytest.mark.parametrize(
@@ -65,18 +67,18 @@ def test_small_tables_may_be_read_whole(folder: Path) -> None:
     ],
 )
 def test_what_is_a_change(now: Observed, same_version: bool, told: list[str]) -> None:
-    assert list(plans.changes(seen(), now, same_version)) == told
+    assert list(baseline.changes(seen(), now, same_version)) == told
 
 
 def test_a_query_that_was_never_reviewed_is_new() -> None:
-    assert list(plans.changes(None, seen(), True)) == ["new"]
+    assert list(baseline.changes(None, seen(), True)) == ["new"]
 
 
 def test_the_baseline_is_written_as_it_is_read(tmp_path: Path) -> None:
-    baseline = plans.Baseline(18, {"sessions.get": seen()})
-    plans.write(tmp_path / "plans.json", baseline)
-    assert plans.read(tmp_path / "plans.json") == baseline
-    assert plans.read(tmp_path / "nothing.json") is None
+    written = baseline.Baseline(18, {"sessions.get": seen()})
+    baseline.write(tmp_path / "plans.json", written)
+    assert baseline.read(tmp_path / "plans.json") == written
+    assert baseline.read(tmp_path / "nothing.json") is None
 
 
 @pytest.mark.slow
@@ -84,8 +86,8 @@ def test_every_query_is_looked_at_and_a_change_is_found(folder: Path, server: st
     def compare(change: Callable[[], Any]) -> Any:
         change()
         with scratch.database(server) as dsn:
-            schema.migrate(dsn)
-            return plans.compare(dsn, loaded(folder, dsn), update=False)
+            migrate.migrate(dsn)
+            return baseline.compare(dsn, loaded(folder, dsn), update=False)
 
     lines, findings = compare(lambda: edit(folder, "streams.open", "and t.seen_at > now() - interval '15 seconds'", ""))
     assert [line.query for line in lines] == [query.name for query in loaded(folder).all()]
@@ -105,7 +107,7 @@ def test_the_rules_hold_on_an_older_postgresql(folder: Path) -> None:
         embedded.running(home, "amplifier-api", DEBIAN) as older,
         scratch.database(older) as dsn,
     ):
-        schema.migrate(dsn)
-        lines, findings = plans.compare(dsn, loaded(folder, dsn), update=False)
+        migrate.migrate(dsn)
+        lines, findings = baseline.compare(dsn, loaded(folder, dsn), update=False)
     assert findings == []
     assert len(lines) == len(loaded(folder).all())

@@ -7,8 +7,8 @@ from typing import Any
 import asyncpg
 import pytest
 
-from amplifier.database import Database
-from amplifier.outages import TooSlow, Unavailable
+from amplifier.database.pool import Database
+from amplifier.errors import TooSlow, Unavailable
 from tests.conftest import settings_for
 
 SIZE = 3

@@ -8,10 +8,10 @@ from typing import Any
 
 import pytest
 
-from amplifier import checks
-from amplifier.database import Database
-from amplifier.findings import Finding, QueriesError
-from amplifier.queries import Queries
+from amplifier.database.pool import Database
+from amplifier.queries.checks import run
+from amplifier.queries.findings import Finding, QueriesError
+from amplifier.queries.registry import Queries
 from amplifier.structs import STRUCTS
 from tests.conftest import Api, settings_for
 
@@ -32,7 +32,7 @@ async def check(folder: Path, dsn: str) -> None:
     queries = load(folder, dsn)
     await queries.database.connect()
     try:
-        await checks.check(queries, STRUCTS)
+        await run.check(queries, STRUCTS)
     finally:
         await queries.database.close()
 

@@ -10,12 +10,12 @@ from typing import Any
 
 import pytest
 
-from amplifier import checks, stub
-from amplifier.access import REFUSED
-from amplifier.database import Database
-from amplifier.findings import Finding
-from amplifier.headers import parse
-from amplifier.queries import Queries
+from amplifier.database.pool import Database
+from amplifier.queries.checks import run, stub
+from amplifier.queries.checks.access_rules import REFUSED
+from amplifier.queries.findings import Finding
+from amplifier.queries.header import parse
+from amplifier.queries.registry import Queries
 from amplifier.structs import STRUCTS
 from tests.conftest import settings_for
 from tests.service import command
@@ -36,7 +36,7 @@ async def told(folder: Path, dsn: str) -> str:
     queries = Queries(Database(settings_for(dsn), dsn), folder, found)
     await queries.database.connect()
     try:
-        found += await checks.findings(queries, STRUCTS)
+        found += await run.findings(queries, STRUCTS)
     finally:
         await queries.database.close()
     return "\n".join(map(str, found))
@@ -200,13 +200,13 @@ def test_the_stub_is_up_to_date_and_written_anew(dsn: str, folder: Path) -> None
     edit(folder, "users.get", "@return User | none", "@return User")
     stale = command({"QUERIES_DIR": str(folder)}, "queries", "stub", "--check", "--database", dsn)
     assert stale.returncode == 1
-    assert stale.stderr.endswith("queries.pyi is stale, run: amplifier-api queries stub\n")
+    assert stale.stderr.endswith("registry.pyi is stale, run: amplifier-api queries stub\n")
 
 
 @pytest.mark.slow
 def test_mypy_knows_every_query(tmp_path: Path) -> None:
     (tmp_path / "calls.py").write_text(
-        "from amplifier.queries import Queries\n\n\n"
+        "from amplifier.queries.registry import Queries\n\n\n"
         "async def use(queries: Queries) -> None:\n"
         "    row = await queries.sessions.get(actor_id='a', session_id='s')\n"
         "    reveal_type(row['title'] if row else 0)\n"

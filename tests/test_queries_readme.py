@@ -13,7 +13,9 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import embedded, remote, schema
+from amplifier.postgres import embedded
+from amplifier.queries import control
+from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.markdown import ROOT, blocks, copied
 from tests.service import Service, free_port, running_service
@@ -107,7 +109,7 @@ def test_a_column_is_added_to_a_list(reader: Reader) -> None:
     refused = reader.run("column", 1)
     assert "streams.list: the result has streams, compared with Present (bring back user_id, since)" in refused
     assert "queries hold" in reader.run("struct")
-    assert '"streams"' in (reader.checkout / "amplifier/queries.pyi").read_text()
+    assert '"streams"' in (reader.checkout / "amplifier/queries/registry.pyi").read_text()
     port = free_port()
     environ = {"DATABASE_URL": reader.dsn, "SERVICE_PORT": str(port), "PYTHONPATH": str(reader.checkout)}
     with running_service(environ) as service:
@@ -118,7 +120,7 @@ def test_a_column_is_added_to_a_list(reader: Reader) -> None:
 def test_what_queries_cost(tmp_path: Path) -> None:
     with private_folder() as home:
         with embedded.running(home, "amplifier-api", DEBIAN) as dsn, psycopg.connect(dsn, autocommit=True) as owner:
-            schema.migrate(dsn)
+            migrate.migrate(dsn)
             reader = Reader(tmp_path, dsn)
             assert reader.run("top", 1) == ""
             owner.execute("create extension pg_stat_statements")
@@ -128,7 +130,7 @@ def test_what_queries_cost(tmp_path: Path) -> None:
             for _ in range(50):
                 httpx.get(f"{service.url}/health", verify=False)
             title, *lines = Reader(tmp_path / "again", dsn).run("top").splitlines()
-            calls = {name: count for name, count, *_ in remote.top(dsn, 100)}
+            calls = {name: count for name, count, *_ in control.top(dsn, 100)}
     assert title.split() == ["calls", "total", "s", "mean", "ms", "rows", "query"]
     assert 0 < len(lines) <= 5
     assert all(re.search(r"  (\w+)\.\w+ \(\S*/\1\.sql:\d+\)$", line) for line in lines), lines

@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.reindex import ReindexError, adopt, reindex
+from amplifier.schema.search_index import ReindexError, adopt, reindex
 from tests.archive import APPEND, MESSAGES, SESSIONS, STALE, Archive
 from tests.conftest import serving, settings_for
 from tests.service import wait_until
@@ -127,7 +127,7 @@ def test_rows_that_somebody_holds_are_come_back_to(archive: Archive, table: str,
 def test_rows_that_stay_locked_are_an_error_that_says_what_to_do(
     archive: Archive, table: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("amplifier.reindex._PATIENCE", 0.2)
+    monkeypatch.setattr("amplifier.schema.search_index._PATIENCE", 0.2)
     held = f"session_id = 's2' {'and seq = 1' if table == 'messages' else ''}"
     with archive.locked(table, held), pytest.raises(ReindexError, match=rf"1 rows of {table}.* run it again"):
         reindex(archive.dsn, "german", _nothing)

@@ -7,7 +7,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.reindex import ReindexError, reindex
+from amplifier.schema.search_index import ReindexError, reindex
 from tests.archive import MESSAGES, SESSIONS, STALE, Archive
 from tests.conftest import with_database
 from tests.service import command, free_port, running_service

@@ -18,10 +18,10 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.database import LISTENER
-from amplifier.queries import Queries
-from amplifier.reloading import RELOAD, REPORT, read
-from amplifier.signatures import CHANNEL
+from amplifier.database.pool import LISTENER
+from amplifier.database.signatures import CHANNEL
+from amplifier.queries.registry import Queries
+from amplifier.queries.reload import RELOAD, REPORT, read
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 from tests.live import until
 from tests.service import LIMIT, Service, _environment, command, free_port, running_service, wait_until
@@ -164,7 +164,7 @@ async def test_a_process_that_was_deaf_looks_again(edited: Api, folder: Path, sq
 async def test_a_database_that_is_away_is_no_fault_of_the_files(
     edited: Api, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("amplifier.reloading._PAUSE", 0)
+    monkeypatch.setattr("amplifier.queries.reload._PAUSE", 0)
     edit(folder, *PING)
     monkeypatch.setattr(edited.app.state.queries.database, "dsn", "postgresql://nobody@127.0.0.1:1/nowhere")
     await edited.app.state.reloader.reload()
@@ -178,7 +178,7 @@ async def test_a_check_that_fails_is_answered_too(
     before = edited.app.state.queries.hash
     await reported(edited, sql)
     edit(folder, *PING)
-    monkeypatch.setattr("amplifier.reloading.check", None)
+    monkeypatch.setattr("amplifier.queries.reload.check", None)
     report = await reported(edited, sql)
     assert "the check itself failed: TypeError" in report
     assert edited.app.state.queries.hash == before

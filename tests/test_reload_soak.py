@@ -11,7 +11,9 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import migrations, remote, schema
+from amplifier import paths
+from amplifier.queries import control
+from amplifier.schema import check, migrate
 from tests.service import Service, running_service
 from tests.soak import client, new_sessions
 from tests.test_checks import edit
@@ -109,7 +111,7 @@ async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reload
                 change = BROKEN[number // 2 % len(BROKEN)] if number % 2 else None
                 before = await hashes([one, other])
                 await asyncio.to_thread(replace, folder, source, change, number)
-                expected, reports = await asyncio.to_thread(remote.reload, dsn, 60)
+                expected, reports = await asyncio.to_thread(control.reload, dsn, 60)
                 after = await hashes([one, other])
                 assert (expected, len(reports)) == (2, 2)
                 assert after[0] == after[1] == reports[0].hash == reports[1].hash
@@ -122,8 +124,8 @@ async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reload
 
 
 async def test_a_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
-    folder = Path(shutil.copytree(schema.share("migrations"), tmp_path / "migrations"))
-    file, rollback = migrations.new(folder, "sessions add archived_at")
+    folder = Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
+    file, rollback = check.new(folder, "sessions add archived_at")
     depends = file.read_text().splitlines()[0]
     limit = "set local lock_timeout = '5s';"
     file.write_text(f"{depends}\n{limit}\nalter table sessions add column archived_at timestamptz;\n")
@@ -132,7 +134,7 @@ async def test_a_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
         load = Load([one, other])
         async with load.running():
             await _more(load)
-            assert await asyncio.to_thread(schema.migrate, dsn, folder) == [file.stem]
+            assert await asyncio.to_thread(migrate.migrate, dsn, folder) == [file.stem]
             await _more(load)
         assert load.failures == []
 

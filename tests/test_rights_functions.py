@@ -8,16 +8,18 @@ from typing import Any
 import psycopg
 import pytest
 
-from amplifier import embedded, schema, scratch
-from amplifier.database import ROLE, Database
-from amplifier.queries import Queries
+from amplifier import paths
+from amplifier.database.pool import ROLE, Database
+from amplifier.postgres import embedded, scratch
+from amplifier.queries.registry import Queries
+from amplifier.schema import migrate
 from tests.conftest import private_folder, settings_for
 
 FUNCTIONS = ("may_send", "may_cancel", "may_invite")
 INSTALLS = [16, *(file.parent.parent for file in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")))]
 
 
-@pytest.fixture(params=["the tests' own", *INSTALLS], ids=str)
+@pytest.fixture(params=["the tests' own", *(pytest.param(one, marks=pytest.mark.slow) for one in INSTALLS)], ids=str)
 def any_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
     """The address of a migrated database, on the server of the tests and on every other version at hand."""
     if request.param == "the tests' own":
@@ -29,7 +31,7 @@ def any_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
         embedded.running(home, "amplifier-api", install) as server,
         scratch.database(server) as dsn,
     ):
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         yield dsn
 
 
@@ -38,7 +40,7 @@ def calls(dsn: str, change: str | None = None) -> set[tuple[str, str]]:
 
     `change` is made before and rolled back afterwards.
     """
-    queries = Queries(Database(settings_for(dsn), dsn), schema.share("queries"))
+    queries = Queries(Database(settings_for(dsn), dsn), paths.folder("queries"))
     found = set()
     with psycopg.connect(dsn) as connection:
         connection.prepare_threshold = None
@@ -74,7 +76,7 @@ def test_no_plan_calls_a_function_of_rights(any_dsn: str) -> None:
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_function_that_cannot_be_planned_away_is_found(dsn: str, name: str, change: str) -> None:
     found = calls(dsn, f"alter function {name}(text, jsonb) {change}")
-    assert (name, "participants.get") in found
+    assert (name, "participant_rights.get") in found
     assert {function for function, _ in found} == {name}
 
 

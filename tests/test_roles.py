@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.database import ROLE, Database
+from amplifier.database.pool import ROLE, Database
 from tests.conftest import Api
 
 READER = "amplifier_readonly"

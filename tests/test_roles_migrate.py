@@ -10,8 +10,10 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from amplifier import checks, embedded, schema
-from amplifier.database import ROLE
+from amplifier.database.pool import ROLE
+from amplifier.postgres import embedded
+from amplifier.queries.checks import run
+from amplifier.schema import migrate
 from amplifier.structs import STRUCTS
 from tests.archive import MIGRATIONS
 from tests.conftest import CONFIG, private_folder, serving, settings_for, with_database
@@ -78,12 +80,12 @@ async def test_a_login_that_is_no_superuser_migrates_and_serves(place: Place) ->
     assert place.run("select rolsuper from pg_roles where rolname = current_user", MIGRATOR) == [(False,)]
     before = place.names()
     for _ in range(2):
-        assert schema.migrate(dsn) == MIGRATIONS
-        assert schema.pending(dsn) == []
+        assert migrate.migrate(dsn) == MIGRATIONS
+        assert migrate.pending(dsn) == []
         assert _run(f"{dsn}&options=-c%20role%3D{ROLE}", "select current_user") == [(ROLE,)]
         await _works(dsn)
-        with schema.yoyo_backend(dsn) as backend:
-            backend.rollback_migrations(backend.to_rollback(schema.known()))
+        with migrate.yoyo_backend(dsn) as backend:
+            backend.rollback_migrations(backend.to_rollback(migrate.known()))
         assert place.names() == before
         assert place.run(f"select rolname from pg_roles where rolname in ('{ROLE}', '{READER}')") == []
 
@@ -96,18 +98,18 @@ async def test_the_roles_may_be_an_administrators(place: Place, attributes: str,
     place.run(f"create role {READER} nologin")
     if member:
         place.run(f"grant {ROLE} to {MIGRATOR}")
-    assert schema.migrate(place.dsn(MIGRATOR)) == MIGRATIONS
-    assert schema.migrate(place.dsn(MIGRATOR)) == []
+    assert migrate.migrate(place.dsn(MIGRATOR)) == MIGRATIONS
+    assert migrate.migrate(place.dsn(MIGRATOR)) == []
     if not member:
         place.run(f"grant {ROLE} to {MIGRATOR}")
     await _works(place.dsn(MIGRATOR))
 
 
 async def test_another_login_serves_once_it_is_a_member(place: Place) -> None:
-    schema.migrate(place.dsn(MIGRATOR))
+    migrate.migrate(place.dsn(MIGRATOR))
     place.run(f"create role {SERVER} login")
     place.run(f"grant {ROLE} to {SERVER}", MIGRATOR)
-    assert schema.pending(place.dsn(SERVER)) == []
+    assert migrate.pending(place.dsn(SERVER)) == []
     await _works(place.dsn(SERVER))
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         place.run("drop table messages", SERVER)
@@ -118,10 +120,10 @@ async def test_a_rollback_leaves_another_database_its_roles(place: Place) -> Non
     place.run(f"create database second owner {MIGRATOR} template template0")
     try:
         for dsn in (place.dsn(MIGRATOR), second):
-            assert schema.migrate(dsn) == MIGRATIONS
-        with schema.yoyo_backend(second) as backend:
-            backend.rollback_migrations(backend.to_rollback(schema.known()))
-        assert schema.pending(second) == MIGRATIONS
+            assert migrate.migrate(dsn) == MIGRATIONS
+        with migrate.yoyo_backend(second) as backend:
+            backend.rollback_migrations(backend.to_rollback(migrate.known()))
+        assert migrate.pending(second) == MIGRATIONS
         await _works(place.dsn(MIGRATOR))
     finally:
         place.run("drop database second with (force)")
@@ -129,7 +131,7 @@ async def test_a_rollback_leaves_another_database_its_roles(place: Place) -> Non
 
 @pytest.mark.parametrize("reads_migrations", [False, True])
 def test_a_login_that_is_no_member_does_not_serve(place: Place, reads_migrations: bool) -> None:
-    schema.migrate(place.dsn(MIGRATOR))
+    migrate.migrate(place.dsn(MIGRATOR))
     place.run(f"create role {OUTSIDER} login")
     if reads_migrations:
         place.run(f"grant select on _yoyo_migration to {OUTSIDER}")
@@ -138,14 +140,14 @@ def test_a_login_that_is_no_member_does_not_serve(place: Place, reads_migrations
     assert ROLE in done.stderr
     assert "Traceback" not in done.stderr
     place.run(f"grant {ROLE} to {OUTSIDER}")
-    assert schema.pending(place.dsn(OUTSIDER)) == []
+    assert migrate.pending(place.dsn(OUTSIDER)) == []
 
 
 async def _works(dsn: str) -> None:
     """The application starts with this login, checks its queries, and makes a config and a session."""
     async with serving(settings_for(dsn)) as api:
         queries = api.app.state.queries
-        await checks.check(queries, STRUCTS)
+        await run.check(queries, STRUCTS)
         assert await queries.database.fetchval("select current_user") == ROLE
         alice = await api.as_user("alice")
         config = await alice.post("/configs", json=CONFIG)

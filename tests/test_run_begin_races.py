@@ -83,7 +83,7 @@ async def fork(stage: Stage) -> Any:
 
 
 def copy(stage: Stage, up_to_seq: int) -> Any:
-    return stage.queries.messages.copy(**HERE, actor_id="alice", fork_id="fork", up_to_seq=up_to_seq)
+    return stage.queries.transcripts.copy(**HERE, actor_id="alice", fork_id="fork", up_to_seq=up_to_seq)
 
 
 async def test_fork_beside_repair_has_whole_transcript(stage: Stage) -> None:
@@ -92,7 +92,7 @@ async def test_fork_beside_repair_has_whole_transcript(stage: Stage) -> None:
     async with stage.open():
         row = await fork(stage)
         moved = {"seqs": [6, 5, 4, 3], "added": b"[]", "expected_seq": 6}
-        repair = stage.soon(stage.queries.messages.repair(**(ALICE | {"actor_id": "bob"}), **moved))
+        repair = stage.soon(stage.queries.transcripts.repair(**(ALICE | {"actor_id": "bob"}), **moved))
         await stage.until_waiting()
         assert await copy(stage, row["last_seq"]) == 6
     assert (await repair)["moved"] == 4

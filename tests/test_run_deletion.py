@@ -32,7 +32,7 @@ async def test_deleted_meanwhile(stage: Stage, deletes: str, name: str, deleted_
         "finish": stage.finish,
         "append": lambda: stage.queries.runs.append(**key, messages=b'[{"role": "assistant"}]'),
         "ask": lambda: stage.ask("another"),
-        "expire": lambda: stage.queries.approvals.expire(**HERE, approval_id="question"),
+        "expire": lambda: stage.queries.approval_decisions.expire(**HERE, approval_id="question"),
         "refuse": stage.claim,
     }
     # the session's row is taken, so that whoever comes first stops with all other locks in its hands

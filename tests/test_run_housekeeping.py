@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from amplifier.integrity import diagnose
+from amplifier.transcripts.integrity import diagnose
 from tests.agents import Agent, agent, echo, settings
 from tests.conftest import Api, assert_problem, serving
 from tests.live import until

@@ -182,7 +182,7 @@ async def test_answered_as_the_run_ends(stage: Stage) -> None:
     answer = HERE | {"actor_id": "bob", "approval_id": "question", "granted": True, "decision": "Allow"}
     async with stage.open():
         await stage.finish()
-        decided = stage.soon(stage.queries.approvals.decide(**answer))
+        decided = stage.soon(stage.queries.approval_decisions.decide(**answer))
         await stage.until_waiting()
     assert await decided is None
     assert stage.log()[3:] == ["run.completed"]
@@ -193,8 +193,8 @@ async def test_answered_as_its_time_ends(stage: Stage) -> None:
     await stage.ask()
     answer = HERE | {"actor_id": "bob", "approval_id": "question", "granted": True, "decision": "Allow"}
     async with stage.open():
-        await stage.queries.approvals.decide(**answer)
-        expired = stage.soon(stage.queries.approvals.expire(**HERE, approval_id="question"))
+        await stage.queries.approval_decisions.decide(**answer)
+        expired = stage.soon(stage.queries.approval_decisions.expire(**HERE, approval_id="question"))
         await stage.until_waiting()
     assert await expired is None
-    assert (await stage.queries.approvals.get(**HERE, approval_id="question"))["granted"]
+    assert (await stage.queries.approval_decisions.get(**HERE, approval_id="question"))["granted"]

@@ -15,12 +15,13 @@ from urllib.parse import quote
 import psycopg
 import pytest
 
-from amplifier import embedded, schema
-from amplifier.migrations import rollbacks
+from amplifier import paths
+from amplifier.postgres import embedded
+from amplifier.schema import migrate, rollbacks
 from tests.conftest import private_folder, with_database
 from tests.service import command, free_port
 
-MIGRATIONS = schema.share("migrations")
+MIGRATIONS = paths.folder("migrations")
 INSTALLS = [18, 16, *(file.parent.parent for file in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")))]
 DUMP = Path(__file__).parent / "schema.sql"
 UPDATED = {  # a row for every table that has updated_at
@@ -68,7 +69,7 @@ def test_yoyo_alone_applies_and_rolls_back_everything(any_server: Server) -> Non
         _yoyo(dsn, "apply")
         dumps.append(any_server.dump(dsn))
         assert _names(dsn) > {"relation sessions", "relation session_transcripts", "function set_updated_at"}
-        assert schema.pending(dsn) == []
+        assert migrate.pending(dsn) == []
         _yoyo(dsn, "rollback", "--all")
         assert {name for name in _names(dsn) - before if "yoyo" not in name} == set()
     assert dumps[0] == dumps[1]
@@ -98,7 +99,7 @@ def test_eight_processes_migrate_an_empty_database_at_once(empty_dsn: str) -> No
     outputs = sorted(process.stdout for process in done)
     assert outputs[1:] == ["the schema is up to date\n"] * 7
     assert outputs[0].startswith("applied 0001-applications-create\n")
-    assert schema.pending(empty_dsn) == []
+    assert migrate.pending(empty_dsn) == []
 
 
 @pytest.mark.slow
@@ -131,8 +132,8 @@ def test_a_database_may_have_any_name(name: str, server: str) -> None:
     _run(server, f"create database {quoted}")
     try:
         dsn = with_database(server, quote(f"{name} {os.getpid()}"))
-        assert schema.migrate(dsn) != []
-        assert schema.pending(dsn) == []
+        assert migrate.migrate(dsn) != []
+        assert migrate.pending(dsn) == []
     finally:
         _run(server, f"drop database {quoted} with (force)")
 

@@ -8,7 +8,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from amplifier import embedded, schema
+from amplifier.postgres import embedded
+from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.test_main_job import transcripts
 from tests.test_schema import INSTALLS
@@ -79,7 +80,7 @@ def test_every_identifier_of_real_transcripts_is_found_where_it_is(sql: Sql) -> 
 def test_every_postgresql_reads_and_finds_the_same(install: Any) -> None:
     program = embedded.wheel_install(install) if isinstance(install, int) else install
     with private_folder() as folder, embedded.running(folder, "amplifier-api", program) as dsn:
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         with psycopg.connect(dsn, autocommit=True) as connection:
 
             def run(statement: str, *args: Any) -> list[Any]:

@@ -7,8 +7,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from amplifier import schema
-from amplifier.reindex import ReindexError, adopt
+from amplifier.schema import migrate
+from amplifier.schema.search_index import ReindexError, adopt
 from tests.archive import APPEND, MESSAGES, MIGRATIONS, ROWS, SESSIONS, STALE, Archive, migrations
 from tests.conftest import serving, settings_for
 from tests.service import wait_until
@@ -36,7 +36,7 @@ def old(empty_dsn: str) -> Archive:
 
 async def test_what_was_there_is_found_and_has_not_changed(old: Archive) -> None:
     before = old.run("select session_id, updated_at from sessions order by session_id")
-    assert schema.migrate(old.dsn) == SEARCH
+    assert migrate.migrate(old.dsn) == SEARCH
     assert old.run("select session_id, updated_at from sessions order by session_id") == before
     assert old.run(STALE) == []
     assert old.run(INDEX) == [(True, ["fastupdate=off"])]
@@ -70,10 +70,10 @@ def test_an_interrupted_fill_goes_on_where_it_stopped(old: Archive, how: str) ->
     with old.filling() as migrated:
         filled = old.run("select ctid, xmin, session_id, seq from messages where search is not null")
         assert old.run(f"select {how}(pid) {WORKER}", "%do $$%") == [(True,)]
-        with pytest.raises(schema.SchemaError):
+        with pytest.raises(migrate.SchemaError):
             migrated.result(30)
     assert old.unfilled("messages") == 1
-    assert schema.migrate(old.dsn) == SEARCH[2:]
+    assert migrate.migrate(old.dsn) == SEARCH[2:]
     assert set(filled) < set(old.run("select ctid, xmin, session_id, seq from messages"))
     assert old.run(STALE) == []
     assert old.run(INDEX) == [(True, ["fastupdate=off"])]
@@ -83,7 +83,7 @@ def test_a_session_that_is_locked_is_come_back_to(old: Archive) -> None:
     old.apply(14, 15)
     with ThreadPoolExecutor(1) as pool:
         with old.locked("sessions", "session_id = 's2'"):
-            migrated = pool.submit(schema.migrate, old.dsn)
+            migrated = pool.submit(migrate.migrate, old.dsn)
             wait_until(lambda: migrated.done() or old.unfilled("sessions") == 1)
             assert not migrated.done()
             assert old.run("select session_id from sessions where search is null") == [("s2",)]
@@ -108,21 +108,21 @@ def test_an_interrupted_index_is_built_again(old: Archive) -> None:
     old.apply(14, 15)
     with ThreadPoolExecutor(1) as pool, psycopg.connect(old.dsn) as other:
         other.execute("lock table messages in row exclusive mode")  # an append, which `concurrently` waits for
-        migrated = pool.submit(schema.migrate, old.dsn)
+        migrated = pool.submit(migrate.migrate, old.dsn)
         wait_until(lambda: old.run(INDEX) == [(False, ["fastupdate=off"])])
         assert old.run(f"select pg_terminate_backend(pid) {WORKER}", "%create index concurrently%") == [(True,)]
-        with pytest.raises(schema.SchemaError):
+        with pytest.raises(migrate.SchemaError):
             migrated.result(30)
     assert old.run(INDEX)[0][0] is False
-    assert schema.migrate(old.dsn) == SEARCH[3:]
+    assert migrate.migrate(old.dsn) == SEARCH[3:]
     assert old.run(INDEX) == [(True, ["fastupdate=off"])]
 
 
 async def test_each_part_goes_back_and_comes_again(old: Archive) -> None:
     before = old.run("select * from messages order by session_id, seq"), old.run("select * from sessions order by 1")
-    schema.migrate(old.dsn)
+    migrate.migrate(old.dsn)
     for migration in reversed(migrations()[13:]):
-        with schema.yoyo_backend(old.dsn) as backend:
+        with migrate.yoyo_backend(old.dsn) as backend:
             backend.rollback_one(migration)
         _append(old.dsn, ["s1"])
         old.run("delete from messages where message ->> 'content' ~ '^An'")
@@ -130,7 +130,7 @@ async def test_each_part_goes_back_and_comes_again(old: Archive) -> None:
     assert old.run("select * from messages order by session_id, seq") == before[0]
     rows = old.run("select * from sessions order by 1")
     assert [row for row in rows if row[0] != "s1"] == [row for row in before[1] if row[0] != "s1"]
-    assert schema.migrate(old.dsn) == SEARCH
+    assert migrate.migrate(old.dsn) == SEARCH
     assert old.run(STALE) == []
     await _assert_found_over_http(old.dsn)
 
@@ -172,7 +172,7 @@ async def test_an_append_leaves_the_words_of_the_session_alone(dsn: str, sql: Ca
 
 
 def test_a_language_is_adopted_by_a_database_without_sessions_only(old: Archive) -> None:
-    schema.migrate(old.dsn)
+    migrate.migrate(old.dsn)
     adopt(old.dsn, "german")
     assert old.run("select search_default_language()") == [("english",)]
     old.run("delete from sessions")

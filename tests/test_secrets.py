@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from amplifier.secrets import Keyring
+from amplifier.configs.encryption import Keyring
 
 KEYRING = Keyring("the first key")
 CONTEXT = "config-1"

@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import shares
-from amplifier.database import Database
-from amplifier.outages import Crowded, Unavailable
-from amplifier.shares import Shares, current
+from amplifier import fair_share
+from amplifier.database.pool import Database
+from amplifier.errors import Crowded, Unavailable
+from amplifier.fair_share import Shares, current
 from tests.conftest import CONFIG, assert_problem, serving, settings_for, token
 from tests.live import until
 from tests.stage import holding
@@ -113,7 +113,7 @@ async def test_waits_that_are_cancelled_leave_no_trace() -> None:
 
 
 async def test_a_user_waits_with_a_bounded_number_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(shares, "_MOST_WAITING", 10)
+    monkeypatch.setattr(fair_share, "_MOST_WAITING", 10)
     places = Shares(3, 1)
     await places.take("alice")
     waiting = [asyncio.create_task(places.take("alice")) for _ in range(10)]

@@ -16,10 +16,10 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from amplifier import embedded
-from amplifier.account import account_of
-from amplifier.database import Database
-from amplifier.outages import Unavailable
+from amplifier.database.pool import Database
+from amplifier.errors import Unavailable
+from amplifier.postgres import embedded
+from amplifier.postgres.os_user import account_of
 from amplifier.settings import Settings
 from tests.conftest import private_folder
 

@@ -6,8 +6,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from amplifier import sweeping
-from amplifier.sweeping import sweep
+from amplifier.maintenance import expiry
+from amplifier.maintenance.expiry import sweep
 from tests.conftest import Api
 
 Sql = Callable[..., list[Any]]
@@ -50,7 +50,7 @@ async def test_each_expired_kind_is_deleted_and_nothing_else(api: Api, sql: Sql)
 
 
 async def test_many_rows_are_deleted_in_batches(api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sweeping, "_AT_ONCE", 10)
+    monkeypatch.setattr(expiry, "_AT_ONCE", 10)
     expire(sql, 25)
     await sweep(api.app.state.queries)
     assert left(sql) == dict.fromkeys(KINDS, 2)
@@ -59,8 +59,8 @@ async def test_many_rows_are_deleted_in_batches(api: Api, sql: Sql, monkeypatch:
 async def test_a_round_has_an_end_and_says_what_is_left(
     api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(sweeping, "_AT_ONCE", 5)
-    monkeypatch.setattr(sweeping, "_BATCHES", 2)
+    monkeypatch.setattr(expiry, "_AT_ONCE", 5)
+    monkeypatch.setattr(expiry, "_BATCHES", 2)
     expire(sql, 12)
     await sweep(api.app.state.queries)
     assert left(sql) == dict.fromkeys(KINDS, 4)

@@ -13,8 +13,8 @@ import httpx
 import pytest
 
 from amplifier import unread
-from amplifier.frames import Frame, frame
-from amplifier.subscribers import Subscriber
+from amplifier.live.frames import Frame, frame
+from amplifier.live.subscriber import Subscriber
 from tests.api.test_streams import add, share
 from tests.conftest import settings_for
 from tests.live import Live, live, until

@@ -10,9 +10,9 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier import activity
-from amplifier.activity import SearchKey
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
+from amplifier.maintenance import activity
+from amplifier.maintenance.activity import SearchKey
 from tests.conftest import Api, assert_problem, serving, settings_for
 from tests.markdown import ROOT, blocks
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 from litestar.routes import HTTPRoute
 
-from amplifier.app import routes
+from amplifier.api.routes import routes
 from tests.conftest import CONFIG, Api, settings_for
 
 Sql = Callable[..., list[Any]]

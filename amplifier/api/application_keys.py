@@ -9,7 +9,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.auth import generate_key
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.web import Name, Request, delete, get, key_manager, not_key_manager, post
 
 MOST_KEYS = 20  # an application may have

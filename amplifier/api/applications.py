@@ -10,7 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.auth import generate_key
 from amplifier.bounds import encoded
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.web import (
     Identifier,
     Name,

@@ -8,7 +8,10 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
-from amplifier.bundles import check_bounds, check_size, validate, validate_sections
+from amplifier.configs.encryption import Keyring
+from amplifier.configs.sealing import opened, sealed, sealed_again
+from amplifier.configs.validation import check_bounds, check_size, validate, validate_sections
+from amplifier.errors import Problem
 from amplifier.paging import (
     After,
     Limit,
@@ -20,9 +23,7 @@ from amplifier.paging import (
     page,
     tag_filter,
 )
-from amplifier.problems import Problem, changed_meanwhile
-from amplifier.sealing import opened, sealed, sealed_again
-from amplifier.secrets import Keyring
+from amplifier.problems import changed_meanwhile
 from amplifier.web import Name, Request, Tags, delete, get, post, put
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
@@ -211,7 +212,7 @@ class ConfigsController(Controller):
     ) -> Config:
         """Its owner's only. The former version becomes the present one, with a new number; nothing is lost."""
         request.tell(version=version)
-        row = await request.queries.configs.restore(
+        row = await request.queries.config_versions.restore(
             actor_id=request.caller.user_id, config_id=config_id, version=version, if_versions=request.if_match
         )
         if row is None:

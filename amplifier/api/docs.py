@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 from litestar import Controller
 from litestar.params import FromPath
 
-from amplifier import schema
+from amplifier import paths
 from amplifier.answers import Answer
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.web import get
 
 _STATIC = Path(__file__).parent.parent / "static"
@@ -65,7 +65,7 @@ class DocsController(Controller):
 
 @cache
 def _document() -> bytes:
-    return (schema.share("openapi") / "openapi.json").read_bytes()
+    return (paths.folder("openapi") / "openapi.json").read_bytes()
 
 
 @cache

@@ -10,7 +10,7 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
 from amplifier.auth import hash_secret
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.streaming import EventStream, Opening
 from amplifier.web import Request, get, participation, post
 

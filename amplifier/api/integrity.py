@@ -11,11 +11,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath
 
-from amplifier import integrity
-from amplifier.dialects import Message
-from amplifier.integrity import diagnose, repaired
-from amplifier.problems import Problem
-from amplifier.shares import Shares
+from amplifier.errors import Problem
+from amplifier.fair_share import Shares
+from amplifier.transcripts import integrity
+from amplifier.transcripts.integrity import diagnose, repaired
+from amplifier.transcripts.message_formats import Message
 from amplifier.web import Request, get, participation, post, unchanged
 
 MAX_MESSAGES = 10_000  # in a transcript that is diagnosed or repaired
@@ -140,7 +140,7 @@ async def _move(request: Request, session_id: str, whole: _Whole, entries: list[
     if first is None:
         return Repair(session_id, whole.last_seq, 0, 0, "Nothing to repair")
     async with request.queries.database.patient(_LONGEST):
-        row = await request.queries.messages.repair(
+        row = await request.queries.transcripts.repair(
             actor_id=request.caller.user_id,
             actor_app_id=request.caller.app_id,
             session_id=session_id,

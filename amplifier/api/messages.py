@@ -11,9 +11,9 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody
 
 from amplifier.answers import Answer
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.protocol import DRAINING
-from amplifier.rows import Rights
+from amplifier.queries.rows import Rights
 from amplifier.runstream import Place, RunStream, place
 from amplifier.runtime.runner import Runner
 from amplifier.web import Request, participation, post

@@ -7,7 +7,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.streaming import mark_read
 from amplifier.web import Request, get, participation, post
 

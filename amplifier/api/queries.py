@@ -5,7 +5,7 @@ from datetime import datetime
 import msgspec
 from litestar import Controller
 
-from amplifier.reloading import Refusal, Reloader
+from amplifier.queries.reload import Refusal, Reloader
 from amplifier.web import Request, get, require_admin
 
 

@@ -8,8 +8,8 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
+from amplifier.errors import Problem
 from amplifier.paging import After, Limit, decode_cursor, encode_cursor, page
-from amplifier.problems import Problem
 from amplifier.runtime.runner import Runner
 from amplifier.web import Request, get, participation, post
 

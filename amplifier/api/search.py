@@ -8,8 +8,8 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
+from amplifier.errors import Problem
 from amplifier.paging import TagFilter, tag_filter, utc
-from amplifier.problems import Problem
 from amplifier.searching import MOST_RANKED, Cursor, Position, Q, Search, no_terms, to_html
 from amplifier.web import MessageRole, Request, get, participation
 

@@ -8,7 +8,7 @@ import msgspec
 from litestar import Controller
 
 from amplifier import __version__
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from amplifier.web import Request, get
 
 _STARTED = time.monotonic()

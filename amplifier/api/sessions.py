@@ -10,7 +10,8 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.bounds import encoded
-from amplifier.problems import Problem, changed_meanwhile
+from amplifier.errors import Problem
+from amplifier.problems import changed_meanwhile
 from amplifier.web import Identifier, Request, Role, Status, Tags, delete, get, participation, patch, post
 
 MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may
@@ -197,7 +198,7 @@ class SessionsController(Controller):
             )
             if row is None:
                 raise await _no_fork(request, session_id, data)
-            await queries.messages.copy(
+            await queries.transcripts.copy(
                 actor_id=caller.user_id, session_id=session_id, fork_id=fork_id, up_to_seq=row["last_seq"]
             )
         request.tell(forked_from_session_id=session_id, forked_at_seq=row["forked_at_seq"])

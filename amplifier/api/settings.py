@@ -8,8 +8,8 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.bounds import encoded
+from amplifier.errors import Problem
 from amplifier.paging import After, Limit, Offset, is_complete, page
-from amplifier.problems import Problem
 from amplifier.web import Request, delete, get, put, require_admin
 
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]

@@ -11,9 +11,10 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.answers import JsonStream
-from amplifier.frames import Entry
+from amplifier.errors import Problem
+from amplifier.live.frames import Entry
 from amplifier.paging import utc
-from amplifier.problems import Problem, misfit
+from amplifier.problems import misfit
 from amplifier.web import MessageRole, Request, get, participation, post, unchanged
 
 MAX_PAGE = 1000  # messages

@@ -6,8 +6,8 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath
 
+from amplifier.errors import Problem
 from amplifier.paging import After, Limit, decode_cursor, encode_cursor, page
-from amplifier.problems import Problem
 from amplifier.web import Request, Role, Status, get
 
 

@@ -12,13 +12,14 @@ from litestar import Controller, WebSocket, websocket
 from litestar.params import FromPath
 
 from amplifier.auth import Authenticator
-from amplifier.frames import Frame, frame
+from amplifier.errors import Problem
 from amplifier.hosts import is_foreign
-from amplifier.problems import MEDIA_TYPE, Problem, describe, document
+from amplifier.live.frames import Frame, frame
+from amplifier.live.subscriber import Subscriber
+from amplifier.problems import MEDIA_TYPE, describe, document
 from amplifier.protocol import CONNECTION
 from amplifier.saying import Saying
 from amplifier.streaming import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
-from amplifier.subscribers import Subscriber
 
 logger = logging.getLogger(__name__)
 

@@ -6,12 +6,13 @@ from collections.abc import AsyncIterator, Callable, Coroutine
 from typing import TYPE_CHECKING, Any
 
 from amplifier.commands.databases import connected, opened
-from amplifier.settings import OperatorError, Settings
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from amplifier.queries import Queries
+    from amplifier.queries.registry import Queries
 
 _LONGEST = 10 * 366 * 86_400  # seconds that a key may be good for
 

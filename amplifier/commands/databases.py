@@ -6,12 +6,14 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from amplifier import embedded, settings
-from amplifier.settings import OperatorError, Settings
+from amplifier import settings
+from amplifier.errors import OperatorError
+from amplifier.postgres import embedded
+from amplifier.settings import Settings
 
 if TYPE_CHECKING:
-    from amplifier.findings import Finding
-    from amplifier.queries import Queries
+    from amplifier.queries.findings import Finding
+    from amplifier.queries.registry import Queries
 
 Result = TypeVar("Result")
 
@@ -38,10 +40,11 @@ def chosen(config: Settings, arguments: argparse.Namespace) -> Iterator[str]:
         with opened(config) as dsn:
             yield dsn
         return
-    from amplifier import schema, scratch
+    from amplifier.postgres import scratch
+    from amplifier.schema import migrate
 
     with scratch.server(config.dsn, config.amplifier_user) as server, scratch.database(server) as dsn:
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         yield dsn
 
 
@@ -60,24 +63,24 @@ def opened(
         return
 
     def meanwhile(dsn: str) -> None:
-        from amplifier import schema
+        from amplifier.schema import migrate
 
         os.environ["DATABASE_URL"] = embedded.service_address(dsn) if serves else dsn
-        schema.known()
+        migrate.known()
         prepare()
 
     with embedded.running(config.home, config.amplifier_user, meanwhile=meanwhile) as dsn:
-        from amplifier import logins, reindex, schema
+        from amplifier.schema import migrate, search_index, service_login
 
         os.environ["DATABASE_URL"] = dsn
 
         def prepared() -> None:
             if migrated:
                 # commits need no flush here: what a power cut takes back is applied again at the next start
-                schema.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
-                reindex.adopt(dsn, config.search_language)
+                migrate.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
+                search_index.adopt(dsn, config.search_language)
             if serves:
-                logins.ensure(dsn, embedded.SERVICE)
+                service_login.ensure(dsn, embedded.SERVICE)
 
         steadily(config, dsn, prepared)
         if serves:
@@ -93,13 +96,13 @@ def steadily(config: Settings, dsn: str, step: Callable[[], Result]) -> Result:
 @contextlib.asynccontextmanager
 async def connected(config: Settings, dsn: str, faults: "list[Finding] | None" = None) -> AsyncIterator["Queries"]:
     """The queries on the database at `dsn`; for `faults` see there. Raises OperatorError."""
-    from amplifier import schema
-    from amplifier.database import Database
-    from amplifier.outages import Unavailable
-    from amplifier.queries import Queries
+    from amplifier import paths
+    from amplifier.database.pool import Database
+    from amplifier.errors import Unavailable
+    from amplifier.queries.registry import Queries
 
     database = Database(config, dsn)
-    queries = Queries(database, schema.share("queries", config.queries_dir), faults)
+    queries = Queries(database, paths.folder("queries", config.queries_dir), faults)
     try:
         await database.connect()
         yield queries

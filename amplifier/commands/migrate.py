@@ -26,38 +26,40 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _migrate(config: Settings, _: argparse.Namespace) -> None:
-    from amplifier import logins, reindex, schema
+    from amplifier.schema import migrate, search_index, service_login
 
     with opened(config, migrated=False) as dsn:
-        applied = schema.migrate(dsn)
-        reindex.adopt(dsn, config.search_language)
+        applied = migrate.migrate(dsn)
+        search_index.adopt(dsn, config.search_language)
         if config.database_service_password is not None:
-            logins.ensure(dsn, config.database_service_user, config.database_service_password)
+            service_login.ensure(dsn, config.database_service_user, config.database_service_password)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
 
 
 def _new(_: Settings, arguments: argparse.Namespace) -> None:
-    from amplifier import migrations, schema
+    from amplifier import paths
+    from amplifier.schema import check
 
-    for file in migrations.new(arguments.migrations or schema.share("migrations"), arguments.title):
+    for file in check.new(arguments.migrations or paths.folder("migrations"), arguments.title):
         print(file)
 
 
 def _check(config: Settings, arguments: argparse.Namespace) -> None:
     import msgspec
 
-    from amplifier import migrations, schema, scratch
-    from amplifier.migrations import rollbacks
+    from amplifier import paths
+    from amplifier.postgres import scratch
+    from amplifier.schema import check, rollbacks
 
-    folder = arguments.migrations or schema.share("migrations")
-    found = migrations.check(folder)
+    folder = arguments.migrations or paths.folder("migrations")
+    found = check.faults(folder)
     if not found:  # else they may not even apply
         with scratch.server(arguments.database, config.amplifier_user) as dsn:
-            found = list(rollbacks.faults(folder, dsn, migrations.settled(folder)))
+            found = list(rollbacks.faults(folder, dsn, check.settled(folder)))
     if arguments.seal and not found:
-        for name in migrations.seal(folder):
+        for name in check.seal(folder):
             print(f"sealed {name}", file=sys.stderr)
-    found += migrations.unsealed(folder)
+    found += check.unsealed(folder)
     if arguments.json:
         print(msgspec.json.encode({"findings": found}).decode())
     else:

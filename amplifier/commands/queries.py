@@ -5,11 +5,12 @@ import sys
 from typing import TYPE_CHECKING
 
 from amplifier.commands.databases import add_option, chosen, configured, connected, opened
-from amplifier.settings import OperatorError, Settings
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
 
 if TYPE_CHECKING:
-    from amplifier.findings import Finding
-    from amplifier.plans import Line
+    from amplifier.queries.findings import Finding
+    from amplifier.queries.plans.baseline import Line
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,7 +30,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     top = queries.add_parser("top", help="what the queries cost the database, from pg_stat_statements")
     top.add_argument("--limit", type=int, default=20, metavar="N", help="how many to show (20)")
     top.set_defaults(run=_top)
-    stub = queries.add_parser("stub", help="write amplifier/queries.pyi, after a change of what a query takes or gives")
+    stub = queries.add_parser(
+        "stub", help="write amplifier/queries/registry.pyi, after a change of what a query takes or gives"
+    )
     stub.add_argument("--check", action="store_true", help="only say whether it is up to date")
     stub.set_defaults(run=_stub)
     for parser in (check, stub):
@@ -63,7 +66,7 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
 
 async def _findings(config: Settings, dsn: str) -> "tuple[int, list[Finding]]":
     """How many queries there are, and what is wrong with them."""
-    from amplifier.checks import findings
+    from amplifier.queries.checks.run import findings
     from amplifier.structs import STRUCTS
 
     found: list[Finding] = []
@@ -75,21 +78,24 @@ async def _findings(config: Settings, dsn: str) -> "tuple[int, list[Finding]]":
 
 def _plans(config: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[Finding]]":
     """A line for each query, and what is wrong with its plans."""
-    from amplifier import plans, schema, scratch
-    from amplifier.database import Database
-    from amplifier.queries import Queries
+    from amplifier import paths
+    from amplifier.database.pool import Database
+    from amplifier.postgres import scratch
+    from amplifier.queries.plans import baseline
+    from amplifier.queries.registry import Queries
+    from amplifier.schema import migrate
 
     with scratch.database(dsn) as profile:
-        schema.migrate(profile)
-        queries = Queries(Database(config, profile), schema.share("queries", config.queries_dir))
-        return plans.compare(profile, queries, update)
+        migrate.migrate(profile)
+        queries = Queries(Database(config, profile), paths.folder("queries", config.queries_dir))
+        return baseline.compare(profile, queries, update)
 
 
 def _reload(_: Settings, arguments: argparse.Namespace) -> None:
-    from amplifier import remote
+    from amplifier.queries import control
 
     with opened(configured(arguments), migrated=False) as dsn:
-        expected, reports = remote.reload(dsn, arguments.timeout)
+        expected, reports = control.reload(dsn, arguments.timeout)
     for report in reports:
         print(f"{report.process}: " + (f"stays with {report.hash}" if report.faults else f"serves {report.hash}"))
         for finding in report.findings:
@@ -107,14 +113,15 @@ def _reload(_: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _top(_: Settings, arguments: argparse.Namespace) -> None:
-    from amplifier import remote, schema
-    from amplifier.query import read
+    from amplifier import paths
+    from amplifier.queries import control
+    from amplifier.queries.query import read
 
     config = configured(arguments)
-    files = schema.share("queries", config.queries_dir).glob("*.sql")
+    files = paths.folder("queries", config.queries_dir).glob("*.sql")
     places = {query.name: f"{query.file}:{query.line}" for file in files for query in read(file)[0]}
     with opened(config) as dsn:
-        rows = remote.top(dsn, arguments.limit)
+        rows = control.top(dsn, arguments.limit)
     print(f"{'calls':>10} {'total s':>10} {'mean ms':>10} {'rows':>10}  query")
     for name, calls, seconds, milliseconds, count in rows:
         print(f"{calls:>10} {seconds:>10.1f} {milliseconds:>10.3f} {count:>10}  {name} ({places.get(name, 'no file')})")
@@ -123,7 +130,7 @@ def _top(_: Settings, arguments: argparse.Namespace) -> None:
 def _stub(_: Settings, arguments: argparse.Namespace) -> None:
     import asyncio
 
-    from amplifier import stub
+    from amplifier.queries.checks import stub
 
     config = configured(arguments)
     with chosen(config, arguments) as dsn:
@@ -138,10 +145,10 @@ def _stub(_: Settings, arguments: argparse.Namespace) -> None:
 
 async def _rendered(config: Settings, dsn: str) -> str:
     """The stub of the queries as they are."""
-    from amplifier import stub
-    from amplifier.describe import describe
-    from amplifier.findings import QueriesError
-    from amplifier.shapes import problems
+    from amplifier.queries.checks import stub
+    from amplifier.queries.checks.describe import describe
+    from amplifier.queries.checks.row_types import problems
+    from amplifier.queries.findings import QueriesError
     from amplifier.structs import STRUCTS
 
     async with connected(config, dsn) as queries:

@@ -16,7 +16,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _reindex(config: Settings, _: argparse.Namespace) -> None:
     from rich.progress import MofNCompleteColumn, Progress, TaskID
 
-    from amplifier import reindex
+    from amplifier.schema import search_index
 
     tasks: dict[str, TaskID] = {}
     with opened(config) as dsn, Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
@@ -26,5 +26,5 @@ def _reindex(config: Settings, _: argparse.Namespace) -> None:
                 tasks[table] = bar.add_task(table)
             bar.update(tasks[table], completed=seen, total=total)
 
-        refreshed = reindex.reindex(dsn, config.search_language, report)
+        refreshed = search_index.reindex(dsn, config.search_language, report)
     print(f"indexed again: {refreshed}")

@@ -6,7 +6,8 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from amplifier.commands.databases import connected, nothing, opened, steadily
-from amplifier.settings import OperatorError, Settings
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -29,11 +30,12 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
 
         import uvicorn
 
-        from amplifier import processes, schema
+        from amplifier import processes
+        from amplifier.schema import migrate
 
-        missing = steadily(config, dsn, lambda: schema.pending(dsn))
+        missing = steadily(config, dsn, lambda: migrate.pending(dsn))
         if missing:
-            raise schema.SchemaError(
+            raise migrate.SchemaError(
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
             )
         checked = steadily(config, dsn, lambda: asyncio.run(_check_queries(config, dsn)))
@@ -64,8 +66,8 @@ async def _check_queries(config: Settings, dsn: str) -> str:
 
     Raises OperatorError.
     """
-    from amplifier.checks import check
-    from amplifier.logins import EXCESS
+    from amplifier.queries.checks.run import check
+    from amplifier.schema.service_login import EXCESS
     from amplifier.structs import STRUCTS
 
     async with connected(config, dsn) as queries:

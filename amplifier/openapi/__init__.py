@@ -13,8 +13,8 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.openapi import OpenAPIConfig
 from litestar.routes import HTTPRoute
 
-from amplifier import __version__, schema
-from amplifier.app import routes
+from amplifier import __version__, paths
+from amplifier.api.routes import routes
 from amplifier.openapi import words
 from amplifier.openapi.documents import DOCUMENTS, STREAMS
 from amplifier.openapi.operations import Operation
@@ -33,12 +33,12 @@ def text() -> str:
 
 def file() -> Path:
     """Where the document is."""
-    return schema.share("openapi") / NAME
+    return paths.folder("openapi") / NAME
 
 
 def examples() -> dict[str, Any]:
     """The examples: by operation `request` and, by status, `responses`."""
-    return json.loads((schema.share("openapi") / "examples.json").read_text())  # type: ignore[no-any-return]
+    return json.loads((paths.folder("openapi") / "examples.json").read_text())  # type: ignore[no-any-return]
 
 
 def document(shown: dict[str, Any]) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from msgspec import UNSET, Raw, Struct, UnsetType
 from amplifier.api.participants import Permissions
 from amplifier.api.presence import Present
 from amplifier.api.runs import RunError
-from amplifier.frames import Entry
+from amplifier.live.frames import Entry
 from amplifier.web import Role, Status
 
 

@@ -6,11 +6,12 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import msgspec
 
-from amplifier import numbers
-from amplifier.events import Hub
-from amplifier.integrity import closing
-from amplifier.outages import Unavailable, is_of_data, is_too_slow
-from amplifier.queries import Queries
+from amplifier import json_numbers
+from amplifier.database.outages import is_of_data, is_too_slow
+from amplifier.errors import Unavailable
+from amplifier.live.hub import Hub
+from amplifier.queries.registry import Queries
+from amplifier.transcripts.integrity import closing
 
 if TYPE_CHECKING:
     from amplifier.runtime.execution import Execution, Outcome
@@ -76,7 +77,7 @@ class Endings:
                 limit=_HISTORY,
                 max_bytes=_HISTORY_BYTES,
             )
-            return msgspec.json.encode(closing(numbers.read(history["messages"] or "[]"), status))
+            return msgspec.json.encode(closing(json_numbers.read(history["messages"] or "[]"), status))
         except Exception as error:
             if isinstance(error, Unavailable) and not is_too_slow(error):
                 raise

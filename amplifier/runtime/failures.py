@@ -6,7 +6,7 @@ import traceback
 import msgspec
 from amplifier_core import ConfigurationError, LLMError, LLMTimeoutError
 
-from amplifier.outages import Unavailable
+from amplifier.errors import Unavailable
 from amplifier.runtime.modules import ModuleFailed, ModuleRefused
 from amplifier.runtime.plan import PlanRefused
 from amplifier.runtime.references import redact

@@ -7,8 +7,8 @@ from typing import Any
 
 from amplifier_core import HookResult
 
-from amplifier.events import Hub
-from amplifier.frames import Frame
+from amplifier.live.frames import Frame
+from amplifier.live.hub import Hub
 from amplifier.runtime.hooks import TOLD
 from amplifier.runtime.references import Veil, redacted
 from amplifier.runtime.transcript import cleaned, encoded

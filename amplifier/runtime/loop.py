@@ -5,10 +5,10 @@ from typing import Any
 from amplifier_core import ChatResponse, ConfigurationError
 from pydantic_core import to_jsonable_python
 
-from amplifier.dialects import Message
 from amplifier.runtime.hooks import Hooks
 from amplifier.runtime.requests import Requests
 from amplifier.runtime.toolbox import Toolbox
+from amplifier.transcripts.message_formats import Message
 
 _NAME = "loop-streaming"
 _MOST_ROUNDS, _ROUNDS = 500, 50

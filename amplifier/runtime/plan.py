@@ -4,8 +4,8 @@ import re
 from collections.abc import Callable
 from typing import Any, NamedTuple, TypeAlias
 
+from amplifier.configs.encryption import names_secret
 from amplifier.runtime.references import ReferenceRefused, Secret, expand
-from amplifier.secrets import names_secret
 
 Path: TypeAlias = tuple[str | int, ...]
 

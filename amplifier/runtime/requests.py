@@ -8,7 +8,7 @@ from amplifier_core import ChatRequest
 from amplifier_core.message_models import Message, ToolSpec
 from pydantic import TypeAdapter, ValidationError
 
-from amplifier import dialects
+from amplifier.transcripts import message_formats
 
 _ALL = TypeAdapter(list[Message])
 _BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_call", "tool_result", "image", "reasoning"})
@@ -19,9 +19,9 @@ class Requests:
 
     def __init__(self, tools: list[Any]) -> None:
         self._specs = [_spec(tool) for tool in tools] or None
-        self._known: dict[int, tuple[dialects.Message, Any, Message]] = {}
+        self._known: dict[int, tuple[message_formats.Message, Any, Message]] = {}
 
-    def request(self, messages: list[dialects.Message], notes: list[Any], last: bool) -> ChatRequest:
+    def request(self, messages: list[message_formats.Message], notes: list[Any], last: bool) -> ChatRequest:
         """A request with these messages and what hooks add to it alone. In the `last` one no tool may be called.
 
         Raises ValueError, with the number of a message that cannot be sent.
@@ -34,14 +34,14 @@ class Requests:
         choice = "none" if last and self._specs else None
         return ChatRequest(messages=models, tools=self._specs, tool_choice=choice)
 
-    def _learn(self, messages: list[dialects.Message]) -> None:
+    def _learn(self, messages: list[message_formats.Message]) -> None:
         """Checks all at once, in half the time that it takes one by one, if nothing is wrong with them."""
         with contextlib.suppress(ValidationError):
             models = _ALL.validate_python(messages)
             known = zip(messages, models, strict=True)
             self._known = {id(message): (message, message.get("content"), model) for message, model in known}
 
-    def _model(self, number: int, message: dialects.Message) -> Message:
+    def _model(self, number: int, message: message_formats.Message) -> Message:
         known = self._known.get(id(message))
         content = message.get("content")
         if known is None or known[1] is not content:
@@ -49,7 +49,7 @@ class Requests:
         return known[2]
 
 
-def _with_notes(messages: list[dialects.Message], notes: list[Any]) -> list[dialects.Message]:
+def _with_notes(messages: list[message_formats.Message], notes: list[Any]) -> list[message_formats.Message]:
     sent = list(messages)
     for note in notes:
         last = sent[-1] if sent else {}
@@ -65,7 +65,7 @@ def _spec(tool: Any) -> ToolSpec:
     return ToolSpec(name=tool.name, description=tool.description, parameters=schema)
 
 
-def _checked(number: int, message: dialects.Message) -> Message:
+def _checked(number: int, message: message_formats.Message) -> Message:
     with contextlib.suppress(ValidationError):  # most of them are in amplifier-core's own dialect
         return Message.model_validate(message)
     try:

@@ -7,9 +7,9 @@ from typing import Any
 from amplifier_core import ToolResult
 from pydantic_core import to_jsonable_python
 
-from amplifier.dialects import Message
 from amplifier.runtime.hooks import Hooks
 from amplifier.runtime.transcript import cleaned
+from amplifier.transcripts.message_formats import Message
 
 _AT_ONCE = 8
 _PLAIN = (str, int, float, type(None))

@@ -6,8 +6,8 @@ from typing import Any
 
 import msgspec
 
-from amplifier.dialects import is_of_hook
 from amplifier.runtime.references import redacted
+from amplifier.transcripts.message_formats import is_of_hook
 
 Message = dict[str, Any]
 _UNWRITTEN = ("system", "developer")  # they are the agent's own, and made anew in each run

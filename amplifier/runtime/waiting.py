@@ -8,13 +8,14 @@ from typing import Any, Literal, TypeAlias
 
 import msgspec
 
-from amplifier.events import Hub
-from amplifier.outages import Unavailable, is_of_data, is_too_slow
-from amplifier.queries import Queries
+from amplifier.database.outages import is_of_data, is_too_slow
+from amplifier.errors import Unavailable
+from amplifier.fair_share import work_of
+from amplifier.live.hub import Hub
+from amplifier.queries.registry import Queries
 from amplifier.runtime.endings import TOO_LARGE
 from amplifier.runtime.places import Places
 from amplifier.settings import Settings
-from amplifier.shares import work_of
 
 logger = logging.getLogger(__name__)
 

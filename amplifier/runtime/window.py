@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 
-from amplifier.dialects import Message, answered, is_human
+from amplifier.transcripts.message_formats import Message, answered, is_human
 
 _CHARACTERS = 4  # of a token, about
 _IMAGE = 6_400  # characters that an image counts as

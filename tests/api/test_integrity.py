@@ -12,8 +12,8 @@ import psycopg
 import pytest
 
 from amplifier.api import integrity
-from amplifier.database import Database
-from amplifier.integrity import LOST, diagnose
+from amplifier.database.pool import Database
+from amplifier.transcripts.integrity import LOST, diagnose
 from tests.conftest import CONFIG, assert_problem, settings_for
 from tests.live import Live, live, until
 from tests.test_integrity import ASKED, SAID, call, result

@@ -7,7 +7,7 @@ import httpx
 import msgspec
 import pytest
 
-from amplifier.topics import PAGE, PAGE_BYTES
+from amplifier.live.topics import PAGE, PAGE_BYTES
 from tests.conftest import settings_for
 from tests.live import Live, live
 

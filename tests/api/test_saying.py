@@ -9,7 +9,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from amplifier import presence, saying
+from amplifier import saying
+from amplifier.live import presence
 from tests.api.test_streams import add, share
 from tests.conftest import settings_for
 from tests.live import Live, Socket, live, until

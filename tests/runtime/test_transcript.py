@@ -6,9 +6,9 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from amplifier.dialects import is_human
 from amplifier.runtime.transcript import Transcript, cleaned, encoded, spoken
 from amplifier.runtime.window import Window
+from amplifier.transcripts.message_formats import is_human
 
 
 class Given(BaseModel):

@@ -4,8 +4,8 @@ from typing import Any
 
 from amplifier_core.message_models import Message, ToolSpec
 
-from amplifier import dialects
 from amplifier.runtime.providers.messages import Plain, as_text, chosen_tool, image, plain, safe_id
+from amplifier.transcripts import message_formats
 
 _BEGINNING = "(The assistant began the conversation.)"  # the API takes none that a user did not begin
 _BLANK = "(The message is blank.)"  # nor a blank text, and what an assistant said last it goes on with
@@ -17,7 +17,7 @@ def convert(messages: list[Message]) -> tuple[str, list[Plain]]:
     converted: list[Plain] = []
     for message in map(plain, messages):
         if message["role"] in ("system", "developer"):
-            system.append(dialects.text_of(message))
+            system.append(message_formats.text_of(message))
             continue
         role, content = _convert(message)
         if content and converted and converted[-1]["role"] == role:
@@ -54,7 +54,7 @@ def _tool(tool: ToolSpec) -> Plain:
 def _convert(message: Plain) -> tuple[str, list[Plain]]:
     if message["role"] == "assistant":
         return "assistant", _assistant(message)
-    if "tool_call_id" in message or (message["role"] in ("tool", "function") and not dialects.answered(message)):
+    if "tool_call_id" in message or (message["role"] in ("tool", "function") and not message_formats.answered(message)):
         return "user", [_result(message.get("tool_call_id"), message["content"])]
     return "user", _content(message["content"])
 
@@ -66,7 +66,7 @@ def _assistant(message: Plain) -> list[Plain]:
     if isinstance(thought, dict) and not any(part["type"].endswith("thinking") for part in content):
         content = [*_content([thought]), *content]
     written = {part["id"] for part in content if part["type"] == "tool_use"}
-    calls = [call for call in dialects.tool_calls(message) if safe_id(call.id) not in written]
+    calls = [call for call in message_formats.tool_calls(message) if safe_id(call.id) not in written]
     return [*content, *(_use(call.id, call.name, call.arguments) for call in calls)]
 
 

@@ -9,9 +9,9 @@ import msgspec
 from amplifier_core import ConfigurationError, ModelInfo, ModuleCoordinator, ProviderInfo
 from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, Usage
 
-from amplifier import dialects
 from amplifier.runtime.providers.blocks import Blocks
 from amplifier.runtime.providers.messages import Plain, as_text, plain
+from amplifier.transcripts import message_formats
 
 _CALL = "/call"
 _WORDS = re.compile(r"\s*\S+|\s+")
@@ -87,12 +87,12 @@ def _last_turn(messages: list[Plain]) -> tuple[str, list[Plain]]:
     for message in reversed(messages):
         if message["role"] == "assistant":
             break
-        if dialects.is_human(message):
-            return dialects.text_of(message), results[::-1]
-        if dialects.answered(message):
+        if message_formats.is_human(message):
+            return message_formats.text_of(message), results[::-1]
+        if message_formats.answered(message):
             results.append(message)
-    human = next((message for message in reversed(messages) if dialects.is_human(message)), None)
-    return "" if human is None else dialects.text_of(human), results[::-1]
+    human = next((message for message in reversed(messages) if message_formats.is_human(message)), None)
+    return "" if human is None else message_formats.text_of(human), results[::-1]
 
 
 def _wanted_call(messages: list[Plain], request: ChatRequest) -> tuple[str, str] | None:
@@ -115,12 +115,12 @@ def _answer(messages: list[Plain]) -> str:
     text, results = _last_turn(messages)
     if not results:
         return f"You said: {text}"
-    names = {call.id: call.name for message in messages for call in dialects.tool_calls(message)}
+    names = {call.id: call.name for message in messages for call in message_formats.tool_calls(message)}
     return "\n".join(line for message in results for line in _said(message, names))
 
 
 def _said(message: Plain, names: dict[str, str]) -> list[str]:
-    results = [(block["tool_call_id"], block["output"]) for block in dialects.blocks(message, ("tool_result",))]
+    results = [(block["tool_call_id"], block["output"]) for block in message_formats.blocks(message, ("tool_result",))]
     if not results:
         results = [(message.get("tool_call_id"), message["content"])]
     return [f"{names.get(call_id) or message.get('name') or 'tool'} said: {as_text(out)}" for call_id, out in results]
@@ -128,7 +128,7 @@ def _said(message: Plain, names: dict[str, str]) -> list[str]:
 
 def _new_id(messages: list[Plain]) -> str:
     """An id that follows from the messages and is none of theirs."""
-    taken = {call.id for message in messages for call in dialects.tool_calls(message)}
+    taken = {call.id for message in messages for call in message_formats.tool_calls(message)}
     number = len(messages)
     while f"call_{number}" in taken:
         number += 1
@@ -136,6 +136,6 @@ def _new_id(messages: list[Plain]) -> str:
 
 
 def _usage(messages: list[Plain], blocks: Blocks) -> Usage:
-    given = sum(len(dialects.text_of(message).split()) for message in messages)
+    given = sum(len(message_formats.text_of(message).split()) for message in messages)
     made = sum(len(block.text.split()) for block in blocks.all)
     return Usage(input_tokens=given, output_tokens=made, total_tokens=given + made)

@@ -6,8 +6,8 @@ from typing import Any
 import msgspec
 from amplifier_core.message_models import Message, ResponseFormat, ToolSpec
 
-from amplifier import dialects
 from amplifier.runtime.providers.messages import Plain, as_text, chosen_tool, image, plain
+from amplifier.transcripts import message_formats
 
 _SIMPLE = ("user", "assistant")  # those whose texts go as they are
 
@@ -59,13 +59,13 @@ def _function(tool: ToolSpec) -> Plain:
 def _convert(message: Plain, developer: bool) -> Iterator[Plain]:
     role = message["role"]
     if role in ("system", "developer"):
-        yield {"role": role if developer else "system", "content": dialects.text_of(message)}
+        yield {"role": role if developer else "system", "content": message_formats.text_of(message)}
     elif role == "assistant":
         yield _assistant(message)
-    elif "tool_call_id" in message or (role in ("tool", "function") and not dialects.answered(message)):
+    elif "tool_call_id" in message or (role in ("tool", "function") and not message_formats.answered(message)):
         yield _result(message.get("tool_call_id"), message["content"])
     else:
-        for block in dialects.blocks(message, ("tool_result",)):
+        for block in message_formats.blocks(message, ("tool_result",)):
             yield _result(block.get("tool_call_id"), block.get("output"))
         content = _content(message)
         if content:
@@ -79,9 +79,9 @@ def _assistant(message: Plain) -> Plain:
             "type": "function",
             "function": {"name": call.name, "arguments": msgspec.json.encode(call.arguments).decode()},
         }
-        for call in dialects.tool_calls(message)
+        for call in message_formats.tool_calls(message)
     ]
-    text = dialects.text_of(message)
+    text = message_formats.text_of(message)
     if not calls:
         return {"role": "assistant", "content": text}
     return {"role": "assistant", "content": text or None, "tool_calls": calls}
@@ -95,8 +95,8 @@ def _content(message: Plain) -> str | list[Plain]:
     content = message["content"]
     if isinstance(content, str):
         return content
-    parts = [_part(block) for block in dialects.blocks(message, ("text", "image"))]
-    return parts if any(part["type"] == "image_url" for part in parts) else dialects.text_of(message)
+    parts = [_part(block) for block in message_formats.blocks(message, ("text", "image"))]
+    return parts if any(part["type"] == "image_url" for part in parts) else message_formats.text_of(message)
 
 
 def _part(block: Plain) -> Plain:
