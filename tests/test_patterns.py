@@ -102,7 +102,7 @@ def grown(pattern: "re.Pattern[Any]", method: str) -> str:
     return ""
 
 
-def test_patterns_take_time_in_proportion_to_text() -> None:
+def test_pattern_takes_time_in_proportion_to_text() -> None:
     callers = [use for module in modules() if not module.__name__.startswith(_OPERATORS) for use in uses(module)]
     assert len(callers) > 25
     assert {"search", "fullmatch", "match", "sub", "finditer"} <= {use.method for use in callers}
