@@ -16,8 +16,6 @@ select
     s.session_id,
     count(*) as messages
 from sessions as s
-
-from tests.support.paths import ROOT
 where
     s.owner_user_id = :actor_id
     and (:after::bigint is null or s.last_seq > :after)
