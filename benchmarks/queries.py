@@ -14,8 +14,8 @@ from amplifier.postgres import embedded
 from amplifier.queries.checks.run import check
 from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
+from amplifier.server.row_structs import STRUCTS
 from amplifier.settings import Settings
-from amplifier.structs import STRUCTS
 
 ROUNDS, CALLS = 15, 20_000
 

@@ -25,12 +25,12 @@ import msgspec
 import psycopg
 
 from amplifier import paths
-from amplifier.auth import generate_key
 from amplifier.database.pool import Database
 from amplifier.postgres import embedded
 from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
 from amplifier.settings import Settings
+from amplifier.web.authentication import generate_key
 from benchmarks.floors import APPLICATION, USER
 
 ROUNDS, SECONDS, CONNECTIONS, SESSIONS = 11, 2, 32, 64

@@ -14,11 +14,11 @@ import jwt
 import psycopg
 
 from amplifier import paths
-from amplifier.auth import generate_key
 from amplifier.database.pool import Connection, Database
 from amplifier.queries.registry import Queries
-from amplifier.searching import MOST_RANKED, START
 from amplifier.settings import Settings
+from amplifier.web.authentication import generate_key
+from amplifier.web.search import MOST_RANKED, START
 from benchmarks import requests
 from benchmarks.search_corpus import EVERYONE, Corpus, users
 

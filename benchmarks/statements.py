@@ -13,11 +13,11 @@ import psycopg
 
 from amplifier import paths
 from amplifier.database.pool import Database
-from amplifier.paging import decode_cursor
 from amplifier.postgres import embedded
 from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
 from amplifier.settings import Settings
+from amplifier.web.paging import decode_cursor
 
 ROUNDS, SECONDS, WRITERS = 7, 2.0, 32
 _SEED = """

@@ -20,11 +20,11 @@ from typing import Any
 
 from amplifier_core import AmplifierSession
 
-from amplifier.app import from_environment
 from amplifier.postgres import embedded
-from amplifier.runtime.modules import Loader
-from amplifier.runtime.plan import mount_plan
+from amplifier.runtime.module_loader import Loader
+from amplifier.runtime.mount_plan import mount_plan
 from amplifier.schema import migrate
+from amplifier.server.app import from_environment
 from tests import llm
 from tests.service import free_port
 
@@ -154,7 +154,9 @@ async def _sample() -> None:
 def _service(environ: dict[str, str]) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "benchmarks.turns:sampled", "--port", str(port), "--log-level=warning"]
-    process = subprocess.Popen([*command, "--http=amplifier.protocol:BoundedProtocol"], env={**os.environ, **environ})
+    process = subprocess.Popen(
+        [*command, "--http=amplifier.web.uvicorn_protocols:BoundedProtocol"], env={**os.environ, **environ}
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(500):

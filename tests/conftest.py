@@ -20,12 +20,12 @@ from litestar import Litestar
 
 from amplifier import paths
 from amplifier.api.routes import routes
-from amplifier.app import connect, lifespan
-from amplifier.auth import generate_key
 from amplifier.postgres import embedded
-from amplifier.runtime import modules
+from amplifier.runtime import module_loader
 from amplifier.schema import migrate
+from amplifier.server.app import connect, lifespan
 from amplifier.settings import Settings
+from amplifier.web.authentication import generate_key
 from tests import contract, llm
 from tests.archive import ROWS, Archive
 from tests.databases import engine_answers, execute, is_emptied, schema_of
@@ -217,10 +217,10 @@ class Api:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The package of `tests/runtime/modules` is installed, and nothing is known of what was before."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "runtime/modules"))
-    monkeypatch.setattr(modules, "_resolved", {})
-    modules._installed.cache_clear()
+    monkeypatch.setattr(module_loader, "_resolved", {})
+    module_loader._installed.cache_clear()
     yield
-    modules._installed.cache_clear()
+    module_loader._installed.cache_clear()
 
 
 @pytest.fixture

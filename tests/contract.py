@@ -9,7 +9,7 @@ import httpx
 import msgspec
 from jsonschema import Draft202012Validator
 
-from amplifier import openapi
+from amplifier.openapi import document
 
 _SHAPES = 10  # answers of an operation and a status that are compared with their schema; it takes a while
 _LARGE = 50_000  # bytes
@@ -47,7 +47,7 @@ def forget() -> None:
 
 @cache
 def _document() -> Any:
-    return msgspec.json.decode(openapi.file().read_bytes())
+    return msgspec.json.decode(document.file().read_bytes())
 
 
 @cache

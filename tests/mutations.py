@@ -23,8 +23,8 @@ from amplifier.queries.checks.run import compared
 from amplifier.queries.plans import baseline
 from amplifier.queries.query import Query, read
 from amplifier.schema import migrate
+from amplifier.server.row_structs import STRUCTS
 from amplifier.settings import Settings
-from amplifier.structs import STRUCTS
 from tests.conftest import private_folder
 from tests.test_checks import blocks
 

@@ -4,7 +4,7 @@ import contextlib
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from amplifier.auth import generate_key
+from amplifier.web.authentication import generate_key
 from tests.conftest import SECRET, token
 from tests.databases import execute
 from tests.soak import services

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
-from amplifier.auth import generate_key
+from amplifier.web.authentication import generate_key
 from tests import llm
 from tests.agents import ALLOWED, MODULES, Agent, agent, echo, model
 from tests.conftest import SECRET, token

@@ -8,7 +8,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.problems import describe
+from amplifier.web.problems import describe
 from tests.conftest import CONFIG, Api, assert_problem
 from tests.test_schema import UPDATED
 

@@ -13,7 +13,7 @@ from amplifier.database.pool import Database
 from amplifier.queries.checks import access_probe, run
 from amplifier.queries.checks.tenants import Tenants
 from amplifier.queries.registry import Queries
-from amplifier.structs import STRUCTS
+from amplifier.server.row_structs import STRUCTS
 from tests import odd_rows
 from tests.conftest import CONFIG, SECRET, Api, settings_for
 from tests.service import command, running_service

@@ -11,7 +11,7 @@ import pytest
 from amplifier.database.pool import Database
 from amplifier.queries.checks import run
 from amplifier.queries.registry import Queries
-from amplifier.structs import STRUCTS
+from amplifier.server.row_structs import STRUCTS
 from tests.conftest import serving, settings_for
 from tests.test_access_matrix import BODIES, CALLERS, STRANGERS, Target
 from tests.test_checks import FINDING, alone, blocks, edit, with_caller

@@ -12,8 +12,8 @@ import httpx
 import msgspec
 import pytest
 
-from amplifier import openapi
-from amplifier.web import MAX_BODY
+from amplifier.openapi import document
+from amplifier.web.request import MAX_BODY
 from tests.conftest import CONFIG, Api, assert_problem
 
 JSON = {"Content-Type": "application/json"}
@@ -69,7 +69,7 @@ each_route = each(ROUTES)
 
 
 def test_every_route_that_takes_a_body_is_here() -> None:
-    described = msgspec.json.decode(openapi.file().read_bytes())["paths"]
+    described = msgspec.json.decode(document.file().read_bytes())["paths"]
     taking = {
         f"{method.upper()} {path}"
         for path, item in described.items()

@@ -8,7 +8,7 @@ import pytest
 import websockets.exceptions
 from litestar.routes import HTTPRoute
 
-from amplifier.hosts import gate
+from amplifier.web.hosts import gate
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 from tests.live import Live, live
 

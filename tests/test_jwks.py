@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from jwt.algorithms import RSAAlgorithm
 
-from amplifier import tokens
+from amplifier.web import jwt_verifier
 from tests.conftest import Api, assert_problem, serving, settings_for, token
 from tests.live import until
 from tests.test_auth import ALGORITHMS, CLAIMS, FORGERIES, GOOD, KIDS, OTHER, PEM, PRIVATE, bearing, forge, issued
@@ -78,7 +78,7 @@ def later(monkeypatch: pytest.MonkeyPatch) -> Callable[[float], None]:
 
     def move(seconds: float) -> None:
         monkeypatch.setattr(
-            tokens, "time", SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + seconds)
+            jwt_verifier, "time", SimpleNamespace(time=time.time, monotonic=lambda: time.monotonic() + seconds)
         )
 
     return move
@@ -173,13 +173,13 @@ async def test_answer_without_end_is_cut_off(
     trusting: Api, issuer: Any, later: Any, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await bearing(trusting, issued())).status_code == 200
-    monkeypatch.setattr(tokens, "_FETCH_LIMIT", 5 if kind == "large" else 0.3)
+    monkeypatch.setattr(jwt_verifier, "_FETCH_LIMIT", 5 if kind == "large" else 0.3)
     issuer.keys = ENDLESS[kind]
     later(31)
     async with asyncio.timeout(5):
         assert_problem(await bearing(trusting, issued(OTHER, "two")), 401, "Invalid JWT: unknown key id")
         await until(lambda: issuer.left)
-    assert issuer.sent < 32 * tokens._LARGEST  # what the system's buffers took
+    assert issuer.sent < 32 * jwt_verifier._LARGEST  # what the system's buffers took
     issuer.keys = {"two": OTHER}
     later(62)
     assert (await bearing(trusting, issued(OTHER, "two"))).status_code == 200, "the thread is free again"
@@ -190,14 +190,14 @@ async def test_reads_that_hang_take_one_thread(
 ) -> None:
     """As with a name that is not resolved: the system gives no way to end that."""
     assert (await bearing(trusting, issued())).status_code == 200
-    gate, download = threading.Event(), tokens._download
+    gate, download = threading.Event(), jwt_verifier._download
 
     async def hang(url: str) -> bytes:
         await asyncio.to_thread(gate.wait)  # by the thread's own loop, which waits for it in the end
         return await download(url)
 
-    monkeypatch.setattr(tokens, "_download", hang)
-    monkeypatch.setattr(tokens, "_FETCH_LIMIT", -0.9)
+    monkeypatch.setattr(jwt_verifier, "_download", hang)
+    monkeypatch.setattr(jwt_verifier, "_FETCH_LIMIT", -0.9)
     for number in range(1, 6):
         later(31 * number)
         assert_problem(await bearing(trusting, issued(OTHER, f"kid-{number}")), 401, "Invalid JWT: unknown key id")
@@ -210,4 +210,6 @@ async def test_reads_that_hang_take_one_thread(
 async def test_log_is_bounded(trusting: Api, issuer: Any, caplog: pytest.LogCaptureFixture) -> None:
     issuer.keys = lambda: iter([b"HTTP/1.0 500 " + b"x" * 50_000 + b"\r\n\r\n"])
     assert_problem(await bearing(trusting, issued()), 503)
-    assert [len(record.getMessage()) < 500 for record in caplog.records if record.name == "amplifier.tokens"] == [True]
+    assert [
+        len(record.getMessage()) < 500 for record in caplog.records if record.name == "amplifier.web.jwt_verifier"
+    ] == [True]

@@ -11,7 +11,7 @@ import pytest
 import websockets.exceptions
 import websockets.sync.client
 
-from amplifier.cli import _log
+from amplifier.cli.main import _log
 from tests import llm
 from tests.agents import model
 from tests.conftest import Api, assert_problem, token

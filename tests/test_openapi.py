@@ -13,19 +13,18 @@ import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from amplifier import openapi
 from amplifier.api.presence import Presence
 from amplifier.api.routes import routes
-from amplifier.commands.openapi import add
-from amplifier.openapi import words
+from amplifier.cli.openapi import add
+from amplifier.openapi import document, texts
 from amplifier.openapi.operations import Operation
 from amplifier.openapi.schemas import components, reference
 from amplifier.settings import Settings
-from amplifier.web import get
+from amplifier.web.routing import get
 from tests import contract
 from tests.conftest import Api
 
-DOCUMENT = json.loads(openapi.file().read_text())
+DOCUMENT = json.loads(document.file().read_text())
 OPERATIONS = {
     operation["operationId"]: (method, path, operation)
     for path, item in DOCUMENT["paths"].items()
@@ -36,14 +35,14 @@ STREAMS = {"follow_session", "follow_sessions"}
 
 
 def test_the_committed_document_is_what_the_code_says() -> None:
-    assert openapi.file().read_text() == openapi.text(), "run: amplifier-api openapi"
+    assert document.file().read_text() == document.text(), "run: amplifier-api openapi"
 
 
 def test_the_command_writes_and_checks_the_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "openapi.json"
-    monkeypatch.setattr(openapi, "file", lambda: file)
+    monkeypatch.setattr(document, "file", lambda: file)
     parser = argparse.ArgumentParser()
     add(parser.add_subparsers())
 
@@ -66,7 +65,7 @@ def test_the_command_writes_and_checks_the_document(
 async def test_the_service_serves_the_committed_document(api: Api) -> None:
     served = await api.client().get("/openapi.json")
     assert served.headers["content-type"] == "application/json"
-    assert served.content == openapi.file().read_bytes()
+    assert served.content == document.file().read_bytes()
 
 
 async def test_answers_that_the_document_does_not_tell_of_are_noticed(anyio_backend: object) -> None:
@@ -111,7 +110,7 @@ def test_an_operation_is_described_in_full(name: str) -> None:
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
     assert operation["summary"]
     assert operation["description"].endswith("."), "the handler's docstring"
-    assert set(operation["tags"]) <= set(words.TAGS), "amplifier/openapi/words.py describes tags"
+    assert set(operation["tags"]) <= set(texts.TAGS), "amplifier/openapi/texts.py describes tags"
     expected = {"500"}
     if operation.get("security") != []:
         expected |= {"401", "429", "503"}
@@ -124,7 +123,7 @@ def test_an_operation_is_described_in_full(name: str) -> None:
         if status.startswith("2"):
             assert "X-Request-ID" in response["headers"]
         else:
-            assert response == {"$ref": f"#/components/responses/{(words.PROBLEMS | words.NO_BODY)[int(status)][0]}"}
+            assert response == {"$ref": f"#/components/responses/{(texts.PROBLEMS | texts.NO_BODY)[int(status)][0]}"}
     for parameter in operation.get("parameters", []):
         assert parameter["description"], parameter["name"]
         assert bounded(parameter["schema"]) or parameter["in"] == "header", f"{parameter['name']} has no bounds"
@@ -172,7 +171,7 @@ def test_an_operation_has_examples_that_fit(name: str) -> None:
 
 
 def test_no_example_is_of_nothing() -> None:
-    assert openapi.examples().keys() - OPERATIONS.keys() == set()
+    assert document.examples().keys() - OPERATIONS.keys() == set()
 
 
 def assert_fits(value: Any, schema: dict[str, Any], place: str) -> None:

@@ -9,12 +9,12 @@ from typing import Any
 
 import pytest
 
-from amplifier import openapi
-from amplifier.commands.openapi import may_break
-from amplifier.openapi.changes import breaking
+from amplifier.cli.openapi import may_break
+from amplifier.openapi import document
+from amplifier.openapi.breaking_changes import breaking
 from tests.service import command
 
-TEXT = openapi.file().read_bytes()
+TEXT = document.file().read_bytes()
 DOCUMENT = json.loads(TEXT)
 SCRIPT = Path(__file__).parent.parent / ".ci/breaking-changes"
 APPEND = "/sessions/{session_id}/transcript"

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 import websockets.asyncio.client
 
-from amplifier import protocol, unread
+from amplifier.web import uvicorn_protocols, write_buffers
 
 LIMIT = 10.0  # seconds, for what must happen
 WAIT = 0.3  # seconds, for each of the limits
@@ -44,7 +44,7 @@ class Endless:
 
     async def _go_on(self, scope: Any, receive: Any, send: Any) -> None:
         ending = asyncio.Event()
-        scope[protocol.ENDING] = ending.set
+        scope[uvicorn_protocols.ENDING] = ending.set
         await send({"type": "http.response.start", "status": 200, "headers": []})
         gone = asyncio.create_task(self._until_gone(receive, ending))
         while scope["path"] != "/quiet" and not ending.is_set() and not (scope["path"] == "/some" and self.is_left()):
@@ -72,7 +72,10 @@ class Service:
 
     def __init__(self) -> None:
         self.app = Endless()
-        http, ws = "amplifier.protocol:BoundedProtocol", "amplifier.protocol:BoundedWebSocketProtocol"
+        http, ws = (
+            "amplifier.web.uvicorn_protocols:BoundedProtocol",
+            "amplifier.web.uvicorn_protocols:BoundedWebSocketProtocol",
+        )
         self.server = uvicorn.Server(
             uvicorn.Config(self.app, port=0, http=http, ws=ws, lifespan="off", log_level="warning")
         )
@@ -112,9 +115,9 @@ class Service:
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """The service with short limits."""
-    monkeypatch.setattr(unread, "READ_SECONDS", WAIT)
+    monkeypatch.setattr(write_buffers, "READ_SECONDS", WAIT)
     for name in ("HEADER_SECONDS", "BODY_SECONDS", "FLUSH_SECONDS"):
-        monkeypatch.setattr(protocol, name, WAIT)
+        monkeypatch.setattr(uvicorn_protocols, name, WAIT)
     service = Service()
     service.running = asyncio.create_task(service.server.serve())
     while not service.server.started:
@@ -153,12 +156,12 @@ async def test_who_reads_goes_on(service: Service) -> None:
 async def test_what_is_left_of_an_answer_is_not_kept_for_ever(
     service: Service, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unread, "READ_SECONDS", 3600.0)
+    monkeypatch.setattr(write_buffers, "READ_SECONDS", 3600.0)
     _, writer = await service.stream(b"/some")
     await until(lambda: any(service.unread))
     (connection,) = service.server.server_state.connections
     connection.timeout_keep_alive = WAIT  # type: ignore[union-attr]
-    connection.cycle.scope[protocol.ENDING]()  # type: ignore[union-attr]
+    connection.cycle.scope[uvicorn_protocols.ENDING]()  # type: ignore[union-attr]
     await until(lambda: not service.server.server_state.connections)
     writer.close()
 
@@ -185,7 +188,7 @@ async def test_a_socket_that_does_not_read_is_cut_off(service: Service) -> None:
 
 @pytest.mark.parametrize("path", ["/quiet", "/some", "/full"])
 async def test_a_stop_ends_streams(service: Service, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
-    monkeypatch.setattr(unread, "READ_SECONDS", 3600.0)
+    monkeypatch.setattr(write_buffers, "READ_SECONDS", 3600.0)
     reader, writer = await service.stream(path.encode())
     if path != "/quiet":
         await until(lambda: service.unread[0] > (65536 if path == "/full" else 0))

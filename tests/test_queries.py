@@ -12,7 +12,7 @@ from amplifier.database.pool import Database
 from amplifier.queries.checks import run
 from amplifier.queries.findings import Finding, QueriesError
 from amplifier.queries.registry import Queries
-from amplifier.structs import STRUCTS
+from amplifier.server.row_structs import STRUCTS
 from tests.conftest import Api, settings_for
 
 HEADER = """-- name: {name}(actor_id)^

@@ -16,7 +16,7 @@ from amplifier.queries.checks.access_rules import REFUSED
 from amplifier.queries.findings import Finding
 from amplifier.queries.header import parse
 from amplifier.queries.registry import Queries
-from amplifier.structs import STRUCTS
+from amplifier.server.row_structs import STRUCTS
 from tests.conftest import settings_for
 from tests.service import command
 from tests.test_checks import blocks, edit

@@ -14,7 +14,7 @@ from amplifier.database.pool import ROLE
 from amplifier.postgres import embedded
 from amplifier.queries.checks import run
 from amplifier.schema import migrate
-from amplifier.structs import STRUCTS
+from amplifier.server.row_structs import STRUCTS
 from tests.archive import MIGRATIONS
 from tests.conftest import CONFIG, private_folder, serving, settings_for, with_database
 from tests.service import command, wait_until

@@ -12,9 +12,9 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
-from amplifier import unread
 from amplifier.live.frames import Frame, frame
 from amplifier.live.subscriber import Subscriber
+from amplifier.web import write_buffers
 from tests.api.test_streams import add, share
 from tests.conftest import settings_for
 from tests.live import Live, live, until
@@ -71,7 +71,7 @@ def waiting() -> dict[str, list[int]]:
     """How many bytes wait in each full connection, by user."""
     return {
         owner: [one.transport.get_write_buffer_size() for one in connections]
-        for owner, connections in unread._unread.items()
+        for owner, connections in write_buffers._unread.items()
     }
 
 
@@ -87,7 +87,7 @@ async def test_unread_answers_of_one_user_are_bounded(
         for _ in range(16):
             await stack.enter_async_context(silent(api, alice, path))
             await until(lambda: "user alice" in waiting())
-            assert sum(waiting()["user alice"]) <= unread.MOST_UNREAD
+            assert sum(waiting()["user alice"]) <= write_buffers.MOST_UNREAD
         assert 4 <= len(waiting()["user alice"]) < 16, "the kernel takes up to 4 MB of each"
         assert len(waiting()["user bob"]) == 1, "others are not cut off"
         assert (await bob.get("/sessions")).status_code == 200
@@ -112,7 +112,7 @@ async def test_idle_streams_of_one_user_are_bounded(
         assert event.data["message"]["content"] == LARGE
         await until(lambda: len(api.app.state.hub._streams) < 12)
         assert list(waiting()) == ["user alice"]
-        assert unread.MOST_UNREAD / 2 < sum(waiting()["user alice"]) <= unread.MOST_UNREAD
+        assert write_buffers.MOST_UNREAD / 2 < sum(waiting()["user alice"]) <= write_buffers.MOST_UNREAD
         await add(alice, session_id, "next")
         event = await reading.next()
         assert event is not None

@@ -8,8 +8,9 @@ from litestar import Controller
 from litestar.params import FromPath, PathParameter, QueryParameter
 
 from amplifier.errors import Problem
-from amplifier.paging import Limit, page
-from amplifier.web import Request, get
+from amplifier.web.paging import Limit, page
+from amplifier.web.request import Request
+from amplifier.web.routing import get
 
 _NEWEST = 2**63 - 1
 

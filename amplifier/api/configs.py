@@ -12,7 +12,7 @@ from amplifier.configs.encryption import Keyring
 from amplifier.configs.sealing import opened, sealed, sealed_again
 from amplifier.configs.validation import check_bounds, check_size, validate, validate_sections
 from amplifier.errors import Problem
-from amplifier.paging import (
+from amplifier.web.paging import (
     After,
     Limit,
     Offset,
@@ -23,8 +23,10 @@ from amplifier.paging import (
     page,
     tag_filter,
 )
-from amplifier.problems import changed_meanwhile
-from amplifier.web import Name, Request, Tags, delete, get, post, put
+from amplifier.web.problems import changed_meanwhile
+from amplifier.web.request import Request
+from amplifier.web.routing import delete, get, post, put
+from amplifier.web.types import Name, Tags
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Version = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The number of a version")]

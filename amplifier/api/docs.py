@@ -10,9 +10,9 @@ from litestar import Controller
 from litestar.params import FromPath
 
 from amplifier import paths
-from amplifier.answers import Answer
 from amplifier.errors import Problem
-from amplifier.web import get
+from amplifier.web.responses import Answer
+from amplifier.web.routing import get
 
 _STATIC = Path(__file__).parent.parent / "static"
 _TYPES = {

@@ -12,10 +12,13 @@ from litestar import Controller
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from amplifier.auth import hash_secret
 from amplifier.errors import Problem
-from amplifier.paging import Limit, page
-from amplifier.web import Request, Role, answer, delete, get, participation, post
+from amplifier.web.authentication import hash_secret
+from amplifier.web.paging import Limit, page
+from amplifier.web.request import Request, participation
+from amplifier.web.responses import answer
+from amplifier.web.routing import delete, get, post
+from amplifier.web.types import Role
 
 _TOKEN = re.compile(r"inv_(.{1,255})_[A-Za-z0-9_-]{43}\Z")  # the session's id, then 256 random bits
 _WEEK, _YEAR = 604_800, 31_536_000  # seconds

@@ -11,8 +11,11 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
-from amplifier.paging import page
-from amplifier.web import Identifier, Request, Role, answer, delete, get, participation, patch, post
+from amplifier.web.paging import page
+from amplifier.web.request import Request, participation
+from amplifier.web.responses import answer
+from amplifier.web.routing import delete, get, patch, post
+from amplifier.web.types import Identifier, Role
 
 AfterUser = Annotated[str, QueryParameter(max_length=255, description="The `next` of the page before")]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="Participants at most")]

@@ -7,7 +7,8 @@ from litestar import Litestar, Router
 from litestar.exceptions import HTTPException
 from litestar.openapi import OpenAPIConfig
 
-from amplifier import fair_share, request_target
+from amplifier import fair_share
+from amplifier.api.agent import MessagesController
 from amplifier.api.application_keys import ApplicationKeysController
 from amplifier.api.applications import ApplicationsController
 from amplifier.api.approvals import ApprovalsController
@@ -16,12 +17,11 @@ from amplifier.api.config_versions import ConfigVersionsController
 from amplifier.api.configs import ConfigsController
 from amplifier.api.docs import DocsController
 from amplifier.api.events import EventsController, SessionEventsController, TicketController
-from amplifier.api.integrity import IntegrityController
 from amplifier.api.invitations import AcceptController, InvitationsController
-from amplifier.api.messages import MessagesController
 from amplifier.api.participants import ParticipantsController
 from amplifier.api.presence import PresenceController
-from amplifier.api.queries import QueriesController
+from amplifier.api.query_health import QueriesController
+from amplifier.api.repair import IntegrityController
 from amplifier.api.runs import RunsController
 from amplifier.api.search import SearchController, SessionSearchController
 from amplifier.api.service import ServiceController
@@ -31,14 +31,15 @@ from amplifier.api.settings import SettingsController
 from amplifier.api.transcripts import TranscriptsController
 from amplifier.api.users import UsersController
 from amplifier.api.websockets import WebSocketsController
-from amplifier.auth import authenticate
 from amplifier.database.pool import refuse_in_transaction
-from amplifier.problems import respond
-from amplifier.responses import complete, cors
 from amplifier.settings import Settings
-from amplifier.streaming import authenticate_stream
-from amplifier.unread import ROUTED
-from amplifier.web import MAX_BODY, Request
+from amplifier.web import request_target
+from amplifier.web.authentication import authenticate
+from amplifier.web.event_stream import authenticate_stream
+from amplifier.web.problems import respond
+from amplifier.web.request import MAX_BODY, Request
+from amplifier.web.response_headers import complete, cors
+from amplifier.web.write_buffers import ROUTED
 
 
 def routes(config: Settings, openapi: OpenAPIConfig | None = None, lifespan: Sequence[Any] = ()) -> "Amplifier":
@@ -114,7 +115,7 @@ class Amplifier(Litestar):
 
 
 def _outside_transactions(receive: Any) -> Any:
-    """`receive`, which raises RuntimeError inside a transaction; `responses.complete` does the same for sending."""
+    """Wraps `receive` to raise RuntimeError inside a transaction; `response_headers.complete` guards sending."""
 
     def guarded() -> Any:
         refuse_in_transaction()

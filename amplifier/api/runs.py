@@ -9,9 +9,10 @@ from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
 from amplifier.errors import Problem
-from amplifier.paging import After, Limit, decode_cursor, encode_cursor, page
 from amplifier.runtime.runner import Runner
-from amplifier.web import Request, get, participation, post
+from amplifier.web.paging import After, Limit, decode_cursor, encode_cursor, page
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get, post
 
 RunId = Annotated[
     str | None,

@@ -9,7 +9,8 @@ from litestar import Controller
 
 from amplifier import __version__
 from amplifier.errors import Unavailable
-from amplifier.web import Request, get
+from amplifier.web.request import Request
+from amplifier.web.routing import get
 
 _STARTED = time.monotonic()
 

@@ -9,10 +9,12 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.bounds import encoded
 from amplifier.errors import Problem
-from amplifier.problems import changed_meanwhile
-from amplifier.web import Identifier, Request, Role, Status, Tags, delete, get, participation, patch, post
+from amplifier.web.bounds import encoded
+from amplifier.web.problems import changed_meanwhile
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import delete, get, patch, post
+from amplifier.web.types import Identifier, Role, Status, Tags
 
 MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may
 _WRITERS: tuple[Role, ...] = ("owner", "editor")

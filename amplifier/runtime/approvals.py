@@ -10,8 +10,8 @@ from amplifier_core import ApprovalRequest, ApprovalResponse
 
 from amplifier.errors import Unavailable
 from amplifier.runtime.host import Host
-from amplifier.runtime.references import redact
-from amplifier.runtime.transcript import cleaned
+from amplifier.runtime.secret_references import redact
+from amplifier.runtime.transcript_writer import cleaned
 
 DENIED, _ALLOWED = "Deny", "Allow"
 _GRANTS = ("allow", "allow once", "allow always")  # whatever else is granted amplifier-core takes for a denial

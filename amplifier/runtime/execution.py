@@ -15,14 +15,14 @@ from amplifier import json_numbers
 from amplifier.errors import Unavailable
 from amplifier.runtime.approvals import Approvals, register
 from amplifier.runtime.failures import Failure, Refused, failure
-from amplifier.runtime.feed import SHOWN, Feed
 from amplifier.runtime.hooks import FEED, SHOW
 from amplifier.runtime.host import Host
 from amplifier.runtime.metering import Meter
-from amplifier.runtime.modules import Loader
-from amplifier.runtime.plan import Plan, PlanRefused, mount_plan
-from amplifier.runtime.references import redact
-from amplifier.runtime.transcript import Transcript, cleaned, spoken
+from amplifier.runtime.module_loader import Loader
+from amplifier.runtime.mount_plan import Plan, PlanRefused, mount_plan
+from amplifier.runtime.run_events import SHOWN, Feed
+from amplifier.runtime.secret_references import redact
+from amplifier.runtime.transcript_writer import Transcript, cleaned, spoken
 from amplifier.transcripts.integrity import valid
 from amplifier.transcripts.message_formats import is_human
 

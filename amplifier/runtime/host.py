@@ -5,7 +5,7 @@ from typing import NamedTuple
 from amplifier.configs.encryption import Keyring
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
-from amplifier.runtime.references import Secrets
+from amplifier.runtime.secret_references import Secrets
 from amplifier.settings import Settings
 
 

@@ -16,9 +16,9 @@ from amplifier.configs.encryption import Keyring
 from amplifier.fair_share import work_of
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
-from amplifier.runtime.endings import Endings
-from amplifier.runtime.places import Places
-from amplifier.runtime.waiting import Waiting
+from amplifier.runtime.finish import Endings
+from amplifier.runtime.queue import Waiting
+from amplifier.runtime.run_slots import Places
 from amplifier.settings import Settings
 
 if TYPE_CHECKING:
@@ -190,10 +190,10 @@ class Runner:
 
     def _warm(self) -> None:
         """Imports what the first run would wait for."""
-        from amplifier.runtime import providers
         from amplifier.runtime.host import Host
-        from amplifier.runtime.modules import unknown, warm
-        from amplifier.runtime.references import Secrets
+        from amplifier.runtime.module_loader import unknown, warm
+        from amplifier.runtime.modules import providers
+        from amplifier.runtime.secret_references import Secrets
 
         config = self._config
         if missing := unknown(config.modules):

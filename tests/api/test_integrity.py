@@ -11,7 +11,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.api import integrity
+from amplifier.api import repair
 from amplifier.database.pool import Database
 from amplifier.transcripts.integrity import LOST, diagnose
 from tests.conftest import CONFIG, assert_problem, settings_for
@@ -49,7 +49,7 @@ async def diagnosis(client: httpx.AsyncClient, session_id: str) -> Any:
     return (await client.get(f"/sessions/{session_id}/diagnosis")).json()
 
 
-async def repair(client: httpx.AsyncClient, session_id: str) -> httpx.Response:
+async def ask_repair(client: httpx.AsyncClient, session_id: str) -> httpx.Response:
     return await client.post(f"/sessions/{session_id}/repair")
 
 
@@ -85,7 +85,7 @@ async def test_a_repair_moves_what_is_there_and_adds_what_is_missing(
     await append(alice, session_id, SPOILT)
     await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "editor"})
     before = {str(row): row for row in sql(KEPT)}
-    answer = await repair(bob, session_id)
+    answer = await ask_repair(bob, session_id)
     said = {"session_id": session_id, "last_seq": 13, "moved": 4, "added": 1}
     assert answer.json() == said | {"message": "Transcript repaired successfully"}
     assert await plain(alice, session_id) == MENDED
@@ -104,12 +104,12 @@ async def test_a_repair_moves_what_is_there_and_adds_what_is_missing(
     assert sql("select details from audit_log where action = 'repair_transcript'") == [({"moved": 4, "added": 1},)]
     assert (await diagnosis(alice, session_id))["findings"] == []
     again = {"session_id": session_id, "last_seq": 13, "moved": 0, "added": 0, "message": "Nothing to repair"}
-    assert (await repair(bob, session_id)).json() == again
+    assert (await ask_repair(bob, session_id)).json() == again
 
 
 async def test_what_is_only_added_at_the_end_moves_nothing(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     await append(alice, session_id, [ASKED, call("a")])
-    assert (await repair(alice, session_id)).json()["moved"] == 0
+    assert (await ask_repair(alice, session_id)).json()["moved"] == 0
     assert sql("select seq, data from session_events") == [(3, {"from_seq": 3, "moved": 0, "added": 2})]
     messages = await plain(alice, session_id)
     assert [message["role"] for message in messages] == ["user", "assistant", "tool", "assistant"]
@@ -121,25 +121,25 @@ async def test_what_answers_nothing_is_left_alone(alice: httpx.AsyncClient, sess
     await append(alice, session_id, [ASKED, result("x"), SAID])
     found = await diagnosis(alice, session_id)
     assert (found["valid"], [one["problem"] for one in found["findings"]]) == (True, ["unknown_result"])
-    assert (await repair(alice, session_id)).json()["message"] == "Nothing to repair"
+    assert (await ask_repair(alice, session_id)).json()["message"] == "Nothing to repair"
 
 
 async def test_who_may(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
     await append(alice, session_id, SPOILT)
     assert_problem(await bob.get(f"/sessions/{session_id}/diagnosis"), 404, "Session not found")
-    assert_problem(await repair(bob, session_id), 404, "Session not found")
+    assert_problem(await ask_repair(bob, session_id), 404, "Session not found")
     member = f"/sessions/{session_id}/participants"
     await alice.post(member, json={"user_id": "bob", "role": "viewer"})
     assert not (await diagnosis(bob, session_id))["valid"]
-    assert_problem(await repair(bob, session_id), 403)
+    assert_problem(await ask_repair(bob, session_id), 403)
     await alice.patch(f"{member}/bob", json={"role": "editor", "permissions": {"send": False}})
-    assert_problem(await repair(bob, session_id), 403)
+    assert_problem(await ask_repair(bob, session_id), 403)
     await alice.patch(f"/sessions/{session_id}", json={"status": "completed"})
-    assert "completed" in assert_problem(await repair(alice, session_id), 409)["detail"]
+    assert "completed" in assert_problem(await ask_repair(alice, session_id), 409)["detail"]
     assert (await plain(alice, session_id)) == SPOILT
     await alice.post(f"/sessions/{session_id}/resume")
     await alice.patch(f"{member}/bob", json={"role": "viewer", "permissions": {"send": True}})
-    assert (await repair(bob, session_id)).status_code == 200
+    assert (await ask_repair(bob, session_id)).status_code == 200
 
 
 async def test_followers_see_the_event_and_then_the_tail_anew(
@@ -149,7 +149,7 @@ async def test_followers_see_the_event_and_then_the_tail_anew(
     path = f"/sessions/{session_id}/events"
     async with api.stream(alice, path, params={"after": 0}) as first, api.socket(alice, f"{path[:-6]}ws") as socket:
         shown = [event.data["message"] for _ in SPOILT if (event := await first.next())]
-        await repair(alice, session_id)
+        await ask_repair(alice, session_id)
         async with api.stream(alice, path, headers={"Last-Event-ID": "4"}) as late:
             for follower in (first, late, socket):
                 event = await follower.next()
@@ -162,7 +162,7 @@ async def test_followers_see_the_event_and_then_the_tail_anew(
 
 async def test_a_fork_of_a_repaired_session_is_valid(alice: httpx.AsyncClient, session_id: str) -> None:
     await append(alice, session_id, SPOILT)
-    await repair(alice, session_id)
+    await ask_repair(alice, session_id)
     fork = (await alice.post(f"/sessions/{session_id}/fork", json={})).json()["session_id"]
     assert await plain(alice, fork) == MENDED
     assert (await diagnosis(alice, fork))["valid"]
@@ -170,7 +170,7 @@ async def test_a_fork_of_a_repaired_session_is_valid(alice: httpx.AsyncClient, s
 
 async def test_moved_messages_are_found(alice: httpx.AsyncClient, session_id: str) -> None:
     await append(alice, session_id, [*SPOILT, {"role": "assistant", "content": "Zanzibar"}])
-    await repair(alice, session_id)
+    await ask_repair(alice, session_id)
     hits = (await alice.get("/search", params={"q": "zanzibar"})).json()
     assert [hit["seq"] for hit in hits["items"]] == [14]
 
@@ -178,7 +178,7 @@ async def test_moved_messages_are_found(alice: httpx.AsyncClient, session_id: st
 async def test_two_repairs_at_once(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     for _ in range(10):
         await append(alice, session_id, SPOILT)
-        answers = await asyncio.gather(*(repair(alice, session_id) for _ in range(4)))
+        answers = await asyncio.gather(*(ask_repair(alice, session_id) for _ in range(4)))
         assert {answer.status_code for answer in answers} == {200}
         assert [answer.json()["added"] for answer in answers].count(1) == 1
     assert await plain(alice, session_id) == MENDED * 10
@@ -197,10 +197,10 @@ async def test_appends_meanwhile(alice: httpx.AsyncClient, bob: httpx.AsyncClien
 
     async def mend() -> None:
         for _ in range(15):
-            assert (await repair(alice, session_id)).status_code in (200, 409)
+            assert (await ask_repair(alice, session_id)).status_code in (200, 409)
 
     await asyncio.gather(talk(alice, "alice"), talk(bob, "bob"), mend(), mend())
-    assert (await repair(alice, session_id)).status_code == 200
+    assert (await ask_repair(alice, session_id)).status_code == 200
     messages = await plain(alice, session_id)
     assert multiset(sent) <= multiset(messages)
     assert diagnose(messages) == []
@@ -217,7 +217,7 @@ async def test_real_conversations(alice: httpx.AsyncClient, config_id: str) -> N
         spoilt = [message for place, message in enumerate(messages) if place % 5] + messages[5:6]
         await append(alice, session_id, spoilt)
         before = await plain(alice, session_id)
-        await repair(alice, session_id)
+        await ask_repair(alice, session_id)
         repaired = await plain(alice, session_id)
         assert multiset(before) <= multiset(repaired)
         assert [one for one in diagnose(repaired) if one.needs_repair] == []
@@ -234,16 +234,16 @@ async def test_a_long_repair_is_waited_for(dsn: str, sql: Sql) -> None:
         await append(alice, session_id, SPOILT)
         with psycopg.connect(dsn) as connection:
             connection.execute("select from messages where seq = 4 for update")
-            repairing = asyncio.create_task(repair(alice, session_id))
+            repairing = asyncio.create_task(ask_repair(alice, session_id))
             await until(lambda: repairing.done() or sql(f"select 1 from pg_stat_activity where {long}"))
         assert (await repairing).status_code == 200
         assert await plain(alice, session_id) == MENDED
 
 
 async def test_many_pages(alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(integrity, "_PAGE", 4)
+    monkeypatch.setattr(repair, "_PAGE", 4)
     await append(alice, session_id, SPOILT * 5)
-    assert (await repair(alice, session_id)).json()["moved"] == 28
+    assert (await ask_repair(alice, session_id)).json()["moved"] == 28
     assert await plain(alice, session_id) == MENDED * 5
 
 
@@ -253,10 +253,10 @@ async def test_what_is_too_large_is_refused(
     await append(alice, session_id, SPOILT)
     for limit, value in (("MAX_MESSAGES", 5), ("MAX_BYTES", 100)):
         with monkeypatch.context() as patch:
-            patch.setattr(integrity, limit, value)
+            patch.setattr(repair, limit, value)
             assert "10,000" in assert_problem(await alice.get(f"/sessions/{session_id}/diagnosis"), 422)["detail"]
-            assert_problem(await repair(alice, session_id), 422)
-    monkeypatch.setattr(integrity, "MAX_FINDINGS", 1)
+            assert_problem(await ask_repair(alice, session_id), 422)
+    monkeypatch.setattr(repair, "MAX_FINDINGS", 1)
     assert len((await diagnosis(alice, session_id))["findings"]) == 1
 
 

@@ -9,8 +9,8 @@ import httpx
 import pytest
 from websockets.exceptions import ConnectionClosed
 
-from amplifier import saying
 from amplifier.live import presence
+from amplifier.web import websocket_limits
 from tests.api.test_streams import add, share
 from tests.conftest import settings_for
 from tests.live import Live, Socket, live, until
@@ -85,7 +85,7 @@ async def test_markers_that_wait_are_written_when_the_service_stops(dsn: str, sq
 
 
 async def test_read_frames_count_as_requests(limited: Live, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(saying, "_WRITE_PAUSE", 0)
+    monkeypatch.setattr(websocket_limits, "_WRITE_PAUSE", 0)
     session_id, _ = await session_of(limited, "bob")
     bob = await limited.as_user("bob")
     async with limited.socket(bob, f"/sessions/{session_id}/ws") as socket:
@@ -114,7 +114,7 @@ async def test_typing_counts_where_it_is_passed_on(limited: Live, monkeypatch: p
         await one.say(type="read", seq=3)
         await two.say(type="read", seq=3)
         assert (await stream.next("typing", "read", "error")).type == "read", "once, whatever the socket"  # type: ignore[union-attr]
-        monkeypatch.setattr(saying, "_TYPING_PAUSE", 0.0)
+        monkeypatch.setattr(websocket_limits, "_TYPING_PAUSE", 0.0)
         for _ in range(10):
             await one.say(type="typing")
         assert (await one.next("error")).data["status"] == 429
@@ -170,8 +170,8 @@ async def test_a_user_who_says_too_much_waits(monkeypatch: pytest.MonkeyPatch) -
 
     monkeypatch.setattr(asyncio, "sleep", sleep)
     monkeypatch.setattr(time, "monotonic", lambda: 1000.25)
-    said = saying.Saying()
-    for _ in range(saying.MOST_MESSAGES + 2):
+    said = websocket_limits.Saying()
+    for _ in range(websocket_limits.MOST_MESSAGES + 2):
         await said.pace("alice")
     await said.pace("bob")
     assert waited == [0.75, 0.75]

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from amplifier_core import AmplifierSession
 
-from amplifier.runtime import modules
-from amplifier.runtime.modules import Loader, ModuleFailed, ModuleRefused, unknown, warm
-from amplifier.runtime.plan import mount_plan
+from amplifier.runtime import module_loader
+from amplifier.runtime.module_loader import Loader, ModuleFailed, ModuleRefused, unknown, warm
+from amplifier.runtime.mount_plan import mount_plan
 from tests.runtime.sessions import ALLOWED, TOOLS, config, opened, transcript
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -38,7 +38,7 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         "tool-not-allowed",
         "tool-not-installed-either",
         "os",
-        "amplifier.runtime.loop",
+        "amplifier.runtime.modules.orchestrator",
         "runtime_test_modules.failing",
         "runtime_test_modules.failing:forbidden",
         "amplifier_module_tool_x",
@@ -83,7 +83,7 @@ async def test_an_allowed_module_that_is_not_installed_says_so() -> None:
     with pytest.raises(ModuleRefused, match="'tool-nowhere' is allowed but not installed"):
         await Loader(ALLOWED).load("tool-nowhere", {})
     assert unknown(ALLOWED) == ["tool-nowhere"]
-    assert unknown(frozenset(modules.OURS)) == []
+    assert unknown(frozenset(module_loader.OURS)) == []
 
 
 async def test_what_has_no_mount_is_refused() -> None:
@@ -95,12 +95,12 @@ def test_everything_allowed_is_imported_at_start_and_what_fails_is_told() -> Non
     failures = dict(warm(ALLOWED))
     assert set(failures) == {"tool-empty", "tool-nowhere", "tool-unimportable"}
     assert "no such device" in str(failures["tool-unimportable"])
-    assert set(modules._resolved) == ALLOWED - set(failures)
+    assert set(module_loader._resolved) == ALLOWED - set(failures)
 
 
 async def test_an_installed_module_comes_before_ours(monkeypatch: pytest.MonkeyPatch) -> None:
-    theirs = modules._installed()["context-simple-theirs"]
-    monkeypatch.setitem(modules._installed(), "context-simple", theirs)
+    theirs = module_loader._installed()["context-simple-theirs"]
+    monkeypatch.setitem(module_loader._installed(), "context-simple", theirs)
     async with opened(config()) as session:
         assert type(session.coordinator.get("context")).__module__ == "runtime_test_modules.context"
         assert await session.execute("Hi") == "Hello"

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from amplifier.runtime.plan import Plan, PlanRefused, mount_plan, origin_of
-from amplifier.runtime.references import Secrets, redact, redacted
+from amplifier.runtime.mount_plan import Plan, PlanRefused, mount_plan, origin_of
+from amplifier.runtime.secret_references import Secrets, redact, redacted
 
 SECRET = 'sk-the-operator\'s "key" / 1'
 ORIGINS = frozenset({"https://api.example.com", "http://127.0.0.1:8080/v1", "https://[::1]:8443"})

@@ -6,7 +6,7 @@ import time
 import pytest
 from amplifier_core.testing import MockCoordinator
 
-from amplifier.runtime.providers import base, clients
+from amplifier.runtime.modules.providers import base, clients
 from tests import llm
 from tests.runtime.providers import APIS, KEY, MODULES, mounted
 

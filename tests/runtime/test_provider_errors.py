@@ -9,7 +9,7 @@ import amplifier_core.llm_errors as llm_errors
 import httpx2
 import pytest
 
-from amplifier.runtime.providers import clients
+from amplifier.runtime.modules.providers import clients
 from tests import llm
 from tests.live import until
 from tests.llm import Reply

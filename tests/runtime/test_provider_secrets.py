@@ -9,7 +9,7 @@ import pytest
 from amplifier_core import ConfigurationError
 from amplifier_core.testing import MockCoordinator
 
-from amplifier.runtime.providers import anthropic
+from amplifier.runtime.modules.providers import anthropic
 from tests import llm
 from tests.llm import Reply
 from tests.runtime.providers import APIS, KEY, MODULES, mounted

@@ -9,7 +9,7 @@ import pytest
 from amplifier_core import InvalidRequestError
 from amplifier_core.message_models import ToolSpec
 
-from amplifier.runtime.providers import sse
+from amplifier.runtime.modules.providers import sse
 from tests import llm
 from tests.llm import Reply
 from tests.runtime.providers import KEY, mounted

@@ -6,8 +6,8 @@ import msgspec
 import pytest
 from pydantic import BaseModel
 
-from amplifier.runtime.transcript import Transcript, cleaned, encoded, spoken
-from amplifier.runtime.window import Window
+from amplifier.runtime.modules.context import Window
+from amplifier.runtime.transcript_writer import Transcript, cleaned, encoded, spoken
 from amplifier.transcripts.message_formats import is_human
 
 

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from amplifier.runtime.window import Window
+from amplifier.runtime.modules.context import Window
 
 SYSTEM = {"role": "system", "content": "Be brief."}
 
