@@ -28,7 +28,7 @@ from amplifier.settings import Settings
 from amplifier.web.authentication import generate_key
 from tests import contract, llm
 from tests.archive import ROWS, Archive
-from tests.databases import engine_answers, execute, is_emptied, schema_of
+from tests.databases import Clone, engine_answers, execute
 
 SECRET = "a secret for tests that is long enough for HS256"
 
@@ -71,30 +71,36 @@ def template(server: str) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def clones(server: str) -> Iterator[list[tuple[str, list[Any]]]]:
-    """Clones of the template that no test uses at the moment, and their schema."""
-    unused: list[tuple[str, list[Any]]] = []
+def clones(server: str) -> Iterator[list[Clone]]:
+    """Clones of the template that no test uses at the moment."""
+    unused: list[Clone] = []
     yield unused
-    for dsn, _ in unused:
-        execute(server, f"drop database {urlsplit(dsn).path[1:]} with (force)")
+    for clone in unused:
+        execute(server, f"drop database {urlsplit(clone.dsn).path[1:]} with (force)")
 
 
 @pytest.fixture
-def dsn(server: str, template: str, clones: list[tuple[str, list[Any]]]) -> Iterator[str]:
-    """The address of a migrated, empty database: that of the test before, if it left the schema as it was."""
+def clone(server: str, template: str, clones: list[Clone]) -> Iterator[Clone]:
+    """A migrated, empty database: that of the test before, if it left the schema as it was."""
     if not clones:
         name = f"test_{os.getpid()}_{time.monotonic_ns()}"
         execute(server, f"create database {name} template {template}")
-        new = with_database(server, name)
-        clones.append((new, schema_of(new)))
-    dsn, before = clones.pop()
-    yield dsn
+        clones.append(Clone(with_database(server, name)))
+    clone = clones.pop()
+    yield clone
     if os.environ.get("CHECK_USED_DATABASES"):
-        assert_a_service_starts(dsn)
-    if is_emptied(dsn) and schema_of(dsn) == before:
-        clones.append((dsn, before))
+        assert_a_service_starts(clone.dsn)
+    if clone.is_emptied() and clone.has_its_schema():
+        clones.append(clone)
     else:
-        execute(server, f"drop database {urlsplit(dsn).path[1:]} with (force)")
+        clone.connection.close()
+        execute(server, f"drop database {urlsplit(clone.dsn).path[1:]} with (force)")
+
+
+@pytest.fixture
+def dsn(clone: Clone) -> str:
+    """The address of a migrated, empty database."""
+    return clone.dsn
 
 
 @pytest.fixture
@@ -125,15 +131,9 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def sql(dsn: str) -> Iterator[Callable[..., list[Any]]]:
+def sql(clone: Clone) -> Callable[..., list[Any]]:
     """Runs a statement on the test's database, as a DBA would."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-
-        def run(statement: str, *args: Any) -> list[Any]:
-            cursor = connection.execute(statement, args or None)  # type: ignore[arg-type]
-            return cursor.fetchall() if cursor.description else []
-
-        yield run
+    return clone.run
 
 
 def assert_a_service_starts(dsn: str) -> None:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
-from amplifier import schema
+from amplifier import paths
 
-FOLDER = schema.share("queries")
+FOLDER = paths.folder("queries")
 LONG_FILES = {"runs.sql", "search.sql", "sessions.sql"}
 
 
