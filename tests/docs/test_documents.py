@@ -56,6 +56,17 @@ def test_every_page_is_one_hop_from_readme() -> None:
     assert {one for one in DOCUMENTS if one != "README.md"} <= linked
 
 
+def test_architecture_lists_all_packages_and_modules() -> None:
+    text = (ROOT / "docs/architecture.md").read_text()
+    sections = dict(re.findall(r"^### `(amplifier/[\w/]*)`\n(.*?)(?=^##|\Z)", text, re.MULTILINE | re.DOTALL))
+    listed = {package: _modules(table) for package, table in sections.items()}
+    there: dict[str, set[str]] = {}
+    for file in (ROOT / "amplifier").rglob("*.py"):
+        if not file.stem.startswith("__"):
+            there.setdefault(f"{file.parent.relative_to(ROOT)}/", set()).add(file.stem)
+    assert listed == there
+
+
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 
@@ -71,6 +82,11 @@ def test_seconds_are_documented_as_such() -> None:
     seconds = {name for name, type_ in types.items() if "number of seconds" in type_}
     assert seconds
     assert {name for name, unit in units.items() if unit == "seconds"} == seconds
+
+
+def _modules(table: str) -> set[str]:
+    cells = re.findall(r"^\| (`[^|]*) \|", table, re.MULTILINE)
+    return {module for cell in cells for module in re.findall(r"`(\w+)`", cell)}
 
 
 def _shown(default: object) -> str:

@@ -150,3 +150,9 @@ def _sql(shown: Shown) -> None:
     assert any("amplifier-api" in line or "/*" in line for line in shown.lines)
     assert any("src/main.py" in line or "main" in line for line in shown.lines)
     assert any("HAT136" in line for line in shown.lines)
+
+
+@checks("CONTRIBUTING.md")
+def _contributing(shown: Shown) -> None:
+    assert any(line.endswith("queries hold") for line in shown.lines)
+    assert shown.lines[-1] == "all migrations hold"
