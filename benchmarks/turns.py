@@ -25,8 +25,8 @@ from amplifier.runtime.module_loader import Loader
 from amplifier.runtime.mount_plan import mount_plan
 from amplifier.schema import migrate
 from amplifier.server.app import from_environment
-from tests import llm
-from tests.service import free_port
+from tests.support import llm
+from tests.support.service import free_port
 
 MESSAGES, TURNS, STREAMS, DELTAS = 1000, 60, 100, 100
 PAUSE = 0.03  # seconds between two deltas of each of the streams

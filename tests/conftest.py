@@ -26,9 +26,9 @@ from amplifier.schema import migrate
 from amplifier.server.app import connect, lifespan
 from amplifier.settings import Settings
 from amplifier.web.authentication import generate_key
-from tests import contract, llm
-from tests.archive import ROWS, Archive
-from tests.databases import Clone, engine_answers, execute
+from tests.support import contract, llm
+from tests.support.archive import ROWS, Archive
+from tests.support.databases import Clone, engine_answers, execute
 
 SECRET = "a secret for tests that is long enough for HS256"
 
@@ -138,8 +138,8 @@ def sql(clone: Clone) -> Callable[..., list[Any]]:
 
 def assert_a_service_starts(dsn: str) -> None:
     """Whatever a test left, the queries pass the checks on it, also when all of it has expired."""
-    from tests import odd_rows
-    from tests.service import command
+    from tests.support import odd_rows
+    from tests.support.service import command
 
     with psycopg.connect(dsn, autocommit=True) as connection:
         odd_rows.age(connection)

@@ -19,7 +19,7 @@ from amplifier.runtime.secret_references import redact
 from amplifier.transcripts.integrity import is_plain
 from amplifier.transcripts.message_formats import tool_calls
 from amplifier.web.problems import misfit
-from tests.growth import LIMIT, ratio
+from tests.support.growth import LIMIT, ratio
 
 pytestmark = pytest.mark.slow
 

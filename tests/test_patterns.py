@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import pytest
 
 import amplifier
-from tests.growth import LIMIT, adversaries, ratio
+from tests.support.growth import LIMIT, adversaries, ratio
 
 pytestmark = pytest.mark.slow
 

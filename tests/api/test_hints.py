@@ -11,7 +11,7 @@ import pytest
 from amplifier.live import hub, notifications, session_hints, subscriber
 from tests.api.test_streams import add, share
 from tests.conftest import assert_problem, settings_for, token
-from tests.live import Event, Live, live, until
+from tests.support.live import Event, Live, live, until
 
 Sql = Callable[..., list[Any]]
 TOLD = ("hint", "resync")

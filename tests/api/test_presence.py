@@ -10,7 +10,7 @@ from amplifier.live import hub
 from amplifier.maintenance.expiry import sweep
 from tests.api.test_streams import add, share
 from tests.conftest import assert_problem, settings_for
-from tests.live import Live, live, until
+from tests.support.live import Live, live, until
 
 Sql = Callable[..., list[Any]]
 

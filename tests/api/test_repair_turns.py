@@ -9,10 +9,10 @@ import httpx
 import pytest
 
 from amplifier.api import repair
-from tests.api.test_integrity import MENDED, SPOILT, append, ask_repair, multiset, plain
+from tests.api.test_repair import MENDED, SPOILT, append, ask_repair, multiset, plain
 from tests.conftest import CONFIG, Api, assert_problem
-from tests.live import until
-from tests.stage import holding
+from tests.support.live import until
+from tests.support.stage import holding
 
 Sql = Callable[..., list[Any]]
 WAITING = "select xact_start = query_start from pg_stat_activity where wait_event_type = 'Lock'"

@@ -10,7 +10,7 @@ import pytest
 
 from amplifier.live import hub, subscriber, topics
 from tests.conftest import assert_problem, settings_for, token
-from tests.live import Live, live, until
+from tests.support.live import Live, live, until
 
 Sql = Callable[..., list[Any]]
 

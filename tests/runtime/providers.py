@@ -10,7 +10,7 @@ from amplifier_core.message_models import ChatRequest, ChatResponse, Message, To
 from amplifier_core.testing import MockCoordinator
 
 from amplifier.runtime.modules.providers import anthropic, echo, openai
-from tests.llm import Stub
+from tests.support.llm import Stub
 
 MODULES: dict[str, ModuleType] = {"openai": openai, "anthropic": anthropic, "echo": echo}
 APIS = ("openai", "anthropic")
