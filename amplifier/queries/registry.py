@@ -5,6 +5,7 @@ mypy reads `registry.pyi` instead, which names each query with its arguments and
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from amplifier.database.pool import Database
 from amplifier.queries.findings import Finding, QueriesError
@@ -17,17 +18,14 @@ class Namespace:
     """The queries of one file, as attributes."""
 
     def __init__(self, queries: dict[str, Query]) -> None:
-        self.__dict__ = queries
+        vars(self).update(queries)
 
 
-class Queries:
-    """The queries of a folder, bound to a database.
-
-    Raises QueriesError with whatever is wrong with the files; with a list for `faults` it is added there instead, and
-    what can be used is there.
-    """
+class QuerySet:
+    """The queries of a folder as they were read once, bound to a database; each namespace is an attribute."""
 
     def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
+        """Takes the arguments of Queries, raises the same."""
         self.database, self.folder = database, folder
         files = sorted(folder.glob("*.sql"))
         findings = [] if files else [_no_files(folder)]
@@ -48,22 +46,35 @@ class Queries:
         self.hash = hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def all(self) -> list[Query]:
-        """Every query, by file and position."""
+        """Returns every query, by file and position."""
         return self._all
 
-    def snapshot(self) -> "Queries":
-        """The queries as they are now: whoever runs several of one set is not touched by `adopt`."""
-        snapshot = object.__new__(Queries)
-        snapshot.__dict__ = self.__dict__
-        return snapshot
+
+class Queries:
+    """The set in use. It has the attributes of a QuerySet, and `adopt` replaces the set."""
+
+    def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
+        """Reads the folder.
+
+        Raises QueriesError with all faults of the files. Given a list for `faults`, adds them there instead, and serves
+        the queries that can be used.
+        """
+        self._current = QuerySet(database, folder, faults)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._current, name)
+
+    def snapshot(self) -> QuerySet:
+        """Returns the set in use, which `adopt` does not change: for a caller that runs several queries of one set."""
+        return self._current
 
     def adopt(self, other: "Queries") -> None:
-        """Becomes the other set, all at once. Queries that did not change go on counting."""
-        before = {query.name: query for query in self._all}
-        for query in other._all:
+        """Replaces the set by that of `other`. Queries that did not change keep their counts."""
+        before = {query.name: query for query in self.all()}
+        for query in other.all():
             if (same := before.get(query.name)) is not None and same.hash == query.hash:
                 query.usage = same.usage
-        self.__dict__ = other.__dict__
+        self._current = other.snapshot()
 
 
 def _no_files(folder: Path) -> Finding:

@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from amplifier import json_numbers
 from amplifier.errors import Problem
 from amplifier.live.hub import Hub
-from amplifier.queries.registry import Queries
+from amplifier.queries.registry import QuerySet
 from amplifier.queries.rows import Rights
 from amplifier.web.problems import invalid_json
 from amplifier.web.responses import Answer, header, if_match, is_known
@@ -40,9 +40,9 @@ class Request(litestar.Request[Caller, None, State]):
         return self.scope["user"]  # type: ignore[no-any-return]
 
     @property
-    def queries(self) -> Queries:
+    def queries(self) -> QuerySet:
         """The named queries, bound to the database: those of one set for the whole request."""
-        queries: Queries | None = self.scope["state"].get("queries")
+        queries: QuerySet | None = self.scope["state"].get("queries")
         if queries is None:
             queries = self.scope["state"]["queries"] = self.scope["litestar_app"].state.queries.snapshot()
         return queries
