@@ -22,7 +22,7 @@ test-all: .venv/ready ## run all tests: also soaks, real processes, every Postgr
 
 fuzz: .venv/ready ## look longer for what the tests try in short: FUZZ_EXAMPLES=1000 sequences of calls, FUZZ_SECONDS=600
 	FUZZ_EXAMPLES=$${FUZZ_EXAMPLES:-300} FUZZ_SECONDS=$${FUZZ_SECONDS:-300} \
-		$(BIN)/pytest tests/test_model.py tests/test_model_concurrent.py tests/test_fuzz.py
+		$(BIN)/pytest tests/end_to_end/test_model.py tests/end_to_end/test_model_concurrent.py tests/end_to_end/test_fuzz.py
 
 check: .venv/ready ## lint, format, types, import contracts, the style of queries, migrations, the OpenAPI document
 	$(BIN)/ruff check . .ci/sql-style

@@ -1,6 +1,6 @@
 """`python -m amplifier` is the console script `amplifier-api`."""
 
-from amplifier.cli import main
+from amplifier.cli.main import main
 
 if __name__ == "__main__":
     main()

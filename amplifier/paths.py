@@ -1,60 +1,21 @@
-"""Reads the path and the query of a request, so that each means one thing to clients, proxies and the service.
+"""Folders of data files that the package brings along."""
 
-Segments are decoded one by one: an encoded slash is part of a segment, as clients mean it, and separates none.
-"""
+from pathlib import Path
 
-import re
-from typing import Any
-from urllib.parse import unquote_to_bytes
-
-from amplifier.problems import NO_ROUTE, REFUSED, Problem
-
-_NOWHERE = "/%"  # the path of no route
-_DOTS = re.compile(r"(?:^|/|%2F)\.\.?(?:/|%2F|\Z)")
+_PACKAGE = Path(__file__).parent
 
 
-def read(scope: Any) -> Any:
-    """The scope with the path that is routed: decoded, except that % and / within a segment are %25 and %2F.
+def folder(name: str, override: str | None = None) -> Path:
+    """Returns the folder `queries`, `migrations` or `openapi`, or `override` where one is given.
 
-    A request that is to be refused gets a path without a route, so that its answer is made like any other error's, and
-    the Problem in its state: 404 for an empty segment and for `.` and `..`, which clients and proxies resolve, and 400
-    for a path or a query that is not UTF-8.
+    The folder is beside the package in a checkout, and inside the package when installed as a wheel.
     """
-    path, raw, query = scope["path"], scope["raw_path"], scope["query_string"]
-    problem = None
-    try:
-        if b"%" in raw:
-            path = "/".join([_decoded(segment) for segment in raw.split(b"/")])
-            scope = {**scope, "path": path}
-        if "//" in path or (("/." in path or "%2F" in path) and _DOTS.search(path)):
-            problem = Problem(404, NO_ROUTE)
-        if query and (b"%" in query or not query.isascii()):
-            unquote_to_bytes(query).decode()
-    except UnicodeDecodeError:
-        problem = Problem(400, "The path and the query must be UTF-8, percent-encoded")
-    if problem is None:
-        return scope
-    state = {**scope.get("state", {}), REFUSED: problem}
-    return {**scope, "state": state, "path": _NOWHERE if scope["type"] == "http" else scope["path"]}
+    if override is not None:
+        return Path(override)
+    checkout = _PACKAGE.parent / name
+    return checkout if checkout.is_dir() else _PACKAGE / "share" / name
 
 
-def restore(scope: Any) -> None:
-    """Decodes what is left in the parameters of a routed path. Raises Problem for a request that is refused."""
-    if REFUSED in scope["state"]:
-        raise scope["state"][REFUSED]
-    if "%" in scope["path"]:
-        # another dictionary, because the router keeps this one for the next request to the same path
-        parameters = scope["path_params"].items()
-        scope["path_params"] = {
-            name: value.replace("%2F", "/").replace("%25", "%") if isinstance(value, str) else value
-            for name, value in parameters
-        }
-
-
-def is_plain(identifier: str) -> bool:
-    """Returns whether an identifier has no segment `.` or `..`, which a client would resolve before it sends a path."""
-    return not any(part in (".", "..") for part in identifier.split("/"))
-
-
-def _decoded(segment: bytes) -> str:
-    return unquote_to_bytes(segment).decode().replace("%", "%25").replace("/", "%2F")
+def is_packaged(path: Path) -> bool:
+    """Returns whether `path` is inside the installed package, not in a checkout."""
+    return path.is_relative_to(_PACKAGE)

@@ -12,6 +12,8 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
+from amplifier.errors import OperatorError
+
 DEFAULT_SECRET_KEY = "change-me-before-you-require-authentication"  # noqa: S105 - refused when it would matter
 _SHORTEST_KEY = 32  # bytes
 
@@ -34,10 +36,6 @@ _UNUSED = ("app_insights_connection_string",)
 
 # a special character that is not written as %XX parts the address elsewhere for each of its three readers
 _POSTGRES_URL = re.compile(r"(?i:postgres(ql)?)(\+\w+)?://([^/?#@\[\]]*@)?[^/?#@]*(/[^?#@]*)?(\?[^#@]*)?")
-
-
-class OperatorError(Exception):
-    """The command cannot go on; the message says what its operator should do."""
 
 
 class SettingsError(OperatorError):

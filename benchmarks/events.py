@@ -16,7 +16,8 @@ from typing import NamedTuple
 
 import psycopg
 
-from amplifier import embedded, schema
+from amplifier.postgres import embedded
+from amplifier.schema import migrate
 from benchmarks import requests
 from benchmarks.events_clients import Appended, Appends, Call, Followers, elsewhere
 from benchmarks.search_queries import APPLICATION, at_least, at_most, authorised, connected, percentile
@@ -135,7 +136,7 @@ def main(arguments: list[str] | None = None) -> None:
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp")))
         dsn = stack.enter_context(embedded.running(home, "amplifier-api"))
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         bench = asyncio.run(_seed(dsn, options))
         for name in options.sections:
             SECTIONS[name](bench)

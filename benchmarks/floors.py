@@ -9,11 +9,11 @@ import msgspec
 from litestar import Litestar, get, post
 from litestar.params import FromPath
 
-from amplifier import schema
+from amplifier import paths
 from amplifier.api.sessions import Session
 from amplifier.api.transcripts import Appended
-from amplifier.database import Database
-from amplifier.queries import Queries
+from amplifier.database.pool import Database
+from amplifier.queries.registry import Queries
 from amplifier.settings import load
 
 USER, APPLICATION = "bench-user", "bench"
@@ -32,7 +32,7 @@ class Floor:
     def __init__(self) -> None:
         settings = load()
         self.database = Database(settings, os.environ["DATABASE_URL"])
-        queries = Queries(self.database, schema.share("queries"))
+        queries = Queries(self.database, paths.folder("queries"))
         self.get_sql = queries.sessions.get.statement
         self.get_order = queries.sessions.get.parameters
         self.append_sql = queries.messages.append.statement

@@ -8,12 +8,14 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from amplifier import embedded, schema
-from amplifier.checks import check
-from amplifier.database import Database
-from amplifier.queries import Queries
+from amplifier import paths
+from amplifier.database.pool import Database
+from amplifier.postgres import embedded
+from amplifier.queries.checks.run import check
+from amplifier.queries.registry import Queries
+from amplifier.schema import migrate
+from amplifier.server.row_structs import STRUCTS
 from amplifier.settings import Settings
-from amplifier.structs import STRUCTS
 
 ROUNDS, CALLS = 15, 20_000
 
@@ -31,14 +33,14 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp") as folder,
         embedded.running(Path(folder), "amplifier-api") as dsn,
     ):
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         asyncio.run(_measure(dsn))
 
 
 async def _measure(dsn: str) -> None:
     database = Database(Settings(database_url=dsn), dsn)
     await database.connect()
-    queries = Queries(database, schema.share("queries"))
+    queries = Queries(database, paths.folder("queries"))
     print(f"{'':46}{'us':>8}{'beside':>8}{'more':>8}   spread")
     arguments = {"actor_id": "user-1", "session_id": "session-1"}
     append = arguments | {"actor_app_id": "app", "messages": b"[]", "expected_seq": None}

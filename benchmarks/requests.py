@@ -24,11 +24,13 @@ import jwt
 import msgspec
 import psycopg
 
-from amplifier import embedded, schema
-from amplifier.auth import generate_key
-from amplifier.database import Database
-from amplifier.queries import Queries
+from amplifier import paths
+from amplifier.database.pool import Database
+from amplifier.postgres import embedded
+from amplifier.queries.registry import Queries
+from amplifier.schema import migrate
 from amplifier.settings import Settings
+from amplifier.web.authentication import generate_key
 from benchmarks.floors import APPLICATION, USER
 
 ROUNDS, SECONDS, CONNECTIONS, SESSIONS = 11, 2, 32, 64
@@ -43,7 +45,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp")))
         dsn = stack.enter_context(embedded.running(home, "amplifier-api"))
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         key, sessions, short, long = asyncio.run(_seed(dsn))
         token = jwt.encode({"sub": USER, "exp": int(time.time()) + 36000}, SECRET, "HS256")
         headers = {"X-API-Key": key, "Authorization": f"Bearer {token}", "Content-Type": "application/json"}
@@ -121,7 +123,7 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
     """An application's key, sessions, and one with 10 and one with 10,000 messages."""
     database, key = Database(Settings(), dsn), generate_key()
     await database.connect()
-    queries = Queries(database, schema.share("queries"))
+    queries = Queries(database, paths.folder("queries"))
     await queries.applications.create(
         app_id=APPLICATION,
         app_name=APPLICATION,

@@ -19,8 +19,8 @@ import asyncpg
 import msgspec
 import psycopg
 
-from amplifier.outages import Unavailable
-from amplifier.queries import Queries
+from amplifier.errors import Unavailable
+from amplifier.queries.registry import Queries
 from benchmarks import requests
 from benchmarks.search_corpus import EVERYONE, Corpus, recent_sessions
 from benchmarks.search_queries import APPLICATION, at_most, authorised, connected, percentile

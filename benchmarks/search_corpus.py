@@ -15,7 +15,9 @@ import numpy as np
 import psycopg
 from numpy.typing import NDArray
 
-from amplifier import embedded, schema
+from amplifier import paths
+from amplifier.postgres import embedded
+from amplifier.schema import migrate
 from benchmarks.search_words import VOCABULARY, counted_texts, vocabulary
 
 EVERYONE = "user-everyone"  # takes part in all sessions
@@ -97,7 +99,7 @@ def build(server_dsn: str, messages: int) -> Corpus:
         if owner.execute("select from pg_database where datname = %s", (corpus.name,)).fetchone() is None:
             owner.execute("drop database if exists unfinished")
             owner.execute("create database unfinished")
-            schema.migrate(database(server_dsn, "unfinished"))
+            migrate.migrate(database(server_dsn, "unfinished"))
             _fill(database(server_dsn, "unfinished"), messages)
             owner.execute(f"alter database unfinished rename to {corpus.name}".encode())
     return corpus
@@ -135,7 +137,7 @@ def _fill(dsn: str, messages: int) -> None:
 
 def index_statement() -> str:
     """What the migration makes the index with."""
-    text = (schema.share("migrations") / "0017-messages-index_search.sql").read_text()
+    text = (paths.folder("migrations") / "0017-messages-index_search.sql").read_text()
     return text[text.index("create index") :]
 
 

@@ -13,12 +13,12 @@ from urllib.parse import urlencode
 import jwt
 import psycopg
 
-from amplifier import schema
-from amplifier.auth import generate_key
-from amplifier.database import Connection, Database
-from amplifier.queries import Queries
-from amplifier.searching import MOST_RANKED, START
+from amplifier import paths
+from amplifier.database.pool import Connection, Database
+from amplifier.queries.registry import Queries
 from amplifier.settings import Settings
+from amplifier.web.authentication import generate_key
+from amplifier.web.search import MOST_RANKED, START
 from benchmarks import requests
 from benchmarks.search_corpus import EVERYONE, Corpus, users
 
@@ -72,7 +72,7 @@ async def connected(dsn: str) -> AsyncIterator[Queries]:
     database = Database(Settings(), dsn)
     await database.connect()
     try:
-        yield Queries(database, schema.share("queries"))
+        yield Queries(database, paths.folder("queries"))
     finally:
         await database.close()
 

@@ -15,8 +15,8 @@ import numpy as np
 import psycopg
 from rank_bm25 import BM25Okapi
 
-from amplifier import schema
-from amplifier.queries import Queries
+from amplifier.queries.registry import Queries
+from amplifier.schema import migrate
 from benchmarks.search_corpus import made
 from benchmarks.search_queries import ARGUMENTS, at_least, connected
 
@@ -50,7 +50,7 @@ async def relevance(server_dsn: str) -> None:
         print("\nrelevance: skipped, TRANSCRIPTS names no file")
         return
     with made(server_dsn, "relevance") as dsn:
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         async with connected(dsn) as queries:
             await _load(queries, transcripts(Path(os.environ["TRANSCRIPTS"])))
             with psycopg.connect(dsn, autocommit=True) as owner:

@@ -15,8 +15,8 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from amplifier import embedded
-from amplifier.account import account_of, make_private, reachable_install
+from amplifier.postgres import embedded
+from amplifier.postgres.os_user import account_of, make_private, reachable_install
 
 ROUNDS = 7
 

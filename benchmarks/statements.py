@@ -11,11 +11,13 @@ from typing import Any
 
 import psycopg
 
-from amplifier import embedded, schema
-from amplifier.database import Database
-from amplifier.queries import Queries
+from amplifier import paths
+from amplifier.database.pool import Database
+from amplifier.postgres import embedded
+from amplifier.queries.registry import Queries
+from amplifier.schema import migrate
 from amplifier.settings import Settings
-from amplifier.web import decode_cursor
+from amplifier.web.paging import decode_cursor
 
 ROUNDS, SECONDS, WRITERS = 7, 2.0, 32
 _SEED = """
@@ -43,7 +45,7 @@ def main() -> None:
         tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp") as folder,
         embedded.running(Path(folder), "amplifier-api") as dsn,
     ):
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         with psycopg.connect(dsn, autocommit=True) as owner:
             owner.execute(_SEED)
             owner.execute("vacuum analyze")
@@ -54,7 +56,7 @@ async def _measure(dsn: str, owner: psycopg.Connection[Any]) -> None:
     settings = Settings(database_url=dsn, database_pool_max_size=WRITERS + 2, database_acquire_timeout=30)
     database = Database(settings, dsn)
     await database.connect()
-    queries = Queries(database, schema.share("queries"))
+    queries = Queries(database, paths.folder("queries"))
     print(f"{'':46}{'ms':>8}{'beside':>8}{'ratio':>8}   spread")
     await _lists(queries)
     print(f"{'':46}{'a second':>8}{'beside':>8}{'ratio':>8}   spread")

@@ -20,12 +20,13 @@ from typing import Any
 
 from amplifier_core import AmplifierSession
 
-from amplifier import embedded, schema
-from amplifier.app import from_environment
-from amplifier.runtime.modules import Loader
-from amplifier.runtime.plan import mount_plan
-from tests import llm
-from tests.service import free_port
+from amplifier.postgres import embedded
+from amplifier.runtime.module_loader import Loader
+from amplifier.runtime.mount_plan import mount_plan
+from amplifier.schema import migrate
+from amplifier.server.app import from_environment
+from tests.support import llm
+from tests.support.service import free_port
 
 MESSAGES, TURNS, STREAMS, DELTAS = 1000, 60, 100, 100
 PAUSE = 0.03  # seconds between two deltas of each of the streams
@@ -38,7 +39,7 @@ def main() -> None:
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp")))
         dsn = stack.enter_context(embedded.running(home, "amplifier-api"))
-        schema.migrate(dsn)
+        migrate.migrate(dsn)
         stub = stack.enter_context(llm.in_thread())
         stub.keep_bodies = stub.strict = False
         origin = stub.openai_url.removesuffix("/v1")
@@ -153,7 +154,9 @@ async def _sample() -> None:
 def _service(environ: dict[str, str]) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "benchmarks.turns:sampled", "--port", str(port), "--log-level=warning"]
-    process = subprocess.Popen([*command, "--http=amplifier.protocol:BoundedProtocol"], env={**os.environ, **environ})
+    process = subprocess.Popen(
+        [*command, "--http=amplifier.web.uvicorn_protocols:BoundedProtocol"], env={**os.environ, **environ}
+    )
     url = f"http://127.0.0.1:{port}"
     try:
         for _ in range(500):

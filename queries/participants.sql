@@ -1,5 +1,5 @@
 -- name: list(actor_id, session_id, after_user_id, limit)
--- Who takes part in a session, by user_id. Every participant may know.
+-- Lists the participants of a session by user_id, for every participant.
 -- @param  actor_id       user_id of the caller
 -- @param  session_id     the session
 -- @param  after_user_id  the last user_id of the page before, empty for the beginning
@@ -25,35 +25,12 @@ order by p.user_id
 limit :limit;
 
 
--- name: get(actor_id, session_id, user_id)^
--- The role and the rights of one participant of a session that the caller takes part in.
--- @param  actor_id    user_id of the caller
--- @param  session_id  the session
--- @param  user_id     the participant, or the caller
--- @return Rights | none
--- @access participant
--- @index  session_participants_pkey or session_participants_user_id_idx
--- @cost   40
-select
-    p.role,
-    may_send(p.role, p.permissions) as may_send,
-    may_cancel(p.role, p.permissions) as may_cancel,
-    may_invite(p.role, p.permissions) as may_invite
-from session_participants as actor
-inner join session_participants as p on p.session_id = actor.session_id
-where
-    actor.session_id = :session_id
-    and actor.user_id = :actor_id
-    and p.session_id = :session_id
-    and p.user_id = :user_id;
-
-
 -- name: create(actor_id, session_id, user_id, role, permissions)^
--- Adds somebody who does not take part yet. Owners and whoever has `invite` may, for roles up to their own; only owners
--- give permissions along. The caller's row is locked first, so that a removal of the caller waits, and then stops this.
+-- Adds a user who does not take part yet. Owners and participants with `invite` may, for roles up to their own; only owners
+-- may set permissions. Locks the caller's row first, so that a removal of the caller waits and later calls fail.
 -- @param  actor_id     user_id of the caller
 -- @param  session_id   the session
--- @param  user_id      whom to add
+-- @param  user_id      the user to add
 -- @param  role         owner, editor or viewer
 -- @param  permissions  a JSON object of overrides, or null
 -- @return Participant | none
@@ -129,109 +106,12 @@ select
 from added_participant;
 
 
--- name: update(actor_id, session_id, user_id, role, permissions)^
--- Changes a participant's role or permissions; what is null stays. Owners may; the last one stays owner. All owners' rows are
--- locked first, in one order, so that of two owners who demote each other one comes second and is refused. Who was the
--- session's owner_user_id and is no owner any more hands that to the owner who joined first.
--- @param  actor_id     user_id of the caller
--- @param  session_id   the session
--- @param  user_id      whom to change
--- @param  role         new role or null
--- @param  permissions  new overrides, a JSON object, or null
--- @return Participant | none
--- @access participant
--- @index  session_participants_pkey, sessions_pkey
-with locked_participants as (
-    select
-        user_id,
-        role,
-        joined_at
-    from session_participants
-    where
-        session_id = :session_id
-        and (role = 'owner' or user_id in (:actor_id, :user_id))
-    order by user_id
-    for no key update
-),
-
-owners as (
-    select
-        bool_or(user_id = :actor_id) as include_actor,
-        (array_agg(user_id order by joined_at, user_id) filter (where user_id <> :user_id))[1] as other_user_id
-    from locked_participants
-    where role = 'owner'
-),
-
-changed_participant as (
-    update session_participants as p
-    set
-        role = coalesce(:role::text, p.role),
-        permissions = coalesce(:permissions::jsonb, p.permissions)
-    from owners as o
-    where
-        p.session_id = :session_id
-        and p.user_id = :user_id
-        and o.include_actor
-        and (coalesce(:role, 'owner') = 'owner' or o.other_user_id is not null)
-    returning
-        p.session_id,
-        p.user_id,
-        p.role,
-        p.permissions,
-        p.joined_at,
-        p.last_active_at,
-        p.last_read_seq,
-        o.other_user_id
-),
-
-advanced_session as (
-    update sessions as s
-    set
-        last_seq = s.last_seq + 1,
-        owner_user_id = case
-            when s.owner_user_id = p.user_id and p.role <> 'owner' then p.other_user_id
-            else s.owner_user_id
-        end,
-        updated_at = clock_timestamp()
-    from changed_participant as p
-    where
-        s.session_id = p.session_id
-        and s.session_id = :session_id
-    returning
-        s.session_id,
-        s.last_seq,
-        s.updated_at
-),
-
-added_event as (
-    insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
-    select
-        s.session_id,
-        s.last_seq,
-        'participant.changed',
-        jsonb_build_object('user_id', p.user_id, 'role', p.role, 'permissions', p.permissions),
-        :actor_id,
-        s.updated_at
-    from advanced_session as s
-    inner join changed_participant as p on p.session_id = s.session_id
-)
-
-select
-    user_id,
-    role,
-    permissions,
-    joined_at,
-    last_active_at,
-    last_read_seq
-from changed_participant;
-
-
 -- name: delete(actor_id, session_id, user_id)^
--- Removes a participant. Owners may remove anybody, everybody may leave, but the last owner stays; locks as in update. An
--- append under way is waited for; one that comes later finds no row.
+-- Removes a participant. Owners may remove anybody and every participant may leave, but the last owner stays. Locks rows as
+-- participant_rights.update does. Waits for an append in progress; a later append finds no row.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
--- @param  user_id     whom to remove
+-- @param  user_id     the participant to remove
 -- @return Participant | none
 -- @access participant
 -- @index  session_participants_pkey, sessions_pkey
@@ -315,11 +195,11 @@ from removed_participant;
 
 
 -- name: read(actor_id, session_id, seq)^
--- Moves the caller's read marker to a number, never backwards nor beyond the session's clock. No row comes back for strangers and for
--- numbers beyond the clock.
+-- Moves the caller's read marker forward, at most to the session's clock. Returns no row for strangers and for numbers
+-- beyond the clock.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
--- @param  seq         up to where the caller has read
+-- @param  seq         number up to which the caller has read
 -- @return ReadMarker | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
@@ -338,8 +218,8 @@ returning
 
 
 -- name: touch(session_ids, user_ids)
--- Notes that users were active in sessions; a process does so at most once a minute for each. Rows that somebody has locked are
--- passed over and do not come back: the next activity tries again.
+-- Records that users were active in sessions; a process does so at most once a minute for each. Locked rows are skipped and
+-- not returned: the next activity tries again.
 -- @param  session_ids  the sessions
 -- @param  user_ids     the user of each, in the same order
 -- @return ActiveParticipant[]

@@ -555,7 +555,7 @@ for key share of s;
 
 -- name: fork(actor_id, actor_app_id, session_id, new_session_id, own_config_id, title, up_to_seq, most)^
 -- Creates a session of the caller's as a copy of a session that the caller takes part in, up to a number of its clock. It
--- runs a config of the caller's, so that a copy gives nobody the use of another user's config. messages.copy follows in the
+-- runs a config of the caller's, so that a copy gives nobody the use of another user's config. transcripts.copy follows in the
 -- same transaction, because search entries of messages depend on the session's language.
 -- @param  actor_id        user_id of the caller
 -- @param  actor_app_id    the calling application

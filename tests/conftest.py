@@ -18,14 +18,17 @@ import psycopg
 import pytest
 from litestar import Litestar
 
-from amplifier import embedded, schema
-from amplifier.app import connect, routes
-from amplifier.auth import generate_key
-from amplifier.runtime import modules
+from amplifier import paths
+from amplifier.api.routes import routes
+from amplifier.postgres import embedded
+from amplifier.runtime import module_loader
+from amplifier.schema import migrate
+from amplifier.server.app import connect, lifespan
 from amplifier.settings import Settings
-from tests import contract, llm
-from tests.archive import ROWS, Archive
-from tests.databases import engine_answers, execute, is_emptied, schema_of
+from amplifier.web.authentication import generate_key
+from tests.support import contract, llm
+from tests.support.archive import ROWS, Archive
+from tests.support.databases import Clone, engine_answers, execute
 
 SECRET = "a secret for tests that is long enough for HS256"
 
@@ -58,40 +61,46 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
     """The name of a migrated database, to be cloned."""
-    files = sorted(schema.share("migrations").glob("*.sql"))
+    files = sorted(paths.folder("migrations").glob("*.sql"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     name = f"amplifier_template_{digest}_{os.getpid()}"
     execute(server, f"create database {name}")
-    schema.migrate(with_database(server, name))
+    migrate.migrate(with_database(server, name))
     yield name
     execute(server, f"drop database {name} with (force)")
 
 
 @pytest.fixture(scope="session")
-def clones(server: str) -> Iterator[list[tuple[str, list[Any]]]]:
-    """Clones of the template that no test uses at the moment, and their schema."""
-    unused: list[tuple[str, list[Any]]] = []
+def clones(server: str) -> Iterator[list[Clone]]:
+    """Clones of the template that no test uses at the moment."""
+    unused: list[Clone] = []
     yield unused
-    for dsn, _ in unused:
-        execute(server, f"drop database {urlsplit(dsn).path[1:]} with (force)")
+    for clone in unused:
+        execute(server, f"drop database {urlsplit(clone.dsn).path[1:]} with (force)")
 
 
 @pytest.fixture
-def dsn(server: str, template: str, clones: list[tuple[str, list[Any]]]) -> Iterator[str]:
-    """The address of a migrated, empty database: that of the test before, if it left the schema as it was."""
+def clone(server: str, template: str, clones: list[Clone]) -> Iterator[Clone]:
+    """A migrated, empty database: that of the test before, if it left the schema as it was."""
     if not clones:
         name = f"test_{os.getpid()}_{time.monotonic_ns()}"
         execute(server, f"create database {name} template {template}")
-        new = with_database(server, name)
-        clones.append((new, schema_of(new)))
-    dsn, before = clones.pop()
-    yield dsn
+        clones.append(Clone(with_database(server, name)))
+    clone = clones.pop()
+    yield clone
     if os.environ.get("CHECK_USED_DATABASES"):
-        assert_a_service_starts(dsn)
-    if is_emptied(dsn) and schema_of(dsn) == before:
-        clones.append((dsn, before))
+        assert_a_service_starts(clone.dsn)
+    if clone.is_emptied() and clone.has_its_schema():
+        clones.append(clone)
     else:
-        execute(server, f"drop database {urlsplit(dsn).path[1:]} with (force)")
+        clone.connection.close()
+        execute(server, f"drop database {urlsplit(clone.dsn).path[1:]} with (force)")
+
+
+@pytest.fixture
+def dsn(clone: Clone) -> str:
+    """The address of a migrated, empty database."""
+    return clone.dsn
 
 
 @pytest.fixture
@@ -118,25 +127,19 @@ def empty_dsn(server: str) -> Iterator[str]:
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A copy of the queries, to be broken."""
-    return Path(shutil.copytree(schema.share("queries"), tmp_path / "queries"))
+    return Path(shutil.copytree(paths.folder("queries"), tmp_path / "queries"))
 
 
 @pytest.fixture
-def sql(dsn: str) -> Iterator[Callable[..., list[Any]]]:
+def sql(clone: Clone) -> Callable[..., list[Any]]:
     """Runs a statement on the test's database, as a DBA would."""
-    with psycopg.connect(dsn, autocommit=True) as connection:
-
-        def run(statement: str, *args: Any) -> list[Any]:
-            cursor = connection.execute(statement, args or None)  # type: ignore[arg-type]
-            return cursor.fetchall() if cursor.description else []
-
-        yield run
+    return clone.run
 
 
 def assert_a_service_starts(dsn: str) -> None:
     """Whatever a test left, the queries pass the checks on it, also when all of it has expired."""
-    from tests import odd_rows
-    from tests.service import command
+    from tests.support import odd_rows
+    from tests.support.service import command
 
     with psycopg.connect(dsn, autocommit=True) as connection:
         odd_rows.age(connection)
@@ -163,7 +166,9 @@ _routes: dict[str, list[Litestar]] = {}  # that no test uses at the moment: maki
 async def serving(settings: Settings) -> AsyncIterator["Api"]:
     """The application in this process, started and stopped."""
     unused = _routes.setdefault(settings.allowed_origins, [])
-    app = connect(unused.pop() if unused else routes(settings), settings, settings.dsn or "", checked=True)
+    app = connect(
+        unused.pop() if unused else routes(settings, lifespan=[lifespan]), settings, settings.dsn or "", checked=True
+    )
     async with app.lifespan():
         yield Api(app, settings)
     unused.append(app)
@@ -212,10 +217,10 @@ class Api:
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """The package of `tests/runtime/modules` is installed, and nothing is known of what was before."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "runtime/modules"))
-    monkeypatch.setattr(modules, "_resolved", {})
-    modules._installed.cache_clear()
+    monkeypatch.setattr(module_loader, "_resolved", {})
+    module_loader._installed.cache_clear()
     yield
-    modules._installed.cache_clear()
+    module_loader._installed.cache_clear()
 
 
 @pytest.fixture

@@ -10,16 +10,16 @@ import pytest
 from amplifier_core.message_models import ChatRequest, Message, ToolSpec
 from amplifier_core.testing import MockCoordinator
 
-from amplifier.dialects import tool_calls
-from amplifier.integrity import is_plain
-from amplifier.problems import misfit
-from amplifier.runtime.plan import mount_plan, origin_of
-from amplifier.runtime.providers import echo, failures
-from amplifier.runtime.providers.blocks import Blocks
-from amplifier.runtime.providers.options import read
-from amplifier.runtime.references import redact
-from amplifier.secrets import names_secret
-from tests.growth import LIMIT, ratio
+from amplifier.configs.encryption import names_secret
+from amplifier.runtime.modules.providers import echo, failures
+from amplifier.runtime.modules.providers.blocks import Blocks
+from amplifier.runtime.modules.providers.options import read
+from amplifier.runtime.mount_plan import mount_plan, origin_of
+from amplifier.runtime.secret_references import redact
+from amplifier.transcripts.integrity import is_plain
+from amplifier.transcripts.message_formats import tool_calls
+from amplifier.web.problems import misfit
+from tests.support.growth import LIMIT, ratio
 
 pytestmark = pytest.mark.slow
 

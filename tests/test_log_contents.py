@@ -11,12 +11,12 @@ import pytest
 import websockets.exceptions
 import websockets.sync.client
 
-from amplifier.cli import _log
-from tests import llm
-from tests.agents import model
+from amplifier.cli.main import _log
 from tests.conftest import Api, assert_problem, token
-from tests.llm import Stub
-from tests.service import Service, command, running_service
+from tests.support import llm
+from tests.support.agents import model
+from tests.support.llm import Stub
+from tests.support.service import Service, command, running_service
 
 CANARY = "canary"
 

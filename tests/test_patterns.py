@@ -12,15 +12,15 @@ from typing import Any, NamedTuple
 import pytest
 
 import amplifier
-from tests.growth import LIMIT, adversaries, ratio
+from tests.support.growth import LIMIT, adversaries, ratio
 
 pytestmark = pytest.mark.slow
 
 _METHODS = ("match", "fullmatch", "search", "sub", "subn", "findall", "finditer", "split")
 # Texts of the operator's own: files of queries and migrations, plans, the settings. No caller's text meets these.
 _OPERATORS = (
-    *("amplifier.migrations", "amplifier.query", "amplifier.headers", "amplifier.plans", "amplifier.describe"),
-    *("amplifier.openapi", "amplifier.settings", "amplifier.api.docs"),
+    *("amplifier.schema.migrate", "amplifier.queries.registry", "amplifier.openapi.document"),
+    *("amplifier.settings", "amplifier.api.docs"),
 )
 
 

@@ -8,9 +8,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.auth import generate_key
-from amplifier.problems import Problem
-from amplifier.web import Name, Request, delete, get, key_manager, not_key_manager, post
+from amplifier.errors import Problem
+from amplifier.web.authentication import generate_key
+from amplifier.web.request import Request, key_manager, not_key_manager
+from amplifier.web.routing import delete, get, post
+from amplifier.web.types import Name
 
 MOST_KEYS = 20  # an application may have
 

@@ -8,21 +8,12 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.auth import generate_key
-from amplifier.bounds import encoded
-from amplifier.problems import Problem
-from amplifier.web import (
-    Identifier,
-    Name,
-    Request,
-    delete,
-    get,
-    key_manager,
-    not_key_manager,
-    patch,
-    post,
-    require_admin,
-)
+from amplifier.errors import Problem
+from amplifier.web.authentication import generate_key
+from amplifier.web.bounds import encoded
+from amplifier.web.request import Request, key_manager, not_key_manager, require_admin
+from amplifier.web.routing import delete, get, patch, post
+from amplifier.web.types import Identifier, Name
 
 AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z0-9-]+$")]
 KeyManagers = Annotated[list[Identifier], msgspec.Meta(max_length=20)]

@@ -7,8 +7,9 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.problems import Problem
-from amplifier.web import Request, get, participation, post
+from amplifier.errors import Problem
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get, post
 
 _REFUSALS = ("deny", "no", "reject", "cancel")  # how options begin that do not grant anything
 
@@ -75,7 +76,7 @@ class ApprovalsController(Controller):
         if approval_id not in waiting:
             raise Problem(404, "Approval not found, or answered already")
         granted, decision = _chosen(waiting[approval_id].options, data.decision)
-        row = await request.queries.approvals.decide(
+        row = await request.queries.approval_decisions.decide(
             actor_id=request.caller.user_id,
             session_id=session_id,
             approval_id=approval_id,

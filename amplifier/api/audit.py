@@ -7,8 +7,9 @@ import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
-from amplifier.paging import Limit, page, utc
-from amplifier.web import Request, get, require_admin
+from amplifier.web.paging import Limit, page, utc
+from amplifier.web.request import Request, require_admin
+from amplifier.web.routing import get
 
 _NEWEST = 2**63 - 1
 

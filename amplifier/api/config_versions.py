@@ -7,9 +7,10 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, PathParameter, QueryParameter
 
-from amplifier.paging import Limit, page
-from amplifier.problems import Problem
-from amplifier.web import Request, get
+from amplifier.errors import Problem
+from amplifier.web.paging import Limit, page
+from amplifier.web.request import Request
+from amplifier.web.routing import get
 
 _NEWEST = 2**63 - 1
 
@@ -57,9 +58,9 @@ class ConfigVersionsController(Controller):
         self, request: Request, config_id: FromPath[str], limit: Limit = 50, after: AfterVersion = _NEWEST
     ) -> ConfigVersionList:
         """Its owner's only. Every change of a config makes a new version and keeps the former."""
-        queries, key = request.queries.configs, {"actor_id": request.caller.user_id, "config_id": config_id}
-        found = await queries.list_versions(**key, before_version=after, limit=limit + 1)
-        if not found and await queries.get(**key) is None:
+        key = {"actor_id": request.caller.user_id, "config_id": config_id}
+        found = await request.queries.config_versions.list(**key, before_version=after, limit=limit + 1)
+        if not found and await request.queries.configs.get(**key) is None:
             raise Problem(404, "Config not found")
         versions, more = page(found, ConfigVersionSummary, limit)
         return ConfigVersionList(versions, versions[-1].version if more else None)
@@ -70,7 +71,7 @@ class ConfigVersionsController(Controller):
     ) -> ConfigVersion:
         """Its owner's only."""
         key = {"actor_id": request.caller.user_id, "config_id": config_id}
-        row = await request.queries.configs.get_version(**key, version=version)
+        row = await request.queries.config_versions.get(**key, version=version)
         if row is None:
             known = await request.queries.configs.get(**key) is not None
             raise Problem(404, "Config version not found" if known else "Config not found")

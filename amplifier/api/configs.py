@@ -8,8 +8,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
-from amplifier.bundles import check_bounds, check_size, validate, validate_sections
-from amplifier.paging import (
+from amplifier.configs.encryption import Keyring
+from amplifier.configs.sealing import opened, sealed, sealed_again
+from amplifier.configs.validation import check_bounds, check_size, validate, validate_sections
+from amplifier.errors import Problem
+from amplifier.web.paging import (
     After,
     Limit,
     Offset,
@@ -20,10 +23,10 @@ from amplifier.paging import (
     page,
     tag_filter,
 )
-from amplifier.problems import Problem, changed_meanwhile
-from amplifier.sealing import opened, sealed, sealed_again
-from amplifier.secrets import Keyring
-from amplifier.web import Name, Request, Tags, delete, get, post, put
+from amplifier.web.problems import changed_meanwhile
+from amplifier.web.request import Request
+from amplifier.web.routing import delete, get, post, put
+from amplifier.web.types import Name, Tags
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Version = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The number of a version")]
@@ -211,7 +214,7 @@ class ConfigsController(Controller):
     ) -> Config:
         """Its owner's only. The former version becomes the present one, with a new number; nothing is lost."""
         request.tell(version=version)
-        row = await request.queries.configs.restore(
+        row = await request.queries.config_versions.restore(
             actor_id=request.caller.user_id, config_id=config_id, version=version, if_versions=request.if_match
         )
         if row is None:

@@ -9,10 +9,10 @@ from typing import Any, NamedTuple
 from litestar import Controller
 from litestar.params import FromPath
 
-from amplifier import schema
-from amplifier.answers import Answer
-from amplifier.problems import Problem
-from amplifier.web import get
+from amplifier import paths
+from amplifier.errors import Problem
+from amplifier.web.responses import Answer
+from amplifier.web.routing import get
 
 _STATIC = Path(__file__).parent.parent / "static"
 _TYPES = {
@@ -65,7 +65,7 @@ class DocsController(Controller):
 
 @cache
 def _document() -> bytes:
-    return (schema.share("openapi") / "openapi.json").read_bytes()
+    return (paths.folder("openapi") / "openapi.json").read_bytes()
 
 
 @cache

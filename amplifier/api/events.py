@@ -9,10 +9,11 @@ from litestar import Controller
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, QueryParameter
 
-from amplifier.auth import hash_secret
-from amplifier.problems import Problem
-from amplifier.streaming import EventStream, Opening
-from amplifier.web import Request, get, participation, post
+from amplifier.errors import Problem
+from amplifier.web.authentication import hash_secret
+from amplifier.web.event_stream import EventStream, Opening
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get, post
 
 _NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # when no token says until when
 

@@ -12,10 +12,13 @@ from litestar import Controller
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from amplifier.auth import hash_secret
-from amplifier.paging import Limit, page
-from amplifier.problems import Problem
-from amplifier.web import Request, Role, answer, delete, get, participation, post
+from amplifier.errors import Problem
+from amplifier.web.authentication import hash_secret
+from amplifier.web.paging import Limit, page
+from amplifier.web.request import Request, participation
+from amplifier.web.responses import answer
+from amplifier.web.routing import delete, get, post
+from amplifier.web.types import Role
 
 _TOKEN = re.compile(r"inv_(.{1,255})_[A-Za-z0-9_-]{43}\Z")  # the session's id, then 256 random bits
 _WEEK, _YEAR = 604_800, 31_536_000  # seconds
@@ -149,15 +152,15 @@ class AcceptController(Controller):
         if match is None:
             raise Problem(404, "Invitation not found")
         key = {"session_id": match[1], "token_hash": hash_secret(data.token)}
-        invitations = request.queries.invitations
+        claims = request.queries.invitation_claims
         async with request.queries.database.transaction():
-            await invitations.lock(**key)
+            await claims.lock(**key)
             for _ in range(2):  # the second shows who was added in another way while the first ran
-                row = await invitations.claim(actor_id=request.caller.user_id, **key)
+                row = await claims.claim(actor_id=request.caller.user_id, **key)
                 if row is not None:
                     break
         if row is None:
-            raise _refusal(await invitations.find(**key))
+            raise _refusal(await claims.find(**key))
         claim = Claim(*row)
         request.tell(session_id=claim.session_id, role=claim.role)
         request.afterwards(partial(request.hub.announce, claim.session_id))

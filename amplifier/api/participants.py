@@ -10,9 +10,12 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
-from amplifier.paging import page
-from amplifier.problems import Problem
-from amplifier.web import Identifier, Request, Role, answer, delete, get, participation, patch, post
+from amplifier.errors import Problem
+from amplifier.web.paging import page
+from amplifier.web.request import Request, participation
+from amplifier.web.responses import answer
+from amplifier.web.routing import delete, get, patch, post
+from amplifier.web.types import Identifier, Role
 
 AfterUser = Annotated[str, QueryParameter(max_length=255, description="The `next` of the page before")]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="Participants at most")]
@@ -151,7 +154,7 @@ class ParticipantsController(Controller):
 async def _change(
     request: Request, session_id: str, user_id: str, role: Role | None, permissions: bytes | None
 ) -> Participant | None:
-    row = await request.queries.participants.update(
+    row = await request.queries.participant_rights.update(
         actor_id=request.caller.user_id, session_id=session_id, user_id=user_id, role=role, permissions=permissions
     )
     return None if row is None else Participant(*row)
@@ -165,7 +168,7 @@ async def _refusal(request: Request, session_id: str, user_id: str, forbidden: s
         return Problem(403, forbidden)
     if user_id == actor_id:
         return Problem(409, "A session needs an owner: make somebody else one first, or delete the session")
-    if await request.queries.participants.get(actor_id=actor_id, session_id=session_id, user_id=user_id) is None:
+    if await request.queries.participant_rights.get(actor_id=actor_id, session_id=session_id, user_id=user_id) is None:
         if not adding:
             return Problem(404, "Participant not found")
         if not own.may_invite:

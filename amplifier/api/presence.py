@@ -7,9 +7,10 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.problems import Problem
-from amplifier.streaming import mark_read
-from amplifier.web import Request, get, participation, post
+from amplifier.errors import Problem
+from amplifier.web.event_stream import mark_read
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get, post
 
 
 class Present(msgspec.Struct):

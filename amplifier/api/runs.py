@@ -8,10 +8,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
-from amplifier.paging import After, Limit, decode_cursor, encode_cursor, page
-from amplifier.problems import Problem
+from amplifier.errors import Problem
 from amplifier.runtime.runner import Runner
-from amplifier.web import Request, get, participation, post
+from amplifier.web.paging import After, Limit, decode_cursor, encode_cursor, page
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get, post
 
 RunId = Annotated[
     str | None,

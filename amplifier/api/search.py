@@ -8,10 +8,12 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
-from amplifier.paging import TagFilter, tag_filter, utc
-from amplifier.problems import Problem
-from amplifier.searching import MOST_RANKED, Cursor, Position, Q, Search, no_terms, to_html
-from amplifier.web import MessageRole, Request, get, participation
+from amplifier.errors import Problem
+from amplifier.web.paging import TagFilter, tag_filter, utc
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import get
+from amplifier.web.search import MOST_RANKED, Cursor, Position, Q, Search, no_terms, to_html
+from amplifier.web.types import MessageRole
 
 Sort = Annotated[Literal["rank", "recent"], QueryParameter(description="The best hit first, or the newest")]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=100, description="Hits at most")]

@@ -8,8 +8,9 @@ import msgspec
 from litestar import Controller
 
 from amplifier import __version__
-from amplifier.outages import Unavailable
-from amplifier.web import Request, get
+from amplifier.errors import Unavailable
+from amplifier.web.request import Request
+from amplifier.web.routing import get
 
 _STARTED = time.monotonic()
 

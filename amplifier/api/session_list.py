@@ -9,9 +9,11 @@ from litestar import Controller
 from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
-from amplifier.paging import Limit, Offset, TagFilter, decode_cursor, encode_cursor, is_complete, page, tag_filter
-from amplifier.searching import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html
-from amplifier.web import Request, Role, Status, get
+from amplifier.web.paging import Limit, Offset, TagFilter, decode_cursor, encode_cursor, is_complete, page, tag_filter
+from amplifier.web.request import Request
+from amplifier.web.routing import get
+from amplifier.web.search import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html
+from amplifier.web.types import Role, Status
 
 Owned = Annotated[bool, QueryParameter(description="Only sessions in which the caller is an owner")]
 After = Annotated[

@@ -9,9 +9,12 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.bounds import encoded
-from amplifier.problems import Problem, changed_meanwhile
-from amplifier.web import Identifier, Request, Role, Status, Tags, delete, get, participation, patch, post
+from amplifier.errors import Problem
+from amplifier.web.bounds import encoded
+from amplifier.web.problems import changed_meanwhile
+from amplifier.web.request import Request, participation
+from amplifier.web.routing import delete, get, patch, post
+from amplifier.web.types import Identifier, Role, Status, Tags
 
 MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may
 _WRITERS: tuple[Role, ...] = ("owner", "editor")
@@ -197,7 +200,7 @@ class SessionsController(Controller):
             )
             if row is None:
                 raise await _no_fork(request, session_id, data)
-            await queries.messages.copy(
+            await queries.transcripts.copy(
                 actor_id=caller.user_id, session_id=session_id, fork_id=fork_id, up_to_seq=row["last_seq"]
             )
         request.tell(forked_from_session_id=session_id, forked_at_seq=row["forked_at_seq"])

@@ -7,10 +7,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
-from amplifier.bounds import encoded
-from amplifier.paging import After, Limit, Offset, is_complete, page
-from amplifier.problems import Problem
-from amplifier.web import Request, delete, get, put, require_admin
+from amplifier.errors import Problem
+from amplifier.web.bounds import encoded
+from amplifier.web.paging import After, Limit, Offset, is_complete, page
+from amplifier.web.request import Request, require_admin
+from amplifier.web.routing import delete, get, put
 
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 

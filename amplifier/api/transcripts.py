@@ -10,11 +10,14 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, QueryParameter
 
-from amplifier.answers import JsonStream
-from amplifier.frames import Entry
-from amplifier.paging import utc
-from amplifier.problems import Problem, misfit
-from amplifier.web import MessageRole, Request, get, participation, post, unchanged
+from amplifier.errors import Problem
+from amplifier.live.frames import Entry
+from amplifier.web.paging import utc
+from amplifier.web.problems import misfit
+from amplifier.web.request import Request, participation, unchanged
+from amplifier.web.responses import JsonStream
+from amplifier.web.routing import get, post
+from amplifier.web.types import MessageRole
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large

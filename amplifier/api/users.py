@@ -6,9 +6,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath
 
-from amplifier.paging import After, Limit, decode_cursor, encode_cursor, page
-from amplifier.problems import Problem
-from amplifier.web import Request, Role, Status, get
+from amplifier.errors import Problem
+from amplifier.web.paging import After, Limit, decode_cursor, encode_cursor, page
+from amplifier.web.request import Request
+from amplifier.web.routing import get
+from amplifier.web.types import Role, Status
 
 
 class User(msgspec.Struct):

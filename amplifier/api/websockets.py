@@ -11,14 +11,15 @@ import msgspec
 from litestar import Controller, WebSocket, websocket
 from litestar.params import FromPath
 
-from amplifier.auth import Authenticator
-from amplifier.frames import Frame, frame
-from amplifier.hosts import is_foreign
-from amplifier.problems import MEDIA_TYPE, Problem, describe, document
-from amplifier.protocol import CONNECTION
-from amplifier.saying import Saying
-from amplifier.streaming import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
-from amplifier.subscribers import Subscriber
+from amplifier.errors import Problem
+from amplifier.live.frames import Frame, frame
+from amplifier.live.subscriber import Subscriber
+from amplifier.web.authentication import Authenticator
+from amplifier.web.event_stream import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
+from amplifier.web.hosts import is_foreign
+from amplifier.web.problems import MEDIA_TYPE, describe, document
+from amplifier.web.uvicorn_protocols import CONNECTION
+from amplifier.web.websocket_limits import Saying
 
 logger = logging.getLogger(__name__)
 

@@ -6,11 +6,11 @@ from typing import Any, get_args
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
-from amplifier.auth import authenticate
-from amplifier.openapi import words
-from amplifier.openapi.documents import STREAMS
+from amplifier.openapi import texts
+from amplifier.openapi.event_types import STREAMS
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
-from amplifier.streaming import authenticate_stream
+from amplifier.web.authentication import authenticate
+from amplifier.web.event_stream import authenticate_stream
 
 JSON = "application/json"
 NEWEST = 2**63 - 1
@@ -62,7 +62,7 @@ class Operation:
         parameters = []
         for given in generated.get("parameters", []):
             described = tidied(given["schema"], nullable=False)
-            text = described.pop("description", None) or words.PATHS.get(given["name"])
+            text = described.pop("description", None) or texts.PATHS.get(given["name"])
             if given["name"] == "ticket":  # a credential
                 continue
             if given["in"] == "path" and described.get("type") == "string":
@@ -135,9 +135,9 @@ class Operation:
             statuses.add(422)
         if any(parameter["in"] == "path" for parameter in parameters):
             statuses.add(404)
-        known = {status: name for status, (name, *_) in (words.PROBLEMS | words.NO_BODY).items()}
+        known = {status: name for status, (name, *_) in (texts.PROBLEMS | texts.NO_BODY).items()}
         if unknown := statuses - known.keys():
-            raise ValueError(f"{self.name}: amplifier/openapi/words.py does not know the statuses {sorted(unknown)}")
+            raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the statuses {sorted(unknown)}")
         return {str(status): {"$ref": f"#/components/responses/{known[status]}"} for status in sorted(statuses)}
 
     def _security(self) -> dict[str, Any]:
@@ -152,7 +152,7 @@ class Operation:
 
 def _header(name: str) -> dict[str, Any]:
     """A parameter of words.REQUEST_HEADERS."""
-    text, described = words.REQUEST_HEADERS[name]
+    text, described = texts.REQUEST_HEADERS[name]
     return {"name": name, "in": "header", "description": text, "schema": described}
 
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Struct
 
-from amplifier.web import MessageRole, Role, Status
+from amplifier.web.types import MessageRole, Role, Status
 
 PREFIX = "#/components/schemas/"
 INT32 = 2**31

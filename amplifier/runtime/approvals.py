@@ -4,16 +4,14 @@ import asyncio
 import contextlib
 import time
 import uuid
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from amplifier_core import ApprovalRequest, ApprovalResponse
 
-from amplifier.outages import Unavailable
-from amplifier.runtime.references import redact
-from amplifier.runtime.transcript import cleaned
-
-if TYPE_CHECKING:
-    from amplifier.runtime.execution import Host
+from amplifier.errors import Unavailable
+from amplifier.runtime.host import Host
+from amplifier.runtime.secret_references import redact
+from amplifier.runtime.transcript_writer import cleaned
 
 DENIED, _ALLOWED = "Deny", "Allow"
 _GRANTS = ("allow", "allow once", "allow always")  # whatever else is granted amplifier-core takes for a denial
@@ -25,7 +23,7 @@ _MAX_OPTIONS, _MAX_OPTION = 20, 200
 class Approvals:
     """The approval system of one run, as amplifier-core asks for one."""
 
-    def __init__(self, host: "Host", session_id: str, run_id: str, secrets: frozenset[str]) -> None:
+    def __init__(self, host: Host, session_id: str, run_id: str, secrets: frozenset[str]) -> None:
         """`secrets` are shown to nobody."""
         self._queries, self._hub, self._limit = host.queries, host.hub, host.config.run_approval_timeout
         self._session_id, self._run_id, self._secrets = session_id, run_id, secrets
@@ -74,10 +72,10 @@ class Approvals:
         return False, DENIED
 
     async def _look(self, key: dict[str, str], deadline: float) -> tuple[bool, str] | None:
-        answer = await self._queries.approvals.get(**key)
+        answer = await self._queries.approval_decisions.get(**key)
         if answer is not None and answer["granted"] is not None:
             return answer["granted"], answer["decision"] or DENIED
-        if time.monotonic() < deadline or await self._queries.approvals.expire(**key) is None:
+        if time.monotonic() < deadline or await self._queries.approval_decisions.expire(**key) is None:
             return None
         self._hub.announce(self._session_id)
         return False, DENIED

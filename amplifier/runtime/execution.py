@@ -11,23 +11,20 @@ import asyncpg
 import msgspec
 from amplifier_core import AmplifierSession
 
-from amplifier import numbers
-from amplifier.dialects import is_human
-from amplifier.events import Hub
-from amplifier.integrity import valid
-from amplifier.outages import Unavailable
-from amplifier.queries import Queries
+from amplifier import json_numbers
+from amplifier.errors import Unavailable
 from amplifier.runtime.approvals import Approvals, register
 from amplifier.runtime.failures import Failure, Refused, failure
-from amplifier.runtime.feed import SHOWN, Feed
 from amplifier.runtime.hooks import FEED, SHOW
+from amplifier.runtime.host import Host
 from amplifier.runtime.metering import Meter
-from amplifier.runtime.modules import Loader
-from amplifier.runtime.plan import Plan, PlanRefused, mount_plan
-from amplifier.runtime.references import Secrets, redact
-from amplifier.runtime.transcript import Transcript, cleaned, spoken
-from amplifier.secrets import Keyring
-from amplifier.settings import Settings
+from amplifier.runtime.module_loader import Loader
+from amplifier.runtime.mount_plan import Plan, PlanRefused, mount_plan
+from amplifier.runtime.run_events import SHOWN, Feed
+from amplifier.runtime.secret_references import redact
+from amplifier.runtime.transcript_writer import Transcript, cleaned, spoken
+from amplifier.transcripts.integrity import valid
+from amplifier.transcripts.message_formats import is_human
 
 logger = logging.getLogger(__name__)
 logging.getLogger("amplifier_core").setLevel(
@@ -39,16 +36,6 @@ _IN_THREAD_FROM = 64 * 1024  # bytes of a config; to look at more would hold up 
 _HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent looks at
 _PATIENCE = 5.0  # seconds for modules to end when they are told to
 _AWAY = 0.5  # seconds until a message is written again after the database was away
-
-
-class Host(NamedTuple):
-    """What all runs of a process share."""
-
-    queries: Queries
-    hub: Hub
-    keyring: Keyring
-    config: Settings
-    secret: Secrets
 
 
 class Outcome(NamedTuple):
@@ -87,7 +74,7 @@ class Execution:
         self._host = host
         self.session_id, self.run_id, self.user_id = row["session_id"], row["run_id"], row["user_id"]
         self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
-        self.turn: list[dict[str, Any]] = [numbers.read(row["message"])]
+        self.turn: list[dict[str, Any]] = [json_numbers.read(row["message"])]
         self.feed = Feed(host.hub, self.session_id, self.run_id)
         self.meter = Meter(host.config.run_model_timeout, host.config.run_tool_timeout)
         self.stopped: Stop | None = None
@@ -170,7 +157,7 @@ class Execution:
         return str(response)
 
     def _plan(self) -> Plan:
-        config = numbers.read(self._config_json)
+        config = json_numbers.read(self._config_json)
         clear = self._host.keyring.decrypt(config, self._config_id)
         return mount_plan(clear, self._host.secret, self._host.config.base_urls)
 
@@ -191,7 +178,7 @@ class Execution:
         """What the model is told of earlier turns, such that it accepts it."""
         row = await self._messages(0, self._last_seq - 1)
         text = row["messages"] or "[]"
-        messages = numbers.read(text)
+        messages = json_numbers.read(text)
         if len(messages) == _HISTORY or len(text) > _HISTORY_BYTES // 2:  # there may be more: begin with a whole turn
             messages = list(dropwhile(lambda message: not is_human(message), messages))
         return [spoken(message) for message in valid(messages)]
@@ -235,7 +222,7 @@ class Execution:
             await asyncio.sleep(_AWAY)
             with contextlib.suppress(Unavailable):
                 newer = await self._messages(self._last_seq, 2**63 - 1)
-                if wanted in numbers.read(newer["messages"] or "[]"):
+                if wanted in json_numbers.read(newer["messages"] or "[]"):
                     return newer
                 return await queries.runs.append(**key, messages=b"[" + message + b"]")
 

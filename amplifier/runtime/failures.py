@@ -6,11 +6,11 @@ import traceback
 import msgspec
 from amplifier_core import ConfigurationError, LLMError, LLMTimeoutError
 
-from amplifier.outages import Unavailable
-from amplifier.runtime.modules import ModuleFailed, ModuleRefused
-from amplifier.runtime.plan import PlanRefused
-from amplifier.runtime.references import redact
-from amplifier.runtime.transcript import cleaned
+from amplifier.errors import Unavailable
+from amplifier.runtime.module_loader import ModuleFailed, ModuleRefused
+from amplifier.runtime.mount_plan import PlanRefused
+from amplifier.runtime.secret_references import redact
+from amplifier.runtime.transcript_writer import cleaned
 
 logger = logging.getLogger(__name__)
 

@@ -12,17 +12,18 @@ from contextvars import Context
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
-from amplifier.events import Hub
-from amplifier.queries import Queries
-from amplifier.runtime.endings import Endings
-from amplifier.runtime.places import Places
-from amplifier.runtime.waiting import Waiting
-from amplifier.secrets import Keyring
+from amplifier.configs.encryption import Keyring
+from amplifier.fair_share import work_of
+from amplifier.live.hub import Hub
+from amplifier.queries.registry import Queries
+from amplifier.runtime.finish import Endings
+from amplifier.runtime.queue import Waiting
+from amplifier.runtime.run_slots import Places
 from amplifier.settings import Settings
-from amplifier.shares import work_of
 
 if TYPE_CHECKING:
-    from amplifier.runtime.execution import Execution, Host
+    from amplifier.runtime.execution import Execution
+from amplifier.runtime.host import Host
 
 logger = logging.getLogger(__name__)
 
@@ -189,10 +190,10 @@ class Runner:
 
     def _warm(self) -> None:
         """Imports what the first run would wait for."""
-        from amplifier.runtime import providers
-        from amplifier.runtime.execution import Host
-        from amplifier.runtime.modules import unknown, warm
-        from amplifier.runtime.references import Secrets
+        from amplifier.runtime.host import Host
+        from amplifier.runtime.module_loader import unknown, warm
+        from amplifier.runtime.modules import providers
+        from amplifier.runtime.secret_references import Secrets
 
         config = self._config
         if missing := unknown(config.modules):

@@ -9,7 +9,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.activity import Activity
+from amplifier.maintenance.activity import Activity
 from tests.conftest import Api, assert_problem
 
 Sql = Callable[..., list[Any]]

@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.conftest import Api, assert_problem, serving, settings_for, token
-from tests.live import live
-from tests.service import command
+from tests.support.live import live
+from tests.support.service import command
 
 
 async def added(client: httpx.AsyncClient, app_id: str = "app", **body: Any) -> dict[str, Any]:

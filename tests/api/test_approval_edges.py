@@ -9,12 +9,12 @@ import httpx
 import pytest
 
 from amplifier.runtime import approvals
-from tests.agents import Agent, settings, waiting
 from tests.api.test_approvals import asking, decide, outcome, question
 from tests.conftest import Api, private_folder, serving
-from tests.cutting import cutting
-from tests.live import until
-from tests.llm import Call, Reply, Stub
+from tests.support.agents import Agent, settings, waiting
+from tests.support.cutting import cutting
+from tests.support.live import until
+from tests.support.llm import Call, Reply, Stub
 
 
 @pytest.fixture

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.agents import Agent, agent, model, settings, waiting
 from tests.conftest import Api, assert_problem, serving
-from tests.live import LIMIT
-from tests.llm import Call, Reply, Stub
+from tests.support.agents import Agent, agent, model, settings, waiting
+from tests.support.live import LIMIT
+from tests.support.llm import Call, Reply, Stub
 
 
 @pytest.fixture

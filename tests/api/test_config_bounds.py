@@ -7,8 +7,8 @@ import httpx
 import msgspec
 import pytest
 
-from amplifier import sealing
-from amplifier.bundles import MAX_BYTES, MAX_VALUES
+from amplifier.configs import sealing
+from amplifier.configs.validation import MAX_BYTES, MAX_VALUES
 from tests.conftest import assert_problem
 
 BUNDLE = {"bundle": {"name": "b"}}

@@ -9,8 +9,8 @@ import msgspec
 import pytest
 
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
-from tests.live import until
-from tests.stage import WAITING, holding
+from tests.support.live import until
+from tests.support.stage import WAITING, holding
 
 Sql = Callable[..., list[Any]]
 SECRET = {"name": "one", "config_data": CONFIG["config_data"] | {"providers": [{"module": "p", "api_key": "sk-1"}]}}

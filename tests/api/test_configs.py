@@ -8,7 +8,7 @@ import httpx
 import msgspec
 import pytest
 
-from amplifier.secrets import Keyring
+from amplifier.configs.encryption import Keyring
 from amplifier.settings import DEFAULT_SECRET_KEY
 from tests.conftest import CONFIG, assert_problem, serving, settings_for
 

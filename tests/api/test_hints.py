@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import events, hints, notices, subscribers
+from amplifier.live import hub, notifications, session_hints, subscriber
 from tests.api.test_streams import add, share
 from tests.conftest import assert_problem, settings_for, token
-from tests.live import Event, Live, live, until
+from tests.support.live import Event, Live, live, until
 
 Sql = Callable[..., list[Any]]
 TOLD = ("hint", "resync")
@@ -86,7 +86,7 @@ async def test_what_nobody_announced_is_told_by_the_sweep_once(
         insert into messages (session_id, message, author_user_id, author_app_id)
         values (%s, '{"role": "user"}', 'dba', 'psql')
     """
-    monkeypatch.setattr(hints, "_SWEEP", 0.1)
+    monkeypatch.setattr(session_hints, "_SWEEP", 0.1)
     async with api.stream(alice, "/events") as stream:
         for number in (1, 2):
             sql(insert, session_id)
@@ -96,7 +96,7 @@ async def test_what_nobody_announced_is_told_by_the_sweep_once(
 async def test_more_than_fits_into_a_notification_makes_others_look(
     api: Live, second: Live, alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(notices, "_MAX_PAYLOAD", 20)
+    monkeypatch.setattr(notifications, "_MAX_PAYLOAD", 20)
     there = await second.as_user("alice")
     async with second.stream(there, "/events") as stream, second.stream(there, f"/sessions/{session_id}/events") as own:
         await add(alice, session_id, "one")
@@ -105,28 +105,28 @@ async def test_more_than_fits_into_a_notification_makes_others_look(
 
 
 async def test_who_does_not_read_is_told_to_look_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(subscribers, "_MOST_HINTS", 3)
-    subscriber = subscribers.Subscriber("alice", "app", 0, None)
+    monkeypatch.setattr(subscriber, "_MOST_HINTS", 3)
+    follower = subscriber.Subscriber("alice", "app", 0, None)
     sent: list[list[tuple[str, bytes]]] = []
 
     async def write(frames: list[Any]) -> None:
         sent.append([(one.type, one.data) for one in frames])
         if len(sent) == 2:
-            subscriber.end()
+            follower.end()
         for name in "abab" if len(sent) == 1 else "":
-            subscriber.hint(name, hints.frame("hint", session_id=name))
+            follower.hint(name, session_hints.frame("hint", session_id=name))
 
     for name in "abcabd":
-        subscriber.hint(name, hints.frame("hint", session_id=name))
+        follower.hint(name, session_hints.frame("hint", session_id=name))
     async with asyncio.timeout(5):
-        await subscriber.follow(_nothing, write)
+        await follower.follow(_nothing, write)
     assert sent == [
         [("resync", b"{}")],
         [("hint", b'{"session_id":"a"}'), ("hint", b'{"session_id":"b"}')],
     ]
 
 
-async def _nothing(_: subscribers.Subscriber) -> None:
+async def _nothing(_: subscriber.Subscriber) -> None:
     """Nothing to read."""
 
 
@@ -204,7 +204,7 @@ async def test_session_that_cannot_be_read_delays_no_hint(
     api: Live, alice: httpx.AsyncClient, config_id: str, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The driver cannot represent the year in which the one session has an event; no sweep finds what is missed."""
-    monkeypatch.setattr(events, "_SWEEP", 3600.0)
+    monkeypatch.setattr(hub, "_SWEEP", 3600.0)
     other_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
     async with api.stream(alice, f"/sessions/{session_id}/events"), api.stream(alice, "/events") as stream:
         sql(

@@ -9,8 +9,8 @@ import httpx
 import pytest
 
 from tests.conftest import CONFIG, assert_problem, serving, settings_for
-from tests.live import until
-from tests.stage import holding
+from tests.support.live import until
+from tests.support.stage import holding
 
 LARGE = [{"role": "user", "content": "word " * 1600} for _ in range(160)]  # 1.3 MB
 LONG = "wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '0.6 seconds'"

@@ -7,9 +7,9 @@ import httpx
 import msgspec
 import pytest
 
-from amplifier.topics import PAGE, PAGE_BYTES
+from amplifier.live.topics import PAGE, PAGE_BYTES
 from tests.conftest import settings_for
-from tests.live import Live, live
+from tests.support.live import Live, live
 
 Sql = Callable[..., list[Any]]
 MOST = 8192  # bytes of an event's data

@@ -7,11 +7,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.agents import agent, echo, model, settings, waiting
 from tests.api.test_message_streams import answer
 from tests.conftest import assert_problem
-from tests.live import Live, live, until
-from tests.llm import Gate, Reply, Stub
+from tests.support.agents import agent, echo, model, settings, waiting
+from tests.support.live import Live, live, until
+from tests.support.llm import Gate, Reply, Stub
 
 
 @pytest.fixture

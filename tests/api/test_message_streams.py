@@ -10,10 +10,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.agents import Agent, agent, echo, model, settings, waiting
 from tests.conftest import assert_problem
-from tests.live import LIMIT, Live, live, until
-from tests.llm import Call, Gate, Reply, Stub
+from tests.support.agents import Agent, agent, echo, model, settings, waiting
+from tests.support.live import LIMIT, Live, live, until
+from tests.support.llm import Call, Gate, Reply, Stub
 
 DELTA = "llm:stream_block_delta"
 

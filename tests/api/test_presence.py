@@ -6,11 +6,11 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import events
-from amplifier.sweeping import sweep
+from amplifier.live import hub
+from amplifier.maintenance.expiry import sweep
 from tests.api.test_streams import add, share
 from tests.conftest import assert_problem, settings_for
-from tests.live import Live, live, until
+from tests.support.live import Live, live, until
 
 Sql = Callable[..., list[Any]]
 
@@ -65,7 +65,7 @@ async def test_presence_is_known_in_every_process(
 async def test_who_died_is_gone_soon(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(events, "_LONG_SWEEP", 1)
+    monkeypatch.setattr(hub, "_LONG_SWEEP", 1)
     await share(alice, session_id, "bob")
     sql("insert into streams (stream_id, process_id, session_id, user_id) values ('x', 'dead', %s, 'bob')", session_id)
     async with api.stream(alice, f"/sessions/{session_id}/events") as stream:

@@ -8,11 +8,11 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier.api import integrity
-from tests.api.test_integrity import MENDED, SPOILT, append, multiset, plain, repair
+from amplifier.api import repair
+from tests.api.test_repair import MENDED, SPOILT, append, ask_repair, multiset, plain
 from tests.conftest import CONFIG, Api, assert_problem
-from tests.live import until
-from tests.stage import holding
+from tests.support.live import until
+from tests.support.stage import holding
 
 Sql = Callable[..., list[Any]]
 WAITING = "select xact_start = query_start from pg_stat_activity where wait_event_type = 'Lock'"
@@ -53,7 +53,7 @@ async def test_transcripts_are_read_outside_transactions(dsn: str, sql: Sql, ali
 async def test_transcripts_are_read_one_at_a_time(dsn: str, sql: Sql, api: Api, alice: httpx.AsyncClient) -> None:
     bob = await api.as_user("bob")
     sessions = {alice: await spoilt(alice, 3), bob: await spoilt(bob, 3)}
-    requests = [repair(client, session_id) for client, ids in sessions.items() for session_id in ids]
+    requests = [ask_repair(client, session_id) for client, ids in sessions.items() for session_id in ids]
     async with reading(dsn, requests, sql) as tasks:
         assert (await bob.get(f"/sessions/{sessions[bob][0]}")).status_code == 200
         assert len(sql(WAITING)) == 1
@@ -67,9 +67,9 @@ async def test_wait_for_a_turn_is_bounded(
     dsn: str, sql: Sql, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     first, second = await spoilt(alice, 2)
-    async with reading(dsn, [repair(alice, first)], sql):
-        monkeypatch.setattr(integrity, "_WAIT", 0.05)
-        refused = await repair(alice, second)
+    async with reading(dsn, [ask_repair(alice, first)], sql):
+        monkeypatch.setattr(repair, "_WAIT", 0.05)
+        refused = await ask_repair(alice, second)
         assert "try again" in assert_problem(refused, 503)["detail"]
         assert refused.headers["retry-after"] == "10"
 

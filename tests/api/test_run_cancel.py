@@ -8,10 +8,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.agents import agent, model, settings, waiting
 from tests.conftest import Api, serving
-from tests.live import until
-from tests.llm import Call, Gate, Reply, Stub
+from tests.support.agents import agent, model, settings, waiting
+from tests.support.live import until
+from tests.support.llm import Call, Gate, Reply, Stub
 
 TOOLS = [{"module": "tool-some"}]
 

@@ -6,8 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.agents import agent, echo, settings
 from tests.conftest import Api, serving
+from tests.support.agents import agent, echo, settings
 
 ECHO = [echo()]
 

@@ -7,11 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.agents import agent, model, settings, waiting
 from tests.api.test_approvals import asking, decide, question
 from tests.api.test_message_streams import DELTA, answer
-from tests.live import Live, live, until
-from tests.llm import Call, Gate, Reply, Stub
+from tests.support.agents import agent, model, settings, waiting
+from tests.support.live import Live, live, until
+from tests.support.llm import Call, Gate, Reply, Stub
 
 SECRET = "canary-of-the-config"
 TEXT = f"It is {SECRET}, sir"

@@ -7,10 +7,10 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.agents import agent, echo, model, settings, waiting
 from tests.conftest import Api, serving
-from tests.live import until
-from tests.llm import Call, Reply, Stub
+from tests.support.agents import agent, echo, model, settings, waiting
+from tests.support.live import until
+from tests.support.llm import Call, Reply, Stub
 
 ODD = [{"module": "tool-odd"}]
 

@@ -8,11 +8,11 @@ from typing import Any
 
 import pytest
 
-from tests.agents import agent, model, settings
 from tests.api.test_message_streams import answer
 from tests.conftest import serving
-from tests.live import live
-from tests.llm import Call, Reply, Stub
+from tests.support.agents import agent, model, settings
+from tests.support.live import live
+from tests.support.llm import Call, Reply, Stub
 
 OPERATORS, CONFIGS = "canary-of-the-operator", "canary-of-the-config"
 ENCRYPTION_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()

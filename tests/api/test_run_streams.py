@@ -6,11 +6,11 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.agents import Agent, agent, echo, model, settings, waiting
 from tests.api.test_message_streams import DELTA, answer, text_of
 from tests.conftest import assert_problem
-from tests.live import Live, live, until
-from tests.llm import Call, Gate, Reply, Stub
+from tests.support.agents import Agent, agent, echo, model, settings, waiting
+from tests.support.live import Live, live, until
+from tests.support.llm import Call, Gate, Reply, Stub
 
 ODD = [{"module": "tool-odd"}]
 

@@ -3,18 +3,18 @@
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
-from tests.agents import Agent, agent, model, settings, waiting
 from tests.conftest import Api, serving
-from tests.live import LIMIT, until
-from tests.llm import Call, Gate, Reply, Stub
+from tests.support.agents import Agent, agent, model, settings, waiting
+from tests.support.live import LIMIT, until
+from tests.support.llm import Call, Gate, Reply, Stub
+from tests.support.paths import DATA
 
-DIALECTS = json.loads((Path(__file__).parent.parent / "data/transcripts.json").read_text())
+DIALECTS = json.loads((DATA / "transcripts.json").read_text())
 BROKEN: dict[str, list[dict[str, Any]]] = {
     "a call without result": [
         {"role": "user", "content": "one"},

@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
-from tests.agents import Agent, agent, echo, model, settings, waiting
 from tests.conftest import Api, assert_problem, serving
-from tests.live import until
-from tests.llm import Gate, Reply, Stub
+from tests.support.agents import Agent, agent, echo, model, settings, waiting
+from tests.support.live import until
+from tests.support.llm import Gate, Reply, Stub
 
 
 @pytest.fixture

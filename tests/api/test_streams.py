@@ -8,9 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import events, subscribers, topics
+from amplifier.live import hub, subscriber, topics
 from tests.conftest import assert_problem, settings_for, token
-from tests.live import Live, live, until
+from tests.support.live import Live, live, until
 
 Sql = Callable[..., list[Any]]
 
@@ -228,7 +228,7 @@ async def test_a_changed_key_ends_the_streams_that_it_opened(
 async def test_a_change_that_nobody_told_of_ends_streams_as_well(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    monkeypatch.setattr(events, "_LONG_SWEEP", 1)
+    monkeypatch.setattr(hub, "_LONG_SWEEP", 1)
     sql("alter table applications disable trigger applications_announce")
     async with api.stream(alice, f"/sessions/{session_id}/events") as stream:
         await until(lambda: "app" in api.app.state.hub._versions)
@@ -298,8 +298,8 @@ async def test_many_at_once_are_admitted_up_to_the_limit(api: Live, alice: httpx
 async def test_a_quiet_stream_gives_signs_of_life(
     api: Live, alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(subscribers, "_KEEPALIVE", 0.0)
-    monkeypatch.setattr(events, "_SWEEP", 0.05)
+    monkeypatch.setattr(subscriber, "_KEEPALIVE", 0.0)
+    monkeypatch.setattr(hub, "_SWEEP", 0.05)
     async with api.stream(alice, f"/sessions/{session_id}/events") as stream:
         async with asyncio.timeout(5):
             while stream.comments < 2:

@@ -3,15 +3,15 @@
 import asyncio
 import json
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.conftest import Api, assert_problem
+from tests.support.paths import DATA
 
-DIALECTS = json.loads((Path(__file__).parent.parent / "data/transcripts.json").read_text())
+DIALECTS = json.loads((DATA / "transcripts.json").read_text())
 
 
 def message(text: str = "hello", role: str = "user") -> dict[str, Any]:

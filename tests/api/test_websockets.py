@@ -13,7 +13,7 @@ from amplifier.api import websockets
 from tests.api.test_hints import hint, told
 from tests.api.test_streams import add, share
 from tests.conftest import serving, settings_for
-from tests.live import Live, live, origin_of, until
+from tests.support.live import Live, live, origin_of, until
 
 Sql = Callable[..., list[Any]]
 

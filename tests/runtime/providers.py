@@ -9,8 +9,8 @@ from amplifier_core import HookResult, ModuleCoordinator
 from amplifier_core.message_models import ChatRequest, ChatResponse, Message, ToolSpec
 from amplifier_core.testing import MockCoordinator
 
-from amplifier.runtime.providers import anthropic, echo, openai
-from tests.llm import Stub
+from amplifier.runtime.modules.providers import anthropic, echo, openai
+from tests.support.llm import Stub
 
 MODULES: dict[str, ModuleType] = {"openai": openai, "anthropic": anthropic, "echo": echo}
 APIS = ("openai", "anthropic")

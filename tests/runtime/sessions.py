@@ -6,8 +6,8 @@ from typing import Any
 
 from amplifier_core import AmplifierSession
 
-from amplifier.runtime.modules import Loader
-from amplifier.runtime.plan import mount_plan
+from amplifier.runtime.module_loader import Loader
+from amplifier.runtime.mount_plan import mount_plan
 
 ALLOWED = frozenset(
     {

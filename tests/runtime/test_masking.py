@@ -7,8 +7,8 @@ from collections.abc import Iterable
 
 import pytest
 
-from amplifier.runtime.references import Veil, redact
-from tests.growth import LIMIT, ratio
+from amplifier.runtime.secret_references import Veil, redact
+from tests.support.growth import LIMIT, ratio
 
 KEY, LONGER, OTHER = "sk-12345678", "sk-1234567890", "90-other-key"
 SECRETS = frozenset({KEY, LONGER, 'with "quotes" / é'})

@@ -6,9 +6,9 @@ import time
 import pytest
 from amplifier_core.testing import MockCoordinator
 
-from amplifier.runtime.providers import base, clients
-from tests import llm
+from amplifier.runtime.modules.providers import base, clients
 from tests.runtime.providers import APIS, KEY, MODULES, mounted
+from tests.support import llm
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -8,7 +8,7 @@ from amplifier_core import ConfigurationError
 from amplifier_core.message_models import ToolSpec
 from amplifier_core.testing import MockCoordinator
 
-from amplifier.runtime.providers import echo
+from amplifier.runtime.modules.providers import echo
 from tests.runtime.providers import mounted
 
 TOOLS = [ToolSpec(name="weather", parameters={"type": "object"})]

@@ -9,11 +9,11 @@ import amplifier_core.llm_errors as llm_errors
 import httpx2
 import pytest
 
-from amplifier.runtime.providers import clients
-from tests import llm
-from tests.live import until
-from tests.llm import Reply
+from amplifier.runtime.modules.providers import clients
 from tests.runtime.providers import APIS, KEY, mounted
+from tests.support import llm
+from tests.support.live import until
+from tests.support.llm import Reply
 
 pytestmark = pytest.mark.parametrize("api", APIS)
 

@@ -6,8 +6,8 @@ import amplifier_core.llm_errors as llm_errors
 import pytest
 from amplifier_core.message_models import ToolSpec
 
-from tests import llm
 from tests.runtime.providers import APIS, mounted, sent
+from tests.support import llm
 
 ARGUMENTS = {"city": "Bern"}
 DIALECTS: dict[str, dict[str, Any]] = {

@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from amplifier_core.message_models import ChatRequest, Message, ToolSpec
 
-from tests import llm
 from tests.runtime.providers import APIS, mounted, sent
+from tests.support import llm
 
 SCHEMA = {"type": "object", "properties": {"city": {"type": "string"}}}
 TOOLS = [ToolSpec(name="weather", description="How it is.", parameters=SCHEMA), ToolSpec(name="now", parameters={})]

@@ -9,10 +9,10 @@ import pytest
 from amplifier_core import ConfigurationError
 from amplifier_core.testing import MockCoordinator
 
-from amplifier.runtime.providers import anthropic
-from tests import llm
-from tests.llm import Reply
+from amplifier.runtime.modules.providers import anthropic
 from tests.runtime.providers import APIS, KEY, MODULES, mounted
+from tests.support import llm
+from tests.support.llm import Reply
 
 CANARY = "canary"
 NAMED = set(

@@ -9,10 +9,10 @@ import pytest
 from amplifier_core import InvalidRequestError
 from amplifier_core.message_models import ToolSpec
 
-from amplifier.runtime.providers import sse
-from tests import llm
-from tests.llm import Reply
+from amplifier.runtime.modules.providers import sse
 from tests.runtime.providers import KEY, mounted
+from tests.support import llm
+from tests.support.llm import Reply
 
 TOOLS = [ToolSpec(name="weather", parameters={})]
 

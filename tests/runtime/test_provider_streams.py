@@ -5,10 +5,10 @@ import asyncio
 import pytest
 from amplifier_core.message_models import ToolSpec
 
-from tests import llm
-from tests.live import until
-from tests.llm import Call, Reply
 from tests.runtime.providers import APIS, mounted
+from tests.support import llm
+from tests.support.live import until
+from tests.support.llm import Call, Reply
 
 TOOLS = [ToolSpec(name="weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})]
 THOUGHT = {"openai": None, "anthropic": "signed"}  # the signatures of thoughts

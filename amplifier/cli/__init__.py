@@ -1,0 +1,1 @@
+"""Parses commands and prepares the database they work on."""

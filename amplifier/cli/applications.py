@@ -1,0 +1,205 @@
+"""amplifier-api applications: the first one, which manages the others, and the keys of any, without a key."""
+
+import argparse
+import contextlib
+from collections.abc import AsyncIterator, Callable, Coroutine
+from typing import TYPE_CHECKING, Any
+
+from amplifier.cli.target_database import connected, opened
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from amplifier.queries.registry import Queries
+
+_LONGEST = 10 * 366 * 86_400  # seconds that a key may be good for
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's parsers."""
+    applications = commands.add_parser("applications", help="manage applications").add_subparsers(
+        required=True, metavar="command"
+    )
+
+    def parser(name: str, run: Callable[..., Coroutine[Any, Any, str]], help: str) -> argparse.ArgumentParser:
+        command = applications.add_parser(name, help=help)
+        command.add_argument("app_id", metavar="NAME", help="lower-case letters, digits and hyphens")
+        command.set_defaults(run=lambda config, arguments: _run(config, run, arguments))
+        return command
+
+    create = parser("create", _create, "register an application and print its key, once")
+    create.add_argument("--admin", action="store_true", help="it may manage the other applications")
+    create.add_argument(
+        "--key-manager", metavar="USER", action="append", default=[], help="a user who may replace its keys; repeatable"
+    )
+    managers = parser("key-managers", _set_key_managers, "say which users may replace an application's keys")
+    managers.add_argument("user_ids", metavar="USER", nargs="*", help="all of them; without any, nobody may")
+    parser("keys", _list_keys, "list an application's keys")
+    add_key = parser("add-key", _add_key, "give an application another key and print it, once")
+    add_key.add_argument("--name", required=True, help="what it is for; an application has one of a name")
+    add_key.add_argument("--expires-in", metavar="SECONDS", type=_seconds, help="when it stops; never unless given")
+    parser("regenerate-key", _regenerate_key, "replace an application's default key and print the new one, once")
+    remove_key = parser("remove-key", _remove_key, "remove a key, which stops at once")
+    remove_key.add_argument("key_id", metavar="KEY", help="its id, as `keys` lists it")
+
+
+def _run(config: Settings, run: Callable[..., Coroutine[Any, Any, str]], arguments: argparse.Namespace) -> None:
+    import asyncio
+
+    with opened(config) as dsn:
+        print(asyncio.run(_connected(config, dsn, run, arguments)))
+
+
+async def _connected(
+    config: Settings, dsn: str, run: Callable[..., Coroutine[Any, Any, str]], arguments: argparse.Namespace
+) -> str:
+    import asyncpg
+
+    from amplifier.web.problems import describe
+
+    async with connected(config, dsn) as queries:
+        try:
+            return await run(queries, arguments)
+        except asyncpg.PostgresError as error:
+            problem = describe(error)
+            raise OperatorError(problem.detail if problem.status < 500 else str(error)) from None
+
+
+async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
+    from amplifier.web.authentication import generate_key
+
+    key, app_id = generate_key(), arguments.app_id
+    managers = _user_ids(arguments.key_manager)
+    details = {"is_admin": arguments.admin, "key_managers": managers}
+    async with _audited(queries, "create_application", app_id, **details):
+        await queries.applications.create(
+            app_id=app_id,
+            app_name=app_id,
+            api_key_hash=key.hash,
+            api_key_prefix=key.prefix,
+            is_admin=arguments.admin,
+            settings=b"{}",
+            key_managers=managers,
+        )
+    return key.text
+
+
+async def _set_key_managers(queries: "Queries", arguments: argparse.Namespace) -> str:
+    app_id, managers = arguments.app_id, _user_ids(arguments.user_ids)
+    async with _audited(queries, "update_application", app_id, key_managers=managers):
+        row = await queries.applications.update(
+            app_id=app_id, app_name=None, is_active=None, settings=None, key_managers=managers
+        )
+        if row is None:
+            raise _unknown(arguments)
+    return f"{app_id}: {', '.join(managers) or 'only admin applications'}"
+
+
+async def _list_keys(queries: "Queries", arguments: argparse.Namespace) -> str:
+    rows = await queries.application_keys.list(**_of(arguments))
+    if not rows:  # the default one is always there
+        raise _unknown(arguments)
+    line = "{:<22}{:<22}{:<22}{:<22}{}".format
+    lines = [
+        line(
+            row["key_id"],
+            _shown(row["created_at"]),
+            _shown(row["expires_at"]),
+            _shown(row["last_used_at"]),
+            row["name"],
+        )
+        for row in rows
+    ]
+    return "\n".join([line("key", "created (UTC)", "expires", "last used", "name"), *lines])
+
+
+async def _add_key(queries: "Queries", arguments: argparse.Namespace) -> str:
+    from amplifier.api.application_keys import MOST_KEYS
+    from amplifier.web.authentication import generate_key
+
+    key = generate_key()
+    details = {"key_id": key.prefix, "name": arguments.name}
+    async with _audited(queries, "create_application_key", arguments.app_id, **details):
+        if not await queries.applications.lock(**_of(arguments)):
+            raise _unknown(arguments)
+        row = await queries.application_keys.create(
+            app_id=arguments.app_id,
+            key_id=key.prefix,
+            name=arguments.name,
+            api_key_hash=key.hash,
+            expires_in=arguments.expires_in,
+            most=MOST_KEYS,
+        )
+        if row is None:
+            raise OperatorError(f"{arguments.app_id} has {MOST_KEYS} keys: remove one first")
+    return key.text
+
+
+async def _regenerate_key(queries: "Queries", arguments: argparse.Namespace) -> str:
+    from amplifier.web.authentication import generate_key
+
+    key = generate_key()
+    async with _audited(queries, "regenerate_key", arguments.app_id):
+        row = await queries.applications.update_key(**_of(arguments), api_key_hash=key.hash, api_key_prefix=key.prefix)
+        if row is None:
+            raise _unknown(arguments)
+    return key.text
+
+
+async def _remove_key(queries: "Queries", arguments: argparse.Namespace) -> str:
+    async with _audited(queries, "delete_application_key", arguments.app_id, key_id=arguments.key_id):
+        if not await queries.application_keys.delete(**_of(arguments), key_id=arguments.key_id):
+            raise OperatorError(
+                f"{arguments.app_id} has no key {arguments.key_id} that can be removed: `applications keys` lists "
+                "them; the default one can only be replaced (regenerate-key)"
+            )
+    return f"removed {arguments.key_id}"
+
+
+@contextlib.asynccontextmanager
+async def _audited(queries: "Queries", action: str, app_id: str, **details: object) -> AsyncIterator[None]:
+    """What is done in the context, in one transaction with its entry in the audit log."""
+    import getpass
+
+    import msgspec
+
+    async with queries.database.transaction():
+        yield
+        await queries.audit.add(
+            actor_id=getpass.getuser(),
+            actor_app_id="command line",
+            action=action,
+            target_type="application",
+            target_id=app_id,
+            details=msgspec.json.encode(details),
+            address=None,
+            request_id=None,
+        )
+
+
+def _of(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The application, for who may manage all."""
+    return {"actor_id": "", "app_id": arguments.app_id, "reader_app_id": arguments.app_id, "is_admin": True}
+
+
+def _user_ids(given: list[str]) -> list[str]:
+    """Raises OperatorError for what no user id is."""
+    if any(not 1 <= len(user_id) <= 255 for user_id in given):
+        raise OperatorError("a user id has 1 to 255 characters")
+    return given
+
+
+def _shown(moment: "datetime | None") -> str:
+    return moment.strftime("%Y-%m-%d %H:%M:%S") if moment else "never"
+
+
+def _seconds(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _LONGEST:
+        raise argparse.ArgumentTypeError(f"a whole number of seconds from 1 to {_LONGEST}")
+    return int(text)
+
+
+def _unknown(arguments: argparse.Namespace) -> OperatorError:
+    return OperatorError(f"there is no application {arguments.app_id}")

@@ -1,0 +1,50 @@
+"""The console script: amplifier-api serve | migrate | queries | applications | search | openapi.
+
+Each module of this package adds one command to the parser. Commands import what they need when they run, so that a
+first start can do so while PostgreSQL creates its files.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+
+from amplifier import __version__, settings
+from amplifier.cli import applications, migrate, openapi, queries, search, serve
+from amplifier.errors import OperatorError
+
+_FORMAT = "%(levelname)s %(name)s: %(message)s"
+
+
+def main() -> None:
+    """Runs a command; an expected failure is a message on stderr and exit status 1."""
+    arguments = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _stop)
+    try:
+        config = settings.load()
+        _log(config.log_level.upper())
+        arguments.run(config, arguments)
+    except KeyboardInterrupt:
+        sys.exit(0)
+    except OperatorError as error:
+        sys.exit(f"amplifier-api: {error}")
+
+
+def _log(level: str) -> None:
+    """Libraries log warnings and errors alone: below, they tell of headers, statements, and what models are asked."""
+    logging.basicConfig(level=max(logging.WARNING, logging.getLevelName(level)), format=_FORMAT)
+    logging.getLogger("amplifier").setLevel(level)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("amplifier-api", description="The session backend for AI agents, on PostgreSQL.")
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(required=True, metavar="command")
+    for module in (serve, migrate, queries, applications, search, openapi):
+        module.add(commands)
+    return parser
+
+
+def _stop(*_: object) -> None:
+    """SIGTERM leaves through the same door as everything else, so that the embedded database stops, too."""
+    sys.exit(0)

@@ -1,0 +1,68 @@
+"""amplifier-api migrate: brings the schema up to date; new and check are for those who write migrations."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from amplifier.cli.target_database import opened
+from amplifier.settings import Settings
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The commands' parsers."""
+    migrate = commands.add_parser("migrate", help="bring the database's schema up to date; or write a migration")
+    migrate.set_defaults(run=_migrate)
+    more = migrate.add_subparsers(metavar="command")
+    new = more.add_parser("new", help="write the files of another migration, to be filled in")
+    new.add_argument("title", metavar='"TABLE ACT"', help='like "sessions add archived_at"')
+    new.set_defaults(run=_new)
+    check = more.add_parser("check", help="refuse what would hold the service up or cannot be taken back")
+    check.add_argument("--seal", action="store_true", help="list new files in applied.sha256: they never change again")
+    check.add_argument("--json", action="store_true", help="findings as JSON")
+    check.add_argument("--database", metavar="URL", help="a server to try on, instead of an embedded PostgreSQL")
+    check.set_defaults(run=_check)
+    for parser in (new, check):
+        parser.add_argument("--migrations", metavar="DIR", type=Path, help="another folder with migrations")
+
+
+def _migrate(config: Settings, _: argparse.Namespace) -> None:
+    from amplifier.schema import migrate, search_index, service_login
+
+    with opened(config, migrated=False) as dsn:
+        applied = migrate.migrate(dsn)
+        search_index.adopt(dsn, config.search_language)
+        if config.database_service_password is not None:
+            service_login.ensure(dsn, config.database_service_user, config.database_service_password)
+    print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
+
+
+def _new(_: Settings, arguments: argparse.Namespace) -> None:
+    from amplifier import paths
+    from amplifier.schema import check
+
+    for file in check.new(arguments.migrations or paths.folder("migrations"), arguments.title):
+        print(file)
+
+
+def _check(config: Settings, arguments: argparse.Namespace) -> None:
+    import msgspec
+
+    from amplifier import paths
+    from amplifier.postgres import scratch
+    from amplifier.schema import check, rollbacks
+
+    folder = arguments.migrations or paths.folder("migrations")
+    found = check.faults(folder)
+    if not found:  # else they may not even apply
+        with scratch.server(arguments.database, config.amplifier_user) as dsn:
+            found = list(rollbacks.faults(folder, dsn, check.settled(folder)))
+    if arguments.seal and not found:
+        for name in check.seal(folder):
+            print(f"sealed {name}", file=sys.stderr)
+    found += check.unsealed(folder)
+    if arguments.json:
+        print(msgspec.json.encode({"findings": found}).decode())
+    else:
+        print("\n".join(map(str, found)) or "all migrations hold")
+    if found:
+        sys.exit(1)

@@ -1,0 +1,62 @@
+"""amplifier-api openapi: writes the OpenAPI document, or says what is wrong with the committed one."""
+
+import argparse
+import sys
+from pathlib import Path
+
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's parser."""
+    openapi = commands.add_parser("openapi", help="write openapi/openapi.json, after a change of the API")
+    openapi.add_argument("--check", action="store_true", help="only say whether it is up to date")
+    openapi.add_argument("--against", metavar="FILE", type=Path, help="what would break clients of an earlier document")
+    openapi.set_defaults(run=_openapi)
+
+
+def _openapi(_: Settings, arguments: argparse.Namespace) -> None:
+    from amplifier.openapi import document
+
+    if arguments.against:
+        _compare(document.file(), arguments.against)
+        return
+    try:
+        text, file = document.text(), document.file()
+    except FileNotFoundError as error:
+        raise OperatorError(f"the document is written in a checkout: {error}") from error
+    except ValueError as error:  # a handler that says too little
+        raise OperatorError(str(error)) from error
+    if not arguments.check:
+        file.write_text(text)
+        print(file)
+        return
+    if not file.exists() or file.read_text() != text:
+        print(f"{file} is not what the code says (run: amplifier-api openapi)")
+        sys.exit(1)
+    print("the OpenAPI document is up to date")
+
+
+def _compare(file: Path, earlier: Path) -> None:
+    """Fails where the committed document breaks clients of the earlier one and its version does not say so."""
+    import json
+
+    from amplifier.openapi.breaking_changes import breaking
+
+    try:
+        old, new = (json.loads(path.read_text()) for path in (earlier, file))
+    except (OSError, ValueError) as error:
+        raise OperatorError(f"no OpenAPI document can be read: {error}") from error
+    found = breaking(old, new)
+    versions = old["info"]["version"], new["info"]["version"]
+    print("\n".join(found) or f"nothing breaks clients of {versions[0]}")
+    if found and not may_break(*versions):
+        raise OperatorError(f"version {versions[1]} must not break clients of {versions[0]}: {len(found)} findings")
+
+
+def may_break(old: str, new: str) -> bool:
+    """Whether a version announces that it breaks clients of another one: semantic versioning, before 1.0 by the second
+    number."""
+    before, now = ([int(part) for part in version.split("-")[0].split(".")] for version in (old, new))
+    return now[:1] > before[:1] or (now[:1] == before[:1] == [0] and now[:2] > before[:2])

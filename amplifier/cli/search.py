@@ -1,0 +1,30 @@
+"""amplifier-api search reindex: indexes again what a change of language or extraction asks for."""
+
+import argparse
+
+from amplifier.cli.target_database import opened
+from amplifier.settings import Settings
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's parser."""
+    search = commands.add_parser("search", help="manage the search").add_subparsers(required=True, metavar="command")
+    reindex = search.add_parser("reindex", help="index again what SEARCH_LANGUAGE or a changed extraction asks for")
+    reindex.set_defaults(run=_reindex)
+
+
+def _reindex(config: Settings, _: argparse.Namespace) -> None:
+    from rich.progress import MofNCompleteColumn, Progress, TaskID
+
+    from amplifier.schema import search_index
+
+    tasks: dict[str, TaskID] = {}
+    with opened(config) as dsn, Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
+
+        def report(table: str, seen: int, total: int) -> None:
+            if table not in tasks:
+                tasks[table] = bar.add_task(table)
+            bar.update(tasks[table], completed=seen, total=total)
+
+        refreshed = search_index.reindex(dsn, config.search_language, report)
+    print(f"indexed again: {refreshed}")

@@ -1,0 +1,101 @@
+"""amplifier-api serve: the API, after everything that it leans on was checked."""
+
+import argparse
+import logging
+from functools import cache
+from typing import TYPE_CHECKING
+
+from amplifier.cli.target_database import connected, nothing, opened, steadily
+from amplifier.errors import OperatorError
+from amplifier.settings import Settings
+
+if TYPE_CHECKING:
+    from litestar import Litestar
+
+logger = logging.getLogger(__name__)
+
+
+def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """The command's parser."""
+    serve = commands.add_parser("serve", help="serve the API; without a configured database, on an embedded one")
+    serve.set_defaults(run=_serve)
+
+
+def _serve(config: Settings, _: argparse.Namespace) -> None:
+    for name in config.unused:
+        logger.warning("%s has no effect: this version does not use it", name)
+    alone = config.service_workers == 1
+    with opened(config, _application if alone else nothing, serves=True) as dsn:
+        import asyncio
+
+        import uvicorn
+
+        from amplifier.schema import migrate
+        from amplifier.server import signals
+
+        missing = steadily(config, dsn, lambda: migrate.pending(dsn))
+        if missing:
+            raise migrate.SchemaError(
+                f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
+            )
+        checked = steadily(config, dsn, lambda: asyncio.run(_check_queries(config, dsn)))
+        if not alone:
+            signals.forward_hangups()
+        elif _application().state.queries.hash != checked:
+            raise OperatorError("the queries changed while the service was starting: start it again")
+        uvicorn.run(
+            _application() if alone else "amplifier.server.app:from_environment",
+            factory=not alone,
+            host=config.service_host,
+            port=config.service_port,
+            workers=config.service_workers,
+            http="amplifier.web.uvicorn_protocols:BoundedProtocol",
+            ws="amplifier.web.uvicorn_protocols:BoundedWebSocketProtocol",
+            ws_max_size=64 * 1024,  # bytes; whatever is less is answered
+            log_level=config.log_level,
+            access_log=config.log_level == "debug",
+            proxy_headers=bool(config.proxies),
+            forwarded_allow_ips=config.proxies,
+            server_header=False,
+            timeout_graceful_shutdown=max(1, round(config.shutdown_grace)),
+        )
+
+
+async def _check_queries(config: Settings, dsn: str) -> str:
+    """Finds a wrong query, or a search in another language, before any worker starts; gives the hash of the queries.
+
+    Raises OperatorError.
+    """
+    from amplifier.queries.checks.run import check
+    from amplifier.schema.service_login import EXCESS
+    from amplifier.server.row_structs import STRUCTS
+
+    async with connected(config, dsn) as queries:
+        await check(queries, STRUCTS)
+        current, wanted = await queries.search.get_languages(language=config.search_language)
+        if (excess := await queries.database.fetchval(EXCESS)) is not None:
+            logger.warning(
+                "the login of DATABASE_URL or DATABASE_USER %s, so the service's role does not confine it: "
+                "give the service a login of its own, see Roles in migrations/README.md",
+                excess,
+            )
+    if wanted is None:
+        raise OperatorError(
+            f"SEARCH_LANGUAGE is {config.search_language!r}, which is no text search configuration of the database"
+        )
+    if current != wanted:
+        raise OperatorError(
+            f"the search of the database is in {current}, SEARCH_LANGUAGE is {config.search_language}: set it back, "
+            "or run: amplifier-api search reindex"
+        )
+    return queries.hash
+
+
+@cache
+def _application() -> "Litestar":
+    """The application of a single process, made once; `_serve` checks the queries itself, for a clear message."""
+    import uvicorn.server  # noqa: F401 - with the other imports, while there is time
+
+    from amplifier.server.app import from_environment
+
+    return from_environment(checked=True)

@@ -1,0 +1,112 @@
+"""The database that a command works on: the configured one, or the embedded one for as long as the command runs."""
+
+import argparse
+import contextlib
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import TYPE_CHECKING, TypeVar
+
+from amplifier import settings
+from amplifier.errors import OperatorError
+from amplifier.postgres import embedded
+from amplifier.settings import Settings
+
+if TYPE_CHECKING:
+    from amplifier.queries.findings import Finding
+    from amplifier.queries.registry import Queries
+
+Result = TypeVar("Result")
+
+
+def nothing() -> None:
+    """Nothing to prepare."""
+
+
+def add_option(parser: argparse.ArgumentParser) -> None:
+    """--database, for commands that are run against one database after the other."""
+    parser.add_argument("--database", metavar="URL", help="the database, instead of the configured one")
+
+
+def configured(arguments: argparse.Namespace) -> Settings:
+    """The settings with what was given on the command line. Raises SettingsError."""
+    given = {"DATABASE_URL": arguments.database, "QUERIES_DIR": getattr(arguments, "queries", None)}
+    return settings.load({**os.environ, **{name: value for name, value in given.items() if value}})
+
+
+@contextlib.contextmanager
+def chosen(config: Settings, arguments: argparse.Namespace) -> Iterator[str]:
+    """The address that `opened` gives, or with --scratch that of a migrated database which is dropped in the end."""
+    if not arguments.scratch:
+        with opened(config) as dsn:
+            yield dsn
+        return
+    from amplifier.postgres import scratch
+    from amplifier.schema import migrate
+
+    with scratch.server(config.dsn, config.amplifier_user) as server, scratch.database(server) as dsn:
+        migrate.migrate(dsn)
+        yield dsn
+
+
+@contextlib.contextmanager
+def opened(
+    config: Settings, prepare: Callable[[], object] = nothing, migrated: bool = True, serves: bool = False
+) -> Iterator[str]:
+    """The configured database's address, or the embedded one's, started (and migrated) for as long as it takes.
+
+    The environment names it, too, for worker processes. `prepare` is called while a first start makes its files. With
+    `serves` the embedded one's address is that of the service's login, which is made if it is missing.
+    """
+    if config.dsn is not None:
+        os.environ["DATABASE_URL"] = config.dsn
+        yield config.dsn
+        return
+
+    def meanwhile(dsn: str) -> None:
+        from amplifier.schema import migrate
+
+        os.environ["DATABASE_URL"] = embedded.service_address(dsn) if serves else dsn
+        migrate.known()
+        prepare()
+
+    with embedded.running(config.home, config.amplifier_user, meanwhile=meanwhile) as dsn:
+        from amplifier.schema import migrate, search_index, service_login
+
+        os.environ["DATABASE_URL"] = dsn
+
+        def prepared() -> None:
+            if migrated:
+                # commits need no flush here: what a power cut takes back is applied again at the next start
+                migrate.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
+                search_index.adopt(dsn, config.search_language)
+            if serves:
+                service_login.ensure(dsn, embedded.SERVICE)
+
+        steadily(config, dsn, prepared)
+        if serves:
+            os.environ["DATABASE_URL"] = embedded.service_address(dsn)
+        yield os.environ["DATABASE_URL"]
+
+
+def steadily(config: Settings, dsn: str, step: Callable[[], Result]) -> Result:
+    """Returns the result of `step`; on the embedded database also when another process that ran it ends meanwhile."""
+    return step() if config.dsn is not None else embedded.outlasting(config.home, dsn, step)
+
+
+@contextlib.asynccontextmanager
+async def connected(config: Settings, dsn: str, faults: "list[Finding] | None" = None) -> AsyncIterator["Queries"]:
+    """The queries on the database at `dsn`; for `faults` see there. Raises OperatorError."""
+    from amplifier import paths
+    from amplifier.database.pool import Database
+    from amplifier.errors import Unavailable
+    from amplifier.queries.registry import Queries
+
+    database = Database(config, dsn)
+    queries = Queries(database, paths.folder("queries", config.queries_dir), faults)
+    try:
+        await database.connect()
+        yield queries
+    except Unavailable as error:
+        raise OperatorError(f"{error.reason} ({error.__cause__})") from error
+    finally:
+        await database.close()

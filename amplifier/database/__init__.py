@@ -1,0 +1,1 @@
+"""Pool, listening connection, TLS, classification of outages."""

@@ -1,0 +1,87 @@
+"""Which errors of the database mean "later": its outages, as one exception."""
+
+import contextlib
+from collections.abc import Iterator
+
+import asyncpg
+
+from amplifier.errors import TooSlow, Unavailable
+
+# What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), our login or database
+# refused (28, 3D: a password is being changed, a database restored), shutdown and start-up (57P01 to 57P03), too many
+# connections, disk full, read-only after a failover, statement or lock timeout, deadlock.
+_UNAVAILABLE_STATES = {
+    "57P01",
+    "57P02",
+    "57P03",
+    "57014",
+    "53100",
+    "53300",
+    "25006",
+    "55P03",
+    "40001",
+    "40P01",
+}
+_TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
+
+
+_LATER_CLASSES = ("08", "25", "40", "53", "55", "57")
+_DATA_CLASSES = ("22", "23", "54")  # values, constraints, limits of sizes
+
+
+def says_later(state: str | None) -> bool:
+    """Whether an SQLSTATE speaks of the server or a lock, and says nothing about the statement."""
+    return not state or state[:2] in _LATER_CLASSES
+
+
+def is_of_data(error: BaseException) -> bool:
+    """Returns whether PostgreSQL refused what a statement was given or found, whenever it is tried."""
+    state = getattr(error, "sqlstate", None) or ""
+    return state.startswith(_DATA_CLASSES)
+
+
+def is_too_slow(error: BaseException) -> bool:
+    """Returns whether PostgreSQL cut a statement off at its time limit, which the next try may reach, too."""
+    return getattr(error.__cause__ or error, "sqlstate", None) == "57014"
+
+
+def outage_of(error: BaseException) -> Unavailable | None:
+    """The error map's half that says "later": Unavailable for `error`, or none when it is the statement's own."""
+    if isinstance(error, Unavailable):
+        return error
+    state = getattr(error, "sqlstate", None)
+    if state in _TOO_SLOW_STATES:
+        kind = TooSlow if state == "57014" else Unavailable
+        return _caused(kind("The database took too long for this request."), error)
+    if state in _UNAVAILABLE_STATES or (state or "").startswith(("08", "28", "3D")):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    if isinstance(error, asyncpg.exceptions.DataError):
+        return None
+    if isinstance(error, TimeoutError):
+        return _caused(TooSlow("The database did not answer in time."), error)
+    if isinstance(error, OSError | asyncpg.InterfaceError | asyncpg.InternalClientError):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    return None
+
+
+def not_connected(error: Exception) -> Unavailable | None:
+    """The same while connecting, when PostgreSQL also refuses a login that may not work as our role."""
+    if isinstance(error, asyncpg.InsufficientPrivilegeError | asyncpg.InvalidParameterValueError):
+        return _caused(Unavailable("The database refuses the role that the service works as."), error)
+    return outage_of(error)
+
+
+@contextlib.contextmanager
+def connecting() -> Iterator[None]:
+    """Raises Unavailable for whatever keeps a connection from being made."""
+    try:
+        yield
+    except Exception as error:
+        if (outage := not_connected(error)) is None:
+            raise
+        raise outage from error
+
+
+def _caused(outage: Unavailable, error: BaseException) -> Unavailable:
+    outage.__cause__ = error
+    return outage

@@ -1,0 +1,43 @@
+"""Exceptions that every layer may raise. `web/problems.py` maps them to responses."""
+
+from typing import Any
+
+
+class OperatorError(Exception):
+    """The command cannot go on; the message says what its operator should do."""
+
+
+class Unavailable(Exception):
+    """The database is away, read-only, out of connections or too slow; the same call may succeed later."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class TooSlow(Unavailable):
+    """A statement reached the server's or this process's time limit."""
+
+
+class Crowded(Unavailable):
+    """One user's own requests take all places that one user gets."""
+
+    def __init__(self) -> None:
+        super().__init__(
+            "No database connection became free in time: your other requests hold all that one user gets. "
+            "Wait for their answers before you send more."
+        )
+
+
+class Problem(Exception):
+    """An error for the client: a status, a detail that says what to do, and further members of the document."""
+
+    def __init__(self, status: int, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:
+        super().__init__(detail)
+        self.status, self.detail, self.headers, self.members = status, detail, headers or {}, members
+
+
+def too_many_streams(most: int) -> Problem:
+    """429: a user follows too much at once."""
+    detail = f"You have {most} streams open: close one first (MAX_STREAMS_PER_USER)"
+    return Problem(429, detail, headers={"Retry-After": "5"})

@@ -1,0 +1,114 @@
+"""Scarce places that are shared by users: each gets a part of them, and those that wait take turns.
+
+Knows nothing of what the places are; the database's connections are handed out by it, and turns to repair transcripts.
+"""
+
+import asyncio
+import contextlib
+from collections import OrderedDict
+from collections.abc import Hashable, Iterator
+from contextvars import ContextVar
+
+from amplifier.errors import Crowded
+
+_MOST_WAITING = 1000  # requests of one user that wait for a place; each keeps its body in memory
+
+# The user for whom the task works, set by authentication; None for the work of the service itself.
+current: ContextVar[Hashable] = ContextVar("current", default=None)
+
+
+class Shares:
+    """A number of places, of which one user gets `share` at a time.
+
+    A user's surplus waits for that user's own places and holds up nobody else. Users that wait for a free place take
+    turns, whatever number of requests each has. The service itself (user None) gets any number of places; each of its
+    waits takes its turn like that of another user.
+    """
+
+    def __init__(self, places: int, share: int) -> None:
+        self._free, self._share = places, share
+        self._taken: dict[Hashable, int] = {}
+        # the requests that wait, in order, of each user, by turn; while a place is free none of them could take it
+        self._waiting: OrderedDict[Hashable, OrderedDict[asyncio.Future[None], None]] = OrderedDict()
+
+    def take_at_once(self, user: Hashable) -> bool:
+        """Takes a place for `user`, if one is free and within the user's share."""
+        if not self._free:
+            return False
+        if user is not None:
+            taken = self._taken.get(user, 0)
+            if taken >= self._share:
+                return False
+            self._taken[user] = taken + 1
+        self._free -= 1
+        return True
+
+    async def take(self, user: Hashable) -> None:
+        """Takes a place for `user`, waiting for as long as need be. Raises Crowded where too many wait already."""
+        if self.take_at_once(user):
+            return
+        future = asyncio.get_running_loop().create_future()
+        key = future if user is None else user
+        line = self._waiting.setdefault(key, OrderedDict())
+        if len(line) >= _MOST_WAITING:
+            raise Crowded
+        line[future] = None
+        try:
+            await future
+        except BaseException:
+            if not future.cancelled():  # the place was handed over just before
+                self.give_back(user)
+            elif line.pop(future, True) is None and not line:
+                del self._waiting[key]
+            raise
+
+    def give_back(self, user: Hashable) -> None:
+        """Frees a place that was taken for `user`; the next in turn gets it."""
+        self._free += 1
+        if user is not None:
+            taken = self._taken[user] - 1
+            if taken:
+                self._taken[user] = taken
+            else:
+                del self._taken[user]
+        if self._waiting:
+            self._hand_out()
+
+    def is_full(self, user: Hashable) -> bool:
+        """Returns whether `user` has all the places of one user."""
+        return self._taken.get(user, 0) >= self._share
+
+    def _hand_out(self) -> None:
+        """Gives the free place to the first user in turn with room in its share; those without are few: they have
+        places."""
+        while True:
+            for key in self._waiting:
+                if self._taken.get(key, 0) < self._share:
+                    break
+            else:
+                return
+            line = self._waiting[key]
+            future, _ = line.popitem(last=False)
+            if line:
+                self._waiting.move_to_end(key)
+            else:
+                del self._waiting[key]
+            if not future.done():  # else it was cancelled, and has not noticed yet
+                self.take_at_once(None if key is future else key)
+                future.set_result(None)
+                return
+
+
+def work_of_the_service() -> contextlib.AbstractContextManager[None]:
+    """Counts the work of the task in the context for no user."""
+    return work_of(None)
+
+
+@contextlib.contextmanager
+def work_of(user: Hashable) -> Iterator[None]:
+    """Counts the work of the task in the context for this user."""
+    token = current.set(user)
+    try:
+        yield
+    finally:
+        current.reset(token)

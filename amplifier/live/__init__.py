@@ -1,0 +1,1 @@
+"""Delivers committed events and ephemeral notes to followers."""

@@ -1,0 +1,1 @@
+"""Batches activity writes and deletes expired rows."""

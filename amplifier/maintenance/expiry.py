@@ -1,0 +1,57 @@
+"""Deletes everything that expires, in one background job for all kinds: no request does.
+
+A new kind is a query `sweep(limit)!` and a line in `_kinds`.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable, Iterator
+
+from amplifier.queries.registry import Queries
+
+logger = logging.getLogger(__name__)
+
+_PACE = 60.0  # seconds between two rounds, or a little less: not all processes at once
+_AT_ONCE = 1000  # rows in one statement
+_BATCHES = 100  # of one kind in a round: the other kinds wait no longer than for these
+_LIMIT = 30.0  # seconds for one kind in a round
+
+
+async def keep_sweeping(queries: Queries) -> None:
+    """Sweeps once a minute, for ever."""
+    while True:
+        await asyncio.sleep(_PACE * random.uniform(0.8, 1))  # noqa: S311
+        await sweep(queries)
+
+
+async def sweep(queries: Queries) -> None:
+    """Deletes what expired, each kind by itself: one that fails is logged and tried again in the next round."""
+    for kind, delete in _kinds(queries):
+        try:
+            async with asyncio.timeout(_LIMIT):
+                deleted = await _delete(delete)
+        except Exception as error:  # whatever it was: the other kinds and the next round must come
+            logger.warning("%s that expired are deleted later: %r", kind, error)
+            continue
+        logger.log(logging.INFO if deleted else logging.DEBUG, "deleted %d %s that expired", deleted, kind)
+        if deleted >= _AT_ONCE * _BATCHES:
+            logger.warning("more %s expired than are deleted in one round", kind)
+
+
+def _kinds(queries: Queries) -> Iterator[tuple[str, Callable[..., Awaitable[int]]]]:
+    yield "tickets", queries.tickets.sweep
+    yield "answers kept for an Idempotency-Key", queries.idempotency.sweep
+    yield "rate limits", queries.rate_limits.sweep
+    yield "streams of dead processes", queries.streams.sweep
+
+
+async def _delete(delete: Callable[..., Awaitable[int]]) -> int:
+    """Deletes in statements of a bounded size. Returns the number of rows."""
+    total = 0
+    for _ in range(_BATCHES):
+        deleted = await delete(limit=_AT_ONCE)
+        total += deleted
+        if deleted < _AT_ONCE:
+            break
+    return total

@@ -1,0 +1,118 @@
+"""The OpenAPI document: Litestar's own for routes and parameters, completed by what it does not know.
+
+A handler says with `errors=(403, 409)` which problems of its own it can answer with; the general ones follow from what
+it takes and from where it stands. Examples are in `openapi/examples.json`, by operation.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from litestar import Litestar
+from litestar.handlers import HTTPRouteHandler
+from litestar.openapi import OpenAPIConfig
+from litestar.routes import HTTPRoute
+
+from amplifier import __version__, paths
+from amplifier.api.routes import routes
+from amplifier.openapi import texts
+from amplifier.openapi.event_types import DOCUMENTS, STREAMS
+from amplifier.openapi.operations import Operation
+from amplifier.openapi.schemas import PREFIX, components
+from amplifier.settings import Settings
+from amplifier.web.problems import MEDIA_TYPE
+
+NAME = "openapi.json"
+_METHODS = ("get", "post", "put", "patch", "delete")  # HEAD is GET without a body
+
+
+def text() -> str:
+    """The document as it is committed and served."""
+    return json.dumps(document(examples()), indent=2, ensure_ascii=False) + "\n"
+
+
+def file() -> Path:
+    """Where the document is."""
+    return paths.folder("openapi") / NAME
+
+
+def examples() -> dict[str, Any]:
+    """The examples: by operation `request` and, by status, `responses`."""
+    return json.loads((paths.folder("openapi") / "examples.json").read_text())  # type: ignore[no-any-return]
+
+
+def document(shown: dict[str, Any]) -> dict[str, Any]:
+    """The document with these examples. Raises ValueError where a handler is not described well enough."""
+    config = OpenAPIConfig(title=texts.TITLE, version=__version__, use_handler_docstrings=True)
+    app = routes(Settings(), config)
+    generated = app.openapi_schema.to_schema()
+    operations = {
+        handler.operation_id: Operation(handler, shown.get(str(handler.operation_id), {})) for handler in _handlers(app)
+    }
+    paths: dict[str, Any] = {}
+    for path, item in sorted(generated["paths"].items()):
+        paths[path] = {
+            method: operations[item[method]["operationId"]].described(item[method])
+            for method in _METHODS
+            if method in item
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": texts.TITLE,
+            "version": __version__,
+            "summary": texts.SUMMARY,
+            "description": texts.DESCRIPTION,
+        },
+        "servers": [{"url": "/", "description": "The service that this document comes from"}],
+        "security": [{"api_key": [], "bearer": []}, {"bearer": []}],
+        "tags": [{"name": name, "description": text} for name, text in texts.TAGS.items()],
+        "paths": paths,
+        "components": {
+            "schemas": _schemas(operations.values()),
+            "responses": _problems(),
+            "headers": texts.HEADERS,
+            "securitySchemes": texts.SECURITY,
+        },
+    }
+
+
+def _handlers(app: Litestar) -> list[HTTPRouteHandler]:
+    handlers = {
+        handler.operation_id: handler
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if handler.operation_id and handler.resolve_include_in_schema()
+    }
+    return list(handlers.values())
+
+
+def _schemas(operations: Any) -> dict[str, Any]:
+    sent = [operation.body for operation in operations if operation.body is not None]
+    given = [type_ for operation in operations for type_ in operation.answers.values()]
+    events = [type_ for stream in STREAMS.values() for type_ in stream.values()]
+    return components(sent, [*given, *events, *DOCUMENTS])
+
+
+def _problems() -> dict[str, Any]:
+    """A response for each kind of problem."""
+    described: dict[str, Any] = {}
+    for status, (name, text, detail) in texts.PROBLEMS.items():
+        headers = ["X-Request-ID", *([texts.WITH_HEADER[status]] if status in texts.WITH_HEADER else [])]
+        described[name] = {
+            "description": text,
+            "headers": {header: {"$ref": f"#/components/headers/{header}"} for header in headers},
+            "content": {
+                MEDIA_TYPE: {
+                    "schema": {"$ref": f"{PREFIX}Problem"},
+                    "example": texts.example(status, detail),
+                }
+            },
+        }
+    for name, text in texts.NO_BODY.values():
+        described[name] = {
+            "description": text,
+            "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
+        }
+    return described

@@ -1,0 +1,247 @@
+"""What goes over the wire without being a handler's struct: problems, and the data of events."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from msgspec import UNSET, Raw, Struct, UnsetType
+
+from amplifier.api.participants import Permissions
+from amplifier.api.presence import Present
+from amplifier.api.runs import RunError
+from amplifier.live.frames import Entry
+from amplifier.web.types import Role, Status
+
+
+class FieldError(Struct):
+    """What is wrong with a parameter, or with a place in the body (`messages[0].role`, empty for all of it)."""
+
+    field: str
+    detail: str
+
+
+class Problem(Struct):
+    """An error (RFC 9457): `detail` says what to do, `errors` of a 422 which values do not fit, where it is known.
+    `request_id` finds a fault of the service in its log. Of a run that did not end well there is its `run_id`, and as
+    `code` the kind of error that its provider told.
+
+    A 412 of an append also has the session's `last_seq`, the first hundred messages that were `missed`, and `next`,
+    behind which there are more.
+    """
+
+    type: str
+    title: str
+    status: int
+    detail: str
+    errors: list[FieldError] | UnsetType = UNSET
+    request_id: str | UnsetType = UNSET
+    last_seq: int | UnsetType = UNSET
+    missed: list[Entry] | UnsetType = UNSET
+    next: int | UnsetType | None = UNSET
+    run_id: str | UnsetType = UNSET
+    code: str | UnsetType = UNSET
+
+
+class Logged(Struct):
+    """What every event that has a number says besides what happened; `actor_user_id` is null for a DBA."""
+
+    seq: int
+    actor_user_id: str | None
+    created_at: datetime
+
+
+class ParticipantEvent(Logged):
+    """Somebody was added, changed or removed."""
+
+    user_id: str
+    role: Role
+    permissions: Raw
+
+
+class SessionUpdated(Logged):
+    """The new values. `changed` names what is too large for an event of 8 kB: the session has it."""
+
+    title: str | UnsetType | None = UNSET
+    tags: Raw | UnsetType = UNSET
+    metadata: Raw | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
+
+
+class TranscriptRepaired(Logged):
+    """The messages from `from_seq` on are out of date: whoever has them drops them. They come anew behind this event,
+    `moved` of them, with `added` ones between."""
+
+    from_seq: int
+    moved: int
+    added: int
+
+
+class OwnershipTransferred(Logged):
+    """The session has another owner."""
+
+    user_id: str
+    former_user_id: str
+
+
+class InvitationEvent(Logged):
+    """An invitation was made, used or revoked; which, only owners may see."""
+
+
+class RunEvent(Logged):
+    """A message waits for its turn, the agent's turn begins, is to be cancelled, or has ended well."""
+
+    run_id: str
+
+
+class RunEnded(RunEvent):
+    """The agent's turn was cancelled or has failed; a message that only waited has no `error`. `changed` names an error
+    that is too large for an event of 8 kB: the run has it."""
+
+    error: RunError | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
+
+
+class ApprovalRequired(RunEvent):
+    """The agent asks before it goes on. `changed` names what is too large for an event of 8 kB: the approval has it."""
+
+    approval_id: str
+    expires_at: datetime
+    prompt: str | UnsetType = UNSET
+    options: list[str] | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
+
+
+class ApprovalDecided(RunEvent):
+    """Somebody has answered, or `reason` says why nobody did."""
+
+    approval_id: str
+    decision: str | UnsetType = UNSET
+    reason: Literal["timeout"] | UnsetType = UNSET
+
+
+class AnswerDelta(Struct):
+    """A part of what the model says (`text`), thinks (`thinking`) or calls (`tool_call`), once and never replayed."""
+
+    run_id: str
+    request_id: str
+    block_index: int
+    block_type: Literal["text", "thinking", "tool_call"]
+    text: str
+
+
+class StreamConnected(Struct):
+    """The stream of a run is open."""
+
+    type: Literal["connected"]
+    session_id: str
+
+
+class StreamActivity(Struct):
+    """What the agent does, as amplifier-core names it; `data` has the `run_id`."""
+
+    type: str
+    data: Raw
+
+
+class StreamResponse(Struct):
+    """The answer, whole."""
+
+    type: Literal["response"]
+    content: str
+
+
+class StreamDone(Struct):
+    """The turn is over."""
+
+    type: Literal["done"]
+
+
+class StreamError(Struct):
+    """The turn did not end well; nothing comes after it."""
+
+    type: Literal["error"]
+    message: str
+
+
+class PresenceChanged(Struct):
+    """Who follows the session now: how many, and at most 100 of them."""
+
+    session_id: str
+    count: int
+    present: list[Present]
+
+
+class TypingEvent(Struct):
+    """Somebody is writing."""
+
+    user_id: str
+
+
+class ReadEvent(Struct):
+    """Somebody has read up to here."""
+
+    user_id: str
+    last_read_seq: int
+
+
+class Hint(Struct):
+    """A session changed; `type` is what happened last, `last_seq` is null when the caller lost the session."""
+
+    session_id: str
+    last_seq: int | None
+    type: str
+
+
+class SessionLost(Struct):
+    """The stream ends: the caller takes part no more, or the session is gone."""
+
+    session_id: str
+
+
+class Nothing(Struct):
+    """The event says it all: the stream ends because the token has expired, or `resync`: there was too much to tell."""
+
+
+# by operation: the events of its stream and what their data is
+STREAMS: dict[str, dict[str, Any]] = {
+    "follow_session": {
+        "message.created": Entry,
+        "participant.added": ParticipantEvent,
+        "participant.changed": ParticipantEvent,
+        "participant.removed": ParticipantEvent,
+        "session.updated": SessionUpdated,
+        "transcript.repaired": TranscriptRepaired,
+        "run.queued": RunEvent,
+        "run.started": RunEvent,
+        "run.cancelling": RunEvent,
+        "run.completed": RunEvent,
+        "run.failed": RunEnded,
+        "run.cancelled": RunEnded,
+        "approval.required": ApprovalRequired,
+        "approval.granted": ApprovalDecided,
+        "approval.denied": ApprovalDecided,
+        "llm:stream_block_delta": AnswerDelta,
+        "ownership.transferred": OwnershipTransferred,
+        "invitation.created": InvitationEvent,
+        "invitation.used": InvitationEvent,
+        "invitation.revoked": InvitationEvent,
+        "presence.changed": PresenceChanged,
+        "typing": TypingEvent,
+        "read": ReadEvent,
+        "access.revoked": SessionLost,
+        "session.deleted": SessionLost,
+        "token.expired": Nothing,
+    },
+    "stream_message": {
+        "connected": StreamConnected,
+        "llm:stream_block_delta": StreamActivity,
+        "tool:pre": StreamActivity,
+        "tool:post": StreamActivity,
+        "message.created": StreamActivity,
+        "response": StreamResponse,
+        "done": StreamDone,
+        "error": StreamError,
+    },
+    "follow_sessions": {"hint": Hint, "resync": Nothing, "token.expired": Nothing},
+}
+DOCUMENTS: tuple[Any, ...] = (Problem, Permissions)

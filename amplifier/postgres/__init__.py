@@ -1,0 +1,1 @@
+"""Servers and databases made on the spot: embedded, throwaway."""

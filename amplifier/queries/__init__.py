@@ -1,0 +1,1 @@
+"""Loads named SQL, verifies it and replaces it at run time."""

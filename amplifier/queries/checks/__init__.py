@@ -1,0 +1,1 @@
+"""Checks that named SQL fits the database and shows nobody what is not theirs."""

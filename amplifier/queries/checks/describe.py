@@ -1,0 +1,102 @@
+"""Asks PostgreSQL what queries take and bring back, without running them: types, columns, and which may be null.
+
+By psycopg, because asyncpg does not show which table a column comes from.
+"""
+
+import re
+from collections.abc import Iterable
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg import pq
+
+from amplifier.database.outages import says_later
+from amplifier.database.pool import ROLE
+from amplifier.errors import Unavailable
+from amplifier.queries.findings import Finding
+from amplifier.queries.query import Query
+
+_OUTER_JOIN = re.compile(r"\b(left|right|full)\s+(outer\s+)?join\b", re.IGNORECASE)
+_LIMIT = 5  # seconds, to connect and for each statement
+_OPTIONS = f"-c role={ROLE} -c statement_timeout={_LIMIT}s -c lock_timeout={_LIMIT}s"
+_NOT_NULL = "select attrelid, attnum from pg_attribute where attnotnull and attrelid = any(%s)"
+
+
+class Column(NamedTuple):
+    """`nullable` is none where PostgreSQL does not say: expressions, and what comes through an outer join."""
+
+    name: str
+    type: str
+    nullable: bool | None
+
+
+class Description(NamedTuple):
+    """The types of the parameters, by name, and the columns in their order. Types as in `pg_type.typname`."""
+
+    parameters: dict[str, str]
+    columns: list[Column]
+
+
+def describe(dsn: str, queries: Iterable[Query]) -> tuple[dict[str, Description], list[Finding]]:
+    """The descriptions of the queries that PostgreSQL understands, by name, and what it says of the others.
+
+    In the service's role, which may not see everything. Raises Unavailable.
+    """
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=_LIMIT, options=_OPTIONS) as connection:
+            results: dict[Query, pq.abc.PGresult] = {}
+            findings = []
+            for query in queries:
+                result = _prepare(connection.pgconn, query)
+                if isinstance(result, Finding):
+                    findings.append(result)
+                else:
+                    results[query] = result
+            return _read(connection, results), findings
+    except psycopg.OperationalError as error:
+        raise Unavailable("The database is not available at the moment.") from error
+
+
+def _prepare(connection: pq.abc.PGconn, query: Query) -> "pq.abc.PGresult | Finding":
+    name = query.name.encode()
+    result = connection.prepare(name, query.statement.encode())
+    if result.status == pq.ExecStatus.COMMAND_OK:
+        described = connection.describe_prepared(name)
+        if described.nparams != len(query.parameters):
+            return query.wrong("it has parameters like $1 of its own", "write :name, and declare it")
+        return described
+    fields = {field: (result.error_field(field) or b"").decode() for field in pq.DiagnosticField}
+    message, state = fields[pq.DiagnosticField.MESSAGE_PRIMARY], fields[pq.DiagnosticField.SQLSTATE]
+    if says_later(state):
+        raise psycopg.OperationalError(message or "the connection is gone")
+    position = fields[pq.DiagnosticField.STATEMENT_POSITION]
+    line = query.line_of(int(position)) if position else None
+    return query.wrong(message, fields[pq.DiagnosticField.MESSAGE_HINT] or None, line)
+
+
+def _read(connection: "psycopg.Connection[Any]", results: "dict[Query, pq.abc.PGresult]") -> dict[str, Description]:
+    types = dict(connection.execute("select oid, typname from pg_type").fetchall())
+    tables = list({result.ftable(n) for result in results.values() for n in range(result.nfields)})
+    not_null = set(connection.execute(_NOT_NULL, (tables,)).fetchall())
+
+    def nullable(query: Query, table: int, column: int) -> bool | None:
+        if table == 0:
+            return None
+        if (table, column) not in not_null:
+            return True
+        return None if _OUTER_JOIN.search(query.statement) else False
+
+    return {
+        query.name: Description(
+            {name: types[result.param_type(number)] for number, name in enumerate(query.parameters)},
+            [
+                Column(
+                    (result.fname(number) or b"").decode(),
+                    types[result.ftype(number)],
+                    nullable(query, result.ftable(number), result.ftablecol(number)),
+                )
+                for number in range(result.nfields)
+            ],
+        )
+        for query, result in results.items()
+    }

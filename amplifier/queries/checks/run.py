@@ -1,0 +1,84 @@
+"""What the queries have to pass before they serve: they fit the database, and show nobody what is not theirs."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+from amplifier import paths
+from amplifier.database.pool import ROLE
+from amplifier.errors import OperatorError
+from amplifier.queries.checks.access_probe import Probe
+from amplifier.queries.checks.access_rules import UNBOUND
+from amplifier.queries.checks.describe import Description, describe
+from amplifier.queries.checks.row_types import Structs, problems
+from amplifier.queries.checks.stub import broken, contract
+from amplifier.queries.findings import Finding, QueriesError
+from amplifier.queries.query import Query, read
+from amplifier.queries.registry import Queries
+
+
+async def check(queries: Queries, structs: Structs) -> None:
+    """Raises QueriesError with every finding, and Unavailable."""
+    if found := await findings(queries, structs):
+        raise QueriesError(found)
+
+
+async def findings(queries: Queries, structs: Structs) -> list[Finding]:
+    """What is wrong with queries that could be loaded, compared with the database, the structs and the code.
+
+    The probe runs in a transaction that is rolled back. Raises Unavailable.
+    """
+    described, found = await asyncio.to_thread(describe, queries.database.dsn, queries.all())
+    for query in queries.all():
+        found += compared(query, described.get(query.name), structs)
+    there = {query.name for query in queries.all()}
+    for name in contract().keys() - there:
+        file = queries.folder / f"{name.partition('.')[0]}.sql"
+        found.append(Finding(str(file), 1, name, "is missing, and the service runs it", "put it back"))
+    found += await _probe(queries, described, structs)
+    return sorted(found, key=lambda finding: (finding.file, finding.line))
+
+
+def compared(query: Query, description: Description | None, structs: Structs) -> Iterator[Finding]:
+    """What is wrong with a query beside the list of who may run it, its struct, and what the code passes and reads."""
+    access = query.header.access
+    if access in ("public", "system", "self") and UNBOUND.get(query.name) != access:
+        yield query.wrong(
+            f"@access {access} is not for a query of this name: who may see its rows?",
+            "name the access that it had; UNBOUND in amplifier/queries/checks/access_rules.py lists the others",
+        )
+    if description is not None:
+        yield from problems(query, description.columns, structs)
+        yield from broken(query, description)
+
+
+async def _probe(queries: Queries, described: dict[str, Description], structs: Structs) -> list[Finding]:
+    found = []
+    async with queries.database.connection() as connection:
+        if (user := await connection.fetchval("select current_user")) != ROLE:
+            raise OperatorError(
+                f"the service works as {user} instead of {ROLE}: if a pooler drops the parameters of new connections, "
+                f"run: alter role {user} set role to {ROLE}"
+            )
+        transaction = connection.transaction()
+        await transaction.start()
+        try:
+            probe = Probe(connection, structs, _released(queries.folder))
+            await probe.build()
+            for query in queries.all():
+                if query.name in described:
+                    found += await probe.findings(query)
+        finally:
+            await transaction.rollback()
+    return found
+
+
+def _released(folder: Path) -> frozenset[str]:
+    """The texts of the queries that came with this release, whose tests tried each of them on a database of its own.
+
+    None of them in a checkout that is itself what is checked: there they may have been edited in place.
+    """
+    released = paths.folder("queries")
+    if released.resolve() == folder.resolve() and not paths.is_packaged(released):
+        return frozenset()
+    return frozenset(query.text for file in released.glob("*.sql") for query in read(file)[0])

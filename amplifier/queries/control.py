@@ -1,0 +1,79 @@
+"""What a command asks of running services through their database: a reload of the queries, and what these cost."""
+
+import time
+import uuid
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier
+
+from amplifier.database.pool import LISTENER, ROLE
+from amplifier.database.signatures import CHANNEL, KEYS, Signatures
+from amplifier.errors import OperatorError
+from amplifier.queries.reload import RELOAD, Report, read
+
+_LISTENERS = "select count(*) from pg_stat_activity where application_name = %s and datname = current_database()"
+_SCHEMA = """
+select n.nspname
+from pg_extension as e
+inner join pg_namespace as n on n.oid = e.extnamespace
+where e.extname = 'pg_stat_statements'
+"""
+# what carries a name of ours, whatever versions of its text there were
+_TOP = r"""
+select
+    substring(query from '/[*] (\w+[.]\w+) [*]/') as name,
+    sum(calls)::bigint as calls,
+    sum(total_exec_time) / 1000 as seconds,
+    sum(total_exec_time) / sum(calls) as milliseconds,
+    sum(rows)::bigint as rows
+from {}.pg_stat_statements
+where
+    dbid = (select oid from pg_database where datname = current_database())
+    and userid = {}::regrole
+    and query ~ '/[*] \w+[.]\w+ [*]/'
+group by name
+order by seconds desc
+limit %s
+"""
+_NOT_THERE = (
+    "the database has no pg_stat_statements: set shared_preload_libraries = 'pg_stat_statements' (or the like of your "
+    "provider), restart PostgreSQL, and run: create extension pg_stat_statements"
+)
+
+
+def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
+    """How many processes there are, and what those of them said that answered in time. Raises OperatorError."""
+    request, reports, signatures = uuid.uuid4().hex, list[Report](), Signatures()
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            connection.execute(f"listen {CHANNEL}")
+            [expected] = connection.execute(_LISTENERS, (LISTENER,)).fetchone() or (0,)
+            connection.execute(SQL("set role {}").format(Identifier(ROLE)))
+            signatures.renew(*connection.execute(KEYS).fetchone() or (b"", b"", 0.0))
+            connection.execute("select public.announce(%s)", (f"{RELOAD} {request}",))
+            deadline = time.monotonic() + timeout
+            while len(reports) < expected and (left := deadline - time.monotonic()) > 0:
+                for notification in connection.notifies(timeout=left, stop_after=1):
+                    report = read(signatures.verified(notification.payload) or "")
+                    if report is not None and report.request == request:
+                        reports.append(report)
+            return expected, sorted(reports, key=lambda report: report.process)
+    except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
+        raise OperatorError("the database's schema is behind, run: amplifier-api migrate") from error
+    except psycopg.Error as error:
+        raise OperatorError(f"the database cannot be reached: {error}") from error
+
+
+def top(dsn: str, limit: int) -> list[tuple[Any, ...]]:
+    """The queries that took longest: name, calls, seconds, milliseconds a call, rows. Raises OperatorError."""
+    try:
+        with psycopg.connect(dsn, autocommit=True, connect_timeout=5, options=f"-c role={ROLE}") as connection:
+            where = connection.execute(_SCHEMA).fetchone()
+            if where is None:
+                raise OperatorError(_NOT_THERE)
+            return connection.execute(SQL(_TOP).format(Identifier(where[0]), ROLE), (limit,)).fetchall()
+    except psycopg.errors.ObjectNotInPrerequisiteState as error:
+        raise OperatorError(_NOT_THERE) from error
+    except psycopg.Error as error:
+        raise OperatorError(f"the database cannot be asked: {error}") from error

@@ -1,0 +1,1 @@
+"""Compares plans and results of named SQL with a committed baseline."""

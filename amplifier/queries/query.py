@@ -1,0 +1,187 @@
+"""A named query as it stands in a file: parsed, its header checked, and called with exactly the declared arguments."""
+
+import hashlib
+import re
+import time
+from datetime import UTC, datetime
+from functools import lru_cache
+from operator import itemgetter
+from pathlib import Path
+from typing import Any, NamedTuple, cast
+
+import aiosql
+from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
+
+from amplifier.database.pool import Database
+from amplifier.queries.findings import Finding
+from amplifier.queries.header import Header, checked, parse
+
+_METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchval", "INSERT_UPDATE_DELETE": "execute"}
+_BLOCK = re.compile(r"^(?=--\s*name\s*:)", re.MULTILINE)  # as aiosql has it
+_NAME = re.compile(r"--\s*name\s*:[ \t]*(\w*)")
+_VERB = re.compile(r"\w*")
+_PLACE = re.compile(r" at \S+:\d+")  # aiosql counts from the text that it was given
+
+
+class Parsed(NamedTuple):
+    """A query's text, taken apart. `sql` has $1, $2, ... for the parameters."""
+
+    name: str
+    file: Path
+    line: int
+    text: str
+    header: Header
+    operator: str
+    parameters: list[str]
+    sql: str
+
+
+class Usage:
+    """Since when a query is as it is, how often it ran in this process, and how many seconds callers waited for it."""
+
+    __slots__ = ("calls", "loaded_at", "seconds")
+
+    def __init__(self) -> None:
+        self.calls, self.seconds, self.loaded_at = 0, 0.0, datetime.now(UTC)
+
+
+class Query:
+    """One named query. Call it with all its declared parameters by name, and with no others.
+
+    It runs on the database it was loaded for, in the task's transaction if there is one. What comes back follows its
+    operator: none a list of records, `^` a record or none, `$` a value, `!` the number of rows changed.
+    """
+
+    __slots__ = (
+        "_count",
+        "_database",
+        "_method",
+        "_pick",
+        "file",
+        "hash",
+        "header",
+        "line",
+        "name",
+        "operator",
+        "parameters",
+        "statement",
+        "text",
+        "usage",
+    )
+
+    def __init__(self, database: Database, parsed: Parsed) -> None:
+        self._database = database
+        self.name, self.file, self.line, self.text = parsed.name, parsed.file, parsed.line, parsed.text
+        self.header, self.parameters, self.operator = parsed.header, parsed.parameters, parsed.operator
+        self.hash = hashlib.sha256(self.text.encode()).hexdigest()[:12]
+        # behind the first word, because tools that show statements may trim what stands before it
+        verb = _VERB.match(parsed.sql)[0]  # type: ignore[index]
+        self.statement = f"{verb} /* {self.name} */{parsed.sql[len(verb) :]}"
+        self.usage = Usage()
+        self._method = _METHODS[self.operator]
+        self._count = len(self.parameters)
+        self._pick = itemgetter(*self.parameters) if len(self.parameters) > 1 else None
+
+    async def __call__(self, **arguments: Any) -> Any:
+        if len(arguments) != self._count:
+            raise self._wrong_arguments(arguments)
+        try:
+            values = self._pick(arguments) if self._pick else [arguments[name] for name in self.parameters]
+        except KeyError:
+            raise self._wrong_arguments(arguments) from None
+        usage, started = self.usage, time.perf_counter()
+        try:
+            result = await getattr(self._database, self._method)(self.statement, *values)
+        finally:
+            usage.calls += 1
+            usage.seconds += time.perf_counter() - started
+        return int(result.rpartition(" ")[2]) if self._method == "execute" else result
+
+    def wrong(self, problem: str, remedy: str | None = None, line: int | None = None) -> Finding:
+        """The finding `problem` about this query."""
+        return Finding(str(self.file), line or self.line, self.name, problem, remedy)
+
+    def line_of(self, position: int) -> int:
+        """The file's line for a character position in the statement, as PostgreSQL reports it (from 1)."""
+        lines_before = self.statement[: position - 1].count("\n")
+        body = self.text.splitlines()[1:]
+        code = [number for number, text in enumerate(body, self.line + 1) if text.strip() and not _is_comment(text)]
+        spaced = [number for number, text in enumerate(body, self.line + 1) if not _is_comment(text)]
+        return spaced[spaced.index(code[0]) + lines_before]
+
+    def _wrong_arguments(self, arguments: dict[str, Any]) -> TypeError:
+        return TypeError(f"{self.name} takes exactly {sorted(self.parameters)}, got {sorted(arguments)}")
+
+
+def read(file: Path) -> tuple[list[Parsed], list[Finding]]:
+    """The queries of a file that can be used, and what is wrong with the others."""
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        return [], [Finding(str(file), 1, None, f"cannot be read: {error}", "queries are text in UTF-8")]
+    return _parse(file, text)
+
+
+@lru_cache(maxsize=64)
+def _parse(file: Path, text: str) -> tuple[list[Parsed], list[Finding]]:
+    """A start reads the files twice, once to check them."""
+    queries: dict[str, Parsed] = {}
+    findings: list[Finding] = []
+    line = 1
+    for block in _BLOCK.split(text):
+        if name := _NAME.match(block):
+            full_name = f"{file.stem}.{name[1]}"
+            parsed = _parse_block(full_name, file, line, block)
+            found = parsed if isinstance(parsed, Finding) else None
+            if found is None and full_name in queries:
+                found = Finding(str(file), line, full_name, f"two queries of the name {name[1]}", "rename one of them")
+            if found is not None:
+                findings.append(found)
+            elif isinstance(parsed, Parsed):
+                problems = checked(parsed.header, parsed.operator, parsed.parameters, parsed.sql)
+                findings += [Finding(str(file), line, full_name, *problem) for problem in problems]
+                queries[full_name] = parsed
+        line += block.count("\n")
+    return list(queries.values()), findings
+
+
+def _parse_block(name: str, file: Path, line: int, block: str) -> Parsed | Finding:
+    adapter = _Adapter()
+    try:
+        data = aiosql.query_loader.QueryLoader(cast(Any, adapter), None).load_query_data_from_sql(block, [], file)
+    except (SQLParseException, SQLLoadException, ValueError) as error:  # the last for parameters like :from
+        return Finding(str(file), line, name, _PLACE.sub("", str(error)), "see The header in queries/README.md")
+    if len(data) != 1:
+        return Finding(str(file), line, name, "`-- name:` stands within the query", "begin the line of a query with it")
+    [datum] = data
+    operator = datum.operation_type.name
+    if operator not in _METHODS:
+        return Finding(str(file), line, name, "only the operators ^, $, ! and none are in use here", "use one of them")
+    header = parse(datum.doc_comments or "")
+    return Parsed(name, file, line, block.rstrip(), header, operator, adapter.parameters, datum.sql)
+
+
+class _Adapter:
+    """What aiosql asks to turn `:name` into the driver's parameters; the rest of its protocol is not used here."""
+
+    is_aio_driver = True
+
+    def __init__(self) -> None:
+        self.parameters: list[str] = []
+
+    def process_sql(self, _name: str, _operation: object, sql: str) -> str:
+        names = self.parameters
+
+        def replace(match: re.Match[str]) -> str:
+            name = match["var_name"]
+            if name is None:  # inside quotes
+                return match[0]
+            if name not in names:
+                names.append(name)
+            return f"{match['lead']}${names.index(name) + 1}"
+
+        return VAR_REF.sub(replace, sql)
+
+
+def _is_comment(line: str) -> bool:
+    return line.lstrip().startswith("--")

@@ -1,0 +1,179 @@
+"""Loads the modules of a session by their names, those that the operator allows."""
+
+import asyncio
+import functools
+import importlib
+import inspect
+import logging
+import re
+import traceback
+from collections.abc import Awaitable, Callable
+from importlib.metadata import EntryPoint, entry_points
+from typing import Any, NamedTuple, TypeAlias
+
+from amplifier.runtime.secret_references import redact
+
+logger = logging.getLogger(__name__)
+
+Ready: TypeAlias = Callable[[Any], Awaitable[Any]]
+
+GROUP = "amplifier.modules"
+OURS = {
+    "context-simple": "amplifier.runtime.modules.context",
+    "loop-basic": "amplifier.runtime.modules.orchestrator",
+    "loop-streaming": "amplifier.runtime.modules.orchestrator",
+    "provider-openai": "amplifier.runtime.modules.providers.openai",
+    "provider-anthropic": "amplifier.runtime.modules.providers.anthropic",
+    "provider-echo": "amplifier.runtime.modules.providers.echo",
+}
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}", re.ASCII)
+_LOAD_FAILURE = "provider.load_failure"  # what amplifier-core calls, if it is there, when a provider is not mounted
+
+
+class ModuleRefused(Exception):
+    """A module that is not loaded here; the message says what to do about it."""
+
+
+class ModuleFailed(Exception):
+    """A module that raised while it was loaded or mounted; the message shows no secret."""
+
+
+class _Module(NamedTuple):
+    mount: Callable[[Any, dict[str, Any]], Awaitable[Any]]
+    ready: Ready | None
+
+
+class Loader:
+    """What amplifier-core loads modules with; one for each session.
+
+    amplifier-core goes on without a provider, tool or hook that fails: `failures` has them all, as (name, exception).
+    The texts of these are without `secrets`.
+    """
+
+    def __init__(self, allowed: frozenset[str], secrets: frozenset[str] = frozenset()) -> None:
+        self._allowed, self._secrets = allowed, secrets
+        self._ready: list[tuple[str, Ready]] = []
+        self.failures: list[tuple[str, Exception]] = []
+
+    async def load(
+        self, module_id: str, config: dict[str, Any] | None = None, source_hint: Any = None, coordinator: Any = None
+    ) -> Callable[[Any], Awaitable[Any]]:
+        """The function that mounts a module. Raises ModuleRefused, or ModuleFailed when it cannot be imported."""
+        self._watch(coordinator)
+        module = await self._noting(module_id, self._find(module_id, source_hint))
+
+        async def mount(coordinator: Any) -> Any:
+            return await self._noting(module_id, _mounting(module, coordinator, config or {}))
+
+        if module.ready is not None:
+            mount.__on_session_ready__ = (module_id, module.ready)  # type: ignore[attr-defined]
+        return mount
+
+    def enqueue_on_session_ready(self, module_id: str, fn: Ready) -> None:
+        """To be called when everything is mounted."""
+
+        async def ready(coordinator: Any) -> Any:
+            return await self._noting(module_id, fn(coordinator))
+
+        self._ready.append((module_id, ready))
+
+    def get_on_session_ready_queue(self) -> list[tuple[str, Ready]]:
+        """What is to be called when everything is mounted, in order."""
+        return list(self._ready)
+
+    def clear_on_session_ready_queue(self) -> None:
+        """Nothing is to be called any more."""
+        self._ready.clear()
+
+    def cleanup(self) -> None:
+        """The session is over; modules stay imported."""
+        self._ready.clear()
+
+    async def _find(self, name: str, source: Any) -> _Module:
+        if source:
+            raise ModuleRefused(f"{_shown(name)}: code is not loaded from a source. Name an allowed module instead")
+        if not isinstance(name, str) or not _NAME.fullmatch(name) or name not in self._allowed:
+            raise ModuleRefused(f"{_shown(name)} is not allowed: the operator allows modules in RUNTIME_MODULES")
+        return _resolved[name] if name in _resolved else await asyncio.to_thread(_resolve, name)
+
+    async def _noting(self, name: str, work: Awaitable[Any]) -> Any:
+        try:
+            return await work
+        except Exception as error:
+            failure = self._failure(name, error)
+            self.failures.append((name, failure))
+        raise failure  # outside of the handler: what is chained to an exception is logged with it
+
+    def _failure(self, name: str, error: Exception) -> Exception:
+        if isinstance(error, ModuleRefused):
+            return error
+        logger.warning("module %s: %s", name, redact("".join(traceback.format_exception(error)), self._secrets))
+        return ModuleFailed(redact(f"{name}: {type(error).__name__}: {error}", self._secrets))
+
+    def _watch(self, coordinator: Any) -> None:
+        """Also a provider that returns without having mounted anything is a failure, which only amplifier-core sees."""
+        if coordinator is not None and coordinator.get_capability(_LOAD_FAILURE) is None:
+            coordinator.register_capability(_LOAD_FAILURE, self._provider_failed)
+
+    async def _provider_failed(self, coordinator: Any, entry: dict[str, Any], error: Exception) -> None:
+        if all(error is not noted for _, noted in self.failures):
+            self.failures.append((entry["module"], self._failure(entry["module"], error)))
+
+
+def unknown(allowed: frozenset[str]) -> list[str]:
+    """The allowed names that nothing installed has, or that no module can have."""
+    return sorted(name for name in allowed if not _NAME.fullmatch(name) or name not in {**OURS, **_installed()})
+
+
+def warm(allowed: frozenset[str]) -> list[tuple[str, Exception]]:
+    """Imports all allowed modules, so that no session waits for it; those that cannot be, with the reasons."""
+    failures: list[tuple[str, Exception]] = []
+    for name in sorted(allowed):
+        try:
+            _resolve(name)
+        except Exception as error:
+            failures.append((name, error))
+    return failures
+
+
+_resolved: dict[str, _Module] = {}
+
+
+@functools.cache
+def _installed() -> dict[str, EntryPoint]:
+    """The entry points of the group by name; of two the one that is found first, as at an import."""
+    found: dict[str, EntryPoint] = {}
+    for entry in entry_points(group=GROUP):
+        found.setdefault(entry.name, entry)
+    return found
+
+
+def _resolve(name: str) -> _Module:
+    if name not in _resolved:
+        if name in _installed():
+            loaded = _installed()[name].load()
+        elif name in OURS:
+            loaded = importlib.import_module(OURS[name])
+        else:
+            raise ModuleRefused(f"{_shown(name)} is allowed but not installed: install the package that has it")
+        _resolved[name] = _as_module(name, loaded)
+    return _resolved[name]
+
+
+def _as_module(name: str, loaded: Any) -> _Module:
+    """An entry point names a function that mounts, or the Python module which has it as `mount`."""
+    home = loaded if inspect.ismodule(loaded) else inspect.getmodule(loaded)
+    mount = getattr(loaded, "mount", None) if inspect.ismodule(loaded) else loaded
+    if not callable(mount):
+        raise ModuleRefused(f"{_shown(name)} has no function `mount`: its package cannot be used here")
+    ready = getattr(home, "on_session_ready", None)
+    return _Module(mount, ready if inspect.iscoroutinefunction(ready) else None)
+
+
+async def _mounting(module: _Module, coordinator: Any, config: dict[str, Any]) -> Any:
+    return await module.mount(coordinator, config)
+
+
+def _shown(name: Any) -> str:
+    return f"The module {str(name)[:100]!r}"

@@ -1,0 +1,1 @@
+"""The modules of amplifier-core that the service brings along."""

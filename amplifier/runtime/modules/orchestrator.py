@@ -1,0 +1,180 @@
+"""The orchestrator of both `loop-basic` and `loop-streaming`: asks the provider, runs the tools, until it answers."""
+
+from typing import Any
+
+from amplifier_core import ChatResponse, ConfigurationError
+from pydantic_core import to_jsonable_python
+
+from amplifier.runtime.hooks import Hooks
+from amplifier.runtime.modules.model_requests import Requests
+from amplifier.runtime.modules.tools import Toolbox
+from amplifier.transcripts.message_formats import Message
+
+_NAME = "loop-streaming"
+_MOST_ROUNDS, _ROUNDS = 500, 50
+_PRIORITY = 100  # of a provider that has none; the lowest comes first
+_FINISH = (
+    "<system-reminder>The limit of rounds with tools is reached. Call no more tools: answer with what there is, and "
+    "say what is missing.</system-reminder>"
+)
+
+
+async def mount(coordinator: Any, config: dict[str, Any]) -> None:
+    """Mounts it. Raises ValueError for a wrong `max_iterations` or `default_provider`."""
+    await coordinator.mount("orchestrator", Loop(config))
+
+
+class Loop:
+    """Runs turns; it keeps nothing from one to the next."""
+
+    def __init__(self, config: dict[str, Any] | None = None) -> None:
+        config = config or {}
+        self._rounds = _rounds(config.get("max_iterations"))
+        self._provider = _provider(config.get("default_provider"))
+        thinking = config.get("extended_thinking")
+        self._options = {"extended_thinking": thinking} if thinking else {}
+
+    async def execute(
+        self,
+        prompt: str,
+        context: Any,
+        providers: dict[str, Any],
+        tools: dict[str, Any],
+        hooks: Any,
+        coordinator: Any = None,
+        **_: Any,
+    ) -> str:
+        """Runs a turn; the answer's text. What the provider raises ends the turn and is raised."""
+        name = self._choose(providers)
+        turn = _Turn(context, name, providers[name], list(tools.values()), Hooks(hooks, coordinator), coordinator)
+        turn.options = self._options
+        return await turn.run(prompt, self._rounds)
+
+    def _choose(self, providers: dict[str, Any]) -> str:
+        if not providers:
+            raise ConfigurationError("none of the config's providers was mounted")
+        if self._provider is None:
+            return min(providers, key=lambda name: _priority(providers[name]))
+        for name in (self._provider, self._provider.removeprefix("provider-")):
+            if name in providers:
+                return name
+        raise ConfigurationError(f"default_provider {self._provider[:200]!r} is none of: {', '.join(providers)}")
+
+
+class _Turn:
+    def __init__(
+        self, context: Any, name: str, provider: Any, tools: list[Any], hooks: Hooks, coordinator: Any
+    ) -> None:
+        self._context, self._name, self._provider = context, name, provider
+        self._hooks, self._coordinator = hooks, coordinator
+        self._toolbox, self._requests = Toolbox(tools, hooks), Requests(tools)
+        self._count, self._status = 0, "success"
+        self.options: dict[str, Any] = {}
+
+    async def run(self, prompt: str, rounds: int) -> str:
+        asked = await self._hooks.ask("prompt:submit", {"prompt": prompt})
+        if asked.denied is not None:
+            self._status = "denied"
+            return await self._end(asked.denied or "Denied")
+        await self._hooks.emit("execution:start", {"prompt": prompt})
+        try:
+            await self._context.add_message({"role": "user", "content": asked.data.get("prompt", prompt)})
+            answer = await self._until_answered(rounds)
+        except Exception:
+            self._status = "error"
+            await self._end("")
+            raise
+        return await self._end(answer)
+
+    async def _end(self, answer: str) -> str:
+        if self._status != "denied" or self._count:
+            await self._hooks.emit("execution:end", {"response": answer, "status": self._status})
+        ended = {"orchestrator": _NAME, "turn_count": self._count, "status": self._status}
+        await self._hooks.emit("orchestrator:complete", ended)
+        return answer
+
+    async def _until_answered(self, rounds: int) -> str:
+        text = ""
+        while True:
+            if self._coordinator is not None and self._coordinator.cancellation.is_cancelled:
+                self._status = "cancelled"
+                return text
+            last = self._count >= rounds
+            self._count += 1
+            asked = await self._hooks.ask("provider:request", {"provider": self._name, "iteration": self._count})
+            if asked.denied is not None:
+                self._status = "denied"
+                return await self._say(asked.denied or "Denied")
+            response = await self._request(last)
+            calls = [] if last else list(self._provider.parse_tool_calls(response) or [])
+            text = await self._record(response, calls, last)
+            if not calls:
+                return text
+            for message in await self._toolbox.run(calls):
+                await self._context.add_message(message)
+            await self._hooks.settle()
+
+    async def _request(self, last: bool) -> ChatResponse:
+        messages = await self._context.get_messages_for_request(provider=self._provider)
+        if last:
+            self._status = "incomplete"
+            messages = [*messages, {"role": "user", "content": _FINISH}]
+        request = self._requests.request(messages, self._hooks.take_notes(), last)
+        response: ChatResponse = await self._provider.complete(request, **self.options)
+        await self._show(response)
+        return response
+
+    async def _show(self, response: ChatResponse) -> None:
+        """Tells every block; those who stream have shown the texts already."""
+        if not (self._hooks.has("content_block:start") or self._hooks.has("content_block:end")):
+            return
+        blocks = [_dump(block) for block in response.content]
+        for index, block in enumerate(blocks):
+            shown = {"block_type": block["type"], "block_index": index, "total_blocks": len(blocks)}
+            await self._hooks.emit("content_block:start", shown)
+            await self._hooks.emit("content_block:end", {**shown, "block": block})
+
+    async def _record(self, response: ChatResponse, calls: list[Any], last: bool) -> str:
+        """Adds the assistant's message. The last one has a text, and calls nothing."""
+        blocks = [_dump(block) for block in response.content]
+        text = "".join(block["text"] for block in blocks if block["type"] == "text")
+        if last:
+            blocks = [block for block in blocks if block["type"] != "tool_call"]
+            if not text:
+                return await self._say("The limit of rounds is reached, and there is no answer.")
+        plain = all(block["type"] in ("text", "tool_call") for block in blocks)
+        message: Message = {"role": "assistant", "content": text if plain else blocks}
+        if calls:
+            message["tool_calls"] = [{"id": call.id, "tool": call.name, "arguments": call.arguments} for call in calls]
+        if response.metadata:
+            message["metadata"] = to_jsonable_python(response.metadata)
+        await self._context.add_message(message)
+        return text
+
+    async def _say(self, text: str) -> str:
+        await self._context.add_message({"role": "assistant", "content": text})
+        return text
+
+
+def _dump(block: Any) -> dict[str, Any]:
+    dumped: dict[str, Any] = block.model_dump(mode="json", exclude_none=True)
+    return dumped
+
+
+def _priority(provider: Any) -> float:
+    priority = getattr(provider, "priority", None)
+    return priority if isinstance(priority, int | float) else _PRIORITY
+
+
+def _provider(given: Any) -> str | None:
+    if given is not None and not isinstance(given, str):
+        raise ValueError("default_provider must be the name of a provider")
+    return given
+
+
+def _rounds(given: Any) -> int:
+    if given is None:
+        return _ROUNDS
+    if not isinstance(given, int) or isinstance(given, bool) or not 1 <= given <= _MOST_ROUNDS:
+        raise ValueError(f"max_iterations must be a whole number from 1 to {_MOST_ROUNDS}")
+    return given

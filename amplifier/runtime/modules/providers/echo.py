@@ -1,0 +1,141 @@
+"""The provider that needs nothing: repeats what was said, and calls a tool when it is told to."""
+
+import asyncio
+import re
+import time
+from typing import Annotated, Any
+
+import msgspec
+from amplifier_core import ConfigurationError, ModelInfo, ModuleCoordinator, ProviderInfo
+from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, Usage
+
+from amplifier.runtime.modules.providers.blocks import Blocks
+from amplifier.runtime.modules.providers.messages import Plain, as_text, plain
+from amplifier.transcripts import message_formats
+
+_CALL = "/call"
+_WORDS = re.compile(r"\s*\S+|\s+")
+_WINDOW = 200_000
+
+
+async def mount(coordinator: ModuleCoordinator, config: dict[str, Any] | None = None) -> None:
+    """Mounts the provider `echo`; `delay` is the pause before each word, in seconds. Raises ConfigurationError."""
+    try:
+        options = msgspec.convert({key: one for key, one in (config or {}).items() if one is not None}, _Options)
+    except msgspec.ValidationError as error:
+        raise ConfigurationError(f"provider-echo: {error}", provider="echo") from None
+    await coordinator.mount("providers", EchoProvider(coordinator, options), name="echo")
+
+
+class _Options(msgspec.Struct, frozen=True):
+    delay: Annotated[float, msgspec.Meta(ge=0, le=5)] = 0
+    priority: float = 100
+
+
+class EchoProvider:
+    """Answers `You said: ...`, or with the call for `/call NAME {json}`, or with what the tool said."""
+
+    name = "echo"
+
+    def __init__(self, coordinator: ModuleCoordinator, options: _Options) -> None:
+        self._coordinator, self._delay, self.priority = coordinator, options.delay, options.priority
+
+    def get_info(self) -> ProviderInfo:
+        """What the provider is."""
+        defaults = {"model": "echo", "context_window": _WINDOW, "max_output_tokens": _WINDOW}
+        return ProviderInfo(id="echo", display_name="Echo", capabilities=["streaming", "tools"], defaults=defaults)
+
+    async def list_models(self) -> list[ModelInfo]:
+        """The one model."""
+        return [ModelInfo(id="echo", display_name="Echo", context_window=_WINDOW, max_output_tokens=_WINDOW)]
+
+    def parse_tool_calls(self, response: ChatResponse) -> list[ToolCall]:
+        """The calls in a response."""
+        return response.tool_calls or []
+
+    async def complete(self, request: ChatRequest, **kwargs: Any) -> ChatResponse:
+        """The answer, word by word."""
+        messages = [plain(message) for message in request.messages]
+        blocks = Blocks(self._coordinator, silent=(request.metadata or {}).get("stream") is False)
+        model = str(kwargs.get("model") or request.model or "echo")
+        known = {"provider": self.name, "model": model}
+        await self._coordinator.hooks.emit("llm:request", known | {"message_count": len(messages)})
+        started = time.perf_counter()
+        call = _wanted_call(messages, request)
+        if call is not None:
+            identifier = _new_id(messages)
+            await blocks.grow(await blocks.begin("tool_call", identifier, call[0]), call[1])
+        else:
+            await self._say(_answer(messages), blocks)
+        await blocks.end_all()
+        usage = _usage(messages, blocks)
+        duration = round((time.perf_counter() - started) * 1000)
+        said = known | {"usage": usage.model_dump(exclude_none=True), "duration_ms": duration}
+        await self._coordinator.hooks.emit("llm:response", said)
+        return blocks.response(usage, "tool_calls" if call else "stop")
+
+    async def _say(self, text: str, blocks: Blocks) -> None:
+        block = await blocks.begin("text")
+        for word in _WORDS.finditer(text):
+            await asyncio.sleep(self._delay)
+            await blocks.grow(block, word[0])
+
+
+def _last_turn(messages: list[Plain]) -> tuple[str, list[Plain]]:
+    """The text of the last human message, and the results of tools behind everything that was said since."""
+    results: list[Plain] = []
+    for message in reversed(messages):
+        if message["role"] == "assistant":
+            break
+        if message_formats.is_human(message):
+            return message_formats.text_of(message), results[::-1]
+        if message_formats.answered(message):
+            results.append(message)
+    human = next((message for message in reversed(messages) if message_formats.is_human(message)), None)
+    return "" if human is None else message_formats.text_of(human), results[::-1]
+
+
+def _wanted_call(messages: list[Plain], request: ChatRequest) -> tuple[str, str] | None:
+    text, results = _last_turn(messages)
+    given = text.removeprefix(_CALL)
+    if results or given == text or not given[:1].isspace():
+        return None
+    name, brace, rest = given.partition("{")
+    name, arguments = name.strip(), brace + rest.rstrip() or "{}"
+    if name not in {tool.name for tool in request.tools or ()} or not arguments.endswith("}"):
+        return None
+    try:
+        msgspec.json.decode(arguments)
+    except (msgspec.DecodeError, RecursionError):
+        return None
+    return name, arguments
+
+
+def _answer(messages: list[Plain]) -> str:
+    text, results = _last_turn(messages)
+    if not results:
+        return f"You said: {text}"
+    names = {call.id: call.name for message in messages for call in message_formats.tool_calls(message)}
+    return "\n".join(line for message in results for line in _said(message, names))
+
+
+def _said(message: Plain, names: dict[str, str]) -> list[str]:
+    results = [(block["tool_call_id"], block["output"]) for block in message_formats.blocks(message, ("tool_result",))]
+    if not results:
+        results = [(message.get("tool_call_id"), message["content"])]
+    return [f"{names.get(call_id) or message.get('name') or 'tool'} said: {as_text(out)}" for call_id, out in results]
+
+
+def _new_id(messages: list[Plain]) -> str:
+    """An id that follows from the messages and is none of theirs."""
+    taken = {call.id for message in messages for call in message_formats.tool_calls(message)}
+    number = len(messages)
+    while f"call_{number}" in taken:
+        number += 1
+    return f"call_{number}"
+
+
+def _usage(messages: list[Plain], blocks: Blocks) -> Usage:
+    given = sum(len(message_formats.text_of(message).split()) for message in messages)
+    made = sum(len(block.text.split()) for block in blocks.all)
+    return Usage(input_tokens=given, output_tokens=made, total_tokens=given + made)

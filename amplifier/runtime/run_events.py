@@ -1,0 +1,179 @@
+"""What a run shows while it goes on: to its own streams in this process at once, in batches to whoever follows."""
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from amplifier_core import HookResult
+
+from amplifier.live.frames import Frame
+from amplifier.live.hub import Hub
+from amplifier.runtime.hooks import TOLD
+from amplifier.runtime.secret_references import Veil, redacted
+from amplifier.runtime.transcript_writer import cleaned, encoded
+
+DELTA = "llm:stream_block_delta"
+# What clients are shown of amplifier-core's events; the others tell of prompts and configs.
+SHOWN = (
+    "cancel:completed",
+    "cancel:requested",
+    "content_block:end",
+    "content_block:start",
+    "context:compaction",
+    "execution:end",
+    "execution:start",
+    "llm:stream_aborted",
+    "llm:stream_block_end",
+    "llm:stream_block_start",
+    "orchestrator:complete",
+    "provider:error",
+    "provider:request",
+    "provider:retry",
+    "thinking:final",
+    "tool:error",
+    "tool:post",
+    "tool:pre",
+    "user:notification",
+    DELTA,
+)
+# After these no more of an answer comes: its rest is shown, also by modules that do not tell of the end of a block.
+_END, _ABORTED = "llm:stream_block_end", "llm:stream_aborted"
+_LAST = (_ABORTED, "content_block:start", "execution:end", "orchestrator:complete", "provider:request")
+_BATCH = 0.05  # seconds of deltas that followers get in one event
+_MOST = 4000  # bytes of an event for followers, which has to fit into a notification with others
+_NAMES = ("request_id", "block_index", "block_type", "tool_name", "tool_call_id")  # kept of events that are larger
+_Block = tuple[Any, Any, Any]
+
+
+class Feed:
+    """Events of one run. `partial` is the text of the model's answer that is not in the transcript yet."""
+
+    def __init__(self, hub: Hub, session_id: str, run_id: str) -> None:
+        self._hub, self._session_id, self._run_id = hub, session_id, run_id
+        self.secrets: frozenset[str] = frozenset()
+        self.followed_elsewhere = True  # until the lease is renewed for the first time nobody knows
+        self.first_delta_at: float | None = None
+        self._listeners: dict[Callable[[Frame], None], Callable[[], None]] = {}
+        self._batch: dict[_Block, list[str]] = {}
+        self._flushing: asyncio.TimerHandle | None = None
+        self._text: list[str] = []
+        self._last: dict[str, Any] = {}  # the newest part of the model's answer
+        self._open: dict[_Block, tuple[Veil, dict[str, Any]]] = {}  # with the newest part of each
+
+    @property
+    def partial(self) -> str:
+        return str(cleaned("".join(self._text)))
+
+    def settle(self) -> None:
+        """What the model said is in the transcript now."""
+        self.release()
+        self._text = []
+
+    def listen(self, listener: Callable[[Frame], None], wake: Callable[[], None]) -> Callable[[], None]:
+        """From now on the listener gets every event, after what the model has said so far, and is woken at the end;
+        what is returned ends that."""
+        if self._text:
+            listener(Frame(DELTA, self._encoded(self._last | {"text": self.partial})))
+        self._listeners[listener] = wake
+        return lambda: self._forget(listener)
+
+    def _forget(self, listener: Callable[[Frame], None]) -> None:
+        self._listeners.pop(listener, None)
+
+    def end(self) -> None:
+        """The database knows that the run is over: its streams here read it at once."""
+        for wake in self._listeners.values():
+            wake()
+
+    def live(self, event: str, data: dict[str, Any]) -> None:
+        """A part of the model's answer, as it came."""
+        if self.first_delta_at is None:
+            self.first_delta_at = time.perf_counter()
+        block = _block(data)
+        if any(other[0] != block[0] for other in self._open):
+            self.release()
+        if data.get("request_id") != self._last.get("request_id"):
+            self._text = []
+        veil = self._open[block][0] if block in self._open else Veil(self.secrets)
+        self._open[block] = veil, data
+        self._say(block, data, veil.show(str(data.get("text") or "")))
+
+    def _say(self, block: _Block, data: dict[str, Any], text: str) -> None:
+        """Shows what a veil lets through."""
+        if not text:
+            return
+        data = data | {"text": text}
+        if block[2] == "text":
+            self._text.append(text)
+            self._last = data
+        self._show(DELTA, data)
+        self._batch.setdefault(block, []).append(text)
+        if self._flushing is None:
+            self._flushing = asyncio.get_running_loop().call_later(_BATCH, self.flush)
+
+    def release(self, cut_off: bool = False) -> None:
+        """Shows what was held back of all blocks, which are whole unless the answer was cut off."""
+        for block in list(self._open):
+            self._close(block, cut_off)
+
+    def _close(self, block: _Block, cut_off: bool = False) -> None:
+        veil, data = self._open.pop(block, (None, {}))
+        if veil is not None:
+            self._say(block, data, veil.end(cut_off))
+
+    def show(self, event: str, data: dict[str, Any]) -> None:
+        """An event of amplifier-core's, if it is one that clients are shown."""
+        if event == DELTA:
+            self.live(event, data)
+        elif event in SHOWN:
+            if event == _END:
+                self._close(_block(data))
+            elif event in _LAST:
+                self.release(cut_off=event == _ABORTED)
+            self.flush()
+            self._show(event, data)
+            self._tell(event, data)
+
+    async def hear(self, event: str, data: dict[str, Any]) -> HookResult:
+        """A handler of such events, for modules that emit them and know nothing of `show`."""
+        if TOLD not in data:
+            self.show(event, data)
+        return HookResult(action="continue")
+
+    def flush(self) -> None:
+        """Followers get the deltas that they have not seen."""
+        if self._flushing is not None:
+            self._flushing.cancel()
+            self._flushing = None
+        batch, self._batch = self._batch, {}
+        for (request_id, index, type), texts in batch.items():
+            for text in _pieces("".join(texts)):
+                data = {"request_id": request_id, "block_index": index, "block_type": type, "text": text}
+                self._tell(DELTA, data)
+
+    def _show(self, event: str, data: dict[str, Any]) -> None:
+        if self._listeners:
+            frame = Frame(event, self._encoded(data))
+            for listener in self._listeners:
+                listener(frame)
+
+    def _tell(self, event: str, data: dict[str, Any]) -> None:
+        encoded = self._encoded(data)
+        if len(encoded) > _MOST:
+            encoded = self._encoded({name: data[name] for name in _NAMES if name in data} | {"truncated": True})
+        self._hub.show(self._session_id, event, encoded, self.followed_elsewhere)
+
+    def _encoded(self, data: dict[str, Any]) -> bytes:
+        shown = redacted(data, self.secrets) if self.secrets else data
+        return encoded({"run_id": self._run_id} | shown)
+
+
+def _block(data: dict[str, Any]) -> _Block:
+    return data.get("request_id"), data.get("block_index"), data.get("block_type", "text")
+
+
+def _pieces(text: str) -> Iterable[str]:
+    """The text in parts that fit into an event, however much of it has to be escaped."""
+    size = _MOST // 8
+    return (text[start : start + size] for start in range(0, len(text), size))

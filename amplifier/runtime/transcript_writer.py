@@ -1,0 +1,90 @@
+"""The context manager of a run: it writes each message to the transcript as it is added."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from typing import Any
+
+import msgspec
+
+from amplifier.runtime.secret_references import redacted
+from amplifier.transcripts.message_formats import is_of_hook
+
+Message = dict[str, Any]
+_UNWRITTEN = ("system", "developer")  # they are the agent's own, and made anew in each run
+
+
+class Transcript:
+    """Stands in front of the context manager that the config names, which decides what the model gets to see.
+
+    Raises whatever `append` raises: what is not written is not said.
+    """
+
+    def __init__(
+        self, inner: Any, append: Callable[[bytes], Coroutine[Any, Any, None]], secrets: frozenset[str]
+    ) -> None:
+        """`secrets` are written by nobody, also where a tool or a provider repeats them."""
+        self._inner, self._append, self._secrets = inner, append, secrets
+        self._begun = False
+
+    async def add_message(self, message: Message) -> None:
+        """Writes the message, but for the first one of the user, which stands in the transcript since the run began."""
+        role = message.get("role")
+        if role == "user" and not self._begun and not is_of_hook(message):
+            self._begun = True
+        elif role not in _UNWRITTEN:
+            message = redacted(message, self._secrets)
+            await _unbroken(self._append(encoded(message)))
+        await self._inner.add_message(message)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._inner, name)
+
+
+async def _unbroken(writing: Coroutine[Any, Any, None]) -> None:
+    """Waits for its end also when cancelled meanwhile: whoever closes the turn has to know what was written."""
+    task = asyncio.ensure_future(writing)
+    try:
+        await asyncio.shield(task)
+    except asyncio.CancelledError:
+        await asyncio.gather(task, return_exceptions=True)
+        raise
+    finally:
+        task.cancel()
+
+
+def encoded(message: Message) -> bytes:
+    """The message as JSON that the database takes: without NUL characters and lone surrogates."""
+    try:
+        text = msgspec.json.encode(message, enc_hook=_plain)
+    except UnicodeEncodeError:
+        text = b"\\u0000"
+    if b"\\u0000" not in text:
+        return text
+    return msgspec.json.encode(cleaned(msgspec.to_builtins(message, enc_hook=_plain)))
+
+
+def cleaned(value: Any) -> Any:
+    """What JSON can hold, with texts that the database takes."""
+    if isinstance(value, str):
+        return value.replace("\0", "").encode(errors="replace").decode()
+    if isinstance(value, dict):
+        return {cleaned(str(key)): cleaned(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [cleaned(item) for item in value]
+    return value
+
+
+def _plain(value: Any) -> Any:
+    """What modules put into messages besides JSON: models of pydantic, sets, and whatever has a text."""
+    dump = getattr(value, "model_dump", None)
+    return dump(mode="json") if dump else str(value)
+
+
+def spoken(message: Message) -> Message:
+    """A user's message as the model gets it: with the context that was sent along, as JSON behind the text."""
+    metadata = message.get("metadata") if message.get("role") == "user" else None
+    context = metadata.get("context") if isinstance(metadata, dict) else None
+    if not context or not isinstance(message.get("content"), str):
+        return message
+    given = msgspec.json.encode(context, order="sorted").decode()
+    return message | {"content": f"{message['content']}\n\n<context>\n{given}\n</context>"}

@@ -1,0 +1,1 @@
+"""Applies migrations, reviews them, rebuilds the search index."""

@@ -1,0 +1,83 @@
+"""The service's own login at the database: a member of `amplifier_app` that owns nothing and has no other right."""
+
+import contextlib
+from typing import Any
+
+import psycopg
+from psycopg.sql import SQL, Identifier, Literal
+
+from amplifier.database.pool import ROLE
+from amplifier.errors import OperatorError
+from amplifier.schema import migrate
+
+_ATTRIBUTES = """
+select
+    rolcanlogin,
+    rolsuper or rolcreaterole or rolcreatedb or rolreplication or rolbypassrls,
+    array(
+        select roleid::regrole::text
+        from pg_auth_members
+        where
+            member = r.oid
+            and roleid <> %s::regrole
+    )
+from pg_roles as r
+where rolname = %s
+"""
+# What a login may do besides the role's work: null for one that `ensure` made.
+EXCESS = """
+select
+    case
+        when r.rolsuper then 'is a superuser'
+        when pg_has_role(r.oid, c.relowner, 'member') then 'owns the tables'
+    end
+from pg_roles as r
+cross join pg_class as c
+where
+    r.rolname = session_user
+    and c.oid = to_regclass('public.sessions')
+"""
+
+
+class LoginError(OperatorError):
+    """The service's login cannot be made or used; the message says why."""
+
+
+def ensure(dsn: str, login: str, password: str | None = None) -> None:
+    """Makes `login` as a member of the service's role, or gives it a new password. `dsn` logs in as an administrator.
+
+    The password is sent as a SCRAM verifier, so that no log of statements shows it. Raises LoginError.
+    """
+    try:
+        with migrate.exclusively(dsn), psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            name = Identifier(login)
+            if _found(connection, login) is None:
+                # a process of another database may be faster
+                with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+                    connection.execute(SQL("create role {} login").format(name))
+            _refuse_excess(connection, login)
+            if connection.execute("select pg_has_role(%s, %s, 'member')", (login, ROLE)).fetchone() == (False,):
+                connection.execute(SQL("grant {} to {}").format(Identifier(ROLE), name))
+            if password is not None:
+                verifier = connection.pgconn.encrypt_password(password.encode(), login.encode()).decode()
+                connection.execute(SQL("alter role {} password {}").format(name, Literal(verifier)))
+    except psycopg.Error as error:
+        raise LoginError(
+            f"the login {login} of the service could not be made: {error}\n"
+            "an administrator does that as migrations/README.md says under Roles; unset DATABASE_SERVICE_PASSWORD then"
+        ) from error
+
+
+def _found(connection: "psycopg.Connection[Any]", login: str) -> "tuple[Any, ...] | None":
+    return connection.execute(_ATTRIBUTES, (ROLE, login)).fetchone()
+
+
+def _refuse_excess(connection: "psycopg.Connection[Any]", login: str) -> None:
+    """Raises LoginError for a role that may do more than the service should."""
+    found = _found(connection, login)
+    can_login, is_mighty, others = found or (False, False, [])
+    if is_mighty or others:
+        reason = f"is a member of {', '.join(others)}" if others else "has attributes such as superuser or createrole"
+        raise LoginError(f"the role {login} {reason}: name another one in DATABASE_SERVICE_USER")
+    if not can_login:
+        raise LoginError(f"the role {login} may not log in: name another one in DATABASE_SERVICE_USER")

@@ -1,0 +1,139 @@
+"""create_app(settings): the only place that wires things."""
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from litestar import Litestar
+
+from amplifier import paths, settings
+from amplifier.api.routes import routes
+from amplifier.configs.encryption import Keyring
+from amplifier.database.listener import Listener
+from amplifier.database.pool import Database
+from amplifier.errors import Unavailable
+from amplifier.fair_share import Shares
+from amplifier.live.hub import Hub
+from amplifier.maintenance.activity import Activity
+from amplifier.maintenance.expiry import keep_sweeping
+from amplifier.queries.checks.run import check
+from amplifier.queries.registry import Queries
+from amplifier.queries.reload import Reloader
+from amplifier.runtime.runner import Runner
+from amplifier.server.row_structs import STRUCTS
+from amplifier.server.signals import end_with_parent, reload_on_hangup
+from amplifier.settings import Settings
+from amplifier.web.authentication import Authenticator
+from amplifier.web.response_headers import methods
+from amplifier.web.websocket_limits import Saying
+
+logger = logging.getLogger(__name__)
+
+_CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds that a start waits for the database, and between two attempts
+
+
+def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
+    """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable.
+
+    `checked` skips `queries.checks.run.check`, which the command `serve` has run on the database already.
+    """
+    return connect(routes(config, lifespan=[lifespan]), config, dsn, checked)
+
+
+def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litestar:
+    """Gives an application everything that it works with."""
+    database = Database(config, dsn)
+    queries = Queries(database, paths.folder("queries", config.queries_dir))
+    activity = Activity(queries)
+    hub = Hub(queries, config.notify_delay)
+    authenticator = Authenticator(config, queries, activity)
+    reloader = Reloader(queries, STRUCTS)
+    keyring = Keyring(config.config_encryption_key, config.derivation_key)
+    # not by the constructor, which copies what it is given
+    app.state.update(
+        {
+            "queries": queries,
+            "activity": activity,
+            "authenticator": authenticator,
+            "hub": hub,
+            "keyring": keyring,
+            "checked": checked,
+            "methods": methods(app),
+            "listener": Listener(database, [authenticator, hub, reloader]),
+            "reloader": reloader,
+            "runner": Runner(queries, hub, keyring, config),
+            "max_streams": config.max_streams_per_user,
+            "origins": config.origins,
+            "saying": Saying(),
+            "secret_key": config.secret_key,
+            "turns": {"diagnosis": Shares(1, 1), "repair": Shares(1, 1)},
+            "statement_timeout": config.database_statement_timeout,
+            "search_timeout": min(config.search_timeout, config.database_statement_timeout),
+        }
+    )
+    return app
+
+
+async def _connect(database: Database) -> None:
+    """Opens the pool. The database was there a moment ago: it may restart, or be taken over by another process."""
+    deadline = time.monotonic() + _CONNECT_LIMIT
+    while True:
+        try:
+            return await database.connect()
+        except Unavailable:
+            if time.monotonic() > deadline:
+                raise
+            await asyncio.sleep(_CONNECT_PAUSE)
+
+
+@contextlib.asynccontextmanager
+async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    state = app.state
+    database = state.queries.database
+    await _connect(database)
+    if not state.keyring.encrypts:
+        logger.warning("Secrets in configs are stored in clear: set CONFIG_ENCRYPTION_KEY, or a SECRET_KEY of yours")
+    try:
+        if not state.checked:
+            await check(state.queries, STRUCTS)
+        async with (
+            _background(state.listener.keep_listening()),
+            _background(state.activity.keep_flushing()),
+            _background(state.hub.keep_going()),
+            _background(state.reloader.keep_reloading()),
+            _background(keep_sweeping(state.queries)),
+            _background(state.runner.keep_running()),
+        ):
+            yield
+            await state.runner.finish()
+        with contextlib.suppress(Unavailable):
+            await state.activity.flush()
+            await state.saying.finish()
+            await state.hub.finish()
+    finally:
+        await database.close()
+
+
+def from_environment(checked: bool = False) -> Litestar:
+    """The application for a worker process, whose parent has put the database's address into the environment."""
+    end_with_parent()
+    config = settings.load()
+    if config.dsn is None:
+        raise settings.SettingsError("DATABASE_URL must be set for a worker process")
+    app = create_app(config, config.dsn, checked)
+    reload_on_hangup(app.state.reloader.ask)
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _background(coroutine: Any) -> AsyncIterator[None]:
+    task = asyncio.create_task(coroutine)
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task

@@ -1,0 +1,49 @@
+"""The structs that `@return` may name: those of the API's answers, and the rows that no answer carries."""
+
+import msgspec
+
+from amplifier.api import (
+    application_keys,
+    applications,
+    approvals,
+    audit,
+    config_versions,
+    configs,
+    invitations,
+    participants,
+    presence,
+    repair,
+    runs,
+    session_list,
+    sessions,
+    settings,
+    transcripts,
+    users,
+)
+from amplifier.queries import rows
+
+_MODULES = (
+    application_keys,
+    applications,
+    approvals,
+    audit,
+    config_versions,
+    configs,
+    repair,
+    invitations,
+    participants,
+    presence,
+    rows,
+    runs,
+    session_list,
+    sessions,
+    settings,
+    transcripts,
+    users,
+)
+STRUCTS: dict[str, type[msgspec.Struct]] = {
+    name: value
+    for module in _MODULES
+    for name, value in vars(module).items()
+    if isinstance(value, type) and issubclass(value, msgspec.Struct) and value.__module__ == module.__name__
+}

@@ -1,0 +1,1 @@
+"""Pure rules about messages: formats, tool calls and results, repair."""

@@ -1,0 +1,215 @@
+"""Finds what models would refuse in a transcript, and makes of it one that they accept.
+
+A result stands directly after the message with its call, in the order of the calls (`tool_calls.py` pairs them), and a
+turn in which an assistant acted ends with its answer. Results without a call, and second results, stay in the stored
+transcript, from which nothing is ever removed; they are left out only of what a model receives.
+"""
+
+import itertools
+from typing import Literal
+
+import msgspec
+
+from amplifier.transcripts.message_formats import Message
+from amplifier.transcripts.tool_calls import Call, Pairs, steps
+
+Problem = Literal["missing_result", "misplaced_result", "unknown_result", "duplicate_result", "unfinished_turn"]
+Status = Literal["cancelled", "failed"]
+Entry = tuple[int | None, Message]  # a message with the index it had, none for one that is added
+
+LOST = '{"error": "unknown_error", "message": "Tool execution was interrupted and no result was captured."}'
+_UNANSWERED = "The turn ended before it was answered."
+_ADVICE: dict[Problem, str] = {
+    "missing_result": "The call has no result: a repair adds one that says so.",
+    "misplaced_result": "The result does not stand right behind its call, in their order: a repair moves it there.",
+    "unknown_result": "No call has this id: nothing needs to be done, models are not sent the result.",
+    "duplicate_result": "The call has another result: nothing needs to be done, models are not sent this one.",
+    "unfinished_turn": "The turn ends without an assistant's answer: a repair adds one that says so.",
+}
+
+
+class Finding(msgspec.Struct, frozen=True):
+    """What is wrong with the message at `index`, in turn `turn` (0 before the first one), and what to do about it."""
+
+    problem: Problem
+    index: int
+    tool_call_id: str | None
+    turn: int
+    detail: str
+
+    @property
+    def needs_repair(self) -> bool:
+        """Whether the transcript has to be changed for it; the rest is merely not sent to models."""
+        return self.problem not in ("unknown_result", "duplicate_result")
+
+
+def diagnose(messages: list[Message], open_end: bool = False) -> list[Finding]:
+    """What is wrong, by index. The last turn may wait for its answer; with `open_end` it may be amid its calls, too."""
+    reading = _Reading(messages, open_end)
+    if reading.is_clean:
+        return []
+    turns = reading.pairs.turns()
+
+    def found(problem: Problem, index: int, call_id: str | None = None, turn: int | None = None) -> Finding:
+        return Finding(problem, index, call_id, turns[index] if turn is None else turn, _ADVICE[problem])
+
+    findings = [found("missing_result", call.caller, call.id) for call in reading.pairs.orphans()]
+    findings += [found("misplaced_result", index, reading.pairs.homes[index].id) for index in reading.displaced]
+    findings += [found(dead.problem, dead.message, dead.call_id) for dead in reading.pairs.dead]
+    findings += [found("unfinished_turn", index, None, turn) for turn, index in reading.unfinished]
+    return sorted(findings, key=lambda one: one.index)
+
+
+def valid(messages: list[Message], open_end: bool = False) -> list[Message]:
+    """What may be sent to a model: `messages` itself if nothing is wrong, or else another list.
+
+    Results are moved right behind their calls, missing ones are completed, those that answer nothing are left out, and
+    turns are closed: all but a last one that waits for its answer, and with `open_end` any last one.
+    """
+    if is_plain(messages):
+        return messages
+    reading = _Reading(messages, open_end)
+    if reading.is_clean:
+        return messages
+    given = (reading.pairs.kept(index, message) for index, message in reading.entries)
+    return [message for message in given if message is not None]
+
+
+def repaired(messages: list[Message], open_end: bool = False) -> list[Entry]:
+    """Every message, unchanged, and what is missing, in an order that needs no repair any more."""
+    return _Reading(messages, open_end).entries
+
+
+def closing(messages: list[Message], status: Status, text: str = "") -> list[Message]:
+    """What must be appended to close a last turn that was interrupted: a result for each of its calls without one, and
+    an answer, `text` being what the model had said of it. Nothing where the turn is closed."""
+    reading = _Reading(messages, open_end=True)
+    pairs, turns = reading.pairs, reading.pairs.turns()
+    # a result that is appended belongs to the latest call of its id
+    orphans = [call for call in pairs.orphans() if turns[call.caller] == turns[-1] and pairs.latest[call.id] is call]
+    if not orphans and not reading.is_open:
+        return []
+    verb = "was cancelled" if status == "cancelled" else "failed"
+    answer = _answer(text or f"The run {verb} before it answered.", status)
+    return [*(_result(call, _cancelled(call) if status == "cancelled" else LOST) for call in orphans), answer]
+
+
+def is_plain(messages: list[Message]) -> bool:
+    """Whether nothing is wrong with a transcript at a glance, as with most: of texts, calls in `tool_calls`, and their
+    results behind them. It takes a sixth of the time of a closer look."""
+    waiting: list[str] = []
+    step = ""
+    for message in messages:
+        role, content = message.get("role"), message.get("content")
+        if role == "tool":
+            if not waiting or message.get("tool_call_id") != waiting.pop() or isinstance(content, list):
+                return False
+            step = "result"
+        elif waiting or isinstance(content, list):
+            return False
+        elif role == "assistant":
+            waiting = _plain_ids(message.get("tool_calls"))[::-1]
+            if waiting == [""]:
+                return False
+            step = "call" if waiting else "answer"
+        elif role == "user":
+            if step in ("call", "result") or "tool_call_id" in message or str(content).startswith("<system-reminder>"):
+                return False
+            step = "begin"
+        elif role not in ("system", "developer"):
+            return False
+    return not waiting and step != "result"
+
+
+def _plain_ids(calls: object) -> list[str]:
+    """The ids of calls in the dialects of Amplifier and OpenAI, each once; one that is empty for anything else."""
+    if not calls:
+        return []
+    ids = [_plain_id(call) for call in calls] if isinstance(calls, list) else [""]
+    return ids if all(ids) and len(set(ids)) == len(ids) else [""]
+
+
+def _plain_id(call: object) -> str:
+    if not isinstance(call, dict):
+        return ""
+    function = call.get("function")
+    name = call.get("tool") or (function.get("name") if isinstance(function, dict) else None)
+    identifier = call.get("id")
+    return identifier if isinstance(name, str) and isinstance(identifier, str) else ""
+
+
+class _Reading:
+    """A transcript, and how it would have to be."""
+
+    def __init__(self, messages: list[Message], open_end: bool) -> None:
+        self.pairs = Pairs(messages)
+        self.displaced = self.pairs.displaced()
+        self.unfinished: list[tuple[int, int]] = []  # turns, and the last message of each
+        self.is_open = False  # whether the last turn has no answer yet
+        self.entries = self._close(self._arrange(messages), open_end)
+        self.is_clean = not self.displaced and not self.pairs.dead and len(self.entries) == len(messages)
+
+    def _arrange(self, messages: list[Message]) -> list[Entry]:
+        """All messages, those results that have to move behind their calls, with the missing ones."""
+        pairs = self.pairs
+        callers = {pairs.homes[index].caller for index in self.displaced} | {call.caller for call in pairs.orphans()}
+        if not callers:
+            return list(enumerate(messages))
+        entries: list[Entry] = []
+        for index, message in enumerate(messages):
+            if index in pairs.homes and pairs.homes[index].caller in callers:
+                continue
+            entries.append((index, message))
+            if index in callers:
+                entries.extend(self._results(index))
+        return entries
+
+    def _results(self, caller: int) -> list[Entry]:
+        """The results of a message's calls, in their order, each message once."""
+        entries: list[Entry] = []
+        for call in self.pairs.calls[caller]:
+            if call.result is None:
+                entries.append((None, _result(call, LOST)))
+            elif self.pairs.homes[call.result] is call:
+                entries.append((call.result, self.pairs.messages[call.result]))
+        return entries
+
+    def _close(self, entries: list[Entry], open_end: bool) -> list[Entry]:
+        """Answers the turns without an answer."""
+        ends: list[int] = []  # where an answer is missing
+        turn, last, step = 0, 0, ""
+        for position, now in enumerate(steps(self.pairs, entries)):
+            if now == "begin":
+                if step in ("call", "result"):  # people may say several things before they are answered
+                    ends.append(position)
+                    self.unfinished.append((turn, last))
+                turn += 1
+            if now:
+                step = now
+                index = entries[position][0]
+                last = last if index is None else index
+        self.is_open = step not in ("", "answer")
+        if self.is_open and step != "begin" and not open_end:
+            ends.append(len(entries))
+            self.unfinished.append((turn, last))
+        return _with_answers(entries, ends)
+
+
+def _with_answers(entries: list[Entry], ends: list[int]) -> list[Entry]:
+    if not ends:
+        return entries
+    parts = [entries[start:end] for start, end in itertools.pairwise([0, *ends])]
+    closed = [entry for part in parts for entry in (*part, (None, _answer(_UNANSWERED, "unknown")))]
+    return closed + entries[ends[-1] :]
+
+
+def _result(call: Call, content: str) -> Message:
+    return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": content}
+
+
+def _cancelled(call: Call) -> str:
+    return msgspec.json.encode({"error": "cancelled", "cancelled": True, "tool": call.name}).decode()
+
+
+def _answer(text: str, status: str) -> Message:
+    return {"role": "assistant", "content": text, "metadata": {"interrupted": status}}

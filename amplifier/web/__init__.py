@@ -1,0 +1,1 @@
+"""Everything handlers share between ASGI and SQL."""

@@ -1,0 +1,120 @@
+"""Idempotency-Key: a request that is repeated gets the answer again, and nothing is done twice."""
+
+import hashlib
+import hmac
+import os
+import re
+from collections.abc import Mapping
+from typing import Any
+
+import msgspec
+from cryptography.exceptions import InvalidTag
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from amplifier.errors import Problem
+from amplifier.queries.registry import Queries
+from amplifier.web.responses import Answer
+
+_KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
+_NONCE = 12  # bytes, as AES-GCM has it
+_RETRY = {"Retry-After": "1"}
+
+
+class _Shown(msgspec.Struct):
+    """The ids of the things that an answer shows."""
+
+    session_id: str | None = None
+    config_id: str | None = None
+    app_id: str | None = None
+
+
+class Repeatable:
+    """One request with an Idempotency-Key (IETF draft-ietf-httpapi-idempotency-key-header), inside its transaction.
+
+    The key counts for the calling application and user, and the answer is shown again while they see all that it shows.
+    What is kept of an answer can be read only by who has the key
+    and the service's SECRET_KEY, since it may show an API key or a token.
+    """
+
+    def __init__(self, queries: Queries, caller: Any, secret_key: str, key: str, request: bytes) -> None:
+        """Raises Problem 422 for a key of another form than 1 to 255 visible ASCII characters."""
+        if not _KEY.match(key):
+            raise Problem(422, "Idempotency-Key: must be 1 to 255 visible ASCII characters, best a new UUID")
+        self._queries, self._caller, self._is_hidden = queries, caller, False
+        whose = f"{caller.app_id}\n{caller.user_id}\n{key}"
+        self._place = {
+            "actor_id": caller.user_id,
+            "actor_app_id": caller.app_id,
+            "key_hash": hashlib.sha256(whose.encode()).hexdigest(),
+        }
+        self._request_hash = hashlib.sha256(request).hexdigest()
+        self._cipher = AESGCM(hmac.digest(secret_key.encode(), key.encode(), "sha256"))
+        self._context = "\n".join(self._place.values()).encode()
+
+    async def replay(self) -> Answer | None:
+        """The answer that was given before, or None, and the key is taken until the transaction ends.
+
+        Also None where the caller may not see the answer any more. The handler then refuses them as it refuses
+        strangers, or else `keep` does, and what it did is undone.
+
+        Raises Problem 409 while another request has the key, and 422 when it belongs to another request.
+        """
+        row = await self._queries.idempotency.claim(**self._place)
+        if not row["is_free"]:
+            raise Problem(409, "A request with this Idempotency-Key is being carried out: try again", headers=_RETRY)
+        if row["status"] is None or row["response"] is None:
+            return None
+        if row["request_hash"] != self._request_hash:
+            raise Problem(422, "Idempotency-Key: was used for another request; use a new key for each")
+        if not (row["is_visible"] and self._may_see(row["app_ids"])):
+            self._is_hidden = True
+            return None
+        return Answer(
+            row["status"], self._decrypted(row["response"]), row["etag"], [(b"idempotency-replayed", b"true")]
+        )
+
+    async def keep(self, answer: Answer, named: Mapping[str, str]) -> None:
+        """Stores the answer in the transaction; `named` are the parameters of the path.
+
+        Raises Problem 409 when another request was first, and 404 when there is an answer that the caller may not see.
+        """
+        if self._is_hidden:
+            raise Problem(404, "What this Idempotency-Key was used for is not there any more, or not yours")
+        shown = _shown(answer.body)
+        ids: dict[str, Any] = {
+            f"{kind}s": [one for one in (named.get(kind), getattr(shown, kind)) if one is not None]
+            for kind in _Shown.__struct_fields__
+        }
+        nonce = os.urandom(_NONCE)
+        kept = await self._queries.idempotency.store(
+            **self._place,
+            request_hash=self._request_hash,
+            status=answer.status,
+            response=nonce + self._cipher.encrypt(nonce, answer.body, self._context),
+            etag=answer.etag,
+            **ids,
+        )
+        if not kept:
+            raise Problem(
+                409, "A request with this Idempotency-Key was carried out just now: try again", headers=_RETRY
+            )
+
+    def _may_see(self, app_ids: list[str] | None) -> bool:
+        return self._caller.is_admin or all(app_id == self._caller.app_id for app_id in app_ids or ())
+
+    def _decrypted(self, response: bytes) -> bytes:
+        try:
+            return self._cipher.decrypt(response[:_NONCE], response[_NONCE:], self._context)
+        except InvalidTag:
+            raise Problem(
+                409,
+                "The request was carried out, and its answer cannot be shown again: the service's SECRET_KEY changed",
+            ) from None
+
+
+def _shown(body: bytes) -> _Shown:
+    """Returns the ids in an answer's body; none for a body that is no object."""
+    try:
+        return msgspec.json.decode(body, type=_Shown)
+    except msgspec.MsgspecError:
+        return _Shown()

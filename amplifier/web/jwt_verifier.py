@@ -1,0 +1,146 @@
+"""JWTs: verified with the secret or the issuer's public keys. Loaded only where authentication is on."""
+
+import asyncio
+import logging
+import ssl
+import time
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import jwt
+import msgspec
+from jwt import PyJWKSet
+
+from amplifier.errors import Unavailable
+from amplifier.settings import Settings
+from amplifier.web.problems import unauthorized
+
+logger = logging.getLogger(__name__)
+
+_REFETCH = 30.0  # seconds between two fetches of the JWKS for unknown key ids
+_RETRY = 3.0  # seconds between two fetches while no key is known at all
+_REFRESH = 3600.0  # seconds after which the JWKS is read again even so, for keys that were withdrawn
+_FETCH_LIMIT = 5.0  # seconds for the JWKS
+_LARGEST = 1024 * 1024  # bytes of it
+_MAX_TOKEN = 8192  # bytes
+_LATEST = 2**53  # seconds; nothing that a token calls its end is later
+
+
+class Verifier:
+    """Checks tokens as the settings ask."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._settings = settings
+        self._jwks = Jwks(settings.jwt_public_key_url) if settings.jwt_algorithm == "RS256" else None
+
+    async def claims(self, token: str) -> dict[str, Any]:
+        """The claims of a valid token. Raises Problem 401, and Unavailable while there are no keys at all."""
+        if len(token) > _MAX_TOKEN:
+            raise unauthorized(f"Invalid JWT: larger than {_MAX_TOKEN} bytes")
+        settings = self._settings
+        try:
+            key = settings.secret_key if self._jwks is None else await self._jwks.key(token)
+            claims = jwt.decode(
+                token,
+                key,
+                algorithms=[settings.jwt_algorithm],
+                audience=settings.jwt_audience,
+                issuer=settings.jwt_issuer,
+                options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_iat": False},
+            )
+            if type(claims["exp"]) not in (int, float) or claims["exp"] > _LATEST:
+                raise jwt.DecodeError("exp must be a number of seconds")
+            return claims
+        except jwt.PyJWTError as error:
+            raise unauthorized(_reason(error)) from None
+        except (ValueError, TypeError, OverflowError, RecursionError):
+            raise unauthorized("Invalid JWT: malformed") from None
+
+
+class Jwks:
+    """The issuer's public keys. An unknown key id reads them again, at most once in 30 s; the last good ones stay."""
+
+    def __init__(self, url: str | None) -> None:
+        assert url is not None  # noqa: S101 - the settings require it for RS256
+        self._url = url
+        self._keys: dict[str | None, Any] = {}
+        self._fetched = float("-inf")
+        self._lock = asyncio.Lock()
+        # of its own: an issuer whose name is not resolved keeps a thread for longer than any timeout
+        self._thread = ThreadPoolExecutor(1, "jwks")
+        self._reading: Future[dict[str | None, Any]] | None = None
+
+    async def key(self, token: str) -> Any:
+        """The key that the token's header names. Raises PyJWTError, and Unavailable while there are no keys at all."""
+        kid = jwt.get_unverified_header(token).get("kid")
+        unknown = kid not in self._keys
+        pause = _REFETCH if self._keys else _RETRY
+        if self._age() > _REFRESH or (unknown and (self._age() > pause or self._lock.locked())):
+            async with self._lock:  # one fetch for all who wait
+                if self._age() > pause:
+                    await self._fetch()
+        if kid is None and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        if kid not in self._keys:
+            if not self._keys:
+                raise Unavailable("The keys of the token's issuer cannot be read.")
+            raise jwt.InvalidTokenError("unknown key id")
+        return self._keys[kid]
+
+    async def _fetch(self) -> None:
+        self._fetched = time.monotonic()
+        try:
+            if self._reading is not None and not self._reading.done():
+                raise TimeoutError("the read before has not ended yet")
+            self._reading = self._thread.submit(_read, self._url)
+            async with asyncio.timeout(_FETCH_LIMIT + 1):  # the thread ends the read first, unless it resolves a name
+                self._keys = await asyncio.wrap_future(self._reading)
+        except Exception as error:  # another service may answer with anything
+            logger.warning("the JWKS could not be read: %.300s", repr(error))
+
+    def _age(self) -> float:
+        return time.monotonic() - self._fetched
+
+
+def _read(url: str) -> dict[str | None, Any]:
+    """The keys at `url`, by id, read by an event loop of the calling thread, so that one deadline ends all of it.
+
+    Raises any exception.
+    """
+    # uvloop would resolve names in threads that the whole process shares
+    with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
+        document = runner.run(_download(url))
+    return {key.key_id: key.key for key in PyJWKSet.from_dict(msgspec.json.decode(document)).keys}
+
+
+async def _download(url: str) -> bytes:
+    """The document at `url`, at most 1 MB, within 5 s."""
+    import httpx  # a fifth of a second, and needed only here
+
+    document = bytearray()
+    headers = {"Accept": "application/json", "Accept-Encoding": "identity"}  # compressed, a little can become very much
+    async with (
+        asyncio.timeout(_FETCH_LIMIT),
+        # the system's certificates, not httpx's own
+        httpx.AsyncClient(follow_redirects=True, max_redirects=3, verify=ssl.create_default_context()) as client,
+        client.stream("GET", url, headers=headers) as response,
+    ):
+        response.raise_for_status()
+        async for chunk in response.aiter_raw():
+            document += chunk
+            if len(document) > _LARGEST:
+                raise ValueError(f"it is larger than {_LARGEST} bytes")
+    return bytes(document)
+
+
+def _reason(error: jwt.PyJWTError) -> str:
+    missing = error.claim if isinstance(error, jwt.MissingRequiredClaimError) else None
+    if isinstance(error, jwt.ExpiredSignatureError):
+        return "JWT expired"
+    if isinstance(error, jwt.InvalidIssuerError) or missing == "iss":
+        return "Invalid JWT issuer"
+    if isinstance(error, jwt.InvalidAudienceError) or missing == "aud":
+        return "Invalid JWT audience"
+    if isinstance(error, jwt.MissingRequiredClaimError) and missing == "sub":
+        return "JWT missing 'sub' claim (user_id)"
+    return f"Invalid JWT: {error}".encode(errors="replace").decode()  # it may quote half a character from the token

@@ -1,0 +1,215 @@
+"""Every error becomes a problem document (RFC 9457); this is the one table that says which."""
+
+import logging
+import random
+import re
+from http import HTTPStatus
+from typing import Any
+
+import asyncpg
+import msgspec
+from litestar import Request, Response
+from litestar.exceptions import HTTPException, InternalServerException, ValidationException
+
+from amplifier.errors import Problem, Unavailable
+
+logger = logging.getLogger(__name__)
+
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
+# how msgspec says where something does not fit, and what is not there
+_PLACE = " - at `"
+_MISSING = "Object missing required field `"
+_LONGEST_DETAIL = 1000  # characters of what msgspec says, which may repeat a value
+_TOO_LARGE = "{} must not be larger than 64 kB as text: a number counts with all the digits that the database writes"
+_TAGS = "There may be 50 tags, with keys of 100 and values of 500 characters"
+MEDIA_TYPE = "application/problem+json"
+REFUSED = "refused"  # in a scope's state: the Problem of a request that has no route because of its path
+NO_ROUTE = "Not found: there is no such route"
+
+# Constraint names are part of the API: what each says to the client, and with which status.
+_CONSTRAINTS: dict[str, tuple[int, str]] = {
+    "applications_pkey": (409, "An application with this app_id already exists"),
+    "applications_app_id_check": (422, "app_id must match ^[a-z0-9-]+$"),
+    "applications_app_name_check": (422, "app_name must not be empty"),
+    "application_keys_app_id_name_key": (409, "The application has a key of this name already"),
+    "application_keys_name_check": (422, "name must not be empty"),
+    "applications_key_managers_check": (422, "key_managers must have at most 20 user ids"),
+    "applications_settings_request_limit_check": (
+        422,
+        "settings: rate_limit_requests_per_minute must be a whole number from 0 (no limit) to 1000000",
+    ),
+    "applications_settings_depth_check": (422, "settings must not be nested deeper than 64 levels"),
+    "applications_settings_size_check": (422, _TOO_LARGE.format("settings")),
+    "configs_name_check": (422, "name must not be empty"),
+    "configs_config_json_depth_check": (422, "config_data must not be nested deeper than 64 levels"),
+    "configs_config_json_size_check": (422, "config_data must not be larger than 1048576 bytes, its secrets encrypted"),
+    "configs_description_size_check": (422, "description must have at most 10000 characters"),
+    "configs_tags_size_check": (422, _TAGS),
+    "configuration_key_check": (422, "key must have 1 to 255 characters"),
+    "configuration_value_depth_check": (422, "value must not be nested deeper than 64 levels"),
+    "configuration_value_size_check": (422, _TOO_LARGE.format("value")),
+    "idempotency_keys_response_size_check": (
+        422,
+        "The answer is larger than 16 MiB, too large to be kept: send the request without an Idempotency-Key",
+    ),
+    "messages_message_check": (422, "Every message must be a JSON object"),
+    "messages_message_depth_check": (422, "A message must not be nested deeper than 64 levels"),
+    "messages_role_check": (
+        422,
+        "Every message needs a role: system, developer, user, assistant, function or tool",
+    ),
+    "messages_size_check": (422, "A message must not be larger than 16 MiB as text"),
+    "runs_message_depth_check": (422, "context must not be nested deeper than 62 levels"),
+    "runs_message_size_check": (422, "message and context must not be larger than 16 MiB as text"),
+    "session_participants_permissions_export_check": (
+        422,
+        "permissions: export cannot be set, because transcripts cannot be exported yet: leave it out",
+    ),
+    "session_participants_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
+    "users_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
+    "sessions_metadata_depth_check": (422, "metadata must not be nested deeper than 64 levels"),
+    "sessions_metadata_size_check": (422, _TOO_LARGE.format("metadata")),
+    "sessions_status_check": (422, "status must be active, completed, failed or cancelled"),
+    "sessions_tags_size_check": (422, _TAGS),
+    "sessions_title_check": (422, "title must have at most 255 characters"),
+}
+
+# Bounds that no caller reaches, because the code has narrower ones: by how their names end.
+_ENDINGS: dict[str, tuple[int, str]] = {
+    "_length_check": (422, "An id must have at most 255 characters: use a shorter one"),
+    "_size_check": (422, "A value is larger than the database keeps: send less"),
+}
+
+# What PostgreSQL says of values that no check before it caught, by SQLSTATE.
+_STATES: dict[str, tuple[int, str]] = {
+    "22000": (422, "A value is out of range or of the wrong kind"),
+    "22001": (422, "A value is too long"),
+    "22003": (422, "A number is out of range"),
+    "22021": (422, "Text must be valid UTF-8 without NUL characters"),
+    "22P02": (422, "The JSON is not valid: check its escapes, surrogates and encoding"),
+    "22P05": (422, "Text must not contain NUL characters (\\u0000)"),
+    "54000": (422, "A value is too large to be stored"),
+    "54001": (422, "The JSON is nested too deeply"),
+}
+
+
+def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
+    """The problem document for any exception; a fault of ours is logged here, with the id that the client sees."""
+    problem = request.scope["state"].get(REFUSED) or describe(error)
+    identifier = request_id(request.scope)
+    if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
+        logger.error("request %s failed", identifier, exc_info=error)
+        problem.members["request_id"] = identifier
+    elif isinstance(error, Unavailable):
+        logger.warning("request %s: %s (%r)", identifier, error.reason, error.__cause__)
+    return Response(document(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def document(problem: Problem) -> dict[str, Any]:
+    """The members of the problem document."""
+    status = HTTPStatus(problem.status)
+    return {
+        "type": "about:blank",
+        "title": status.phrase,
+        "status": status.value,
+        "detail": problem.detail,
+        **problem.members,
+    }
+
+
+def describe(error: Exception) -> Problem:
+    """The problem that an exception means."""
+    if isinstance(error, Problem):
+        return error
+    if isinstance(error, Unavailable):
+        retry = {"Retry-After": str(random.randint(1, 3))}  # noqa: S311 - spreads the retries
+        return Problem(503, f"{error.reason} Try again shortly.", headers=retry)
+    if isinstance(error, asyncpg.PostgresError) and error.sqlstate is not None:
+        constraint = getattr(error, "constraint_name", None)
+        if known := _constraint(constraint):
+            return Problem(*known)
+        if error.sqlstate in _STATES:
+            return Problem(*_STATES[error.sqlstate])
+    if isinstance(error, asyncpg.exceptions.DataError):
+        return Problem(*_STATES["22000"])
+    if isinstance(error, ValidationException):
+        return _validation(error)
+    if isinstance(error, InternalServerException) and "disconnected" in error.detail:
+        return Problem(400, "The connection was closed before the request was complete")
+    if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
+        return _http(error)
+    return Problem(500, "Internal server error. Report it with the request_id.")
+
+
+def too_large(name: str) -> Problem:
+    """422: a value is over the 64 kB that the database keeps of such ones."""
+    return Problem(422, _TOO_LARGE.format(name))
+
+
+def invalid_json(error: Exception) -> Problem:
+    """The problem for a body that msgspec refused."""
+    if isinstance(error, msgspec.ValidationError):
+        return misfit(error)
+    if isinstance(error, RecursionError):
+        return Problem(*_STATES["54001"])
+    if isinstance(error, UnicodeDecodeError):
+        return Problem(422, "The body is not valid UTF-8")
+    return Problem(422, f"The body is not valid JSON: {error}")
+
+
+def misfit(error: msgspec.ValidationError) -> Problem:
+    """422 for a body whose JSON is not what it should be: `errors` has the place as `messages[0].role`."""
+    said = str(error)
+    detail, at, place = said.rpartition(_PLACE)
+    if not place.endswith("`") or not at:
+        detail, at, place = said, "", ""
+    missing = detail.removeprefix(_MISSING).removesuffix("`") if detail.startswith(_MISSING) else ""
+    if len(detail) > _LONGEST_DETAIL:
+        detail = f"{detail[:_LONGEST_DETAIL]}…"
+    field = ".".join(filter(None, (place.removesuffix("`").removeprefix("$").removeprefix("."), missing)))
+    return Problem(422, f"{detail}{at}{place}", errors=[{"field": field, "detail": detail}])
+
+
+def unauthorized(detail: str, challenge: str = "Bearer") -> Problem:
+    """401: no or wrong credentials; `challenge` says which kind is asked for."""
+    return Problem(401, detail, headers={"WWW-Authenticate": challenge})
+
+
+def changed_meanwhile(noun: str, version: int) -> Problem:
+    """412: what If-Match names is not the present version."""
+    detail = f'The {noun} has changed: its ETag is "{version}" now, which If-Match does not name'
+    return Problem(412, detail, headers={"ETag": f'"{version}"'})
+
+
+def request_id(scope: Any) -> str:
+    """The request's id: the client's own X-Request-ID when it is well-formed, else a new one; the same at each call."""
+    state = scope["state"]
+    if "request_id" not in state:
+        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+        state["request_id"] = given.decode() if _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
+    return state["request_id"]  # type: ignore[no-any-return]
+
+
+def _constraint(name: str | None) -> tuple[int, str] | None:
+    by_ending = (known for ending, known in _ENDINGS.items() if name and name.endswith(ending))
+    return _CONSTRAINTS.get(name or "") or next(by_ending, None)
+
+
+def _validation(error: ValidationException) -> Problem:
+    """Litestar's findings about parameters, as one sentence and each for itself."""
+    extra = [item for item in error.extra if isinstance(item, dict)] if isinstance(error.extra, list) else []
+    if any(item.get("key") == "data" for item in extra):
+        return Problem(422, "The request needs a JSON body")
+    errors = [{"field": str(item.get("key")), "detail": str(item.get("message"))} for item in extra]
+    detail = "; ".join(f"{one['field']}: {one['detail']}" for one in errors) or error.detail
+    return Problem(422, detail, errors=errors) if errors else Problem(422, detail)
+
+
+def _http(error: HTTPException) -> Problem:
+    status = 422 if error.status_code == HTTPStatus.BAD_REQUEST else error.status_code
+    details = {
+        404: NO_ROUTE,
+        405: "Method not allowed on this route",
+        413: "The body is larger than 8 MB: send the messages in several requests",
+    }
+    return Problem(status, details.get(status, error.detail), headers=dict(error.headers or {}))

@@ -1,0 +1,79 @@
+"""What every response carries, errors and preflights included: its request's id, and what browsers must know."""
+
+from typing import Any
+
+from litestar import Litestar
+from litestar.config.cors import CORSConfig
+from litestar.routes import HTTPRoute
+from litestar.types import Message, Scope
+
+from amplifier.database.pool import refuse_in_transaction
+from amplifier.settings import Settings
+from amplifier.web.problems import request_id
+
+_ALLOWED = (
+    *("Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID"),
+    *("Idempotency-Key", "If-Match", "If-None-Match"),
+)
+_EXPOSED = (
+    *("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"),
+    *("Idempotency-Replayed", "ETag", "Link"),
+)
+# Each costs a hundredth of a short request. Whoever says how long an answer may be kept says also what a page may do.
+_PRIVATE = (
+    (b"cache-control", b"no-store"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"x-content-type-options", b"nosniff"),
+)
+_PUBLIC = (
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+)
+
+
+async def complete(message: Message, scope: Scope) -> None:
+    """Adds the headers to the beginning of a response. Raises RuntimeError inside a transaction."""
+    refuse_in_transaction()
+    if message["type"] == "http.response.start":
+        headers = [*_with_methods(message, scope), (b"x-request-id", request_id(scope).encode())]
+        for name, _ in headers:
+            if name == b"cache-control":
+                headers += _PUBLIC
+                break
+        else:
+            headers += _PRIVATE
+        if (limit := scope["state"].get("rate_limit")) is not None:
+            headers += ((b"ratelimit-policy", limit[0]), (b"ratelimit", limit[1]))
+        message["headers"] = headers
+
+
+def methods(app: Litestar) -> dict[str, bytes]:
+    """The methods of each path, as Allow lists them."""
+    return {
+        route.path_format: ", ".join(sorted({*route.methods, *(("HEAD",) if "GET" in route.methods else ())})).encode()
+        for route in app.routes
+        if isinstance(route, HTTPRoute)
+    }
+
+
+def cors(config: Settings) -> CORSConfig:
+    """What pages of ALLOWED_ORIGINS may send and read."""
+    return CORSConfig(
+        allow_origins=config.origins,
+        allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
+        allow_headers=[*_ALLOWED, config.api_key_header],
+        expose_headers=list(_EXPOSED),
+    )
+
+
+def _with_methods(message: Any, scope: Scope) -> Any:
+    """The headers; Allow names all methods of the path: Litestar knows of no HEAD, and for OPTIONS only one handler."""
+    headers = message["headers"]
+    if message["status"] == 405:
+        return [(name, value + b", HEAD" if name == b"allow" and b"GET" in value else value) for name, value in headers]
+    if scope.get("method") == "OPTIONS":
+        allow = scope["litestar_app"].state.methods.get(scope.get("path_template"))
+        headers = [(name, allow if allow and name == b"allow" else value) for name, value in headers]
+    return headers

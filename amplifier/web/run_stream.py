@@ -1,0 +1,173 @@
+"""A run as server-sent events, in the form that clients of `/stream` know: `data: {"type": ..., ...}`."""
+
+import asyncio
+import re
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+from litestar.types import Receive, Scope, Send
+
+from amplifier.errors import Problem
+from amplifier.live.frames import Frame, escaped
+from amplifier.live.subscriber import Subscriber
+from amplifier.runtime.runner import Runner
+from amplifier.web.event_stream import STREAM_HEADERS, Opening, drained, watched
+from amplifier.web.request import Caller
+from amplifier.web.uvicorn_protocols import DRAINING
+
+if TYPE_CHECKING:
+    from amplifier.runtime.execution import Execution
+
+_LAST_WORDS = 0.7  # seconds for runs of this process to say how they ended
+_PLACE = re.compile(r"([0-9a-f-]{36}):(\d{1,18})(:queued)?\Z")
+_ENDS = ("run.completed", "run.failed", "run.cancelled")
+_LOST = {  # how a stream ends that is not the run's end
+    "access.revoked": "You do not take part in the session any more",
+    "session.deleted": "The session was deleted",
+    "service.stopping": "The service stops: come back with Last-Event-ID",
+    "token.expired": "The token has expired: come back with a new one and Last-Event-ID",
+}
+
+
+class Place(msgspec.Struct):
+    """Where in a run a stream begins: behind an event of the session; `queued` before the run has begun."""
+
+    run_id: str
+    seq: int
+    queued: bool
+
+    def __str__(self) -> str:
+        return f"{self.run_id}:{self.seq}{':queued' if self.queued else ''}"
+
+
+def place(last_event_id: str) -> Place:
+    """The place that an id of such a stream means. Raises Problem 422."""
+    match = _PLACE.match(last_event_id)
+    if match is None:
+        raise Problem(422, "Last-Event-ID: must be the id of an event of a run's stream")
+    return Place(match[1], int(match[2]), match[3] is not None)
+
+
+class RunSubscriber(Subscriber):
+    """Takes a run's events from the run itself where that goes on in this process, at once and each part."""
+
+    most_notes = 1000
+    attached = False
+
+    def note(self, note: Frame) -> None:
+        if not (self.attached and ":" in note.type):
+            super().note(note)
+
+    def take(self, note: Frame) -> None:
+        """Something that the run shows."""
+        super().note(note)
+
+
+class RunStream:
+    """The answer of `/stream`: from a place in a run to its end, or to the client's."""
+
+    def __init__(self, caller: Caller, session_id: str, start: Place, begin: Callable[[], None]) -> None:
+        """`begin` lets the run begin: once, when somebody listens, or cannot listen."""
+        self._caller, self._session_id, self._start, self._begin = caller, session_id, start, begin
+        self._run_id, self._began = start.run_id, not start.queued
+        self._mark = start.run_id.encode()
+        self._detach: Callable[[], None] = _nothing
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Raises Problem before anything is sent."""
+        try:
+            await self._follow(scope, receive, send)
+        finally:
+            self._let_begin()
+
+    async def _follow(self, scope: Scope, receive: Receive, send: Send) -> None:
+        state = scope["litestar_app"].state
+        runner: Runner = state.runner
+        scope[DRAINING] = runner.drain  # type: ignore[literal-required]
+        opening = Opening(self._caller, self._session_id, self._start.seq, RunSubscriber)
+        async with opening.opened(state) as subscriber, watched(receive, subscriber):
+            assert isinstance(subscriber, RunSubscriber)  # noqa: S101
+
+            async def write(frames: list[Frame]) -> None:
+                body = b"".join([part for one in frames if (part := await self._shown(one, state, subscriber))])
+                await _send(send, body if frames else b": still here\n\n")
+                await drained(scope)
+
+            await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            await _send(send, _event({"type": "connected", "session_id": self._session_id}, str(self._start)))
+            forget = runner.await_run(self._run_id, partial(self._attach, subscriber))
+            self._let_begin()
+            stopping = asyncio.create_task(_stop_with(runner, subscriber))
+            try:
+                ending = await self._ending(state)
+                if ending is not None and not subscriber.attached:  # it was over before anybody listened
+                    return await _send(send, ending, more=False)
+                await subscriber.follow(state.hub.catch_up, write)
+            finally:
+                stopping.cancel()
+                forget()
+                self._detach()
+        return await _send(send, b"", more=False)
+
+    def _let_begin(self) -> None:
+        begin, self._begin = self._begin, _nothing
+        begin()
+
+    def _attach(self, subscriber: RunSubscriber, execution: "Execution") -> None:
+        """The run goes on in this process: its events come from itself."""
+        subscriber.attached = True
+        self._detach = execution.feed.listen(subscriber.take, subscriber.fall_behind)
+
+    async def _shown(self, frame: Frame, state: Any, subscriber: RunSubscriber) -> bytes | None:
+        """The event as this client gets it, or none for what is not about its run."""
+        if frame.type in _LOST:
+            return _event({"type": "error", "message": _LOST[frame.type]})
+        mine = self._mark in frame.data
+        if frame.type == "run.started" and mine:
+            self._began = True
+        if not mine and not (frame.type == "message.created" and self._began):
+            return None
+        event = _event({"type": frame.type, "data": msgspec.Raw(frame.data)}, self._identifier(frame))
+        if frame.type in _ENDS:
+            subscriber.end()
+            event += await self._ending(state) or b""
+        return event
+
+    def _identifier(self, frame: Frame) -> str | None:
+        return None if frame.seq is None else str(Place(self._run_id, frame.seq, not self._began))
+
+    async def _ending(self, state: Any) -> bytes | None:
+        """The last events of a run that is over."""
+        row = await state.queries.runs.get(
+            actor_id=self._caller.user_id, session_id=self._session_id, run_id=self._run_id
+        )
+        if row is None or row["finished_at"] is None:
+            return None
+        if row["status"] == "completed":
+            response = _event({"type": "response", "content": row["response"] or ""})
+            return response + _event({"type": "done"})
+        error = msgspec.json.decode(row["error"] or b'{"message": "The run was cancelled"}')
+        return _event({"type": "error", "message": error["message"]})
+
+
+async def _stop_with(runner: Runner, subscriber: Subscriber) -> None:
+    """Ends the stream of a run that does not end in time when the service stops: it waits, or is another process's."""
+    await runner.stopping.wait()
+    await asyncio.sleep(_LAST_WORDS)
+    subscriber.end(Frame("service.stopping", b"{}"))
+
+
+def _event(data: dict[str, Any], identifier: str | None = None) -> bytes:
+    head = b"" if identifier is None else b"id: %s\n" % identifier.encode()
+    return head + escaped(b"data: " + msgspec.json.encode(data)) + b"\n\n"
+
+
+async def _send(send: Send, body: bytes, more: bool = True) -> None:
+    if body or not more:
+        await send({"type": "http.response.body", "body": body, "more_body": more})
+
+
+def _nothing() -> None:
+    """In place of what was done, or need not be done."""

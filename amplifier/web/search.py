@@ -1,0 +1,133 @@
+"""What the routes that search share: parameters, cursors, the time limit, headlines as HTML.
+
+How hits are ranked is in `queries/search.sql`, how they are found in the function search_matches of the database.
+"""
+
+import base64
+import binascii
+import hashlib
+import html
+import math
+import re
+import time
+from collections.abc import Awaitable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar
+
+import msgspec
+from litestar.params import QueryParameter
+from msgspec import Meta
+
+from amplifier.errors import Problem, TooSlow
+from amplifier.maintenance.activity import SearchKey
+from amplifier.web.request import Request
+
+MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long
+MAX_HEADLINE = 1000  # characters of HTML
+SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing is a syntax error'
+
+Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)]
+Kind = Literal["messages", "sessions"]
+Row = TypeVar("Row")
+_Moment = Annotated[datetime, Meta(tz=True)]
+Cursor = Annotated[
+    str | None, QueryParameter(max_length=2000, description="The `next` of the page before: continues behind it")
+]
+
+_NO_TERMS = "There is nothing to search for in q: it has only punctuation, or words that are in nearly every text."
+# a hit's marks, as search_headline sets them; one between the parts of search_direct_flight joins them
+_HTML = {mark: f"<{tag}>" for mark, tag in {"\ue000": "mark", "\ue001": "/mark"}.items()}
+_HTML |= {character: html.escape(character) for character in "&<>\"'"}
+_CUT = "</mark>…"
+_BETWEEN_PARTS = re.compile("\ue001([_./:@-]?)\ue000")
+
+
+class Position(NamedTuple):
+    """The last row of a page of a search. Later pages have only what is older than `searched_at`."""
+
+    searched_at: _Moment
+    rank: float
+    moment: _Moment
+    session_id: Annotated[str, Meta(max_length=255)]
+    seq: Annotated[int, Meta(ge=0, le=2**63 - 1)]
+
+
+class Search:
+    """A search of one kind, with cursors that are valid for its arguments only.
+
+    `arguments` are those of the statement that are the same on each page.
+    """
+
+    def __init__(self, kind: Kind, arguments: dict[str, Any]) -> None:
+        self._kind = kind
+        text = msgspec.json.encode([kind, *sorted(arguments.items())])
+        self._fingerprint = hashlib.sha256(text).hexdigest()[:16]
+
+    def decode_cursor(self, cursor: str | None, parameter: str = "cursor") -> Position:
+        """Returns a cursor's position, START for None. Raises Problem 422 for the cursor of another search."""
+        if cursor is None:
+            return START
+        try:
+            text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+            fingerprint, position = _decoder.decode(text)
+        except (binascii.Error, ValueError, msgspec.MsgspecError):
+            fingerprint = ""
+        if fingerprint != self._fingerprint:
+            raise Problem(
+                422, f"{parameter}: not of this search; use the `next` of its page before, with the same parameters"
+            )
+        return position
+
+    def encode_cursor(self, start: Position, end: Position) -> str:
+        """Returns the opaque `next` of a page from `start` to `end`: a position, and no right to anything."""
+        end = end._replace(searched_at=min(start.searched_at, end.searched_at))
+        return base64.urlsafe_b64encode(msgspec.json.encode((self._fingerprint, end))).decode().rstrip("=")
+
+    async def run(self, request: Request, statement: Awaitable[list[Row]], is_first_page: bool) -> list[Row]:
+        """Returns the rows of a statement, which is cancelled after SEARCH_TIMEOUT. Raises Problem 503 then.
+
+        Only first pages are counted as searches.
+        """
+        seconds, started = request.app.state.search_timeout, time.monotonic()
+        rows, stopped = None, None
+        try:
+            with request.queries.database.limited(seconds):
+                rows = await statement
+        except TooSlow as error:
+            stopped = error
+        if is_first_page:
+            key = SearchKey(request.caller.user_id, request.caller.app_id, datetime.now(UTC).date(), self._kind)
+            found = None if rows is None else len(rows)
+            request.app.state.activity.note_search(key, time.monotonic() - started, found)
+        if rows is None:
+            raise Problem(
+                503,
+                f"The search took longer than {seconds:g} s and was stopped: add a word, a session, a config or a tag",
+                headers={"Retry-After": "1"},
+            ) from stopped
+        return rows
+
+
+async def no_terms(request: Request, q: str) -> str | None:
+    """Returns the notice for a `q` without a term, in which nothing can be found, and None for others."""
+    return None if await request.queries.search.get_terms(q=q) else _NO_TERMS
+
+
+def to_html(headline: str) -> str:
+    """Returns a headline from the database as HTML: the transcript's text escaped, hits in `<mark>`.
+
+    It has MAX_HEADLINE characters at most. A longer one is cut between two characters of the text, neither in a tag nor
+    in an entity, and every tag is closed.
+    """
+    pieces = [_HTML.get(character, character) for character in _BETWEEN_PARTS.sub(r"\1", headline)]
+    if sum(map(len, pieces)) > MAX_HEADLINE:
+        room, end = MAX_HEADLINE - len(_CUT), 0
+        while (room := room - len(pieces[end])) >= 0:
+            end += 1
+        is_marked = pieces[:end].count("<mark>") > pieces[:end].count("</mark>")
+        pieces[end:] = [_CUT if is_marked else "…"]
+    return "".join(pieces)
+
+
+START = Position(datetime.max.replace(tzinfo=UTC), math.inf, datetime.max.replace(tzinfo=UTC), "", 0)
+_decoder = msgspec.json.Decoder(tuple[str, Position])

@@ -1,0 +1,114 @@
+-- name: list(actor_id, config_id, before_version, limit)
+-- Lists the versions of a config of the caller's, the current one first.
+-- @param  actor_id        user_id of the caller
+-- @param  config_id       the config
+-- @param  before_version  version of the last row of the page before
+-- @param  limit           rows at most
+-- @return ConfigVersionSummary[]
+-- @access owner
+-- @index  configs_pkey, config_versions_pkey
+select
+    v.version,
+    v.name,
+    v.description,
+    v.tags,
+    v.created_at
+from configs as c
+cross join lateral (
+    select
+        c.version,
+        c.name,
+        c.description,
+        c.tags,
+        c.updated_at as created_at
+    union all
+    select
+        version,
+        name,
+        description,
+        tags,
+        created_at
+    from config_versions
+    where config_id = :config_id
+) as v
+where
+    c.config_id = :config_id
+    and c.user_id = :actor_id
+    and v.version < :before_version
+order by v.version desc
+limit :limit;
+
+
+-- name: get(actor_id, config_id, version)^
+-- Returns one version of a config of the caller's, the current one or a former one.
+-- @param  actor_id   user_id of the caller
+-- @param  config_id  the config
+-- @param  version    its number
+-- @return StoredConfigVersion | none
+-- @access owner
+-- @index  configs_pkey, config_versions_pkey
+select
+    v.version,
+    v.name,
+    v.description,
+    v.tags,
+    v.created_at,
+    v.config_json
+from configs as c
+cross join lateral (
+    select
+        c.version,
+        c.name,
+        c.description,
+        c.tags,
+        c.updated_at as created_at,
+        c.config_json
+    union all
+    select
+        version,
+        name,
+        description,
+        tags,
+        created_at,
+        config_json
+    from config_versions
+    where config_id = :config_id
+) as v
+where
+    c.config_id = :config_id
+    and c.user_id = :actor_id
+    and v.version = :version;
+
+
+-- name: restore(actor_id, config_id, version, if_versions)^
+-- Makes a former version of a config of the caller's the current one, as a new version.
+-- @param  actor_id     user_id of the caller
+-- @param  config_id    the config
+-- @param  version      the former version
+-- @param  if_versions  the versions that the config may have, or null
+-- @return StoredConfig | none
+-- @access owner
+-- @index  configs_pkey, config_versions_pkey
+update configs as c
+set
+    name = v.name,
+    description = v.description,
+    config_json = v.config_json,
+    tags = v.tags
+from config_versions as v
+where
+    c.config_id = :config_id
+    and c.user_id = :actor_id
+    and (:if_versions::bigint[] is null or c.version = any(:if_versions))
+    and v.config_id = :config_id
+    and v.version = :version
+returning
+    c.config_id,
+    c.name,
+    c.description,
+    c.user_id,
+    c.created_at,
+    c.updated_at,
+    c.tags,
+    c.version,
+    c.config_json;

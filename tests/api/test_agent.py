@@ -1,0 +1,307 @@
+"""Messages to an agent: its answers, what it is refused, what goes wrong with its provider."""
+
+import asyncio
+import json
+import uuid
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import httpx
+import pytest
+
+from amplifier.runtime import execution
+from tests.conftest import Api, assert_problem, serving
+from tests.support.agents import Agent, agent, echo, model, settings, waiting
+from tests.support.live import until
+from tests.support.llm import Call, Gate, Reply, Stub
+
+TOOLS = [{"module": "tool-some"}]
+
+
+@pytest.fixture
+async def api(dsn: str, stub: Stub, installed: None) -> AsyncIterator[Api]:
+    """The application, whose agents may ask the stub."""
+    async with serving(settings(dsn, stub)) as api:
+        yield api
+
+
+async def test_an_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
+    here = await agent(alice, echo())
+    session = (await alice.get(here.path)).json()
+    answer = await here.say("Hello")
+    run_id = answer["metadata"].pop("run_id")
+    assert answer == {
+        "session_id": here.session_id,
+        "response": "You said: Hello",
+        "metadata": {"config_id": session["config_id"]},
+    }
+    assert await here.said() == [("user", "Hello"), ("assistant", "You said: Hello")]
+    assert (await alice.get(here.path)).json()["message_count"] == 1
+    run = (await alice.get(f"{here.path}/runs/{run_id}")).json()
+    assert (run["status"], run["response"], run["error"]) == ("completed", "You said: Hello", None)
+    assert (run["user_id"], run["app_id"], run["message"]) == ("alice", "app", {"role": "user", "content": "Hello"})
+    assert run["usage"] == {"model_calls": 1, "input_tokens": 1, "output_tokens": 3, "total_tokens": 4}
+    assert run["queued_at"] <= run["started_at"] <= run["finished_at"]
+    assert 0 <= run["timing"]["first_delta"] <= run["timing"]["total"]
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+async def test_a_turn_with_tools(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
+    here = await agent(alice, model(stub, kind), tools=TOOLS)
+    stub.when("weather", Reply(calls=[Call("say", {"text": "rain"}), Call("none")]), Reply("It rains."))
+    assert (await here.say("The weather?"))["response"] == "It rains."
+    roles = [message["role"] for message in await here.transcript()]
+    assert roles == ["user", "assistant", "tool", "tool", "assistant"]
+    rain, unknown = [message["content"] for message in (await here.transcript())[2:4]]
+    assert (rain, "no tool 'none'" in unknown) == ("rain", True)
+    [run] = await here.runs()
+    assert (run["usage"]["model_calls"], run["usage"]["tool_calls"], run["usage"]["total_tokens"]) == (2, 1, 30)
+    stub.when("again", Reply("Still."))
+    assert (await here.say("And again?"))["response"] == "Still."  # the stub refuses what a model would
+
+
+async def test_the_model_gets_context_and_system_prompt(alice: httpx.AsyncClient, stub: Stub) -> None:
+    prompted = {"context": {"module": "context-simple", "config": {"system_prompt": "Be brief."}}}
+    here = await agent(alice, model(stub), session=prompted)
+    await here.say("Hi", context={"customer": "mia"})
+    await here.say("More")
+    sent = [(one["role"], one["content"]) for one in stub.requests[-1].body["messages"]]
+    assert sent[:2] == [("system", "Be brief."), ("user", 'Hi\n\n<context>\n{"customer":"mia"}\n</context>')]
+    first = (await here.transcript())[0]
+    assert first == {"role": "user", "content": "Hi", "metadata": {"context": {"customer": "mia"}}}
+
+
+async def test_who_may_send(api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+    here = await agent(alice, echo())
+    for route in ("messages", "stream"):
+        refused = await bob.post(f"{here.path}/{route}", json={"message": "Hi"})
+        assert_problem(refused, 404, f"Session not found: {here.session_id}")
+    await alice.post(f"{here.path}/participants", json={"user_id": "bob", "role": "viewer"})
+    theirs = Agent(bob, here.session_id)
+    assert "permission send" in (await theirs.say("Hi", 403))["detail"]
+    assert "permission cancel" in (await theirs.cancel(403))["detail"]
+    await alice.patch(f"{here.path}/participants/bob", json={"permissions": {"send": True}})
+    assert (await theirs.say("Hi"))["response"] == "You said: Hi"
+    assert [entry["author_user_id"] for entry in await entries(here)] == ["bob", "bob"]
+    await alice.patch(here.path, json={"status": "completed"})
+    assert "resume it" in (await here.say("Hi", 409))["detail"]
+    assert (await here.cancel(404))["detail"] == "Session not found or not active"
+
+
+async def entries(here: Agent) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = (await here.client.get(f"{here.path}/transcript")).json()["messages"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("sections", "told"),
+    [
+        ({"providers": []}, "providers: there are none"),
+        ({"providers": [{"module": "provider-none"}]}, "RUNTIME_MODULES"),
+        ({"providers": [{"module": "provider-echo", "source": "git+https://x"}]}, "providers[0].source"),
+        ({"includes": [{"bundle": "foundation"}]}, "includes"),
+        ({"providers": [{"module": "provider-openai", "config": {"model": "m", "api_key": "${NONE}"}}]}, "NONE"),
+        ({"providers": [{"module": "provider-openai", "config": {"model": "m"}}]}, "api_key"),
+        ({"session": {"orchestrator": "loop-none"}}, "loop-none"),
+        ({"tools": [{"module": "tool-broken", "config": {"api_key": "a-secret-key"}}]}, "tool-broken"),
+    ],
+)
+async def test_a_config_that_cannot_be_run(alice: httpx.AsyncClient, sections: Any, told: str) -> None:
+    here = await agent(alice, *sections.pop("providers", [echo()]), **sections)
+    problem = await here.say("Hi", 400)
+    assert told in problem["detail"]
+    assert "a-secret-key" not in json.dumps([problem, await here.runs()])
+    assert [role for role, _ in await here.said()] == ["user", "assistant"]
+    assert (await here.runs())[0]["error"]["type"] == "config"
+
+
+FAILURES = [
+    (Reply(status=400, error="too odd"), 502, "too odd", "InvalidRequestError"),
+    (Reply(status=401, error="bad key sk-of-the-config"), 502, "bad key ***", "AuthenticationError"),
+    (Reply(status=429, error="slowly"), 502, "slowly", "RateLimitError"),
+    (Reply(status=500, error="broken"), 502, "broken", "ProviderUnavailableError"),
+    (Reply("Half an answer", cut_after=1), 502, "", "StreamError"),
+]
+
+
+@pytest.mark.parametrize("kind", ["openai", "anthropic"])
+@pytest.mark.parametrize(("reply", "status", "told", "code"), FAILURES, ids=[one[3] for one in FAILURES])
+async def test_a_provider_that_fails(
+    alice: httpx.AsyncClient, stub: Stub, kind: str, reply: Reply, status: int, told: str, code: str
+) -> None:
+    here = await agent(alice, model(stub, kind))
+    stub.queue(reply)
+    problem = await here.say("Hi", status)
+    assert (problem["code"], told in problem["detail"]) == (code, True), problem
+    assert "sk-of-the-config" not in json.dumps([problem, await here.runs(), await here.transcript()])
+    answer = (await here.transcript())[-1]
+    assert (answer["role"], answer["metadata"]) == ("assistant", {"interrupted": "failed"})
+    assert (await here.say("Again"))["response"] == "You said: Again"
+
+
+async def test_time_limits(dsn: str, stub: Stub, installed: None) -> None:
+    short = settings(dsn, stub, run_model_timeout=0.3, run_tool_timeout=0.2, run_timeout=1.5)
+    async with serving(short) as api:
+        here = await agent(await api.as_user("alice"), model(stub), tools=TOOLS)
+        stub.when("stall", Reply("One two three", stall_after=1))
+        assert "RUN_MODEL_TIMEOUT" in (await here.say("stall", 504))["detail"]
+        assert (await here.transcript())[-1]["content"] == "One t"  # what the model had said
+        await until(lambda: stub.requests[-1].disconnected)
+        stub.when("hang", Reply(calls=[Call("hang")]), Reply("It hangs."))
+        assert (await here.say("hang"))["response"] == "It hangs."
+        assert "RUN_TOOL_TIMEOUT" in (await here.transcript())[-2]["content"]
+        stub.when("for ever", Reply(calls=[Call("hang")]))
+        assert "RUN_TIMEOUT" in (await here.say("for ever", 504))["detail"]
+        assert (await here.say("Well"))["response"] == "You said: Well"
+
+
+async def test_messages_wait_for_each_other(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here, gate = await agent(alice, model(stub)), Gate()
+    stub.when("first", Reply("1", gate=gate))
+    stub.when("nth", Reply("n"))
+    async with waiting(here.say("first")) as first:
+        await until(lambda: stub.requests)
+        assert "at work" in (await here.say("nth", 409, on_busy="reject"))["detail"]
+        async with waiting(here.say("nth 1")) as second:
+            await here.run("queued")
+            async with waiting(here.say("nth 2")) as third:
+                while len(await here.runs()) < 3:
+                    await asyncio.sleep(0.01)
+                assert [run["status"] for run in await here.runs()] == ["running", "queued", "queued"]
+                gate.open()
+    assert [task.result()["response"] for task in (first, second, third)] == ["1", "n", "n"]
+    said = [content for _, content in await here.said()]
+    assert said == ["first", "1", "nth 1", "n", "nth 2", "n"]
+
+
+async def test_a_queue_has_an_end(dsn: str, stub: Stub, installed: None) -> None:
+    async with serving(settings(dsn, stub, max_queued_runs=1)) as api:
+        here, gate = await agent(await api.as_user("alice"), model(stub)), Gate()
+        stub.when("first", Reply("1", gate=gate))
+        async with waiting(here.say("first")):
+            await until(lambda: stub.requests)
+            async with waiting(here.say("second")):
+                await here.run("queued")
+                refused = await here.client.post(f"{here.path}/messages", json={"message": "third"})
+                assert_problem(refused, 429)
+                assert refused.headers["retry-after"] == "5"
+                gate.open()
+
+
+async def test_a_message_may_interrupt(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub))
+    stub.when("long", Reply("A long story", stall_after=1))
+    async with waiting(here.say("long", 409)) as first:
+        await until(lambda: stub.requests and stub.requests[0].sent)
+        assert (await here.say("short", on_busy="interrupt"))["response"] == "You said: short"
+    assert first.result()["detail"] == "The run was cancelled"
+    assert stub.requests[0].disconnected
+    assert [content for _, content in await here.said()] == ["long", "A lo", "short", "You said: short"]
+
+
+async def test_a_right_that_is_taken_away(
+    api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub
+) -> None:
+    """From whoever waits, and from whoever is being answered."""
+    here, gate = await agent(alice, model(stub)), Gate()
+    await alice.post(f"{here.path}/participants", json={"user_id": "bob", "role": "editor"})
+    theirs = Agent(bob, here.session_id)
+    stub.when("first", Reply("1", gate=gate))
+    async with waiting(theirs.say("first", 409)) as going:
+        await until(lambda: stub.requests)
+        async with waiting(theirs.say("second", 409)) as queued:
+            await here.run("queued")
+            await alice.patch(f"{here.path}/participants/bob", json={"role": "viewer"})
+            gate.open()
+    assert "may not send" in going.result()["detail"]
+    assert "may not send" in queued.result()["detail"]
+    assert [(run["status"], run["error"]["type"]) for run in await here.runs()] == [("failed", "refused")] * 2
+    assert [role for role, _ in await here.said()] == ["user", "assistant"]
+
+
+async def test_the_same_key_is_the_same_run(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here, gate, key = await agent(alice, model(stub)), Gate(), {"Idempotency-Key": str(uuid.uuid4())}
+    stub.when("once", Reply("1", gate=gate))
+
+    def send() -> Any:
+        return alice.post(f"{here.path}/messages", json={"message": "once"}, headers=key)
+
+    async with waiting(send()) as first:
+        await until(lambda: stub.requests)
+        async with waiting(send()) as second:
+            await asyncio.sleep(0)
+            gate.open()
+    later = await send()
+    assert [answer.status_code for answer in (first.result(), second.result(), later)] == [200] * 3
+    assert first.result().json() == second.result().json() == later.json()
+    assert await here.said() == [("user", "once"), ("assistant", "1")]
+    other = await alice.post(f"{here.path}/messages", json={"message": "twice"}, headers=key)
+    assert_problem(other, 422)
+
+
+async def test_what_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub))
+    for bad in ({"message": "a\0b"}, {"message": "a", "context": {"a": "\0"}}, {"message": ""}, {"message": 1}, {}):
+        answer = await alice.post(f"{here.path}/messages", json=bad)
+        assert_problem(answer, 422)
+    assert (await here.runs(), await here.transcript()) == ([], [])
+    stub.when("odd", Reply(deltas=["A NUL: \0", " and half a pair"]))
+    assert (await here.say("odd"))["response"] == "A NUL:  and half a pair"
+
+
+async def test_a_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub), tools=TOOLS)
+    stub.when("go", Reply(calls=[Call("say", {"text": "it is sk-of-the-config"})]), Reply("sk-of-the-config it is"))
+    answer = await here.say("go")
+    assert "sk-of-the-config" not in json.dumps([answer, await here.runs(), await here.transcript()])
+    assert [content for _, content in await here.said()] == ["go", "", "it is ***", "*** it is"]
+
+
+async def test_a_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub), session={"context": {"module": "context-simple-theirs"}}, tools=TOOLS)
+    stub.when("one", Reply(calls=[Call("say", {"text": "x"})]), Reply("1"))
+    await here.say("one")
+    await here.say("two")
+    assert [content for _, content in await here.said()] == ["one", "", "x", "1", "two", "You said: two"]
+    assert len(stub.requests[-1].body["messages"]) == 5
+
+
+async def test_a_long_transcript_is_shown_from_a_turn_on(
+    alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(execution, "_HISTORY", 5)
+    here = await agent(alice, model(stub))
+    said = [{"role": role, "content": f"{role} {n}"} for n in range(10) for role in ("user", "assistant")]
+    await alice.post(f"{here.path}/transcript", json={"messages": said})
+    await here.say("Well")
+    sent = [one["content"] for one in stub.requests[-1].body["messages"]]
+    assert sent == ["user 8", "assistant 8", "user 9", "assistant 9", "Well"]
+
+
+async def test_without_the_extra(api: Api, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    here = await agent(alice, echo())
+    monkeypatch.setattr(api.app.state.runner, "available", False)
+    assert "amplifier-api[runtime]" in (await here.say("Hi", 501))["detail"]
+    recorded = await alice.post(f"{here.path}/transcript", json={"messages": [{"role": "user", "content": "Hi"}]})
+    assert recorded.status_code == 201
+    assert await here.runs() == []
+
+
+async def test_a_run_of_a_dead_process_is_ended(alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
+    """Its lease has run out; what waits behind it is carried out."""
+    here = await agent(alice, echo())
+    calls = '[{"id": "c", "tool": "say", "arguments": {}}]'
+    message = f'{{"role": "assistant", "content": "", "tool_calls": {calls}}}'
+    insert = "insert into messages (session_id, message, author_user_id, author_app_id) values (%s, %s, 'alice', 'app')"
+    sql(insert, here.session_id, '{"role": "user", "content": "lost"}')
+    sql(insert, here.session_id, message)
+    columns = "session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at"
+    sql(
+        f"insert into runs ({columns}) values (%s, %s, 'running', '{{}}', 'alice', 'app', now(), 'dead', now())",
+        *(here.session_id, str(uuid.uuid4())),
+    )
+    answer = await here.say("next")
+    assert answer["response"] == "You said: next"
+    dead, done = await here.runs()
+    assert (dead["status"], dead["error"]["type"], done["status"]) == ("failed", "interrupted", "completed")
+    assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant", "user", "assistant"]

@@ -1,0 +1,290 @@
+"""Diagnosis and repair over HTTP: for whom, what followers see of it, and that nothing is lost on the way."""
+
+import asyncio
+import json
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import asyncpg
+import httpx
+import psycopg
+import pytest
+
+from amplifier.api import repair
+from amplifier.database.pool import Database
+from amplifier.transcripts.integrity import LOST, diagnose
+from tests.conftest import CONFIG, assert_problem, settings_for
+from tests.end_to_end.test_main_job import transcripts
+from tests.support.live import Live, live, until
+from tests.transcripts.test_integrity import ASKED, SAID, call, result
+
+Sql = Callable[..., list[Any]]
+SPOILT = [ASKED, call("a", "b"), SAID, result("b"), ASKED, SAID]  # misplaced: b; missing: a
+MENDED = [ASKED, call("a", "b"), result("a", content=LOST), result("b"), SAID, ASKED, SAID]
+KEPT = (
+    "select message, author_user_id, author_app_id, created_at, search, search_truncated, search_revision from messages"
+)
+
+
+@pytest.fixture
+async def api(dsn: str) -> AsyncIterator[Live]:
+    """The application over the network."""
+    async with live(settings_for(dsn)) as api:
+        yield api
+
+
+async def append(client: httpx.AsyncClient, session_id: str, messages: list[Any]) -> None:
+    body = {"messages": messages}
+    assert (await client.post(f"/sessions/{session_id}/transcript", json=body)).status_code == 201
+
+
+async def plain(client: httpx.AsyncClient, session_id: str) -> list[Any]:
+    response = await client.get(f"/sessions/{session_id}/transcript", params={"view": "plain"})
+    messages: list[Any] = response.json()
+    return messages
+
+
+async def diagnosis(client: httpx.AsyncClient, session_id: str) -> Any:
+    return (await client.get(f"/sessions/{session_id}/diagnosis")).json()
+
+
+async def ask_repair(client: httpx.AsyncClient, session_id: str) -> httpx.Response:
+    return await client.post(f"/sessions/{session_id}/repair")
+
+
+def multiset(messages: list[Any]) -> Counter[str]:
+    return Counter(json.dumps(message, sort_keys=True) for message in messages)
+
+
+async def test_a_diagnosis_names_what_is_wrong(alice: httpx.AsyncClient, session_id: str) -> None:
+    assert await diagnosis(alice, session_id) == {
+        "session_id": session_id,
+        "last_seq": 0,
+        "valid": True,
+        "findings": [],
+    }
+    await append(alice, session_id, [*SPOILT, ASKED])
+    response = await alice.get(f"/sessions/{session_id}/diagnosis")
+    found = response.json()
+    assert (found["last_seq"], found["valid"]) == (7, False)
+    assert [(one["problem"], one["seq"], one["tool_call_id"], one["turn"]) for one in found["findings"]] == [
+        ("missing_result", 2, "a", 1),
+        ("misplaced_result", 4, "b", 1),
+    ]
+    assert all(one["detail"].endswith(".") for one in found["findings"])
+    known = {"If-None-Match": response.headers["etag"]}
+    assert (await alice.get(f"/sessions/{session_id}/diagnosis", headers=known)).status_code == 304
+    await append(alice, session_id, [SAID])
+    assert (await alice.get(f"/sessions/{session_id}/diagnosis", headers=known)).status_code == 200
+
+
+async def test_a_repair_moves_what_is_there_and_adds_what_is_missing(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
+) -> None:
+    await append(alice, session_id, SPOILT)
+    await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "editor"})
+    before = {str(row): row for row in sql(KEPT)}
+    answer = await ask_repair(bob, session_id)
+    said = {"session_id": session_id, "last_seq": 13, "moved": 4, "added": 1}
+    assert answer.json() == said | {"message": "Transcript repaired successfully"}
+    assert await plain(alice, session_id) == MENDED
+    after = {str(row): row for row in sql(KEPT)}
+    assert before.items() <= after.items()
+    [(added,)] = [row[1:2] for key, row in after.items() if key not in before]
+    assert added == "bob"
+    entries = (await alice.get(f"/sessions/{session_id}/transcript")).json()["messages"]
+    assert [entry["seq"] for entry in entries] == [1, 2, 9, 10, 11, 12, 13]
+    session = (await alice.get(f"/sessions/{session_id}")).json()
+    assert (session["last_seq"], session["message_count"]) == (13, 2)
+    assert sql("select seq, data, actor_user_id from session_events where type = 'transcript.repaired'") == [
+        (8, {"from_seq": 3, "moved": 4, "added": 1}, "bob")
+    ]
+    assert sql("select transcript from session_transcripts") == [(MENDED,)]
+    assert sql("select details from audit_log where action = 'repair_transcript'") == [({"moved": 4, "added": 1},)]
+    assert (await diagnosis(alice, session_id))["findings"] == []
+    again = {"session_id": session_id, "last_seq": 13, "moved": 0, "added": 0, "message": "Nothing to repair"}
+    assert (await ask_repair(bob, session_id)).json() == again
+
+
+async def test_what_is_only_added_at_the_end_moves_nothing(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+    await append(alice, session_id, [ASKED, call("a")])
+    assert (await ask_repair(alice, session_id)).json()["moved"] == 0
+    assert sql("select seq, data from session_events") == [(3, {"from_seq": 3, "moved": 0, "added": 2})]
+    messages = await plain(alice, session_id)
+    assert [message["role"] for message in messages] == ["user", "assistant", "tool", "assistant"]
+    await append(alice, session_id, [ASKED])
+    assert (await diagnosis(alice, session_id))["valid"]
+
+
+async def test_what_answers_nothing_is_left_alone(alice: httpx.AsyncClient, session_id: str) -> None:
+    await append(alice, session_id, [ASKED, result("x"), SAID])
+    found = await diagnosis(alice, session_id)
+    assert (found["valid"], [one["problem"] for one in found["findings"]]) == (True, ["unknown_result"])
+    assert (await ask_repair(alice, session_id)).json()["message"] == "Nothing to repair"
+
+
+async def test_who_may(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+    await append(alice, session_id, SPOILT)
+    assert_problem(await bob.get(f"/sessions/{session_id}/diagnosis"), 404, "Session not found")
+    assert_problem(await ask_repair(bob, session_id), 404, "Session not found")
+    member = f"/sessions/{session_id}/participants"
+    await alice.post(member, json={"user_id": "bob", "role": "viewer"})
+    assert not (await diagnosis(bob, session_id))["valid"]
+    assert_problem(await ask_repair(bob, session_id), 403)
+    await alice.patch(f"{member}/bob", json={"role": "editor", "permissions": {"send": False}})
+    assert_problem(await ask_repair(bob, session_id), 403)
+    await alice.patch(f"/sessions/{session_id}", json={"status": "completed"})
+    assert "completed" in assert_problem(await ask_repair(alice, session_id), 409)["detail"]
+    assert (await plain(alice, session_id)) == SPOILT
+    await alice.post(f"/sessions/{session_id}/resume")
+    await alice.patch(f"{member}/bob", json={"role": "viewer", "permissions": {"send": True}})
+    assert (await ask_repair(bob, session_id)).status_code == 200
+
+
+async def test_followers_see_the_event_and_then_the_tail_anew(
+    api: Live, alice: httpx.AsyncClient, session_id: str
+) -> None:
+    await append(alice, session_id, SPOILT)
+    path = f"/sessions/{session_id}/events"
+    async with api.stream(alice, path, params={"after": 0}) as first, api.socket(alice, f"{path[:-6]}ws") as socket:
+        shown = [event.data["message"] for _ in SPOILT if (event := await first.next())]
+        await ask_repair(alice, session_id)
+        async with api.stream(alice, path, headers={"Last-Event-ID": "4"}) as late:
+            for follower in (first, late, socket):
+                event = await follower.next()
+                assert event is not None
+                assert (event.id, event.type, event.data["from_seq"]) == (7, "transcript.repaired", 3)
+                tail = [entry for _ in MENDED[2:] if (entry := await follower.next())]
+                assert [entry.id for entry in tail] == [8, 9, 10, 11, 12]
+                assert shown[: 3 - 1] + [entry.data["message"] for entry in tail] == MENDED
+
+
+async def test_a_fork_of_a_repaired_session_is_valid(alice: httpx.AsyncClient, session_id: str) -> None:
+    await append(alice, session_id, SPOILT)
+    await ask_repair(alice, session_id)
+    fork = (await alice.post(f"/sessions/{session_id}/fork", json={})).json()["session_id"]
+    assert await plain(alice, fork) == MENDED
+    assert (await diagnosis(alice, fork))["valid"]
+
+
+async def test_moved_messages_are_found(alice: httpx.AsyncClient, session_id: str) -> None:
+    await append(alice, session_id, [*SPOILT, {"role": "assistant", "content": "Zanzibar"}])
+    await ask_repair(alice, session_id)
+    hits = (await alice.get("/search", params={"q": "zanzibar"})).json()
+    assert [hit["seq"] for hit in hits["items"]] == [14]
+
+
+async def test_two_repairs_at_once(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+    for _ in range(10):
+        await append(alice, session_id, SPOILT)
+        answers = await asyncio.gather(*(ask_repair(alice, session_id) for _ in range(4)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert [answer.json()["added"] for answer in answers].count(1) == 1
+    assert await plain(alice, session_id) == MENDED * 10
+    assert sql("select count(*) from session_events") == [(10,)]
+
+
+async def test_appends_meanwhile(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+    await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "editor"})
+    sent: list[Any] = []
+
+    async def talk(client: httpx.AsyncClient, name: str) -> None:
+        for number in range(30):
+            message = {"role": "assistant", "content": f"{name} {number}"}
+            await append(client, session_id, [message, call(f"{name}-{number}")])
+            sent.extend([message, call(f"{name}-{number}")])
+
+    async def mend() -> None:
+        for _ in range(15):
+            assert (await ask_repair(alice, session_id)).status_code in (200, 409)
+
+    await asyncio.gather(talk(alice, "alice"), talk(bob, "bob"), mend(), mend())
+    assert (await ask_repair(alice, session_id)).status_code == 200
+    messages = await plain(alice, session_id)
+    assert multiset(sent) <= multiset(messages)
+    assert diagnose(messages) == []
+    [(last_seq, numbers, distinct)] = sql("""
+        with numbers as (select seq from messages union all select seq from session_events)
+        select (select last_seq from sessions), count(*), count(distinct seq) from numbers
+    """)
+    assert numbers == distinct <= last_seq
+
+
+async def test_real_conversations(alice: httpx.AsyncClient, config_id: str) -> None:
+    for messages in transcripts()[:20]:
+        session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+        spoilt = [message for place, message in enumerate(messages) if place % 5] + messages[5:6]
+        await append(alice, session_id, spoilt)
+        before = await plain(alice, session_id)
+        await ask_repair(alice, session_id)
+        repaired = await plain(alice, session_id)
+        assert multiset(before) <= multiset(repaired)
+        assert [one for one in diagnose(repaired) if one.needs_repair] == []
+        assert (await diagnosis(alice, session_id))["valid"]
+
+
+async def test_a_long_repair_is_waited_for(dsn: str, sql: Sql) -> None:
+    """Longer than any other statement may take."""
+    long = "wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '1 second'"
+    async with live(settings_for(dsn, database_statement_timeout=0.5, database_lock_timeout=10)) as api:
+        alice = await api.as_user("alice")
+        config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
+        session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+        await append(alice, session_id, SPOILT)
+        with psycopg.connect(dsn) as connection:
+            connection.execute("select from messages where seq = 4 for update")
+            repairing = asyncio.create_task(ask_repair(alice, session_id))
+            await until(lambda: repairing.done() or sql(f"select 1 from pg_stat_activity where {long}"))
+        assert (await repairing).status_code == 200
+        assert await plain(alice, session_id) == MENDED
+
+
+async def test_many_pages(alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(repair, "_PAGE", 4)
+    await append(alice, session_id, SPOILT * 5)
+    assert (await ask_repair(alice, session_id)).json()["moved"] == 28
+    assert await plain(alice, session_id) == MENDED * 5
+
+
+async def test_what_is_too_large_is_refused(
+    alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await append(alice, session_id, SPOILT)
+    for limit, value in (("MAX_MESSAGES", 5), ("MAX_BYTES", 100)):
+        with monkeypatch.context() as patch:
+            patch.setattr(repair, limit, value)
+            assert "10,000" in assert_problem(await alice.get(f"/sessions/{session_id}/diagnosis"), 422)["detail"]
+            assert_problem(await ask_repair(alice, session_id), 422)
+    monkeypatch.setattr(repair, "MAX_FINDINGS", 1)
+    assert len((await diagnosis(alice, session_id))["findings"]) == 1
+
+
+async def test_numbers_of_any_length_are_no_obstacle(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+    """As an earlier release took them."""
+    message = f'{{"role": "assistant", "content": "", "n": {"9" * 6000}, "x": 1.5e99}}'
+    columns = "session_id, message, author_user_id, author_app_id"
+    sql(f"insert into messages ({columns}) values (%s, %s, 'alice', 'app')", session_id, message)
+    assert (await diagnosis(alice, session_id))["valid"]
+
+
+async def test_the_service_can_move_messages_and_no_more(
+    api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql
+) -> None:
+    """What the service's role gets is a function that gives messages higher numbers."""
+    await append(alice, session_id, SPOILT)
+    database: Database = api.app.state.queries.database
+    move = "select messages_move($1, $2, $3)"
+    assert await database.fetchval(move, session_id, [3, 9], [10, 11]) == 1
+    assert await database.fetchval(move, session_id, [4, 5], [2, 5]) == 0
+    assert await database.fetchval(move, "elsewhere", [4], [20]) == 0
+    assert await database.fetchval(move, session_id, [4], [None]) == 0
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await database.fetchval(move, session_id, [4], [10])
+    for statement in ("update messages set seq = 9", "delete from messages", "update session_events set seq = 9"):
+        with pytest.raises(asyncpg.InsufficientPrivilegeError):
+            await database.execute(statement)
+    assert sql("select seq from messages order by seq") == [(1,), (2,), (4,), (5,), (6,), (10,)]
+    sql("set role amplifier_readonly")
+    [(may,)] = sql("select has_function_privilege('messages_move(text, bigint[], bigint[])', 'execute')")
+    assert not may

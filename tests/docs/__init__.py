@@ -1,0 +1,1 @@
+"""Runs the documentation and checks its references."""

@@ -1,0 +1,158 @@
+"""Every command of README.md, CONTRIBUTING.md and docs/ runs as written, page by page, against a new service."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.support.markdown import PAGES, Shown, run_page, runnable
+from tests.support.paths import ROOT
+
+CHECKS: dict[str, Callable[[Shown], None]] = {}
+RUN = [page for page in PAGES if runnable((ROOT / page).read_text())]
+
+
+def checks(page: str) -> Callable[[Callable[[Shown], None]], Callable[[Shown], None]]:
+    """Registers a function that checks what the commands of a page show."""
+
+    def register(check: Callable[[Shown], None]) -> Callable[[Shown], None]:
+        CHECKS[page] = check
+        return check
+
+    return register
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", RUN)
+def test_commands_of_page_do_what_it_says(page: str, tmp_path: Path) -> None:
+    shown = run_page(page, tmp_path)
+    CHECKS[page](shown)
+
+
+def test_every_page_with_commands_is_checked() -> None:
+    assert sorted(CHECKS) == RUN
+
+
+@checks("README.md")
+def _tour(shown: Shown) -> None:
+    appended, found, answered = shown.answers[:3]
+    assert (appended["first_seq"], appended["last_seq"]) == (1, 4)
+    assert sorted(hit["seq"] for hit in found["items"]) == [1, 2, 3, 4]
+    assert answered["response"] == "You said: Book it, please"
+    numbers = [int(line.removeprefix("id: ")) for line in shown.lines if line.startswith("id: ")]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert sum(line == "event: message.created" for line in shown.lines) == 6
+
+
+@checks("docs/transcripts.md")
+def _transcripts(shown: Shown) -> None:
+    answers = iter(shown.answers)
+    appended, stale, page, plain, past = (next(answers) for _ in range(5))
+    last = appended["last_seq"]
+    assert (stale["status"], stale["missed"][-1]["seq"]) == (412, last)
+    assert [entry["seq"] for entry in page["messages"]] == [3, 4]
+    assert [message["role"] for message in plain] == ["user", "assistant"]
+    assert past["messages"] == []
+    imported, read, fork = (next(answers) for _ in range(3))
+    assert (imported["last_seq"], read[0]["content"]) == (2, "Hello")
+    assert (fork["forked_at_seq"], fork["title"], fork["message_count"]) == (4, "Another way", 1)
+    tagged, completed, resumed, broken, diagnosis, repair = answers
+    assert [found["title"] for found in tagged["sessions"]] == ["Another way", "Flight to Geneva"]
+    assert (completed["status"], resumed["status"]) == ("completed", "active")
+    assert broken["last_seq"] == 4
+    assert {finding["problem"] for finding in diagnosis["findings"]} == {"missing_result", "unfinished_turn"}
+    assert (repair["moved"], repair["added"]) == (1, 2), "a result and an end of the turn come before the question"
+
+
+@checks("docs/agents.md")
+def _agents(shown: Shown) -> None:
+    answer = next(json.loads(line) for line in shown.lines if '"response":"You said: Hello, agent"' in line)
+    assert answer["metadata"].keys() == {"config_id", "run_id"}
+    events = [json.loads(line.removeprefix("data: ")) for line in shown.lines if line.startswith("data: {")]
+    assert (events[0]["type"], events[-2:]) == (
+        "connected",
+        [{"type": "response", "content": "You said: Say it again, please"}, {"type": "done"}],
+    )
+    deltas = [event["data"]["text"] for event in events if event["type"] == "llm:stream_block_delta"]
+    assert "".join(deltas) == "You said: Say it again, please"
+    transcript, runs, cancelled, stopped = shown.answers[-4:]
+    assert [message["role"] for message in transcript][-4:] == ["user", "assistant"] * 2
+    assert {run["status"] for run in runs["runs"]} == {"completed"}
+    assert cancelled == {"message": "Cancellation requested"}
+    assert (stopped["status"], stopped["detail"]) == (409, "The run was cancelled")
+
+
+@checks("docs/search.md")
+def _search(shown: Shown) -> None:
+    found, calls, sessions, recent = shown.answers
+    assert {hit["seq"] for hit in found["items"]} >= {1, 2, 3, 4}
+    assert [hit["seq"] for hit in calls["items"]] == [2]
+    assert [session["title"] for session in sessions["sessions"]] == ["Flight to Geneva"]
+    assert [hit["seq"] for hit in recent["items"]] == [4, 3]
+
+
+@checks("docs/live.md")
+def _live(shown: Shown) -> None:
+    followed = "\n".join(shown.lines[shown.lines.index("retry: 2000") :])
+    numbers = [int(number) for number in re.findall(r"^id: (\d+)$", followed, re.MULTILINE)]
+    assert numbers == list(range(1, len(numbers) + 1))
+    assert '"content": "Hello, live"' in followed
+    assert "event: read" in followed
+    assert '"present":[{"user_id":"dev-user"' in "\n".join(shown.lines)
+
+
+@checks("docs/sharing.md")
+def _sharing(shown: Shown) -> None:
+    added, appended, shared, joined, read, changed, handed_over, removed, left, own = shown.answers
+    assert (added["user_id"], added["role"]) == ("noor", "editor")
+    assert (appended["first_seq"], shared["sessions"][0]["role"]) == (2, "editor")
+    assert (joined["user_id"], joined["role"], read["messages"][0]["author_user_id"]) == ("omar", "viewer", "noor")
+    assert changed["permissions"] == {"send": True}
+    assert (handed_over["owner_user_id"], handed_over["role"]) == ("noor", "editor")
+    assert removed == {"message": "Participant removed successfully"}
+    assert {row["user_id"]: row["role"] for row in left["participants"]} == {"mia": "editor", "noor": "owner"}
+    assert own["sessions"][0]["title"] == "Flight to Geneva"
+
+
+@checks("docs/authentication.md")
+def _authentication(shown: Shown) -> None:
+    mia, applications, keys, replaced, refused, served, audit, config = shown.answers
+    assert mia["user_id"] == "mia"
+    assert [application["app_id"] for application in applications] == ["travel", "console"]
+    assert [key["name"] for key in keys["keys"]] == ["2027", "default"]
+    assert replaced["message"] == "API key regenerated successfully"
+    assert (refused["status"], served["user_id"]) == (401, "mia")
+    assert sum(line.startswith("app_") for line in shown.lines) >= 2, "keys that the command line made"
+    assert len(audit["entries"]) == 3
+    assert config["config_data"]["providers"][0]["config"]["api_key"].startswith("enc:")
+
+
+@checks("docs/reliability.md")
+def _reliability(shown: Shown) -> None:
+    once, again, changed, refused, known, versions, restored = shown.answers
+    assert once == again
+    assert (changed["version"], refused["status"], known) == (2, 412, "304")
+    assert [version["version"] for version in versions["versions"]] == [2, 1]
+    assert (restored["version"], restored["description"]) == (3, None)
+
+
+@checks("docs/operations.md")
+def _operations(shown: Shown) -> None:
+    health, version, queries = shown.answers
+    assert (health["status"], health["version"]) == ("healthy", version["service_version"])
+    assert "sessions.get" in {query["name"] for query in queries["queries"]}
+
+
+@checks("docs/sql.md")
+def _sql(shown: Shown) -> None:
+    assert any("amplifier-api" in line or "/*" in line for line in shown.lines)
+    assert any("src/main.py" in line or "main" in line for line in shown.lines)
+    assert any("HAT136" in line for line in shown.lines)
+
+
+@checks("CONTRIBUTING.md")
+def _contributing(shown: Shown) -> None:
+    assert any(line.endswith("queries hold") for line in shown.lines)
+    assert shown.lines[-1] == "all migrations hold"

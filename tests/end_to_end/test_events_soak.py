@@ -1,0 +1,262 @@
+"""Live events for as long as it takes something to break, through real processes: everything once, in order."""
+
+import asyncio
+import contextlib
+import os
+import random
+import resource
+import signal
+import socket
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from amplifier.live import notifications
+from amplifier.postgres import embedded
+from amplifier.schema import migrate
+from tests.conftest import private_folder
+from tests.support.databases import execute
+from tests.support.soak import append, client, events, new_sessions, opened, services, until
+from tests.support.streams import Audience, open_stream, read_on, unread_stream
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
+Sql = Callable[..., list[Any]]
+OURS = "from pg_stat_activity where application_name like 'amplifier-api%' and datname = current_database()"
+LISTENING = "(query ilike 'listen%' or query ilike '%pg_notification_queue_usage%')"
+FOR_EVER = 3600.0  # seconds that somebody stays who does not leave before the test ends
+LIMIT = 90.0  # seconds; alone on two cores the longest takes a fifth of that
+GRACE = 10.0  # seconds of SHUTDOWN_GRACE
+
+
+@pytest.fixture
+def many_files() -> Iterator[None]:
+    """A thousand streams here, and in the processes that are started meanwhile."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
+    yield
+    resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_every_reader_sees_everything_once_in_order(dsn: str, sql: Sql) -> None:
+    random_ = random.Random(8)
+    goal, killed = 4000, 0
+
+    async def write(api: httpx.AsyncClient, session_id: str) -> int:
+        """Until the session has enough, beside others who write to it, too."""
+        last_seq = number = 0
+        while last_seq < goal:
+            messages = [{"role": "user", "content": "x"}] * random_.randint(1, 20)
+            answer = await api.post(f"/sessions/{session_id}/transcript", json={"messages": messages})
+            assert answer.status_code in (201, 503), answer.text
+            last_seq = answer.json().get("last_seq", last_seq)
+            number += 1
+            if number % 10 == 0:  # its event is a number, too
+                await api.patch(f"/sessions/{session_id}", json={"title": str(number)})
+        return last_seq
+
+    async def deafen() -> None:
+        """Every second nobody listens any more, for a moment."""
+        nonlocal killed
+        while True:
+            await asyncio.sleep(1)
+            killed += len(sql(f"select pg_terminate_backend(pid) {OURS} and {LISTENING}"))
+
+    with services(2, dsn) as processes:
+        async with client(processes[0]) as one, client(processes[1]) as other:
+            audience, session_ids = Audience(), await new_sessions(one, 5)
+            for number in range(50):
+                audience.add(
+                    session_ids[number % 5],
+                    events(session_ids[number % 5]),
+                    lambda: random_.choice(processes).url,
+                    # who is left alone at the end has to get the rest without coming back
+                    lambda seen: FOR_EVER if seen > goal * 0.8 else random_.choice([0.2, 2.0]) * random_.random(),
+                )
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LIMIT), asyncio.TaskGroup() as group:
+                    deafening = group.create_task(deafen())
+                    readers = [group.create_task(one) for one in audience.follow()]
+                    await asyncio.gather(
+                        *(write(api, session_id) for api in (one, other) for session_id in session_ids)
+                    )
+                    for session_id in session_ids:
+                        session = (await other.get(f"/sessions/{session_id}")).json()
+                        audience.ends[session_id] = session["last_seq"] + 1
+                        await append(one, session_id, session["last_seq"], 1)
+                    await asyncio.gather(*readers)
+                    deafening.cancel()
+            audience.check()
+            assert sum(follower.opened for _, follower in audience.followers) > 100
+            assert killed >= 4
+
+
+async def test_it_goes_on_when_postgresql_restarts() -> None:
+    random_ = random.Random(9)
+    stop = asyncio.Event()
+
+    async def write(session_id: str) -> int:
+        last_seq = 0
+        while not stop.is_set():
+            last_seq = await append(random_.choice(apis), session_id, last_seq, random_.randint(1, 5))
+        return last_seq
+
+    async def all_have_more() -> None:
+        """Everybody gets something new."""
+        known = [len(follower.ids) for _, follower in audience.followers]
+        await until(lambda: all(len(one.ids) > n + 20 for n, (_, one) in zip(known, audience.followers, strict=True)))
+
+    async def end_by_hand(session_id: str, last_seq: int) -> None:
+        """The last message is one that nobody tells of, when nobody has anything else to read."""
+        await until(lambda: all(one.ids[-1] == last_seq for of, one in audience.followers if of == session_id))
+        audience.ends[session_id] = last_seq + 1
+        columns = "session_id, message, author_user_id, author_app_id"
+        values = f"""'{session_id}', '{{"role": "user"}}', 'dba', 'psql'"""
+        execute(dsn, f"insert into messages ({columns}) values ({values})")
+
+    with private_folder() as home, contextlib.ExitStack() as server:
+        migrate.migrate(dsn := server.enter_context(embedded.running(home, "amplifier-api")))
+        with services(2, dsn) as processes:
+            async with client(processes[0]) as one, client(processes[1]) as other:
+                apis, audience, session_ids = (one, other), Audience(), await new_sessions(one, 4)
+                for session_id in session_ids:
+                    for process in processes:
+                        audience.add(session_id, events(session_id), lambda url=process.url: url, lambda _: FOR_EVER)  # type: ignore[misc]
+                        audience.add(
+                            session_id,
+                            events(session_id),
+                            lambda: random_.choice(processes).url,
+                            lambda _: random_.random(),
+                        )
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(LIMIT), asyncio.TaskGroup() as group:
+                        for coroutine in audience.follow():
+                            group.create_task(coroutine)
+                        writers = [group.create_task(write(session_id)) for session_id in session_ids]
+                        for how in (signal.SIGINT, signal.SIGQUIT):  # in order, and as a crash
+                            await all_have_more()
+                            os.kill(int((home / "data/postmaster.pid").read_text().split()[0]), how)
+                            server.close()
+                            server.enter_context(embedded.running(home, "amplifier-api"))
+                        stop.set()  # what the writers repeat now is the last, and hardly anybody listens yet
+                        for session_id, writer in zip(session_ids, writers, strict=True):
+                            await end_by_hand(session_id, await writer)
+                audience.check()
+                assert {follower.opened for _, follower in audience.followers[::2]} == {1}, "streams outlive restarts"
+
+
+async def test_a_process_that_dies_between_commit_and_notify_loses_nothing(dsn: str) -> None:
+    with (
+        services(1, dsn, NOTIFY_DELAY="3600") as [dying],
+        services(1, dsn) as [living],
+        psycopg.connect(dsn, autocommit=True) as listening,
+    ):
+        async with client(dying) as api, contextlib.AsyncExitStack() as stack:
+            session_ids = await new_sessions(api, 3)
+            listening.execute("listen amplifier")
+            streams = []
+            for session_id in session_ids * 2:
+                await append(api, session_id, 0, 1)  # once is enough
+                stream = await stack.enter_async_context(open_stream(living.url, f"{events(session_id)}?after=0"))
+                assert (await stream.logged()).id == 1
+                streams.append(stream)
+            await asyncio.gather(*(append(api, session_id, 1, 600) for session_id in session_ids))
+            os.kill(dying.process.pid, signal.SIGKILL)
+            async with asyncio.timeout(5):
+                for stream in streams:
+                    assert [(await stream.logged()).id for _ in range(600)] == list(range(2, 602))
+            told = [notifications.read(notice.payload) for notice in listening.notifies(timeout=0)]
+            assert not [one for one in told if one and (one.changed or one.everything)], "nobody was told"
+            async with client(living) as alive:
+                await append(alive, session_ids[0], 601, 1)
+            assert (await streams[0].logged()).id == 602, "nothing came twice"
+
+
+async def test_a_reader_that_never_reads_costs_bounded_memory_and_harms_no_one(dsn: str) -> None:
+    stop, slowest = asyncio.Event(), 0.0
+
+    def memory() -> int:
+        """Megabytes of the process."""
+        status = Path(f"/proc/{service.process.pid}/status").read_text()
+        return int(status.partition("VmRSS:")[2].split()[0]) // 1024
+
+    async def ask() -> None:
+        nonlocal slowest
+        while not stop.is_set():
+            started = time.monotonic()
+            assert (await api.get(f"/sessions/{session_id}")).status_code == 200
+            slowest = max(slowest, time.monotonic() - started)
+            await asyncio.sleep(0.02)
+
+    with services(1, dsn, RUNTIME_MODULES="provider-echo") as [service]:  # SDKs would be imported meanwhile
+        async with client(service) as api:
+            audience, [session_id] = Audience(), await new_sessions(api, 1)
+            audience.add(session_id, events(session_id), lambda: service.url, lambda _: FOR_EVER)
+            sizes, last_seq = [], 0
+            with unread_stream(service.url, f"{events(session_id)}?after=0") as unread:
+                async with asyncio.timeout(LIMIT), asyncio.TaskGroup() as group:
+                    for coroutine in [*audience.follow(), ask()]:
+                        group.create_task(coroutine)
+                    for _ in range(20):
+                        last_seq = await append(api, session_id, last_seq, 4, "x" * 500_000)
+                        sizes.append(memory())
+                    stop.set()
+                    audience.ends[session_id] = last_seq + 1
+                    await append(api, session_id, last_seq, 1)
+                audience.check()
+                assert max(sizes) - sizes[2] < 25, sizes
+                assert slowest < 5
+                async with asyncio.timeout(30), read_on(unread) as stream:
+                    assert [(await stream.logged()).id for _ in range(last_seq + 1)] == list(range(1, last_seq + 2))
+
+
+async def test_a_thousand_subscribers_need_no_more_connections(dsn: str, sql: Sql, many_files: None) -> None:
+    def connections() -> int:
+        return int(sql(f"select count(*) {OURS}")[0][0])
+
+    limits = {f"DATABASE_{name}_TIMEOUT": "30" for name in ("ACQUIRE", "STATEMENT", "LOCK")}
+    with services(1, dsn, DATABASE_POOL_MAX_SIZE="5", **limits) as [service]:
+        async with client(service) as api, contextlib.AsyncExitStack() as stack:
+            [session_id] = await new_sessions(api, 1)
+            streams = await opened(stack, service, session_id, 1)
+            with psycopg.connect(dsn) as holding:  # so that the pool becomes as large as it may
+                holding.execute("select from sessions for update")
+                path = f"/sessions/{session_id}/transcript"
+                busy = [asyncio.create_task(api.post(path, json={"messages": [{"role": "user"}]})) for _ in range(10)]
+                await until(lambda: connections() == 6)
+            assert {answer.status_code for answer in await asyncio.gather(*busy)} == {201}
+            before = connections()
+            assert before == 6, "the pool, and the one that listens"
+            assert [(await streams[0].logged()).id for _ in busy] == list(range(1, 11))
+            streams += await opened(stack, service, session_id, 999)
+            await append(api, session_id, 10, 1)
+            async with asyncio.timeout(20):
+                assert [(await stream.logged()).id for stream in streams] == [11] * 1000
+            assert connections() == before
+
+
+async def test_shutdown_ends_five_hundred_streams(dsn: str, many_files: None) -> None:
+    with services(1, dsn, SHUTDOWN_GRACE=str(GRACE)) as [service]:
+        async with client(service) as api, contextlib.AsyncExitStack() as stack:
+            followed, unread = await new_sessions(api, 2)
+            stalled = stack.enter_context(unread_stream(service.url, events(unread)))
+            streams = await opened(stack, service, followed, 500)
+            await append(api, followed, 0, 1)
+            # larger than what the system keeps for both ends: from its first byte on the rest waits in the process
+            await append(api, unread, 0, 1, "x" * 7_000_000)
+            await until(lambda: b"message.created" in stalled.recv(2000, socket.MSG_PEEK))
+            started = time.monotonic()
+            service.process.terminate()
+            for stream in streams:
+                assert [event.id async for event in stream if event.type == "message.created"] == [1]
+                first, last = stream.retries
+                assert first == 2000
+                assert 500 <= last <= 5000
+            await until(lambda: service.process.poll() is not None)
+            assert service.process.returncode == 0
+            assert time.monotonic() - started < GRACE - 1
+            assert "Traceback" not in service.output

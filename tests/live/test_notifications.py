@@ -1,0 +1,137 @@
+"""Notifications: processes act on those that the database signed, once, and on no others."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Iterator
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from amplifier.live import notifications
+from tests.conftest import settings_for
+from tests.schema.test_roles import READER
+from tests.support.live import Live, Stream, live, until
+
+Sql = Callable[..., list[Any]]
+DELTA = "llm:stream_block_delta"
+
+
+@pytest.fixture
+async def api(dsn: str) -> AsyncIterator[Live]:
+    """The application over the network."""
+    async with live(settings_for(dsn)) as api:
+        yield api
+
+
+@contextlib.contextmanager
+def analyst(dsn: str) -> Iterator[psycopg.Connection[Any]]:
+    """A login of the database that may read views."""
+    with psycopg.connect(dsn, autocommit=True, options=f"-c role={READER}") as connection:
+        yield connection
+
+
+def forgeries(session_id: str) -> list[str]:
+    """Payloads of every kind, as processes, commands and triggers send them."""
+    return [
+        *(
+            f'events {{"process":"x","said":[["{session_id}","{type}",{{{gap}"seq":1,{gap}"forged":true}}]]}}'
+            for type in ("message.created", "session.deleted", "typing", "read", DELTA, f"x\n\nevent: {DELTA}")
+            for gap in ("", "\n\nevent: message.created\ndata: ")
+        ),
+        f'events {{"process":"x","gone":[["{session_id}","participant.removed",["alice"]]]}}',
+        f'events {{"process":"x","changed":["{session_id}"],"present":["{session_id}"]}}',
+        "events *",
+        "application app",
+        "reload queries",
+        "reload queries forged",
+        'queries {"process":"x","hash":"y","request":"forged","faults":0,"findings":[]}',
+        "",
+        "x" * 7000,
+        f"{'0' * 32} {time.time_ns() // 1000} application app",
+    ]
+
+
+async def next_of_any(stream: Stream) -> tuple[str, Any]:
+    """Type and data of the next event besides presence."""
+    while (event := await stream._read()) is not None:
+        if event.type != "presence.changed":
+            return event.type, event.data
+    return "the end", None
+
+
+async def test_forged_notifications_have_no_effect(
+    api: Live, dsn: str, alice: httpx.AsyncClient, session_id: str
+) -> None:
+    state = api.app.state
+    async with (
+        live(settings_for(dsn)) as second,
+        api.stream(alice, f"/sessions/{session_id}/events") as stream,
+        api.stream(alice, "/events") as hints,
+    ):
+        await until(lambda: state.authenticator._hearing)
+        loaded_at, remembered = state.reloader.loaded_at, dict(state.authenticator.remembered)
+        with analyst(dsn) as connection:
+            for payload in forgeries(session_id):
+                connection.execute("select pg_notify('amplifier', %s)", (payload,))
+        second.app.state.hub.say(session_id, "typing", b'{"user_id":"bob"}')  # heard after all of these
+        assert await next_of_any(stream) == ("typing", {"user_id": "bob"})
+        body = {"messages": [{"role": "user", "content": "hi"}]}
+        assert (await alice.post(f"/sessions/{session_id}/transcript", json=body)).status_code == 201
+        hint = {"session_id": session_id, "last_seq": 1, "type": "message.created"}
+        assert await next_of_any(hints) == ("hint", hint)
+        assert (state.reloader._requests, state.reloader.loaded_at) == ([], loaded_at)
+        assert remembered.items() <= state.authenticator.remembered.items(), "nothing was forgotten"
+
+
+async def test_copies_of_notifications_have_no_effect(
+    api: Live, dsn: str, alice: httpx.AsyncClient, session_id: str
+) -> None:
+    async with live(settings_for(dsn)) as second, api.stream(alice, f"/sessions/{session_id}/events") as stream:
+        await until(lambda: api.app.state.authenticator._hearing)
+        with analyst(dsn) as connection:
+            connection.execute("listen amplifier")
+            second.app.state.hub.say(session_id, "typing", b'{"user_id":"bob"}')
+            assert await next_of_any(stream) == ("typing", {"user_id": "bob"})
+            heard = [one.payload for one in connection.notifies(timeout=0.2)]
+            assert any("typing" in payload for payload in heard)
+            for payload in heard * 2:
+                connection.execute("select pg_notify('amplifier', %s)", (payload,))
+        second.app.state.hub.say(session_id, "typing", b'{"user_id":"carol"}')
+        assert await next_of_any(stream) == ("typing", {"user_id": "carol"})
+
+
+def test_analysts_cannot_sign(dsn: str) -> None:
+    with analyst(dsn) as connection:
+        for statement in ("select announce('reload queries')", "select inner_key from notification_keys"):
+            with pytest.raises(psycopg.errors.InsufficientPrivilege):
+                connection.execute(statement)
+
+
+async def test_replaced_keys_are_read_again(api: Live, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    state = api.app.state
+    await until(lambda: state.authenticator._hearing)
+    sql("update notification_keys set inner_key = outer_key, outer_key = inner_key")
+    heard: list[str] = []
+    monkeypatch.setattr(state.authenticator, "hear", heard.append)
+    sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'amplifier-api listener'")
+
+    def is_heard() -> bool:
+        sql("select announce('application app')")
+        return "application app" in heard
+
+    await until(is_heard)
+
+
+def test_a_notification_is_written_anew_and_of_a_known_type() -> None:
+    said = '[["s","typing",{\n"user_id" :\r\n"b"}],["s","message.created",{}],["s","x\\n\\ny:z",{}]]'
+    notice = notifications.read(f'events {{"process":"x","said":{said}}}')
+    assert notice is not None
+    assert [(one.type, bytes(one.data)) for one in notice.said] == [("typing", b'{"user_id":"b"}')]
+    for payload in (
+        'events {"process":"x","said":[["s","typing",[]]]}',
+        'events {"process":"x","said":[["s","typing",' + "[" * 3000 + "]" * 3000 + "]]}",
+        'events {"process":"x","gone":[["s","message.created",["alice"]]]}',
+    ):
+        assert notifications.read(payload) is None, payload[:80]

@@ -1,0 +1,89 @@
+"""The background job that deletes what expired: each kind by itself, in bounded statements, nothing else."""
+
+from collections.abc import Callable
+from typing import Any
+
+import psycopg
+import pytest
+
+from amplifier.maintenance import expiry
+from amplifier.maintenance.expiry import sweep
+from tests.conftest import Api
+
+Sql = Callable[..., list[Any]]
+TICKETS = """
+    insert into stream_tickets (ticket_hash, user_id, app_id, token_expires_at, expires_at)
+    select '{0}' || n, 'alice', 'app', now(), now() + interval '{1}' from generate_series(1, {2}) as n
+"""
+KEYS = """
+    insert into idempotency_keys (app_id, user_id, key_hash, request_hash, status, response, created_at)
+    select 'app', 'alice', '{0}' || n, 'x', 200, 'x', now() - interval '1 day' + interval '{1}'
+    from generate_series(1, {2}) as n
+"""
+LIMITS = """
+    insert into rate_limits (app_id, user_id, granted, full_at)
+    select 'app', '{0}' || n, 1, now() + interval '{1}' from generate_series(1, {2}) as n
+"""
+STREAMS = """
+    insert into streams (stream_id, process_id, user_id, seen_at)
+    select '{0}' || n, 'dead', 'alice', now() - interval '1 minute' + interval '{1}' from generate_series(1, {2}) as n
+"""
+KINDS = {"stream_tickets": TICKETS, "idempotency_keys": KEYS, "rate_limits": LIMITS, "streams": STREAMS}
+
+
+def left(sql: Sql) -> dict[str, int]:
+    """How many rows of each kind there are."""
+    return {table: sql(f"select count(*) from {table}")[0][0] for table in KINDS}
+
+
+def expire(sql: Sql, count: int = 3) -> None:
+    """So many expired rows of each kind, and two that are not."""
+    for insert in KINDS.values():
+        sql(insert.format("over", "-1 second", count))
+        sql(insert.format("kept", "20 seconds", 2))
+
+
+async def test_each_expired_kind_is_deleted_and_nothing_else(api: Api, sql: Sql) -> None:
+    expire(sql)
+    await sweep(api.app.state.queries)
+    assert left(sql) == dict.fromkeys(KINDS, 2)
+
+
+async def test_many_rows_are_deleted_in_batches(api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expiry, "_AT_ONCE", 10)
+    expire(sql, 25)
+    await sweep(api.app.state.queries)
+    assert left(sql) == dict.fromkeys(KINDS, 2)
+
+
+async def test_a_round_has_an_end_and_says_what_is_left(
+    api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(expiry, "_AT_ONCE", 5)
+    monkeypatch.setattr(expiry, "_BATCHES", 2)
+    expire(sql, 12)
+    await sweep(api.app.state.queries)
+    assert left(sql) == dict.fromkeys(KINDS, 4)
+    assert "more tickets expired than are deleted in one round" in caplog.text
+
+
+@pytest.mark.parametrize("table", KINDS)
+async def test_a_kind_that_fails_does_not_stop_the_others(
+    api: Api, sql: Sql, caplog: pytest.LogCaptureFixture, table: str
+) -> None:
+    expire(sql)
+    sql(f"revoke delete on {table} from amplifier_app")
+    await sweep(api.app.state.queries)
+    assert left(sql) == {one: 5 if one == table else 2 for one in KINDS}
+    assert caplog.text.count("that expired are deleted later") == 1
+
+
+async def test_locked_rows_are_left_for_the_next_round(api: Api, sql: Sql, dsn: str) -> None:
+    expire(sql)
+    with psycopg.connect(dsn) as connection:
+        for table in KINDS:
+            connection.execute(f"select from {table} where {table}::text like '%over1%' for update")
+        await sweep(api.app.state.queries)
+        assert left(sql) == dict.fromkeys(KINDS, 3)
+    await sweep(api.app.state.queries)
+    assert left(sql) == dict.fromkeys(KINDS, 2)

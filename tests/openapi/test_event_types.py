@@ -1,0 +1,126 @@
+"""The data of every event is what the OpenAPI document says of it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator, FormatChecker
+
+from tests.conftest import settings_for
+from tests.openapi.test_document import DOCUMENT, OPERATIONS
+from tests.support.live import LIMIT, Event, Live, live
+
+CALLING = {"role": "assistant", "content": None, "tool_calls": [{"id": "call_1", "tool": "run", "arguments": {}}]}
+LAST = {"access.revoked", "session.deleted", "token.expired", "resync"}
+
+
+@pytest.fixture
+async def api(dsn: str) -> AsyncIterator[Live]:
+    """The application over the network."""
+    async with live(settings_for(dsn)) as api:
+        yield api
+
+
+def events(operation: str) -> dict[str, Draft202012Validator]:
+    """A validator for each event's data; what the document does not know is refused."""
+    content = OPERATIONS[operation][2]["responses"]["200"]["content"]["text/event-stream"]
+    strict = {name: closed(schema) for name, schema in DOCUMENT["components"]["schemas"].items()}
+    return {
+        event: Draft202012Validator(
+            {**schema, "components": {"schemas": strict}}, format_checker=FormatChecker(["date-time"])
+        )
+        for event, schema in content["x-events"].items()
+    }
+
+
+def closed(schema: dict[str, object]) -> dict[str, object]:
+    """A schema that knows all members of its objects, where it names any."""
+    return {"additionalProperties": False, **schema} if "properties" in schema else schema
+
+
+def assert_described(event: Event | None, described: dict[str, Draft202012Validator]) -> str:
+    assert event is not None
+    found = described[event.type].iter_errors(event.data)
+    assert [f"{event.type}: {error.json_path}: {error.message}" for error in found] == []
+    return event.type
+
+
+async def test_the_events_of_a_session(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
+    path, described, seen = f"/sessions/{session_id}", events("follow_session"), set()
+    carol = await api.as_user("carol")
+    async with api.stream(alice, f"{path}/events") as stream, api.socket(alice, f"{path}/ws") as socket:
+        await alice.post(f"{path}/transcript", json={"messages": [{"role": "user", "content": "Hello"}]})
+        await alice.post(f"{path}/transcript", json={"messages": [CALLING]})
+        await alice.post(f"{path}/repair")
+        await alice.patch(path, json={"title": "Hi", "tags": {"a": "b"}, "metadata": {"a": 1}, "status": "completed"})
+        await alice.patch(path, json={"title": "", "status": "active"})
+        await alice.post(f"{path}/participants", json={"user_id": "bob", "role": "viewer"})
+        await alice.patch(f"{path}/participants/bob", json={"role": "editor", "permissions": {"invite": True}})
+        token = (await alice.post(f"{path}/invitations", json={"role": "viewer"})).json()
+        await carol.post("/invitations/accept", json={"token": token["token"]})
+        other = (await alice.post(f"{path}/invitations", json={"role": "viewer"})).json()
+        await alice.delete(f"{path}/invitations/{other['invitation_id']}")
+        await carol.delete(f"{path}/participants/carol")
+        await bob.post(f"{path}/read", json={"seq": 1})
+        await socket.say(type="typing")
+        await alice.post(f"{path}/transfer", json={"user_id": "bob"})
+        await run_agents(api, bob, session_id)
+        while not seen >= described.keys() - LAST:  # whoever is removed is told nothing more
+            seen.add(assert_described(await stream.next(*described), described))
+        await bob.delete(f"{path}/participants/alice")
+        while event := await stream.next(*described):
+            seen.add(assert_described(event, described))
+    assert "access.revoked" in seen
+
+
+async def run_agents(api: Live, client: httpx.AsyncClient, session_id: str) -> None:
+    """Runs that end well, fail, are cancelled before and after they began, and questions with and without an answer."""
+    path, message = f"/sessions/{session_id}", {"message": "one two"}
+
+    async def config(**echo: float) -> None:
+        providers = [{"module": "provider-echo", "config": echo}]
+        config_json = json.dumps({"bundle": {"name": "echo"}, "providers": providers})
+        await api.app.state.queries.database.execute("update configs set config_json = $1", config_json.encode())
+
+    assert (await client.post(f"{path}/messages", json=message)).status_code == 400
+    await config(delay=0)
+    assert (await client.post(f"{path}/messages", json=message)).status_code == 200
+    await config(delay=5)
+    async with asyncio.TaskGroup() as group:
+        waiting = [group.create_task(client.post(f"{path}/messages", json=message)) for _ in range(2)]
+        runs = await going(client, path, 2)
+        approvals, key = api.app.state.queries.approvals, {"session_id": session_id, "run_id": runs["running"]}
+        for approval_id in ("answered", "late"):
+            asked = {"prompt": "May I?", "options": ["Allow", "Deny"], "seconds": 60.0, "approval_id": approval_id}
+            await approvals.create(**key, **asked, process_id=api.app.state.hub.process_id)
+        await client.post(f"{path}/approvals/answered", json={"decision": "allow"})
+        await api.app.state.queries.approval_decisions.expire(session_id=session_id, approval_id="late")
+        await client.post(f"{path}/cancel?run_id={runs['queued']}")
+        await client.post(f"{path}/cancel")
+    assert [answer.result().status_code for answer in waiting] == [409, 409]
+
+
+async def going(client: httpx.AsyncClient, path: str, count: int) -> dict[str, str]:
+    """The ids of the session's runs that are not over, by status, when there are so many."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            runs = (await client.get(f"{path}/runs")).json()["runs"]
+            found = {run["status"]: run["run_id"] for run in runs if run["status"] in ("queued", "running")}
+            if len(found) == count:
+                return found
+
+
+async def test_the_hints(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+    described = events("follow_sessions")
+    async with api.stream(bob, "/events") as stream:
+        await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "viewer"})
+        assert assert_described(await stream.next(*described), described) == "hint"
+        await alice.delete(f"/sessions/{session_id}")
+        gone = await stream.next(*described)
+        assert assert_described(gone, described) == "hint"
+        assert gone is not None
+        assert gone.data["last_seq"] is None

@@ -1,0 +1,201 @@
+"""The probe: whichever place of a query forgets to look at who calls, it is found, or another place guards."""
+
+import re
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from amplifier.database.pool import Database
+from amplifier.queries.checks import run
+from amplifier.queries.registry import Queries
+from amplifier.server.row_structs import STRUCTS
+from tests.api.test_access_matrix import BODIES, CALLERS, STRANGERS, Target
+from tests.conftest import serving, settings_for
+from tests.queries.test_checks import FINDING, alone, blocks, edit, with_caller
+from tests.queries.test_registry import HEADER
+
+# Where a column is compared with the caller, and where the caller is merely written or shown.
+PLACE = re.compile(
+    r"(?:\w+\.)?\b(?!decided_by)\w+(?: ->> '\w+')? (?:=|<>|in) (?::actor_id\b|\((?::\w+, )*:actor_id(?:, :\w+)*\))"
+    r"|(?:\w+\.)?user_id = any\(:actor_ids::text\[\]\)|p\.user_id = watched\.user_id"
+)
+VALUE = re.compile(
+    r"^\s+:actor_id,?$|decided_by_user_id = :actor_id|coalesce\(r\.\w+, :actor_id\)|^values \(.*\)$"
+    r"|'former_user_id', :actor_id\)|count_unread\(.*\)|runs_count_queued_of_user\(:actor_id\)"
+    r"|unnest\(.*:actor_ids::text\[\]\)",
+    re.MULTILINE,
+)
+# Places that decide nothing about strangers because another one does, and the route on which that can be seen.
+GUARDED = {
+    # it locks rows, and the statement behind it asks again whose config it is
+    "configs.lock_sessions: c.user_id = :actor_id": "DELETE /configs/{config_id}",
+    "configs.lock_sessions: c.user_id = :actor_id #2": "DELETE /configs/{config_id}",
+    # it says which of the caller's own sessions are shared
+    "configs.count_sessions: p.user_id <> :actor_id": "DELETE /configs/{config_id}",
+    # without these three nobody is admitted, or fewer people: they take away
+    "invitation_claims.claim: user_id = :actor_id": "POST /invitations/accept",
+    "invitation_claims.claim: e.data ->> 'user_id' = :actor_id": "POST /invitations/accept",
+    "invitation_claims.claim: e.actor_user_id <> :actor_id": "POST /invitations/accept",
+    # the token is asked for as well, and who has none gets nothing
+    "invitation_claims.claim: p.user_id = :actor_id": "POST /invitations/accept",
+    # these two lock rows; `owners` counts the caller only when the caller is one
+    "participant_rights.update: user_id in (:actor_id, :user_id)": (
+        "PATCH /sessions/{session_id}/participants/{user_id}"
+    ),
+    "participants.delete: user_id in (:actor_id, :user_id)": "DELETE /sessions/{session_id}/participants/{user_id}",
+    # `rights` has the last word on who hands over
+    "sessions.transfer: user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
+    "sessions.transfer: p.user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
+    "sessions.transfer: p.user_id = :actor_id": "POST /sessions/{session_id}/transfer",
+    # it locks a row, and sessions.fork asks again whose config it is
+    "sessions.lock_source: c.user_id = :actor_id": "POST /sessions/{session_id}/fork",
+    # the session that is copied into was made by the same request
+    "transcripts.copy: user_id = :actor_id #2": "POST /sessions/{session_id}/fork",
+    # each of the two asks for the caller's role
+    "sessions.delete: actor.user_id = :actor_id": "DELETE /sessions/{session_id}",
+    "sessions.delete: user_id = :actor_id": "DELETE /sessions/{session_id}",
+    # the sessions are counted, found in one of two ways, and each hit is shown through the participants
+    "search.list_messages: user_id = :actor_id": "GET /sessions/{session_id}/search?q=hi",
+    "search.list_messages: p.user_id = :actor_id": "GET /sessions/{session_id}/search?q=hi",
+    "search.list_messages: p.user_id = :actor_id #2": "GET /sessions/{session_id}/search?q=hi",
+    "search.list_messages: a.user_id = :actor_id": "GET /sessions/{session_id}/search?q=hi",
+    "search.list_sessions: user_id = :actor_id": "GET /sessions?q=hi",
+    "search.list_sessions: p.user_id = :actor_id": "GET /sessions?q=hi",
+    "search.list_sessions: p.user_id = :actor_id #2": "GET /sessions?q=hi",
+    "search.list_sessions: a.user_id = :actor_id": "GET /sessions?q=hi",
+}
+# Places that count the streams which the caller has open, and decide nothing else.
+COUNTED = {"streams.open: t.user_id = :actor_id", "streams.open_hints: user_id = :actor_id"}
+ACCEPT = [{"token": "inv_{session_id}_" + "a" * 43}]
+PARTICIPATION = "\nwhere p.session_id = :session_id and p.user_id = :actor_id;\n"
+
+
+def places(folder: Path) -> dict[str, tuple[str, re.Match[str]]]:
+    """Each place where a query compares a column with the caller: the query's text, and where in it."""
+    found: dict[str, tuple[str, re.Match[str]]] = {}
+    for name, text in with_caller(folder).items():
+        for match in PLACE.finditer(text):
+            place, number = f"{name}: {match[0]}", 1
+            while place in found:
+                place, number = f"{name}: {match[0]} #{number + 1}", number + 1
+            found[place] = text, match
+    return found
+
+
+@pytest.fixture
+async def database(dsn: str) -> AsyncIterator[Database]:
+    """The service's database, for many checks."""
+    database = Database(settings_for(dsn), dsn)
+    await database.connect()
+    yield database
+    await database.close()
+
+
+async def finding(database: Database, folder: Path) -> str:
+    """What `run.findings` says of the queries of a folder; others may be missing."""
+    found = await run.findings(Queries(database, folder), STRUCTS)
+    return "\n".join(str(one) for one in found if not one.problem.startswith("is missing"))
+
+
+def test_every_mention_of_the_caller_is_known(folder: Path) -> None:
+    for name, text in with_caller(folder).items():
+        body = text.partition("-- @index")[2]
+        assert ":actor_id" not in VALUE.sub("", PLACE.sub("", body)), f"{name}: teach PLACE or VALUE what is new there"
+    assert len(places(folder)) > 30
+
+
+@pytest.mark.parametrize("sabotage", ["{caller} is not null", "({place} or true)", "{place} or true"])
+async def test_the_probe_names_whichever_query_forgets_the_caller(
+    database: Database, folder: Path, tmp_path: Path, sabotage: str
+) -> None:
+    missed = []
+    for place, (text, match) in places(folder).items():
+        if place in GUARDED or place in COUNTED:
+            continue
+        name = place.partition(":")[0]
+        caller = ":actor_ids::text[]" if ":actor_ids" in text else ":actor_id::text"
+        changed = sabotage.format(place=match[0], caller=caller)
+        broken = alone(tmp_path, name, text[: match.start()] + changed + text[match.end() :])
+        if f".sql:1: {name}: " not in await finding(database, broken):
+            missed.append(place)
+    assert missed == [], "the probe has to see it, or it needs a second guard and a line in GUARDED"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("place", GUARDED)
+async def test_a_second_guard_keeps_strangers_out(
+    dsn: str, folder: Path, tmp_path: Path, sql: Callable[..., list[Any]], place: str
+) -> None:
+    text, match = places(folder)[place]
+    name, (method, path) = place.partition(":")[0], GUARDED[place].split()
+    edit(folder, name, text, text[: match.start()] + ":actor_id::text is not null" + text[match.end() :])
+    settings = settings_for(dsn, queries_dir=str(folder))
+    async with serving(settings) as api:
+        assert await finding(api.app.state.queries.database, folder) == ""
+        clients: dict[str, httpx.AsyncClient] = {caller: await api.as_user(caller) for caller in CALLERS}
+        target = Target(api, clients, sql)
+        ids = await target.fresh("active")
+        before = target.rows()
+        for caller in STRANGERS:
+            for body in BODIES.get(GUARDED[place], ACCEPT if name == "invitation_claims.claim" else [None]):
+                refused = await target.send(caller, method, path, body, ids)
+                nothing = refused.status_code == 200 and refused.json().get("sessions") == []
+                assert nothing or refused.status_code == 404, refused.text
+                assert target.rows() == before, (caller, body)
+
+
+async def test_who_takes_part_elsewhere_is_a_stranger(database: Database, folder: Path, tmp_path: Path) -> None:
+    """The caller's own row of another session must not open this one."""
+    # two look at the session a second time, the third takes it from the caller's row
+    guarded = {"invitation_claims.claim", "sessions.delete", "tickets.create"}
+    seen = set()
+    for name, text in with_caller(folder).items():
+        broken = re.sub(
+            r"(\w+\.)?session_id = :session_id\s+and (?=(\w+\.)?user_id (= :actor_id|= any|in)|\(role)", "", text
+        )
+        if broken == text or name in guarded:
+            continue
+        broken = re.sub(
+            r"inner join (\w+) as (\w+) on \2\.session_id = \w+\.session_id", r"cross join \1 as \2", broken
+        )
+        broken = re.sub(r"\w+\.session_id = p\.session_id\s+and ", "", broken)
+        told = await finding(database, alone(tmp_path, name, broken))
+        # a session made twice fails for its owner already
+        noticed = (
+            rf"{name}: (an owner of other things {FINDING}|whoever owns what it asks for gets and changes nothing)"
+        )
+        assert re.search(noticed, told), (name, told)
+        seen.add(name)
+    assert seen >= {"sessions.get", "sessions.update", "messages.append", "messages.list", "participants.delete"}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "update sessions set title = 'probe' where session_id = :session_id",
+        "delete from sessions where session_id = :session_id",
+        "update session_participants set role = 'viewer' where session_id = :session_id and user_id <> :actor_id",
+        "insert into session_participants (session_id, user_id, role) values (:session_id, :actor_id || 'x', 'owner')",
+        "update sessions set last_seq = last_seq",
+    ],
+)
+async def test_a_select_that_changes_something_is_found(database: Database, tmp_path: Path, change: str) -> None:
+    header = HEADER.format(name="get").replace("(actor_id)^", "(actor_id, session_id)^").replace("owner", "participant")
+    header = header.replace("-- @return", "-- @param  session_id  the session\n-- @return")
+    sound = f"select p.user_id from session_participants as p{PARTICIPATION}"
+    assert await finding(database, alone(tmp_path, "things.get", header + sound)) == ""
+    broken = f"with changed as ({change})\n{sound}"
+    told = await finding(database, alone(tmp_path, "things.get", header + broken))
+    assert re.search(rf"things\.sql:1: things\.get: somebody with nothing {FINDING}", told), told
+
+
+async def test_a_query_that_serves_nobody_is_found(database: Database, folder: Path, tmp_path: Path) -> None:
+    text = blocks(folder)["sessions.get"]
+    nothing = text.replace("s.session_id = :session_id;", "s.session_id = :session_id and s.status = 'failed';")
+    failing = text.replace("s.session_id = :session_id;", "s.session_id = :session_id and 1 / s.message_count > 0;")
+    for broken, reason in ((nothing, "gets and changes nothing"), (failing, "fails for .*: division by zero")):
+        told = await finding(database, alone(tmp_path, "sessions.get", broken))
+        assert re.search(rf"sessions\.sql:1: sessions\.get: .*{reason}", told), told

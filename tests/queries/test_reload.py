@@ -1,0 +1,315 @@
+"""Queries are replaced while the service runs: all at once, in every process, only by what passes the whole check."""
+
+import asyncio
+import contextlib
+import os
+import pty
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator, Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psycopg
+import pytest
+
+from amplifier.database.pool import LISTENER
+from amplifier.database.signatures import CHANNEL
+from amplifier.queries.registry import Queries
+from amplifier.queries.reload import RELOAD, REPORT, read
+from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
+from tests.queries.test_checks import blocks, edit
+from tests.support.live import until
+from tests.support.service import LIMIT, Service, _environment, command, free_port, running_service, wait_until
+
+Sql = Callable[..., list[Any]]
+PING = ("service.ping", "select 1;", "select 1 where true;")
+BROKEN = ("users.get", "    metadata\n", "    metadatum\n")
+STRANGER = ("sessions.get", "p.user_id = :actor_id", "(p.user_id = :actor_id or true)")
+
+
+@pytest.fixture
+async def edited(dsn: str, folder: Path) -> AsyncIterator[Api]:
+    """The application with a copy of the queries."""
+    async with serving(settings_for(dsn, queries_dir=str(folder))) as api:
+        yield api
+
+
+async def shown(api: Api) -> dict[str, Any]:
+    """What GET /health/queries says."""
+    response = await (await api.as_user("root", "admin")).get("/health/queries")
+    assert response.status_code == 200, response.text
+    answer: dict[str, Any] = response.json()
+    return answer
+
+
+async def reported(api: Api, sql: Sql) -> str:
+    """The notification in which the process answers a DBA's `announce`."""
+    heard: list[str] = []
+    listener = await api.app.state.queries.database.dedicated()
+    try:
+        await listener.add_listener(CHANNEL, lambda *notification: heard.append(notification[3]))
+        await until(lambda: api.app.state.authenticator._hearing)
+        sql(f"select announce('{RELOAD} please')")
+        await until(lambda: any('"please"' in payload for payload in heard))
+    finally:
+        await listener.close()
+    return next(payload for payload in heard if '"please"' in payload).split(" ", 2)[2]
+
+
+async def reloaded(api: Api, sql: Sql) -> dict[str, Any]:
+    """What GET /health/queries says when a DBA's `announce` was answered."""
+    assert (await reported(api, sql)).startswith(REPORT)
+    return await shown(api)
+
+
+def test_the_set_is_replaced_at_once_and_unchanged_queries_go_on_counting(folder: Path) -> None:
+    database: Any = None
+    queries = Queries(database, folder)
+    ping, get = queries.service.ping, queries.sessions.get
+    ping.usage.calls, get.usage.calls = 7, 5
+    begun, before = queries.snapshot(), queries.hash
+    edit(folder, *PING)
+    queries.adopt(Queries(database, folder))
+    assert queries.hash != before == begun.hash
+    assert begun.service.ping is ping, "who began with the former set keeps it"
+    assert "where true" in queries.service.ping.statement
+    assert (queries.service.ping.usage.calls, queries.sessions.get.usage.calls) == (0, 5)
+    assert [query.name for query in queries.all()] == [query.name for query in begun.all()]
+
+
+async def test_a_notification_replaces_them(edited: Api, folder: Path, sql: Sql) -> None:
+    before = await shown(edited)
+    edit(folder, *PING)
+    after = await reloaded(edited, sql)
+    assert after["hash"] != before["hash"]
+    assert after["refused"] is None
+    assert after["loaded_at"] > before["loaded_at"]
+    changed = [
+        new["name"] for old, new in zip(before["queries"], after["queries"], strict=True) if old["hash"] != new["hash"]
+    ]
+    assert changed == ["service.ping"]
+
+
+async def test_what_is_shown_of_each_query(edited: Api, folder: Path) -> None:
+    user = await edited.as_user("alice")
+    config_id = (await user.post("/configs", json=CONFIG)).json()["config_id"]
+    session_id = (await user.post("/sessions", json={"config_id": config_id})).json()["session_id"]
+    for _ in range(3):
+        assert (await user.get(f"/sessions/{session_id}")).status_code == 200
+    answer = await shown(edited)
+    assert re.fullmatch(rf".+:{os.getpid()}", answer["process"])
+    assert answer["folder"] == str(folder)
+    [query] = [one for one in answer["queries"] if one["name"] == "sessions.get"]
+    assert (query["file"], query["calls"]) == ("sessions.sql", 3)
+    assert 0 < query["seconds"] < 10
+    line = (folder / "sessions.sql").read_text().splitlines()[query["line"] - 1]
+    assert line.startswith("-- name: get(")
+
+
+async def test_only_admin_applications_see_them(edited: Api) -> None:
+    assert_problem(await (await edited.as_user("alice")).get("/health/queries"), 403)
+    assert_problem(await edited.client().get("/health/queries"), 401)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (BROKEN, 'column "metadatum" does not exist'),
+        (STRANGER, "somebody with nothing gets or changes what is not theirs"),
+        (("service.ping", "select 1;", "select '1';"), "the code reads int, the query gives str"),
+        (("users.get", "@access self", "@access public"), "@access public is not for a query of this name"),
+        (("service.ping", "-- name: ping", "-- name: pong"), "is missing, and the service runs it"),
+        (("service.ping", "select 1;", "selec 1;"), "a query begins with one of"),
+    ],
+)
+async def test_what_does_not_pass_changes_nothing(
+    edited: Api, folder: Path, sql: Sql, caplog: pytest.LogCaptureFixture, change: tuple[str, str, str], problem: str
+) -> None:
+    before = await shown(edited)
+    name, old, new = change
+    edit(folder, name, old, new)
+    after = await reloaded(edited, sql)
+    assert after["hash"] == before["hash"]
+    [finding] = [one for one in after["refused"]["findings"] if one["problem"].startswith(problem)]
+    assert finding["file"] == str(folder / f"{name.partition('.')[0]}.sql")
+    assert finding["remedy"]
+    assert problem in caplog.text
+    assert (await edited.client().get("/health")).json()["status"] == "healthy"
+    file = folder / f"{name.partition('.')[0]}.sql"
+    file.write_text(file.read_text().replace(new, old))
+    assert (await reloaded(edited, sql))["refused"] is None
+
+
+async def test_no_files_at_all(edited: Api, folder: Path, sql: Sql) -> None:
+    hidden = Path(shutil.move(folder, f"{folder}-hidden"))
+    refused = (await reloaded(edited, sql))["refused"]
+    assert [one["problem"] for one in refused["findings"]] == ["no *.sql files here"]
+    shutil.move(hidden, folder)
+    assert (await reloaded(edited, sql))["refused"] is None
+
+
+async def test_a_process_that_was_deaf_looks_again(edited: Api, folder: Path, sql: Sql) -> None:
+    before = edited.app.state.queries.hash
+    edit(folder, *PING)
+    sql(f"select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{LISTENER}'")
+    await until(lambda: edited.app.state.queries.hash != before)
+
+
+async def test_a_database_that_is_away_is_no_fault_of_the_files(
+    edited: Api, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("amplifier.queries.reload._PAUSE", 0)
+    edit(folder, *PING)
+    monkeypatch.setattr(edited.app.state.queries.database, "dsn", "postgresql://nobody@127.0.0.1:1/nowhere")
+    await edited.app.state.reloader.reload()
+    [finding] = edited.app.state.reloader.refused.findings
+    assert (finding.problem[:12], finding.remedy) == ("not checked:", "reload again later")
+
+
+async def test_a_check_that_fails_is_answered_too(
+    edited: Api, folder: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = edited.app.state.queries.hash
+    await reported(edited, sql)
+    edit(folder, *PING)
+    monkeypatch.setattr("amplifier.queries.reload.check", None)
+    report = await reported(edited, sql)
+    assert "the check itself failed: TypeError" in report
+    assert edited.app.state.queries.hash == before
+
+
+def test_what_is_no_report_is_none() -> None:
+    for payload in ("", "events *", "queries ", "queries {}", "queries from somebody else"):
+        assert read(payload) is None
+
+
+async def test_a_report_fits_into_a_notification(edited: Api, folder: Path, sql: Sql) -> None:
+    for name in blocks(folder):
+        edit(folder, name, "-- @index", "-- @indexes")
+    report = await reported(edited, sql)
+    after = await shown(edited)
+    assert len(report.encode()) < 8000
+    assert len(after["refused"]["findings"]) > 60
+    assert f'"faults":{len(after["refused"]["findings"])}' in report
+
+
+@contextlib.contextmanager
+def service(dsn: str, folder: Path, **environ: str) -> Iterator[Service]:
+    with running_service({"DATABASE_URL": dsn, "QUERIES_DIR": str(folder), **environ}) as one:
+        yield one
+
+
+def hashes(one: Service, count: int = 1) -> set[str]:
+    """The hashes that so many answers show; each comes from some worker."""
+    answers = [httpx.get(f"{one.url}/health/queries", verify=False, timeout=LIMIT).json() for _ in range(count)]
+    return {answer["hash"] for answer in answers}
+
+
+def listeners(dsn: str) -> int:
+    """Returns the number of processes that listen: one may be healthy while another of its workers still starts."""
+    listening = "select count(*) from pg_stat_activity where application_name = %s and query ~* %s"
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        [count] = connection.execute(listening, (LISTENER, "^(listen|select pg_notification)")).fetchone() or (0,)
+    return int(count)
+
+
+@pytest.mark.slow
+def test_the_command_reloads_all_processes_and_says_what_they_say(dsn: str, folder: Path) -> None:
+    environ = {"DATABASE_URL": dsn}
+    nobody = command(environ, "queries", "reload")
+    assert (nobody.returncode, nobody.stderr) == (
+        1,
+        "amplifier-api: no process of the service listens on this database\n",
+    )
+    with service(dsn, folder) as one, service(dsn, folder, SERVICE_WORKERS="2") as several:
+        wait_until(lambda: listeners(dsn) == 3)
+        before = hashes(one)
+        edit(folder, *PING)
+        done = command(environ, "queries", "reload")
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert len(re.findall(r"^\S+:\d+: serves \w{12}$", done.stdout, re.MULTILINE)) == 3
+        after = hashes(one)
+        assert hashes(several, 8) == after != before
+        edit(folder, *BROKEN)
+        refused = command(environ, "queries", "reload")
+        assert refused.returncode == 1
+        assert refused.stdout.count(f"stays with {after.copy().pop()}") == 3
+        assert 'users.get: column "metadatum" does not exist' in refused.stdout
+        assert hashes(one) == hashes(several, 8) == after
+        assert 'column "metadatum" does not exist' in one.output
+
+
+@pytest.mark.slow
+def test_a_process_that_does_not_answer_is_counted(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True, application_name=LISTENER) as mute:
+        mute.execute(f"listen {CHANNEL}")
+        done = command({"DATABASE_URL": dsn}, "queries", "reload", "--timeout", "0.5")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert "1 of 1 processes did not answer" in done.stderr
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_hangup_reloads(dsn: str, folder: Path, workers: str) -> None:
+    with service(dsn, folder, SERVICE_WORKERS=workers) as one, service(dsn, folder) as other:
+        before = hashes(one)
+        edit(folder, *PING)
+        one.process.send_signal(signal.SIGHUP)
+        wait_until(lambda: hashes(other) != before, explain=lambda: one.output)
+        after = hashes(other)
+        wait_until(lambda: hashes(one, 8) == after, explain=lambda: one.output)
+        assert one.process.poll() is None
+
+
+@pytest.mark.slow
+def test_a_terminal_that_is_gone_ends_the_service(dsn: str, folder: Path) -> None:
+    terminal, inner = pty.openpty()
+    environ = _environment({"DATABASE_URL": dsn, "SERVICE_PORT": str(free_port())})
+    with tempfile.TemporaryFile() as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "amplifier", "serve"], env=environ, stdin=inner, stdout=log, stderr=log
+        )
+        os.close(inner)
+        try:
+            url = f"http://127.0.0.1:{environ['SERVICE_PORT']}"
+            Service(process, int(environ["SERVICE_PORT"]), log).wait_until_healthy()
+            process.send_signal(signal.SIGHUP)
+            assert httpx.get(f"{url}/health", verify=False).status_code == 200
+            os.close(terminal)
+            process.send_signal(signal.SIGHUP)
+            assert process.wait(LIMIT) in (0, -signal.SIGTERM)
+        finally:
+            process.kill()
+            process.wait(LIMIT)
+
+
+async def test_requests_of_one_set(edited: Api, folder: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A request that is under way runs all its queries of the set that it began with."""
+    queries, ran = edited.app.state.queries, list[str]()
+    reached, go_on = asyncio.Event(), asyncio.Event()
+    run = type(queries.configs.list).__call__
+
+    async def slow(self: Any, *args: Any, **arguments: Any) -> Any:
+        ran.append(f"{self.name} {self.hash}")
+        if self.name == "configs.list":
+            reached.set()
+            await go_on.wait()
+        return await run(self, *args, **arguments)
+
+    monkeypatch.setattr(type(queries.configs.list), "__call__", slow)
+    former = queries.configs.count.hash
+    user = await edited.as_user("alice")
+    request = asyncio.create_task(user.get("/configs", params={"limit": 1, "offset": 1}))
+    await reached.wait()
+    edit(folder, "configs.count", "select count(*)\n", "select count(config_id)\n")
+    await reloaded(edited, sql)
+    assert queries.configs.count.hash != former
+    go_on.set()
+    assert (await request).status_code == 200
+    assert f"configs.count {former}" in ran

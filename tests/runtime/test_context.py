@@ -1,0 +1,136 @@
+"""The context manager: whole turns, the newest, and never a call without its result."""
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from amplifier.runtime.modules.context import Window
+
+SYSTEM = {"role": "system", "content": "Be brief."}
+
+
+def turn(number: int, size: int = 400) -> list[dict[str, Any]]:
+    """A turn with a call; about four times `size` characters."""
+    text = f"{number} ".ljust(size, ".")
+    calls = [{"id": f"c{number}", "tool": "say", "arguments": {"text": text}}]
+    return [
+        {"role": "user", "content": text},
+        {"role": "assistant", "content": "", "tool_calls": calls},
+        {"role": "tool", "tool_call_id": f"c{number}", "name": "say", "content": text},
+        {"role": "assistant", "content": [{"type": "text", "text": text}]},
+    ]
+
+
+async def filled(messages: list[dict[str, Any]], **config: Any) -> Window:
+    window = Window(config)
+    await window.set_messages(messages)
+    return window
+
+
+async def test_the_prompt_comes_first_and_is_never_stored() -> None:
+    window = await filled([], system_prompt="Be brief.")
+    await window.add_message({"role": "user", "content": "Hi"})
+    assert await window.get_messages_for_request() == [SYSTEM, {"role": "user", "content": "Hi"}]
+    assert await window.get_messages() == [{"role": "user", "content": "Hi"}]
+    await window.clear()
+    assert await window.get_messages() == []
+    assert await window.get_messages_for_request() == [SYSTEM]
+
+
+async def test_what_is_returned_is_no_part_of_the_window() -> None:
+    window = await filled(turn(1))
+    (await window.get_messages()).clear()
+    (await window.get_messages_for_request()).clear()
+    (await window.get_messages_for_request(token_budget=10**6)).clear()
+    (await window.get_messages_for_request(token_budget=1)).clear()
+    assert await window.get_messages() == turn(1)
+
+
+async def test_the_oldest_turns_are_left_out() -> None:
+    messages = turn(1) + turn(2) + turn(3)
+    window = await filled(messages, max_tokens=10_000, system_prompt="Be brief.")
+    assert await window.get_messages_for_request() == [SYSTEM, *messages]
+    window = await filled(messages, max_tokens=900, system_prompt="Be brief.")
+    assert await window.get_messages_for_request() == [SYSTEM, *turn(2), *turn(3)]
+    assert await window.get_messages() == messages
+    for message in turn(4):
+        await window.add_message(message)
+    assert await window.get_messages_for_request() == [SYSTEM, *turn(3), *turn(4)]
+
+
+async def test_the_last_turn_stays_however_large_it_is() -> None:
+    window = await filled(turn(1) + turn(2, size=100_000), max_tokens=10)
+    assert await window.get_messages_for_request() == turn(2, size=100_000)
+    window = await filled(turn(1)[1:], max_tokens=1)
+    assert await window.get_messages_for_request() == turn(1)[1:]  # no turn at all: nothing to cut
+
+
+async def test_what_the_system_said_at_the_beginning_stays() -> None:
+    said = {"role": "developer", "content": "Rules"}
+    greeting = {"role": "assistant", "content": "Hello"}
+    window = await filled([said, greeting, *turn(1), *turn(2)], max_tokens=500)
+    assert await window.get_messages_for_request() == [said, *turn(2)]
+
+
+async def test_reminders_begin_no_turn() -> None:
+    reminder = {"role": "user", "content": "<system-reminder>x</system-reminder>"}
+    messages = [*turn(1), *turn(2)[:3], reminder, turn(2)[3]]
+    assert await (await filled(messages, max_tokens=1)).get_messages_for_request() == messages[4:]
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        {"content": "", "tool_calls": [{"id": "c", "tool": "say", "arguments": {}}]},
+        {"content": [{"type": "tool_use", "id": "c", "name": "say", "input": {}}]},
+    ],
+)
+async def test_a_call_is_not_parted_from_a_result_that_comes_a_turn_later(call: dict[str, Any]) -> None:
+    late = [
+        {"role": "user", "content": "run it"},
+        {"role": "assistant", **call},
+        {"role": "user", "content": "and?"},
+        {"role": "tool", "tool_call_id": "c", "content": "done"},
+        {"role": "assistant", "content": "It is done"},
+    ]
+    assert await (await filled([*turn(1), *late], max_tokens=1)).get_messages_for_request() == late
+
+
+async def test_the_budget_follows_from_the_provider() -> None:
+    messages = turn(1) + turn(2) + turn(3)
+    window = await filled(messages)
+
+    def asked(**defaults: Any) -> Any:
+        info = SimpleNamespace(defaults=defaults)
+        return window.get_messages_for_request(provider=SimpleNamespace(get_info=lambda: info))
+
+    assert await asked() == messages
+    assert await asked(context_window=None) == messages
+    assert await asked(context_window=900) == messages[4:]
+    assert await asked(context_window=1900, max_output_tokens=1000) == messages[4:]
+    assert await asked(context_window=1800, max_tokens=5000) == messages[4:]
+    assert await window.get_messages_for_request(token_budget=450) == messages[8:]
+    assert await window.get_messages_for_request(provider=SimpleNamespace()) == messages
+
+
+async def test_an_image_counts_as_an_image_not_as_its_letters() -> None:
+    image = {"type": "image", "source": {"type": "base64", "data": "A" * 400_000}}
+    messages = [*turn(1), {"role": "user", "content": [image, {"type": "text", "text": "What is it?"}]}]
+    assert await (await filled(messages, max_tokens=3_000)).get_messages_for_request() == messages
+    assert await (await filled(messages, max_tokens=1_500)).get_messages_for_request() == messages[4:]
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"system_prompt": 1},
+        {"system_prompt": "x" * 100_001},
+        {"max_tokens": 0},
+        {"max_tokens": True},
+        {"max_tokens": "9"},
+    ],
+)
+def test_a_wrong_config_is_refused(wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValueError, match=next(iter(wrong))):
+        Window(wrong)

@@ -1,0 +1,156 @@
+"""What one session has stored keeps no other session from being looked after, and that session goes on, too."""
+
+import contextlib
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+
+from amplifier.transcripts.integrity import diagnose
+from tests.conftest import Api, assert_problem, serving
+from tests.support.agents import Agent, agent, echo, settings
+from tests.support.live import until
+from tests.support.stage import holding
+
+Sql = Callable[..., list[Any]]
+DIGITS = "9" * 5000
+COLUMNS = "session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at"
+HUGE = """jsonb_build_object(
+    'role', 'user', 'content', 'huge',
+    'metadata', (select jsonb_build_object('context', jsonb_agg(1e99)) from generate_series(1, 200000))
+)"""
+
+
+@contextlib.contextmanager
+def unchecked(sql: Sql) -> Iterator[None]:
+    """Rows are written as an earlier release left them."""
+    sql("alter table runs disable trigger user")
+    try:
+        yield
+    finally:
+        sql("alter table runs enable trigger user")
+
+
+async def sessions(dsn: str, count: int) -> list[str]:
+    """Ids of sessions of alice's, in order."""
+    async with serving(settings(dsn)) as api:
+        alice = await api.as_user("alice")
+        return sorted([(await agent(alice, echo())).session_id for _ in range(count)])
+
+
+async def again(api: Api, session_id: str) -> Agent:
+    return Agent(await api.as_user("alice", "again"), session_id)
+
+
+def statuses(sql: Sql) -> dict[tuple[str, str], str]:
+    return {(row[0], row[1]): row[2] for row in sql("select session_id, run_id, status from runs")}
+
+
+def dead(sql: Sql, session_id: str, message: str, cancelled: bool = False) -> None:
+    """A run whose process died after it had begun with this message."""
+    sql(
+        f"insert into runs ({COLUMNS}) values"
+        " (%s, 'dead', 'running', %s, 'alice', 'app', now(), 'gone', now() - interval '1 hour')",
+        session_id,
+        message,
+    )
+    if cancelled:
+        sql("update runs set cancelled_by_user_id = 'alice' where session_id = %s", session_id)
+    written(sql, session_id, message)
+
+
+def written(sql: Sql, session_id: str, message: str) -> None:
+    columns = "session_id, message, author_user_id, author_app_id"
+    sql(f"insert into messages ({columns}) values (%s, %s, 'alice', 'app')", session_id, message)
+
+
+async def test_message_too_large_for_transcript_fails_alone(dsn: str, sql: Sql) -> None:
+    """It fails with a reason; what waits behind it and in other sessions begins."""
+    bad, good = await sessions(dsn, 2)
+    columns = "session_id, run_id, status, message, user_id, app_id, queued_at"
+    small = """jsonb_build_object('role', 'user', 'content', 'small')"""
+    with unchecked(sql):
+        for place, run_id, value, age in ((bad, "1", HUGE, 9), (bad, "2", small, 8), (good, "3", small, 7)):
+            values = f"'{place}', '{run_id}', 'queued', {value}, 'alice', 'app', now() - interval '{age} min'"
+            sql(f"insert into runs ({columns}) values ({values})")
+    async with serving(settings(dsn)) as api:
+        ends = {(bad, "1"): "failed", (bad, "2"): "completed", (good, "3"): "completed"}
+        await until(lambda: statuses(sql) == ends)
+        here = await again(api, bad)
+        failed = (await here.runs())[0]
+        reason = "A message of it cannot be stored: it is too large or nested too deeply"
+        assert failed["error"] == {"type": "refused", "message": reason}
+        assert failed["message"]["content"] == "huge"
+        assert await here.said() == [("user", "small"), ("assistant", "You said: small")]
+        assert sql("select type, data #>> '{error,type}' from session_events where data ->> 'run_id' = '1'") == [
+            ("run.failed", "refused")
+        ]
+
+
+@pytest.mark.parametrize("number", [DIGITS, f"{'9' * 400}.5"])
+async def test_number_that_no_reader_takes_does_not_stop_its_session(dsn: str, sql: Sql, number: str) -> None:
+    """Dead runs are ended, this one and those of other sessions, and the agent answers in both."""
+    bad, good = await sessions(dsn, 2)
+    for place, metadata in ((bad, f'{{"n": {number}}}'), (good, "{}")):
+        written(sql, place, f'{{"role": "user", "content": "before", "metadata": {metadata}}}')
+        dead(sql, place, f'{{"role": "user", "content": "x", "metadata": {{"context": {metadata}}}}}')
+    async with serving(settings(dsn)) as api:
+        await until(lambda: set(statuses(sql).values()) == {"failed"})
+        for place in (bad, good):
+            here = await again(api, place)
+            assert (await here.say("on"))["response"] == "You said: on"
+    assert sql("select distinct error ->> 'type' from runs where run_id = 'dead'") == [("interrupted",)]
+
+
+async def test_waiting_message_with_number_that_no_reader_takes_is_answered(dsn: str, sql: Sql) -> None:
+    [place] = await sessions(dsn, 1)
+    columns = "session_id, run_id, status, message, user_id, app_id"
+    message = f'{{"role": "user", "content": "hi", "metadata": {{"context": {{"n": {DIGITS}}}}}}}'
+    sql(f"insert into runs ({columns}) values (%s, '1', 'queued', %s, 'alice', 'app')", place, message)
+    async with serving(settings(dsn)):
+        await until(lambda: set(statuses(sql).values()) == {"completed"})
+    assert sql("select left(response, 12) from runs") == [("You said: hi",)]
+
+
+async def test_end_that_cannot_be_written_does_not_stop_others(dsn: str, sql: Sql) -> None:
+    """A cancelled call of a tool with a long name: its result would have the name twice, in quotes within quotes."""
+    bad, good = await sessions(dsn, 2)
+    name = '\\"' * 3_500_000
+    dead(sql, bad, '{"role": "user", "content": "x"}', cancelled=True)
+    written(sql, bad, f'{{"role": "assistant", "content": "", "tool_calls": [{{"id": "a", "tool": "{name}"}}]}}')
+    dead(sql, good, '{"role": "user", "content": "x"}')
+    async with serving(settings(dsn)) as api:
+        await until(lambda: statuses(sql) == {(bad, "dead"): "cancelled", (good, "dead"): "failed"})
+        assert diagnose(await (await again(api, good)).transcript()) == []
+
+
+async def test_waiting_message_gets_more_time_than_a_statement_has(dsn: str, sql: Sql) -> None:
+    """Here for a lock, else for its size."""
+    [place] = await sessions(dsn, 1)
+    columns = "session_id, run_id, status, message, user_id, app_id"
+    message = '{"role": "user", "content": "x"}'
+    sql(f"insert into runs ({columns}) values (%s, '1', 'queued', %s, 'alice', 'app')", place, message)
+    tries = (
+        "select query_start from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+        " and query like '%runs.claim%'"
+    )
+    with holding(dsn, "select from sessions for update") as release:
+        async with serving(settings(dsn, database_statement_timeout=1, database_lock_timeout=30)):
+            await until(lambda: sql(tries))
+            first = sql(tries)
+            await until(lambda: sql(tries) not in ([], first))
+            release()
+            await until(lambda: set(statuses(sql).values()) == {"completed"})
+
+
+async def test_waiting_message_too_large_for_transcript_is_refused(dsn: str, sql: Sql) -> None:
+    """While the agent is at work."""
+    async with serving(settings(dsn)) as api:
+        here = await agent(await api.as_user("alice"), echo())
+        dead(sql, here.session_id, '{"role": "user", "content": "x"}')
+        sql("update runs set lease_expires_at = 'infinity'")
+        body = f'{{"message": "Hi", "context": {{"a": [{",".join(["1e99"] * 200_000)}]}}}}'
+        headers = {"content-type": "application/json"}
+        refused = await here.client.post(f"{here.path}/messages", content=body, headers=headers)
+        assert_problem(refused, 422)
+        assert "16 MiB" in refused.json()["detail"]
