@@ -1,5 +1,6 @@
-"""`.ci/sql-style` keeps queries in one style: what is in another is refused with its place."""
+"""sqlfluff and `.ci/sql-indentation` hold one style of queries: another is refused with its place."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -41,36 +42,41 @@ BROKEN = {  # what is replaced by what, in which line, and what is said of it
     "indented too little": ("    from sessions\n", "from sessions\n", 20, "less than what it belongs to"),
     "three spaces": ("    count(*)", "   count(*)", 5, "levels of 4 spaces"),
     "a bracket's end is elsewhere": ("\n);", "\n    );", 22, "opening bracket"),
-    "a tab": ("    count(*)", "\tcount(*)", 5, "tabs"),
+    "a tab": ("    count(*)", "\tcount(*)", 5, "levels of 4 spaces"),
     "a space at the end": ("from sessions as s\n", "from sessions as s \n", 6, "spaces at the end"),
     "a space at a comment's end": ("or not.\n", "or not. \n", 2, "spaces at the end"),
-    "and at the end": ("= :actor_id\n    and (", "= :actor_id and\n    (", 8, "lead their line"),
+    "and at the end": ("= :actor_id\n    and (", "= :actor_id and\n    (", 8, "Expected only leading"),
     "where with two": ("where\n    s.owner", "where s.owner", 7, "stands alone"),
     "select with two": ("select\n    s.session_id,\n", "select s.session_id,\n", 3, "new line"),
     "an alias without as": ("sessions as s", "sessions s", 6, "alias"),
     "a column's alias without as": ("count(*) as messages", "count(*) messages", 5, "alias"),
     "a comma that leads": ("s.session_id,\n    count", "s.session_id\n    , count", 5, "comma"),
-    "one empty line": ("\n\n\n-- name", "\n\n-- name", 14, "two empty lines stand between queries"),
-    "three empty lines": ("\n\n\n-- name", "\n\n\n\n-- name", 15, "more than two empty lines"),
+    "three empty lines": ("\n\n\n-- name", "\n\n\n\n-- name", 15, "blank lines"),
     "two spaces": ("as s\n", "as  s\n", 6, "only single space"),
     "no end of the last line": ("\n);\n", "\n);", 22, "newline"),
 }
 
 
-def style(folder: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, str(ROOT / ".ci/sql-style"), str(folder)]
-    return subprocess.run(command, capture_output=True, text=True, timeout=120)
+def problems(folder: Path) -> list[str]:
+    """Returns what `make check` says of queries: `file:line: problem`."""
+    options = ["--config", str(ROOT / ".sqlfluff"), "--format", "github-annotation-native", "--disable-progress-bar"]
+    sqlfluff = [str(Path(sys.executable).with_name("sqlfluff")), "lint", *options, str(folder)]
+    style = subprocess.run(sqlfluff, capture_output=True, text=True, timeout=120)
+    indentation = subprocess.run(
+        [sys.executable, str(ROOT / ".ci/sql-indentation"), str(folder)], capture_output=True, text=True, timeout=120
+    )
+    assert (style.returncode, indentation.returncode) == (1, 1), style.stderr + indentation.stderr
+    found = re.findall(r"file=(.*?),line=(\d+),.*?::(.*)", style.stdout)
+    return [f"{file}:{line}: {problem}" for file, line, problem in found] + indentation.stdout.splitlines()
 
 
-def test_what_is_in_style_passes_and_nothing_else(tmp_path: Path) -> None:
+def test_queries_in_style_pass_and_others_are_refused(tmp_path: Path) -> None:
     """In one run, because each takes seconds: a good file and one for each fault."""
     (tmp_path / "good.sql").write_text(GOOD)
     for name, (old, new, _, _) in BROKEN.items():
         assert GOOD.count(old) == 1, name
         (tmp_path / f"{name.replace(' ', '_')}.sql").write_text(GOOD.replace(old, new))
-    done = style(tmp_path)
-    assert done.returncode == 1, done.stderr
-    told = done.stdout.splitlines()
+    told = problems(tmp_path)
     assert [line for line in told if "/good.sql:" in line] == []
     missed = {}
     for name, (_, _, line, problem) in BROKEN.items():
@@ -78,7 +84,3 @@ def test_what_is_in_style_passes_and_nothing_else(tmp_path: Path) -> None:
         if not any(one.startswith(f"{line}: ") and problem in one for one in found):
             missed[name] = found
     assert missed == {}
-
-
-def test_a_folder_without_queries_is_refused(tmp_path: Path) -> None:
-    assert (style(tmp_path).returncode, style(tmp_path).stdout) == (1, f"{tmp_path}: there are no queries\n")
