@@ -42,7 +42,7 @@ from amplifier.web.response_headers import complete, cors
 from amplifier.web.write_buffers import ROUTED
 
 
-def routes(config: Settings, openapi: OpenAPIConfig | None = None, lifespan: Sequence[Any] = ()) -> "Amplifier":
+def routes(settings: Settings, openapi: OpenAPIConfig | None = None, lifespan: Sequence[Any] = ()) -> "Amplifier":
     """Returns an application with every route and no state; of the settings it uses those of CORS.
 
     `openapi` makes Litestar describe it: the service itself serves the committed document. `lifespan` has the context
@@ -86,7 +86,7 @@ def routes(config: Settings, openapi: OpenAPIConfig | None = None, lifespan: Seq
         request_class=Request,
         request_max_body_size=MAX_BODY,
         exception_handlers={HTTPException: respond, Exception: respond},
-        cors_config=cors(config) if config.origins else None,
+        cors_config=cors(settings) if settings.origins else None,
         openapi_config=openapi,
         before_send=[complete],
         lifespan=lifespan,

@@ -45,21 +45,21 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     remove_key.add_argument("key_id", metavar="KEY", help="its id, as `keys` lists it")
 
 
-def _run(config: Settings, run: Callable[..., Coroutine[Any, Any, str]], arguments: argparse.Namespace) -> None:
+def _run(settings: Settings, run: Callable[..., Coroutine[Any, Any, str]], arguments: argparse.Namespace) -> None:
     import asyncio
 
-    with opened(config) as dsn:
-        print(asyncio.run(_connected(config, dsn, run, arguments)))
+    with opened(settings) as dsn:
+        print(asyncio.run(_connected(settings, dsn, run, arguments)))
 
 
 async def _connected(
-    config: Settings, dsn: str, run: Callable[..., Coroutine[Any, Any, str]], arguments: argparse.Namespace
+    settings: Settings, dsn: str, run: Callable[..., Coroutine[Any, Any, str]], arguments: argparse.Namespace
 ) -> str:
     import asyncpg
 
     from amplifier.web.problems import describe
 
-    async with connected(config, dsn) as queries:
+    async with connected(settings, dsn) as queries:
         try:
             return await run(queries, arguments)
         except asyncpg.PostgresError as error:

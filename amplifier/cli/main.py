@@ -9,9 +9,10 @@ import logging
 import signal
 import sys
 
-from amplifier import __version__, settings
+from amplifier import __version__
 from amplifier.cli import applications, migrate, openapi, queries, search, serve
 from amplifier.errors import OperatorError
+from amplifier.settings import load
 
 _FORMAT = "%(levelname)s %(name)s: %(message)s"
 
@@ -21,9 +22,9 @@ def main() -> None:
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, _stop)
     try:
-        config = settings.load()
-        _log(config.log_level.upper())
-        arguments.run(config, arguments)
+        settings = load()
+        _log(settings.log_level.upper())
+        arguments.run(settings, arguments)
     except KeyboardInterrupt:
         sys.exit(0)
     except OperatorError as error:

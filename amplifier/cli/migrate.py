@@ -25,14 +25,14 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
         parser.add_argument("--migrations", metavar="DIR", type=Path, help="another folder with migrations")
 
 
-def _migrate(config: Settings, _: argparse.Namespace) -> None:
+def _migrate(settings: Settings, _: argparse.Namespace) -> None:
     from amplifier.schema import migrate, search_index, service_login
 
-    with opened(config, migrated=False) as dsn:
+    with opened(settings, migrated=False) as dsn:
         applied = migrate.migrate(dsn)
-        search_index.adopt(dsn, config.search_language)
-        if config.database_service_password is not None:
-            service_login.ensure(dsn, config.database_service_user, config.database_service_password)
+        search_index.adopt(dsn, settings.search_language)
+        if settings.database_service_password is not None:
+            service_login.ensure(dsn, settings.database_service_user, settings.database_service_password)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
 
 
@@ -44,7 +44,7 @@ def _new(_: Settings, arguments: argparse.Namespace) -> None:
         print(file)
 
 
-def _check(config: Settings, arguments: argparse.Namespace) -> None:
+def _check(settings: Settings, arguments: argparse.Namespace) -> None:
     import msgspec
 
     from amplifier import paths
@@ -54,7 +54,7 @@ def _check(config: Settings, arguments: argparse.Namespace) -> None:
     folder = arguments.migrations or paths.folder("migrations")
     found = check.faults(folder)
     if not found:  # else they may not even apply
-        with scratch.server(arguments.database, config.amplifier_user) as dsn:
+        with scratch.server(arguments.database, settings.amplifier_user) as dsn:
             found = list(rollbacks.faults(folder, dsn, check.settled(folder)))
     if arguments.seal and not found:
         for name in check.seal(folder):

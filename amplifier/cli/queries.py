@@ -64,19 +64,19 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-async def _findings(config: Settings, dsn: str) -> "tuple[int, list[Finding]]":
+async def _findings(settings: Settings, dsn: str) -> "tuple[int, list[Finding]]":
     """How many queries there are, and what is wrong with them."""
     from amplifier.queries.checks.run import findings
     from amplifier.server.row_structs import STRUCTS
 
     found: list[Finding] = []
-    async with connected(config, dsn, found) as queries:
+    async with connected(settings, dsn, found) as queries:
         known = {finding.query for finding in found}
         found += [one for one in await findings(queries, STRUCTS) if one.query not in known]
         return len(queries.all()), found
 
 
-def _plans(config: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[Finding]]":
+def _plans(settings: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[Finding]]":
     """A line for each query, and what is wrong with its plans."""
     from amplifier import paths
     from amplifier.database.pool import Database
@@ -87,7 +87,7 @@ def _plans(config: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[
 
     with scratch.database(dsn) as profile:
         migrate.migrate(profile)
-        queries = Queries(Database(config, profile), paths.folder("queries", config.queries_dir))
+        queries = Queries(Database(settings, profile), paths.folder("queries", settings.queries_dir))
         return baseline.compare(profile, queries, update)
 
 
@@ -143,7 +143,7 @@ def _stub(_: Settings, arguments: argparse.Namespace) -> None:
     print(f"wrote {stub.FILE}")
 
 
-async def _rendered(config: Settings, dsn: str) -> str:
+async def _rendered(settings: Settings, dsn: str) -> str:
     """The stub of the queries as they are."""
     from amplifier.queries.checks import stub
     from amplifier.queries.checks.describe import describe
@@ -151,7 +151,7 @@ async def _rendered(config: Settings, dsn: str) -> str:
     from amplifier.queries.findings import QueriesError
     from amplifier.server.row_structs import STRUCTS
 
-    async with connected(config, dsn) as queries:
+    async with connected(settings, dsn) as queries:
         described, found = describe(dsn, queries.all())
         for query in queries.all():
             if query.name in described:

@@ -13,18 +13,18 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     reindex.set_defaults(run=_reindex)
 
 
-def _reindex(config: Settings, _: argparse.Namespace) -> None:
+def _reindex(settings: Settings, _: argparse.Namespace) -> None:
     from rich.progress import MofNCompleteColumn, Progress, TaskID
 
     from amplifier.schema import search_index
 
     tasks: dict[str, TaskID] = {}
-    with opened(config) as dsn, Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
+    with opened(settings) as dsn, Progress(*Progress.get_default_columns(), MofNCompleteColumn()) as bar:
 
         def report(table: str, seen: int, total: int) -> None:
             if table not in tasks:
                 tasks[table] = bar.add_task(table)
             bar.update(tasks[table], completed=seen, total=total)
 
-        refreshed = search_index.reindex(dsn, config.search_language, report)
+        refreshed = search_index.reindex(dsn, settings.search_language, report)
     print(f"indexed again: {refreshed}")

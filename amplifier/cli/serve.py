@@ -21,11 +21,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     serve.set_defaults(run=_serve)
 
 
-def _serve(config: Settings, _: argparse.Namespace) -> None:
-    for name in config.unused:
+def _serve(settings: Settings, _: argparse.Namespace) -> None:
+    for name in settings.unused:
         logger.warning("%s has no effect: this version does not use it", name)
-    alone = config.service_workers == 1
-    with opened(config, _application if alone else nothing, serves=True) as dsn:
+    alone = settings.service_workers == 1
+    with opened(settings, _application if alone else nothing, serves=True) as dsn:
         import asyncio
 
         import uvicorn
@@ -33,12 +33,12 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
         from amplifier.schema import migrate
         from amplifier.server import signals
 
-        missing = steadily(config, dsn, lambda: migrate.pending(dsn))
+        missing = steadily(settings, dsn, lambda: migrate.pending(dsn))
         if missing:
             raise migrate.SchemaError(
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"
             )
-        checked = steadily(config, dsn, lambda: asyncio.run(_check_queries(config, dsn)))
+        checked = steadily(settings, dsn, lambda: asyncio.run(_check_queries(settings, dsn)))
         if not alone:
             signals.forward_hangups()
         elif _application().state.queries.hash != checked:
@@ -46,22 +46,22 @@ def _serve(config: Settings, _: argparse.Namespace) -> None:
         uvicorn.run(
             _application() if alone else "amplifier.server.app:from_environment",
             factory=not alone,
-            host=config.service_host,
-            port=config.service_port,
-            workers=config.service_workers,
+            host=settings.service_host,
+            port=settings.service_port,
+            workers=settings.service_workers,
             http="amplifier.web.uvicorn_protocols:BoundedProtocol",
             ws="amplifier.web.uvicorn_protocols:BoundedWebSocketProtocol",
             ws_max_size=64 * 1024,  # bytes; whatever is less is answered
-            log_level=config.log_level,
-            access_log=config.log_level == "debug",
-            proxy_headers=bool(config.proxies),
-            forwarded_allow_ips=config.proxies,
+            log_level=settings.log_level,
+            access_log=settings.log_level == "debug",
+            proxy_headers=bool(settings.proxies),
+            forwarded_allow_ips=settings.proxies,
             server_header=False,
-            timeout_graceful_shutdown=max(1, round(config.shutdown_grace)),
+            timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
         )
 
 
-async def _check_queries(config: Settings, dsn: str) -> str:
+async def _check_queries(settings: Settings, dsn: str) -> str:
     """Finds a wrong query, or a search in another language, before any worker starts; gives the hash of the queries.
 
     Raises OperatorError.
@@ -70,9 +70,9 @@ async def _check_queries(config: Settings, dsn: str) -> str:
     from amplifier.schema.service_login import EXCESS
     from amplifier.server.row_structs import STRUCTS
 
-    async with connected(config, dsn) as queries:
+    async with connected(settings, dsn) as queries:
         await check(queries, STRUCTS)
-        current, wanted = await queries.search.get_languages(language=config.search_language)
+        current, wanted = await queries.search.get_languages(language=settings.search_language)
         if (excess := await queries.database.fetchval(EXCESS)) is not None:
             logger.warning(
                 "the login of DATABASE_URL or DATABASE_USER %s, so the service's role does not confine it: "
@@ -81,11 +81,11 @@ async def _check_queries(config: Settings, dsn: str) -> str:
             )
     if wanted is None:
         raise OperatorError(
-            f"SEARCH_LANGUAGE is {config.search_language!r}, which is no text search configuration of the database"
+            f"SEARCH_LANGUAGE is {settings.search_language!r}, which is no text search configuration of the database"
         )
     if current != wanted:
         raise OperatorError(
-            f"the search of the database is in {current}, SEARCH_LANGUAGE is {config.search_language}: set it back, "
+            f"the search of the database is in {current}, SEARCH_LANGUAGE is {settings.search_language}: set it back, "
             "or run: amplifier-api search reindex"
         )
     return queries.hash

@@ -34,32 +34,32 @@ def configured(arguments: argparse.Namespace) -> Settings:
 
 
 @contextlib.contextmanager
-def chosen(config: Settings, arguments: argparse.Namespace) -> Iterator[str]:
+def chosen(settings: Settings, arguments: argparse.Namespace) -> Iterator[str]:
     """The address that `opened` gives, or with --scratch that of a migrated database which is dropped in the end."""
     if not arguments.scratch:
-        with opened(config) as dsn:
+        with opened(settings) as dsn:
             yield dsn
         return
     from amplifier.postgres import scratch
     from amplifier.schema import migrate
 
-    with scratch.server(config.dsn, config.amplifier_user) as server, scratch.database(server) as dsn:
+    with scratch.server(settings.dsn, settings.amplifier_user) as server, scratch.database(server) as dsn:
         migrate.migrate(dsn)
         yield dsn
 
 
 @contextlib.contextmanager
 def opened(
-    config: Settings, prepare: Callable[[], object] = nothing, migrated: bool = True, serves: bool = False
+    settings: Settings, prepare: Callable[[], object] = nothing, migrated: bool = True, serves: bool = False
 ) -> Iterator[str]:
     """The configured database's address, or the embedded one's, started (and migrated) for as long as it takes.
 
     The environment names it, too, for worker processes. `prepare` is called while a first start makes its files. With
     `serves` the embedded one's address is that of the service's login, which is made if it is missing.
     """
-    if config.dsn is not None:
-        os.environ["DATABASE_URL"] = config.dsn
-        yield config.dsn
+    if settings.dsn is not None:
+        os.environ["DATABASE_URL"] = settings.dsn
+        yield settings.dsn
         return
 
     def meanwhile(dsn: str) -> None:
@@ -69,7 +69,7 @@ def opened(
         migrate.known()
         prepare()
 
-    with embedded.running(config.home, config.amplifier_user, meanwhile=meanwhile) as dsn:
+    with embedded.running(settings.home, settings.amplifier_user, meanwhile=meanwhile) as dsn:
         from amplifier.schema import migrate, search_index, service_login
 
         os.environ["DATABASE_URL"] = dsn
@@ -78,31 +78,31 @@ def opened(
             if migrated:
                 # commits need no flush here: what a power cut takes back is applied again at the next start
                 migrate.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
-                search_index.adopt(dsn, config.search_language)
+                search_index.adopt(dsn, settings.search_language)
             if serves:
                 service_login.ensure(dsn, embedded.SERVICE)
 
-        steadily(config, dsn, prepared)
+        steadily(settings, dsn, prepared)
         if serves:
             os.environ["DATABASE_URL"] = embedded.service_address(dsn)
         yield os.environ["DATABASE_URL"]
 
 
-def steadily(config: Settings, dsn: str, step: Callable[[], Result]) -> Result:
+def steadily(settings: Settings, dsn: str, step: Callable[[], Result]) -> Result:
     """Returns the result of `step`; on the embedded database also when another process that ran it ends meanwhile."""
-    return step() if config.dsn is not None else embedded.outlasting(config.home, dsn, step)
+    return step() if settings.dsn is not None else embedded.outlasting(settings.home, dsn, step)
 
 
 @contextlib.asynccontextmanager
-async def connected(config: Settings, dsn: str, faults: "list[Finding] | None" = None) -> AsyncIterator["Queries"]:
+async def connected(settings: Settings, dsn: str, faults: "list[Finding] | None" = None) -> AsyncIterator["Queries"]:
     """The queries on the database at `dsn`; for `faults` see there. Raises OperatorError."""
     from amplifier import paths
     from amplifier.database.pool import Database
     from amplifier.errors import Unavailable
     from amplifier.queries.registry import Queries
 
-    database = Database(config, dsn)
-    queries = Queries(database, paths.folder("queries", config.queries_dir), faults)
+    database = Database(settings, dsn)
+    queries = Queries(database, paths.folder("queries", settings.queries_dir), faults)
     try:
         await database.connect()
         yield queries

@@ -25,7 +25,7 @@ class Approvals:
 
     def __init__(self, host: Host, session_id: str, run_id: str, secrets: frozenset[str]) -> None:
         """`secrets` are shown to nobody."""
-        self._queries, self._hub, self._limit = host.queries, host.hub, host.config.run_approval_timeout
+        self._queries, self._hub, self._limit = host.queries, host.hub, host.settings.run_approval_timeout
         self._session_id, self._run_id, self._secrets = session_id, run_id, secrets
         self._over = asyncio.Event()
 

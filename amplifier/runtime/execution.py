@@ -76,7 +76,7 @@ class Execution:
         self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
         self.turn: list[dict[str, Any]] = [json_numbers.read(row["message"])]
         self.feed = Feed(host.hub, self.session_id, self.run_id)
-        self.meter = Meter(host.config.run_model_timeout, host.config.run_tool_timeout)
+        self.meter = Meter(host.settings.run_model_timeout, host.settings.run_tool_timeout)
         self.stopped: Stop | None = None
         self.ended = asyncio.Event()  # set when the database knows
         self._stop = asyncio.Event()
@@ -100,7 +100,7 @@ class Execution:
     async def carry_out(self) -> Outcome:
         """How the run ended, after its modules have ended, too; raises nothing that a module raises."""
         work, stop = asyncio.create_task(self._work()), asyncio.create_task(self._stop.wait())
-        seconds = self._host.config.run_timeout
+        seconds = self._host.settings.run_timeout
         await asyncio.wait({work, stop}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         late = not work.done() and self.stopped is None
@@ -139,7 +139,7 @@ class Execution:
             plan.mount, session_id=self.session_id, approval_system=approvals, is_resumed=self._last_seq > 2
         )
         coordinator = session.coordinator
-        loader = coordinator.loader = Loader(host.config.modules, plan.secrets)
+        loader = coordinator.loader = Loader(host.settings.modules, plan.secrets)
         coordinator.register_capability("amplifier.live", self.feed.live)
         coordinator.register_capability(SHOW, self.feed.show)
         reading = asyncio.create_task(self._history())  # meanwhile the modules are mounted
@@ -159,7 +159,7 @@ class Execution:
     def _plan(self) -> Plan:
         config = json_numbers.read(self._config_json)
         clear = self._host.keyring.decrypt(config, self._config_id)
-        return mount_plan(clear, self._host.secret, self._host.config.base_urls)
+        return mount_plan(clear, self._host.secret, self._host.settings.base_urls)
 
     async def _prepare(self, coordinator: Any, history: list[dict[str, Any]]) -> str:
         """Puts the transcript, limits and ears between the modules; the prompt."""

@@ -15,5 +15,5 @@ class Host(NamedTuple):
     queries: Queries
     hub: Hub
     keyring: Keyring
-    config: Settings
+    settings: Settings
     secret: Secrets

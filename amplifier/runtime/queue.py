@@ -34,13 +34,13 @@ class Waiting:
         self,
         queries: Queries,
         hub: Hub,
-        config: Settings,
+        settings: Settings,
         places: Places,
         has_room: Callable[[], bool],
         begin: Callable[[Any], None],
     ) -> None:
         """`begin` gets the row of a run of which this process has the lease."""
-        self._queries, self._hub, self._config, self._places = queries, hub, config, places
+        self._queries, self._hub, self._settings, self._places = queries, hub, settings, places
         self._has_room, self._begin = has_room, begin
         self._setbacks: dict[str, float] = {}  # until when, by session
         self._slow = asyncio.Lock()
@@ -107,8 +107,8 @@ class Waiting:
         A message that needs more time than a statement has gets it, one at a time in a process. Raises database errors.
         """
         key = {"session_id": session_id, "run_id": run_id, "process_id": self._hub.process_id}
-        claim = partial(self._queries.runs.claim, **key, seconds=self._config.run_lease)
-        with work_of(user_id if self._config.auth_required else None):
+        claim = partial(self._queries.runs.claim, **key, seconds=self._settings.run_lease)
+        with work_of(user_id if self._settings.auth_required else None):
             try:
                 return await claim()
             except Unavailable as error:

@@ -38,12 +38,12 @@ _WITH_SDK = {"provider-anthropic", "provider-openai"}
 class Runner:
     """Runs agents, where the extra `runtime` is installed."""
 
-    def __init__(self, queries: Queries, hub: Hub, keyring: Keyring, config: Settings) -> None:
-        self._queries, self._hub, self._keyring, self._config = queries, hub, keyring, config
+    def __init__(self, queries: Queries, hub: Hub, keyring: Keyring, settings: Settings) -> None:
+        self._queries, self._hub, self._keyring, self._settings = queries, hub, keyring, settings
         self._endings = Endings(queries, hub)
         self._going: dict[str, Execution] = {}
-        self._places = Places(config.max_runs_per_process, config.max_runs_per_user)
-        self._waiting = Waiting(queries, hub, config, self._places, lambda: self._has_room, self.begin)
+        self._places = Places(settings.max_runs_per_process, settings.max_runs_per_user)
+        self._waiting = Waiting(queries, hub, settings, self._places, lambda: self._has_room, self.begin)
         self._awaited: defaultdict[str, set[Callable[[Execution], None]]] = defaultdict(set)
         self._tasks: set[asyncio.Task[None]] = set()
         self._host: Host | None = None
@@ -59,22 +59,22 @@ class Runner:
     @property
     def lease(self) -> float:
         """Seconds."""
-        return self._config.run_lease
+        return self._settings.run_lease
 
     @property
     def longest(self) -> float:
         """Seconds that a run may take."""
-        return self._config.run_timeout
+        return self._settings.run_timeout
 
     @property
     def most_queued(self) -> int:
         """Messages of a session that may wait."""
-        return self._config.max_queued_runs
+        return self._settings.max_queued_runs
 
     @property
     def most_queued_of_user(self) -> int:
         """Messages of a user that may wait, in all sessions."""
-        return self._config.max_queued_runs_per_user
+        return self._settings.max_queued_runs_per_user
 
     @property
     def _has_room(self) -> bool:
@@ -150,7 +150,7 @@ class Runner:
         """Renews leases, for ever: beside everything else, for what belongs to one session may take its time."""
         while True:
             await self._renew_now()
-            deadline = asyncio.get_running_loop().time() + self._config.run_lease / _RENEWALS
+            deadline = asyncio.get_running_loop().time() + self._settings.run_lease / _RENEWALS
             while await self._told(deadline):
                 await self._renew_now()
                 await asyncio.sleep(_REST)
@@ -163,19 +163,19 @@ class Runner:
             except Exception as error:  # whatever it was: the next round tries again
                 logger.warning("runs of other processes were not looked after: %r", error)
             await self._waiting.fill(_REAPED)
-            await asyncio.sleep(self._config.run_lease / _RENEWALS)
+            await asyncio.sleep(self._settings.run_lease / _RENEWALS)
 
     def drain(self) -> None:
         """The service stops: no further run begins, and those that go on get the rest of its grace."""
         if self._draining is None:
-            seconds = max(0.0, self._config.shutdown_grace - _BEFORE_THE_END)
+            seconds = max(0.0, self._settings.shutdown_grace - _BEFORE_THE_END)
             self._draining = asyncio.get_running_loop().call_later(seconds, self._stop_all)
 
     async def finish(self) -> None:
         """Returns when no run of this process goes on any more, at the end of the grace at the latest."""
         self.drain()
         if self._tasks:
-            await asyncio.wait(self._tasks, timeout=self._config.shutdown_grace + _BEFORE_THE_END)
+            await asyncio.wait(self._tasks, timeout=self._settings.shutdown_grace + _BEFORE_THE_END)
 
     def _stop_all(self) -> None:
         self.stopping.set()
@@ -195,18 +195,20 @@ class Runner:
         from amplifier.runtime.modules import providers
         from amplifier.runtime.secret_references import Secrets
 
-        config = self._config
-        if missing := unknown(config.modules):
+        settings = self._settings
+        if missing := unknown(settings.modules):
             logger.warning("RUNTIME_MODULES names modules that are not installed: %s", ", ".join(sorted(missing)))
-        for name, error in warm(config.modules):
+        for name, error in warm(settings.modules):
             logger.warning("the module %s cannot be used: %s", name, error)
-        providers.warm(name.removeprefix("provider-") for name in config.modules & _WITH_SDK)
-        self._host = Host(self._queries, self._hub, self._keyring, config, Secrets(config.secrets, config.secrets_dir))
+        providers.warm(name.removeprefix("provider-") for name in settings.modules & _WITH_SDK)
+        self._host = Host(
+            self._queries, self._hub, self._keyring, settings, Secrets(settings.secrets, settings.secrets_dir)
+        )
 
     async def _run(self, execution: "Execution") -> None:
         others_wait = True
         try:
-            with work_of(execution.user_id if self._config.auth_required else None):
+            with work_of(execution.user_id if self._settings.auth_required else None):
                 outcome = await execution.carry_out()
             others_wait = await self._endings.end(execution, outcome)
         except Exception:  # a fault of ours: the lease runs out, and the run is ended then
@@ -245,7 +247,7 @@ class Runner:
             process_id=self.process_id,
             session_ids=[one.session_id for one in going],
             run_ids=[one.run_id for one in going],
-            seconds=self._config.run_lease,
+            seconds=self._settings.run_lease,
         )
         kept = {row["run_id"]: row for row in rows}
         for execution in going:
@@ -259,7 +261,9 @@ class Runner:
 
     async def _reap(self) -> None:
         """Ends runs whose processes died, each by itself, and begins what waited for them. Raises Unavailable."""
-        rows = await self._queries.runs.reap(process_id=self.process_id, seconds=self._config.run_lease, limit=_REAPED)
+        rows = await self._queries.runs.reap(
+            process_id=self.process_id, seconds=self._settings.run_lease, limit=_REAPED
+        )
         for row in rows:
             if row["run_id"] in self._going:  # it stood still, and goes on
                 continue

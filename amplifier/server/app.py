@@ -9,7 +9,7 @@ from typing import Any
 
 from litestar import Litestar
 
-from amplifier import paths, settings
+from amplifier import paths
 from amplifier.api.routes import routes
 from amplifier.configs.encryption import Keyring
 from amplifier.database.listener import Listener
@@ -25,7 +25,7 @@ from amplifier.queries.reload import Reloader
 from amplifier.runtime.runner import Runner
 from amplifier.server.row_structs import STRUCTS
 from amplifier.server.signals import end_with_parent, reload_on_hangup
-from amplifier.settings import Settings
+from amplifier.settings import Settings, SettingsError, load
 from amplifier.web.authentication import Authenticator
 from amplifier.web.response_headers import methods
 from amplifier.web.websocket_limits import Saying
@@ -35,23 +35,23 @@ logger = logging.getLogger(__name__)
 _CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds that a start waits for the database, and between two attempts
 
 
-def create_app(config: Settings, dsn: str, checked: bool = False) -> Litestar:
+def create_app(settings: Settings, dsn: str, checked: bool = False) -> Litestar:
     """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable.
 
     `checked` skips `queries.checks.run.check`, which the command `serve` has run on the database already.
     """
-    return connect(routes(config, lifespan=[lifespan]), config, dsn, checked)
+    return connect(routes(settings, lifespan=[lifespan]), settings, dsn, checked)
 
 
-def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litestar:
+def connect(app: Litestar, settings: Settings, dsn: str, checked: bool) -> Litestar:
     """Gives an application everything that it works with."""
-    database = Database(config, dsn)
-    queries = Queries(database, paths.folder("queries", config.queries_dir))
+    database = Database(settings, dsn)
+    queries = Queries(database, paths.folder("queries", settings.queries_dir))
     activity = Activity(queries)
-    hub = Hub(queries, config.notify_delay)
-    authenticator = Authenticator(config, queries, activity)
+    hub = Hub(queries, settings.notify_delay)
+    authenticator = Authenticator(settings, queries, activity)
     reloader = Reloader(queries, STRUCTS)
-    keyring = Keyring(config.config_encryption_key, config.derivation_key)
+    keyring = Keyring(settings.config_encryption_key, settings.derivation_key)
     # not by the constructor, which copies what it is given
     app.state.update(
         {
@@ -64,14 +64,14 @@ def connect(app: Litestar, config: Settings, dsn: str, checked: bool) -> Litesta
             "methods": methods(app),
             "listener": Listener(database, [authenticator, hub, reloader]),
             "reloader": reloader,
-            "runner": Runner(queries, hub, keyring, config),
-            "max_streams": config.max_streams_per_user,
-            "origins": config.origins,
+            "runner": Runner(queries, hub, keyring, settings),
+            "max_streams": settings.max_streams_per_user,
+            "origins": settings.origins,
             "saying": Saying(),
-            "secret_key": config.secret_key,
+            "secret_key": settings.secret_key,
             "turns": {"diagnosis": Shares(1, 1), "repair": Shares(1, 1)},
-            "statement_timeout": config.database_statement_timeout,
-            "search_timeout": min(config.search_timeout, config.database_statement_timeout),
+            "statement_timeout": settings.database_statement_timeout,
+            "search_timeout": min(settings.search_timeout, settings.database_statement_timeout),
         }
     )
     return app
@@ -120,10 +120,10 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 def from_environment(checked: bool = False) -> Litestar:
     """The application for a worker process, whose parent has put the database's address into the environment."""
     end_with_parent()
-    config = settings.load()
-    if config.dsn is None:
-        raise settings.SettingsError("DATABASE_URL must be set for a worker process")
-    app = create_app(config, config.dsn, checked)
+    settings = load()
+    if settings.dsn is None:
+        raise SettingsError("DATABASE_URL must be set for a worker process")
+    app = create_app(settings, settings.dsn, checked)
     reload_on_hangup(app.state.reloader.ask)
     return app
 

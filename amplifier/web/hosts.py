@@ -47,14 +47,14 @@ class Gate:
         return match is not None and match[1] in self._hosts  # type: ignore[operator]
 
 
-def gate(config: Settings) -> Gate | None:
+def gate(settings: Settings) -> Gate | None:
     """The gate that the settings ask for, or None where every request passes."""
-    anybody = "*" in config.hosts or (config.auth_required and not config.hosts)
-    if anybody and config.auth_required:
+    anybody = "*" in settings.hosts or (settings.auth_required and not settings.hosts)
+    if anybody and settings.auth_required:
         return None
-    own = [] if _is_unspecified(config.service_host) else [config.service_host]
-    hosts = None if anybody else [*_ALWAYS, *own, *config.hosts]
-    return Gate(hosts, config.origins, not config.auth_required)
+    own = [] if _is_unspecified(settings.service_host) else [settings.service_host]
+    hosts = None if anybody else [*_ALWAYS, *own, *settings.hosts]
+    return Gate(hosts, settings.origins, not settings.auth_required)
 
 
 def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:

@@ -58,12 +58,12 @@ def methods(app: Litestar) -> dict[str, bytes]:
     }
 
 
-def cors(config: Settings) -> CORSConfig:
+def cors(settings: Settings) -> CORSConfig:
     """What pages of ALLOWED_ORIGINS may send and read."""
     return CORSConfig(
-        allow_origins=config.origins,
+        allow_origins=settings.origins,
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
-        allow_headers=[*_ALLOWED, config.api_key_header],
+        allow_headers=[*_ALLOWED, settings.api_key_header],
         expose_headers=list(_EXPOSED),
     )
 
