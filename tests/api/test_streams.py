@@ -170,12 +170,10 @@ async def test_a_removed_participant_is_cut_off_and_stays_out(
     async with api.stream(bob, path) as theirs, api.stream(alice, path) as own:
         await add(alice, session_id, "for both")
         assert await theirs.ids(1) == await own.ids(1) == [2]
-        removed = time.monotonic()
         await alice.delete(f"/sessions/{session_id}/participants/bob")
         await add(alice, session_id, "for alice")
         assert await theirs.next() == (None, "access.revoked", {"session_id": session_id})
         assert await theirs.next() is None
-        assert time.monotonic() - removed < 2
         assert await own.ids(2) == [3, 4]
     assert_problem(await bob.get(f"{path}?after=2"), 404)
 

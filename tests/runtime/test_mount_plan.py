@@ -141,9 +141,9 @@ def test_depth_is_limited_before_anything_recurses(nest: Callable[[Any], Any]) -
 
 def test_a_config_is_not_so_large_that_reading_it_delays_others() -> None:
     wide = {f"key{number}": {"x" * 5_000: [str(number)] * 7} for number in range(2_000)}
-    started = time.perf_counter()
+    started = time.thread_time()
     assert plan(provider(wide=wide)).mount["providers"][0]["config"]["wide"] == wide
-    assert time.perf_counter() - started < 2
+    assert time.thread_time() - started < 2
     assert "20000 values" in refusal(provider(wide=[wide, wide]))
     assert "20000 values" in refusal({**provider(), "hooks": [{"module": "x", "config": {"a": [{}] * 10_000}}] * 3})
 

@@ -34,10 +34,10 @@ async def test_mounting_with_a_known_client_is_cheap(api: str) -> None:
     mount, times = MODULES[api].mount, []
     for _ in range(50):
         coordinator = MockCoordinator()
-        started = time.perf_counter()
+        started = time.thread_time()
         await mount(coordinator, config)
-        times.append(time.perf_counter() - started)
-    assert min(times) < 0.001  # the machine may do other things meanwhile
+        times.append(time.thread_time() - started)
+    assert min(times) < 0.001
 
 
 def test_all_clients_have_one_context_for_tls() -> None:
