@@ -1,6 +1,6 @@
-"""All queries of a folder, one namespace a file: `queries.sessions.get(actor_id=..., session_id=...)`.
+"""The registry of all queries of a folder, one namespace per file: `queries.sessions.get(actor_id=...)`.
 
-mypy reads `registry.pyi` instead, which names each query with its arguments and its result.
+mypy reads `registry.pyi` instead, which declares each query with its arguments and its result.
 """
 
 import hashlib
@@ -22,10 +22,10 @@ class Namespace:
 
 
 class QuerySet:
-    """The queries of a folder as they were read once, bound to a database; each namespace is an attribute."""
+    """The queries of a folder as they were loaded once, bound to a database. Each namespace is an attribute."""
 
     def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
-        """Takes the arguments of Queries, raises the same."""
+        """Takes the arguments of Queries and raises the same errors."""
         self.database, self.folder = database, folder
         files = sorted(folder.glob("*.sql"))
         findings = [] if files else [_no_files(folder)]
@@ -46,18 +46,18 @@ class QuerySet:
         self.hash = hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def all(self) -> list[Query]:
-        """Returns every query, by file and position."""
+        """Returns every query, sorted by file and position."""
         return self._all
 
 
 class Queries:
-    """The set in use. It has the attributes of a QuerySet, and `adopt` replaces the set."""
+    """The set in use, with the attributes of a QuerySet. `adopt` replaces the set."""
 
     def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
-        """Reads the folder.
+        """Loads the folder.
 
-        Raises QueriesError with all faults of the files. Given a list for `faults`, adds them there instead, and serves
-        the queries that can be used.
+        Raises QueriesError with the findings in the files. If `faults` is given, appends the findings to it instead and
+        loads the queries that can be used.
         """
         self._current = QuerySet(database, folder, faults)
 
@@ -65,11 +65,11 @@ class Queries:
         return getattr(self._current, name)
 
     def snapshot(self) -> QuerySet:
-        """Returns the set in use, which `adopt` does not change: for a caller that runs several queries of one set."""
+        """Returns the set in use, which `adopt` does not change, for callers that run several queries of one set."""
         return self._current
 
     def adopt(self, other: "Queries") -> None:
-        """Replaces the set by that of `other`. Queries that did not change keep their counts."""
+        """Replaces the set with that of `other` in one step. Queries whose text is the same keep their statistics."""
         before = {query.name: query for query in self.all()}
         for query in other.all():
             if (same := before.get(query.name)) is not None and same.hash == query.hash:
