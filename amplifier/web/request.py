@@ -1,7 +1,7 @@
 """The request that handlers receive, with its caller, queries and body, and what its rights allow."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -64,11 +64,6 @@ class Request(litestar.Request[Caller, None, State]):
     def hub(self) -> Hub:
         """What is told of changes that no path names, and whom streams belong to."""
         return self.scope["litestar_app"].state.hub  # type: ignore[no-any-return]
-
-    async def carry_out(self, change: Callable[[], Awaitable[Any]]) -> Any:
-        """Carries out the change of a handler that is declared with `prepares`: see `unit_of_work.carry_out`."""
-        route: Any = self.route_handler
-        return await route.carry_out(self, change)
 
     async def json(self) -> Any:
         """The body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
