@@ -225,7 +225,7 @@ async def test_strangers_cannot_tell_what_exists(target: Target, method: str, pa
         assert target.rows() == before
 
 
-async def test_a_route_that_the_table_lacks_is_named() -> None:
+async def test_route_that_the_table_lacks_is_named() -> None:
     class Body(msgspec.Struct):
         session_id: str | None = None
 

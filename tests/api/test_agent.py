@@ -25,7 +25,7 @@ async def api(dsn: str, stub: Stub, installed: None) -> AsyncIterator[Api]:
         yield api
 
 
-async def test_an_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
+async def test_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
     here = await agent(alice, echo())
     session = (await alice.get(here.path)).json()
     answer = await here.say("Hello")
@@ -46,7 +46,7 @@ async def test_an_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_turn_with_tools(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
+async def test_turn_with_tools(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
     here = await agent(alice, model(stub, kind), tools=TOOLS)
     stub.when("weather", Reply(calls=[Call("say", {"text": "rain"}), Call("none")]), Reply("It rains."))
     assert (await here.say("The weather?"))["response"] == "It rains."
@@ -60,7 +60,7 @@ async def test_a_turn_with_tools(alice: httpx.AsyncClient, stub: Stub, kind: str
     assert (await here.say("And again?"))["response"] == "Still."  # the stub refuses what a model would
 
 
-async def test_the_model_gets_context_and_system_prompt(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_model_gets_context_and_system_prompt(alice: httpx.AsyncClient, stub: Stub) -> None:
     prompted = {"context": {"module": "context-simple", "config": {"system_prompt": "Be brief."}}}
     here = await agent(alice, model(stub), session=prompted)
     await here.say("Hi", context={"customer": "mia"})
@@ -106,7 +106,7 @@ async def entries(here: Agent) -> list[dict[str, Any]]:
         ({"tools": [{"module": "tool-broken", "config": {"api_key": "a-secret-key"}}]}, "tool-broken"),
     ],
 )
-async def test_a_config_that_cannot_be_run(alice: httpx.AsyncClient, sections: Any, told: str) -> None:
+async def test_config_that_cannot_be_run(alice: httpx.AsyncClient, sections: Any, told: str) -> None:
     here = await agent(alice, *sections.pop("providers", [echo()]), **sections)
     problem = await here.say("Hi", 400)
     assert told in problem["detail"]
@@ -126,7 +126,7 @@ FAILURES = [
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
 @pytest.mark.parametrize(("reply", "status", "told", "code"), FAILURES, ids=[one[3] for one in FAILURES])
-async def test_a_provider_that_fails(
+async def test_provider_that_fails(
     alice: httpx.AsyncClient, stub: Stub, kind: str, reply: Reply, status: int, told: str, code: str
 ) -> None:
     here = await agent(alice, model(stub, kind))
@@ -174,7 +174,7 @@ async def test_messages_wait_for_each_other(alice: httpx.AsyncClient, stub: Stub
     assert said == ["first", "1", "nth 1", "n", "nth 2", "n"]
 
 
-async def test_a_queue_has_an_end(dsn: str, stub: Stub, installed: None) -> None:
+async def test_queue_has_an_end(dsn: str, stub: Stub, installed: None) -> None:
     async with serving(settings(dsn, stub, max_queued_runs=1)) as api:
         here, gate = await agent(await api.as_user("alice"), model(stub)), Gate()
         stub.when("first", Reply("1", gate=gate))
@@ -188,7 +188,7 @@ async def test_a_queue_has_an_end(dsn: str, stub: Stub, installed: None) -> None
                 gate.open()
 
 
-async def test_a_message_may_interrupt(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_message_may_interrupt(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
     stub.when("long", Reply("A long story", stall_after=1))
     async with waiting(here.say("long", 409)) as first:
@@ -199,7 +199,7 @@ async def test_a_message_may_interrupt(alice: httpx.AsyncClient, stub: Stub) -> 
     assert [content for _, content in await here.said()] == ["long", "A lo", "short", "You said: short"]
 
 
-async def test_a_right_that_is_taken_away(
+async def test_right_that_is_taken_away(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub
 ) -> None:
     """From whoever waits, and from whoever is being answered."""
@@ -219,7 +219,7 @@ async def test_a_right_that_is_taken_away(
     assert [role for role, _ in await here.said()] == ["user", "assistant"]
 
 
-async def test_the_same_key_is_the_same_run(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_same_key_is_the_same_run(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate, key = await agent(alice, model(stub)), Gate(), {"Idempotency-Key": str(uuid.uuid4())}
     stub.when("once", Reply("1", gate=gate))
 
@@ -249,7 +249,7 @@ async def test_what_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: St
     assert (await here.say("odd"))["response"] == "A NUL:  and half a pair"
 
 
-async def test_a_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), tools=TOOLS)
     stub.when("go", Reply(calls=[Call("say", {"text": "it is sk-of-the-config"})]), Reply("sk-of-the-config it is"))
     answer = await here.say("go")
@@ -257,7 +257,7 @@ async def test_a_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncCli
     assert [content for _, content in await here.said()] == ["go", "", "it is ***", "*** it is"]
 
 
-async def test_a_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), session={"context": {"module": "context-simple-theirs"}}, tools=TOOLS)
     stub.when("one", Reply(calls=[Call("say", {"text": "x"})]), Reply("1"))
     await here.say("one")
@@ -266,7 +266,7 @@ async def test_a_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub
     assert len(stub.requests[-1].body["messages"]) == 5
 
 
-async def test_a_long_transcript_is_shown_from_a_turn_on(
+async def test_long_transcript_is_shown_from_a_turn_on(
     alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "_HISTORY", 5)
@@ -287,7 +287,7 @@ async def test_without_the_extra(api: Api, alice: httpx.AsyncClient, monkeypatch
     assert await here.runs() == []
 
 
-async def test_a_run_of_a_dead_process_is_ended(alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
+async def test_run_of_a_dead_process_is_ended(alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
     """Its lease has run out; what waits behind it is carried out."""
     here = await agent(alice, echo())
     calls = '[{"id": "c", "tool": "say", "arguments": {}}]'

@@ -37,7 +37,7 @@ async def test_several_keys_work_side_by_side(api: Api, alice: httpx.AsyncClient
     assert "hash" not in str(listed)
 
 
-async def test_a_removed_key_stops_at_once(dsn: str, api: Api, alice: httpx.AsyncClient) -> None:
+async def test_removed_key_stops_at_once(dsn: str, api: Api, alice: httpx.AsyncClient) -> None:
     new = await added(alice)
     mine = using(api, new["api_key"])
     async with serving(api.settings) as elsewhere:
@@ -55,7 +55,7 @@ async def test_a_removed_key_stops_at_once(dsn: str, api: Api, alice: httpx.Asyn
     assert_problem(again, 404, "API key not found")
 
 
-async def test_the_default_key_is_replaced(api: Api, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
+async def test_default_key_is_replaced(api: Api, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
     new = using(api, (await added(alice))["api_key"])
     default = alice.headers["x-api-key"][:20]
     refused = await new.delete(f"/applications/app/keys/{default}")
@@ -71,7 +71,7 @@ async def test_the_default_key_is_replaced(api: Api, alice: httpx.AsyncClient, s
     assert (await using(api, again).get("/users/me")).status_code == 200
 
 
-async def test_a_key_expires_also_where_it_is_remembered(
+async def test_key_expires_also_where_it_is_remembered(
     dsn: str, api: Api, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
 ) -> None:
     new = await added(alice, expires_in=1)
@@ -205,7 +205,7 @@ async def test_switched_off_and_on(dsn: str) -> None:
         assert_problem(await admin.patch("/applications/none", json={}), 404, "Application not found")
 
 
-async def test_an_applications_own_rate_limit(dsn: str) -> None:
+async def test_applications_own_rate_limit(dsn: str) -> None:
     async with serving(settings_for(dsn, rate_limit_requests_per_minute=1000)) as api:
         alice, admin = await api.as_user("alice"), await api.as_user("root", "admin")
         settings = {"rate_limit_requests_per_minute": 3, "theme": "dark"}

@@ -50,7 +50,7 @@ async def outcome(here: Agent) -> str:
 
 @pytest.mark.parametrize("module", ["hooks-asking", "hooks-providing"])
 @pytest.mark.parametrize("decision", ["allow", "Deny"])
-async def test_an_answer(alice: httpx.AsyncClient, stub: Stub, module: str, decision: str) -> None:
+async def test_answer(alice: httpx.AsyncClient, stub: Stub, module: str, decision: str) -> None:
     here = await asking(alice, stub, module)
     async with waiting(here.say("go")):
         asked = await question(here)

@@ -87,7 +87,7 @@ async def test_what_was_refused_or_only_read_is_not_there(
     assert await entries(admin) == before
 
 
-async def test_a_change_that_cannot_be_logged_is_not_made(
+async def test_change_that_cannot_be_logged_is_not_made(
     alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
 ) -> None:
     sql("alter table audit_log add constraint full_check check (false) not valid")

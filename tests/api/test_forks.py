@@ -22,7 +22,7 @@ async def transcript(client: httpx.AsyncClient, session_id: str, **parameters: A
     return list(page.json()["messages"])
 
 
-async def test_a_fork_begins_with_the_transcript(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_fork_begins_with_the_transcript(alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.patch(f"/sessions/{session_id}", json={"title": "Plans", "tags": {"a": "b"}, "metadata": {"m": 1}})
     await alice.post(f"/sessions/{session_id}/transcript", json=said("a", "b", "c"))
     await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "editor"})
@@ -40,7 +40,7 @@ async def test_a_fork_begins_with_the_transcript(alice: httpx.AsyncClient, sessi
     assert [person["user_id"] for person in people] == ["alice"]
 
 
-async def test_the_two_go_on_apart(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_two_go_on_apart(alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.post(f"/sessions/{session_id}/transcript", json=said("a", "b", "c"))
     body = {"up_to_seq": 2, "title": "Another way"}
     fork = (await alice.post(f"/sessions/{session_id}/fork", json=body)).json()
@@ -172,7 +172,7 @@ async def test_search_entries_come_along(
     assert "'are'" in revisions[0][1]  # English leaves it out
 
 
-async def test_a_known_search_entry_of_another_language_is_made_anew(
+async def test_known_search_entry_of_another_language_is_made_anew(
     session_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     insert = (

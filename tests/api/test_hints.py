@@ -44,7 +44,7 @@ async def told(stream: Any, expected: Event) -> None:
         assert (event.data["session_id"], event.data["type"]) == (expected.data["session_id"], "session.created")
 
 
-async def test_a_follower_hears_of_all_sessions(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+async def test_follower_hears_of_all_sessions(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
     config = {"name": "c", "config_data": {"bundle": {"name": "c"}}}
     config_id = (await alice.post("/configs", json=config)).json()["config_id"]
     async with api.stream(alice, "/events") as stream, api.stream(bob, "/events") as others:
@@ -131,7 +131,7 @@ async def _nothing(_: subscriber.Subscriber) -> None:
 
 
 @pytest.mark.parametrize("path", ["/events", "/sessions/{session_id}/events"])
-async def test_a_ticket_opens_one_stream(api: Live, alice: httpx.AsyncClient, session_id: str, path: str) -> None:
+async def test_ticket_opens_one_stream(api: Live, alice: httpx.AsyncClient, session_id: str, path: str) -> None:
     path, browser = path.format(session_id=session_id), api.client()
     response = await alice.post(f"{path}/ticket")
     assert response.status_code == 201
@@ -167,7 +167,7 @@ async def test_tickets_of_others_and_old_ones_open_nothing(
     assert sql("select count(*) from stream_tickets") == [(1,)], "old ones are gone"
 
 
-async def test_a_ticket_is_worth_no_more_than_what_it_was_made_with(
+async def test_ticket_is_worth_no_more_than_what_it_was_made_with(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
     browser, path = api.client(), f"/sessions/{session_id}/events"
@@ -184,7 +184,7 @@ async def test_a_ticket_is_worth_no_more_than_what_it_was_made_with(
         assert await stream.rest() == ["token.expired"]
 
 
-async def test_a_ticket_is_used_by_one_of_many(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_ticket_is_used_by_one_of_many(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
     path = f"/sessions/{session_id}/events"
     ticket = (await alice.post(f"{path}/ticket")).json()["ticket"]
     requests = [api.client().build_request("GET", f"{path}?ticket={ticket}") for _ in range(6)]

@@ -188,7 +188,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-async def test_a_headline_is_safe_and_true(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+async def test_headline_is_safe_and_true(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
     await alice.patch(f"/sessions/{session_id}", json={"title": text[:255], "tags": {"k<b>": text[:500]}})
     await add(alice, session_id, text)
     plain = text.translate(dict.fromkeys(map(ord, "\ue000\ue001\x0f")))
@@ -209,7 +209,7 @@ CUT += [" ".join([("x" * 1000)] * 200) + " needle", "needle " + "<>&\"'" * 1000,
 
 
 @pytest.mark.parametrize("text", CUT, ids=range(len(CUT)))
-async def test_a_headline_has_at_most_1000_characters(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+async def test_headline_has_at_most_1000_characters(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
     await add(alice, session_id, text)
     for q in ("needle", "need*", "x" * 1000, "needle" * 166, "é"):
         rows = (await search(alice, q))["items"] + (await search(alice, q, "/sessions"))["sessions"]

@@ -152,7 +152,7 @@ async def test_who_left_may_come_back(alice: httpx.AsyncClient, bob: httpx.Async
     assert [row["uses"] for row in listed] == [2]
 
 
-async def test_a_token_belongs_to_its_session(
+async def test_token_belongs_to_its_session(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, config_id: str
 ) -> None:
     other_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
@@ -164,7 +164,7 @@ async def test_a_token_belongs_to_its_session(
     assert (await bob.get("/sessions")).json()["total"] == 0
 
 
-async def test_a_deleted_session_admits_nobody(
+async def test_deleted_session_admits_nobody(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     token = await invite(alice, session_id)
@@ -201,7 +201,7 @@ async def test_garbage_is_no_token(alice: httpx.AsyncClient, session_id: str, to
     assert (await alice.get(f"/sessions/{session_id}")).json()["last_seq"] == 0
 
 
-async def test_a_changed_token_is_unknown(
+async def test_changed_token_is_unknown(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     token = await invite(alice, session_id)

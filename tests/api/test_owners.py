@@ -52,7 +52,7 @@ def two_owners(sql: Sql, session_id: str) -> None:
     sql("update sessions set owner_user_id = 'alice' where session_id = %s", session_id)
 
 
-async def test_the_last_owner_stays(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+async def test_last_owner_stays(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
     await put(alice, session_id, "bob", "editor")
     for refused in (
         await demote(alice, session_id, "alice"),

@@ -57,7 +57,7 @@ def multiset(messages: list[Any]) -> Counter[str]:
     return Counter(json.dumps(message, sort_keys=True) for message in messages)
 
 
-async def test_a_diagnosis_names_what_is_wrong(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_diagnosis_names_what_is_wrong(alice: httpx.AsyncClient, session_id: str) -> None:
     assert await diagnosis(alice, session_id) == {
         "session_id": session_id,
         "last_seq": 0,
@@ -79,7 +79,7 @@ async def test_a_diagnosis_names_what_is_wrong(alice: httpx.AsyncClient, session
     assert (await alice.get(f"/sessions/{session_id}/diagnosis", headers=known)).status_code == 200
 
 
-async def test_a_repair_moves_what_is_there_and_adds_what_is_missing(
+async def test_repair_moves_what_is_there_and_adds_what_is_missing(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
     await append(alice, session_id, SPOILT)
@@ -160,7 +160,7 @@ async def test_followers_see_the_event_and_then_the_tail_anew(
                 assert shown[: 3 - 1] + [entry.data["message"] for entry in tail] == MENDED
 
 
-async def test_a_fork_of_a_repaired_session_is_valid(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_fork_of_a_repaired_session_is_valid(alice: httpx.AsyncClient, session_id: str) -> None:
     await append(alice, session_id, SPOILT)
     await ask_repair(alice, session_id)
     fork = (await alice.post(f"/sessions/{session_id}/fork", json={})).json()["session_id"]
@@ -224,7 +224,7 @@ async def test_real_conversations(alice: httpx.AsyncClient, config_id: str) -> N
         assert (await diagnosis(alice, session_id))["valid"]
 
 
-async def test_a_long_repair_is_waited_for(dsn: str, sql: Sql) -> None:
+async def test_long_repair_is_waited_for(dsn: str, sql: Sql) -> None:
     """Longer than any other statement may take."""
     long = "wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '1 second'"
     async with live(settings_for(dsn, database_statement_timeout=0.5, database_lock_timeout=10)) as api:
@@ -268,7 +268,7 @@ async def test_numbers_of_any_length_are_no_obstacle(alice: httpx.AsyncClient, s
     assert (await diagnosis(alice, session_id))["valid"]
 
 
-async def test_the_service_can_move_messages_and_no_more(
+async def test_service_can_move_messages_and_no_more(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
     """What the service's role gets is a function that gives messages higher numbers."""

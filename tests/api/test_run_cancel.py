@@ -107,7 +107,7 @@ async def test_before_it_has_really_begun(alice: httpx.AsyncClient, stub: Stub) 
     assert (await here.say("on"))["response"] == "You said: on"
 
 
-async def test_a_deleted_session_ends_its_run(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_deleted_session_ends_its_run(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
     stub.when("long", Reply("One two", stall_after=1))
     async with waiting(here.say("long", 404)):

@@ -81,7 +81,7 @@ async def test_what_no_model_accepts_goes_on(
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_blank_message(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
+async def test_blank_message(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
     here = await agent(alice, model(stub, kind))
     for text in (" ", "\n", "Hi"):
         await here.say(text)
@@ -103,7 +103,7 @@ async def test_somebody_adds_a_message_while_a_tool_runs(alice: httpx.AsyncClien
     assert contents == ["meet", "", "met 1", "meanwhile", "I see.", "Met.", "on", "You said: on"]
 
 
-async def test_a_transcript_that_is_long(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_transcript_that_is_long(alice: httpx.AsyncClient, stub: Stub) -> None:
     """The model gets the end of it, from the beginning of a turn."""
     here = await agent(alice, model(stub))
     for part in range(3):

@@ -26,7 +26,7 @@ IDENTIFIERS = """
 
 
 @pytest.mark.parametrize("typed", IDENTIFIERS.split())
-def test_an_identifier_is_found_as_it_is_written(sql: Sql, typed: str) -> None:
+def test_identifier_is_found_as_it_is_written(sql: Sql, typed: str) -> None:
     for language in ("english", "german", "simple"):
         for text in (typed, f"see {typed} there", f"({typed}), {typed}", f'"{typed}"'):
             assert matches(sql, language, text, typed), (language, text)
@@ -47,7 +47,7 @@ def test_each_beginning_of_a_word_finds_it(sql: Sql, language: str, word: str) -
     assert missed == []
 
 
-def test_a_beginning_finds_nothing_that_begins_otherwise(sql: Sql) -> None:
+def test_beginning_finds_nothing_that_begins_otherwise(sql: Sql) -> None:
     assert not matches(sql, "english", "a passage for pass holders", "passen*")
     assert not matches(sql, "english", "direct train flight", '"direct flig*"')
     assert not matches(sql, "english", "flights", "-flig*")

@@ -97,7 +97,7 @@ async def missed(
 
 
 @pytest.mark.parametrize("identifier", IDENTIFIERS)
-async def test_an_identifier_is_found_as_typed(alice: httpx.AsyncClient, session_id: str, identifier: str) -> None:
+async def test_identifier_is_found_as_typed(alice: httpx.AsyncClient, session_id: str, identifier: str) -> None:
     assert await missed(alice, session_id, identifier, AROUND) == []
 
 
@@ -107,7 +107,7 @@ async def test_typographic_signs_are_no_letters(alice: httpx.AsyncClient, sessio
     assert sorted({form for form, _ in forms}) == []
 
 
-async def test_an_escape_in_text_is_no_letter(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_escape_in_text_is_no_letter(alice: httpx.AsyncClient, session_id: str) -> None:
     """JSON that was cut off, JSON within text, and what Python's repr makes of a line break."""
     await add(alice, session_id, *[PLACES[4](text) for text in ("one\nHAT136", "one\tHAT136", "one\rHAT136")])
     await add(alice, session_id, PLACES[3]('{"a": "one\\nHAT136'), PLACES[0]("one\\nHAT136\\ntwo"))

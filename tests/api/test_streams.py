@@ -35,7 +35,7 @@ async def share(client: httpx.AsyncClient, session_id: str, user_id: str, role: 
     assert (await client.post(f"/sessions/{session_id}/participants", json=body)).status_code == 201
 
 
-async def test_a_stream_starts_now_and_shows_what_the_api_shows(
+async def test_stream_starts_now_and_shows_what_the_api_shows(
     api: Live, alice: httpx.AsyncClient, session_id: str
 ) -> None:
     await add(alice, session_id, "before")
@@ -56,7 +56,7 @@ async def test_a_stream_starts_now_and_shows_what_the_api_shows(
         assert stream.retries == 1
 
 
-async def test_a_session_that_changes_says_what_changed(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_session_that_changes_says_what_changed(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
     async with api.stream(alice, f"/sessions/{session_id}/events") as stream:
         for change, shown in (
             ({"title": "A", "tags": {"a": "b"}}, {"title": "A", "tags": {"a": "b"}}),
@@ -78,7 +78,7 @@ async def test_a_session_that_changes_says_what_changed(api: Live, alice: httpx.
 
 
 @pytest.mark.parametrize("pages", [1, 3])
-async def test_a_cursor_continues_without_gap_or_double(
+async def test_cursor_continues_without_gap_or_double(
     api: Live, alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch, pages: int
 ) -> None:
     monkeypatch.setattr(topics, "PAGE", 10 // pages)
@@ -99,7 +99,7 @@ async def test_a_cursor_continues_without_gap_or_double(
         assert await stream.ids(1) == [11]
 
 
-async def test_a_replay_shows_nothing_of_other_sessions(
+async def test_replay_shows_nothing_of_other_sessions(
     api: Live, alice: httpx.AsyncClient, config_id: str, session_id: str
 ) -> None:
     other = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
@@ -162,7 +162,7 @@ async def test_strangers_are_told_nothing(api: Live, bob: httpx.AsyncClient, ses
     assert_problem(await api.client().get(f"/sessions/{session_id}/events"), 401)
 
 
-async def test_a_removed_participant_is_cut_off_and_stays_out(
+async def test_removed_participant_is_cut_off_and_stays_out(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await share(alice, session_id, "bob")
@@ -188,7 +188,7 @@ async def test_who_is_removed_by_hand_is_found_by_the_sweep(
 
 
 @pytest.mark.parametrize("by", ["session", "config", "hand"])
-async def test_a_deleted_session_ends_its_streams(
+async def test_deleted_session_ends_its_streams(
     api: Live, alice: httpx.AsyncClient, config_id: str, session_id: str, sql: Sql, by: str
 ) -> None:
     async with api.stream(alice, f"/sessions/{session_id}/events") as stream:
@@ -201,14 +201,14 @@ async def test_a_deleted_session_ends_its_streams(
         assert await stream.next() is None
 
 
-async def test_a_stream_ends_with_its_token(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_stream_ends_with_its_token(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
     expiring = {"Authorization": f"Bearer {token(sub='alice', exp=time.time() + 1.5)}"}
     async with api.stream(alice, f"/sessions/{session_id}/events", headers=expiring) as stream:
         await add(alice, session_id, "in time")
         assert await stream.rest() == ["message.created", "token.expired"]
 
 
-async def test_a_changed_key_ends_the_streams_that_it_opened(
+async def test_changed_key_ends_the_streams_that_it_opened(
     api: Live, alice: httpx.AsyncClient, session_id: str
 ) -> None:
     other = await api.as_user("alice", "other")
@@ -223,7 +223,7 @@ async def test_a_changed_key_ends_the_streams_that_it_opened(
 
 
 @pytest.mark.parametrize("change", ["update applications set is_active = false", "delete from applications"])
-async def test_a_change_that_nobody_told_of_ends_streams_as_well(
+async def test_change_that_nobody_told_of_ends_streams_as_well(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
     monkeypatch.setattr(hub, "_LONG_SWEEP", 1)
@@ -235,7 +235,7 @@ async def test_a_change_that_nobody_told_of_ends_streams_as_well(
         assert stream.retries == 2
 
 
-async def test_an_insert_by_hand_shows_up(api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+async def test_insert_by_hand_shows_up(api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     insert = """
         insert into messages (session_id, seq, message, author_user_id, author_app_id)
         values (%s, %s, '{"role": "user", "content": "by hand"}', 'dba', 'psql')
@@ -293,7 +293,7 @@ async def test_many_at_once_are_admitted_up_to_the_limit(api: Live, alice: httpx
         await response.aclose()
 
 
-async def test_a_quiet_stream_gives_signs_of_life(
+async def test_quiet_stream_gives_signs_of_life(
     api: Live, alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(subscriber, "_KEEPALIVE", 0.0)

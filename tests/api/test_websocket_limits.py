@@ -162,7 +162,7 @@ async def test_messages_that_are_too_large_close_a_socket(api: Live, alice: http
         assert await ended(socket) == 1009
 
 
-async def test_a_user_who_says_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_user_who_says_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:

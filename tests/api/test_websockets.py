@@ -37,7 +37,7 @@ async def refused(api: Live, client: httpx.AsyncClient, path: str, **options: An
     return response.status_code, problem["detail"]
 
 
-async def test_a_socket_carries_what_a_stream_does(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_socket_carries_what_a_stream_does(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
     await add(alice, session_id, "one")
     path = f"/sessions/{session_id}"
     async with api.socket(alice, f"{path}/ws?after=0") as socket, api.stream(alice, f"{path}/events?after=0") as stream:
@@ -98,7 +98,7 @@ async def test_who_may_not_write_does_not_type(
         assert (error.type, error.data["status"]) == ("error", 403)
 
 
-async def test_a_marker_moves_and_is_told(
+async def test_marker_moves_and_is_told(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await share(alice, session_id, "bob")
@@ -196,7 +196,7 @@ async def test_strangers_and_bad_cursors_are_refused(
         assert (await refused(api, alice, f"{path}?{query}"))[0] == 422, query
 
 
-async def test_a_ticket_opens_a_socket(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_ticket_opens_a_socket(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
     for path, ticket_path in ((f"/sessions/{session_id}/ws", f"/sessions/{session_id}/events"), ("/ws", "/events")):
         ticket = (await alice.post(f"{ticket_path}/ticket")).json()["ticket"]
         async with api.socket(api.client(), f"{path}?ticket={ticket}") as socket:
@@ -215,7 +215,7 @@ async def test_pages_of_other_origins_are_refused(api: Live, alice: httpx.AsyncC
 
 
 @pytest.mark.parametrize("end", ["removed", "deleted", "expired"])
-async def test_a_socket_ends_when_it_has_to(
+async def test_socket_ends_when_it_has_to(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql, end: str
 ) -> None:
     await share(alice, session_id, "bob")
@@ -243,7 +243,7 @@ async def test_who_goes_away_is_forgotten(api: Live, alice: httpx.AsyncClient, s
     await add(alice, session_id, "nobody hears")
 
 
-async def test_a_plain_request_finds_no_socket(dsn: str) -> None:
+async def test_plain_request_finds_no_socket(dsn: str) -> None:
     async with serving(settings_for(dsn)) as api:
         assert (await api.client().get("/ws")).status_code in (404, 405)
 

@@ -157,7 +157,7 @@ def calls(path: str) -> Iterable[tuple[str, str, dict[str, Any]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_path_tells_no_stranger_what_exists(world: World, path: str) -> None:
+async def test_path_tells_no_stranger_what_exists(world: World, path: str) -> None:
     assert {401, 404} <= await statuses_of(world, path, calls(path))
 
 
@@ -197,7 +197,7 @@ NAMED_ELSEWHERE = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), NAMED_ELSEWHERE)
-async def test_a_parameter_or_body_tells_no_stranger_what_exists(
+async def test_parameter_or_body_tells_no_stranger_what_exists(
     world: World, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     before = world.rows()
