@@ -1,4 +1,4 @@
-"""Who gets what: every route that takes a session or config, called as everybody there can be."""
+"""The answers of every route that takes a session or config, for each kind of caller."""
 
 import json
 import uuid
@@ -167,7 +167,7 @@ class Target:
         return ids | {"user_id": "guest", "version": "1", "run_id": "run", "approval_id": "approval"}
 
     async def send(self, caller: str, method: str, path: str, body: Any, ids: dict[str, str]) -> httpx.Response:
-        """What the caller gets, the same id for every request so that answers can be compared."""
+        """Returns the caller's answer, with one request id for all so that answers can be compared."""
         values = ids | {"caller": caller}
         content = None if body is None else _filled(json.dumps(body), values)
         headers = {"X-Request-ID": "a-request", **({} if body is None else {"Content-Type": "application/json"})}
@@ -249,7 +249,7 @@ async def test_route_that_the_table_lacks_is_named() -> None:
 
 
 def _difference(app: Litestar) -> str:
-    """What the table and the application do not agree about, a route a line."""
+    """Lists the routes on which the table and the application disagree."""
     known, real = {_route(*key) for key in EXPECTED}, set(_routes(app))
     lines = [f"{route}: add a line to TABLE in {__name__} (and a body to BODIES)" for route in sorted(real - known)]
     lines += [f"{route}: no such route any more: remove it from {__name__}" for route in sorted(known - real)]

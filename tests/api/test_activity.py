@@ -36,7 +36,7 @@ def age(sql: Sql) -> None:
 
 
 def moved(sql: Sql) -> set[str]:
-    """Who was active since."""
+    """Returns the users active since then."""
     return {row[0] for row in sql("select user_id from session_participants where last_active_at > %s", LONG_AGO)}
 
 
@@ -133,7 +133,7 @@ async def test_locked_row_is_passed_over_and_written_later(
     await wait_until(written)
 
 
-async def test_who_was_removed_since_is_passed_over(
+async def test_participant_removed_since_is_skipped(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, shared: str, sql: Sql
 ) -> None:
     assert (await act(bob, shared, "transcript")).is_success

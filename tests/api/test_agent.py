@@ -71,7 +71,9 @@ async def test_model_gets_context_and_system_prompt(alice: httpx.AsyncClient, st
     assert first == {"role": "user", "content": "Hi", "metadata": {"context": {"customer": "mia"}}}
 
 
-async def test_who_may_send(api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+async def test_participants_with_send_may_send_messages(
+    api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
     here = await agent(alice, echo())
     for route in ("messages", "stream"):
         refused = await bob.post(f"{here.path}/{route}", json={"message": "Hi"})
@@ -199,10 +201,8 @@ async def test_message_may_interrupt(alice: httpx.AsyncClient, stub: Stub) -> No
     assert [content for _, content in await here.said()] == ["long", "A lo", "short", "You said: short"]
 
 
-async def test_right_that_is_taken_away(
-    api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub
-) -> None:
-    """From whoever waits, and from whoever is being answered."""
+async def test_right_that_is_taken_away(api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub) -> None:
+    """Revokes it from the sender of a waiting message, and from the sender of the running one."""
     here, gate = await agent(alice, model(stub)), Gate()
     await alice.post(f"{here.path}/participants", json={"user_id": "bob", "role": "editor"})
     theirs = Agent(bob, here.session_id)
@@ -239,7 +239,7 @@ async def test_same_key_is_the_same_run(alice: httpx.AsyncClient, stub: Stub) ->
     assert_problem(other, 422)
 
 
-async def test_what_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_text_that_database_cannot_hold_is_refused(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
     for bad in ({"message": "a\0b"}, {"message": "a", "context": {"a": "\0"}}, {"message": ""}, {"message": 1}, {}):
         answer = await alice.post(f"{here.path}/messages", json=bad)
@@ -288,7 +288,7 @@ async def test_without_the_extra(api: Api, alice: httpx.AsyncClient, monkeypatch
 
 
 async def test_run_of_a_dead_process_is_ended(alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
-    """Its lease has run out; what waits behind it is carried out."""
+    """Its lease has run out; the message after it is carried out."""
     here = await agent(alice, echo())
     calls = '[{"id": "c", "tool": "say", "arguments": {}}]'
     message = f'{{"role": "assistant", "content": "", "tool_calls": {calls}}}'

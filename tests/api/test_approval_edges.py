@@ -95,7 +95,7 @@ async def test_service_limits_how_long_it_asks(dsn: str, stub: Stub, installed: 
 async def test_connection_breaks_while_it_asks(
     dsn: str, stub: Stub, installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the next statement is: the question goes on waiting for its answer."""
+    """The question keeps waiting for its answer, at whichever statement the connection breaks."""
     monkeypatch.setattr(approvals, "_LOOK", 0.02)
     with private_folder() as folder:
         async with cutting(dsn, Path(folder)) as cutter, serving(settings(cutter.dsn, stub)) as api:

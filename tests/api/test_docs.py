@@ -36,7 +36,7 @@ async def test_page_names_its_files_by_their_content(api: Api) -> None:
             assert asset.content
 
 
-async def test_nothing_else_is_served(api: Api) -> None:
+async def test_only_listed_files_are_served(api: Api) -> None:
     for name in ("index.html", "..%2Fdocs.html", "docs.html", "%2Fetc%2Fpasswd", "swagger-ui.js"):
         assert_problem(await api.client().get(f"/docs/assets/{name}"), 404)
 

@@ -61,7 +61,7 @@ async def test_of_nothing(alice: httpx.AsyncClient, session_id: str) -> None:
     assert fork["title"] is None
 
 
-async def test_whoever_takes_part_copies_with_a_config_of_their_own(
+async def test_participant_forks_with_own_config(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, config_id: str, session_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     """The config may hold keys: nobody gets to use somebody else's by copying."""
@@ -123,7 +123,7 @@ async def test_too_many_messages(
 
 
 async def test_while_others_append(alice: httpx.AsyncClient, session_id: str) -> None:
-    """A fork is the transcript of one moment: all messages up to its number, and none behind."""
+    """A fork is the transcript of one moment: all messages up to its number, and none after it."""
     appends = [alice.post(f"/sessions/{session_id}/transcript", json=said(str(n), "then")) for n in range(20)]
     forks = [alice.post(f"/sessions/{session_id}/fork", json={}) for _ in range(10)]
     answers = await asyncio.gather(*appends[:10], *forks[:5], *appends[10:], *forks[5:])

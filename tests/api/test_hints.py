@@ -33,12 +33,12 @@ async def second(api: Live, dsn: str) -> AsyncIterator[Live]:
 
 
 def hint(session_id: str, last_seq: int | None, type: str) -> Event:
-    """What a follower is told."""
+    """Returns the hints that a follower receives."""
     return Event(None, "hint", {"session_id": session_id, "last_seq": last_seq, "type": type})
 
 
 async def told(stream: Any, expected: Event) -> None:
-    """Waits for a hint. What happened shortly before a stream was opened may be told, too."""
+    """Waits for a hint. Changes shortly before a stream was opened may be hinted at, too."""
     while (event := await stream.next(*TOLD)) != expected:
         assert event is not None
         assert (event.data["session_id"], event.data["type"]) == (expected.data["session_id"], "session.created")
@@ -79,7 +79,7 @@ async def test_another_process_hears_of_it(api: Live, second: Live, alice: httpx
         assert await own.rest() == ["session.deleted"]
 
 
-async def test_what_nobody_announced_is_told_by_the_sweep_once(
+async def test_sweep_hints_at_unannounced_change_once(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert = """
@@ -104,7 +104,7 @@ async def test_more_than_fits_into_a_notification_makes_others_look(
         await told(stream, hint(session_id, 1, "message.created"))
 
 
-async def test_who_does_not_read_is_told_to_look_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_follower_receives_resync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriber, "_MOST_HINTS", 3)
     follower = subscriber.Subscriber("alice", "app", 0, None)
     sent: list[list[tuple[str, bytes]]] = []

@@ -133,7 +133,7 @@ async def test_many_people_at_once_get_no_more_than_the_uses(
 async def test_one_person_accepting_many_times_at_once_is_one_use(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql, max_uses: int
 ) -> None:
-    """Whoever clicks twice is let in once, and never told that the invitation is at its end."""
+    """A user who accepts twice joins once, and never reads that the invitation is used up."""
     for number in range(1, 16):
         made = await invite(alice, session_id, max_uses=max_uses)
         answers = await asyncio.gather(*(accept(bob, made) for _ in range(5)))

@@ -33,7 +33,7 @@ class Answer:
         self.last_id = ""
 
     async def next(self, *types: str) -> Any:
-        """The next event, of one of these types where any are given; none at the end."""
+        """Returns the next event, of one of these types where any are given; None at the end."""
         async with asyncio.timeout(LIMIT):
             async for line in self._lines:
                 if line.startswith("id: "):
@@ -94,7 +94,7 @@ async def test_turn_with_a_tool(alice: httpx.AsyncClient, stub: Stub) -> None:
     assert "".join(texts).endswith("It rains.")
 
 
-async def test_what_fails_is_told_once_and_last(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_failure_is_sent_once_and_last(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
     stub.when("broken", Reply(status=500, error="out of order"))
     async with answer(here, "broken") as stream:
@@ -124,7 +124,7 @@ async def test_client_that_leaves_stops_nothing_and_joins_again(alice: httpx.Asy
     assert len(await here.runs()) == 1
 
 
-async def test_nobody_listens_and_the_turn_is_whole(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_turn_completes_without_listeners(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("count", Reply("one two", gate=gate))
     async with answer(here, "count") as stream:
@@ -201,7 +201,7 @@ async def test_everybody_follows(api: Live, alice: httpx.AsyncClient, bob: httpx
             assert {event.id for event in deltas} == {None}
 
 
-async def test_who_is_removed_sees_no_more(
+async def test_removed_participant_sees_no_more(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub
 ) -> None:
     here, gate = await agent(alice, model(stub)), Gate()

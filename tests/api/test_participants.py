@@ -117,7 +117,7 @@ async def test_patch_replaces_all_overrides_and_keeps_what_is_absent(alice: http
         assert (changed.json()["role"], changed.json()["permissions"]) == (role, permissions)
 
 
-async def test_who_is_removed_is_a_stranger_at_once(
+async def test_removed_participant_is_stranger_at_once(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await put(alice, session_id, "bob", "editor")

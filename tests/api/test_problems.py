@@ -1,4 +1,4 @@
-"""What does not fit is named, in words and as a place."""
+"""Problem documents name the member that does not fit, in words and as a path."""
 
 from typing import Any
 

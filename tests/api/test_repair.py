@@ -107,7 +107,7 @@ async def test_repair_moves_what_is_there_and_adds_what_is_missing(
     assert (await ask_repair(bob, session_id)).json() == again
 
 
-async def test_what_is_only_added_at_the_end_moves_nothing(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+async def test_addition_at_end_moves_nothing(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     await append(alice, session_id, [ASKED, call("a")])
     assert (await ask_repair(alice, session_id)).json()["moved"] == 0
     assert sql("select seq, data from session_events") == [(3, {"from_seq": 3, "moved": 0, "added": 2})]
@@ -117,14 +117,16 @@ async def test_what_is_only_added_at_the_end_moves_nothing(alice: httpx.AsyncCli
     assert (await diagnosis(alice, session_id))["valid"]
 
 
-async def test_what_answers_nothing_is_left_alone(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_results_of_no_call_stay(alice: httpx.AsyncClient, session_id: str) -> None:
     await append(alice, session_id, [ASKED, result("x"), SAID])
     found = await diagnosis(alice, session_id)
     assert (found["valid"], [one["problem"] for one in found["findings"]]) == (True, ["unknown_result"])
     assert (await ask_repair(alice, session_id)).json()["message"] == "Nothing to repair"
 
 
-async def test_who_may(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+async def test_roles_that_may_repair(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
     await append(alice, session_id, SPOILT)
     assert_problem(await bob.get(f"/sessions/{session_id}/diagnosis"), 404, "Session not found")
     assert_problem(await ask_repair(bob, session_id), 404, "Session not found")
@@ -247,7 +249,7 @@ async def test_many_pages(alice: httpx.AsyncClient, session_id: str, monkeypatch
     assert await plain(alice, session_id) == MENDED * 5
 
 
-async def test_what_is_too_large_is_refused(
+async def test_too_large_transcript_is_refused(
     alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     await append(alice, session_id, SPOILT)
@@ -271,7 +273,7 @@ async def test_numbers_of_any_length_are_no_obstacle(alice: httpx.AsyncClient, s
 async def test_service_can_move_messages_and_no_more(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
-    """What the service's role gets is a function that gives messages higher numbers."""
+    """The service's role has one function for it, which gives messages higher numbers."""
     await append(alice, session_id, SPOILT)
     database: Database = api.app.state.queries.database
     move = "select messages_move($1, $2, $3)"

@@ -29,7 +29,7 @@ def hooks(**answers: Any) -> list[dict[str, Any]]:
 
 @pytest.mark.parametrize("role", ["user", "system"])
 async def test_hook_says_something_before_the_user(alice: httpx.AsyncClient, stub: Stub, role: str) -> None:
-    """The user's message stands once; what a hook says as a user stands behind it."""
+    """The user's message is stored once; a hook's message as a user comes after it."""
     said = {"action": "inject_context", "context_injection": "It is noon.", "context_injection_role": role}
     here = await agent(alice, model(stub), hooks=hooks(prompt_submit=said))
     await here.say("one")
@@ -130,7 +130,7 @@ async def test_context_that_is_nested_deeply(alice: httpx.AsyncClient) -> None:
 async def test_cancelled_when_a_message_is_written_and_nobody_knows_yet(
     api: Api, alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
-    """What the database has counts: the end of the turn goes on from there."""
+    """The stored transcript counts: the turn's end continues from there."""
     here = await agent(alice, model(stub), tools=[{"module": "tool-some"}])
     stub.when("go", Reply("Let me see.", calls=[Call("say", {"text": "done"})]), Reply("Well."))
     runs = api.app.state.queries.runs

@@ -51,7 +51,7 @@ async def test_config_that_cannot_be_run(alice: httpx.AsyncClient) -> None:
 
 
 async def test_viewer_joins(alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub) -> None:
-    """Whoever takes part may follow a run that somebody else began, and nobody else."""
+    """Participants, and only they, may follow a run that another participant began."""
     here, gate = await agent(alice, model(stub)), Gate()
     theirs = Agent(bob, here.session_id)
     stub.when("count", Reply(deltas=["one", " two", " three"], gate=gate))

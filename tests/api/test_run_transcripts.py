@@ -1,4 +1,4 @@
-"""Agents go on from whatever is in a transcript: other dialects, gaps, and what people add while the agent works."""
+"""Agents continue any transcript: other dialects, gaps, and messages added while the agent works."""
 
 import asyncio
 import json
@@ -74,7 +74,7 @@ async def test_every_dialect_goes_on(alice: httpx.AsyncClient, stub: Stub, trans
 
 
 @pytest.mark.parametrize("messages", BROKEN.values(), ids=BROKEN)
-async def test_what_no_model_accepts_goes_on(
+async def test_invalid_transcript_is_repaired_for_model(
     alice: httpx.AsyncClient, stub: Stub, messages: list[dict[str, Any]]
 ) -> None:
     await goes_on(alice, stub, messages)

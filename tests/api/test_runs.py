@@ -39,7 +39,7 @@ async def test_pages_newest_first(alice: httpx.AsyncClient, bob: httpx.AsyncClie
 
 
 async def test_process_with_little_room(dsn: str, stub: Stub, installed: None) -> None:
-    """What waits for room begins when there is some, not when the process looks the next time."""
+    """A waiting message begins as soon as there is room, not at the next look of the process."""
     async with serving(settings(dsn, stub, max_runs_per_process=1, run_lease=600)) as api:
         alice = await api.as_user("alice")
         agents = [await agent(alice, model(stub)) for _ in range(4)]

@@ -90,7 +90,7 @@ async def test_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, session_
     assert within["items"][0]["headline"] == hit["headline"]
 
 
-async def test_what_was_said_ranks_before_calls_results_and_thoughts(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_messages_rank_before_calls_results_and_thoughts(alice: httpx.AsyncClient, session_id: str) -> None:
     await add(
         alice,
         session_id,
@@ -187,7 +187,7 @@ async def test_cursor_belongs_to_its_search(alice: httpx.AsyncClient, session_id
 
 
 def forged(cursor: str, *values: Any) -> str:
-    """A cursor with other positions behind the fingerprint."""
+    """A cursor with other positions after the fingerprint."""
     fingerprint, positions = json.loads(base64.urlsafe_b64decode(cursor + "==="))
     changed = [old if new is None else new for old, new in itertools.zip_longest(positions, values)]
     return base64.urlsafe_b64encode(json.dumps([fingerprint, changed]).encode()).decode().rstrip("=")

@@ -1,4 +1,4 @@
-"""Who finds what: participants only, thoughts only for those who may write, from commit to removal."""
+"""Access of search: participants only, thoughts only for writers, from commit to removal."""
 
 from typing import Any
 
@@ -83,7 +83,7 @@ async def test_stranger_finds_nothing(shared: Shared, sql: Sql) -> None:
             assert assert_problem(here, 404)["detail"] == assert_problem(there, 404)["detail"]
 
 
-async def test_nobody_finds_other_peoples_words(api: Api) -> None:
+async def test_search_finds_own_sessions_only(api: Api) -> None:
     own: dict[str, set[str]] = {}
     for name, app_id in (("ann", "first"), ("ben", "second"), ("ann", "third"), ("cy", "first")):
         client = await api.as_user(name, app_id)
@@ -178,7 +178,7 @@ async def test_change_of_rights_counts_at_once(shared: Shared) -> None:
         assert await shared.numbers("viewer", "zebra") == expected
 
 
-async def test_who_is_removed_finds_nothing_any_more(shared: Shared) -> None:
+async def test_removed_participant_finds_nothing(shared: Shared) -> None:
     await shared.add(*["needle"] * 3)
     alice, editor = shared.clients["alice"], shared.clients["editor"]
     page = await search(editor, "needle", limit=1)

@@ -1,4 +1,4 @@
-"""Identifiers and the beginnings of words: whatever somebody copies from a transcript and types is found there."""
+"""Identifiers and beginnings of words: text copied from a transcript is found there."""
 
 import json
 import re
@@ -98,7 +98,7 @@ def test_every_postgresql_reads_and_finds_the_same(install: Any) -> None:
 
 
 def identifiers(message: dict[str, Any]) -> set[str]:
-    """The tools that a message calls, and whatever in its values looks like mia_li_3668."""
+    """Returns the tools that a message calls, and the values in it that look like mia_li_3668."""
     calls = message.get("tool_calls") or []
     names = {(call.get("function") or {}).get("name") or call.get("tool") or call.get("name") for call in calls}
     arguments = [call.get("arguments") or (call.get("function") or {}).get("arguments") for call in calls]

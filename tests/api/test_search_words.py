@@ -1,4 +1,4 @@
-"""What is typed and what it finds: words, phrases, beginnings, and identifiers wherever they stand."""
+"""Queries and their hits: words, phrases, beginnings, and identifiers at any place."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("text", FOUND)
-async def test_what_is_typed_finds_what_is_meant(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+async def test_query_finds_intended_messages(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
     await add(alice, session_id, text)
     found, not_found = (
         [q.strip() for line in list.splitlines() for q in line.split("  ") if q.strip()] for list in FOUND[text]
@@ -115,7 +115,7 @@ async def test_escape_in_text_is_no_letter(alice: httpx.AsyncClient, session_id:
 
 
 @pytest.mark.parametrize("q", ["", " ", "the", "the or and", '"the"', "?!", '"', '""', "()", "*", "-", "- *"])
-async def test_nothing_to_search_for_says_so(alice: httpx.AsyncClient, session_id: str, q: str) -> None:
+async def test_query_without_terms_says_so(alice: httpx.AsyncClient, session_id: str, q: str) -> None:
     await add(alice, session_id, "the and or needle ?!")
     for path in ("/search", f"/sessions/{session_id}/search"):
         results = await search(alice, q, path)

@@ -178,7 +178,7 @@ async def test_removed_participant_is_cut_off_and_stays_out(
     assert_problem(await bob.get(f"{path}?after=2"), 404)
 
 
-async def test_who_is_removed_by_hand_is_found_by_the_sweep(
+async def test_sweep_ends_stream_of_participant_removed_by_hand(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
     await share(alice, session_id, "bob")

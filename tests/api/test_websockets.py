@@ -88,7 +88,7 @@ async def test_typing_is_passed_on_and_never_replayed(
             ]
 
 
-async def test_who_may_not_write_does_not_type(
+async def test_viewer_cannot_send_typing(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await share(alice, session_id, "bob", "viewer")
@@ -233,7 +233,7 @@ async def test_socket_ends_when_it_has_to(
             await socket.next()
 
 
-async def test_who_goes_away_is_forgotten(api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+async def test_closed_socket_is_forgotten(api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     for close in (True, False):
         async with api.socket(alice, f"/sessions/{session_id}/ws") as socket:
             await until(lambda: sql("select count(*) from streams") == [(1,)])
