@@ -39,7 +39,7 @@ class Approvals:
     async def request_approval(self, prompt: str, options: list[str], timeout: float, default: str) -> str:  # noqa: ASYNC109
         """Returns the chosen option, in a spelling that the kernel understands.
 
-        Returns `Deny` if no participant decides in time, whatever the `default`. The kernel keeps to `Allow always`
+        Returns `Deny` if no participant decides in time, regardless of `default`. `Allow always` counts in the kernel
         until the run ends. Raises Unavailable.
         """
         granted, decision = await self.ask(prompt, options or [_ALLOWED, DENIED], timeout)
