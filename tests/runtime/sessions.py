@@ -1,10 +1,11 @@
 """Whole sessions of amplifier-core with the loader, the plan and the modules of this service."""
 
 import contextlib
+import json
 from collections.abc import AsyncIterator
 from typing import Any
 
-from amplifier_core import AmplifierSession
+from amplifier_core import AmplifierSession, HookResult
 
 from amplifier.runtime.module_loader import Loader
 from amplifier.runtime.mount_plan import mount_plan
@@ -76,3 +77,38 @@ async def transcript(session: Any) -> list[dict[str, Any]]:
 def provider(session: Any) -> Any:
     """The provider of a session, which keeps what it was asked."""
     return session.coordinator.get("providers")["script"]
+
+
+def listen(session: Any, *events: str) -> list[tuple[str, dict[str, Any]]]:
+    """What is emitted from now on, without the fields that amplifier-core adds."""
+    seen: list[tuple[str, dict[str, Any]]] = []
+
+    async def note(event: str, data: dict[str, Any]) -> HookResult:
+        added = ("session_id", "parent_id", "timestamp")
+        seen.append((event, {key: value for key, value in data.items() if key not in added}))
+        return HookResult()
+
+    for event in events:
+        session.coordinator.hooks.register(event, note, name=f"note {event}")
+    return seen
+
+
+def answer_with(session: Any, event: str, **result: Any) -> None:
+    """A hook that always answers this to an event."""
+
+    async def hook(event: str, data: dict[str, Any]) -> HookResult:
+        changed = {"data": {**data, **result["data"]}} if "data" in result else {}
+        return HookResult(**{**result, **changed})
+
+    session.coordinator.hooks.register(event, hook, name=f"hook {event}")
+
+
+def sent(session: Any, number: int = -1) -> list[tuple[str, Any]]:
+    """Roles and contents of a request."""
+    return [(message.role, message.content) for message in provider(session).requests[number].messages]
+
+
+async def results(session: Any) -> list[Any]:
+    """The contents of the results in a transcript, those that are JSON as what they say."""
+    contents = [message["content"] for message in await transcript(session) if message["role"] == "tool"]
+    return [json.loads(content) if content.startswith("{") else content for content in contents]

@@ -22,7 +22,7 @@ pytestmark = pytest.mark.slow
 ASKING: dict[str, Any] = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
 
 
-async def test_a_run_that_goes_on_is_nobody_elses(world: World) -> None:
+async def test_only_participants_who_may_send_control_run(world: World) -> None:
     """Nor may who only looks on stop it or answer for it."""
     async with world.client("mia") as mia, world.client("vera") as vera, world.client("mallory") as mallory:
         here = await agent(mia, model(world.stub), **ASKING)
@@ -77,7 +77,7 @@ async def allow(here: Agent, asked: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("api", ["openai", "anthropic"])
-async def test_secrets_are_nowhere_but_where_they_belong(world: World, dsn: str, api: str) -> None:
+async def test_secrets_are_sent_to_their_provider_only(world: World, dsn: str, api: str) -> None:
     """Not in events that are stored or only shown, nor in any table, also where models and tools repeat them."""
     loud = f"{ALLOWED_VALUE} and {FILE_VALUE}"
     calls = [Call("say", {"text": ALLOWED_VALUE}), Call("fail", {"text": loud}), Call("no-tool", {"text": FILE_VALUE})]
@@ -112,7 +112,7 @@ async def test_secrets_are_nowhere_but_where_they_belong(world: World, dsn: str,
         world.assert_kept(shown, followed, await here.runs(), await here.transcript(), rows(dsn))
 
 
-async def test_people_write_of_secrets_and_get_none(world: World, dsn: str) -> None:
+async def test_references_in_messages_are_not_expanded(world: World, dsn: str) -> None:
     """References in messages, their context, titles and the transcript are texts."""
     reference = f"${{{ALLOWED_NAME}}} ${{DATABASE_URL}}"
     async with world.client("mia") as mia:
@@ -126,7 +126,7 @@ async def test_people_write_of_secrets_and_get_none(world: World, dsn: str) -> N
         assert ALLOWED_VALUE not in world.stub.requests[-1].raw.decode()
 
 
-async def test_providers_cannot_send_the_service_elsewhere(world: World) -> None:
+async def test_providers_cannot_redirect_service(world: World) -> None:
     """Whatever they answer, and whatever they say to come back to."""
     gate = Gate()
     world.stub.when("slow", Reply("One two", gate=gate))

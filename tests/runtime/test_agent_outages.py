@@ -18,7 +18,9 @@ POINTS = 12  # things that are said to PostgreSQL in such a turn
 
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
-async def test_a_connection_breaks(dsn: str, stub: Stub, installed: None, lost: Lost) -> None:
+async def test_broken_connection_neither_loses_nor_repeats_messages(
+    dsn: str, stub: Stub, installed: None, lost: Lost
+) -> None:
     stub.when("use", Reply(calls=[Call("say", {"text": "x"})]), Reply("used"))
     with private_folder() as folder:
         async with cutting(dsn, Path(folder)) as cutter:

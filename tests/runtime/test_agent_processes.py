@@ -57,7 +57,7 @@ def whole_turns(said: list[tuple[str, Any]]) -> list[tuple[str, str]]:
     return [(said[at][1], said[at + 1][1]) for at in range(0, len(said), 2)]
 
 
-async def test_eight_messages_at_once(dsn: str, stub: Stub) -> None:
+async def test_eight_concurrent_messages_become_eight_turns(dsn: str, stub: Stub) -> None:
     """Through two processes: eight whole turns in some order, each answer with its own response; all see all of it."""
     texts = [f"message {n}" for n in range(8)]
     with running(stub, dsn) as [one, other]:
@@ -92,7 +92,7 @@ async def logged(stream: Events, until: dict[str, int]) -> list[Event]:
     return events
 
 
-async def test_followed_joined_and_stopped_elsewhere(dsn: str, stub: Stub) -> None:
+async def test_run_is_followed_joined_and_cancelled_in_another_process(dsn: str, stub: Stub) -> None:
     with running(stub, dsn) as [one, other]:
         async with both(one, other, model(stub), tools=[{"module": "tool-some"}]) as (here, there):
             gate = Gate()
@@ -122,7 +122,7 @@ async def test_followed_joined_and_stopped_elsewhere(dsn: str, stub: Stub) -> No
             assert (await there.say("on"))["response"] == "You said: on"
 
 
-async def test_an_answer_to_a_question_elsewhere(dsn: str, stub: Stub) -> None:
+async def test_approval_is_decided_in_another_process(dsn: str, stub: Stub) -> None:
     sections = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
     with running(stub, dsn) as [one, other]:
         async with both(one, other, model(stub), **sections) as (here, there):
@@ -136,7 +136,9 @@ async def test_an_answer_to_a_question_elsewhere(dsn: str, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("nobody", ["tells", "listens"])
-async def test_notifications_get_lost(dsn: str, stub: Stub, sql: Callable[..., list[Any]], nobody: str) -> None:
+async def test_cancellation_and_decision_need_no_notification(
+    dsn: str, stub: Stub, sql: Callable[..., list[Any]], nobody: str
+) -> None:
     """Who cancels is heard when the lease is renewed; an answer to a question when it is looked for."""
     sections = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
     with running(stub, dsn, NOTIFY_DELAY="3600" if nobody == "tells" else "0.01") as [one, other]:
@@ -171,7 +173,7 @@ async def deaf(sql: Callable[..., list[Any]], wanted: bool) -> AsyncIterator[Non
         deafening.cancel()
 
 
-async def test_a_process_that_stands_still_writes_nothing_more(dsn: str, stub: Stub) -> None:
+async def test_suspended_process_writes_nothing_after_its_lease(dsn: str, stub: Stub) -> None:
     """Another one ends its run when the lease is over, and goes on with what waits."""
     with running(stub, dsn) as [one, other]:
         async with both(one, other, model(stub)) as (here, there):
@@ -195,7 +197,7 @@ async def test_a_process_that_stands_still_writes_nothing_more(dsn: str, stub: S
             assert (await here.say("third"))["response"] == "You said: third"
 
 
-async def test_a_killed_process_loses_nothing(dsn: str, stub: Stub) -> None:
+async def test_killed_process_loses_no_message(dsn: str, stub: Stub) -> None:
     """With another one beside it: what was queued is answered there, and what went on has an end. Who asks again with
     the key is told of it, and the message is there once."""
     with running(stub, dsn) as [one, other]:

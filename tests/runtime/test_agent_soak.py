@@ -30,7 +30,7 @@ STOPS = max(2, KILLS // 2)
 LIMIT = 180.0  # seconds; alone on two cores it takes a tenth of that
 
 
-async def test_a_hundred_sessions_of_five_turns(alone: None, dsn: str, stub: Stub) -> None:
+async def test_hundred_sessions_complete_five_turns(alone: None, dsn: str, stub: Stub) -> None:
     stub.keep_bodies = False
     stub.when("use", Reply(calls=[Call("say", {"text": "x"})]), Reply("used", pieces=2))
     with running(stub, dsn, count=1, DATABASE_ACQUIRE_TIMEOUT="30") as [service]:
@@ -118,7 +118,7 @@ class Sent(NamedTuple):
     answers: dict[str, str]
 
 
-async def test_a_process_that_is_killed_again_and_again(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
+async def test_repeatedly_killed_process_loses_no_message(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
     """Amid answers, tools and what waits. Whatever was accepted is in the transcript once, and has an end."""
     stub.keep_bodies = False
     stub.when("slow", Reply("One two three four", pieces=8, pause=0.05))
@@ -150,7 +150,7 @@ async def test_a_process_that_is_killed_again_and_again(alone: None, dsn: str, s
     )
 
 
-async def test_a_process_that_stands_still_again_and_again(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
+async def test_repeatedly_suspended_process_loses_no_message(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
     """For longer than its lease: another one ends its runs and goes on, and it writes nothing more when it wakes."""
     stub.keep_bodies = False
     stub.when("slow", Reply("One two three four", pieces=8, pause=0.05))

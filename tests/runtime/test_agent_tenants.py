@@ -93,7 +93,7 @@ async def outcome(client: httpx.AsyncClient, *providers: Any, **sections: Any) -
     return answer.status_code, [*shown, (await client.get(f"/configs/{config_id}?decrypt=true")).json()]
 
 
-async def test_what_a_config_may_not_have(world: World) -> None:
+async def test_config_reaches_no_secret_file_module_or_address(world: World) -> None:
     """Each way that a config might take to the server's secrets, files, modules and neighbours."""
     good = model(world.stub)["config"]
     here, elsewhere = world.stub.openai_url, world.forbidden.openai_url
@@ -156,7 +156,7 @@ async def test_what_a_config_may_not_have(world: World) -> None:
             assert world.stub.requests[-1].header("authorization") == f"Bearer {text}"
 
 
-async def test_what_the_operator_allows_goes_to_the_provider_alone(world: World) -> None:
+async def test_allowed_secret_is_sent_to_provider_only(world: World) -> None:
     """Also where the provider repeats it, in an error or an answer of a tool."""
     async with world.client("mia") as mia:
         for name, value in ((ALLOWED_NAME, ALLOWED_VALUE), (FILE_NAME, FILE_VALUE)):
@@ -173,7 +173,7 @@ async def test_what_the_operator_allows_goes_to_the_provider_alone(world: World)
         world.assert_kept(await here.runs())
 
 
-async def test_the_sdks_read_nothing_of_the_environment(world: World) -> None:
+async def test_sdks_do_not_use_environment(world: World) -> None:
     async with world.client("mia") as mia:
         for kind in ("openai", "anthropic"):
             here = await agent(mia, model(world.stub, kind))
@@ -185,7 +185,7 @@ async def test_the_sdks_read_nothing_of_the_environment(world: World) -> None:
         assert len(world.stub.requests) == 2
 
 
-async def test_an_owners_key_serves_others_and_is_never_shown(world: World) -> None:
+async def test_owners_key_serves_participants_and_is_not_shown(world: World) -> None:
     async with world.client("mia") as mia, world.client("noor") as noor, world.client("mallory") as mallory:
         provider = model(world.stub, api_key="sk-mias-own-key")
         here = await agent(mia, provider, tools=[{"module": "tool-some"}])

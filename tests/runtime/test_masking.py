@@ -54,7 +54,7 @@ def test_overlapping_secrets_are_hidden_in_any_pieces(size: int) -> None:
         assert not any(secret in output for secret in secrets), (secrets, text)
 
 
-def test_only_the_possible_beginning_of_a_secret_is_held_back() -> None:
+def test_only_possible_beginning_of_secret_is_held_back() -> None:
     pieces = ["It is s", "un", "ny. sk-", "12", "x sk-12345678", "9", "x", "end"]
     assert shown(pieces) == ["It is ", "sun", "ny. ", "", "sk-12x ", "", "***9x", "end", ""]
 
@@ -66,14 +66,14 @@ def test_text_is_not_held_back_for_longer_than_longest_secret() -> None:
         assert len(veil._held) == min(count, 20)
 
 
-def test_most_of_a_secret_is_hidden_where_text_was_cut_off() -> None:
+def test_beginning_of_secret_is_hidden_where_text_was_cut_off() -> None:
     for size in range(1, len(KEY)):
         veil = Veil(SECRETS)
         before = veil.show(f"It is {KEY[:size]}")
         assert before + veil.end(cut_off=True) == "It is " + ("***" if size >= 8 else KEY[:size])
 
 
-def test_signs_of_masks_in_text_are_no_masks() -> None:
+def test_mask_signs_in_text_are_replaced() -> None:
     assert "".join(shown("a\U0010ffff\U0010fffe \U0010ffff" + KEY)) == "a\ufffd\ufffd \ufffd***"
     assert "".join(shown("x-\U0010ffff-12345", frozenset({"\U0010ffff-12345 7"}))) == "x-\ufffd-12345"
 

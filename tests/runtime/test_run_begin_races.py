@@ -108,9 +108,7 @@ async def test_append_does_not_wait_for_fork(stage: Stage) -> None:
     assert stage.sql("select message_count, last_seq from sessions where session_id = 'fork'") == [(2, 2)]
 
 
-async def test_fork_waits_for_repair_that_goes_on(
-    alice: httpx.AsyncClient, session_id: str, dsn: str, sql: Sql
-) -> None:
+async def test_fork_waits_for_running_repair(alice: httpx.AsyncClient, session_id: str, dsn: str, sql: Sql) -> None:
     await alice.post(f"/sessions/{session_id}/transcript", json=said("a", "b"))
     with holding(dsn, "select from sessions for update") as release:  # as a repair does
         made = asyncio.create_task(alice.post(f"/sessions/{session_id}/fork", json={}))

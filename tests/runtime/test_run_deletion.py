@@ -19,7 +19,9 @@ async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
 @pytest.mark.parametrize("deletes", ["session", "config"])
 @pytest.mark.parametrize("deleted_first", [True, False])
 @pytest.mark.parametrize("name", ["finish", "append", "ask", "expire", "refuse"])
-async def test_deleted_meanwhile(stage: Stage, deletes: str, name: str, deleted_first: bool) -> None:
+async def test_deletion_and_statement_do_not_deadlock(
+    stage: Stage, deletes: str, name: str, deleted_first: bool
+) -> None:
     """Nobody waits for each other: locks are taken in one order."""
     await stage.start("going")
     await stage.ask()
@@ -61,7 +63,7 @@ async def delete(stage: Stage, what: str) -> None:
             await queries.configs.delete(**of, if_versions=None)
 
 
-async def test_leases_of_several_sessions(stage: Stage, sql: Sql) -> None:
+async def test_leases_are_renewed_in_order_of_locks(stage: Stage, sql: Sql) -> None:
     """They are renewed in the order in which the runs of a config's sessions are locked."""
     columns = "session_id, config_id, owner_user_id, created_by_app_id"
     sql(f"insert into sessions ({columns}) values ('there', 'config', 'alice', 'app')")

@@ -112,7 +112,7 @@ async def test_place_is_free_again_when_run_did_not_begin(dsn: str, stub: Stub, 
         assert (await other.say("Hi"))["response"] == "You said: Hi"
 
 
-async def test_users_come_in_turn(dsn: str, sql: Sql, stub: Stub, installed: None) -> None:
+async def test_users_take_turns(dsn: str, sql: Sql, stub: Stub, installed: None) -> None:
     """Each user's oldest first, whatever the sessions are called; the one that had the place before comes last."""
     async with serving(settings(dsn, stub, max_runs_per_process=1, **SLOWLY)) as api:
         alices = await sessions(await api.as_user("alice"), stub, 3)
