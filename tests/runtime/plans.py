@@ -1,4 +1,4 @@
-"""Makes mount plans of configs with one allowed secret and some allowed addresses."""
+"""Makes mount plans of configs, with two allowed secrets and some allowed addresses."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A service that stops lets its runs finish for a while, then ends them; what waits is carried out by whoever comes."""
+"""A service that stops gives its runs a grace period and then interrupts them; queued runs are executed later."""
 
 import asyncio
 import signal
@@ -40,7 +40,7 @@ async def test_run_that_ends_within_grace_completes(dsn: str, stub: Stub) -> Non
 
 @pytest.mark.parametrize("workers", ["1", "2"])
 async def test_run_that_exceeds_grace_is_interrupted(dsn: str, stub: Stub, workers: str) -> None:
-    """Its clients are told, its turn is closed, and what waited behind it is answered after the restart."""
+    """The stream ends with an error, the turn is closed, and the queued run is executed after the restart."""
     port = str(free_port())
     stub.when("long", Reply("One two", stall_after=1))
     settings = {"SHUTDOWN_GRACE": str(GRACE), "SERVICE_PORT": port, "SERVICE_WORKERS": workers}
@@ -89,7 +89,7 @@ async def test_run_without_client_completes_within_grace(dsn: str, stub: Stub) -
 
 
 async def test_open_approval_is_closed_on_shutdown(dsn: str, stub: Stub) -> None:
-    """Nobody answers for it: its call has a result that says so, and nobody is asked any more."""
+    """The call gets a result, the turn is closed, and the question is not listed any more."""
     stub.when("go", Reply(calls=[Call("say", {"text": "done"})]), Reply("Well."))
     sections: dict[str, Any] = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
     with running(stub, dsn, SHUTDOWN_GRACE=str(GRACE)) as [one, other]:
@@ -111,7 +111,7 @@ async def test_open_approval_is_closed_on_shutdown(dsn: str, stub: Stub) -> None
 
 
 async def test_queued_runs_continue_in_another_process(dsn: str, stub: Stub) -> None:
-    """As soon as the run before it has its end; whoever waits for it there gets the answer."""
+    """Queued runs begin when the run before them has ended. A stream in the other process receives the answer."""
     stub.when("long", Reply("One two", stall_after=1))
     with running(stub, dsn, SHUTDOWN_GRACE=str(GRACE)) as [one, other]:
         async with client(one) as api, client(other) as apart:

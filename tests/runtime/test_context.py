@@ -1,4 +1,4 @@
-"""The context manager: whole turns, the newest, and never a call without its result."""
+"""The context manager selects the newest complete turns, and never a call without its result."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ SYSTEM = {"role": "system", "content": "Be brief."}
 
 
 def turn(number: int, size: int = 400) -> list[dict[str, Any]]:
-    """A turn with a call; about four times `size` characters."""
+    """Returns a turn with a call, of about four times `size` characters."""
     text = f"{number} ".ljust(size, ".")
     calls = [{"id": f"c{number}", "tool": "say", "arguments": {"text": text}}]
     return [

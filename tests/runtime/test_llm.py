@@ -1,4 +1,4 @@
-"""The stub of the model APIs is what other tests rely on."""
+"""The stub of the model APIs, on which other tests rely, behaves like them."""
 
 import asyncio
 from typing import Any
@@ -14,13 +14,13 @@ PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
 
 
 async def post(client: httpx.AsyncClient, api: str, *messages: dict[str, Any], **more: Any) -> httpx.Response:
-    """The answer to a request."""
+    """Returns the response to a request."""
     body = {"model": "m", "max_tokens": 5, "messages": messages} | more
     return await client.post(PATHS[api], json=body)
 
 
 def user(text: str) -> dict[str, Any]:
-    """A user's message."""
+    """Returns a user's message."""
     return {"role": "user", "content": text}
 
 

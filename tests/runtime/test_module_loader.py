@@ -1,4 +1,4 @@
-"""Modules by name: nothing is loaded that the operator has not allowed, and no failure is lost."""
+"""Modules are loaded by name if the operator allows them, and all failures are recorded."""
 
 import importlib
 import logging
@@ -20,7 +20,7 @@ KEY = "sk-never/shown"
 
 @pytest.fixture
 def imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The names of all Python modules that are imported by name from now on."""
+    """Yields the names of all Python modules that are imported by name from now on."""
     names: list[str] = []
     real = importlib.import_module
 
@@ -157,7 +157,7 @@ async def test_failing_mount_shows_no_secret_in_error_and_log(
     assert error.__context__ is None
     assert error.__cause__ is None
     assert KEY not in caplog.text
-    assert "runtime_test_modules/failing.py" in caplog.text  # where it failed is there
+    assert "runtime_test_modules/failing.py" in caplog.text  # the traceback is logged
 
 
 async def test_two_sessions_share_modules_and_nothing_else() -> None:

@@ -1,4 +1,4 @@
-"""The clients behind providers: shared while they are the same, bounded, and cheap."""
+"""The HTTP clients of providers are shared by equal configs, bounded in number, and cheap to take."""
 
 import asyncio
 import time
@@ -49,13 +49,13 @@ def test_clients_have_timeouts() -> None:
 
 
 class Client:
-    """Something that can be closed."""
+    """A client that can be closed."""
 
     def __init__(self) -> None:
         self.closed = False
 
     async def close(self) -> None:
-        """Closes it."""
+        """Closes the client."""
         self.closed = True
 
 
@@ -66,7 +66,7 @@ async def test_least_recently_used_clients_are_closed(monkeypatch: pytest.Monkey
     assert pool.take(0, Client) is made[0]
     for number in (0, 1, 2):
         await pool.give_back(number)
-    assert not any(client.closed for client in made)  # 0 has another user
+    assert not any(client.closed for client in made)  # 0 is used once more
     await pool.give_back(0)
     assert [client.closed for client in made] == [False, True, False, False, False]
     await pool.give_back(4)

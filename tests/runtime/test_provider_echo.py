@@ -1,4 +1,4 @@
-"""The provider that needs nothing."""
+"""The provider `echo` repeats messages and calls tools."""
 
 import time
 from typing import Any

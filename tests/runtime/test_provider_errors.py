@@ -1,4 +1,4 @@
-"""What goes wrong at a provider, as errors of the kernel: by status, by connection, and in the middle of an answer."""
+"""Errors of providers become errors of amplifier-core: by status, of connections, and within an answer."""
 
 import asyncio
 import json

@@ -1,4 +1,4 @@
-"""Messages in all dialects, as each API gets them: exact bodies."""
+"""Messages of all formats are converted to the exact bodies of each API."""
 
 from typing import Any
 
@@ -43,12 +43,12 @@ RESULTS: dict[str, dict[str, Any]] = {
 
 
 def user(*content: Any) -> dict[str, Any]:
-    """A user's message with blocks."""
+    """Returns a user's message with blocks."""
     return {"role": "user", "content": list(content)}
 
 
 def text(value: str) -> dict[str, Any]:
-    """A block of text."""
+    """Returns a text block."""
     return {"type": "text", "text": value}
 
 

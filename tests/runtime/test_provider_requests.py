@@ -1,4 +1,4 @@
-"""What a request says besides its messages, as each API gets it, and what a provider says of itself."""
+"""Tools and options of requests are converted for each API; providers describe themselves."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What reaches a provider: only what the config says, nothing of the server's environment or of other tenants."""
+"""Providers receive only values of the config, nothing of the server's environment or of other tenants."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,7 @@ SENT = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The server's environment, full of canaries."""
+    """Fills the environment of the server with canaries."""
     for name in NAMED:
         monkeypatch.setenv(name, f"{CANARY}-{name}")
     for name in ADDRESSES:
@@ -86,7 +86,7 @@ async def test_missing_key_is_not_taken_from_environment(api: str) -> None:
 
 
 def test_canaries_cover_all_names_that_sdks_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making a client asks the environment for these names; a new one must be looked at before it is added."""
+    """Creating a client reads these names; a new name must be reviewed before it is added."""
     asked: set[str] = set()
 
     class Environment(dict[str, str]):

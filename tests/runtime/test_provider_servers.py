@@ -1,4 +1,4 @@
-"""What servers send that is not quite as the APIs say, and what lies between them and here."""
+"""Servers that deviate from the APIs are understood; proxies, pieces and endless lines are handled."""
 
 import gzip
 import json
@@ -18,19 +18,19 @@ TOOLS = [ToolSpec(name="weather", parameters={})]
 
 
 def stream(*deltas: dict[str, Any], reason: str = "stop", end: str = "data: [DONE]\n\n") -> bytes:
-    """A stream of OpenAI's form."""
+    """Returns a stream in the format of OpenAI."""
     chunks: list[Any] = [{"choices": [{"delta": delta}]} for delta in deltas]
     chunks.append({"choices": [{"delta": {}, "finish_reason": reason}]})
     return ("".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + end).encode()
 
 
 def call(arguments: Any, **more: Any) -> dict[str, Any]:
-    """A delta with a call."""
+    """Returns a delta with a call."""
     return {"tool_calls": [{"function": {"name": "weather", "arguments": arguments}} | more]}
 
 
 async def calls(stub: llm.Stub, *deltas: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The ids and arguments of the calls in the response to a stream of these deltas."""
+    """Returns ids and arguments of the calls in the response to a stream of these deltas."""
     stub.queue(Reply(raw=stream(*deltas, reason="tool_calls")))
     async with mounted("openai", stub) as one:
         response = await one.ask("go", tools=TOOLS)

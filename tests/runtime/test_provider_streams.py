@@ -1,4 +1,4 @@
-"""Answers as they stream: text, thoughts and calls, each of both APIs."""
+"""Answers of both APIs are streamed: text, thinking and tool calls."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.support.live import until
 from tests.support.llm import Call, Reply
 
 TOOLS = [ToolSpec(name="weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})]
-THOUGHT = {"openai": None, "anthropic": "signed"}  # the signatures of thoughts
+THOUGHT = {"openai": None, "anthropic": "signed"}  # the signatures of thinking
 
 pytestmark = pytest.mark.parametrize("api", APIS)
 

@@ -1,4 +1,4 @@
-"""Statements about runs that meet: whoever waited goes on from what the other one left."""
+"""Concurrent statements about runs: the one that waited sees what the other one committed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tests.support.stage import HERE, WAITING, Sql, Stage, holding, staged
 
 @pytest.fixture
 async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
-    """A session of alice's and bob's."""
+    """Yields a session of alice and bob."""
     async with staged(dsn, sql) as stage:
         yield stage
 
@@ -40,7 +40,7 @@ async def test_second_concurrent_claim_begins_nothing(stage: Stage) -> None:
 
 
 async def test_run_does_not_begin_before_message_that_came_while_it_waited(stage: Stage) -> None:
-    """The snapshot of the one that begins knows of no message that waits: that came while it waited for a lock."""
+    """The snapshot of the start, taken before it waited for a lock, does not contain the queued run."""
     async with stage.open():
         with holding(
             stage.queries.database.dsn, "select from session_participants where user_id = 'alice' for update"
@@ -55,7 +55,7 @@ async def test_run_does_not_begin_before_message_that_came_while_it_waited(stage
 
 
 async def test_claim_begins_nothing_after_concurrent_start(stage: Stage) -> None:
-    """The message that waits was taken back meanwhile, and the next one came: the claim's snapshot knows of no run."""
+    """The queued run was cancelled and another one begun; the snapshot of the claim contains neither."""
     await stage.enqueue("queued")
     async with stage.open():
         await stage.cancel("queued")
@@ -67,7 +67,7 @@ async def test_claim_begins_nothing_after_concurrent_start(stage: Stage) -> None
 
 
 async def test_start_begins_nothing_after_concurrent_claim(stage: Stage) -> None:
-    """The snapshot of the one that begins knows of no message that waits."""
+    """The snapshot of the start contains neither the queued run nor its claim."""
     async with stage.open():
         await stage.enqueue("queued", "bob")
         assert await stage.claim() is not None
@@ -78,7 +78,7 @@ async def test_start_begins_nothing_after_concurrent_claim(stage: Stage) -> None
 
 
 async def test_message_sent_as_run_ends_can_begin(stage: Stage) -> None:
-    """Either whoever ends the run hears of the message, or whoever sent it can begin it."""
+    """Either the end of the run reports that others wait, or the sender can claim the new run."""
     await stage.start("going")
     async with stage.open():
         await stage.enqueue("queued", "bob")
@@ -117,8 +117,8 @@ async def test_run_may_complete_after_cancellation(stage: Stage) -> None:
     assert stage.log()[2:] == ["run.cancelling", "run.completed"]
 
 
-async def test_cancelling_and_claiming_one_run_at_once(stage: Stage) -> None:
-    """It goes on, and its process is told; or it is taken back, and nothing begins."""
+async def test_cancellation_and_claim_of_one_run_are_serialized(stage: Stage) -> None:
+    """A claimed run continues until its process notices the cancellation; a cancelled one is not claimed."""
     await stage.enqueue("first", "bob")
     async with stage.open():
         await stage.claim("first")
@@ -137,7 +137,7 @@ async def test_cancelling_and_claiming_one_run_at_once(stage: Stage) -> None:
 
 
 async def test_run_after_cancelled_one_begins(dsn: str, stub: Stub, installed: None, sql: Sql) -> None:
-    """Then the one behind it begins, though whoever was to begin a run found none."""
+    """The claim of the cancelled run finds nothing, and the next queued run begins."""
     async with serving(settings(dsn, stub, run_lease=600)) as api:
         here, gate = await agent(await api.as_user("alice"), model(stub)), Gate()
         await here.client.post(f"{here.path}/participants", json={"user_id": "bob", "role": "editor"})
@@ -154,7 +154,7 @@ async def test_run_after_cancelled_one_begins(dsn: str, stub: Stub, installed: N
                 group.create_task(here.cancel(run_id=ids[0]))
                 await until(lambda: sql(WAITING) == [(1,)])
                 gate.open()
-                await until(lambda: sql(WAITING) == [(2,)])  # the claim of the next one
+                await until(lambda: sql(WAITING) == [(2,)])  # the claim of the next run
                 release()
         assert [run["status"] for run in await here.runs()] == ["completed", "cancelled", "completed"]
 

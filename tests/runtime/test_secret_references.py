@@ -101,7 +101,7 @@ def test_secrets_are_hidden_in_all_spellings(written: Callable[[str], str]) -> N
 
 def test_secrets_in_json_are_hidden_in_texts_only() -> None:
     value = {"messages": ["all messages", 1, None, {"arguments": "messages, and ollama"}]}
-    hidden = {"messages": ["all ***", 1, None, {"arguments": "***, and ollama"}]}  # short ones stand there by chance
+    hidden = {"messages": ["all ***", 1, None, {"arguments": "***, and ollama"}]}  # a short one is there by chance
     assert redacted(value, frozenset({"messages", "arguments", "ollama"})) == hidden
 
 

@@ -1,4 +1,4 @@
-"""What is written of a turn's messages, and how a user's message reaches the model."""
+"""The transcript writer stores the messages of a turn and adds the context to a user's message."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class Given(BaseModel):
 
 @pytest.fixture
 def written() -> list[dict[str, Any]]:
-    """What was appended."""
+    """Returns the list of appended messages."""
     return []
 
 
