@@ -1,1 +1,1 @@
-"""Delivers committed events and ephemeral notes to followers. The HTTP and WebSocket handlers are in `api` and `web`."""
+"""Delivers committed events and ephemeral notes to followers. The handlers of streams are in `api` and `web`."""

@@ -38,7 +38,6 @@ class Hub:
     """All open streams of this process, and the tasks that read and send for them."""
 
     def __init__(self, queries: Queries, notify_delay: float) -> None:
-        self._queries = queries
         self._notifier = Notifier(queries, notify_delay)
         self._topics = Topics(queries)
         self._streams: set[Subscriber] = set()
