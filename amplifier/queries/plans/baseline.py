@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from amplifier.database.pool import ROLE
+from amplifier.database.connections import ROLE
 from amplifier.queries.checks.describe import Description, describe
 from amplifier.queries.findings import Finding
 from amplifier.queries.plans import dataset
