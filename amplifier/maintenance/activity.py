@@ -1,4 +1,7 @@
-"""Who was active when, and how much is searched: noted in memory, written once a minute; reads write nothing."""
+"""Records the last activity of users, keys and participants, and counts searches.
+
+It collects them in memory and writes each at most once a minute, so that requests that only read write nothing.
+"""
 
 import asyncio
 import contextlib
@@ -25,7 +28,7 @@ Row = TypeVar("Row")
 
 
 class _Noted(Generic[Key]):
-    """What is to be written next, and when what was written may be noted again."""
+    """The values to write next, and the time from which each key may be noted again."""
 
     def __init__(self) -> None:
         self._due: dict[Key, float] = {}
@@ -41,23 +44,23 @@ class _Noted(Generic[Key]):
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[dict[Key, str]]:
-        """Some of what is pending, to be written in the context; what fails is pending again."""
+        """Takes some of the pending values, to be written in the context. An error makes them pending again."""
         taken = dict(list(self.pending.items())[:_AT_ONCE])
         for key in taken:
             del self.pending[key]
         try:
             yield taken
-        except BaseException:  # also a shutdown in the middle, after which comes a last call
+        except BaseException:  # also a shutdown, which flushes once more
             self.pending = taken | self.pending
             raise
 
     def forget(self, key: Key) -> None:
-        """Lets the next activity be noted again."""
+        """Allows the key to be noted again at once."""
         self._due.pop(key, None)
 
 
 class SearchKey(NamedTuple):
-    """Who searched, through which application, on which day (UTC), and for what kind of thing."""
+    """The key of a row of `searches`: user, application, day (UTC) and kind of thing searched for."""
 
     user_id: str
     app_id: str
@@ -66,7 +69,7 @@ class SearchKey(NamedTuple):
 
 
 class SearchCount(msgspec.Struct):
-    """A row of `searches`: how many, of which some found nothing or were cancelled, and the seconds of all."""
+    """A row of `searches`: the number of searches, of those without a result and those cancelled, and their seconds."""
 
     user_id: str
     app_id: str
@@ -85,7 +88,7 @@ class SearchCount(msgspec.Struct):
 
 
 class _Searches:
-    """Searches since the last write; what was searched for is not kept."""
+    """The counts of searches since the last write. The searched words are not kept."""
 
     def __init__(self) -> None:
         self.pending: dict[SearchKey, SearchCount] = {}
@@ -96,7 +99,7 @@ class _Searches:
             self.pending.setdefault(key, SearchCount(*key)).add(1, found == 0, found is None, seconds)
 
     def are_due(self) -> bool:
-        """Whether the last time that this was true is long enough ago."""
+        """Returns whether counts may be written; True at most once a minute."""
         now = time.monotonic()
         if now < self._due:
             return False
@@ -105,9 +108,9 @@ class _Searches:
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[list[SearchCount]]:
-        """Some of what is pending, to be written in the context; what fails is pending again.
+        """Takes some of the pending counts, to be written in the context. An error adds them to the pending ones again.
 
-        A connection that breaks between the commit and its answer looks like a failure, so that these count twice.
+        A connection that breaks between a commit and its confirmation looks like an error: these searches count twice.
         """
         taken = [self.pending.pop(key) for key in list(self.pending)[:_AT_ONCE]]
         try:
@@ -132,26 +135,26 @@ class Activity:
         self._writing = asyncio.Lock()
 
     def note_user(self, user_id: str, app_id: str) -> None:
-        """A user was seen, through this application."""
+        """Notes that a user made a request through this application."""
         self._users.note(user_id, app_id)
 
     def note_key(self, key_id: str) -> None:
-        """A key was used."""
+        """Notes that a key was used."""
         self._keys.note(key_id, "")
 
     def note_participant(self, session_id: str, user_id: str) -> None:
-        """A user did something in a session, or read it. Nothing is written for who takes no part in it."""
+        """Notes that a user read or changed a session. `flush` ignores users who take no part in it."""
         self._participants.note((session_id, user_id), "")
 
     def note_search(self, key: SearchKey, seconds: float, found: int | None) -> None:
-        """A search found so many rows in so many seconds, or was cancelled (none)."""
+        """Counts a search that took `seconds` and found so many rows. `found` is None if it was cancelled."""
         self._searches.note(key, seconds, found)
 
     async def flush(self, searches: bool = True) -> None:
-        """Writes what was noted until now, by choice without searches. Raises Unavailable."""
-        async with self._writing:  # so that what another call has taken is written, too, when this one returns
+        """Writes what was noted so far, without the counts of searches if `searches` is false. Raises Unavailable."""
+        async with self._writing:  # on return, what another call had taken is written, too
             if searches:
-                await self._write_searches()  # first: nothing makes up for them, and nobody locks their rows for long
+                await self._write_searches()  # first: nothing else restores them, and nothing locks their rows for long
             await self._write_users()
             await self._write_keys()
             await self._write_participants()
@@ -187,8 +190,11 @@ class Activity:
             self._participants.forget(key)
 
     async def keep_flushing(self) -> None:
-        """Calls `flush` every second, for ever. When cancelled it lets a write end: cut off, one that was made already
-        would be made again."""
+        """Calls `flush` every second. Never returns.
+
+        When it is cancelled it waits for a write in progress: an interrupted write may have been committed, and would
+        be repeated.
+        """
         while True:
             await asyncio.sleep(_PACE)
             writing = asyncio.create_task(self._flush_or_warn())
@@ -201,13 +207,15 @@ class Activity:
     async def _flush_or_warn(self) -> None:
         try:
             await self.flush(self._searches.are_due())
-        except Exception as error:  # whatever it was: the next second brings other users
+        except Exception as error:  # of any kind: other users follow in the next second
             logger.warning("some of who was active and what was searched is written later: %r", error)
 
 
 async def _write(rows: list[Row], write: Callable[[list[Row]], Awaitable[Any]]) -> None:
-    """Writes rows of many users in one statement. Where the database refuses one of them, the others are written in
-    halves, and that one is dropped. Raises Unavailable."""
+    """Writes rows of many users in one statement. Raises Unavailable.
+
+    If the database refuses the data, writes each half by itself, and so on, until only the refused rows are dropped.
+    """
     try:
         await write(rows)
     except Exception as error:
