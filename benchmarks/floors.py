@@ -10,11 +10,11 @@ from litestar import Litestar, get, post
 from litestar.params import FromPath
 
 from amplifier import paths
-from amplifier.api.sessions import Session
 from amplifier.api.transcripts import Appended
 from amplifier.database.pool import Database
 from amplifier.queries.registry import Queries
 from amplifier.settings import load
+from amplifier.web.session_view import Session
 
 USER, APPLICATION = "bench-user", "bench"
 

@@ -22,11 +22,11 @@ order by k.created_at desc, k.key_id;
 
 
 -- name: create(app_id, key_id, name, api_key_hash, expires_in, most)^
--- Another key for an application. It follows applications.lock in the same transaction, so that it counts all others. No row
--- when there are as many as may be.
+-- Adds a key to an application. Run it after applications.lock in the same transaction, so that it counts all other keys.
+-- Returns no row if the application has as many keys as it may have.
 -- @param  app_id        the application
 -- @param  key_id        the key up to its secret part
--- @param  name          its name, of which the application has one
+-- @param  name          its name, unique in the application
 -- @param  api_key_hash  SHA-256 of the key, in hexadecimal
 -- @param  expires_in    seconds until it stops, or null
 -- @param  most          keys an application may have
@@ -50,8 +50,8 @@ returning
 
 
 -- name: delete(actor_id, app_id, key_id, reader_app_id, is_admin)!
--- Removes a key, which stops at once: the application is touched, so that every process hears of it. Not the default one, which
--- stands in applications, too, and can be replaced. For its key managers and for admin applications.
+-- Deletes a key, which stops working at once: the application is touched, so that every process learns of it. The default
+-- key is also in applications and can only be replaced. For key managers and for admin applications.
 -- @param  actor_id       user_id of the caller
 -- @param  app_id         the application
 -- @param  key_id         the key up to its secret part
@@ -79,7 +79,7 @@ where a.app_id = k.app_id;
 
 
 -- name: touch(key_ids)!
--- Moves `last_used_at` of keys that were used.
+-- Updates `last_used_at` of keys that were used.
 -- @param  key_ids  the keys up to their secret parts
 -- @return row count
 -- @access system

@@ -1,5 +1,5 @@
 -- name: find_by_prefix(api_key_prefix)^
--- The application that a presented API key may belong to; the caller still has to compare the hash.
+-- Returns the application that a presented API key may belong to; the caller still has to compare the hash.
 -- @param  api_key_prefix  the key up to its secret part
 -- @return Credentials | none
 -- @access system
@@ -20,7 +20,7 @@ where
 
 
 -- name: find_by_id(app_id)^
--- The application that a token names when tokens alone identify the caller.
+-- Returns the application that a token names when tokens alone identify the caller.
 -- @param  app_id  the claim `app_id`
 -- @return Credentials | none
 -- @access system
@@ -37,14 +37,14 @@ where app_id = :app_id;
 
 
 -- name: create(app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers)^
--- A new application, for admin applications and the command line.
+-- Creates an application, for admin applications and the command line.
 -- @param  app_id          its id
 -- @param  app_name        its name for people
 -- @param  api_key_hash    SHA-256 of its key, in hexadecimal
 -- @param  api_key_prefix  the key up to its secret part
 -- @param  is_admin        whether it manages the others
 -- @param  settings        a JSON object
--- @param  key_managers    user_ids of those who may replace and remove its keys
+-- @param  key_managers    user_ids of users who may replace and remove its keys
 -- @return Application
 -- @access system
 -- @index  none
@@ -80,7 +80,7 @@ order by created_at desc, app_id;
 
 
 -- name: list_versions(app_ids)
--- When applications changed last: streams that were opened with an earlier key end.
+-- Returns when applications changed last: streams that were opened with an earlier key end.
 -- @param  app_ids  the applications
 -- @return ApplicationVersion[]
 -- @access system
@@ -155,7 +155,7 @@ returning
 
 
 -- name: update(app_id, app_name, is_active, settings, key_managers)^
--- Changes an application; what is null stays. For admin applications.
+-- Changes an application; null leaves a value as it is. For admin applications.
 -- @param  app_id        the application
 -- @param  app_name      new name or null
 -- @param  is_active     false: its keys and tokens stop at once; true: they count again; or null

@@ -1,12 +1,12 @@
 -- name: add(actor_id, actor_app_id, action, target_type, target_id, details, address, request_id)!
--- What the caller did, in the transaction in which it was done.
+-- Records what the caller did, in the transaction of the change.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  action        the operation
--- @param  target_type   what it was done to: session, config, application, setting, user
--- @param  target_id     its id or null
--- @param  details       a JSON object of what else identifies it
--- @param  address       where the request came from, or null
+-- @param  target_type   the kind of the target: session, config, application, setting, user
+-- @param  target_id     the target's id, or null
+-- @param  details       a JSON object of whatever else identifies it
+-- @param  address       address of the client, or null
 -- @param  request_id    the request's id, or null
 -- @return row count
 -- @access system
@@ -16,11 +16,11 @@ values (:actor_id, :actor_app_id, :action, :target_type, :target_id, :details, l
 
 
 -- name: list(user_id, app_id, action, target_type, since, until, before_id, limit)
--- What was done, latest first, for admin applications.
+-- Lists what was done, the latest first, for admin applications.
 -- @param  user_id      only by this user, or null
 -- @param  app_id       only through this application, or null
 -- @param  action       only this operation, or null
--- @param  target_type  only to this kind of thing, or null
+-- @param  target_type  only to targets of this kind, or null
 -- @param  since        only from this time on, or null
 -- @param  until        only before this time, or null
 -- @param  before_id    audit_id of the last row of the page before
@@ -53,12 +53,12 @@ limit :limit;
 
 
 -- name: list_of_target(target_id, user_id, app_id, action, target_type, since, until, before_id, limit)
--- What was done to one thing, latest first, for admin applications.
+-- Lists what was done to one target, the latest first, for admin applications.
 -- @param  target_id    its id
 -- @param  user_id      only by this user, or null
 -- @param  app_id       only through this application, or null
 -- @param  action       only this operation, or null
--- @param  target_type  only to this kind of thing, or null
+-- @param  target_type  only to targets of this kind, or null
 -- @param  since        only from this time on, or null
 -- @param  until        only before this time, or null
 -- @param  before_id    audit_id of the last row of the page before

@@ -1,13 +1,13 @@
 -- name: list(actor_ids, session_id, after, limit, max_bytes)
--- What happened in a session behind a number: messages and events by the session's clock, for several readers at once. Each row
--- says who of actor_ids takes part now, and how far the clock is, by the same snapshot; nobody else may be shown it. Without
--- anything new it is one row without seq, without any participant among actor_ids none. Only owners may see invitations: their
--- events come without data. A page ends before it exceeds max_bytes, but has at least one. Data of more than 8,192 bytes, which only
--- events from before the bound have, comes as `bounded_event` shows it; what is stored in more than 2,000 bytes counts as 8,192,
--- so that few of them are read for a page.
+-- Lists what happened in a session after a number: messages and events by the session's clock, for several readers at once.
+-- Each row names the readers who take part now, and how far the clock is, in the same snapshot; it is for them alone.
+-- Returns one row without seq if nothing is new, and no row if no reader takes part. Only owners may see invitations, so
+-- their events come without data. A page ends before it exceeds max_bytes, but has at least one row. Data of more than 8,192
+-- bytes, which only events from before the bound have, comes as `bounded_event` returns it; data that takes more than 2,000
+-- bytes in storage counts as 8,192, so that few such rows are read for a page.
 -- @param  actor_ids   user_ids of the readers
 -- @param  session_id  the session
--- @param  after       seq of the last one that they know
+-- @param  after       seq of the last row that they know
 -- @param  limit       rows at most
 -- @param  max_bytes   bytes of messages and data as text at most
 -- @return LoggedEvent[]
@@ -83,7 +83,7 @@ order by page.seq;
 
 
 -- name: list_clocks(actor_ids, session_ids)
--- How far the clocks of watched sessions are. Who takes no part any more gets no row: their streams end.
+-- Returns the clocks of watched sessions. Watchers who no longer take part get no row: their streams end.
 -- @param  actor_ids    user_ids of the watchers
 -- @param  session_ids  the session that each watches, in the same order
 -- @return Clock[]
@@ -100,7 +100,7 @@ inner join sessions as s on s.session_id = p.session_id;
 
 
 -- name: list_existing(session_ids)
--- Which of these sessions exist. Asked of sessions whose streams end, to tell a deletion from a removal.
+-- Returns which of these sessions exist, to tell a deleted session from a removed participant when a stream ends.
 -- @param  session_ids  the sessions
 -- @return ExistingSession[]
 -- @access system
@@ -111,7 +111,7 @@ where session_id = any(:session_ids::text[]);
 
 
 -- name: list_hints(actor_ids, session_ids)
--- What happened last in sessions that changed, for those who follow all of theirs.
+-- Returns what happened last in changed sessions, for users who follow all of theirs.
 -- @param  actor_ids    user_ids of the followers
 -- @param  session_ids  the sessions that changed
 -- @return HintFor[]
@@ -131,8 +131,8 @@ where
 
 
 -- name: list_changed(actor_ids, seconds)
--- The followers' sessions that changed in the last seconds: some of it no notification told of. `offset 0` keeps it at these
--- sessions: as a plain join it is planned through everybody's, because `updated_at` stands in no index.
+-- Lists the followers' sessions that changed in the last seconds, because notifications can be lost. `offset 0` keeps it at
+-- these sessions; a plain join is planned through everybody's, because `updated_at` is in no index.
 -- @param  actor_ids  user_ids of the followers
 -- @param  seconds    how long ago at most
 -- @return ChangedSession[]
@@ -157,8 +157,8 @@ where
 
 
 -- name: notify(payload)$
--- Wakes the other processes, by a signed notification: they ignore any other. Never within a transaction that changes something:
--- commits that notify wait for each other in the whole cluster.
+-- Wakes the other processes by a signed notification; they ignore any other. Never run it in a transaction that changes
+-- something: commits that notify wait for each other in the whole cluster.
 -- @param  payload  at most 7,900 bytes
 -- @return value
 -- @access system

@@ -1,6 +1,7 @@
 -- name: claim(actor_id, actor_app_id, key_hash)^
--- Takes a key until the transaction ends, and shows the answer that was given to it within a day. `is_free` is false while
--- another transaction has the key, `is_visible` where the caller no longer sees what the answer shows, except applications.
+-- Locks a key until the transaction ends, and returns the answer that it got within a day. `is_free` is false while another
+-- transaction holds the key; `is_visible` is false if the caller no longer sees what the answer shows, applications
+-- excepted.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  key_hash      SHA-256 of the caller and the key, in hexadecimal
@@ -39,12 +40,12 @@ left join idempotency_keys as k
 
 
 -- name: store(actor_id, actor_app_id, key_hash, request_hash, status, response, etag, session_ids, config_ids, app_ids)!
--- Keeps the answer to a request with a key, and which of what it shows the caller still sees when the request is done: of
--- what it deletes, nothing. No row when another transaction was first.
+-- Stores the answer to a request with a key, and which of the things that it shows the caller still sees when the request is
+-- done: none of those that it deletes. Changes no row if another transaction was first.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  key_hash      SHA-256 of the caller and the key, in hexadecimal
--- @param  request_hash  SHA-256 of what was asked, in hexadecimal
+-- @param  request_hash  SHA-256 of the request, in hexadecimal
 -- @param  status        the answer's status
 -- @param  response      its body, encrypted
 -- @param  etag          its ETag or null
@@ -94,7 +95,7 @@ where k.created_at <= now() - interval '24 hours';
 
 
 -- name: sweep(limit)!
--- Deletes answers that are kept no longer.
+-- Deletes expired answers.
 -- @param  limit  rows at most
 -- @return row count
 -- @access system

@@ -1,8 +1,8 @@
 -- name: take(actor_id, actor_app_id, per_minute, wanted)^
--- Takes requests from a bucket that holds a minute's worth and fills steadily: as many as wanted or are left.
+-- Takes requests from a bucket that holds a minute's worth and fills steadily: as many as wanted, or as many as are left.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
--- @param  per_minute    what the bucket holds, and gets in a minute
+-- @param  per_minute    requests that the bucket holds, and gains in a minute
 -- @param  wanted        requests, at least one and at most per_minute
 -- @return RateLimit
 -- @access system
@@ -31,7 +31,7 @@ returning
 
 
 -- name: sweep(limit)!
--- Forgets full buckets.
+-- Deletes full buckets.
 -- @param  limit  rows at most
 -- @return row count
 -- @access system

@@ -118,14 +118,14 @@ inner join configs as c on c.config_id = s.config_id;
 
 
 -- name: enqueue(actor_id, actor_app_id, session_id, run_id, message, most, most_of_user)^
--- Has a message wait until the runs before it are over. Who may append may; the session must be active. That, and how many wait, is
--- asked under the lock of the session's row. No row comes back when the caller may not, the session is not active, or as many wait
--- already as may.
+-- Queues a message until the runs before it are over. Participants who may send may queue messages; the session must be
+-- active. This, and how many messages wait, is checked under the lock of the session's row. Returns no row if the caller may
+-- not send, the session is not active, or too many messages wait already.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
 -- @param  run_id        a new id
--- @param  message       the message that it answers, a JSON object
+-- @param  message       the message to answer, a JSON object
 -- @param  most          messages of the session that may wait
 -- @param  most_of_user  messages of the caller that may wait, in all sessions
 -- @return QueuedRun | none
@@ -192,7 +192,7 @@ from advanced_session;
 
 
 -- name: get_next(session_id)^
--- The run of a session that has waited longest, where none goes on.
+-- Returns the run of a session that has waited longest, if no run is running.
 -- @param  session_id  the session
 -- @return WaitingRun | none
 -- @access system
@@ -361,8 +361,8 @@ inner join configs as c on c.config_id = s.config_id;
 
 
 -- name: refuse(session_id, run_id, error)^
--- Ends a run that waits and cannot be begun, because of what is stored of it. A message that is too large for a transcript is cut, so
--- that the row can be written. No row comes back when the run waits no more.
+-- Ends a waiting run that cannot start because of its stored data. Cuts a message that is too large for a transcript, so
+-- that the row can be written. Returns no row if the run no longer waits.
 -- @param  session_id  the session
 -- @param  run_id      the run
 -- @param  error       a JSON object of type and message
@@ -426,10 +426,10 @@ from failed_run;
 
 
 -- name: get_history(session_id, after, up_to_seq, limit, max_bytes)^
--- The end of a transcript for the agent, in order: as many messages as it may look at, as one JSON array, which is read in half
--- the time that so many rows take. All null where there is none.
+-- Returns the end of a transcript for the agent, in order: as many messages as the agent may read, as one JSON array, which
+-- takes half the time of as many rows. All columns are null if there is no message.
 -- @param  session_id  the session
--- @param  after       only messages behind this number
+-- @param  after       only messages after this number
 -- @param  up_to_seq   number of the last message
 -- @param  limit       messages at most
 -- @param  max_bytes   bytes of message text at most
@@ -463,8 +463,8 @@ where bytes <= :max_bytes::bigint;
 
 
 -- name: append(session_id, run_id, process_id, messages)^
--- Adds what an agent said or did to the transcript, in the name of whoever it answers. No row comes back when the process has lost
--- its lease, the run is over, that person may not send any more, or the session is not active: then the run has to end.
+-- Adds messages of an agent to the transcript, in the name of the user whom it answers. Returns no row if the process has
+-- lost its lease, the run is over, the user may not send any more, or the session is not active; then the run has to end.
 -- @param  session_id  the session
 -- @param  run_id      the run
 -- @param  process_id  the process that runs it
@@ -553,12 +553,12 @@ from advanced_session;
 
 
 -- name: renew(process_id, session_ids, run_ids, seconds)
--- Renews the leases of a process, in the order in which all statements lock several runs. A run that does not come back was taken
--- from it, or is over.
+-- Renews the leases of a process, in the order in which all statements lock several runs. A run that is not returned was
+-- taken over by another process or is over.
 -- @param  process_id   the process
 -- @param  session_ids  the session of each run, in the same order
 -- @param  run_ids      its runs
--- @param  seconds      until the leases end
+-- @param  seconds      how long the leases last
 -- @return RenewedRun[]
 -- @access system
 -- @index  runs_pkey or runs_session_id_running_idx, streams_session_id_idx
@@ -708,10 +708,10 @@ where b.session_id = :session_id;
 
 
 -- name: reap(process_id, seconds, limit)
--- Takes over runs whose process stopped renewing its lease, to end them: first those whose lease ended first, so that one which could
--- not be ended lately comes after the others.
+-- Takes over runs whose process stopped renewing its lease, to end them. Those whose lease ended first come first, so that a
+-- run that could not be ended lately comes after the others.
 -- @param  process_id  the process that takes them over
--- @param  seconds     until its leases end
+-- @param  seconds     how long its leases last
 -- @param  limit       runs at most
 -- @return ReapedRun[]
 -- @access system
@@ -748,11 +748,12 @@ returning
 
 
 -- name: list_waiting(full_user_ids, served_user_ids, failed_session_ids, limit)
--- The next run of each session in which messages wait and none goes on. Users come in turn: the first of each, then the second of
--- each, in each turn whoever was not served lately or longest ago, and of one user the oldest. Sessions that failed come last.
--- @param  full_user_ids       users of whom no further run may begin: theirs are left out
--- @param  served_user_ids     users of whom a run began lately, longest ago first
--- @param  failed_session_ids  sessions whose next run could not be begun lately
+-- Lists the next run of each session in which messages wait and no run is running. Users take turns: first one run of each
+-- user, then the second of each. In each turn the users who were not served lately come first, then those served longest
+-- ago; of one user, the oldest run comes first. Sessions that failed come last.
+-- @param  full_user_ids       users for whom no further run may start: theirs are left out
+-- @param  served_user_ids     users for whom a run started lately, longest ago first
+-- @param  failed_session_ids  sessions whose next run could not be started lately
 -- @param  limit               runs at most
 -- @return WaitingRun[]
 -- @access system
@@ -800,9 +801,9 @@ limit :limit;
 
 
 -- name: cancel(actor_id, session_id, run_id)^
--- Asks that a run be cancelled: the one of that id, or the one that goes on, or else the next one. One that waits is over at once;
--- the process of one that goes on is told. Owners, editors and whoever has `cancel` may. No row comes back when the caller may not
--- or there is no such run.
+-- Requests that a run be cancelled: the one with that id, or the running one, or else the next one. A waiting run is over at
+-- once; the process of a running one is notified. Participants who may cancel may. Returns no row if the caller may not or
+-- there is no such run.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  run_id      the run, or null
@@ -964,7 +965,7 @@ limit :limit;
 
 
 -- name: list_going(actor_id, session_id)
--- The runs of a session that the caller takes part in that are not over, in the order in which they go on.
+-- Lists the unfinished runs of a session that the caller takes part in, in the order in which they run.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @return UnfinishedRun[]

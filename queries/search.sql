@@ -1,22 +1,11 @@
 -- name: list_messages(actor_id, q, session_id, config_id, tags, message_role, author_user_id, tool, since, until, by_rank, after_rank, after_created_at, after_session_id, after_seq, most_ranked, limit, context)
--- What `q` finds in the sessions that the caller takes part in: messages, and sessions by their title and tags (as seq 0, without
--- a role), best or newest first. What agents thought is searched and shown only where the caller may write.
+-- Messages in which `q` is found, and sessions by their title and tags (as seq 0, without a role), in the sessions that the caller
+-- takes part in, best or newest first. What agents thought is searched and shown only where the caller may send.
 --
--- How it is planned. No join of words and sessions is left to the planner, which cannot know how many sessions somebody has or how
--- often a word comes, and whose generic plan took seconds. A search goes one of three ways:
---   words     where the statistics say that there are fewer messages with the words than the caller has sessions (for beginnings, ten
---             times as many), and these are more than 100 (`rarity`): the rows with the words come from the indexes, and each is
---             looked up among the participants
---   both      else the sessions are gathered (`my_sessions`), grouped by the language that they were indexed in and by what the
---             caller may see there, fifty of about one time to a group. The index intersects each group's rows with the words'
---             (`array[session_id] && ...` and `@@`): neither others' messages nor those without the words are looked at
---   sessions  for beginnings (`word*`), which would be gathered once for each group, and for queries that only say what is not in a
---             message: the sessions' messages are read one after the other; `is true` keeps `@@` from the index
--- `offset 0` keeps each step where it stands. Ways not taken are `One-Time Filter: false` or never executed. The generic plan is the same
--- as the custom one, and is what the service uses. Whatever way a hit came, it is shown through the participants once more. Rank
--- is computed for the newest `most_ranked` matches, headlines for the page only. D, C, B and A count 0.1 to
--- 1; it is divided by the length of the message (2) and its different words (8), as BM25 does in its way, and by itself + 1 (32), so that
--- it stays below 1. What must not be in a message does not count. `ranked` is above `most_ranked` where older matches were left out.
+-- search_matches in the migrations finds them, and says how. Each hit is shown through the participants once more. Rank is computed
+-- for the newest `most_ranked` matches, headlines for the page only. D, C, B and A count 0.1 to 1; the sum is divided by the length of
+-- the message (2) and the number of its different words (8), as BM25 does in its way, and by itself + 1 (32), so that it stays below 1.
+-- Excluded words do not count. `ranked` is above `most_ranked` if older matches were left out.
 -- @param  actor_id          user_id of the caller
 -- @param  q                 what was typed; see search_query in the migrations
 -- @param  session_id        only in this session, or null
@@ -38,289 +27,31 @@
 -- @return FoundMessage[]
 -- @access participant
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
-with recursive other_languages as (
-    select min(search_language) as language
-    from sessions
-    where search_language is not null
-    union all
-    select (select min(search_language) from sessions where search_language > o.language)
-    from other_languages as o
-    where o.language is not null
-),
-
-all_queries as materialized (
+-- @cte    newest_matches  the matches to rank and one more, or a page of the newest
+-- @cte    page            the hits to show, with their rank
+with newest_matches as materialized (
     select
-        l.language,
-        l.configuration,
-        t.query as writer_query,
-        search_query_within(t.query, 'ABC') as reader_query
-    from (
-        select
-            language,
-            coalesce(search_language(language), search_default_language())::regconfig as configuration
-        from (
-            select search_default_language() as language
-            union
-            select language
-            from other_languages
-            where language is not null
-        ) as languages
-        offset 0
-    ) as l
-    cross join lateral search_query(l.configuration, :q) as t (query)
-    where numnode(t.query) > 0
-),
-
-rarity as materialized (
-    select
-        m.sessions > 100
-        and (
-            select sum(search_estimate(writer_query) / case when writer_query::text like '%'':*%' then 10 else 1 end)
-            from all_queries
-        ) < m.sessions as is_rare
-    from (
-        select count(*) as sessions
-        from (
-            select
-            from session_participants
-            where user_id = :actor_id
-            limit 5000
-        ) as counted_sessions
-    ) as m
-),
-
-my_sessions as materialized (
-    select
-        p.session_id,
-        s.created_at,
-        s.search,
-        coalesce(s.search_language, search_default_language()) as language,
-        coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_write
-    from session_participants as p
-    cross join lateral (
-        select
-            config_id,
-            tags,
-            created_at,
-            search,
-            search_language
-        from sessions
-        where session_id = p.session_id
-        offset 0
-    ) as s
-    where
-        p.user_id = :actor_id
-        and (select is_rare from rarity) is not true
-        and (:session_id::text is null or p.session_id = :session_id)
-        and (:config_id::text is null or s.config_id = :config_id)
-        and s.tags @> :tags
-),
-
-my_queries as materialized (
-    select
-        l.language,
-        l.may_write,
-        q.configuration,
-        v.query,
-        case when querytree(v.query) = 'T' then v.query else querytree(v.query)::tsquery end as rank_query,
-        case
-            when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
-            else 'both'
-        end as first_by
-    from (
-        select
-            language,
-            may_write
-        from my_sessions
-        group by
-            language,
-            may_write
-        offset 0
-    ) as l
-    inner join all_queries as q on q.language = l.language
-    cross join lateral (
-        select case when l.may_write then q.writer_query else q.reader_query end as query
-        offset 0
-    ) as v
-),
-
-session_groups as materialized (
-    select
-        q.language,
-        q.configuration,
-        q.may_write,
-        q.query,
-        q.rank_query,
-        q.first_by,
-        s.session_ids
-    from my_queries as q
-    cross join lateral (
-        select array_agg(n.session_id) as session_ids
-        from (
-            select
-                session_id,
-                row_number() over (order by created_at) as number
-            from my_sessions
-            where
-                language = q.language
-                and may_write = q.may_write
-        ) as n
-        group by case when q.first_by = 'both' then n.number / 50 end
-    ) as s
-),
-
-rare_queries as materialized (
-    select
-        language,
         configuration,
-        writer_query,
-        reader_query,
-        writer_query || reader_query as any_query,
-        case when querytree(writer_query) = 'T' then writer_query else querytree(writer_query)::tsquery end as rank_query
-    from all_queries
-    where (select is_rare from rarity)
-),
-
-matches as (
-    select
-        g.configuration,
-        g.may_write,
-        g.query,
-        g.rank_query,
-        m.session_id,
-        m.seq,
-        m.created_at,
-        m.search
-    from session_groups as g
-    cross join lateral (
-        select
-            session_id,
-            seq,
-            role,
-            author_user_id,
-            created_at,
-            message,
-            search
-        from messages
-        where
-            g.first_by = 'both'
-            and array[session_id] && g.session_ids
-            and search @@ g.query
-        union all
-        select m.*
-        from unnest(g.session_ids) as s (session_id)
-        cross join lateral (
-            select
-                session_id,
-                seq,
-                role,
-                author_user_id,
-                created_at,
-                message,
-                search
-            from messages
-            where
-                session_id = s.session_id
-                and (search @@ g.query) is true
-            offset 0
-        ) as m
-        where g.first_by = 'sessions'
-    ) as m
-    where
-        (:message_role::text is null or m.role = :message_role)
-        and (:author_user_id::text is null or m.author_user_id = :author_user_id)
-        and (:since::timestamptz is null or m.created_at >= :since)
-        and (:until::timestamptz is null or m.created_at < :until)
-        and (:tool::text is null or :tool = any(message_tools(m.message)))
-    union all
-    select
-        q.configuration,
-        q.may_write,
-        q.query,
-        q.rank_query,
-        s.session_id,
-        0 as seq,
-        s.created_at,
-        s.search
-    from my_queries as q
-    inner join my_sessions as s on s.language = q.language and s.may_write = q.may_write
-    where
-        s.search @@ q.query
-        and querytree(q.query) <> 'T'
-        and :message_role is null
-        and :author_user_id is null
-        and :tool is null
-        and (:since is null or s.created_at >= :since)
-        and (:until is null or s.created_at < :until)
-    union all
-    select
-        q.configuration,
-        r.may_write,
-        case when r.may_write then q.writer_query else q.reader_query end as query,
-        q.rank_query,
-        m.session_id,
-        m.seq,
-        m.created_at,
-        m.search
-    from rare_queries as q
-    cross join lateral (
-        select
-            session_id,
-            seq,
-            role,
-            author_user_id,
-            created_at,
-            message,
-            search
-        from messages
-        where search @@ q.any_query
-        union all
-        select
-            session_id,
-            0 as seq,
-            null as role,
-            null as author_user_id,
-            created_at,
-            null as message,
-            search
-        from sessions
-        where
-            search @@ q.any_query
-            and querytree(q.writer_query) <> 'T'
-    ) as m
-    cross join lateral (
-        select coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_write
-        from session_participants as p
-        cross join lateral (
-            select
-                config_id,
-                tags,
-                search_language
-            from sessions
-            where session_id = p.session_id
-            offset 0
-        ) as s
-        where
-            p.session_id = m.session_id
-            and p.user_id = :actor_id
-            and (:session_id is null or p.session_id = :session_id)
-            and (:config_id is null or s.config_id = :config_id)
-            and s.tags @> :tags
-            and coalesce(s.search_language, search_default_language()) = q.language
-        offset 0
-    ) as r
-    where
-        m.search @@ case when r.may_write then q.writer_query else q.reader_query end
-        and (:message_role is null or m.role = :message_role)
-        and (:author_user_id is null or m.author_user_id = :author_user_id)
-        and (:since is null or m.created_at >= :since)
-        and (:until is null or m.created_at < :until)
-        and (:tool is null or :tool = any(message_tools(m.message)))
-),
-
-newest_matches as materialized (
-    select *
-    from matches
+        may_write,
+        query,
+        rank_query,
+        session_id,
+        seq,
+        created_at,
+        search
+    from search_matches(
+        :actor_id,
+        :q,
+        false,
+        :session_id,
+        :config_id,
+        :tags,
+        :message_role,
+        :author_user_id,
+        :tool,
+        :since,
+        :until
+    )
     where
         :by_rank::boolean
         or (created_at, session_id, seq) < (:after_created_at, :after_session_id::text, :after_seq::bigint)
@@ -448,9 +179,9 @@ order by
 
 
 -- name: list_sessions(actor_id, q, owned, tags, until, after_rank, after_matched_at, after_session_id, most_ranked, limit, offset)
--- The sessions that the caller takes part in and in which `q` finds something, the one with the best hit first; with the number of
--- hits (messages, and the title with the tags as one), the best one's headline, and how many sessions there are. It
--- finds as list_messages does. Sessions all of whose hits are older than the newest `most_ranked` come last.
+-- The sessions that the caller takes part in and in which `q` is found, the one with the best hit first; with the number of
+-- hits (messages, and the title with the tags as one), the headline of the best one, and the number of all such sessions. Hits are found
+-- and ranked as by list_messages. Sessions all of whose hits are older than the newest `most_ranked` come last.
 -- @param  actor_id          user_id of the caller
 -- @param  q                 what was typed
 -- @param  owned             true for only those in which the caller is an owner
@@ -465,256 +196,29 @@ order by
 -- @return FoundSession[]
 -- @access participant
 -- @index  session_participants_user_id_idx, session_participants_pkey, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
-with recursive other_languages as (
-    select min(search_language) as language
-    from sessions
-    where search_language is not null
-    union all
-    select (select min(search_language) from sessions where search_language > o.language)
-    from other_languages as o
-    where o.language is not null
-),
-
-all_queries as materialized (
-    select
-        l.language,
-        l.configuration,
-        t.query as writer_query,
-        search_query_within(t.query, 'ABC') as reader_query
-    from (
-        select
-            language,
-            coalesce(search_language(language), search_default_language())::regconfig as configuration
-        from (
-            select search_default_language() as language
-            union
-            select language
-            from other_languages
-            where language is not null
-        ) as languages
-        offset 0
-    ) as l
-    cross join lateral search_query(l.configuration, :q) as t (query)
-    where numnode(t.query) > 0
-),
-
-rarity as materialized (
-    select
-        m.sessions > 100
-        and (
-            select sum(search_estimate(writer_query) / case when writer_query::text like '%'':*%' then 10 else 1 end)
-            from all_queries
-        ) < m.sessions as is_rare
-    from (
-        select count(*) as sessions
-        from (
-            select
-            from session_participants
-            where user_id = :actor_id
-            limit 5000
-        ) as counted_sessions
-    ) as m
-),
-
-my_sessions as materialized (
-    select
-        p.session_id,
-        s.created_at,
-        s.search,
-        coalesce(s.search_language, search_default_language()) as language,
-        coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_write
-    from session_participants as p
-    cross join lateral (
-        select
-            tags,
-            created_at,
-            search,
-            search_language
-        from sessions
-        where session_id = p.session_id
-        offset 0
-    ) as s
-    where
-        p.user_id = :actor_id
-        and (select is_rare from rarity) is not true
-        and (not :owned::boolean or p.role = 'owner')
-        and s.tags @> :tags
-),
-
-my_queries as materialized (
-    select
-        l.language,
-        l.may_write,
-        q.configuration,
-        v.query,
-        case
-            when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
-            else 'both'
-        end as first_by
-    from (
-        select
-            language,
-            may_write
-        from my_sessions
-        group by
-            language,
-            may_write
-        offset 0
-    ) as l
-    inner join all_queries as q on q.language = l.language
-    cross join lateral (
-        select case when l.may_write then q.writer_query else q.reader_query end as query
-        offset 0
-    ) as v
-),
-
-session_groups as materialized (
-    select
-        q.language,
-        q.may_write,
-        q.query,
-        q.first_by,
-        s.session_ids
-    from my_queries as q
-    cross join lateral (
-        select array_agg(n.session_id) as session_ids
-        from (
-            select
-                session_id,
-                row_number() over (order by created_at) as number
-            from my_sessions
-            where
-                language = q.language
-                and may_write = q.may_write
-        ) as n
-        group by case when q.first_by = 'both' then n.number / 50 end
-    ) as s
-),
-
-rare_queries as materialized (
+-- @cte    matches         all hits, without their text
+-- @cte    shown_queries   what to rank and mark, by language and right
+-- @cte    best_matches    each session's best hit of the newest `most_ranked`
+-- @cte    found_sessions  each session with its hits
+-- @cte    page            the sessions to show
+with matches as materialized (
     select
         language,
-        configuration,
-        writer_query,
-        reader_query,
-        writer_query || reader_query as any_query
-    from all_queries
-    where (select is_rare from rarity)
+        may_write,
+        session_id,
+        seq,
+        created_at
+    from search_matches(:actor_id, :q, :owned, null, null, :tags, null, null, null, null, :until)
 ),
 
-matches as materialized (
-    select
-        g.language,
-        g.may_write,
-        m.session_id,
-        m.seq,
-        m.created_at
-    from session_groups as g
-    cross join lateral (
-        select
-            session_id,
-            seq,
-            created_at
-        from messages
-        where
-            g.first_by = 'both'
-            and array[session_id] && g.session_ids
-            and search @@ g.query
-        union all
-        select m.*
-        from unnest(g.session_ids) as s (session_id)
-        cross join lateral (
-            select
-                session_id,
-                seq,
-                created_at
-            from messages
-            where
-                session_id = s.session_id
-                and (search @@ g.query) is true
-            offset 0
-        ) as m
-        where g.first_by = 'sessions'
-    ) as m
-    where (:until::timestamptz is null or m.created_at < :until)
-    union all
-    select
-        q.language,
-        q.may_write,
-        s.session_id,
-        0 as seq,
-        s.created_at
-    from my_queries as q
-    inner join my_sessions as s on s.language = q.language and s.may_write = q.may_write
-    where
-        s.search @@ q.query
-        and querytree(q.query) <> 'T'
-        and (:until is null or s.created_at < :until)
-    union all
+shown_queries as materialized (
     select
         q.language,
         r.may_write,
-        m.session_id,
-        m.seq,
-        m.created_at
-    from rare_queries as q
-    cross join lateral (
-        select
-            session_id,
-            seq,
-            created_at,
-            search
-        from messages
-        where search @@ q.any_query
-        union all
-        select
-            session_id,
-            0 as seq,
-            created_at,
-            search
-        from sessions
-        where
-            search @@ q.any_query
-            and querytree(q.writer_query) <> 'T'
-    ) as m
-    cross join lateral (
-        select coalesce((p.permissions ->> 'send')::boolean, p.role in ('owner', 'editor')) as may_write
-        from session_participants as p
-        cross join lateral (
-            select
-                tags,
-                search_language
-            from sessions
-            where session_id = p.session_id
-            offset 0
-        ) as s
-        where
-            p.session_id = m.session_id
-            and p.user_id = :actor_id
-            and (not :owned or p.role = 'owner')
-            and s.tags @> :tags
-            and coalesce(s.search_language, search_default_language()) = q.language
-        offset 0
-    ) as r
-    where
-        m.search @@ case when r.may_write then q.writer_query else q.reader_query end
-        and (:until is null or m.created_at < :until)
-),
-
-shown_queries as (
-    select
-        language,
-        true as may_write,
-        configuration,
-        writer_query as query
-    from all_queries
-    union all
-    select
-        language,
-        false as may_write,
-        configuration,
-        reader_query as query
-    from all_queries
+        q.configuration,
+        case when r.may_write then q.writer_query else q.reader_query end as query
+    from search_queries(:q) as q
+    cross join (values (true), (false)) as r (may_write)
 ),
 
 best_matches as (

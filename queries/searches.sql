@@ -1,6 +1,6 @@
 -- name: add(counts)!
--- Adds up searches that were made since the last call. Rows are locked in the order of their key, so that processes do not wait
--- for each other in a circle.
+-- Adds searches to the counts in `searches`. Rows are locked in the order of their key, so that processes do not wait for
+-- each other in a circle.
 -- @param  counts  a JSON array of objects with the columns of `searches`
 -- @return row count
 -- @access system

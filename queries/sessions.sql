@@ -86,9 +86,9 @@ inner join added_owner as p on p.session_id = s.session_id;
 
 
 -- name: list(actor_id, owned, tags, after_updated_at, after_session_id, limit, offset)
--- The sessions that the caller takes part in, last changed first. `updated_at` stands in no index, because every append
--- writes it: all of the caller's sessions are looked at and sorted, and nobody else's. `offset 0` keeps it so: as a
--- plain join it is planned from the tags, through everybody's sessions.
+-- Lists the sessions that the caller takes part in, the last changed first. `updated_at` is in no index, because every
+-- append writes it: all of the caller's sessions are read and sorted, and no others. `offset 0` keeps it so; a plain join is
+-- planned from the tags, through everybody's sessions.
 -- @param  actor_id          user_id of the caller
 -- @param  owned             true for only those in which the caller is an owner
 -- @param  tags              a JSON object that the tags must contain
@@ -140,7 +140,7 @@ offset :offset;
 
 
 -- name: list_by_activity(actor_id, after_last_active_at, after_session_id, limit)
--- The sessions that the caller takes part in, with the caller's part in them; where the caller was active last comes first.
+-- Lists the sessions that the caller takes part in, with the caller's part in them, the last active one first.
 -- @param  actor_id              user_id of the caller
 -- @param  after_last_active_at  position of the last row of the page before
 -- @param  after_session_id      the same
@@ -175,7 +175,7 @@ limit :limit;
 
 
 -- name: count(actor_id, owned, tags)$
--- How many sessions the caller takes part in.
+-- Counts the sessions that the caller takes part in.
 -- @param  actor_id  user_id of the caller
 -- @param  owned     true for only those in which the caller is an owner
 -- @param  tags      a JSON object that the tags must contain
@@ -350,8 +350,8 @@ inner join locked_participant as p on p.session_id = s.session_id;
 
 
 -- name: transfer(actor_id, actor_app_id, session_id, user_id)^
--- Hands a session over: the participant user_id becomes an owner and the session's owner_user_id, the caller stays as editor.
--- Owners may.
+-- Transfers a session: the participant user_id becomes an owner and the session's owner_user_id, the caller becomes an
+-- editor. Owners may.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -445,7 +445,8 @@ where p.user_id = :actor_id;
 
 
 -- name: lock(actor_id, session_id)
--- Locks all participants' rows of a session that the caller owns, in the order that all statements use; who they are.
+-- Locks the rows of all participants in a session that the caller owns, in the order that all statements use, and returns
+-- their user_ids.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @return LockedParticipant[]
@@ -468,12 +469,12 @@ for update;
 
 
 -- name: delete(actor_id, session_id, if_seqs)!
--- Deletes a session and all that belongs to it. Owners may. The rows of the participants, then of unfinished runs, are locked before
--- the session's, in the order that all statements use: the other way round two would wait for each other. It follows sessions.lock in
--- the same transaction, so that it sees who was added while that waited.
+-- Deletes a session and all that belongs to it. Owners may. The rows of participants, then of unfinished runs, are locked
+-- before the session's, in the order that all statements use; in another order two statements would wait for each other. Run
+-- it after sessions.lock in the same transaction, so that it sees participants added while that waited.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
--- @param  if_seqs     what last_seq must be one of, or null
+-- @param  if_seqs     the values that last_seq may have, or null
 -- @return row count
 -- @access participant
 -- @index  session_participants_pkey, runs_session_id_queued_at_idx or runs_pkey, sessions_pkey
@@ -523,9 +524,9 @@ where
 
 
 -- name: lock_source(actor_id, session_id, own_config_id)!
--- Locks a session that the caller takes part in, and before it the config of a fork of it, as what deletes a config does. Until the
--- transaction ends no message of the session is moved or deleted; appends go on. sessions.fork follows, so that it sees the
--- transcript as it is under the lock.
+-- Locks a session that the caller takes part in, and before it the config of its fork, in the order of statements that
+-- delete a config. Until the transaction ends no message of the session is moved or deleted; appends continue. Run it before
+-- sessions.fork, which then sees the transcript as it is under the lock.
 -- @param  actor_id       user_id of the caller
 -- @param  session_id     the session
 -- @param  own_config_id  the config that the fork runs, or null for the same

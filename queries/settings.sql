@@ -19,7 +19,7 @@ offset :offset;
 
 
 -- name: count()$
--- How many settings there are.
+-- Counts the settings.
 -- @return value
 -- @access public
 -- @index  none
@@ -43,10 +43,10 @@ where key = :key;
 
 
 -- name: put(key, value, scope)^
--- Writes a setting, new or not. For admin applications.
+-- Creates or replaces a setting. For admin applications.
 -- @param  key    its key
 -- @param  value  any JSON
--- @param  scope  what it is meant for
+-- @param  scope  what it is for
 -- @return Setting
 -- @access system
 -- @index  configuration_pkey

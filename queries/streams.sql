@@ -1,11 +1,11 @@
 -- name: open(actor_id, session_id, stream_id, process_id, after, most_elsewhere)^
--- Opens a stream of a session's events for somebody who takes part in it, unless too many are open already or `after` is beyond
--- the clock: the row says which. No row comes back for strangers. A stream that was not touched for 15 seconds is none.
+-- Opens a stream of a session's events for a participant, unless too many are open already or `after` is beyond the clock;
+-- the row says which. Returns no row for strangers. Streams that were not touched for 15 seconds do not count.
 -- @param  actor_id        user_id of the caller
 -- @param  session_id      the session
 -- @param  stream_id       a new id
 -- @param  process_id      the process, which counts its own streams itself
--- @param  after           seq from which on the caller wants to know, or null for now
+-- @param  after           seq from which on the caller wants events, or null for now
 -- @param  most_elsewhere  streams that the caller may have open in other processes
 -- @return OpenedStream | none
 -- @access participant
@@ -80,7 +80,7 @@ returning
 
 
 -- name: keep(process_id, stream_ids, session_ids, user_ids)!
--- Says that these streams are still open, also after the table was emptied by a crash.
+-- Records that these streams are still open, also after a crash emptied the table.
 -- @param  process_id   the process
 -- @param  stream_ids   its streams
 -- @param  session_ids  the session of each or null, in the same order
@@ -101,7 +101,7 @@ set seen_at = now();
 
 
 -- name: close(stream_ids)!
--- Forgets streams that ended.
+-- Deletes streams that ended.
 -- @param  stream_ids  the streams
 -- @return row count
 -- @access system
@@ -111,7 +111,8 @@ where stream_id = any(:stream_ids::text[]);
 
 
 -- name: list(actor_id, session_id)
--- Who follows a session now and since when, by user_id. Every participant may know; who takes no part any more is not shown.
+-- Lists the users who follow a session now, and since when, by user_id. Every participant may; users who no longer take part
+-- are left out.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @return Present[]
@@ -134,7 +135,7 @@ order by p.user_id;
 
 
 -- name: list_present(session_ids)
--- The same for watched sessions, for all that watch them.
+-- Lists the same for watched sessions, for all their watchers.
 -- @param  session_ids  the sessions
 -- @return PresentIn[]
 -- @access system
@@ -157,7 +158,7 @@ order by
 
 
 -- name: sweep(limit)!
--- Forgets streams that dead processes left. A process that lives writes its own again when it was late.
+-- Deletes streams that dead processes left. A live process that was late writes its own again.
 -- @param  limit  rows at most
 -- @return row count
 -- @access system

@@ -1,5 +1,5 @@
 -- name: create(actor_id, actor_app_id, session_id, ticket_hash, token_expires_at)$
--- A ticket of 30 seconds for one stream of a session that the caller takes part in.
+-- Creates a ticket of 30 seconds for one stream of a session that the caller takes part in.
 -- @param  actor_id          user_id of the caller
 -- @param  actor_app_id      the calling application
 -- @param  session_id        the session
@@ -24,7 +24,7 @@ returning expires_at;
 
 
 -- name: create_for_hints(actor_id, actor_app_id, ticket_hash, token_expires_at)^
--- The same for a stream of hints about all sessions of the caller.
+-- Creates such a ticket for a stream of hints about all sessions of the caller.
 -- @param  actor_id          user_id of the caller
 -- @param  actor_app_id      the calling application
 -- @param  ticket_hash       SHA-256 of the ticket, in hexadecimal
@@ -40,8 +40,8 @@ returning
 
 
 -- name: claim(ticket_hash, session_id)^
--- Uses a ticket up and says for whom it is. Nothing comes back for one that was used, has expired, is for another session, or was made
--- through an application that is disabled now.
+-- Uses up a ticket and returns for whom it was made. Returns no row for a ticket that was used, has expired, is for another
+-- session, or was made through an application that is disabled now.
 -- @param  ticket_hash  SHA-256 of the ticket, in hexadecimal
 -- @param  session_id   the session, or null for hints
 -- @return ClaimedTicket | none
@@ -61,7 +61,7 @@ returning
 
 
 -- name: sweep(limit)!
--- Deletes tickets that nobody used in time.
+-- Deletes expired tickets that were not used.
 -- @param  limit  rows at most
 -- @return row count
 -- @access system

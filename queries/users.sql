@@ -16,7 +16,7 @@ where user_id = :actor_id;
 
 
 -- name: touch(user_ids, app_ids)!
--- Notes when and through which application users were last seen; a process does so at most once a minute for each.
+-- Records when and through which application users were last seen; a process does so at most once a minute for each.
 -- @param  user_ids  users, each once
 -- @param  app_ids   the application of each, in the same order
 -- @return row count

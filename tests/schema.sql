@@ -480,9 +480,307 @@ CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value 
 CREATE FUNCTION public.search_language(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT ((c.oid)::regconfig)::text AS oid FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND ((((c.oid)::regconfig)::text = search_language.name) OR (c.cfgname = ANY (ARRAY[(search_language.name)::name, (lower(search_language.name))::name, (COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))::name])))) LIMIT 1);
+CREATE FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(language text, configuration regconfig, may_write boolean, query tsquery, rank_query tsquery, session_id text, seq bigint, created_at timestamp with time zone, search tsvector)
+    LANGUAGE sql STABLE
+    AS $$
+with all_queries as materialized (
+    select *
+    from search_queries(typed)
+),
+rarity as materialized (
+    select
+        m.sessions > 100
+        and (
+            select sum(search_estimate(writer_query) / case when writer_query::text like '%'':*%' then 10 else 1 end)
+            from all_queries
+        ) < m.sessions as is_rare
+    from (
+        select count(*) as sessions
+        from (
+            select
+            from session_participants
+            where user_id = reader_id
+            limit 5000
+        ) as counted_sessions
+    ) as m
+),
+my_sessions as materialized (
+    select
+        p.session_id,
+        s.created_at,
+        s.search,
+        coalesce(s.search_language, search_default_language()) as language,
+        may_send(p.role, p.permissions) as may_write
+    from session_participants as p
+    cross join lateral (
+        select
+            config_id,
+            tags,
+            created_at,
+            search,
+            search_language
+        from sessions
+        where session_id = p.session_id
+        offset 0
+    ) as s
+    where
+        p.user_id = reader_id
+        and (not only_owned or p.role = 'owner')
+        and (select is_rare from rarity) is not true
+        and (of_session_id is null or p.session_id = of_session_id)
+        and (of_config_id is null or s.config_id = of_config_id)
+        and s.tags @> with_tags
+),
+my_queries as materialized (
+    select
+        l.language,
+        l.may_write,
+        q.configuration,
+        v.query,
+        case when querytree(v.query) = 'T' then v.query else querytree(v.query)::tsquery end as rank_query,
+        case
+            when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
+            else 'both'
+        end as first_by
+    from (
+        select
+            language,
+            may_write
+        from my_sessions
+        group by
+            language,
+            may_write
+        offset 0
+    ) as l
+    inner join all_queries as q on q.language = l.language
+    cross join lateral (
+        select case when l.may_write then q.writer_query else q.reader_query end as query
+        offset 0
+    ) as v
+),
+session_groups as materialized (
+    select
+        q.language,
+        q.configuration,
+        q.may_write,
+        q.query,
+        q.rank_query,
+        q.first_by,
+        s.session_ids
+    from my_queries as q
+    cross join lateral (
+        select array_agg(n.session_id) as session_ids
+        from (
+            select
+                session_id,
+                row_number() over (order by created_at) as number
+            from my_sessions
+            where
+                language = q.language
+                and may_write = q.may_write
+        ) as n
+        group by case when q.first_by = 'both' then n.number / 50 end
+    ) as s
+),
+rare_queries as materialized (
+    select
+        language,
+        configuration,
+        writer_query,
+        reader_query,
+        writer_query || reader_query as any_query,
+        case when querytree(writer_query) = 'T' then writer_query else querytree(writer_query)::tsquery end as rank_query
+    from all_queries
+    where (select is_rare from rarity)
+),
+matches as (
+    select
+        g.language,
+        g.configuration,
+        g.may_write,
+        g.query,
+        g.rank_query,
+        m.session_id,
+        m.seq,
+        m.created_at,
+        m.search
+    from session_groups as g
+    cross join lateral (
+        select
+            session_id,
+            seq,
+            role,
+            author_user_id,
+            created_at,
+            message,
+            search
+        from messages
+        where
+            g.first_by = 'both'
+            and array[session_id] && g.session_ids
+            and search @@ g.query
+        union all
+        select m.*
+        from unnest(g.session_ids) as s (session_id)
+        cross join lateral (
+            select
+                session_id,
+                seq,
+                role,
+                author_user_id,
+                created_at,
+                message,
+                search
+            from messages
+            where
+                session_id = s.session_id
+                and (search @@ g.query) is true
+            offset 0
+        ) as m
+        where g.first_by = 'sessions'
+    ) as m
+    where
+        (of_role is null or m.role = of_role)
+        and (of_author_user_id is null or m.author_user_id = of_author_user_id)
+        and (since is null or m.created_at >= since)
+        and (until is null or m.created_at < until)
+        and (calling_tool is null or calling_tool = any(message_tools(m.message)))
+    union all
+    select
+        q.language,
+        q.configuration,
+        q.may_write,
+        q.query,
+        q.rank_query,
+        s.session_id,
+        0 as seq,
+        s.created_at,
+        s.search
+    from my_queries as q
+    inner join my_sessions as s on s.language = q.language and s.may_write = q.may_write
+    where
+        s.search @@ q.query
+        and querytree(q.query) <> 'T'
+        and of_role is null
+        and of_author_user_id is null
+        and calling_tool is null
+        and (since is null or s.created_at >= since)
+        and (until is null or s.created_at < until)
+    union all
+    select
+        q.language,
+        q.configuration,
+        r.may_write,
+        case when r.may_write then q.writer_query else q.reader_query end as query,
+        q.rank_query,
+        m.session_id,
+        m.seq,
+        m.created_at,
+        m.search
+    from rare_queries as q
+    cross join lateral (
+        select
+            session_id,
+            seq,
+            role,
+            author_user_id,
+            created_at,
+            message,
+            search
+        from messages
+        where search @@ q.any_query
+        union all
+        select
+            session_id,
+            0 as seq,
+            null as role,
+            null as author_user_id,
+            created_at,
+            null as message,
+            search
+        from sessions
+        where
+            search @@ q.any_query
+            and querytree(q.writer_query) <> 'T'
+    ) as m
+    cross join lateral (
+        select may_send(p.role, p.permissions) as may_write
+        from session_participants as p
+        cross join lateral (
+            select
+                config_id,
+                tags,
+                search_language
+            from sessions
+            where session_id = p.session_id
+            offset 0
+        ) as s
+        where
+            p.session_id = m.session_id
+            and p.user_id = reader_id
+            and (not only_owned or p.role = 'owner')
+            and (of_session_id is null or p.session_id = of_session_id)
+            and (of_config_id is null or s.config_id = of_config_id)
+            and s.tags @> with_tags
+            and coalesce(s.search_language, search_default_language()) = q.language
+        offset 0
+    ) as r
+    where
+        m.search @@ case when r.may_write then q.writer_query else q.reader_query end
+        and (of_role is null or m.role = of_role)
+        and (of_author_user_id is null or m.author_user_id = of_author_user_id)
+        and (since is null or m.created_at >= since)
+        and (until is null or m.created_at < until)
+        and (calling_tool is null or calling_tool = any(message_tools(m.message)))
+)
+select
+    language,
+    configuration,
+    may_write,
+    query,
+    rank_query,
+    session_id,
+    seq,
+    created_at,
+    search
+from matches
+$$;
 CREATE FUNCTION public.search_plain(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN lower(regexp_replace(public.search_apart(value, ' '::text), (public.search_separators() || '|-'::text), ' '::text, 'g'::text));
+CREATE FUNCTION public.search_queries(typed text) RETURNS TABLE(language text, configuration regconfig, writer_query tsquery, reader_query tsquery)
+    LANGUAGE sql STABLE
+    AS $$
+with recursive other_languages as (
+    select min(search_language) as language
+    from sessions
+    where search_language is not null
+    union all
+    select (select min(search_language) from sessions where search_language > o.language)
+    from other_languages as o
+    where o.language is not null
+)
+select
+    l.language,
+    l.configuration,
+    t.query as writer_query,
+    search_query_within(t.query, 'ABC') as reader_query
+from (
+    select
+        language,
+        coalesce(search_language(language), search_default_language())::regconfig as configuration
+    from (
+        select search_default_language() as language
+        union
+        select language
+        from other_languages
+        where language is not null
+    ) as languages
+    offset 0
+) as l
+cross join lateral search_query(l.configuration, typed) as t (query)
+where numnode(t.query) > 0
+$$;
 CREATE FUNCTION public.search_query(language regconfig, q text) RETURNS tsquery
     LANGUAGE plpgsql IMMUTABLE
     AS $_$

@@ -49,7 +49,7 @@ class ApplicationKeyList(msgspec.Struct):
 
 
 class ApplicationKeyMessage(msgspec.Struct):
-    """What was done."""
+    """Confirms the change."""
 
     message: str
 
@@ -111,7 +111,7 @@ class ApplicationKeysController(Controller):
 
 
 async def _refusal(request: Request, app_id: str, key_id: str) -> Problem:
-    """Why no key was removed; asked only then."""
+    """Returns the problem of a key that was not removed."""
     keys = await request.queries.application_keys.list(**key_manager(request, app_id))
     if not keys:
         return await not_key_manager(request, app_id)

@@ -70,7 +70,7 @@ class ApplicationKey(msgspec.Struct):
 
 
 class ApplicationMessage(msgspec.Struct):
-    """What was done."""
+    """Confirms the change."""
 
     message: str
 
@@ -124,7 +124,8 @@ class ApplicationsController(Controller):
     async def update_application(
         self, request: Request, app_id: FromPath[str], data: JSONBody[UpdateApplication]
     ) -> Application:
-        """Also switches it off and on again, at once. Admin applications only; none can switch off itself (409)."""
+        """Changes an application, or switches it off and on, at once. Admin applications only; none can switch off
+        itself (409)."""
         _require_admin(request, app_id)
         if data.is_active is False and app_id == request.caller.app_id:
             raise Problem(409, "An application cannot deactivate itself: let another admin application do it")

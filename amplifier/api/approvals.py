@@ -1,4 +1,4 @@
-"""What the agent asks people before it goes on, and their answers."""
+"""Questions that an agent asks people before it continues, and their answers."""
 
 from datetime import datetime
 from typing import Annotated
@@ -40,7 +40,7 @@ class DecideApproval(msgspec.Struct):
 
 
 class DecidedApproval(msgspec.Struct):
-    """What was decided, and whether that grants it."""
+    """The decision, and whether it grants the request."""
 
     approval_id: str
     run_id: str
@@ -68,7 +68,7 @@ class ApprovalsController(Controller):
     async def decide_approval(
         self, request: Request, session_id: FromPath[str], approval_id: FromPath[str], data: JSONBody[DecideApproval]
     ) -> DecidedApproval:
-        """Once; the first answer counts. For owners, editors and whoever has `send`."""
+        """Answers a question once; the first answer counts. For owners, editors and participants with `send`."""
         part = await participation(request, session_id)
         if not part.may_send:
             raise Problem(403, "Only owners, editors and whoever has the permission send may answer the agent")
@@ -95,7 +95,7 @@ async def _waiting(request: Request, session_id: str) -> list[Approval]:
 
 
 def _chosen(options: list[str], decision: str) -> tuple[bool, str]:
-    """Whether the decision grants what was asked, and the option that it is. Raises Problem 422 for no option."""
+    """Returns whether the decision grants the request, and the option it names. Raises Problem 422 for no option."""
     names = {option.casefold(): option for option in options}
     refusing = [option for option in options if option.casefold().startswith(_REFUSALS)]
     granting = [option for option in options if option not in refusing]

@@ -1,4 +1,4 @@
-"""What a config was before it changed: its versions, the present one among them."""
+"""The versions of a config, its present one included."""
 
 from datetime import datetime
 from typing import Annotated
@@ -8,9 +8,10 @@ from litestar import Controller
 from litestar.params import FromPath, PathParameter, QueryParameter
 
 from amplifier.errors import Problem
+from amplifier.web.config_view import Config, encrypted_again, refusal, shown, stored_config
 from amplifier.web.paging import Limit, page
 from amplifier.web.request import Request
-from amplifier.web.routing import get
+from amplifier.web.routing import get, post
 
 _NEWEST = 2**63 - 1
 
@@ -76,3 +77,22 @@ class ConfigVersionsController(Controller):
             known = await request.queries.configs.get(**key) is not None
             raise Problem(404, "Config version not found" if known else "Config not found")
         return ConfigVersion(*row)
+
+    @post(
+        "/{version:int}/restore",
+        operation_id="restore_config_version",
+        summary="Go back to a former version",
+        errors=(412,),
+        status_code=200,
+    )
+    async def restore_config_version(
+        self, request: Request, config_id: FromPath[str], version: FromPath[Version]
+    ) -> Config:
+        """Its owner's only. The former version becomes the present one, with a new number; nothing is lost."""
+        request.tell(version=version)
+        row = await request.queries.config_versions.restore(
+            actor_id=request.caller.user_id, config_id=config_id, version=version, if_versions=request.if_match
+        )
+        if row is None:
+            raise await refusal(request, config_id, "Config version not found")
+        return await shown(request, await encrypted_again(request, stored_config(row)), "Config restored successfully")

@@ -1,17 +1,26 @@
 """Configs: reusable descriptions of an agent, validated, with their secrets encrypted at rest."""
 
 import uuid
-from datetime import datetime
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller
-from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
+from litestar.params import FromPath, JSONBody, QueryParameter
 
-from amplifier.configs.encryption import Keyring
-from amplifier.configs.sealing import opened, sealed, sealed_again
-from amplifier.configs.validation import check_bounds, check_size, validate, validate_sections
+from amplifier.configs.sealing import sealed
+from amplifier.configs.validation import check_bounds, validate, validate_sections
 from amplifier.errors import Problem
+from amplifier.web.config_view import (
+    Config,
+    ConfigSummary,
+    StoredConfig,
+    encrypted_again,
+    keyring,
+    not_found,
+    refusal,
+    shown,
+    stored_config,
+)
 from amplifier.web.paging import (
     After,
     Limit,
@@ -29,7 +38,6 @@ from amplifier.web.routing import delete, get, post, put
 from amplifier.web.types import Name, Tags
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
-Version = Annotated[int, PathParameter(ge=1, le=2**63 - 1, description="The number of a version")]
 Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
 Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in which other people take part")]
 _SECTIONS = ("session", "includes", "tools", "providers")
@@ -49,7 +57,7 @@ class CreateConfig(msgspec.Struct):
 
 
 class UpdateConfig(msgspec.Struct):
-    """What changes. `config_data` replaces the whole config; without it the four sections are merged into it."""
+    """The changes. `config_data` replaces the whole config; without it the four sections are merged into it."""
 
     name: Name | None = None
     config_data: dict[str, Any] | None = None
@@ -61,39 +69,8 @@ class UpdateConfig(msgspec.Struct):
     providers: Any = None
 
 
-class ConfigSummary(msgspec.Struct):
-    """A config in a list."""
-
-    config_id: str
-    name: str
-    description: str | None
-    user_id: str | None
-    created_at: datetime
-    updated_at: datetime
-    tags: msgspec.Raw
-    version: int
-
-
-class StoredConfig(ConfigSummary):
-    """A config as the database has it, secrets encrypted."""
-
-    config_json: msgspec.Raw
-
-
-class Config(ConfigSummary):
-    """A config; `encrypted` says whether secrets in it are encrypted at rest. Its ETag is its `version`."""
-
-    config_data: dict[str, Any]
-    message: str | None
-    encrypted: bool
-
-    @property
-    def etag(self) -> str:
-        return str(self.version)
-
-
 class ConfigList(msgspec.Struct):
-    """A page of configs; `next` continues behind it."""
+    """A page of configs; `next` is the cursor of the page after it."""
 
     configs: list[ConfigSummary]
     total: int
@@ -125,10 +102,10 @@ class ConfigsController(Controller):
             config_id=config_id,
             name=data.name,
             description=data.description,
-            config_json=await sealed(_keyring(request), config, config_id),
+            config_json=await sealed(keyring(request), config, config_id),
             tags=_encode(data.tags or {}),
         )
-        return await _present(request, _stored(row), "Config created successfully")
+        return await shown(request, stored_config(row), "Config created successfully")
 
     @get(operation_id="list_configs", summary="The caller's configs")
     async def list_configs(
@@ -155,8 +132,8 @@ class ConfigsController(Controller):
         """Its owner's only; secrets come as `enc:...` unless `decrypt` is true."""
         row = await request.queries.configs.get(actor_id=request.caller.user_id, config_id=config_id)
         if row is None:
-            raise _not_found()
-        return await _present(request, StoredConfig(*row), None, decrypt)
+            raise not_found()
+        return await shown(request, StoredConfig(*row), None, decrypt)
 
     @put("/{config_id:str}", operation_id="update_config", summary="Change a config", errors=(400, 412))
     async def update_config(self, request: Request, config_id: FromPath[str], data: JSONBody[UpdateConfig]) -> Config:
@@ -165,7 +142,7 @@ class ConfigsController(Controller):
         given = data.config_data if data.config_data is not None else _sections(data)
         check_bounds(given)
         (validate if whole else validate_sections)(given)
-        given_json = await sealed(_keyring(request), given, config_id)
+        given_json = await sealed(keyring(request), given, config_id)
         row = await request.queries.configs.update(
             actor_id=request.caller.user_id,
             config_id=config_id,
@@ -177,9 +154,9 @@ class ConfigsController(Controller):
             if_versions=request.if_match,
         )
         if row is None:
-            raise await _refusal(request, config_id)
-        stored = _stored(row) if whole else await _sealed(request, _stored(row))
-        return await _present(request, stored, "Config updated successfully")
+            raise await refusal(request, config_id)
+        stored = stored_config(row) if whole else await encrypted_again(request, stored_config(row))
+        return await shown(request, stored, "Config updated successfully")
 
     @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(409, 412))
     async def delete_config(self, request: Request, config_id: FromPath[str], force: Force = False) -> ConfigMessage:
@@ -191,109 +168,27 @@ class ConfigsController(Controller):
             await configs.lock_sessions(**key)
             use = await configs.count_sessions(**key)
             if use is None:
-                raise _not_found()
+                raise not_found()
             if request.if_match is not None and use["version"] not in request.if_match:
                 raise changed_meanwhile("config", use["version"])
             if use["shared"] and not force:
                 raise _shared(use["shared"])
             deleted = await configs.delete(**key, if_versions=request.if_match)
         if not deleted:
-            raise await _refusal(request, config_id)
+            raise await refusal(request, config_id)
         request.tell(deleted_sessions=use["sessions"])
         return ConfigMessage("Config deleted successfully", use["sessions"])
-
-    @post(
-        "/{config_id:str}/versions/{version:int}/restore",
-        operation_id="restore_config_version",
-        summary="Go back to a former version",
-        errors=(412,),
-        status_code=200,
-    )
-    async def restore_config_version(
-        self, request: Request, config_id: FromPath[str], version: FromPath[Version]
-    ) -> Config:
-        """Its owner's only. The former version becomes the present one, with a new number; nothing is lost."""
-        request.tell(version=version)
-        row = await request.queries.config_versions.restore(
-            actor_id=request.caller.user_id, config_id=config_id, version=version, if_versions=request.if_match
-        )
-        if row is None:
-            raise await _refusal(request, config_id, "Config version not found")
-        return await _present(request, await _sealed(request, _stored(row)), "Config restored successfully")
 
 
 def _sections(data: CreateConfig | UpdateConfig) -> dict[str, Any]:
     return {name: getattr(data, name) for name in _SECTIONS if getattr(data, name) is not None}
 
 
-async def _sealed(request: Request, stored: StoredConfig) -> StoredConfig:
-    """A config that was merged or restored, with the secrets encrypted that were stored before there was a key.
-
-    Raises Problem 422 for one that is too large, which takes the change back.
-    """
-    text = await sealed_again(_keyring(request), stored.config_json, stored.config_id)
-    if text is None:
-        return stored
-    row = await request.queries.configs.update(
-        actor_id=request.caller.user_id,
-        config_id=stored.config_id,
-        name=None,
-        description=None,
-        config_json=text,
-        sections=b"{}",
-        tags=None,
-        if_versions=None,
-    )
-    return _stored(row)
-
-
-def _stored(row: Any) -> StoredConfig:
-    """The config in the row of a statement that wrote it. Raises Problem 422 for one that is too large."""
-    stored = StoredConfig(*row)
-    check_size(stored.config_json)
-    return stored
-
-
-async def _present(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:
-    shown, encrypted = await opened(_keyring(request), stored.config_json, stored.config_id, decrypt)
-    return Config(
-        stored.config_id,
-        stored.name,
-        stored.description,
-        stored.user_id,
-        stored.created_at,
-        stored.updated_at,
-        stored.tags,
-        stored.version,
-        shown,
-        message,
-        encrypted,
-    )
-
-
-def _keyring(request: Request) -> Keyring:
-    return request.app.state.keyring  # type: ignore[no-any-return]
-
-
 def _encode(value: Any) -> bytes:
     return msgspec.json.encode(value)
-
-
-async def _refusal(request: Request, config_id: str, otherwise: str = "Config not found") -> Problem:
-    """Why a statement changed nothing; asked only then."""
-    row = await request.queries.configs.get(actor_id=request.caller.user_id, config_id=config_id)
-    if row is None:
-        return _not_found()
-    if request.if_match is not None and row["version"] not in request.if_match:
-        return changed_meanwhile("config", row["version"])
-    return Problem(404, otherwise)
 
 
 def _shared(sessions: int) -> Problem:
     """409: the deletion would take sessions from others."""
     detail = f"Other people take part in {sessions} of this config's sessions: add force=true to delete those, too"
     return Problem(409, detail, shared_sessions=sessions)
-
-
-def _not_found() -> Problem:
-    return Problem(404, "Config not found")

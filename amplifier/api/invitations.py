@@ -86,7 +86,7 @@ class InvitationsController(Controller):
     async def create_invitation(
         self, request: Request, session_id: FromPath[str], data: JSONBody[CreateInvitation]
     ) -> Invitation:
-        """The token in the answer is not shown again. For owners and whoever has `invite`."""
+        """Creates an invitation; its token is shown only in this answer. For owners and participants with `invite`."""
         token = f"inv_{session_id}_{secrets.token_urlsafe(32)}"
         row = await request.queries.invitations.create(
             actor_id=request.caller.user_id,
@@ -147,7 +147,7 @@ class AcceptController(Controller):
         responses={200: ResponseSpec(Claim, description="Took part already", generate_examples=False)},
     )
     async def accept_invitation(self, request: Request, data: JSONBody[AcceptInvitation]) -> Claim:
-        """201 when the caller is let in, 200 when the caller took part already and keeps the role."""
+        """Answers 201 when the caller joins, 200 when the caller took part already and keeps the role."""
         match = _TOKEN.match(data.token)
         if match is None:
             raise Problem(404, "Invitation not found")
@@ -168,7 +168,7 @@ class AcceptController(Controller):
 
 
 def _refusal(row: Any) -> Problem:
-    """Why an invitation admits nobody any more, or not this caller."""
+    """Returns the problem of an invitation that admits nobody any more, or not this caller."""
     if row is None:
         return Problem(404, "Invitation not found")
     if row["is_revoked"]:

@@ -34,7 +34,7 @@ class Permissions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
 
 
 class PutParticipant(msgspec.Struct):
-    """Somebody to add or to change; absent permissions stay as they are."""
+    """A participant to add or to change; absent permissions stay as they are."""
 
     user_id: Identifier
     role: Role
@@ -42,14 +42,14 @@ class PutParticipant(msgspec.Struct):
 
 
 class UpdateParticipant(msgspec.Struct):
-    """What changes; absent or null stays. `permissions` replaces all overrides."""
+    """The changes; an absent or null field stays as it is. `permissions` replaces all overrides."""
 
     role: Role | None = None
     permissions: Permissions | None = None
 
 
 class Participant(msgspec.Struct):
-    """Somebody's part in a session, up to where they have read; `last_active_at` moves at most once a minute."""
+    """A user's part in a session, with the read marker; `last_active_at` moves at most once a minute."""
 
     user_id: str
     role: Role
@@ -67,7 +67,7 @@ class ParticipantList(msgspec.Struct):
 
 
 class RemovedParticipant(msgspec.Struct):
-    """What was done."""
+    """Confirms the removal."""
 
     message: str
 
@@ -100,7 +100,8 @@ class ParticipantsController(Controller):
     async def put_participant(
         self, request: Request, session_id: FromPath[str], data: JSONBody[PutParticipant]
     ) -> Participant:
-        """201 when new, 200 when changed. For owners; whoever has `invite` may add people, up to the own role."""
+        """Answers 201 when added, 200 when changed. For owners; participants with `invite` may add people, up to their
+        own role."""
         permissions = _encoded(data.permissions)
         request.tell(user_id=data.user_id, role=data.role)
         database = request.queries.database
@@ -161,7 +162,7 @@ async def _change(
 
 
 async def _refusal(request: Request, session_id: str, user_id: str, forbidden: str, adding: bool = False) -> Problem:
-    """Why a statement touched nothing; asked only then."""
+    """Returns the problem of a statement that changed no participant."""
     actor_id = request.caller.user_id
     own = await participation(request, session_id)
     if own.role != "owner":

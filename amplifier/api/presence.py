@@ -1,4 +1,4 @@
-"""Who follows a session now, and up to where they have read it."""
+"""Followers of a session at the moment, and how far participants have read it."""
 
 from datetime import datetime
 from typing import Annotated
@@ -14,27 +14,27 @@ from amplifier.web.routing import get, post
 
 
 class Present(msgspec.Struct):
-    """Somebody who has a stream of the session open, in any process."""
+    """A user who has a stream of the session open, in any process."""
 
     user_id: str
     since: datetime
 
 
 class Presence(msgspec.Struct):
-    """Who is there, by user_id."""
+    """The followers, by user_id."""
 
     session_id: str
     present: list[Present]
 
 
 class MarkRead(msgspec.Struct):
-    """Up to where the caller has read."""
+    """The number of the last message that the caller has read."""
 
     seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
 class ReadMarker(msgspec.Struct):
-    """Up to where the caller has read, and how many messages wait behind it; 100 means 100 or more."""
+    """The last message that the caller has read, and the count of messages after it; 100 means 100 or more."""
 
     session_id: str
     last_read_seq: int
@@ -57,7 +57,7 @@ class PresenceController(Controller):
 
     @post("/read", operation_id="mark_read", summary="Mark a session as read", status_code=200, audited=False)
     async def mark_read(self, request: Request, session_id: FromPath[str], data: JSONBody[MarkRead]) -> ReadMarker:
-        """Up to a number; the marker never goes back. Followers get a `read` event. For participants."""
+        """Moves the caller's read marker forward, never back. Followers get a `read` event. For participants."""
         row = await mark_read(request, session_id, data.seq)
         if row is None:
             await participation(request, session_id)

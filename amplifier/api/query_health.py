@@ -26,7 +26,7 @@ class QueryUse(msgspec.Struct):
 
 
 class QuerySet(msgspec.Struct):
-    """What one process serves. `hash` is that of all queries; processes that show the same one serve the same."""
+    """The queries that one process serves. `hash` covers all of them: the same hash means the same queries."""
 
     process: str
     folder: str

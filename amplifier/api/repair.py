@@ -30,8 +30,8 @@ _CHANGED = "The session changed at the same time: try again"
 
 
 class TranscriptFinding(msgspec.Struct):
-    """What is wrong with the message `seq`, in turn `turn` (the N-th message of a human and what follows; 0 before the
-    first), and what to do about it."""
+    """A defect of the message `seq`, in turn `turn` (the N-th message of a human and what follows; 0 before the first),
+    and what to do about it."""
 
     problem: integrity.Problem
     seq: int
@@ -41,7 +41,7 @@ class TranscriptFinding(msgspec.Struct):
 
 
 class Diagnosis(msgspec.Struct):
-    """The first 1,000 findings; `valid` says that no message has to move and none is missing."""
+    """The first 1,000 findings; `valid` is true when no message has to move and none is missing."""
 
     session_id: str
     last_seq: int
@@ -54,7 +54,7 @@ class Diagnosis(msgspec.Struct):
 
 
 class Repair(msgspec.Struct):
-    """How many messages got other numbers, and how many were added."""
+    """The number of messages that got other numbers, and of those that were added."""
 
     session_id: str
     last_seq: int
@@ -79,8 +79,8 @@ class IntegrityController(Controller):
 
     @get("/diagnosis", operation_id="diagnose_transcript", summary="Diagnose a transcript", errors=(409, 422))
     async def diagnose_transcript(self, request: Request, session_id: FromPath[str]) -> Diagnosis:
-        """What models would refuse: results that are missing, misplaced, or of no call, second results, and turns
-        without an answer. For participants; up to 10,000 messages."""
+        """Lists the defects that models refuse: results that are missing, misplaced, or of no call, second results, and
+        turns without an answer. For participants; up to 10,000 messages."""
         if (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
         async with _turn(request, "diagnosis"):
@@ -101,9 +101,9 @@ class IntegrityController(Controller):
         errors=(403, 409, 422),
     )
     async def repair_transcript(self, request: Request, session_id: FromPath[str]) -> Repair:
-        """Moves results behind their calls and adds what is missing; nothing is changed or deleted. From the first
-        message that moves, all get new numbers: `transcript.repaired` tells who follows to drop what they have from
-        there. For owners, editors and whoever has `send`; the session must be active. Up to 10,000 messages."""
+        """Moves results after their calls and adds what is missing; nothing is changed or deleted. From the first
+        message that moves, all get new numbers: `transcript.repaired` tells followers to drop what they have from
+        there. For owners, editors and participants with `send`; the session must be active. Up to 10,000 messages."""
         async with _turn(request, "repair"):
             for _ in range(_TRIES):
                 await _require_repairable(request, session_id)
@@ -178,7 +178,7 @@ async def _read(request: Request, session_id: str) -> _Whole:
 
 
 async def _read_once(request: Request, session_id: str) -> _Whole | None:
-    """The transcript, or none if something happened in the session while it was read."""
+    """Returns the transcript, or None if something happened in the session while it was read."""
     whole, size, more = None, 0, True
     while more:
         rows = await request.queries.messages.list(

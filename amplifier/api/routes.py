@@ -17,6 +17,7 @@ from amplifier.api.config_versions import ConfigVersionsController
 from amplifier.api.configs import ConfigsController
 from amplifier.api.docs import DocsController
 from amplifier.api.events import EventsController, SessionEventsController, TicketController
+from amplifier.api.forks import ForksController
 from amplifier.api.invitations import AcceptController, InvitationsController
 from amplifier.api.participants import ParticipantsController
 from amplifier.api.presence import PresenceController
@@ -58,6 +59,7 @@ def routes(settings: Settings, openapi: OpenAPIConfig | None = None, lifespan: S
             AuditController,
             ConfigVersionsController,
             ConfigsController,
+            ForksController,
             IntegrityController,
             InvitationsController,
             MessagesController,

@@ -21,7 +21,7 @@ RunId = Annotated[
 
 
 class RunError(msgspec.Struct):
-    """Why a run did not end well; `code` is the provider's kind of error."""
+    """The reason why a run failed; `code` is the provider's kind of error."""
 
     type: Literal["cancelled", "config", "internal", "interrupted", "provider", "refused", "timeout"]
     message: str
@@ -50,14 +50,14 @@ class Run(msgspec.Struct):
 
 
 class RunList(msgspec.Struct):
-    """A page of runs; `next` continues behind it."""
+    """A page of runs; `next` is the cursor of the page after it."""
 
     runs: list[Run]
     next: str | None
 
 
 class RunMessage(msgspec.Struct):
-    """What was done."""
+    """Confirms the cancellation."""
 
     message: str
 
@@ -97,8 +97,8 @@ class RunsController(Controller):
 
     @post("/cancel", operation_id="cancel_run", summary="Stop the agent", status_code=200, errors=(403,))
     async def cancel_run(self, request: Request, session_id: FromPath[str], run_id: RunId = None) -> RunMessage:
-        """Ends the model's call and the turn; the session goes on. A message that waits is taken back. For owners,
-        editors and whoever has `cancel`."""
+        """Ends the model's call and the turn; the session stays active. A message that waits is taken back. For owners,
+        editors and participants with `cancel`."""
         row = await request.queries.runs.cancel(actor_id=request.caller.user_id, session_id=session_id, run_id=run_id)
         if row is None:
             raise await _refusal(request, session_id)
@@ -108,13 +108,13 @@ class RunsController(Controller):
 
 
 def _told(runner: Runner, session_id: str) -> None:
-    """Ends the run, or begins the one behind it: whoever wanted to begin one may have met one that was taken back."""
+    """Ends the cancelled run, or begins the next message of the session: another process may have skipped it."""
     runner.look()
     runner.claim_soon(session_id)
 
 
 async def _refusal(request: Request, session_id: str) -> Problem:
-    """Why nothing was cancelled; asked only then."""
+    """Returns the problem of a cancellation that changed nothing."""
     missing = Problem(404, "Session not found or not active")
     try:
         part = await participation(request, session_id)

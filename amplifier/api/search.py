@@ -122,7 +122,7 @@ class SessionSearchController(Controller):
         cursor: Cursor = None,
         context: Context = 0,
     ) -> SearchResults:
-        """The same within one session. For its participants."""
+        """Searches one session as `search` does. For its participants."""
         return await _search(
             request, q, session_id, None, None, role, author, tool, after, before, sort, limit, cursor, context
         )

@@ -16,7 +16,7 @@ _STARTED = time.monotonic()
 
 
 class Service(msgspec.Struct):
-    """What answers here."""
+    """The name and version of the service."""
 
     service: str
     version: str

@@ -27,7 +27,8 @@ Wanted = Annotated[
 class SessionSummary(msgspec.Struct):
     """A session in a list; `message_count` counts messages of role user, `role` is the caller's.
 
-    `last_read_seq` is up to where the caller has read; `unread` counts the messages behind it, 100 for 100 or more.
+    `last_read_seq` is the number of the last message that the caller has read; `unread` counts the messages after it,
+    100 for 100 or more.
 
     Of a search: `hits` counts the messages that match (and the title with the tags as one), `headline` is the best
     one's, as HTML with hits in `<mark>`.
@@ -50,7 +51,7 @@ class SessionSummary(msgspec.Struct):
 
 
 class SessionList(msgspec.Struct):
-    """A page of sessions; `next` continues behind it."""
+    """A page of sessions; `next` is the cursor of the page after it."""
 
     sessions: list[SessionSummary]
     total: int

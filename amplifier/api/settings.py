@@ -33,7 +33,7 @@ class Setting(msgspec.Struct):
 
 
 class SettingList(msgspec.Struct):
-    """A page of settings; `next` continues behind it."""
+    """A page of settings; `next` is the cursor of the page after it."""
 
     settings: list[Setting]
     total: int
@@ -41,7 +41,7 @@ class SettingList(msgspec.Struct):
 
 
 class SettingMessage(msgspec.Struct):
-    """What was done."""
+    """Confirms the change."""
 
     message: str
 
@@ -64,7 +64,7 @@ class SettingsController(Controller):
 
     @get("/{key:str}", operation_id="get_setting", summary="One setting")
     async def get_setting(self, request: Request, key: FromPath[str]) -> Setting:
-        """404 when there is none of that key."""
+        """Answers 404 when no setting has that key."""
         row = await request.queries.settings.get(key=key)
         if row is None:
             raise Problem(404, "Setting not found")

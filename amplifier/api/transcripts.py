@@ -69,7 +69,7 @@ class Transcript(msgspec.Struct):
 
 
 class _Shape(msgspec.Struct):
-    """What every message must look like, to say where one does not."""
+    """The members that every message needs, to say where one lacks them."""
 
     role: MessageRole
 
@@ -89,8 +89,8 @@ class TranscriptsController(Controller):
     async def append_transcript(
         self, request: Request, session_id: FromPath[str], data: JSONBody[AppendTranscript]
     ) -> Appended:
-        """All or none, in order, committed when the answer comes. For owners, editors and whoever has `send`;
-        the session must be active."""
+        """Appends all messages or none, in order; they are committed when the answer arrives. For owners, editors and
+        participants with `send`; the session must be active."""
         caller, messages = request.caller, b"[" + b",".join(data.messages) + b"]"
         append = partial(
             request.queries.messages.append,
@@ -119,7 +119,7 @@ class TranscriptsController(Controller):
         as_of: AsOf = None,
         view: View = "entries",
     ) -> Transcript:
-        """In order, from behind `after`: a page of 100 by default. For participants."""
+        """Returns messages in order, after the number `after`: a page of 100 by default. For participants."""
         then = utc("as_of", as_of)
         if (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
@@ -169,7 +169,7 @@ async def _patiently(request: Request, append: Callable[[], Awaitable[Any]], siz
 
 
 async def _refusal(request: Request, session_id: str, expected_seq: int | None) -> Problem:
-    """Why an append added nothing; asked only then."""
+    """Returns the problem of an append that added nothing."""
     if not (await participation(request, session_id)).may_send:
         return Problem(403, "Only owners, editors and whoever has the permission send may append to a transcript")
     row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)

@@ -14,7 +14,7 @@ from amplifier.web.types import Role, Status
 
 
 class User(msgspec.Struct):
-    """What is kept of a user; `last_seen` moves at most once a minute, `total_sessions` counts sessions created."""
+    """A user's record; `last_seen` moves at most once a minute, `total_sessions` counts sessions created."""
 
     user_id: str
     first_seen: datetime
@@ -27,7 +27,8 @@ class User(msgspec.Struct):
 class UserSession(msgspec.Struct):
     """A session and the user's part in it.
 
-    `last_active_at` moves at most once a minute; `unread` messages are behind `last_read_seq`, 100 for 100 or more.
+    `last_active_at` moves at most once a minute; `unread` counts the messages after `last_read_seq`, 100 for 100 or
+    more.
     """
 
     session_id: str
@@ -48,7 +49,7 @@ class UserSession(msgspec.Struct):
 
 
 class UserSessionList(msgspec.Struct):
-    """A page of sessions; `next` continues behind it."""
+    """A page of sessions; `next` is the cursor of the page after it."""
 
     sessions: list[UserSession]
     next: str | None
@@ -91,7 +92,7 @@ class UsersController(Controller):
 
 
 def _subject(request: Request, user_id: str) -> str:
-    """Whom a path speaks of. Raises Problem 404 unless that is the caller or an admin application asks."""
+    """Returns the user that a path names. Raises Problem 404 unless that is the caller or an admin application asks."""
     if user_id in ("me", request.caller.user_id):
         return request.caller.user_id
     if not request.caller.is_admin:

@@ -1,4 +1,4 @@
-"""The same events over WebSocket, for clients that also say something: that they type, and what they have read."""
+"""Events over WebSocket, for clients that also send: typing notes and read markers."""
 
 import asyncio
 import contextlib
@@ -35,7 +35,7 @@ class Typing(msgspec.Struct, tag="typing"):
 
 
 class Read(msgspec.Struct, tag="read"):
-    """Up to where the caller has read."""
+    """The number of the last message that the caller has read."""
 
     seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
@@ -153,7 +153,7 @@ class _Listening:
 
 
 def _decoded(event: Any, subscriber: Subscriber) -> Typing | Read:
-    """What a client said. Raises Problem 413, 422 and 403."""
+    """Returns a client's message, decoded. Raises Problem 413, 422 and 403."""
     text = event.get("text")
     if text is None or subscriber.session_id is None:
         raise Problem(422, "Only text is understood here" if text is None else "Nothing is understood here")

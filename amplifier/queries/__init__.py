@@ -1,1 +1,1 @@
-"""Loads named SQL, verifies it and replaces it at run time."""
+"""Loads named SQL, checks it, and replaces it at run time."""

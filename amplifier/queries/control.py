@@ -1,4 +1,7 @@
-"""What a command asks of running services through their database: a reload of the queries, and what these cost."""
+"""Controls running services through their database, for commands: reloads their queries, lists the costliest ones.
+
+The services' side of a reload is in `amplifier.queries.reload`.
+"""
 
 import time
 import uuid
@@ -19,7 +22,7 @@ from pg_extension as e
 inner join pg_namespace as n on n.oid = e.extnamespace
 where e.extname = 'pg_stat_statements'
 """
-# what carries a name of ours, whatever versions of its text there were
+# statements that carry the name of a query; texts of the same name are added up
 _TOP = r"""
 select
     substring(query from '/[*] (\w+[.]\w+) [*]/') as name,
@@ -43,7 +46,11 @@ _NOT_THERE = (
 
 
 def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
-    """How many processes there are, and what those of them said that answered in time. Raises OperatorError."""
+    """Asks every process of the service to reload its queries, and collects their reports for `timeout` seconds.
+
+    Returns the number of processes that listen on the database, and the reports that arrived in time, sorted by
+    process. Raises OperatorError.
+    """
     request, reports, signatures = uuid.uuid4().hex, list[Report](), Signatures()
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
@@ -66,7 +73,10 @@ def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
 
 
 def top(dsn: str, limit: int) -> list[tuple[Any, ...]]:
-    """The queries that took longest: name, calls, seconds, milliseconds a call, rows. Raises OperatorError."""
+    """Returns the `limit` queries with the longest total execution time, from pg_stat_statements.
+
+    A row has the name, calls, seconds, milliseconds per call, and rows. Raises OperatorError.
+    """
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=5, options=f"-c role={ROLE}") as connection:
             where = connection.execute(_SCHEMA).fetchone()

@@ -1,4 +1,4 @@
-"""What is wrong with a query: where, what, and what would mend it."""
+"""The finding: one fault of a query, with its place and a remedy; and the error that carries findings."""
 
 from collections.abc import Sequence
 
@@ -22,7 +22,7 @@ class Finding(msgspec.Struct, frozen=True):
 
 
 class QueriesError(OperatorError):
-    """Queries are wrong; the message gives file, line, query, fault and remedy, one finding a line."""
+    """Raised for faulty queries. The message has a line for each finding: file, line, query, problem and remedy."""
 
     def __init__(self, findings: Sequence[Finding]) -> None:
         super().__init__("\n".join(map(str, findings)))

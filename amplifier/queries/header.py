@@ -1,4 +1,7 @@
-"""The header of a query: what its lines are, and the rules that hold before any database is asked."""
+"""The header of a query: parses its lines, and checks the rules that need no database.
+
+`queries/README.md` documents the tags. Checks against a database are in `amplifier.queries.checks`.
+"""
 
 import re
 from collections.abc import Iterator
@@ -6,7 +9,7 @@ from typing import NamedTuple
 
 ACCESS = ("participant", "owner", "self", "public", "system")
 _WITHOUT_ACTOR = ("public", "system")
-_ACTORS = {"actor_id", "actor_ids"}  # the caller, or several readers that are served at once
+_ACTORS = {"actor_id", "actor_ids"}  # the caller, or several readers that one call serves
 _VERBS = ("select", "with", "insert", "update", "delete")
 _SESSION_STATE = re.compile(r"\b(set_config|pg_advisory_lock\w*)\s*\(", re.IGNORECASE)
 _PARAM = re.compile(r"^@param\s+(\w+)\s+(\S.*)$", re.MULTILINE)
@@ -14,7 +17,7 @@ _TAG = re.compile(r"^@(return|access|index|cost)\s+(\S.*)$", re.MULTILINE)
 _RETURN = re.compile(r"(\w+)(\[\]| \| none)?|row count")
 _NESTED = re.compile(r"'(?:''|[^'])*'|\([^()]*\)")
 _EVERY_COLUMN = re.compile(r"(?:\bselect|\breturning|,)\s+(?:\w+\.)?\*", re.IGNORECASE)
-# what each operator may bring back
+# the kinds of result that each operator may return
 _RESULTS = {
     "SELECT": "Struct[]",
     "SELECT_ONE": "Struct or Struct | none",
@@ -22,11 +25,11 @@ _RESULTS = {
     "INSERT_UPDATE_DELETE": "row count",
 }
 
-Problem = tuple[str, str]  # what is wrong, and what would mend it
+Problem = tuple[str, str]  # the problem and its remedy
 
 
 class Header(NamedTuple):
-    """The lines of a header: `uses` is `@index`, `cost` the most that a plan may cost."""
+    """The parsed lines of a header. `uses` is the value of `@index`, `cost` the limit for the cost of a plan."""
 
     sentence: str
     params: dict[str, str]
@@ -37,24 +40,24 @@ class Header(NamedTuple):
 
     @property
     def struct(self) -> str | None:
-        """The name of the struct that carries a row, or none for a value or a number of rows."""
+        """The name of the struct of a row, or None if the query returns a value or a row count."""
         name = (self.returns or "").removesuffix("[]").removesuffix(" | none")
         return None if name in ("value", "row count", "") else name
 
     @property
     def indexes(self) -> list[list[str]]:
-        """What `@index` names: of each, one or another that does as well."""
+        """The indexes that a plan must use: for each, the list of acceptable alternatives."""
         if self.uses is None or self.uses == "none":
             return []
         return [re.split(r"\s+or\s+", one.strip()) for one in self.uses.split(",")]
 
     def is_nullable(self, parameter: str) -> bool:
-        """Whether callers may pass null, which its line says as `or null`."""
+        """Returns whether the parameter's line says `or null`, so that callers may pass None."""
         return re.search(r"\bor null\b", self.params.get(parameter, "")) is not None
 
 
 def parse(doc: str) -> Header:
-    """The header in the comments of a query."""
+    """Parses the header in the comments of a query."""
     tags = dict(_TAG.findall(doc))
     returns = tags.get("return")
     return Header(
@@ -68,7 +71,7 @@ def parse(doc: str) -> Header:
 
 
 def checked(header: Header, operator: str, parameters: list[str], sql: str) -> Iterator[Problem]:
-    """What a header, or the statement below it, has against the rules."""
+    """Yields the problems of a header and of the statement below it."""
     if not header.sentence:
         yield "the header needs a sentence that says what comes back or changes", "write it below the name"
     documented = list(header.params)
@@ -114,13 +117,13 @@ def _checked_statement(sql: str) -> Iterator[Problem]:
 
 
 def _kind(returns: str) -> str:
-    """`@return` with `Struct` for the struct's name."""
+    """Returns the value of `@return` with `Struct` in place of the struct's name."""
     found = _RETURN.fullmatch(returns)
     return returns if found is None or found[1] in ("value", None) else f"Struct{found[2] or ''}"
 
 
 def _outermost(sql: str) -> str:
-    """A statement without what stands in parentheses or quotes."""
+    """Returns a statement without the text in parentheses or quotes."""
     while (shorter := _NESTED.sub(" ", sql)) != sql:
         sql = shorter
     return sql

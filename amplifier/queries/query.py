@@ -1,4 +1,7 @@
-"""A named query as it stands in a file: parsed, its header checked, and called with exactly the declared arguments."""
+"""Reads the named queries of a file, checks their headers, and runs each with exactly its declared arguments.
+
+The registry of all files is in `amplifier.queries.registry`.
+"""
 
 import hashlib
 import re
@@ -17,14 +20,14 @@ from amplifier.queries.findings import Finding
 from amplifier.queries.header import Header, checked, parse
 
 _METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchval", "INSERT_UPDATE_DELETE": "execute"}
-_BLOCK = re.compile(r"^(?=--\s*name\s*:)", re.MULTILINE)  # as aiosql has it
+_BLOCK = re.compile(r"^(?=--\s*name\s*:)", re.MULTILINE)  # as in aiosql
 _NAME = re.compile(r"--\s*name\s*:[ \t]*(\w*)")
 _VERB = re.compile(r"\w*")
-_PLACE = re.compile(r" at \S+:\d+")  # aiosql counts from the text that it was given
+_PLACE = re.compile(r" at \S+:\d+")  # aiosql counts lines from the start of the block, not of the file
 
 
 class Parsed(NamedTuple):
-    """A query's text, taken apart. `sql` has $1, $2, ... for the parameters."""
+    """The parts of a query's text. `sql` has $1, $2, ... in place of the parameters."""
 
     name: str
     file: Path
@@ -37,7 +40,7 @@ class Parsed(NamedTuple):
 
 
 class Usage:
-    """Since when a query is as it is, how often it ran in this process, and how many seconds callers waited for it."""
+    """Statistics of a query in this process: when its text was loaded, its calls, and the seconds that they took."""
 
     __slots__ = ("calls", "loaded_at", "seconds")
 
@@ -46,10 +49,11 @@ class Usage:
 
 
 class Query:
-    """One named query. Call it with all its declared parameters by name, and with no others.
+    """A named query. It is called with exactly its declared parameters, by name, and raises TypeError otherwise.
 
-    It runs on the database it was loaded for, in the task's transaction if there is one. What comes back follows its
-    operator: none a list of records, `^` a record or none, `$` a value, `!` the number of rows changed.
+    It runs on the database that it was loaded for, in the transaction of the current task if there is one. The result
+    depends on the operator: without one a list of records, `^` a record or None, `$` a value, `!` the number of rows
+    changed.
     """
 
     __slots__ = (
@@ -74,7 +78,7 @@ class Query:
         self.name, self.file, self.line, self.text = parsed.name, parsed.file, parsed.line, parsed.text
         self.header, self.parameters, self.operator = parsed.header, parsed.parameters, parsed.operator
         self.hash = hashlib.sha256(self.text.encode()).hexdigest()[:12]
-        # behind the first word, because tools that show statements may trim what stands before it
+        # after the first word, because tools that show statements may trim comments before it
         verb = _VERB.match(parsed.sql)[0]  # type: ignore[index]
         self.statement = f"{verb} /* {self.name} */{parsed.sql[len(verb) :]}"
         self.usage = Usage()
@@ -98,11 +102,11 @@ class Query:
         return int(result.rpartition(" ")[2]) if self._method == "execute" else result
 
     def wrong(self, problem: str, remedy: str | None = None, line: int | None = None) -> Finding:
-        """The finding `problem` about this query."""
+        """Returns a finding about this query."""
         return Finding(str(self.file), line or self.line, self.name, problem, remedy)
 
     def line_of(self, position: int) -> int:
-        """The file's line for a character position in the statement, as PostgreSQL reports it (from 1)."""
+        """Returns the file's line for `position`, a character of the statement counted from 1 as PostgreSQL does."""
         lines_before = self.statement[: position - 1].count("\n")
         body = self.text.splitlines()[1:]
         code = [number for number, text in enumerate(body, self.line + 1) if text.strip() and not _is_comment(text)]
@@ -114,7 +118,7 @@ class Query:
 
 
 def read(file: Path) -> tuple[list[Parsed], list[Finding]]:
-    """The queries of a file that can be used, and what is wrong with the others."""
+    """Returns the queries of a file that can be parsed, and the findings in the file."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -124,7 +128,7 @@ def read(file: Path) -> tuple[list[Parsed], list[Finding]]:
 
 @lru_cache(maxsize=64)
 def _parse(file: Path, text: str) -> tuple[list[Parsed], list[Finding]]:
-    """A start reads the files twice, once to check them."""
+    """Parses the text of a file. Cached, because a start reads each file twice, once to check it."""
     queries: dict[str, Parsed] = {}
     findings: list[Finding] = []
     line = 1
@@ -162,7 +166,7 @@ def _parse_block(name: str, file: Path, line: int, block: str) -> Parsed | Findi
 
 
 class _Adapter:
-    """What aiosql asks to turn `:name` into the driver's parameters; the rest of its protocol is not used here."""
+    """The part of aiosql's adapter protocol that turns `:name` into $1, $2, ...; aiosql calls no other method here."""
 
     is_aio_driver = True
 

@@ -1,6 +1,6 @@
-"""All queries of a folder, one namespace a file: `queries.sessions.get(actor_id=..., session_id=...)`.
+"""The registry of all queries of a folder, one namespace per file: `queries.sessions.get(actor_id=...)`.
 
-mypy reads `registry.pyi` instead, which names each query with its arguments and its result.
+mypy reads `registry.pyi` instead, which declares each query with its arguments and its result.
 """
 
 import hashlib
@@ -23,8 +23,8 @@ class Namespace:
 class Queries:
     """The queries of a folder, bound to a database.
 
-    Raises QueriesError with whatever is wrong with the files; with a list for `faults` it is added there instead, and
-    what can be used is there.
+    Raises QueriesError with the findings in the files. If `faults` is given, appends the findings to it instead and
+    loads the queries that can be used.
     """
 
     def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
@@ -48,17 +48,17 @@ class Queries:
         self.hash = hashlib.sha256(text.encode()).hexdigest()[:12]
 
     def all(self) -> list[Query]:
-        """Every query, by file and position."""
+        """Returns every query, sorted by file and position."""
         return self._all
 
     def snapshot(self) -> "Queries":
-        """The queries as they are now: whoever runs several of one set is not touched by `adopt`."""
+        """Returns a copy that later calls of `adopt` do not change, for callers that run several queries of one set."""
         snapshot = object.__new__(Queries)
         snapshot.__dict__ = self.__dict__
         return snapshot
 
     def adopt(self, other: "Queries") -> None:
-        """Becomes the other set, all at once. Queries that did not change go on counting."""
+        """Replaces this set with `other` in one step. Queries whose text did not change keep their statistics."""
         before = {query.name: query for query in self._all}
         for query in other._all:
             if (same := before.get(query.name)) is not None and same.hash == query.hash:

@@ -1,7 +1,7 @@
-"""Replaces the queries of a running process: the new files pass the whole check, or the old set stays.
+"""Replaces the queries of a running process if the new files pass the whole check; otherwise the old set stays.
 
-`select announce('reload queries')` asks every process for it. Each says what came of it in a notification of its own,
-for whoever asked, and shows it in GET /health/queries.
+`select announce('reload queries')` asks every process for a reload. Each process reports the outcome in a notification
+and in GET /health/queries. The command that asks and collects the reports is in `amplifier.queries.control`.
 """
 
 import asyncio
@@ -20,11 +20,11 @@ from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 
-RELOAD = "reload queries"  # the notification; a word behind it comes back in the report
-REPORT = "queries "  # what the report begins with
+RELOAD = "reload queries"  # the notification; a word after it is returned in the report
+REPORT = "queries "  # the prefix of a report
 _MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000, and a signature has 50
-_MOST_REQUESTS, _MAX_WORD = 100, 100  # requests that wait for an answer, and characters of the word behind each
-_ATTEMPTS, _PAUSE = 3, 0.5  # while the database is busy, and seconds between them
+_MOST_REQUESTS, _MAX_WORD = 100, 100  # requests that wait for a report, and characters of the word of each
+_ATTEMPTS, _PAUSE = 3, 0.5  # attempts while the database is unavailable, and seconds between them
 
 
 class Refusal(msgspec.Struct):
@@ -35,9 +35,10 @@ class Refusal(msgspec.Struct):
 
 
 class Report(msgspec.Struct):
-    """What a process serves after a reload: the hash of its set, and how many faults kept it from the new files.
+    """The outcome of a reload in one process: the hash of the set that it serves, and the number of faults.
 
-    `findings` are the first of these faults; `request` is the word behind the notification.
+    Without faults the set is the new one. `findings` are the first of the faults; `request` is the word that came after
+    RELOAD in the notification.
     """
 
     process: str
@@ -48,7 +49,7 @@ class Report(msgspec.Struct):
 
 
 class Reloader:
-    """Hears the notification and replaces the set, one reload after the other."""
+    """Reloads the queries of this process when a notification or a signal asks for it, one reload at a time."""
 
     def __init__(self, queries: Queries, structs: Structs) -> None:
         self._queries = queries
@@ -61,23 +62,23 @@ class Reloader:
         self.refused: Refusal | None = None
 
     def hear(self, payload: str) -> None:
-        """A notification of the database."""
+        """Takes a notification of the database. Ignores those that do not ask for a reload."""
         if (payload == RELOAD or payload.startswith(f"{RELOAD} ")) and len(self._requests) < _MOST_REQUESTS:
             self._requests.append(payload.removeprefix(RELOAD).strip()[:_MAX_WORD])
             self._wanted.set()
 
     def set_hearing(self, hearing: bool) -> None:
-        """While nothing was heard a reload may have been asked for."""
+        """Takes the state of the LISTEN connection. Reloads when it is restored: a request may have been missed."""
         if hearing:
             self._wanted.set()
 
     def ask(self) -> None:
-        """Asks every process for a reload, this one among them; from a handler of signals."""
+        """Asks every process for a reload, including this one. Safe to call in a signal handler."""
         if self._loop is not None:
             self._loop.call_soon_threadsafe(self._asked.set)
 
     async def keep_reloading(self) -> None:
-        """Reloads whenever that is asked for, for ever."""
+        """Reloads whenever it is asked for. Never returns."""
         self._loop = asyncio.get_running_loop()
         await asyncio.gather(self._keep_answering(), self._keep_announcing())
 
@@ -90,13 +91,13 @@ class Reloader:
                 await self.reload(asked=bool(requests))
                 for request in requests:
                     await self._queries.events.notify(payload=_payload(self._report(request)))
-            except Exception as error:  # whatever it was: the next request must be heard
+            except Exception as error:  # the next request must be served, whatever failed
                 logger.exception("the queries were not reloaded: %r", error)
 
     async def reload(self, asked: bool = True) -> None:
-        """Takes the files over when they pass all checks; else the findings are logged and kept in `refused`.
+        """Replaces the queries if the files pass all checks; otherwise logs the findings and keeps them in `refused`.
 
-        Nothing is checked again when nobody asked and nothing changed.
+        If `asked` is false, does nothing when the files have not changed.
         """
         findings = await self._replace(asked)
         self.refused = Refusal(datetime.now(UTC), findings) if findings else None
@@ -119,7 +120,7 @@ class Reloader:
                 if attempt == _ATTEMPTS:
                     return [Finding(str(folder), 1, None, f"not checked: {error.reason}", "reload again later")]
                 await asyncio.sleep(_PAUSE)
-            except Exception as error:  # whatever it was: who asked gets an answer
+            except Exception as error:  # the caller must get a report, whatever failed
                 logger.exception("the check of the queries failed")
                 return [Finding(str(folder), 1, None, f"the check itself failed: {error!r}", "see the log")]
             else:
@@ -139,12 +140,12 @@ class Reloader:
             self._asked.clear()
             try:
                 await self._queries.events.notify(payload=RELOAD)
-            except Exception as error:  # whatever it was: the next signal must be heard
+            except Exception as error:  # the next signal must be served, whatever failed
                 logger.error("the queries were not reloaded: %r", error)
 
 
 def read(payload: str) -> Report | None:
-    """The report in a notification, or none: others use the channel, too."""
+    """Returns the report in a notification, or None for any other notification of the channel."""
     if not payload.startswith(REPORT):
         return None
     try:
@@ -154,7 +155,7 @@ def read(payload: str) -> Report | None:
 
 
 def _payload(report: Report) -> str:
-    """A report as a notification, with as many of its findings as fit."""
+    """Encodes a report as a notification. Drops findings from the end until it fits."""
     while len(payload := msgspec.json.encode(report)) > _MAX_PAYLOAD - len(REPORT):
         report.findings = report.findings[: len(report.findings) // 2]
     return REPORT + payload.decode()

@@ -1,6 +1,7 @@
-"""Rows that no answer carries as they are: what `@return` names where it names no struct of the API.
+"""Structs of rows that no response contains as they are. `@return` names one of these, or a struct of the API.
 
-The fields are the columns, in their order; a field that may be null says so. Handlers read them by name.
+Fields have the names, the order and the types of the columns; a column that may be null has a type with None. Callers
+read rows by column name. Structs that responses contain are in `amplifier.api`.
 """
 
 from datetime import datetime
@@ -10,7 +11,7 @@ from msgspec import Raw, Struct
 
 
 class Credentials(Struct):
-    """What a presented key or token is compared with."""
+    """The stored hash of an API key with its application, to verify a presented key or token."""
 
     app_id: str
     api_key_hash: str
@@ -21,7 +22,7 @@ class Credentials(Struct):
 
 
 class IdempotencyClaim(Struct):
-    """Whether a key is free at this moment, and the answer that was given to it, if there was one."""
+    """The state of an idempotency key: whether this transaction holds it, and the stored response, if any."""
 
     is_free: bool
     request_hash: str | None
@@ -33,7 +34,7 @@ class IdempotencyClaim(Struct):
 
 
 class ConfigUse(Struct):
-    """A config's version, how many sessions were made from it, and in how many of those other people take part."""
+    """The version of a config, the number of its sessions, and the number of those with other participants."""
 
     version: int
     sessions: int
@@ -41,7 +42,7 @@ class ConfigUse(Struct):
 
 
 class RateLimit(Struct):
-    """How many requests were granted, how many are left, and when all will be there again."""
+    """The state of a rate limit: requests granted, requests left, and when the bucket is full again."""
 
     granted: int
     remaining: int
@@ -50,14 +51,14 @@ class RateLimit(Struct):
 
 
 class ApplicationVersion(Struct):
-    """When an application changed last."""
+    """The time of an application's last change."""
 
     app_id: str
     updated_at: datetime
 
 
 class TranscriptRow(Struct):
-    """A message, and where its page ends. Without any message, one row of nulls behind `last_seq`."""
+    """A message and the end of its page. An empty page is one row in which only `last_seq` is not null."""
 
     last_seq: int
     next_seq: int | None
@@ -69,7 +70,7 @@ class TranscriptRow(Struct):
 
 
 class LoggedEvent(Struct):
-    """A message or event, and who of the readers takes part. Without anything new, one row, null behind `last_seq`."""
+    """A message or event, and the readers that take part. If there is nothing new, one row, null after `last_seq`."""
 
     user_ids: list[str]
     last_seq: int
@@ -82,7 +83,7 @@ class LoggedEvent(Struct):
 
 
 class Clock(Struct):
-    """How far a session is, for somebody who follows it."""
+    """The clock of a session for one of its followers."""
 
     session_id: str
     user_id: str
@@ -104,7 +105,7 @@ class ChangedSession(Struct):
 
 
 class HintFor(Struct):
-    """What happened last in a session, for one of its followers."""
+    """The last message or event of a session, for one follower."""
 
     user_id: str
     session_id: str
@@ -113,14 +114,14 @@ class HintFor(Struct):
 
 
 class ActiveParticipant(Struct):
-    """Whose activity was written."""
+    """A participant whose activity was written."""
 
     session_id: str
     user_id: str
 
 
 class Rights(Struct):
-    """The role of a participant, and what the participant may do besides reading."""
+    """The role of a participant, and the rights besides reading."""
 
     role: Literal["owner", "editor", "viewer"]
     may_send: bool
@@ -129,13 +130,13 @@ class Rights(Struct):
 
 
 class LockedParticipant(Struct):
-    """Somebody who takes part in a session that is to be deleted."""
+    """A participant whose row is locked."""
 
     user_id: str
 
 
 class InvitationState(Struct):
-    """Why an invitation admits nobody."""
+    """The reasons for which an invitation admits nobody."""
 
     is_revoked: bool
     is_expired: bool
@@ -143,7 +144,7 @@ class InvitationState(Struct):
 
 
 class OpenedStream(Struct):
-    """Where a stream starts, and how many others its user has open in other processes."""
+    """The clock at the start of a stream, and the number of streams that its user has open in other processes."""
 
     last_seq: int
     may_send: bool
@@ -151,14 +152,14 @@ class OpenedStream(Struct):
 
 
 class OpenedHints(Struct):
-    """A stream of hints."""
+    """A stream of hints that was opened."""
 
     stream_id: str
     user_id: str
 
 
 class PresentIn(Struct):
-    """Who follows which session; those who follow all of theirs are in none."""
+    """A follower and the session followed; `session_id` is null for a follower of all own sessions."""
 
     session_id: str | None
     user_id: str
@@ -166,14 +167,14 @@ class PresentIn(Struct):
 
 
 class HintsTicket(Struct):
-    """Until when a ticket opens a stream of hints, and whose."""
+    """The expiry and the user of a ticket for a stream of hints."""
 
     expires_at: datetime
     user_id: str
 
 
 class ClaimedTicket(Struct):
-    """Whom a ticket stands for."""
+    """The user and application that a claimed ticket authenticates."""
 
     user_id: str
     app_id: str
@@ -182,7 +183,7 @@ class ClaimedTicket(Struct):
 
 
 class FoundMessage(Struct):
-    """A hit with the plain text around it, and what the next page needs. `seq` is 0 for the session itself."""
+    """A hit with the text before and after it, and the position for the next page. `seq` is 0 for title and tags."""
 
     session_id: str
     title: str | None
@@ -199,7 +200,7 @@ class FoundMessage(Struct):
 
 
 class FoundSession(Struct):
-    """A session in which something was found, and what the next page needs."""
+    """A session with hits, and the position for the next page."""
 
     session_id: str
     config_id: str
@@ -222,14 +223,14 @@ class FoundSession(Struct):
 
 
 class Languages(Struct):
-    """The text search configuration of what names none, and the one that was asked for, if there is such a one."""
+    """The default text search configuration, and the one asked for, or null if PostgreSQL has no such one."""
 
     current: str
     wanted: str | None
 
 
 class GoingRun(Struct):
-    """A run that begins now, its config as it is stored, and the clock at its message; or one that may not begin."""
+    """A run that starts, with its stored config and the clock at its message; or one that was refused."""
 
     session_id: str
     run_id: str
@@ -244,28 +245,28 @@ class GoingRun(Struct):
 
 
 class QueuedRun(Struct):
-    """The clock at the event of a run that waits."""
+    """The clock at the event of a run that was queued."""
 
     session_id: str
     last_seq: int
 
 
 class History(Struct):
-    """Messages that the agent may look at, as the text of a JSON array, and the number of the last one."""
+    """The messages that an agent may read, as the text of a JSON array, and the `seq` of the last one."""
 
     last_seq: int | None
     messages: str | None
 
 
 class AppendedByRun(Struct):
-    """The clock behind what a run wrote."""
+    """The clock after the messages that a run appended."""
 
     session_id: str
     last_seq: int
 
 
 class FinishedRun(Struct):
-    """The clock behind the end of a run, and whether another one waits for it."""
+    """The clock after the end of a run, and whether other runs of the session wait."""
 
     session_id: str
     last_seq: int
@@ -273,7 +274,7 @@ class FinishedRun(Struct):
 
 
 class RenewedRun(Struct):
-    """What a process has to know of a run of its own."""
+    """The state of a run whose lease was renewed, for the process that runs it."""
 
     session_id: str
     run_id: str
@@ -282,7 +283,7 @@ class RenewedRun(Struct):
 
 
 class ReapedRun(Struct):
-    """A run whose process died."""
+    """A run taken over from a process that stopped renewing its lease."""
 
     session_id: str
     run_id: str
@@ -291,7 +292,7 @@ class ReapedRun(Struct):
 
 
 class WaitingRun(Struct):
-    """The next run of a session in which none goes on, and its sender."""
+    """The next queued run of a session without a running one, and its sender."""
 
     session_id: str
     run_id: str
@@ -299,41 +300,41 @@ class WaitingRun(Struct):
 
 
 class RefusedRun(Struct):
-    """A run that ended without having begun."""
+    """A run that ended before it started."""
 
     session_id: str
     run_id: str
 
 
 class CancelledRun(Struct):
-    """A run that is to end."""
+    """A run that is to be cancelled."""
 
     session_id: str
     run_id: str
 
 
 class CreatedApproval(Struct):
-    """A question to people, and until when they may answer."""
+    """A question to participants, and the time until which they may answer."""
 
     approval_id: str
     expires_at: datetime
 
 
 class ApprovalAnswer(Struct):
-    """What was answered, if anything."""
+    """The answer to a question; both columns are null without one."""
 
     granted: bool | None
     decision: str | None
 
 
 class ExpiredApproval(Struct):
-    """A question that nobody answered in time."""
+    """A question that was not answered in time."""
 
     approval_id: str
 
 
 class UnfinishedRun(Struct):
-    """A run that goes on or waits."""
+    """A run that is running or queued."""
 
     run_id: str
     status: Literal["queued", "running", "completed", "failed", "cancelled"]

@@ -1,4 +1,7 @@
-"""One run: a session of amplifier-core from its config to how it ended."""
+"""Executes one run as a session of amplifier-core, from the config to the outcome.
+
+`runner.py` begins executions, `finish.py` writes their outcomes.
+"""
 
 import asyncio
 import contextlib
@@ -14,6 +17,7 @@ from amplifier_core import AmplifierSession
 from amplifier import json_numbers
 from amplifier.errors import Unavailable
 from amplifier.runtime.approvals import Approvals, register
+from amplifier.runtime.conductor import Conductor
 from amplifier.runtime.failures import Failure, Refused, failure
 from amplifier.runtime.hooks import FEED, SHOW
 from amplifier.runtime.host import Host
@@ -27,48 +31,29 @@ from amplifier.transcripts.integrity import valid
 from amplifier.transcripts.message_formats import is_human
 
 logger = logging.getLogger(__name__)
-logging.getLogger("amplifier_core").setLevel(
-    logging.CRITICAL
-)  # it logs what modules say of their configs, with secrets
+# amplifier-core logs the errors of modules about their configs, with secrets
+logging.getLogger("amplifier_core").setLevel(logging.CRITICAL)
 
 Stop = Literal["cancelled", "lost", "shutdown"]
-_IN_THREAD_FROM = 64 * 1024  # bytes of a config; to look at more would hold up other runs
-_HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent looks at
-_PATIENCE = 5.0  # seconds for modules to end when they are told to
-_AWAY = 0.5  # seconds until a message is written again after the database was away
+_IN_THREAD_FROM = 64 * 1024  # bytes; reading a larger config on the event loop would delay other runs
+_HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent gets
+_PATIENCE = 5.0  # seconds that modules get to end after a cancellation
+_AWAY = 0.5  # seconds between two tries while the database is unavailable
 
 
 class Outcome(NamedTuple):
-    """How a run ended."""
+    """The result of a run."""
 
     status: Literal["completed", "failed", "cancelled"]
     response: str | None = None
     failure: Failure | None = None
 
 
-class Conductor:
-    """Stands in for the orchestrator: keeps its task, to cancel it, and what it raised, which amplifier-core rewrites.
-
-    Cancelling amplifier-core's own task would return before the orchestrator has ended.
-    """
-
-    def __init__(self, inner: Any) -> None:
-        self._inner = inner
-        self.task: asyncio.Task[Any] | None = None
-        self.error: BaseException | None = None
-
-    async def execute(self, **arguments: Any) -> str:
-        """What the orchestrator gives; nothing when it raised."""
-        self.task = asyncio.current_task()
-        try:
-            return str(await self._inner.execute(**arguments))
-        except BaseException as error:  # also the cancellation, which ends here
-            self.error = error
-            return ""
-
-
 class Execution:
-    """A run of this process, made from the row with which it began. `turn` is what its turn has in the transcript."""
+    """A run that this process executes, made from the row with which it began.
+
+    `turn` holds the messages of its turn in the transcript. `ended` is set when this process has finished with the run.
+    """
 
     def __init__(self, host: Host, row: Any) -> None:
         self._host = host
@@ -78,27 +63,30 @@ class Execution:
         self.feed = Feed(host.hub, self.session_id, self.run_id)
         self.meter = Meter(host.settings.run_model_timeout, host.settings.run_tool_timeout)
         self.stopped: Stop | None = None
-        self.ended = asyncio.Event()  # set when the database knows
+        self.ended = asyncio.Event()
         self._stop = asyncio.Event()
         self._conductor: Conductor | None = None
         self._started = time.perf_counter()
 
     @property
     def timing(self) -> dict[str, float]:
-        """Seconds: until the first part of an answer, in models, in tools, in all."""
+        """Returns the seconds until the first part of an answer, in model calls, in tool calls, and in total."""
         ended, first = time.perf_counter(), self.feed.first_delta_at
         seconds = {**self.meter.timing, "total": ended - self._started}
         seconds |= {} if first is None else {"first_delta": first - self._started}
         return {name: round(value, 6) for name, value in seconds.items()}
 
     def stop(self, reason: Stop) -> None:
-        """Ends the run soon; the first reason counts."""
+        """Asks the run to end. The first reason counts."""
         if self.stopped is None:
             self.stopped = reason
             self._stop.set()
 
     async def carry_out(self) -> Outcome:
-        """How the run ended, after its modules have ended, too; raises nothing that a module raises."""
+        """Executes the run and returns its outcome. Errors of modules are part of the outcome and not raised.
+
+        Cancels a run that is asked to stop or exceeds RUN_TIMEOUT, and waits some seconds for its modules to end.
+        """
         work, stop = asyncio.create_task(self._work()), asyncio.create_task(self._stop.wait())
         seconds = self._host.settings.run_timeout
         await asyncio.wait({work, stop}, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
@@ -142,7 +130,7 @@ class Execution:
         loader = coordinator.loader = Loader(host.settings.modules, plan.secrets)
         coordinator.register_capability("amplifier.live", self.feed.live)
         coordinator.register_capability(SHOW, self.feed.show)
-        reading = asyncio.create_task(self._history())  # meanwhile the modules are mounted
+        reading = asyncio.create_task(self._history())  # runs while the modules are mounted
         try:
             await _initialize(session, loader)
             prompt = await self._prepare(coordinator, await reading)
@@ -162,7 +150,7 @@ class Execution:
         return mount_plan(clear, self._host.secret, self._host.settings.base_urls)
 
     async def _prepare(self, coordinator: Any, history: list[dict[str, Any]]) -> str:
-        """Puts the transcript, limits and ears between the modules; the prompt."""
+        """Wraps the mounted modules with the transcript, the limits and the event handlers. Returns the prompt."""
         spoke = spoken(self.turn[0])
         inner = coordinator.get("context")
         await inner.set_messages(history)
@@ -175,16 +163,17 @@ class Execution:
         return str(spoke["content"])
 
     async def _history(self) -> list[dict[str, Any]]:
-        """What the model is told of earlier turns, such that it accepts it."""
+        """Returns the messages of earlier turns in a form that models accept."""
         row = await self._messages(0, self._last_seq - 1)
         text = row["messages"] or "[]"
         messages = json_numbers.read(text)
-        if len(messages) == _HISTORY or len(text) > _HISTORY_BYTES // 2:  # there may be more: begin with a whole turn
+        # earlier messages may have been left out: begin with a complete turn
+        if len(messages) == _HISTORY or len(text) > _HISTORY_BYTES // 2:
             messages = list(dropwhile(lambda message: not is_human(message), messages))
         return [spoken(message) for message in valid(messages)]
 
     async def _messages(self, after: int, up_to_seq: int) -> Any:
-        """The row of `runs.get_history`, as soon as the database is there."""
+        """Returns the row of `runs.get_history`. Tries again while the database is unavailable."""
         while True:
             with contextlib.suppress(Unavailable):
                 return await self._host.queries.runs.get_history(
@@ -197,7 +186,7 @@ class Execution:
             await asyncio.sleep(_AWAY)
 
     async def _append(self, message: bytes) -> None:
-        """Writes a message of the agent's. Raises Refused when the run may not go on."""
+        """Writes a message of the agent. Raises Refused if the run may not continue."""
         key = {"session_id": self.session_id, "run_id": self.run_id, "process_id": self._host.hub.process_id}
         try:
             row = await self._host.queries.runs.append(**key, messages=b"[" + message + b"]")
@@ -216,7 +205,7 @@ class Execution:
         self._host.hub.announce(self.session_id)
 
     async def _append_again(self, key: dict[str, str], message: bytes) -> Any:
-        """Writes a message unless it was written: a connection that breaks does not tell."""
+        """Writes a message unless it is in the transcript: a broken connection leaves open whether it was committed."""
         wanted, queries = msgspec.json.decode(message), self._host.queries
         while True:
             await asyncio.sleep(_AWAY)
@@ -230,12 +219,12 @@ class Execution:
         try:
             async with asyncio.timeout(_PATIENCE):
                 await session.cleanup()
-        except Exception as error:  # whatever a module does when it goes: the run is over
+        except Exception as error:  # a module may raise anything; the run is over in any case
             logger.warning("a module of run %s/%s did not clean up: %s", self.session_id, self.run_id, type(error))
 
 
 async def _initialize(session: AmplifierSession, loader: Loader) -> None:
-    """Mounts all modules. Raises what the first one raised that cannot be mounted, which amplifier-core rewrites."""
+    """Mounts all modules. Raises the original error of the first one that fails, which amplifier-core would rewrite."""
     failed = None
     try:
         await session.initialize()

@@ -1,4 +1,7 @@
-"""Why a run failed, in words that may be shown: without secrets, and nothing of what broke inside."""
+"""Describes the failure of a run for clients, without secrets and internal details.
+
+Errors of model providers are translated in `modules/providers/failures.py`.
+"""
 
 import logging
 import traceback
@@ -18,12 +21,15 @@ _MOST = 2000  # characters
 
 
 class Refused(Exception):
-    """The run may not go on; the message says why."""
+    """The run may not continue; the message says why."""
 
 
 class Failure(msgspec.Struct, omit_defaults=True):
-    """`type` is one of cancelled, config, internal, interrupted, provider, refused, timeout; `code` the provider's kind
-    of error."""
+    """The reason why a run did not complete, as it is stored and shown.
+
+    `type` is one of cancelled, config, internal, interrupted, provider, refused, timeout; `code` is the class of the
+    provider's error.
+    """
 
     type: str
     message: str
@@ -31,7 +37,10 @@ class Failure(msgspec.Struct, omit_defaults=True):
 
 
 def failure(error: BaseException, secrets: frozenset[str], name: str) -> Failure:
-    """What is stored and shown of an error; one of ours or of a module is logged with the name of the run."""
+    """Returns the part of an error that may be stored and shown, with `secrets` masked.
+
+    An error of the service or of a module is logged with `name`, the name of the run, and shown without details.
+    """
     text = cleaned(redact(str(error), secrets))[:_MOST]
     if isinstance(error, PlanRefused | ModuleRefused | ModuleFailed | ConfigurationError):
         return Failure("config", text)

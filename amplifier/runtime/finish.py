@@ -1,4 +1,7 @@
-"""Writes how runs ended, with what their turns lack in the transcript."""
+"""Writes the outcomes of runs, with the messages that their turns lack in the transcript.
+
+Runs that cannot be begun are refused in `queue.py`.
+"""
 
 import asyncio
 import logging
@@ -19,19 +22,22 @@ if TYPE_CHECKING:
 logger = logging.getLogger(__name__)
 
 TOO_LARGE = {"type": "refused", "message": "A message of it cannot be stored: it is too large or nested too deeply"}
-_HISTORY, _HISTORY_BYTES = 1000, 8 * 1024 * 1024  # messages and bytes that are looked at to end a turn
-_TRIES = 60  # a second apart; after that the lease is over, and another process ends the run
+_HISTORY, _HISTORY_BYTES = 1000, 8 * 1024 * 1024  # messages and bytes that are read to close a turn
+_TRIES = 60  # a second apart; after that the lease has expired, and another process ends the run
 
 
 class Endings:
-    """Ends the runs of this process, and those that it took over."""
+    """Ends the runs of this process and those that it took over from dead processes."""
 
     def __init__(self, queries: Queries, hub: Hub) -> None:
         self._queries, self._hub = queries, hub
 
     async def end(self, execution: "Execution", outcome: "Outcome") -> bool:
-        """Ends a run that was carried out here, unless another process took it over. Whether others of the session may
-        wait."""
+        """Ends a run that was executed here, unless another process took it over.
+
+        Returns whether other runs of the session may be waiting. Raises errors of the database, Unavailable only after
+        the last try.
+        """
         if execution.stopped == "lost":
             return False
         row = await self._write(
@@ -48,15 +54,15 @@ class Endings:
         execution.feed.end()
         return row is None or row["others_wait"]
 
-    async def bury(self, row: Any) -> None:
-        """Ends a run of `runs.reap`, whose process died. Raises whatever keeps it from that."""
+    async def end_abandoned(self, row: Any) -> None:
+        """Ends a run whose process died, given its row of `runs.reap`. Raises any error of the database."""
         key = {"session_id": row["session_id"]}
         status: Literal["cancelled", "failed"] = "cancelled" if row["cancelled"] else "failed"
         error = {"type": "interrupted", "message": "The process that ran it ended or lost the database"}
         if row["cancelled"]:
             error = {"type": "cancelled", "message": "The run was cancelled"}
         await self._write(
-            1,  # its lease ends, and then comes the next try
+            1,  # the next try comes when the lease of this process has expired
             **key,
             run_id=row["run_id"],
             status=status,
@@ -68,7 +74,10 @@ class Endings:
         )
 
     async def _missing(self, row: Any, status: Literal["cancelled", "failed"]) -> bytes:
-        """The messages that close the turn of a dead process's run, as JSON; none for a transcript that is not read."""
+        """Returns the messages that close the turn of a dead process's run, as JSON.
+
+        Returns an empty list if the transcript cannot be read. Raises Unavailable.
+        """
         try:
             history = await self._queries.runs.get_history(
                 session_id=row["session_id"],
@@ -85,9 +94,10 @@ class Endings:
             return b"[]"
 
     async def _write(self, tries: int, **ending: Any) -> Any:
-        """The row of `runs.finish`, or none where another process ends the run. Raises Unavailable after the last try.
+        """Returns the row of `runs.finish`, or None if another process ends the run.
 
-        What cannot be written, whenever it is tried, is left out: then the run has failed for that.
+        If the database refuses the data or needs too long, ends the run without response and messages, as failed.
+        Raises Unavailable after the last try.
         """
         for left in reversed(range(tries)):
             try:
@@ -109,14 +119,14 @@ _BARE: dict[str, Any] = {"response": None, "usage": b"{}", "timing": b"{}", "mes
 
 
 def _failed(ending: dict[str, Any]) -> dict[str, Any]:
-    """The status and error of a run whose end was too large to be written."""
+    """Returns the status and error of a run whose outcome is too large to be written."""
     return {} if ending["status"] == "cancelled" else {"status": "failed", "error": msgspec.json.encode(TOO_LARGE)}
 
 
 def _closed(execution: "Execution", outcome: "Outcome") -> bytes:
-    """The messages that close the turn of a run, as JSON."""
+    """Returns the messages that close the turn of a run, as JSON."""
     if outcome.status != "completed":
         messages = closing(execution.turn, outcome.status, execution.feed.partial)
-    elif messages := closing(execution.turn, "failed"):  # by a hook that refused, or a strange orchestrator
+    elif messages := closing(execution.turn, "failed"):  # a hook denied, or an orchestrator wrote no answer
         messages[-1] = {"role": "assistant", "content": outcome.response}
     return msgspec.json.encode(messages)

@@ -1,18 +1,21 @@
-"""Asks the hooks of a session: emits only what somebody listens to, and does what they decide."""
+"""Emits events to the hooks of a session and carries out their decisions.
+
+The hooks themselves are modules of the config; the events that followers receive are selected in `run_events.py`.
+"""
 
 from typing import Any, NamedTuple
 
 from amplifier_core import HookResult
 
-SHOW = "amplifier.show"  # the capability that shows an event to whoever follows the run: a function of event and data
-FEED = "feed "  # how the names of handlers begin that do the same for modules which do not know the capability
-TOLD = "amplifier.told"  # in the data of an event that was shown already
+SHOW = "amplifier.show"  # the capability that shows an event to followers of the run: a function of event and data
+FEED = "feed "  # prefix of the handlers that show the events of modules which do not use the capability
+TOLD = "amplifier.told"  # key in the data of an event that was shown already
 
 
 async def tell(coordinator: Any, registry: Any, event: str, data: dict[str, Any]) -> HookResult | None:
-    """Shows an event, and emits it where a hook listens: a hop through amplifier-core costs 0.1 to 0.3 ms.
+    """Shows an event to followers, and emits it if a hook listens: emitting takes amplifier-core 0.1 to 0.3 ms.
 
-    What the hooks answer comes back, if there are any.
+    Returns the result of the hooks, or None if none listens.
     """
     show = coordinator.get_capability(SHOW) if coordinator is not None else None
     names = registry.list_handlers(event).get(event) or ()
@@ -24,14 +27,14 @@ async def tell(coordinator: Any, registry: Any, event: str, data: dict[str, Any]
 
 
 class Decision(NamedTuple):
-    """What the hooks decided: `denied` is the reason, none if they did not; `data` is the event as they changed it."""
+    """The decision of the hooks: `denied` is the reason for a denial, else None; `data` is the event's changed data."""
 
     denied: str | None
     data: dict[str, Any]
 
 
 class Hooks:
-    """The hooks during one turn. `notes` are what they add to the next request, and to no other."""
+    """The hooks during one turn, with the notes that they add to the next request and to no other."""
 
     def __init__(self, registry: Any, coordinator: Any) -> None:
         self._registry, self._coordinator = registry, coordinator
@@ -39,18 +42,18 @@ class Hooks:
         self._notes: list[Any] = []
 
     def has(self, event: str) -> bool:
-        """Whether somebody listens."""
+        """Returns whether a handler is registered for the event."""
         return bool(self._registry.list_handlers(event).get(event))
 
     async def emit(self, event: str, data: dict[str, Any]) -> None:
-        """Tells it; what the hooks answer does not matter."""
+        """Emits an event and ignores the result of the hooks."""
         await tell(self._coordinator, self._registry, event, data)
 
     async def ask(self, event: str, data: dict[str, Any]) -> Decision:
-        """Tells it and does what the hooks want, as asking a user.
+        """Emits an event and carries out what the hooks decide, for example asks the user.
 
-        Messages that they add wait until `settle` if the event is about a tool: between a call and its result nothing
-        may come.
+        Messages that hooks add on an event of a tool wait until `settle`, because a result must follow its call
+        directly.
         """
         result = await tell(self._coordinator, self._registry, event, data)
         if result is None:
@@ -63,13 +66,13 @@ class Hooks:
         return Decision((result.reason or "") if result.action == "deny" else None, changed)
 
     async def settle(self) -> None:
-        """Adds the messages that waited: the results of the calls are there."""
+        """Adds the messages that waited until the results of the calls were in the context."""
         waiting, self._waiting = self._waiting, []
         for result, event in waiting:
             await self._process(result, event)
 
     def take_notes(self) -> list[Any]:
-        """What the next request gets; the one after it does not."""
+        """Returns the notes for the next request and forgets them."""
         notes, self._notes = self._notes, []
         return notes
 

@@ -1,4 +1,4 @@
-"""What calls of models and tools take: time with a limit, and tokens."""
+"""Limits the time of model and tool calls, and counts the calls, their tokens and their time."""
 
 import asyncio
 import time
@@ -20,7 +20,10 @@ _COUNTED = (
 
 
 class Meter:
-    """Counts the calls of one run; `usage` has tokens and calls, `timing` seconds."""
+    """Limits and counts the calls of one run.
+
+    `usage` holds numbers of tokens and calls; `timing` and the timeouts are seconds.
+    """
 
     def __init__(self, model_timeout: float, tool_timeout: float) -> None:
         self._model_timeout, self._tool_timeout = model_timeout, tool_timeout
@@ -28,7 +31,7 @@ class Meter:
         self.timing = {"model": 0.0, "tools": 0.0}
 
     def watch(self, coordinator: Any) -> None:
-        """From now on the calls of what is mounted have limits, and count."""
+        """Wraps the mounted providers and tools, so that their calls are limited and counted."""
         for provider in (coordinator.get("providers") or {}).values():
             provider.complete = self._model(provider.complete)
         for name, tool in (coordinator.get("tools") or {}).items():
@@ -74,7 +77,7 @@ class Meter:
 
 
 def _end_if_cancelled() -> None:
-    """Raises CancelledError where the run was cancelled and a module went on all the same."""
+    """Raises CancelledError if the run was cancelled and a module suppressed the cancellation."""
     task = asyncio.current_task()
     if task is not None and task.cancelling():
         raise asyncio.CancelledError

@@ -1,4 +1,7 @@
-"""Loads the modules of a session by their names, those that the operator allows."""
+"""Loads the modules of a session by name, if the operator allows them.
+
+Which modules a session mounts, and with which config, is decided in `mount_plan.py`.
+"""
 
 import asyncio
 import functools
@@ -28,15 +31,15 @@ OURS = {
 }
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,99}", re.ASCII)
-_LOAD_FAILURE = "provider.load_failure"  # what amplifier-core calls, if it is there, when a provider is not mounted
+_LOAD_FAILURE = "provider.load_failure"  # amplifier-core calls this capability when a provider is not mounted
 
 
 class ModuleRefused(Exception):
-    """A module that is not loaded here; the message says what to do about it."""
+    """The module is not loaded; the message says what to do."""
 
 
 class ModuleFailed(Exception):
-    """A module that raised while it was loaded or mounted; the message shows no secret."""
+    """The module raised while it was loaded or mounted; the message shows no secret."""
 
 
 class _Module(NamedTuple):
@@ -45,10 +48,10 @@ class _Module(NamedTuple):
 
 
 class Loader:
-    """What amplifier-core loads modules with; one for each session.
+    """The module loader of one session, with the methods that amplifier-core calls.
 
-    amplifier-core goes on without a provider, tool or hook that fails: `failures` has them all, as (name, exception).
-    The texts of these are without `secrets`.
+    amplifier-core continues without a provider, tool or hook that fails to mount. `failures` holds all failures as
+    (name, exception), with `secrets` masked.
     """
 
     def __init__(self, allowed: frozenset[str], secrets: frozenset[str] = frozenset()) -> None:
@@ -59,7 +62,7 @@ class Loader:
     async def load(
         self, module_id: str, config: dict[str, Any] | None = None, source_hint: Any = None, coordinator: Any = None
     ) -> Callable[[Any], Awaitable[Any]]:
-        """The function that mounts a module. Raises ModuleRefused, or ModuleFailed when it cannot be imported."""
+        """Returns the function that mounts a module. Raises ModuleRefused, or ModuleFailed if the import fails."""
         self._watch(coordinator)
         module = await self._noting(module_id, self._find(module_id, source_hint))
 
@@ -71,7 +74,7 @@ class Loader:
         return mount
 
     def enqueue_on_session_ready(self, module_id: str, fn: Ready) -> None:
-        """To be called when everything is mounted."""
+        """Queues `fn`, to be called when all modules are mounted."""
 
         async def ready(coordinator: Any) -> Any:
             return await self._noting(module_id, fn(coordinator))
@@ -79,15 +82,15 @@ class Loader:
         self._ready.append((module_id, ready))
 
     def get_on_session_ready_queue(self) -> list[tuple[str, Ready]]:
-        """What is to be called when everything is mounted, in order."""
+        """Returns the queued functions, in order."""
         return list(self._ready)
 
     def clear_on_session_ready_queue(self) -> None:
-        """Nothing is to be called any more."""
+        """Empties the queue."""
         self._ready.clear()
 
     def cleanup(self) -> None:
-        """The session is over; modules stay imported."""
+        """Empties the queue at the end of the session. Modules stay imported."""
         self._ready.clear()
 
     async def _find(self, name: str, source: Any) -> _Module:
@@ -103,7 +106,7 @@ class Loader:
         except Exception as error:
             failure = self._failure(name, error)
             self.failures.append((name, failure))
-        raise failure  # outside of the handler: what is chained to an exception is logged with it
+        raise failure  # outside of the handler: a chained exception would be logged, with its secrets
 
     def _failure(self, name: str, error: Exception) -> Exception:
         if isinstance(error, ModuleRefused):
@@ -112,7 +115,7 @@ class Loader:
         return ModuleFailed(redact(f"{name}: {type(error).__name__}: {error}", self._secrets))
 
     def _watch(self, coordinator: Any) -> None:
-        """Also a provider that returns without having mounted anything is a failure, which only amplifier-core sees."""
+        """Records providers that return without mounting anything. Only amplifier-core notices these failures."""
         if coordinator is not None and coordinator.get_capability(_LOAD_FAILURE) is None:
             coordinator.register_capability(_LOAD_FAILURE, self._provider_failed)
 
@@ -122,12 +125,12 @@ class Loader:
 
 
 def unknown(allowed: frozenset[str]) -> list[str]:
-    """The allowed names that nothing installed has, or that no module can have."""
+    """Returns the allowed names that no installed package provides or that no module can have."""
     return sorted(name for name in allowed if not _NAME.fullmatch(name) or name not in {**OURS, **_installed()})
 
 
 def warm(allowed: frozenset[str]) -> list[tuple[str, Exception]]:
-    """Imports all allowed modules, so that no session waits for it; those that cannot be, with the reasons."""
+    """Imports all allowed modules, so that no session waits for an import. Returns the failures as (name, error)."""
     failures: list[tuple[str, Exception]] = []
     for name in sorted(allowed):
         try:
@@ -142,7 +145,7 @@ _resolved: dict[str, _Module] = {}
 
 @functools.cache
 def _installed() -> dict[str, EntryPoint]:
-    """The entry points of the group by name; of two the one that is found first, as at an import."""
+    """Returns the entry points of the group by name. If two have the same name, the first one counts, as in imports."""
     found: dict[str, EntryPoint] = {}
     for entry in entry_points(group=GROUP):
         found.setdefault(entry.name, entry)
@@ -162,7 +165,7 @@ def _resolve(name: str) -> _Module:
 
 
 def _as_module(name: str, loaded: Any) -> _Module:
-    """An entry point names a function that mounts, or the Python module which has it as `mount`."""
+    """Returns the module that an entry point names: its mounting function, or a Python module with `mount`."""
     home = loaded if inspect.ismodule(loaded) else inspect.getmodule(loaded)
     mount = getattr(loaded, "mount", None) if inspect.ismodule(loaded) else loaded
     if not callable(mount):

@@ -1,4 +1,7 @@
-"""What a session is run with, made of a stored config that nobody trusts."""
+"""Makes the mount plan of a session from a stored config, which is untrusted input.
+
+References to secrets are expanded by `secret_references.py`; the modules are loaded by `module_loader.py`.
+"""
 
 import re
 from collections.abc import Callable
@@ -14,8 +17,8 @@ _SOURCES = ("source", "orchestrator_source", "context_source")
 _MOST = 20  # entries of a kind
 _DEEPEST, _MOST_VALUES = 50, 20_000
 _LONGEST_PATH, _LONGEST_KEY = 200, 60  # characters that a message shows
-_MOST_SECRETS = 100  # each text that leaves the service is searched for all of them
-# headers whose values are in many texts and are no secrets; all others below default_headers are
+_MOST_SECRETS = 100  # every text that a run shows is searched for each of them
+# the values of these headers are common words and not secrets; all other default_headers are secrets
 _HEADERS, _PUBLIC_HEADERS = (
     "default_headers",
     frozenset(
@@ -41,21 +44,22 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class PlanRefused(Exception):
-    """The config cannot be run here; the message tells its author where and why."""
+    """The config cannot be run; the message tells its author where and why."""
 
 
 class Plan(NamedTuple):
-    """`mount` is what AmplifierSession takes; `secrets` are all texts in it that must never be shown."""
+    """A mount plan: `mount` is the argument of AmplifierSession; `secrets` are its texts that must not be shown."""
 
     mount: dict[str, Any]
     secrets: frozenset[str]
 
 
 def mount_plan(config: dict[str, Any], secret: Secret, origins: frozenset[str]) -> Plan:
-    """The plan of a stored config, sharing nothing with it. Raises PlanRefused.
+    """Returns the mount plan of a stored config, which is not changed. Raises PlanRefused.
 
-    Only modules and their configs get through: no `source`, no other file or bundle. References expand by `secret`;
-    addresses that a provider, or a module with a secret of the operator's, is given must be of `origins`.
+    The plan contains modules and their configs only. A `source` and bundles to include are refused. References to
+    secrets are expanded by `secret`. Addresses in the config of a provider, or of a module with a secret of the
+    operator, must be of `origins`.
     """
     maker = _Maker(secret, frozenset(origin for origin in map(origin_of, origins) if origin))
     if _get(config, "includes", (), list):
@@ -74,7 +78,7 @@ def mount_plan(config: dict[str, Any], secret: Secret, origins: frozenset[str]) 
 
 
 def origin_of(address: str) -> tuple[str, str, int] | None:
-    """Scheme, host and port of an http(s) address; none when it is written in a way that readers may differ about."""
+    """Returns scheme, host and port of an http(s) address, or None for a spelling that parsers may read differently."""
     match = _ORIGIN.fullmatch(address)
     if match is None:
         return None
@@ -89,12 +93,15 @@ class _Maker:
         self._seen = 0
 
     def single(self, kind: str, session: dict[str, Any], config: dict[str, Any]) -> dict[str, Any]:
-        """The orchestrator or the context manager: an object, or a name with its config beside the session."""
+        """Returns the orchestrator or the context manager.
+
+        `session` holds it as an object, or as a name whose config is in a section of the same kind in `config`.
+        """
         given = session.get(kind)
         if given is None or given == "":
             given = _DEFAULTS[kind]
         if isinstance(given, str):
-            # `context` beside the session is also the section of a bundle that names files: those are not read
+            # `context` is also the section of a bundle that names files; they are not read
             beside = config.get(kind)
             extra = beside.get("config") if isinstance(beside, dict) else None
             given = {"module": given, "config": extra if extra is not None else {}}
@@ -126,7 +133,7 @@ class _Maker:
         return made
 
     def _refuse_sources(self, value: Any, path: Path) -> None:
-        """No part of a config names code by where it is; an empty `source` names none. All of it is looked at here."""
+        """Refuses a `source` that is not empty anywhere in the entry, and an entry that is too deep or too large."""
         self._seen += 1
         if len(path) > _DEEPEST or self._seen > _MOST_VALUES:
             raise PlanRefused(f"{_shown(path)}: more than {_DEEPEST} levels or {_MOST_VALUES} values")
@@ -173,7 +180,10 @@ class _Maker:
 def _walk(
     value: Any, path: Path, names: Callable[[str], bool], change: Callable[[Any, Path, bool], Any], named: bool = False
 ) -> Any:
-    """A copy of `value` with every scalar changed; told is whether a key above it `names` it. Keys stay as they are."""
+    """Returns a copy of `value` in which `change` has replaced every scalar. Keys stay unchanged.
+
+    `change` gets the scalar, its path, and whether `names` is true for a key above it.
+    """
     if isinstance(value, dict):
         return {key: _walk(item, (*path, key), names, change, named or names(key)) for key, item in value.items()}
     if isinstance(value, list):
@@ -190,7 +200,7 @@ def _source_refused(path: Path) -> PlanRefused:
 
 
 def _shown(path: Path) -> str:
-    """As `providers[0].config.model`; not all of a path that nobody could read."""
+    """Returns the path as text, for example `providers[0].config.model`, cut to a readable length."""
     parts = (f"[{part}]" if isinstance(part, int) else f".{part[:_LONGEST_KEY]}" for part in path)
     return "".join(parts).lstrip(".")[:_LONGEST_PATH]
 
@@ -205,7 +215,7 @@ def _refuse_twins(providers: list[dict[str, Any]]) -> None:
 
 
 def _get(given: dict[str, Any], key: str, path: Path, kind: type) -> Any:
-    """What stands under a key, an empty one of the kind when there is nothing."""
+    """Returns the value of a key, or an empty one of the kind if it is missing. Raises PlanRefused for another kind."""
     value = given.get(key)
     if value is None:
         return kind()

@@ -1,4 +1,7 @@
-"""Messages that wait for their turn, in all sessions: begins them, each by itself, users in turn."""
+"""Begins queued runs of all sessions, one statement each, users in turn.
+
+The places that runs take in the process are counted in `run_slots.py`.
+"""
 
 import asyncio
 import logging
@@ -23,12 +26,12 @@ Outcome: TypeAlias = Literal["begun", "over", "waits", "set back"]
 
 _SETBACK = 60.0  # seconds in which a session whose next run could not be begun comes after the others
 _MOST_SETBACKS = 1000  # sessions
-_LONGEST = 30.0  # seconds for a message that takes longer than a statement may
+_LONGEST = 30.0  # seconds for a message that takes longer than the statement timeout
 _RUNNING = "runs_session_id_running_idx"
 
 
 class Waiting:
-    """The runs that wait, as one process begins them."""
+    """Begins queued runs in one process."""
 
     def __init__(
         self,
@@ -39,19 +42,22 @@ class Waiting:
         has_room: Callable[[], bool],
         begin: Callable[[Any], None],
     ) -> None:
-        """`begin` gets the row of a run of which this process has the lease."""
+        """`has_room` returns whether the process may begin another run.
+
+        `begin` receives the row of a run of which this process has the lease.
+        """
         self._queries, self._hub, self._settings, self._places = queries, hub, settings, places
         self._has_room, self._begin = has_room, begin
         self._setbacks: dict[str, float] = {}  # until when, by session
         self._slow = asyncio.Lock()
 
     async def claim(self, session_id: str) -> None:
-        """Begins the next run of a session, unless another process does or this one has no room. Raises nothing."""
+        """Begins the next run of a session, unless another process does or this one has no room. Never raises."""
         former = None
         while self._has_room():
             try:
                 found = await self._queries.runs.get_next(session_id=session_id)
-            except Exception as error:  # whatever it was: the next round looks, too
+            except Exception as error:  # the next round tries again after any error
                 logger.warning("what waits in session %s is begun later: %r", session_id, error)
                 return
             if found is None or found["run_id"] == former or await self._try(found) in ("begun", "set back"):
@@ -59,7 +65,7 @@ class Waiting:
             former = found["run_id"]
 
     async def fill(self, limit: int) -> None:
-        """Begins what waits for room, in whatever session, users in turn. Raises nothing."""
+        """Begins at most `limit` queued runs of all sessions while there is room, users in turn. Never raises."""
         if not self._has_room():
             return
         now = asyncio.get_running_loop().time()
@@ -71,7 +77,7 @@ class Waiting:
                 failed_session_ids=list(self._setbacks),
                 limit=limit,
             )
-        except Exception as error:  # whatever it was: the next round looks, too
+        except Exception as error:  # the next round tries again after any error
             logger.warning("what waits is begun later: %r", error)
             return
         for waiting in found:
@@ -82,7 +88,7 @@ class Waiting:
                 await self.claim(waiting["session_id"])
 
     async def _try(self, waiting: Any) -> Outcome:
-        """Begins a run that waits, or ends it where it cannot be. Returns what became of it. Raises nothing."""
+        """Begins a queued run, or ends it if it can never be begun. Returns the outcome. Never raises."""
         session_id, run_id = waiting["session_id"], waiting["run_id"]
         if not self._places.take(run_id, waiting["user_id"]):
             return "waits"
@@ -102,9 +108,10 @@ class Waiting:
         return outcome
 
     async def _claimed(self, session_id: str, run_id: str, user_id: str) -> Any:
-        """The row of `runs.claim`, on the sender's share of the connections.
+        """Returns the row of `runs.claim`, executed on the sender's share of the connections.
 
-        A message that needs more time than a statement has gets it, one at a time in a process. Raises database errors.
+        If the statement timeout is too short for the message, tries once more with a longer one. Only one run in a
+        process is tried so at a time. Raises database errors.
         """
         key = {"session_id": session_id, "run_id": run_id, "process_id": self._hub.process_id}
         claim = partial(self._queries.runs.claim, **key, seconds=self._settings.run_lease)
@@ -118,7 +125,7 @@ class Waiting:
                 return await claim()
 
     async def _failed(self, session_id: str, run_id: str, error: Exception) -> Outcome:
-        """Ends a run that cannot be begun because of its data; after other errors the next try comes, maybe later."""
+        """Ends a run that cannot be begun because of its data. After other errors it is tried again, perhaps later."""
         if isinstance(error, Unavailable) and not is_too_slow(error):
             return "waits"
         if getattr(error, "constraint_name", None) == _RUNNING:  # another process was faster

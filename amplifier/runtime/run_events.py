@@ -1,4 +1,7 @@
-"""What a run shows while it goes on: to its own streams in this process at once, in batches to whoever follows."""
+"""Sends the events of a running agent to its streams in this process at once, and to followers in batches.
+
+Nothing here is stored: the messages of the turn are written by `transcript_writer.py`.
+"""
 
 import asyncio
 import time
@@ -14,7 +17,7 @@ from amplifier.runtime.secret_references import Veil, redacted
 from amplifier.runtime.transcript_writer import cleaned, encoded
 
 DELTA = "llm:stream_block_delta"
-# What clients are shown of amplifier-core's events; the others tell of prompts and configs.
+# The events of amplifier-core that clients see; the others contain prompts and configs.
 SHOWN = (
     "cancel:completed",
     "cancel:requested",
@@ -37,22 +40,22 @@ SHOWN = (
     "user:notification",
     DELTA,
 )
-# After these no more of an answer comes: its rest is shown, also by modules that do not tell of the end of a block.
+# No more of an answer comes after these events, so that its rest is shown: some modules emit no end of a block.
 _END, _ABORTED = "llm:stream_block_end", "llm:stream_aborted"
 _LAST = (_ABORTED, "content_block:start", "execution:end", "orchestrator:complete", "provider:request")
 _BATCH = 0.05  # seconds of deltas that followers get in one event
 _MOST = 4000  # bytes of an event for followers, which has to fit into a notification with others
-_NAMES = ("request_id", "block_index", "block_type", "tool_name", "tool_call_id")  # kept of events that are larger
+_NAMES = ("request_id", "block_index", "block_type", "tool_name", "tool_call_id")  # all that is kept of a larger event
 _Block = tuple[Any, Any, Any]
 
 
 class Feed:
-    """Events of one run. `partial` is the text of the model's answer that is not in the transcript yet."""
+    """The events of one run. `partial` is the text of the model's answer that is not in the transcript yet."""
 
     def __init__(self, hub: Hub, session_id: str, run_id: str) -> None:
         self._hub, self._session_id, self._run_id = hub, session_id, run_id
         self.secrets: frozenset[str] = frozenset()
-        self.followed_elsewhere = True  # until the lease is renewed for the first time nobody knows
+        self.followed_elsewhere = True  # unknown until the lease is renewed for the first time
         self.first_delta_at: float | None = None
         self._listeners: dict[Callable[[Frame], None], Callable[[], None]] = {}
         self._batch: dict[_Block, list[str]] = {}
@@ -66,13 +69,15 @@ class Feed:
         return str(cleaned("".join(self._text)))
 
     def settle(self) -> None:
-        """What the model said is in the transcript now."""
+        """Forgets the partial answer: it is in the transcript now."""
         self.release()
         self._text = []
 
     def listen(self, listener: Callable[[Frame], None], wake: Callable[[], None]) -> Callable[[], None]:
-        """From now on the listener gets every event, after what the model has said so far, and is woken at the end;
-        what is returned ends that."""
+        """Calls `listener` with the partial answer and then with every event, and `wake` at the end of the run.
+
+        Returns the function that removes the listener.
+        """
         if self._text:
             listener(Frame(DELTA, self._encoded(self._last | {"text": self.partial})))
         self._listeners[listener] = wake
@@ -82,12 +87,12 @@ class Feed:
         self._listeners.pop(listener, None)
 
     def end(self) -> None:
-        """The database knows that the run is over: its streams here read it at once."""
+        """Wakes the streams in this process: the outcome of the run is in the database."""
         for wake in self._listeners.values():
             wake()
 
     def live(self, event: str, data: dict[str, Any]) -> None:
-        """A part of the model's answer, as it came."""
+        """Shows one part of the model's answer. The end of a text that may begin a secret is held back."""
         if self.first_delta_at is None:
             self.first_delta_at = time.perf_counter()
         block = _block(data)
@@ -100,7 +105,7 @@ class Feed:
         self._say(block, data, veil.show(str(data.get("text") or "")))
 
     def _say(self, block: _Block, data: dict[str, Any], text: str) -> None:
-        """Shows what a veil lets through."""
+        """Shows a text that contains no secret, and adds it to the batch for followers."""
         if not text:
             return
         data = data | {"text": text}
@@ -113,7 +118,7 @@ class Feed:
             self._flushing = asyncio.get_running_loop().call_later(_BATCH, self.flush)
 
     def release(self, cut_off: bool = False) -> None:
-        """Shows what was held back of all blocks, which are whole unless the answer was cut off."""
+        """Shows the held-back texts of all blocks. Unless `cut_off`, the blocks are complete."""
         for block in list(self._open):
             self._close(block, cut_off)
 
@@ -123,7 +128,7 @@ class Feed:
             self._say(block, data, veil.end(cut_off))
 
     def show(self, event: str, data: dict[str, Any]) -> None:
-        """An event of amplifier-core's, if it is one that clients are shown."""
+        """Shows an event of amplifier-core, if it is one of SHOWN."""
         if event == DELTA:
             self.live(event, data)
         elif event in SHOWN:
@@ -136,13 +141,13 @@ class Feed:
             self._tell(event, data)
 
     async def hear(self, event: str, data: dict[str, Any]) -> HookResult:
-        """A handler of such events, for modules that emit them and know nothing of `show`."""
+        """Shows events as a hook handler, for modules that emit them and do not call `show`."""
         if TOLD not in data:
             self.show(event, data)
         return HookResult(action="continue")
 
     def flush(self) -> None:
-        """Followers get the deltas that they have not seen."""
+        """Sends the batch of deltas to followers."""
         if self._flushing is not None:
             self._flushing.cancel()
             self._flushing = None
@@ -174,6 +179,6 @@ def _block(data: dict[str, Any]) -> _Block:
 
 
 def _pieces(text: str) -> Iterable[str]:
-    """The text in parts that fit into an event, however much of it has to be escaped."""
+    """Returns the text in parts that fit into an event, even if every character is escaped."""
     size = _MOST // 8
     return (text[start : start + size] for start in range(0, len(text), size))

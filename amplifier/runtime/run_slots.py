@@ -1,4 +1,4 @@
-"""Counts the runs that a process may have at once, in all and for each user."""
+"""Counts the runs that a process executes at once, in total and for each user."""
 
 from collections import Counter
 
@@ -6,7 +6,10 @@ _REMEMBERED = 1000  # users who had a place lately
 
 
 class Places:
-    """The places of one process. A run takes its place before the database is asked: no two share the last one."""
+    """The places for runs in one process.
+
+    A run takes its place before the statement that begins it, so that two runs cannot get the last place.
+    """
 
     def __init__(self, most: int, most_of_user: int) -> None:
         self._most, self._most_of_user = most, most_of_user
@@ -16,21 +19,21 @@ class Places:
 
     @property
     def are_left(self) -> bool:
-        """Returns whether a run of some user may take one."""
+        """Returns whether a place is left for a run of any user."""
         return len(self._taken) < self._most
 
     @property
     def full_users(self) -> list[str]:
-        """The users of whom no further run may begin."""
+        """Returns the users who have as many runs as a user may have."""
         return [user_id for user_id, count in self._users.items() if count >= self._most_of_user]
 
     @property
     def served_users(self) -> list[str]:
-        """The users of whom a run began lately, longest ago first: the others come before them."""
+        """Returns the users whose runs began lately, oldest first. All other users come before them."""
         return list(self._served)
 
     def take(self, run_id: str, user_id: str) -> bool:
-        """Takes a place for a run. Returns whether there was one; a run that has one keeps it."""
+        """Takes a place for a run. Returns whether the run has one now; a place taken before is kept."""
         if run_id in self._taken:
             return True
         if not self.are_left or self._users[user_id] >= self._most_of_user:
@@ -44,7 +47,7 @@ class Places:
         return True
 
     def free(self, run_id: str) -> bool:
-        """Gives a run's place back, if it has one. Returns whether other runs may have waited for it."""
+        """Frees the place of a run, if it has one. Returns whether other runs may be waiting for it."""
         if (user_id := self._taken.get(run_id)) is None:
             return False
         awaited = not self.are_left or self._users[user_id] >= self._most_of_user

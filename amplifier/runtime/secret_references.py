@@ -1,4 +1,7 @@
-"""References to secrets in configs, `${NAME}`: where their values come from, what hides them in texts."""
+"""Expands references to secrets in configs, `${NAME}`, and masks the values in texts.
+
+The encryption of secrets in stored configs is in `amplifier/configs/encryption.py`.
+"""
 
 import functools
 import json
@@ -18,19 +21,19 @@ _NAME = r"[A-Za-z_][A-Za-z0-9_-]{0,199}"
 _REFERENCE = re.compile(r"\$\{(" + _NAME + r")(?::([^{}]*))?\}", re.ASCII)
 _NESTED = re.compile(r"\$\{[^{}]*\$\{")
 _LARGEST = 64 * 1024  # bytes of a secret's file
-_BEGINNING, _INSIDE = "\U0010ffff", "\U0010fffe"  # no characters; no text has them here
-_HEAD, _GUESSES = 4, 16  # characters by which the beginning of a secret is looked for, and how often
-_SHORTEST = 8  # characters; what is shorter stands in texts by chance, as a key `ollama` that a local server takes
+_BEGINNING, _INSIDE = "\U0010ffff", "\U0010fffe"  # noncharacters, which are replaced in all texts before
+_HEAD, _GUESSES = 4, 16  # characters by which the beginning of a secret is found, and the number of tries
+_SHORTEST = 8  # characters; a shorter value, such as the key `ollama` of a local server, is in texts by chance
 
 
 class ReferenceRefused(Exception):
-    """A reference that does not expand here; the message names the variable, never a value."""
+    """The reference cannot be expanded; the message names the variable, never a value."""
 
 
 class Secrets:
-    """The values of the names that the operator allows: of files in `folder`, as vaults mount them, or the environment.
+    """The secrets that the operator allows, from files in `folder`, as vaults mount them, or from the environment.
 
-    They are read whenever they are asked for, so that a changed secret needs no restart.
+    Each call reads the value anew, so that a changed secret needs no restart.
     """
 
     def __init__(self, names: frozenset[str], folder: Path | None = None) -> None:
@@ -38,7 +41,7 @@ class Secrets:
         self._folder = folder
 
     def __call__(self, name: str) -> str | None:
-        """The value of `name`; none when it is not allowed, or there is none, or an empty one."""
+        """Returns the value of `name`; None if the name is not allowed or the value is missing or empty."""
         if name not in self._names:
             return None
         file = self._folder / name if self._folder else None
@@ -48,10 +51,10 @@ class Secrets:
 
 
 def expand(text: str, secret: Secret, hidden: bool) -> tuple[str, list[str]]:
-    """`text` with its references replaced, and the values of secrets that are in it now. Raises ReferenceRefused.
+    """Returns `text` with its references replaced, and the values of the secrets in it. Raises ReferenceRefused.
 
-    A secret expands only where the place is `hidden`, one that is never shown. A default may stand anywhere. What
-    was put in is not looked at again.
+    A secret is expanded only in a `hidden` place, which is never shown. A default may be in any place. References in
+    expanded values are not expanded.
     """
     if _NESTED.search(text):
         raise ReferenceRefused("one ${...} may not stand inside another")
@@ -73,12 +76,12 @@ def expand(text: str, secret: Secret, hidden: bool) -> tuple[str, list[str]]:
 
 
 def redact(text: str, secrets: Iterable[str]) -> str:
-    """`text` with `***` for every secret of eight characters or more, also as URLs and JSON write it."""
+    """Returns `text` with `***` for every secret of at least eight characters, also as URLs and JSON spell it."""
     return _replaced(text, _written(frozenset(secrets)))
 
 
 def redacted(value: Any, secrets: frozenset[str]) -> Any:
-    """A copy of what JSON can hold, with `***` in its texts. Its keys stay: a secret may be spelled like one."""
+    """Returns a copy of a JSON value with `***` for secrets in its texts. Keys stay: a secret may equal a key."""
     if isinstance(value, str):
         return redact(value, secrets)
     if isinstance(value, dict):
@@ -89,9 +92,9 @@ def redacted(value: Any, secrets: frozenset[str]) -> Any:
 
 
 class Veil:
-    """Hides secrets in a text that comes in pieces, wherever it is cut.
+    """Masks secrets in a text that arrives in pieces, even if a secret is split between pieces.
 
-    It holds back the end of a text only while that may be the beginning of a secret, so at most as much as the longest.
+    Holds back the end of the text while it may be the beginning of a secret, at most the length of the longest one.
     """
 
     def __init__(self, secrets: frozenset[str]) -> None:
@@ -112,10 +115,10 @@ class Veil:
             if end == cut:
                 self._held = text[cut:]
                 return shown
-            text = text[end:]  # what began in a secret that is whole is none itself
+            text = text[end:]  # a beginning that lies within a complete secret is not one
 
     def end(self, cut_off: bool = False) -> str:
-        """Returns the rest: no piece comes any more. In a text that was `cut_off` most of a secret is hidden, too."""
+        """Returns the held-back rest after the last piece. In a text that was `cut_off`, masks half a secret, too."""
         held, self._held = self._held, ""
         if cut_off and len(held) >= _SHORTEST and any(form.startswith(held) for form in self._forms):
             return "***"
@@ -133,7 +136,7 @@ def _replaced(text: str, forms: Iterable[str]) -> str:
 
 
 def _masked(text: str, forms: Iterable[str]) -> str:
-    """The text with signs in place of secrets, as many as they have characters."""
+    """Returns the text with each character of a secret replaced by a sign, so that positions stay the same."""
     for form in forms:
         if form in text:
             text = text.replace(form, _BEGINNING + _INSIDE * (len(form) - 1))
@@ -145,9 +148,9 @@ def _starred(masked: str) -> str:
 
 
 def _opening(text: str, forms: Iterable[str]) -> int:
-    """The first place from which a text may be the beginning of a form and no more; its length if there is none.
+    """Returns the first index from which the text may be the beginning of a form; its length if there is none.
 
-    After some wrong guesses it takes the next one for right, since to compare each would take the square of the time.
+    Takes the next candidate as a match after `_GUESSES` wrong ones, because comparing all takes quadratic time.
     """
     first, length = len(text), len(text)
     for form in forms:
@@ -164,9 +167,9 @@ def _opening(text: str, forms: Iterable[str]) -> int:
     return first
 
 
-@functools.lru_cache(maxsize=256)  # of as many runs at once; a run hides the same ones again and again
+@functools.lru_cache(maxsize=256)  # enough for as many runs at once; a run masks the same secrets in each text
 def _written(secrets: frozenset[str]) -> tuple[str, ...]:
-    """All forms of these, the longest first."""
+    """Returns all spellings of the secrets, the longest first."""
     return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
 
 
@@ -181,7 +184,7 @@ def _forms(secret: str) -> set[str]:
 
 
 def _read(file: Path) -> str | None:
-    """What a file holds, without the newline at its end. One that cannot be read hides nothing: it is no value."""
+    """Returns the content of a file without newlines at its end, or None if it cannot be read."""
     try:
         if not file.is_file() or file.stat().st_size > _LARGEST:
             raise OSError(f"it is no file of at most {_LARGEST} bytes")

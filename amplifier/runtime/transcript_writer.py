@@ -1,4 +1,7 @@
-"""The context manager of a run: it writes each message to the transcript as it is added."""
+"""The context manager of a run, which writes each message to the transcript when it is added.
+
+It makes messages storable and decides nothing about what the model sees; that is the task of the context module.
+"""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -10,24 +13,24 @@ from amplifier.runtime.secret_references import redacted
 from amplifier.transcripts.message_formats import is_of_hook
 
 Message = dict[str, Any]
-_UNWRITTEN = ("system", "developer")  # they are the agent's own, and made anew in each run
+_UNWRITTEN = ("system", "developer")  # roles of messages that belong to the agent; each run creates them anew
 
 
 class Transcript:
-    """Stands in front of the context manager that the config names, which decides what the model gets to see.
+    """Wraps the context manager that the config names, which decides what the model sees.
 
-    Raises whatever `append` raises: what is not written is not said.
+    Raises the errors of `append`: a message that is not written does not reach the context.
     """
 
     def __init__(
         self, inner: Any, append: Callable[[bytes], Coroutine[Any, Any, None]], secrets: frozenset[str]
     ) -> None:
-        """`secrets` are written by nobody, also where a tool or a provider repeats them."""
+        """`append` writes an encoded message. `secrets` are masked, also if a tool or a provider repeats them."""
         self._inner, self._append, self._secrets = inner, append, secrets
         self._begun = False
 
     async def add_message(self, message: Message) -> None:
-        """Writes the message, but for the first one of the user, which stands in the transcript since the run began."""
+        """Writes the message, except the user's first one, which is in the transcript since the run began."""
         role = message.get("role")
         if role == "user" and not self._begun and not is_of_hook(message):
             self._begun = True
@@ -41,7 +44,7 @@ class Transcript:
 
 
 async def _unbroken(writing: Coroutine[Any, Any, None]) -> None:
-    """Waits for its end also when cancelled meanwhile: whoever closes the turn has to know what was written."""
+    """Waits until the message is written, even if cancelled: closing the turn requires knowing what was written."""
     task = asyncio.ensure_future(writing)
     try:
         await asyncio.shield(task)
@@ -53,7 +56,7 @@ async def _unbroken(writing: Coroutine[Any, Any, None]) -> None:
 
 
 def encoded(message: Message) -> bytes:
-    """The message as JSON that the database takes: without NUL characters and lone surrogates."""
+    """Returns the message as JSON that PostgreSQL accepts: without NUL characters and lone surrogates."""
     try:
         text = msgspec.json.encode(message, enc_hook=_plain)
     except UnicodeEncodeError:
@@ -64,7 +67,7 @@ def encoded(message: Message) -> bytes:
 
 
 def cleaned(value: Any) -> Any:
-    """What JSON can hold, with texts that the database takes."""
+    """Returns a copy of a JSON value with texts that PostgreSQL accepts."""
     if isinstance(value, str):
         return value.replace("\0", "").encode(errors="replace").decode()
     if isinstance(value, dict):
@@ -75,13 +78,13 @@ def cleaned(value: Any) -> Any:
 
 
 def _plain(value: Any) -> Any:
-    """What modules put into messages besides JSON: models of pydantic, sets, and whatever has a text."""
+    """Converts other values that modules put into messages: models of pydantic by their dump, the rest by `str`."""
     dump = getattr(value, "model_dump", None)
     return dump(mode="json") if dump else str(value)
 
 
 def spoken(message: Message) -> Message:
-    """A user's message as the model gets it: with the context that was sent along, as JSON behind the text."""
+    """Returns a user's message as the model receives it: the text, followed by the context sent with it as JSON."""
     metadata = message.get("metadata") if message.get("role") == "user" else None
     context = metadata.get("context") if isinstance(metadata, dict) else None
     if not context or not isinstance(message.get("content"), str):

@@ -21,6 +21,7 @@ from amplifier.api import (
     users,
 )
 from amplifier.queries import rows
+from amplifier.web import config_view, session_view
 
 _MODULES = (
     application_keys,
@@ -28,6 +29,7 @@ _MODULES = (
     approvals,
     audit,
     config_versions,
+    config_view,
     configs,
     repair,
     invitations,
@@ -36,6 +38,7 @@ _MODULES = (
     rows,
     runs,
     session_list,
+    session_view,
     sessions,
     settings,
     transcripts,

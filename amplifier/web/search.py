@@ -1,6 +1,6 @@
 """What the routes that search share: parameters, cursors, the time limit, headlines as HTML.
 
-How hits are found and ranked is in `queries/search.sql`.
+How hits are ranked is in `queries/search.sql`, how they are found in the function search_matches of the database.
 """
 
 import base64

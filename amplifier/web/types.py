@@ -8,6 +8,7 @@ MAX_TAGS = 50
 
 Identifier = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
 Name = Annotated[str, msgspec.Meta(min_length=1, max_length=255)]
+Title = Annotated[str, msgspec.Meta(max_length=255)]
 TagKey = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 TagValue = Annotated[str, msgspec.Meta(max_length=500)]
 Tags = Annotated[dict[TagKey, TagValue], msgspec.Meta(max_length=MAX_TAGS)]

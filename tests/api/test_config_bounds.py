@@ -93,7 +93,7 @@ async def test_older_config_beyond_bounds_is_read_and_deleted(
     text = msgspec.json.encode(MANY).decode()
     _unbounded(sql)
     sql("update configs set config_json = %s where config_id = %s", text, config_id)
-    monkeypatch.setattr(sealing, "numbers", None)
+    monkeypatch.setattr(sealing, "json_numbers", None)
     for decrypt in (False, True):
         read = (await alice.get(path, params={"decrypt": decrypt})).json()
         assert (read["config_data"], read["encrypted"]) == (MANY, False)

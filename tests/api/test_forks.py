@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier.api import sessions
+from amplifier.api import forks
 from tests.conftest import CONFIG, assert_problem
 
 
@@ -114,7 +114,7 @@ async def test_bad_input(alice: httpx.AsyncClient, session_id: str, body: str) -
 async def test_too_many_messages(
     alice: httpx.AsyncClient, session_id: str, monkeypatch: pytest.MonkeyPatch, sql: Callable[..., list[Any]]
 ) -> None:
-    monkeypatch.setattr(sessions, "MOST_FORKED", 3)
+    monkeypatch.setattr(forks, "MOST_FORKED", 3)
     await alice.post(f"/sessions/{session_id}/transcript", json=said("a", "b", "c", "d"))
     refused = await alice.post(f"/sessions/{session_id}/fork", json={})
     assert_problem(refused, 422, "A fork has at most 3 messages: give up_to_seq")

@@ -28,9 +28,9 @@ class Service(NamedTuple):
 @pytest.fixture
 def slow(folder: Path) -> Path:
     """A folder of queries."""
-    file, participants = folder / "search.sql", "from session_participants as p\n"
-    sleeping = f"{participants}    cross join pg_sleep(case when :q = 'slow' then 60 else 0 end)\n"
-    file.write_text(file.read_text().replace(participants, sleeping))
+    file, found = folder / "search.sql", "from search_matches("
+    sleeping = "from pg_sleep(case when :q = 'slow' then 60 else 0 end)\n    cross join search_matches("
+    file.write_text(file.read_text().replace(found, sleeping))
     return folder
 
 

@@ -184,8 +184,8 @@ def message(said: Words, thought: Words) -> dict[str, str]:
     return {"role": "assistant", "content": " ".join(said), "thinking_text": " ".join(thought)}
 
 
-@pytest.mark.parametrize("sort", ["rank", "recent"])
-@pytest.mark.parametrize("analyzed", [True, False])
+@pytest.mark.parametrize("sort", ["rank", pytest.param("recent", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("analyzed", [True, pytest.param(False, marks=pytest.mark.slow)])
 async def test_every_way_finds_the_same(
     alice: httpx.AsyncClient, messages: dict[tuple[str, int], tuple[Words, Words]], sql: Sql, analyzed: bool, sort: str
 ) -> None:

@@ -65,48 +65,51 @@ def test_all_findings_of_all_files_at_once(dsn: str, folder: Path) -> None:
     assert as_json["findings"][2]["problem"] == "column s.titel does not exist"
 
 
+WRONG = [
+    (
+        "sessions.get",
+        "    s.title,\n    s.tags,\n",
+        "    s.tags,\n    s.title,\n",
+        "in another order than the fields of Session",
+    ),
+    ("sessions.get", "    s.title,\n", "", "the result lacks title, compared with Session"),
+    ("sessions.get", "    s.title,\n", "    s.title as name,\n", "lacks title and has name, compared with Session"),
+    (
+        "sessions.get",
+        "s.message_count",
+        "s.message_count::text",
+        "message_count is of the type text, Session has int",
+    ),
+    ("sessions.get", "    s.status,\n", "    null as status,\n", "status is null, Session takes no null there"),
+    ("users.get", "    metadata\n", "    now()::time as metadata\n", "column metadata is of the type time"),
+    ("users.get", "User | none", "Usher | none", "@return Usher: there is no such struct"),
+    ("users.get", "User | none", "Setting | none", "compared with Setting"),
+    ("sessions.get", "Session | none", "Session", "the code reads SessionRow | None, the query gives SessionRow"),
+    ("configs.count", "select count(*)", "select count(*), 1", "@return value means 1 columns, not 2"),
+    ("configs.count", "select count(*)", "select count(*)::text", "the code reads int, the query gives str"),
+    ("messages.list", ":after\n", ":after::text::bigint\n", "the code passes after as int, the query takes str"),
+    ("messages.append", "or null", "or 0", "the code passes expected_seq as int | None, the query takes int"),
+    ("users.get", "actor_id", "caller_id", "@access self needs the parameter actor_id"),
+    (
+        "configs.get",
+        "    config_id = :config_id\n",
+        "    config_id = :config_id and $3::text is null\n",
+        "like $1 of its own",
+    ),
+    ("configs.count", "select count(*)\n", "select\n", "@return value means 1 columns, not 0"),
+    ("users.touch", "@return row count", "@retrun row count", "the header lacks @return"),
+    (
+        "streams.list",
+        "    min(t.opened_at) as since\n",
+        "    min(t.user_id) as since\n",
+        "since is of the type text",
+    ),
+]
+
+
 @pytest.mark.parametrize(
     ("name", "old", "new", "problem"),
-    [
-        (
-            "sessions.get",
-            "    s.title,\n    s.tags,\n",
-            "    s.tags,\n    s.title,\n",
-            "in another order than the fields of Session",
-        ),
-        ("sessions.get", "    s.title,\n", "", "the result lacks title, compared with Session"),
-        ("sessions.get", "    s.title,\n", "    s.title as name,\n", "lacks title and has name, compared with Session"),
-        (
-            "sessions.get",
-            "s.message_count",
-            "s.message_count::text",
-            "message_count is of the type text, Session has int",
-        ),
-        ("sessions.get", "    s.status,\n", "    null as status,\n", "status is null, Session takes no null there"),
-        ("users.get", "    metadata\n", "    now()::time as metadata\n", "column metadata is of the type time"),
-        ("users.get", "User | none", "Usher | none", "@return Usher: there is no such struct"),
-        ("users.get", "User | none", "Setting | none", "compared with Setting"),
-        ("sessions.get", "Session | none", "Session", "the code reads SessionRow | None, the query gives SessionRow"),
-        ("configs.count", "select count(*)", "select count(*), 1", "@return value means 1 columns, not 2"),
-        ("configs.count", "select count(*)", "select count(*)::text", "the code reads int, the query gives str"),
-        ("messages.list", ":after\n", ":after::text::bigint\n", "the code passes after as int, the query takes str"),
-        ("messages.append", "or null", "or 0", "the code passes expected_seq as int | None, the query takes int"),
-        ("users.get", "actor_id", "caller_id", "@access self needs the parameter actor_id"),
-        (
-            "configs.get",
-            "    config_id = :config_id\n",
-            "    config_id = :config_id and $3::text is null\n",
-            "like $1 of its own",
-        ),
-        ("configs.count", "select count(*)\n", "select\n", "@return value means 1 columns, not 0"),
-        ("users.touch", "@return row count", "@retrun row count", "the header lacks @return"),
-        (
-            "streams.list",
-            "    min(t.opened_at) as since\n",
-            "    min(t.user_id) as since\n",
-            "since is of the type text",
-        ),
-    ],
+    [pytest.param(*wrong, marks=pytest.mark.slow if number % 3 else ()) for number, wrong in enumerate(WRONG)],
 )
 async def test_columns_types_and_parameters(
     dsn: str, folder: Path, name: str, old: str, new: str, problem: str

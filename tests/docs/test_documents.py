@@ -67,6 +67,14 @@ def test_architecture_lists_all_packages_and_modules() -> None:
     assert listed == there
 
 
+def test_page_about_sql_lists_all_tables() -> None:
+    section = text_of("docs/sql.md").partition("## Know the tables")[2].partition("\n## ")[0]
+    cells = re.findall(r"^\| (`[^|]*) \|", section, re.MULTILINE)
+    schema = (ROOT / "tests/schema.sql").read_text()
+    tables = re.findall(r"^CREATE (?:UNLOGGED )?TABLE public\.(\w+)", schema, re.MULTILINE)
+    assert sorted(re.findall(r"`(\w+)`", " ".join(cells))) == sorted(tables)
+
+
 def test_readme_is_short() -> None:
     assert len((ROOT / "README.md").read_text().splitlines()) <= 150
 

@@ -105,7 +105,7 @@ def test_expand_and_contract(tmp_path: Path, empty_dsn: str, server: str) -> Non
     scope = "scope text not null default 'global' constraint configuration_scope_check"
     back = f"alter table configuration add column {scope} check (length(scope) between 1 and 100);\n{keep}"
     write(folder, "configuration drop scope", contract, back)
-    assert check.check(folder) == []
+    assert check.faults(folder) == []
     assert list(rollbacks.faults(folder, server)) == []
     migrate.migrate(empty_dsn, folder)
     assert sql(empty_dsn, "select realm from configuration where key = 'release 1'") == [("release 1",)]

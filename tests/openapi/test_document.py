@@ -239,7 +239,7 @@ def test_a_handler_that_says_too_little_is_named() -> None:
     generated = {"summary": "Things", "description": "All.", "tags": ["service"], "responses": {}}
     with pytest.raises(ValueError, match=r"get_things: the handler has no description"):
         Operation(get_things, {}).described({**generated, "description": None})
-    with pytest.raises(ValueError, match=r"get_things: .*words.py does not know the statuses \[418\]"):
+    with pytest.raises(ValueError, match=r"get_things: .*texts.py does not know the statuses \[418\]"):
         Operation(get_things, {}).described(generated)
     with pytest.raises(ValueError, match="neither a struct nor a list of structs"):
         reference(dict[str, str])

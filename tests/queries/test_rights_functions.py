@@ -1,4 +1,4 @@
-"""may_send, may_cancel and may_invite: planned away in every query, and out of reach for an edit of the queries."""
+"""Functions that queries call: planned away in every query; rights are out of reach for an edit of the queries."""
 
 import itertools
 from collections.abc import Iterator
@@ -17,6 +17,7 @@ from amplifier.schema import migrate
 from tests.conftest import private_folder, settings_for
 
 FUNCTIONS = ("may_send", "may_cancel", "may_invite")
+SETS = ("search_matches", "search_queries")  # functions that return rows
 INSTALLS = [16, *(file.parent.parent for file in sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres")))]
 
 
@@ -53,7 +54,7 @@ def calls(dsn: str, change: str | None = None) -> set[tuple[str, str]]:
             arguments = f"({', '.join(['null'] * len(query.parameters))})" if query.parameters else ""
             row = connection.execute(f"explain (verbose, format json) execute q{number}{arguments}".encode()).fetchone()
             assert row is not None
-            for text, name in itertools.product(texts(row[0]), FUNCTIONS):
+            for text, name in itertools.product(texts(row[0]), FUNCTIONS + SETS):
                 if f"{name}(" in text:
                     found.add((name, query.name))
         connection.rollback()
@@ -69,7 +70,7 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(one)
 
 
-def test_no_plan_calls_a_function_of_rights(any_dsn: str) -> None:
+def test_no_plan_calls_a_function(any_dsn: str) -> None:
     assert calls(any_dsn) == set()
 
 
@@ -79,6 +80,12 @@ def test_function_that_cannot_be_planned_away_is_found(dsn: str, name: str, chan
     found = calls(dsn, f"alter function {name}(text, jsonb) {change}")
     assert (name, "participant_rights.get") in found
     assert {function for function, _ in found} == {name}
+
+
+@pytest.mark.parametrize("change", ["strict", "set search_path to public", "volatile"])
+@pytest.mark.parametrize("name", SETS)
+def test_set_that_cannot_be_planned_away_is_found(dsn: str, name: str, change: str) -> None:
+    assert (name, "search.list_sessions") in calls(dsn, f"alter function {name} {change}")
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)

@@ -1,1 +1,1 @@
-"""Checks that named SQL fits the database and shows nobody what is not theirs."""
+"""Checks that queries fit the database, and that they give no user access to the data of others."""

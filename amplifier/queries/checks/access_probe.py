@@ -1,12 +1,11 @@
-"""Runs queries as two tenants and shows which of them let one see or change what is the other's.
+"""The probe: runs queries as two tenants, and finds those that let one read or change rows of the other.
 
-The tenants' rows are in `amplifier.queries.checks.tenants`. No other row decides: see `Probe`.
+`amplifier.queries.checks.tenants` writes the tenants' rows, `probe_arguments` beside it has the arguments.
 """
 
 import itertools
 import logging
-from collections.abc import AsyncIterator, Collection, Iterator
-from datetime import UTC, datetime
+from collections.abc import AsyncIterator, Collection
 from typing import Any, NamedTuple, TypeAlias
 
 import asyncpg
@@ -14,64 +13,29 @@ import asyncpg
 from amplifier.database.outages import says_later
 from amplifier.database.pool import Connection
 from amplifier.queries.checks.access_rules import REFUSED
+from amplifier.queries.checks.probe_arguments import TARGETS, candidates, of_caller, of_stranger
 from amplifier.queries.checks.row_types import Structs, fields_of
-from amplifier.queries.checks.tenants import TOKEN_HASH, WRONG_TOKEN_HASH, Tenants
+from amplifier.queries.checks.tenants import Tenants
 from amplifier.queries.findings import Finding
 from amplifier.queries.query import Query
 
 logger = logging.getLogger(__name__)
 
 _LIMIT = 1  # seconds for a statement
-_PATIENCE = 3  # seconds for one that was stopped, at the second attempt: the machine may be busy
-# Plans that look rows up by their keys read the tenants' rows only, however large and odd the tables are otherwise.
+_PATIENCE = 3  # seconds for the second attempt of a statement that timed out: the machine may be busy
+# Plans that look rows up by key read only the tenants' rows, however large the tables are.
 _PLANS = "set local enable_seqscan = off; set local enable_hashjoin = off; set local enable_mergejoin = off"
-_TARGETS = ("session_id", "config_id", "user_id", "invitation_id", "run_id", "approval_id")
-
-_DATA_CLASSES = ("22", "54")  # of SQLSTATE: a value or its size, which may be another row's
+_DATA_CLASSES = ("22", "54")  # of SQLSTATE: a bad value or size, which may be that of a row of another user
 _SWEEP = "rows of others that expired are removed by queries of the service's own, see amplifier/maintenance/expiry.py"
-# Arguments come from the parameters' names, else from their types.
-_BY_NAME: dict[str, Any] = {
-    "added": b"[]",
-    "after": 0,
-    "author_user_id": None,
-    "before_seq": 2**62,
-    "expected_seq": 2,
-    "before_version": 2**62,
-    "if_seqs": None,
-    "if_versions": None,
-    "limit": 10,
-    "as_of": None,
-    "max_bytes": 1000,
-    "message_role": None,
-    "most": 10,
-    "most_elsewhere": 10,
-    "message": b'{"role": "user", "content": "probe"}',
-    "messages": b'[{"role": "user", "content": "probe"}]',
-    "offset": 0,
-    "role": "viewer",
-    "seqs": [1],
-    "since": None,
-    "status": "active",
-    "token_hash": TOKEN_HASH,
-    "tool": None,
-}
-_BY_TYPE: dict[str, Any] = {
-    "bool": False,
-    "bytea": b"probe",
-    "float4": 2.0,
-    "float8": 60.0,
-    "int4": 1,
-    "int8": 1,
-    "jsonb": b"{}",
-    "timestamptz": datetime.max.replace(tzinfo=UTC),
-}
-
 
 Statement: TypeAlias = "asyncpg.prepared_stmt.PreparedStatement[Any]"
 
 
 class Outcome(NamedTuple):
-    """The rows that came back, a count of zero left out, how many were written, and the tenants whose rows changed."""
+    """The outcome of a call: its rows, the number of rows written, and the tenants whose rows changed.
+
+    `rows` leaves out rows of zeros and nulls, such as a count of 0.
+    """
 
     rows: list[Any]
     changes: int
@@ -81,10 +45,10 @@ class Outcome(NamedTuple):
 class Probe:
     """Runs queries as the users of `Tenants`.
 
-    Only the tenants' rows and rows that a query inserts decide, so the verdict does not depend on what else is stored:
-    rows of others that a background job changes, locks or deletes meanwhile are not counted, ids and words are random,
-    and statements are planned to find rows by key. A query of `proven` texts whose verdict other rows prevent (it is
-    stopped for its time, or meets a value that it cannot convert) passes with a warning.
+    Only the tenants' rows and rows that a query inserts count, so that the verdict does not depend on the other rows of
+    the database: those may change during the probe, ids and words of the tenants are random, and statements are planned
+    to find rows by key. `proven` are texts of queries that pass with a warning when other rows prevent a verdict: when
+    the query times out, or meets a value that it cannot convert.
     """
 
     def __init__(self, connection: Connection, structs: Structs, proven: Collection[str] = ()) -> None:
@@ -97,8 +61,8 @@ class Probe:
         self._limit = _LIMIT
 
     async def build(self) -> None:
-        """Writes what the users own; the caller rolls it back."""
-        # each statement runs a few times: planned once it takes half as long
+        """Writes the tenants' rows. The caller rolls the transaction back."""
+        # each statement runs a few times: planned once, it takes half as long
         await self._connection.execute(f"set local plan_cache_mode = force_generic_plan; {_PLANS}")
         await self._tenants.build()
         await self._set_limit(_LIMIT)
@@ -108,12 +72,15 @@ class Probe:
         await self._connection.execute(f"set local statement_timeout = '{seconds}s'; savepoint probe")
 
     async def findings(self, query: Query) -> list[Finding]:
-        """What is wrong with the access of a query that serves a user, or with what its rows lack."""
+        """Returns the findings for a query: wrong access, failures, and null where its struct takes none.
+
+        The list is empty for `@access public` and `system`: such queries are not tied to a user.
+        """
         if query.header.access in ("public", "system"):
             return []
         try:
             return await self._findings(query)
-        except asyncpg.QueryCanceledError:  # of the query, or of one of the probe's own where the machine is busy
+        except asyncpg.QueryCanceledError:  # of the query, or of a statement of the probe on a busy machine
             await self._take_back()
             await self._set_limit(_PATIENCE)
         try:
@@ -141,17 +108,17 @@ class Probe:
         return found + self._nulls(query, outcome.rows)
 
     def _undecided(self, query: Query, finding: Finding) -> list[Finding]:
-        """The finding; no finding for a text that is known to be sound, which rows of others kept from being tried."""
+        """Returns the finding in a list. If the query's text is proven, logs it and returns an empty list."""
         if query.text not in self._proven:
             return [finding]
         logger.warning("not tried on this database, used as it was released: %s", finding)
         return []
 
     async def _leak(self, query: Query, statement: "Statement", arguments: dict[str, Any]) -> str | None:
-        """Who is served and should not be."""
+        """Returns the problem if a stranger gets or changes something, else None."""
         strangers = (("somebody with nothing", self._nobody), ("an owner of other things", self._neighbour))
-        for (name, stranger), others in itertools.product(strangers, self._others(arguments)):
-            theirs = arguments | others | _as(stranger)
+        for (name, stranger), others in itertools.product(strangers, of_stranger(arguments, self._owner)):
+            theirs = arguments | others | of_caller(stranger)
             if self._leaks(query, theirs, await self._attempt(query, statement, theirs)):
                 return f"{name} gets or changes what is not theirs"
         if "actor_ids" in arguments:
@@ -163,18 +130,23 @@ class Probe:
     async def _wrong_roles(
         self, query: Query, statement: "Statement", arguments: dict[str, Any]
     ) -> AsyncIterator[Finding]:
-        """Roles of participants that are served otherwise than the code says; nobody of them owns the config."""
+        """Yields a finding for each role that is served although the code refuses it, or the other way round.
+
+        The participants pass no config of their own, because some queries serve the owner of one.
+        """
         refused = ("editor", "viewer") if query.header.access == "owner" else REFUSED.get(query.name, ())
         for role in ("editor", "viewer"):
-            theirs = arguments | _as(f"{self._owner}-{role}") | {"own_config_id": None}
+            theirs = arguments | of_caller(f"{self._owner}-{role}") | {"own_config_id": None}
             outcome = await self._attempt(query, statement, theirs)
             if bool(outcome.rows or outcome.changes) == (role in refused):
                 said = ("gets or changes what it may not", "gets and changes nothing")[role not in refused]
                 yield query.wrong(f"a session's {role} {said}", "set back what the query asks of the caller's role")
 
     async def _attempt(self, query: Query, statement: "Statement", arguments: dict[str, Any]) -> Outcome:
-        """As `_run`; what the database refuses gives and changes nothing, but for a row that is there already: it would
-        have been written, where not everybody may make their own."""
+        """Runs a query as `_run` does, and returns an empty outcome if the database refuses the statement.
+
+        A unique violation counts as a change unless `@access` is self: the row would have been written.
+        """
         try:
             return await self._run(query, statement, arguments)
         except asyncpg.UniqueViolationError:
@@ -185,7 +157,7 @@ class Probe:
             return Outcome([], 0)
 
     def _nulls(self, query: Query, rows: list[Any]) -> list[Finding]:
-        """Columns that are null where the struct takes none."""
+        """Returns a finding for each column that is null although its field takes no null."""
         struct = self._structs.get(query.header.struct or "")
         if struct is None:
             return []
@@ -197,23 +169,17 @@ class Probe:
             if field.name in empty and not field.nullable
         ]
 
-    def _others(self, arguments: dict[str, Any]) -> Iterator[dict[str, str]]:
-        """What strangers pass instead: a wrong token, and whomever they know of."""
-        token = {"token_hash": WRONG_TOKEN_HASH} if "token_hash" in arguments else {}
-        yield token
-        if "user_id" in arguments:
-            yield token | {"user_id": self._owner}
-
     async def _working_arguments(
         self, query: Query, statement: Statement
     ) -> tuple[dict[str, Any] | None, list[Finding]]:
-        """Arguments with which the owner gets or changes something; else none, and the findings."""
+        """Returns the first arguments with which the owner gets or changes something, or None and the findings."""
         remedy = "compare it with the query as it was"
         failure = [query.wrong("whoever owns what it asks for gets and changes nothing", remedy)]
-        for arguments in self._candidates(query, statement):
+        parameters = zip(query.parameters, statement.get_parameters(), strict=True)
+        for arguments in candidates({name: type_.name for name, type_ in parameters}, self._tenants):
             try:
                 outcome = await self._run(query, statement, arguments)
-            except asyncpg.UniqueViolationError:  # it makes something: another id will do
+            except asyncpg.UniqueViolationError:  # the query creates a row: it needs a new id
                 continue
             except asyncpg.PostgresError as error:
                 if says_later(error.sqlstate):
@@ -226,27 +192,10 @@ class Probe:
                 return arguments, []
         return None, failure
 
-    def _candidates(self, query: Query, statement: Statement) -> Iterator[dict[str, Any]]:
-        """The arguments for what exists, then with one or two new ids, for what is to be made."""
-        named = _BY_NAME | {name: f"{self._owner}-{name.removesuffix('_id')}" for name in _TARGETS}
-        named |= _as(self._owner) | {"user_id": f"{self._owner}-member"}
-        named |= {"session_ids": [f"{self._owner}-session"], "q": self._tenants.word}
-        by_type = _BY_TYPE | dict.fromkeys(("text", "varchar"), self._tenants.prefix)
-        arguments = {
-            name: named.get(name, "" if name.startswith("after_") and type_.name == "text" else by_type.get(type_.name))
-            for name, type_ in zip(query.parameters, statement.get_parameters(), strict=True)
-        }
-        new = {"token_hash": "c" * 64} | dict.fromkeys(_TARGETS, f"{self._owner}-new")
-        names = [name for name in arguments if name in new]
-        for count in range(3):
-            for chosen in itertools.combinations(names, count):
-                yield arguments | {name: new[name] for name in chosen}
-        yield arguments | {"session_id": f"{self._owner}-busy"}  # where a run goes on
-
     async def _run(self, query: Query, statement: Statement, arguments: dict[str, Any]) -> Outcome:
-        """Runs a query, returns its rows and changes, and takes the changes back."""
+        """Runs a query, returns its outcome, and rolls its changes back."""
         try:
-            # the driver's limit is later than the server's, which says why
+            # the server's timeout comes first, because its error says what was cancelled
             rows = await statement.fetch(*(arguments[name] for name in query.parameters), timeout=self._limit + 1)
         except BaseException:
             await self._take_back()
@@ -256,7 +205,7 @@ class Probe:
 
     async def _take_back(self) -> None:
         await self._tenants.take_back()
-        await self._tenants.settle()  # what failed had written something, too
+        await self._tenants.settle()  # the failed statement may have written rows, too
 
     def _leaks(self, query: Query, arguments: dict[str, Any], outcome: Outcome) -> bool:
         rows = outcome.rows
@@ -264,22 +213,16 @@ class Probe:
             return True
         if not rows and not outcome.changes:
             return False
-        if query.header.access == "self":  # a stranger's own things may be made or shown, and come back with their name
+        if query.header.access == "self":  # strangers may create and read rows of their own, which contain their name
             return arguments["actor_id"] not in repr(rows)
-        if arguments["actor_id"] == self._neighbour and not any(name in arguments for name in _TARGETS):
-            return self._owner in repr(rows)  # a list: the neighbour's own things may be in it
+        if arguments["actor_id"] == self._neighbour and not any(name in arguments for name in TARGETS):
+            return self._owner in repr(rows)  # a list: it may contain the neighbour's own rows
         return True
 
     def _is_foreign(self, arguments: dict[str, Any], outcome: Outcome) -> bool:
         """Returns whether rows of another tenant than the caller's changed."""
         caller = arguments.get("actor_id") or arguments["actor_ids"][0]
         return any(owner != self._tenants.of(caller) for owner in outcome.owners)
-
-
-def _as(user_id: str) -> dict[str, Any]:
-    """The arguments that say who calls, and what only they themselves own."""
-    own = {"own_config_id": f"{user_id}-config", "fork_id": f"{user_id}-fork"}
-    return {"actor_id": user_id, "actor_ids": [user_id], **own}
 
 
 def _actor(query: Query) -> str:

@@ -1,7 +1,9 @@
-"""Which queries serve whom, where it is not every participant: what an edit of `queries/` alone can never change."""
+"""Access rules pinned in code, so that editing a .sql file cannot widen access.
 
-# What is not bound to something that the caller owns or takes part in. A query comes onto this list by a change of the
-# code, not of its header.
+Queries that are not listed serve every participant of a session.
+"""
+
+# Queries whose rows need not belong to the caller or to a session of the caller, with their `@access`.
 UNBOUND = {
     "application_keys.create": "system",
     "application_keys.delete": "system",
@@ -65,7 +67,7 @@ UNBOUND = {
     "users.touch": "system",
 }
 
-# Which participants a query does not serve; what is not named here serves owners, editors and viewers of a session.
+# The roles of participants that a query refuses. Queries not listed serve owners, editors and viewers of a session.
 REFUSED = {
     "approval_decisions.decide": ("viewer",),
     "invitations.create": ("editor", "viewer"),

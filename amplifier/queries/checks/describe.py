@@ -1,6 +1,6 @@
-"""Asks PostgreSQL what queries take and bring back, without running them: types, columns, and which may be null.
+"""Asks PostgreSQL for the parameter types and columns of queries, and which columns may be null, without running them.
 
-By psycopg, because asyncpg does not show which table a column comes from.
+Uses psycopg, because asyncpg does not expose the table that a column comes from.
 """
 
 import re
@@ -23,7 +23,7 @@ _NOT_NULL = "select attrelid, attnum from pg_attribute where attnotnull and attr
 
 
 class Column(NamedTuple):
-    """`nullable` is none where PostgreSQL does not say: expressions, and what comes through an outer join."""
+    """A column of a result. `nullable` is None if PostgreSQL cannot tell: for expressions and after an outer join."""
 
     name: str
     type: str
@@ -31,16 +31,16 @@ class Column(NamedTuple):
 
 
 class Description(NamedTuple):
-    """The types of the parameters, by name, and the columns in their order. Types as in `pg_type.typname`."""
+    """The types of the parameters by name, and the columns in order. Types are spelled as in `pg_type.typname`."""
 
     parameters: dict[str, str]
     columns: list[Column]
 
 
 def describe(dsn: str, queries: Iterable[Query]) -> tuple[dict[str, Description], list[Finding]]:
-    """The descriptions of the queries that PostgreSQL understands, by name, and what it says of the others.
+    """Returns the descriptions of the queries by name, and a finding for each query that PostgreSQL refuses.
 
-    In the service's role, which may not see everything. Raises Unavailable.
+    Connects with the service's role, so that missing privileges are found, too. Raises Unavailable.
     """
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=_LIMIT, options=_OPTIONS) as connection:

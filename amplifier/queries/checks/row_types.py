@@ -1,4 +1,4 @@
-"""Compares the columns of a query with the struct that carries its rows: rows become structs by position."""
+"""Compares the columns of a query with the fields of its struct, because rows become structs by position."""
 
 import types
 from collections.abc import Iterator, Mapping
@@ -12,7 +12,7 @@ from amplifier.queries.checks.describe import Column
 from amplifier.queries.findings import Finding
 from amplifier.queries.query import Query
 
-# What asyncpg makes of PostgreSQL's types here; JSON stays text.
+# The Python types that asyncpg returns for PostgreSQL's types here; JSON stays text.
 PYTHON: dict[str, Any] = {
     "_text": list[str],
     "bool": bool,
@@ -31,9 +31,9 @@ Structs = Mapping[str, type[msgspec.Struct]]
 
 
 class Field(NamedTuple):
-    """A field as a column fills it: its type without bounds, whether it takes null, whether it may be left out.
+    """A field of a struct: its type without constraints, whether it takes None, and whether it may be left out.
 
-    `literal` is the type as code names it, where only some values are meant.
+    `literal` is the source text of the type if that is a Literal, else None.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Field(NamedTuple):
 
 
 def problems(query: Query, columns: list[Column], structs: Structs) -> Iterator[Finding]:
-    """What does not fit between the columns and `@return`."""
+    """Yields a finding for each difference between the columns and `@return`."""
     name = query.header.struct
     for column in columns:
         if column.type not in PYTHON:
@@ -65,13 +65,13 @@ def problems(query: Query, columns: list[Column], structs: Structs) -> Iterator[
 
 @cache
 def fields_of(struct: type[msgspec.Struct]) -> list[Field]:
-    """The fields of a struct."""
+    """Returns the fields of a struct in order."""
     hints = get_type_hints(struct)
     return [_field(field.name, hints[field.name], not field.required) for field in msgspec.structs.fields(struct)]
 
 
 def spelled(type_: Any) -> str:
-    """A type as code names it."""
+    """Returns the source text of a type."""
     return str(type_) if get_origin(type_) else "None" if type_ is type(None) else str(type_.__name__)
 
 

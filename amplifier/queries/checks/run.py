@@ -1,4 +1,7 @@
-"""What the queries have to pass before they serve: they fit the database, and show nobody what is not theirs."""
+"""Runs every check that queries must pass before they serve: against the database, the structs, the code and the probe.
+
+The rules for headers, which need no database, are in `amplifier.queries.header`.
+"""
 
 import asyncio
 from collections.abc import Iterator
@@ -18,15 +21,16 @@ from amplifier.queries.registry import Queries
 
 
 async def check(queries: Queries, structs: Structs) -> None:
-    """Raises QueriesError with every finding, and Unavailable."""
+    """Checks the queries. Raises QueriesError with every finding, and Unavailable."""
     if found := await findings(queries, structs):
         raise QueriesError(found)
 
 
 async def findings(queries: Queries, structs: Structs) -> list[Finding]:
-    """What is wrong with queries that could be loaded, compared with the database, the structs and the code.
+    """Returns the findings of all checks, sorted by file and line.
 
-    The probe runs in a transaction that is rolled back. Raises Unavailable.
+    The probe runs in a transaction that is rolled back. Raises Unavailable, and OperatorError if the connection does
+    not have the service's role.
     """
     described, found = await asyncio.to_thread(describe, queries.database.dsn, queries.all())
     for query in queries.all():
@@ -40,7 +44,7 @@ async def findings(queries: Queries, structs: Structs) -> list[Finding]:
 
 
 def compared(query: Query, description: Description | None, structs: Structs) -> Iterator[Finding]:
-    """What is wrong with a query beside the list of who may run it, its struct, and what the code passes and reads."""
+    """Yields the differences between a query and its pinned access, its struct, and its signature in the stub."""
     access = query.header.access
     if access in ("public", "system", "self") and UNBOUND.get(query.name) != access:
         yield query.wrong(
@@ -74,9 +78,9 @@ async def _probe(queries: Queries, described: dict[str, Description], structs: S
 
 
 def _released(folder: Path) -> frozenset[str]:
-    """The texts of the queries that came with this release, whose tests tried each of them on a database of its own.
+    """Returns the texts of the queries of this release, which its tests have probed on an empty database.
 
-    None of them in a checkout that is itself what is checked: there they may have been edited in place.
+    Empty if `folder` is the checkout's own folder, because the queries there may have been edited in place.
     """
     released = paths.folder("queries")
     if released.resolve() == folder.resolve() and not paths.is_packaged(released):

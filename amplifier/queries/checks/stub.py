@@ -1,4 +1,7 @@
-"""Writes `queries/registry.pyi`: arguments and result of each query, for mypy and the check of edited queries."""
+"""Renders `queries/registry.pyi`, the arguments and result of each query, and compares edited queries with it.
+
+mypy checks the code against the stub, so a query that keeps to the stub keeps to the code.
+"""
 
 import ast
 from collections.abc import Iterable, Iterator, Mapping
@@ -59,14 +62,14 @@ _ARGUMENTS = {"_int8": "Sequence[int]", "_text": "Sequence[str]", "jsonb": "byte
 
 
 class Signature(NamedTuple):
-    """The arguments of a query with their types, by name, and what it gives."""
+    """The types of a query's arguments by name, and of its result, as source text."""
 
     arguments: dict[str, str]
     result: str
 
 
 def signature(query: Query, description: Description) -> Signature:
-    """The signature of a query, as it stands in the stub."""
+    """Returns the signature of a query as the stub spells it."""
     arguments = {
         name: _argument(type_) + (" | None" if query.header.is_nullable(name) else "")
         for name, type_ in sorted(description.parameters.items())
@@ -75,7 +78,7 @@ def signature(query: Query, description: Description) -> Signature:
 
 
 def render(queries: Iterable[Query], descriptions: Mapping[str, Description], structs: Structs) -> str:
-    """The text of the stub. The queries have passed the checks."""
+    """Returns the text of the stub, for queries that have passed the checks."""
     queries = list(queries)
     rows = {query.header.struct: descriptions[query.name].columns for query in queries if query.header.struct}
     text = _HEAD
@@ -95,7 +98,7 @@ def render(queries: Iterable[Query], descriptions: Mapping[str, Description], st
 
 @cache
 def contract() -> dict[str, Signature]:
-    """The signatures that the code of this version counts on, by the name of the query."""
+    """Returns the signatures in the stub of this version, which the code relies on, by the name of the query."""
     found = {}
     for node in ast.parse(FILE.read_text()).body:
         if isinstance(node, ast.ClassDef) and node.name.endswith("Queries") and node.name != "Queries":
@@ -110,7 +113,7 @@ def contract() -> dict[str, Signature]:
 
 
 def broken(query: Query, description: Description) -> Iterator[Finding]:
-    """Where a query does not keep to what the code counts on. What the code does not know may be as it likes."""
+    """Yields the differences between a query and its signature in the stub. Ignores queries that the stub lacks."""
     wanted = contract().get(query.name)
     if wanted is None:
         return

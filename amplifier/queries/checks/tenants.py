@@ -1,7 +1,7 @@
-"""The rows of the probe's two tenants, and which of them a statement changed.
+"""Writes the rows of the probe's two tenants, and finds those that a statement changed.
 
-Each table has rows of both, and everything that expires has some that did, so that a query that removes other people's
-expired rows is found on an empty database, too. Rows of anybody else are never looked at.
+Every table has rows of both tenants. Every table whose rows expire has expired ones, so that a query that removes the
+expired rows of others is found on an empty database, too. Rows of other users are never read.
 """
 
 import uuid
@@ -92,9 +92,9 @@ values ('{0}', '{0}', '{3}', 'messages', 1, 0, 0, 1);
 
 insert into configuration (key, value) values ('{0}', '{{}}')
 """
-_LONG_AGO = "0001-01-01T00:00Z"  # before whatever the service wrote: the first to be removed, however few at a time
+_LONG_AGO = "0001-01-01T00:00Z"  # older than every other row, so that a sweep with a limit removes these first
 
-# The tables with rows that a query might change, and where a row's key begins with text, the column.
+# All tables, and the first column of the primary key if that is text.
 _TABLES = """
 select
     c.oid,
@@ -109,7 +109,8 @@ where
     and c.relnamespace = 'public'::regnamespace
 order by c.oid
 """
-# How many rows this transaction wrote, with what was rolled back: all but changes in the tables $2, and only these.
+# The rows that this transaction wrote, including those rolled back since: `changed` counts updates and deletions in
+# the tables $2, `written` everything else.
 _WRITTEN = """
 select
     coalesce(sum(inserted) + sum(changed) filter (where not id = any($2)), 0)::bigint as written,
@@ -125,16 +126,16 @@ from (
 
 
 class Change(NamedTuple):
-    """The number of rows that a statement inserted or changed, and the names of the tenants that had them."""
+    """The number of rows that a statement inserted or changed, and the tenants whose rows it changed."""
 
     rows: int
     owners: frozenset[str]
 
 
 class Tenants:
-    """An owner with an editor and a viewer, a neighbour who owns the same things elsewhere, and one who has nothing.
+    """Two tenants with the same kinds of rows, `owner` and `neighbour`, and `nobody`, a user without any rows.
 
-    Every name and key begins with a prefix that nobody else can know, and comes with 128 random bits.
+    The owner's sessions have an editor and a viewer. Every name and key begins with a prefix of 128 random bits.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -149,7 +150,7 @@ class Tenants:
         self._looked: asyncpg.prepared_stmt.PreparedStatement[Any] | None = None
 
     async def build(self) -> None:
-        """Writes what the tenants own, behind a savepoint; the caller rolls it back."""
+        """Writes the tenants' rows and sets a savepoint after them. The caller rolls the transaction back."""
         for tenant in (self.owner, self.neighbour):
             await self._connection.execute(_TENANT.format(tenant, TOKEN_HASH, self.word, _LONG_AGO))
         tables = await self._connection.fetch(_TABLES)
@@ -173,15 +174,15 @@ class Tenants:
         return frozenset(table for table, _ in self._rows)
 
     def of(self, user_id: str) -> str:
-        """The tenant that a user belongs to."""
+        """Returns the tenant that a user belongs to."""
         return user_id[: len(self.owner)]
 
     async def settle(self) -> None:
-        """Forgets what was written and rolled back so far."""
+        """Makes the next call of `change` count from here."""
         self._written, self._changed = await self._count()
 
     async def take_back(self) -> None:
-        """Rolls back to what `build` wrote."""
+        """Rolls back to the savepoint after `build`."""
         await self._connection.execute("rollback to savepoint probe")
 
     async def change(self) -> Change:
@@ -201,6 +202,6 @@ class Tenants:
         return await self._connection.fetchrow(_WRITTEN, self._tables, self._tracked)  # type: ignore[return-value]
 
     async def _look(self) -> dict[tuple[int, Any], str]:
-        """The tenants' rows as they are now, by their places: a row that is changed moves."""
+        """Returns the keys of the tenants' rows by table and ctid. An updated row has a new ctid."""
         assert self._looked is not None  # noqa: S101
         return {(table, place): key for table, place, key in await self._looked.fetch()}

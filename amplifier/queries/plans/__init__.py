@@ -1,1 +1,1 @@
-"""Compares plans and results of named SQL with a committed baseline."""
+"""Compares plans and results of queries with a committed baseline, on a profile: a generated, reproducible database."""

@@ -1,1 +1,1 @@
-"""The modules of amplifier-core that the service brings along."""
+"""The modules for amplifier-core that the service includes; configs name them, `module_loader.py` lists the names."""

@@ -1,4 +1,7 @@
-"""The context manager `context-simple`: the messages in memory, and as many of the newest as a model can take."""
+"""The context manager `context-simple`: keeps messages in memory and selects the newest turns that fit a model.
+
+Messages are stored by `transcript_writer.py`, which wraps every context manager.
+"""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,19 +10,19 @@ import msgspec
 
 from amplifier.transcripts.message_formats import Message, answered, is_human
 
-_CHARACTERS = 4  # of a token, about
-_IMAGE = 6_400  # characters that an image counts as
+_CHARACTERS = 4  # per token, approximately
+_IMAGE = 6_400  # the size of an image in characters
 _LONGEST_PROMPT = 100_000
 _ENCODER = msgspec.json.Encoder(enc_hook=str)
 
 
 async def mount(coordinator: Any, config: dict[str, Any]) -> None:
-    """Mounts it. Raises ValueError for a wrong `system_prompt` or `max_tokens`."""
+    """Mounts the context manager. Raises ValueError for an invalid `system_prompt` or `max_tokens`."""
     await coordinator.mount("context", Window(config))
 
 
 class Window:
-    """Messages in order. A request gets all of them, or without the oldest turns if they are too many."""
+    """The messages of a session, in order. Requests leave out the oldest turns if the messages exceed the budget."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         config = config or {}
@@ -29,28 +32,29 @@ class Window:
         self._turns = _Turns()
 
     async def add_message(self, message: Message) -> None:
-        """Adds one at the end."""
+        """Appends a message."""
         self._messages.append(message)
 
     async def get_messages(self) -> list[Message]:
-        """All messages."""
+        """Returns all messages."""
         return list(self._messages)
 
     async def set_messages(self, messages: list[Message]) -> None:
-        """These instead of all others."""
+        """Replaces all messages."""
         self._messages = list(messages)
         self._turns = _Turns()
 
     async def clear(self) -> None:
-        """No messages."""
+        """Removes all messages."""
         await self.set_messages([])
 
     async def get_messages_for_request(
         self, token_budget: int | None = None, provider: Any | None = None
     ) -> list[Message]:
-        """The system prompt, and the messages without the oldest turns that are too much for the budget.
+        """Returns the system prompt and the newest turns that fit the budget in tokens.
 
-        The last turn is always there, and a call is never parted from its result.
+        The budget is `token_budget`, else `max_tokens` of the config, else the window of the provider's model. The last
+        turn is always included, and a call is never separated from its result.
         """
         system: list[Message] = [{"role": "system", "content": self._prompt}] if self._prompt else []
         budget = token_budget or self._budget or _window_of(provider)
@@ -61,17 +65,20 @@ class Window:
 
 
 class _Turns:
-    """Sizes and turns of a list that only grows; counted once, when they are first needed."""
+    """The sizes and turns of a list that only grows. Each message is counted once, when that is first needed."""
 
     def __init__(self) -> None:
-        self._ends = [0]  # sizes of all messages before an index
-        self._starts: list[int] = []  # where the transcript may be cut
+        self._ends = [0]  # the total size of all messages before an index
+        self._starts: list[int] = []  # indexes at which the transcript may be cut
         self._calls: dict[str, int] = {}
 
     def newest(self, messages: list[Message], room: int) -> list[Message]:
-        """The turns that fit, at least the last one, and what the system said before the first turn."""
+        """Returns the newest turns that fit, at least the last one, after the system messages before the first turn.
+
+        `room` is in characters.
+        """
         if len(self._ends) == 1 and _written(messages) <= room:
-            return list(messages)  # writing all of them is far quicker than looking at each
+            return list(messages)  # encoding all of them at once is far faster than measuring each
         self._count(messages)
         if self._ends[-1] <= room or not self._starts:
             return list(messages)
@@ -93,14 +100,14 @@ class _Turns:
                 self._join(answered(message))
 
     def _join(self, results: list[str]) -> None:
-        """No cut between these results and their calls."""
+        """Prevents a cut between these results and their calls."""
         first = min((self._calls[one] for one in results if one in self._calls), default=None)
         while first is not None and self._starts and self._starts[-1] > first:
             self._starts.pop()
 
 
 def _identified(message: Message) -> list[str]:
-    """The ids in an assistant's message: those of its calls, in each of the dialects, and others that do no harm."""
+    """Returns all ids in an assistant's message. Calls have them in every format; ids of other blocks do no harm."""
     parts = [given for given in (message.get("tool_calls"), message.get("content")) if isinstance(given, list)]
     return [
         part["id"] for given in parts for part in given if isinstance(part, dict) and isinstance(part.get("id"), str)
@@ -130,7 +137,7 @@ def _written(value: Any) -> int:
 
 
 def _window_of(provider: Any) -> int | None:
-    """What a provider's model takes besides its answer, in tokens; none when it does not say."""
+    """Returns the tokens that a provider's model accepts besides its answer, or None if the provider gives no size."""
     info = getattr(provider, "get_info", None)
     defaults = getattr(info(), "defaults", None) if callable(info) else None
     if not isinstance(defaults, dict):

@@ -1,4 +1,7 @@
-"""What a provider is asked: a ChatRequest made of stored messages, in any of their dialects."""
+"""Makes a provider's ChatRequest from stored messages in any of the known formats.
+
+The translation to the request bodies of model APIs is in `providers/`.
+"""
 
 import contextlib
 import json
@@ -15,27 +18,27 @@ _BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_call", "tool
 
 
 class Requests:
-    """Makes the requests of a turn; a message that does not change is checked once in it."""
+    """Makes the requests of a turn. An unchanged message is validated once in a turn."""
 
     def __init__(self, tools: list[Any]) -> None:
         self._specs = [_spec(tool) for tool in tools] or None
         self._known: dict[int, tuple[message_formats.Message, Any, Message]] = {}
 
     def request(self, messages: list[message_formats.Message], notes: list[Any], last: bool) -> ChatRequest:
-        """A request with these messages and what hooks add to it alone. In the `last` one no tool may be called.
+        """Returns a request with the messages and the `notes` that hooks add to this request only.
 
-        Raises ValueError, with the number of a message that cannot be sent.
+        In the `last` request the model may not call tools. Raises ValueError with the number of an invalid message.
         """
         sent = _with_notes(messages, notes)
         if not self._known:
             self._learn(sent)
         models = [self._model(number, message) for number, message in enumerate(sent, 1)]
-        # the tools stay: Anthropic refuses a transcript with calls of tools that the request does not describe
+        # the last request has the tools, too: Anthropic refuses calls of tools that the request does not describe
         choice = "none" if last and self._specs else None
         return ChatRequest(messages=models, tools=self._specs, tool_choice=choice)
 
     def _learn(self, messages: list[message_formats.Message]) -> None:
-        """Checks all at once, in half the time that it takes one by one, if nothing is wrong with them."""
+        """Validates all messages at once, which takes half the time of one by one. Does nothing if one is invalid."""
         with contextlib.suppress(ValidationError):
             models = _ALL.validate_python(messages)
             known = zip(messages, models, strict=True)
@@ -66,7 +69,7 @@ def _spec(tool: Any) -> ToolSpec:
 
 
 def _checked(number: int, message: message_formats.Message) -> Message:
-    with contextlib.suppress(ValidationError):  # most of them are in amplifier-core's own dialect
+    with contextlib.suppress(ValidationError):  # most messages have the format of amplifier-core
         return Message.model_validate(message)
     try:
         return Message.model_validate({**message, "content": _understood(message.get("content"))})
@@ -83,7 +86,7 @@ def _understood(content: Any) -> Any:
 
 
 def _block(block: Any) -> Any:
-    """A block as amplifier-core knows it; one that it does not know becomes a text, so that no message is lost."""
+    """Returns a block in the format of amplifier-core. An unknown block becomes text, so that no message is lost."""
     kind = block.get("type") if isinstance(block, dict) else None
     if kind in _BLOCKS:
         return block

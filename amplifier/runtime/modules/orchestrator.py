@@ -1,4 +1,7 @@
-"""The orchestrator of both `loop-basic` and `loop-streaming`: asks the provider, runs the tools, until it answers."""
+"""The orchestrator for `loop-basic` and `loop-streaming`: calls the provider and its tools until it answers.
+
+Tools are executed in `tools.py`, requests are made in `model_requests.py`.
+"""
 
 from typing import Any
 
@@ -12,7 +15,7 @@ from amplifier.transcripts.message_formats import Message
 
 _NAME = "loop-streaming"
 _MOST_ROUNDS, _ROUNDS = 500, 50
-_PRIORITY = 100  # of a provider that has none; the lowest comes first
+_PRIORITY = 100  # of a provider without one; the lowest comes first
 _FINISH = (
     "<system-reminder>The limit of rounds with tools is reached. Call no more tools: answer with what there is, and "
     "say what is missing.</system-reminder>"
@@ -20,12 +23,12 @@ _FINISH = (
 
 
 async def mount(coordinator: Any, config: dict[str, Any]) -> None:
-    """Mounts it. Raises ValueError for a wrong `max_iterations` or `default_provider`."""
+    """Mounts the orchestrator. Raises ValueError for an invalid `max_iterations` or `default_provider`."""
     await coordinator.mount("orchestrator", Loop(config))
 
 
 class Loop:
-    """Runs turns; it keeps nothing from one to the next."""
+    """Executes turns. Keeps no state between turns."""
 
     def __init__(self, config: dict[str, Any] | None = None) -> None:
         config = config or {}
@@ -44,7 +47,10 @@ class Loop:
         coordinator: Any = None,
         **_: Any,
     ) -> str:
-        """Runs a turn; the answer's text. What the provider raises ends the turn and is raised."""
+        """Executes a turn and returns the text of the answer.
+
+        Raises ConfigurationError if the provider is not mounted, and the errors of the provider, which end the turn.
+        """
         name = self._choose(providers)
         turn = _Turn(context, name, providers[name], list(tools.values()), Hooks(hooks, coordinator), coordinator)
         turn.options = self._options
@@ -125,7 +131,7 @@ class _Turn:
         return response
 
     async def _show(self, response: ChatResponse) -> None:
-        """Tells every block; those who stream have shown the texts already."""
+        """Emits the events of every block. A streaming provider has shown the texts before."""
         if not (self._hooks.has("content_block:start") or self._hooks.has("content_block:end")):
             return
         blocks = [_dump(block) for block in response.content]
@@ -135,7 +141,7 @@ class _Turn:
             await self._hooks.emit("content_block:end", {**shown, "block": block})
 
     async def _record(self, response: ChatResponse, calls: list[Any], last: bool) -> str:
-        """Adds the assistant's message. The last one has a text, and calls nothing."""
+        """Adds the assistant's message and returns its text. The last message has a text and no calls."""
         blocks = [_dump(block) for block in response.content]
         text = "".join(block["text"] for block in blocks if block["type"] == "text")
         if last:

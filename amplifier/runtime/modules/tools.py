@@ -1,4 +1,4 @@
-"""Runs the tools that a model calls: side by side, asking the hooks, with a result for every call."""
+"""Executes the tools that a model calls, in parallel, with the decisions of hooks and a result for every call."""
 
 import asyncio
 import json
@@ -13,18 +13,21 @@ from amplifier.transcripts.message_formats import Message
 
 _AT_ONCE = 8
 _PLAIN = (str, int, float, type(None))
-_SHOWN = 500  # characters of arguments that could not be read
+_SHOWN = 500  # characters of invalid arguments that an error repeats
 
 
 class Toolbox:
-    """The tools of a session by the names that the model knows."""
+    """The tools of a session, by the names that the model uses."""
 
     def __init__(self, tools: list[Any], hooks: Hooks) -> None:
         self._tools = {tool.name: tool for tool in tools}
         self._hooks = hooks
 
     async def run(self, calls: list[Any]) -> list[Message]:
-        """The messages with the results, in the order of the calls, whatever happens to a tool."""
+        """Executes the calls and returns the messages with their results, in order.
+
+        The result of a call that fails is an error.
+        """
         slots = asyncio.Semaphore(_AT_ONCE)
 
         async def answer(call: Any) -> Message:
@@ -37,7 +40,7 @@ class Toolbox:
             return list(await asyncio.gather(*tasks))
         finally:
             for task in tasks:
-                task.cancel()  # if one could not be answered, none goes on alone
+                task.cancel()  # if one raised, the others must not continue alone
 
     async def _guarded(self, call: Any) -> str:
         try:
@@ -46,7 +49,7 @@ class Toolbox:
             task = asyncio.current_task()
             if task is not None and task.cancelling():
                 raise
-            return await self._failed(call, error)  # the tool gave up, nobody cancelled the turn
+            return await self._failed(call, error)  # the tool raised it; the turn was not cancelled
         except Exception as error:
             return await self._failed(call, error)
 
@@ -88,14 +91,14 @@ def _payload(call: Any) -> dict[str, Any]:
 
 
 def _result(given: Any) -> ToolResult:
-    """What a tool returned, as JSON can write it: a tool that did its work has not failed for a date in its output."""
+    """Returns the result of a tool with an output that JSON can hold; a date, for example, becomes text."""
     if isinstance(given, dict) and "success" in given and given.keys() <= ToolResult.model_fields.keys():
         given = ToolResult(**given)
     result = given if isinstance(given, ToolResult) else ToolResult(output=given)
     written = result.output
     if not isinstance(written, _PLAIN):
         written = to_jsonable_python(written, bytes_mode="base64", fallback=str)
-    result.output = cleaned(written)  # also a file's name that is no text, which amplifier-core does not take
+    result.output = cleaned(written)  # amplifier-core refuses lone surrogates, which names of files may contain
     return result
 
 

@@ -1,4 +1,4 @@
-"""Our provider modules: each has `mount(coordinator, config)`, as amplifier-core asks of a module."""
+"""The provider modules of the service. Each has `mount(coordinator, config)`, which amplifier-core calls."""
 
 import gc
 from collections.abc import Iterable
@@ -8,10 +8,10 @@ _warm: set[str] = set()
 
 
 def warm(names: Iterable[str] = ("openai", "anthropic")) -> None:
-    """Imports the SDKs of these providers: best in a thread, at the start.
+    """Imports the SDKs of these providers. Call it in a thread when the process starts.
 
-    They make 200,000 objects that live as long as the process, and to look through them takes the garbage collector
-    0.1 to 0.3 s each time, in which nothing else runs: so it leaves them alone from here on.
+    The imports create 200,000 objects that live as long as the process. Each full garbage collection would traverse
+    them for 0.1 to 0.3 s and stop everything else, so they are excluded from collection.
     """
     if cold := set(names) - _warm:
         for name in cold:

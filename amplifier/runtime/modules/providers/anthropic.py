@@ -16,14 +16,14 @@ from amplifier.runtime.modules.providers.messages import chosen_tool, option
 from amplifier.runtime.modules.providers.options import Options, read
 
 _BASE_URL = "https://api.anthropic.com"
-API_VERSION = "2026-10-21"  # whose events are read here
+API_VERSION = "2026-10-21"  # the version whose events this module reads
 _MAX_TOKENS = 8192  # the API demands a limit
 _LEAST_BUDGET = 1024
 
 
 @functools.cache
 def warm() -> ModuleType:
-    """Imports the SDK, which takes most of a second: best in a thread, before the first session."""
+    """Imports and returns the SDK. Takes almost a second: call it in a thread, before the first session."""
     import anthropic
 
     clients.tls()
@@ -31,7 +31,7 @@ def warm() -> ModuleType:
 
 
 async def mount(coordinator: ModuleCoordinator, config: dict[str, Any] | None = None) -> Callable[[], Awaitable[None]]:
-    """Mounts the provider `anthropic`; what comes back gives its client back. Raises ConfigurationError."""
+    """Mounts the provider. Returns the function that gives its client back. Raises ConfigurationError."""
     options = read("anthropic", _BASE_URL, config)
     _check_thinking(options)
     return await base.mount(coordinator, AnthropicProvider, options, warm)
@@ -97,7 +97,7 @@ _KINDS = {"text": "text", "thinking": "thinking", "redacted_thinking": "redacted
 
 
 class AnthropicProvider(HttpProvider):
-    """Messages, always as a stream."""
+    """Sends messages, always as a stream."""
 
     name = "anthropic"
     display_name = "Anthropic"
@@ -105,12 +105,12 @@ class AnthropicProvider(HttpProvider):
 
     @staticmethod
     def connect(options: Options, sdk: Any) -> Any:
-        """A client that sends what the options say, and nothing else."""
+        """Returns a client that sends only what the options contain."""
         make = functools.partial(sdk.AsyncAnthropic, open_telemetry=False)
         return clients.connect(options, make, {"anthropic-version": API_VERSION})
 
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
-        """What is sent for a request."""
+        """Returns the body of the HTTP request. `more` holds the options of the call."""
         system, messages = anthropic_messages.convert(request.messages)
         choice = option(request, more, "tool_choice") if request.tools else None
         most = option(request, more, "max_output_tokens", self._options.max_tokens or _MAX_TOKENS)
@@ -131,14 +131,17 @@ class AnthropicProvider(HttpProvider):
         return {"model": model, **given, "stream": True}
 
     def _thinking(self, most: int, choice: Any) -> dict[str, Any] | None:
-        """None where the API would refuse it: behind a small limit, and with a tool that must be called."""
+        """Returns the option for thinking.
+
+        Returns None if the API would refuse it: its budget is not below the limit of tokens, or a tool must be called.
+        """
         if self._options.thinking is None or (choice is not None and chosen_tool(choice) not in ("auto", "none")):
             return None
         budget = self._options.thinking["budget_tokens"]
         return {"type": "enabled", "budget_tokens": budget} if budget < most else None
 
     async def read(self, events: AsyncIterator[bytes], blocks: Blocks, source: failures.Source) -> Answer:
-        """Reads events up to `message_stop`; an answer without it is one that was cut off."""
+        """Reads events up to `message_stop`. Raises StreamError if the answer ends without it."""
         reason: str | None = None
         counted = _Usage()
         grown: dict[int, Block] = {}
@@ -164,7 +167,7 @@ class AnthropicProvider(HttpProvider):
 
 
 async def _begin(blocks: Blocks, grown: dict[int, Block], index: int, content: _Content) -> None:
-    """Begins a block of a type that is known; those of the API's own tools are left out."""
+    """Begins a block of a known type. Blocks of the API's own tools are left out."""
     kind = _KINDS.get(content.type)
     if kind is None:
         return
@@ -187,7 +190,7 @@ async def _grow(blocks: Blocks, block: Block, delta: _Delta) -> None:
 
 
 def _newer(before: _Usage, after: _Usage | None) -> _Usage:
-    """The counts at the end, which are those of the whole; what they do not say was said at the start."""
+    """Returns the counts at the end of an answer, with those from its start where they are missing at the end."""
     if after is None:
         return before
     names = _Usage.__struct_fields__
@@ -195,7 +198,7 @@ def _newer(before: _Usage, after: _Usage | None) -> _Usage:
 
 
 def _usage(counted: _Usage) -> Usage | None:
-    """The counts as OpenAI's are: the input with what came from the cache, or went to it."""
+    """Returns the counts as OpenAI defines them: the input includes tokens read from and written to the cache."""
     if counted.input_tokens is None and counted.output_tokens is None:
         return None
     read, written = counted.cache_read_input_tokens, counted.cache_creation_input_tokens

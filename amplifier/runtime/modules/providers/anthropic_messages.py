@@ -1,4 +1,4 @@
-"""Messages and tools as the messages API of Anthropic takes them."""
+"""Converts messages and tools for Anthropic's messages API."""
 
 from typing import Any
 
@@ -7,12 +7,12 @@ from amplifier_core.message_models import Message, ToolSpec
 from amplifier.runtime.modules.providers.messages import Plain, as_text, chosen_tool, image, plain, safe_id
 from amplifier.transcripts import message_formats
 
-_BEGINNING = "(The assistant began the conversation.)"  # the API takes none that a user did not begin
-_BLANK = "(The message is blank.)"  # nor a blank text, and what an assistant said last it goes on with
+_BEGINNING = "(The assistant began the conversation.)"  # the API requires a user's message first
+_BLANK = "(The message is blank.)"  # the API refuses blank texts, and would continue a last message of the assistant
 
 
 def convert(messages: list[Message]) -> tuple[str, list[Plain]]:
-    """The text of the system's messages, and the others: those of one role that follow each other as one."""
+    """Returns the text of the system messages, and the other messages. Joins adjacent messages of the same role."""
     system: list[str] = []
     converted: list[Plain] = []
     for message in map(plain, messages):
@@ -32,12 +32,12 @@ def convert(messages: list[Message]) -> tuple[str, list[Plain]]:
 
 
 def convert_tools(tools: list[ToolSpec]) -> list[Plain]:
-    """The tools that the model may call."""
+    """Converts the tools that the model may call."""
     return [_tool(tool) for tool in tools]
 
 
 def convert_choice(choice: str | dict[str, Any]) -> Plain:
-    """Which tool the model is to call."""
+    """Converts the choice of the tool that the model must call."""
     chosen = chosen_tool(choice)
     return (
         {"type": "tool", "name": chosen[1:]}
@@ -60,7 +60,7 @@ def _convert(message: Plain) -> tuple[str, list[Plain]]:
 
 
 def _assistant(message: Plain) -> list[Plain]:
-    """The content in its order, which Anthropic wants back unchanged, and then the calls that are not in it."""
+    """Returns the content in its order, which the API requires unchanged, and then the calls that are not in it."""
     content = _content(message["content"])
     thought = message.get("thinking_block")
     if isinstance(thought, dict) and not any(part["type"].endswith("thinking") for part in content):
@@ -78,7 +78,7 @@ def _content(content: Any) -> list[Plain]:
 
 
 def _part(block: Plain) -> Plain | None:
-    """A block as the API takes it; none for what it would refuse, such as empty text and thoughts of other models."""
+    """Converts a block. Returns None if the API would refuse it: blank text, or thinking without a signature."""
     match block.get("type"):
         case "text" if str(block["text"]).strip():
             return {"type": "text", "text": block["text"]}

@@ -1,4 +1,7 @@
-"""A provider behind HTTP: sends a request, streams the answer, and says what went wrong in the kernel's words."""
+"""The base of providers with an HTTP API: sends a request, streams the answer, and translates errors.
+
+The format of each API is in the module of its provider.
+"""
 
 import asyncio
 import contextlib
@@ -19,18 +22,18 @@ from amplifier.runtime.modules.providers import clients, failures, sse
 from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.options import Options
 
-_DRAIN = 0.1  # seconds to wait for the end of an answer that is whole, so that its connection can be used again
+_DRAIN = 0.1  # seconds to wait for the end of a complete response, so that its connection can be reused
 
 
 class Answer(NamedTuple):
-    """What an API says about an answer besides its blocks."""
+    """The properties of an answer besides its blocks."""
 
     usage: Usage | None
     finish_reason: str | None
 
 
 class HttpProvider(ABC):
-    """The Provider protocol of amplifier-core over the client of an SDK."""
+    """Implements the Provider protocol of amplifier-core with the client of an SDK."""
 
     name: str
     display_name: str
@@ -43,18 +46,18 @@ class HttpProvider(ABC):
     @staticmethod
     @abstractmethod
     def connect(options: Options, sdk: Any) -> Any:
-        """A client of the SDK."""
+        """Returns a client of the SDK."""
 
     @abstractmethod
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
-        """What is sent for a request."""
+        """Returns the body of the HTTP request. `more` holds the options of the call."""
 
     @abstractmethod
     async def read(self, events: AsyncIterator[bytes], blocks: Blocks, source: failures.Source) -> Answer:
-        """Reads the events up to the last one that counts. Raises the kernel's errors."""
+        """Reads events into `blocks` until the answer is complete. Raises errors of amplifier-core."""
 
     def get_info(self) -> ProviderInfo:
-        """What the provider is, and the defaults that context managers ask for."""
+        """Returns the description of the provider, with the defaults that context managers read."""
         known = {
             "model": self._options.model,
             "context_window": self._options.context_window,
@@ -65,7 +68,7 @@ class HttpProvider(ABC):
         return ProviderInfo(id=self.name, display_name=self.display_name, capabilities=capabilities, defaults=defaults)
 
     async def list_models(self) -> list[ModelInfo]:
-        """The configured model if its size is known, else none: whoever configures it writes its name."""
+        """Returns the configured model if its context window is configured, else an empty list."""
         options = self._options
         if options.context_window is None:
             return []
@@ -74,11 +77,11 @@ class HttpProvider(ABC):
         return [ModelInfo(id=model, display_name=model, context_window=window, max_output_tokens=most)]
 
     def parse_tool_calls(self, response: ChatResponse) -> list[ToolCall]:
-        """The calls in a response."""
+        """Returns the calls in a response."""
         return response.tool_calls or []
 
     async def complete(self, request: ChatRequest, **kwargs: Any) -> ChatResponse:
-        """The answer to a request, of which the text was sent on as it came.
+        """Sends a request, shows the answer while it arrives, and returns it.
 
         Raises the errors of `amplifier_core.llm_errors`. Cancelling the task closes the connection.
         """
@@ -96,7 +99,7 @@ class HttpProvider(ABC):
             failure = failures.translate(error, source)
         if failure is not None:
             await blocks.abort(str(failure))
-            raise failure  # outside of the handler: what an SDK raised may have secrets, and would be chained to it
+            raise failure  # outside of the handler: the SDK's error, which may contain secrets, would be chained
         response = blocks.response(answer.usage, answer.finish_reason)
         usage = None if answer.usage is None else answer.usage.model_dump(exclude_none=True)
         duration = round((time.perf_counter() - started) * 1000)
@@ -105,7 +108,7 @@ class HttpProvider(ABC):
         return response
 
     async def _exchange(self, body: bytes, blocks: Blocks, source: failures.Source) -> Answer:
-        """Sends the body and reads the answer; the SDK authenticates, and tries again before the answer begins."""
+        """Sends the body and reads the answer. The SDK authenticates, and retries until the answer begins."""
         response = await self._client.post(
             self.path,
             content=body,
@@ -133,8 +136,8 @@ _pool: clients.Pool[Any] = clients.Pool()
 async def mount(
     coordinator: ModuleCoordinator, kind: type[HttpProvider], options: Options, warm: Callable[[], ModuleType]
 ) -> Callable[[], Awaitable[None]]:
-    """Mounts a provider over an SDK; what comes back gives its client back, once."""
-    sdk = warm() if kind.name in sys.modules else await asyncio.to_thread(warm)  # the import would hold up all others
+    """Mounts a provider with an SDK that `warm` imports. Returns the function that gives its client back."""
+    sdk = warm() if kind.name in sys.modules else await asyncio.to_thread(warm)  # importing would block the event loop
     key = (kind.name, options.identity())
     provider = kind(coordinator, options, _pool.take(key, lambda: kind.connect(options, sdk)), sdk)
     taken = [key]

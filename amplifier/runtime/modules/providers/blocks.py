@@ -1,4 +1,7 @@
-"""The blocks of an answer while it streams: events for whoever follows, and in the end the response."""
+"""The blocks of a streaming answer: emits an event for each part, and makes the response at the end.
+
+The formats of the APIs are read in `anthropic.py` and `openai.py`.
+"""
 
 import uuid
 from collections.abc import Callable
@@ -22,7 +25,7 @@ _DELTA = "llm:stream_block_delta"
 
 
 class Block:
-    """A block that grows. `kind` is text, thinking, redacted or tool_call."""
+    """A block that is being received. `kind` is text, thinking, redacted or tool_call."""
 
     def __init__(self, index: int, kind: str, id: str = "", name: str = "") -> None:
         self.index, self.kind, self.id, self.name = index, kind, id, name
@@ -33,12 +36,12 @@ class Block:
 
     @property
     def text(self) -> str:
-        """What came so far."""
+        """Returns the text received so far."""
         return "".join(self.parts)
 
 
 class Blocks:
-    """The blocks of one answer, in order. A `silent` one, which the request asked for, sends no events."""
+    """The blocks of one answer, in order. Emits no events if `silent`, which a request without a stream sets."""
 
     def __init__(self, coordinator: ModuleCoordinator, silent: bool = False) -> None:
         self.request_id = uuid.uuid4().hex
@@ -49,7 +52,7 @@ class Blocks:
         self._ids: set[str] = set()
 
     async def begin(self, kind: str, id: str = "", name: str = "") -> Block:
-        """A new block behind the others."""
+        """Begins a new block after the others and returns it."""
         block = Block(len(self.all), kind, id, name)
         self._ids.add(id)
         self.all.append(block)
@@ -57,7 +60,7 @@ class Blocks:
         return block
 
     async def grow(self, block: Block, text: str) -> None:
-        """More of a block."""
+        """Adds text to a block."""
         block.parts.append(text)
         if self._silent:
             return
@@ -75,7 +78,7 @@ class Blocks:
             await self._hooks.emit(_DELTA, data)
 
     async def write(self, kind: str, text: str) -> None:
-        """More text of a kind: of the last block if that is of this kind, else of a new one."""
+        """Adds text to the last block if it is of this kind, else to a new one."""
         last = self.all[-1] if self.all else None
         if last is None or last.kind != kind or last.ended:
             if last is not None and last.kind != "tool_call":
@@ -84,24 +87,27 @@ class Blocks:
         await self.grow(last, text)
 
     async def end(self, block: Block) -> None:
-        """Nothing more comes of a block."""
+        """Ends a block."""
         if not block.ended:
             block.ended = True
             await self._emit("llm:stream_block_end", block, {})
 
     async def end_all(self) -> None:
-        """The answer is whole."""
+        """Ends all blocks of a complete answer."""
         for block in self.all:
             await self.end(block)
 
     async def abort(self, error: str) -> None:
-        """The answer failed; whoever saw a part of it is told."""
+        """Emits an event about the failure, if followers have seen a part of the answer."""
         if self.all and not self._silent:
             aborted = {"request_id": self.request_id, "error": error}
             await tell(self._coordinator, self._hooks, "llm:stream_aborted", aborted)
 
     def response(self, usage: Usage | None, finish_reason: str | None) -> ChatResponse:
-        """All of it. The arguments of a call that are no JSON object are `{}`, with their text as `raw_arguments`."""
+        """Returns the complete response.
+
+        If the arguments of a call are not a JSON object, they become `{}`, with their text in `raw_arguments`.
+        """
         calls = [_call(block) for block in self.all if block.kind == "tool_call"]
         arguments = {call.id: call.arguments for call in calls}
         content = [_content(block, arguments) for block in self.all]
@@ -113,7 +119,7 @@ class Blocks:
         )
 
     def fresh_id(self, given: str | None) -> str:
-        """The id of a call, or a new one when the model gave none or one that is used."""
+        """Returns the given id of a call, or a new one if it is missing or used."""
         return given if given and given not in self._ids else f"call_{uuid.uuid4().hex}"
 
     async def _emit(self, event: str, block: Block, more: dict[str, Any]) -> None:

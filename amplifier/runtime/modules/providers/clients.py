@@ -1,4 +1,7 @@
-"""HTTP clients for the SDKs of providers: one TLS context, nothing of the server's environment, kept while used."""
+"""Makes and shares the HTTP clients of the providers' SDKs.
+
+Clients share a TLS context, send nothing from the server's environment, and are bounded in what they read.
+"""
 
 import asyncio
 import functools
@@ -15,7 +18,7 @@ from amplifier.runtime.modules.providers.options import Options
 
 
 class Closable(Protocol):
-    """What the SDKs' clients are."""
+    """A client of an SDK."""
 
     async def close(self) -> None:
         """Closes the connections."""
@@ -26,22 +29,22 @@ Client = TypeVar("Client", bound=Closable)
 TIMEOUT = httpx2.Timeout(connect=10, read=120, write=30, pool=10)  # seconds; `read` is between two pieces of an answer
 
 _LIMITS = httpx2.Limits(max_connections=1000, max_keepalive_connections=100, keepalive_expiry=30)
-_MOST_UNUSED = 64  # clients that no session uses and that may keep connections open
-_MOST_BYTES = 64 * 1024 * 1024  # of one answer
+_MOST_UNUSED = 64  # clients without a session that are kept with open connections
+_MOST_BYTES = 64 * 1024 * 1024  # of one response
 _MOST_BYTES_OF_ERROR = 256 * 1024
 _FROM_HTTP = ("host", "content-length")
 
 
 @functools.cache
 def tls() -> ssl.SSLContext:
-    """The context of all clients: making one reads the certificates of all authorities, about 20 ms."""
+    """Returns the TLS context of all clients. Creating one reads all certificates of authorities, about 20 ms."""
     return httpx2.create_ssl_context()
 
 
 def connect(options: Options, make: Callable[..., Any], headers: dict[str, str]) -> Any:
-    """An SDK's client, made by `make`, that sends these headers, its authentication and the options' headers only.
+    """Returns an SDK's client, made by `make`, that sends `headers`, its authentication and `default_headers` only.
 
-    Whatever the SDK finds in the environment besides goes nowhere.
+    Values that the SDK reads from the environment are not sent.
     """
     sent = {
         "accept": "application/json",
@@ -59,7 +62,7 @@ def connect(options: Options, make: Callable[..., Any], headers: dict[str, str])
 
 
 def _http_client(headers: dict[str, str]) -> httpx2.AsyncClient:
-    """A client that keeps no cookies, follows no redirects, and reads no more than a part of what never ends."""
+    """Returns a client that keeps no cookies, follows no redirects, and limits the size of responses."""
 
     async def replace_headers(request: httpx2.Request) -> None:
         kept = [(name, request.headers[name]) for name in _FROM_HTTP if name in request.headers]
@@ -76,7 +79,7 @@ def _http_client(headers: dict[str, str]) -> httpx2.AsyncClient:
 
 
 async def _limit(response: httpx2.Response) -> None:
-    response.headers.pop("content-encoding", None)  # none was accepted, and a small one may unpack to any size
+    response.headers.pop("content-encoding", None)  # no encoding was accepted; decompression has no limit of size
     assert isinstance(response.stream, httpx2.AsyncByteStream)  # noqa: S101
     response.stream = _Limited(response.stream, _MOST_BYTES if response.is_success else _MOST_BYTES_OF_ERROR)
 
@@ -97,9 +100,9 @@ class _Limited(httpx2.AsyncByteStream):
 
 
 class Pool(Generic[Client]):
-    """Clients by what makes them differ: one that is used stays, of the others the last used ones.
+    """Shared clients by key. Keeps the clients in use and the most recently used of the others.
 
-    Connections belong to an event loop, so each loop has its own.
+    Each event loop has its own clients, because connections belong to an event loop.
     """
 
     def __init__(self) -> None:
@@ -107,7 +110,7 @@ class Pool(Generic[Client]):
         self._loops = weakref.WeakKeyDictionary()
 
     def take(self, key: Hashable, make: Callable[[], Client]) -> Client:
-        """The client for `key`, made when there is none. Whoever takes it gives it back."""
+        """Returns the client for `key`; calls `make` if there is none. The caller must give it back."""
         entries = self._entries()
         entry = entries.get(key)
         if entry is None:
@@ -116,7 +119,7 @@ class Pool(Generic[Client]):
         return entry.client
 
     async def give_back(self, key: Hashable) -> None:
-        """One user less; closes clients that were not used for the longest time if there are too many of them."""
+        """Returns a client to the pool. Closes the least recently used clients if too many are unused."""
         entries = self._entries()
         entry = entries.get(key)
         if entry is None:

@@ -1,4 +1,4 @@
-"""The provider that needs nothing: repeats what was said, and calls a tool when it is told to."""
+"""The provider `echo`, which needs no model: repeats the user's message, or calls a tool on `/call`."""
 
 import asyncio
 import re
@@ -19,7 +19,7 @@ _WINDOW = 200_000
 
 
 async def mount(coordinator: ModuleCoordinator, config: dict[str, Any] | None = None) -> None:
-    """Mounts the provider `echo`; `delay` is the pause before each word, in seconds. Raises ConfigurationError."""
+    """Mounts the provider. `delay` is the pause before each word, in seconds. Raises ConfigurationError."""
     try:
         options = msgspec.convert({key: one for key, one in (config or {}).items() if one is not None}, _Options)
     except msgspec.ValidationError as error:
@@ -33,7 +33,7 @@ class _Options(msgspec.Struct, frozen=True):
 
 
 class EchoProvider:
-    """Answers `You said: ...`, or with the call for `/call NAME {json}`, or with what the tool said."""
+    """Answers `You said: ...`; for `/call NAME {json}` calls the tool, and then answers with its result."""
 
     name = "echo"
 
@@ -41,20 +41,20 @@ class EchoProvider:
         self._coordinator, self._delay, self.priority = coordinator, options.delay, options.priority
 
     def get_info(self) -> ProviderInfo:
-        """What the provider is."""
+        """Returns the description of the provider."""
         defaults = {"model": "echo", "context_window": _WINDOW, "max_output_tokens": _WINDOW}
         return ProviderInfo(id="echo", display_name="Echo", capabilities=["streaming", "tools"], defaults=defaults)
 
     async def list_models(self) -> list[ModelInfo]:
-        """The one model."""
+        """Returns the only model."""
         return [ModelInfo(id="echo", display_name="Echo", context_window=_WINDOW, max_output_tokens=_WINDOW)]
 
     def parse_tool_calls(self, response: ChatResponse) -> list[ToolCall]:
-        """The calls in a response."""
+        """Returns the calls in a response."""
         return response.tool_calls or []
 
     async def complete(self, request: ChatRequest, **kwargs: Any) -> ChatResponse:
-        """The answer, word by word."""
+        """Streams the answer word by word and returns it."""
         messages = [plain(message) for message in request.messages]
         blocks = Blocks(self._coordinator, silent=(request.metadata or {}).get("stream") is False)
         model = str(kwargs.get("model") or request.model or "echo")
@@ -82,7 +82,7 @@ class EchoProvider:
 
 
 def _last_turn(messages: list[Plain]) -> tuple[str, list[Plain]]:
-    """The text of the last human message, and the results of tools behind everything that was said since."""
+    """Returns the text of the last human message, and the tool results since the last message of the assistant."""
     results: list[Plain] = []
     for message in reversed(messages):
         if message["role"] == "assistant":
@@ -127,7 +127,7 @@ def _said(message: Plain, names: dict[str, str]) -> list[str]:
 
 
 def _new_id(messages: list[Plain]) -> str:
-    """An id that follows from the messages and is none of theirs."""
+    """Returns an id for a call that depends only on the messages and is not used in them."""
     taken = {call.id for message in messages for call in message_formats.tool_calls(message)}
     number = len(messages)
     while f"call_{number}" in taken:

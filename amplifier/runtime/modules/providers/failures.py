@@ -1,4 +1,7 @@
-"""What goes wrong at a provider, as the errors of amplifier-core, without secrets."""
+"""Translates errors of model providers to the errors of amplifier-core, without secrets.
+
+The failure that a client sees is made of them in `runtime/failures.py`.
+"""
 
 import math
 import re
@@ -42,7 +45,7 @@ _OF_STATUS = {
 
 
 class Source(NamedTuple):
-    """Where an error comes from; `secrets` are what no message may contain."""
+    """The provider and model of an error. `secrets` are texts that no message may contain."""
 
     provider: str
     model: str
@@ -50,7 +53,7 @@ class Source(NamedTuple):
     sdk: Any
 
     def mask(self, text: str) -> str:
-        """`text` as it may be shown: without secrets and keys, and not endless."""
+        """Returns `text` in a form that may be shown: without secrets and keys, cut to 500 characters."""
         for secret in self.secrets:
             text = text.replace(secret, "***")
         text = _WORD.sub(_without_key, text[:_MOST_MASKED])
@@ -62,7 +65,7 @@ def _without_key(word: re.Match[str]) -> str:
 
 
 def translate(error: Exception, source: Source) -> Exception:
-    """The error of amplifier-core for one of an SDK or of HTTP; any other stays as it is."""
+    """Returns the error of amplifier-core for an error of an SDK or of HTTP. Any other error is returned unchanged."""
     if isinstance(error, source.sdk.APIStatusError):
         return of_status(error.status_code, error.body, error.response.headers, source)
     if isinstance(error, (source.sdk.APITimeoutError, httpx2.TimeoutException)):
@@ -78,12 +81,12 @@ def translate(error: Exception, source: Source) -> Exception:
 
 
 def broken(source: Source, why: str) -> Exception:
-    """The error for an answer that began and is not whole."""
+    """Returns the error for an answer that broke off."""
     return _made(llm.StreamError, f"the answer broke off: {why}", source)
 
 
 def of_event(body: Any, source: Source) -> Exception:
-    """The error for one that came within an answer that had begun."""
+    """Returns the error for an error event within an answer."""
     text, code = _read(body)
     status = next((_OF_TYPE[word] for word in code.split() if word in _OF_TYPE), None)
     if status is None:
@@ -92,7 +95,7 @@ def of_event(body: Any, source: Source) -> Exception:
 
 
 def of_status(status: int, body: Any, headers: Mapping[str, str], source: Source) -> Exception:
-    """The error for an answer with this status."""
+    """Returns the error for a response with this status."""
     text, code = _read(body)
     kind = _kind(status, text, code)
     more: dict[str, Any] = {"status_code": status, "retry_after": _retry_after(headers)}
@@ -130,7 +133,7 @@ def _of_timeout(error: Exception) -> str:
 
 
 def _read(body: Any) -> tuple[str, str]:
-    """The message and the codes in the body of an error; the text of anything else may be from anywhere."""
+    """Returns the message and the codes in the body of an error; empty for other bodies, which any server may send."""
     inner = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(inner, str):
         return inner, ""

@@ -1,4 +1,7 @@
-"""What messages of a request contain, for all APIs: as plain dicts, in the dialects that the service knows."""
+"""Reads messages and options of a request, for all providers.
+
+The formats of the APIs are written in `anthropic_messages.py` and `openai_messages.py`.
+"""
 
 import re
 from typing import Any
@@ -13,7 +16,7 @@ _UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
 
 
 def plain(message: Message) -> Plain:
-    """A message as it is stored: what it has, with its extra keys. Ten times faster than dumping the model."""
+    """Returns a message as a dict in its stored form, with its extra keys. Ten times faster than dumping the model."""
     found = {key: value for key, value in message.__dict__.items() if value is not None}
     found |= message.model_extra or {}
     if isinstance(message.content, list):
@@ -22,7 +25,7 @@ def plain(message: Message) -> Plain:
 
 
 def as_text(value: Any) -> str:
-    """A result of a tool as text: text as it is, the text of blocks, anything else as JSON."""
+    """Returns a tool's result as text: a text unchanged, blocks as their texts, any other value as JSON."""
     if isinstance(value, str):
         return value
     if isinstance(value, list) and value and all(isinstance(item, dict) and "text" in item for item in value):
@@ -31,7 +34,7 @@ def as_text(value: Any) -> str:
 
 
 def image(source: Any) -> tuple[str, str, str]:
-    """`("url", "", address)` or `("base64", media type, data)`. Raises InvalidRequestError for any other source."""
+    """Returns `("url", "", address)` or `("base64", media type, data)`. Raises InvalidRequestError otherwise."""
     if isinstance(source, dict):
         match source.get("type"), source.get("media_type"), source.get("data"), source.get("url"):
             case "url", _, _, str(url):
@@ -42,7 +45,7 @@ def image(source: Any) -> tuple[str, str, str]:
 
 
 def option(request: ChatRequest, more: dict[str, Any], name: str, default: Any = None) -> Any:
-    """What a request says: in the call's own options, else in its field, else the default."""
+    """Returns an option of a request: from the options of the call, else from the request's field, else the default."""
     value = more.get(name)
     if value is None:
         value = getattr(request, name)
@@ -50,7 +53,7 @@ def option(request: ChatRequest, more: dict[str, Any], name: str, default: Any =
 
 
 def chosen_tool(choice: str | dict[str, Any]) -> str:
-    """The `tool_choice` in any dialect: auto, none, required, or `=NAME` for one tool."""
+    """Returns a `tool_choice` of any format as `auto`, `none`, `required`, or `=NAME` for one tool."""
     if isinstance(choice, dict):
         function = choice.get("function")
         name = choice.get("name") or (function.get("name") if isinstance(function, dict) else None)
@@ -60,5 +63,5 @@ def chosen_tool(choice: str | dict[str, Any]) -> str:
 
 
 def safe_id(identifier: Any) -> str:
-    """The id of a call as every API takes it; a call and its result have the same before and after."""
+    """Returns the id of a call in characters that every API accepts. A call and its result keep equal ids."""
     return _UNSAFE.sub("_", str(identifier))

@@ -1,4 +1,4 @@
-"""The provider for OpenAI's chat completions and every compatible server, Azure OpenAI among them."""
+"""The provider for OpenAI's chat completions API and compatible servers, including Azure OpenAI."""
 
 import functools
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -22,7 +22,7 @@ _OWN_HOSTS = (".openai.com", ".openai.azure.com", ".services.ai.azure.com", ".co
 
 @functools.cache
 def warm() -> ModuleType:
-    """Imports the SDK, which takes half a second: best in a thread, before the first session."""
+    """Imports and returns the SDK. Takes half a second: call it in a thread, before the first session."""
     import openai
     import openai.resources.chat
 
@@ -31,7 +31,7 @@ def warm() -> ModuleType:
 
 
 async def mount(coordinator: ModuleCoordinator, config: dict[str, Any] | None = None) -> Callable[[], Awaitable[None]]:
-    """Mounts the provider `openai`; what comes back gives its client back. Raises ConfigurationError."""
+    """Mounts the provider. Returns the function that gives its client back. Raises ConfigurationError."""
     options = read("openai", _BASE_URL, config)
     return await base.mount(coordinator, OpenAIProvider, options, warm)
 
@@ -83,7 +83,7 @@ _decode = msgspec.json.Decoder(_Chunk).decode
 
 
 class OpenAIProvider(HttpProvider):
-    """Chat completions, always as a stream."""
+    """Sends chat completions, always as a stream."""
 
     name = "openai"
     display_name = "OpenAI"
@@ -91,11 +91,11 @@ class OpenAIProvider(HttpProvider):
 
     @staticmethod
     def connect(options: Options, sdk: Any) -> Any:
-        """A client that sends what the options say, and nothing else."""
+        """Returns a client that sends only what the options contain."""
         return clients.connect(options, sdk.AsyncOpenAI, {})
 
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
-        """What is sent for a request."""
+        """Returns the body of the HTTP request. `more` holds the options of the call."""
         own = f".{httpx2.URL(self._options.base_url).host}".endswith(_OWN_HOSTS)
         limit = "max_completion_tokens" if own else "max_tokens"  # OpenAI's newer models refuse the old name
         known = {
@@ -117,7 +117,7 @@ class OpenAIProvider(HttpProvider):
         return {"model": model, **given, "stream": True, "stream_options": {"include_usage": True}}
 
     async def read(self, events: AsyncIterator[bytes], blocks: Blocks, source: failures.Source) -> Answer:
-        """Reads chunks up to `[DONE]`; an answer that ends without a reason is one that was cut off."""
+        """Reads chunks up to `[DONE]`. Raises StreamError if the answer ends without a finish reason."""
         reason: str | None = None
         usage: Usage | None = None
         calls = _Calls(blocks)
@@ -151,7 +151,7 @@ async def _grow(delta: _Delta, blocks: Blocks, calls: "_Calls") -> None:
 
 
 class _Calls:
-    """The calls of an answer, by the API's index. Some servers send whole calls, each with the index 0 or none."""
+    """The calls of an answer, by the index of the API. Some servers send complete calls with index 0 or no index."""
 
     def __init__(self, blocks: Blocks) -> None:
         self._blocks = blocks

@@ -1,4 +1,4 @@
-"""Messages, tools and formats as the chat completions API of OpenAI takes them."""
+"""Converts messages, tools and response formats for OpenAI's chat completions API."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,11 +9,11 @@ from amplifier_core.message_models import Message, ResponseFormat, ToolSpec
 from amplifier.runtime.modules.providers.messages import Plain, as_text, chosen_tool, image, plain
 from amplifier.transcripts import message_formats
 
-_SIMPLE = ("user", "assistant")  # those whose texts go as they are
+_SIMPLE = ("user", "assistant")  # roles whose texts are sent unchanged
 
 
 def convert(messages: list[Message], developer: bool) -> list[Plain]:
-    """All messages, in order. Without `developer` such messages are `system` ones, which every server knows."""
+    """Converts all messages, in order. Without `developer`, that role becomes `system`, which every server accepts."""
     sent: list[Plain] = []
     for message in messages:
         role, content, call_id = message.role, message.content, message.tool_call_id
@@ -29,18 +29,18 @@ def convert(messages: list[Message], developer: bool) -> list[Plain]:
 
 
 def convert_tools(tools: list[ToolSpec]) -> list[Plain]:
-    """The tools that the model may call."""
+    """Converts the tools that the model may call."""
     return [{"type": "function", "function": _function(tool)} for tool in tools]
 
 
 def convert_choice(choice: str | dict[str, Any]) -> Any:
-    """Which tool the model is to call."""
+    """Converts the choice of the tool that the model must call."""
     chosen = chosen_tool(choice)
     return {"type": "function", "function": {"name": chosen[1:]}} if chosen.startswith("=") else chosen
 
 
 def convert_format(wanted: ResponseFormat) -> Plain | None:
-    """The form of the answer; none for plain text."""
+    """Converts the format of the answer; None for plain text."""
     if wanted.type == "json":
         return {"type": "json_object"}
     if wanted.type == "json_schema":

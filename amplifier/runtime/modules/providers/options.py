@@ -1,4 +1,7 @@
-"""What a config may say about a provider behind HTTP, checked when it is mounted."""
+"""Validates the config of a provider with an HTTP API when it is mounted.
+
+The addresses that the operator allows are checked in `runtime/mount_plan.py`.
+"""
 
 import re
 from collections.abc import Hashable
@@ -12,13 +15,13 @@ Count = Annotated[int, msgspec.Meta(ge=1, le=100_000_000)]
 
 _TOKEN = re.compile(r"[A-Za-z0-9!#$%&'*+.^_`|~-]{1,100}")
 _VALUE = re.compile(r"[\x20-\x7e\t]{0,8000}")
-# they would say to whom the request goes or where it ends
+# these headers determine the recipient or the length of the request
 _REFUSED = {"host", "content-length", "transfer-encoding", "connection", "upgrade", "te", "trailer", "expect"}
-_SECRET_LENGTH = 4  # shorter values of headers are words that any message may contain
+_SECRET_LENGTH = 4  # characters; shorter values of headers are words that any message may contain
 
 
 class Options(msgspec.Struct, frozen=True, kw_only=True):
-    """The config of a provider; keys that are not named here are for others, and stay unread."""
+    """The config of a provider. Other keys are ignored."""
 
     api_key: Annotated[str, msgspec.Meta(min_length=1)]
     base_url: Annotated[str, msgspec.Meta(max_length=2000)]
@@ -33,20 +36,20 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     priority: float = 100
 
     def identity(self) -> Hashable:
-        """What makes a client differ from others."""
+        """Returns the options that a shared client depends on."""
         return self.api_key, self.base_url, self.api_version, tuple(sorted(self.default_headers.items()))
 
     def secrets(self) -> list[str]:
-        """What no message may contain, the longest first."""
+        """Returns the texts that no message may contain, the longest first."""
         values = [value for value in self.default_headers.values() if len(value) >= _SECRET_LENGTH]
         bare = [value.split(" ", 1)[1] for value in values if value.lower().startswith(("bearer ", "basic "))]
         return sorted({self.api_key, *values, *filter(None, bare)}, key=len, reverse=True)
 
 
 def read(provider: str, base_url: str, config: dict[str, Any] | None) -> Options:
-    """The options in `config`, which is a tenant's: nothing in it is trusted.
+    """Returns the options in `config`, which is untrusted input of a tenant.
 
-    Raises ConfigurationError that says to its author what is wrong, never a value from it.
+    Raises ConfigurationError, which tells the author what is wrong and contains no value of the config.
     """
     given = {key: value for key, value in (config or {}).items() if value is not None}
     given = {"base_url": base_url, "model": given.get("default_model")} | given

@@ -1,4 +1,4 @@
-"""Server-sent events out of an HTTP answer: only their data, as bytes."""
+"""Reads the data of server-sent events from an HTTP response. Other fields of events are ignored."""
 
 from collections.abc import AsyncIterator
 
@@ -8,7 +8,7 @@ _MOST_BYTES = 16 * 1024 * 1024  # of one line
 
 
 async def data(response: httpx2.Response) -> AsyncIterator[bytes]:
-    """The data of each event, as soon as it is whole. Raises httpx2's errors when the answer breaks off."""
+    """Yields the data of each event as soon as it is complete. Raises errors of httpx2 if the response breaks off."""
     parts: list[bytes] = []
     size = 0
     event: list[bytes] = []

@@ -1,0 +1,78 @@
+"""Copies of sessions, with the transcript or the beginning of it."""
+
+import uuid
+from functools import partial
+from typing import Annotated
+
+import msgspec
+from litestar import Controller
+from litestar.params import FromPath, JSONBody
+
+from amplifier.errors import Problem
+from amplifier.web.request import Request
+from amplifier.web.routing import post
+from amplifier.web.session_view import Session, shown
+from amplifier.web.types import Identifier, Title
+
+MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may
+
+Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
+
+
+class ForkSession(msgspec.Struct):
+    """A copy; without `up_to_seq` of the whole transcript. `config_id` is one of the caller's, by default that of the
+    session, and is required where that config belongs to another user. An empty title means no title."""
+
+    up_to_seq: Seq | None = None
+    config_id: Identifier | None = None
+    title: Title | None = None
+
+
+class ForksController(Controller):
+    """The route that copies a session."""
+
+    path = "/sessions"
+    tags = ["sessions"]
+
+    @post("/{session_id:str}/fork", operation_id="fork_session", summary="Copy a session")
+    async def fork_session(self, request: Request, session_id: FromPath[str], data: JSONBody[ForkSession]) -> Session:
+        """A new session of the caller's that begins with the transcript, or the beginning of it: messages keep their
+        numbers, authors and times. For participants; at most 10,000 messages."""
+        caller, fork_id, queries = request.caller, str(uuid.uuid4()), request.queries
+        async with queries.database.transaction():
+            await queries.sessions.lock_source(
+                actor_id=caller.user_id, session_id=session_id, own_config_id=data.config_id
+            )
+            row = await queries.sessions.fork(
+                actor_id=caller.user_id,
+                actor_app_id=caller.app_id,
+                session_id=session_id,
+                new_session_id=fork_id,
+                own_config_id=data.config_id,
+                title=data.title,
+                up_to_seq=data.up_to_seq,
+                most=MOST_FORKED,
+            )
+            if row is None:
+                raise await _no_fork(request, session_id, data)
+            await queries.transcripts.copy(
+                actor_id=caller.user_id, session_id=session_id, fork_id=fork_id, up_to_seq=row["last_seq"]
+            )
+        request.tell(forked_from_session_id=session_id, forked_at_seq=row["forked_at_seq"])
+        request.afterwards(partial(request.hub.announce, fork_id))
+        return await shown(request, row, "Session forked successfully")
+
+
+async def _no_fork(request: Request, session_id: str, data: ForkSession) -> Problem:
+    """Returns the problem of a fork that copied nothing."""
+    actor_id = request.caller.user_id
+    row = await request.queries.sessions.get(actor_id=actor_id, session_id=session_id)
+    if row is None:
+        return Problem(404, "Session not found")
+    if data.up_to_seq is not None and data.up_to_seq > row["last_seq"]:
+        return Problem(422, f"up_to_seq: {data.up_to_seq} is beyond the session's last_seq, {row['last_seq']}")
+    config_id = data.config_id or row["config_id"]
+    if await request.queries.configs.get(actor_id=actor_id, config_id=config_id) is None:
+        hint = "" if data.config_id else ". It is not yours: name one of your own in config_id"
+        return Problem(404, f"Config not found: {config_id}{hint}")
+    return Problem(422, f"A fork has at most {MOST_FORKED:,} messages: give up_to_seq")

@@ -1,0 +1,52 @@
+"""The session that several routes answer with."""
+
+from datetime import datetime
+from typing import Any
+
+import msgspec
+
+from amplifier.web.request import Request
+from amplifier.web.types import Role, Status
+
+
+class Session(msgspec.Struct):
+    """A session; `last_seq` is the number of the last thing that happened in it, and its ETag.
+
+    `config_version` is the version of the config when the session began. A fork tells which session it was copied from,
+    to those who take part in that, too.
+    """
+
+    session_id: str
+    config_id: str
+    status: Status
+    title: str | None
+    tags: msgspec.Raw
+    metadata: msgspec.Raw
+    role: Role
+    owner_user_id: str
+    created_by_app_id: str
+    last_accessed_by_app_id: str | None
+    last_accessed_at: datetime | None
+    message_count: int
+    last_seq: int
+    created_at: datetime
+    updated_at: datetime
+    config_version: int | None
+    forked_from_session_id: str | None
+    forked_at_seq: int | None
+    message: str | None = None
+
+    @property
+    def etag(self) -> str:
+        return str(self.last_seq)
+
+
+async def shown(request: Request, row: Any, message: str | None = None) -> Session:
+    """Returns the session of a row; its source is shown only to participants of the source."""
+    session = Session(*row)
+    session.message = message
+    if (source := session.forked_from_session_id) is not None:
+        user_id = request.caller.user_id
+        if await request.queries.sessions.get(actor_id=user_id, session_id=source) is None:
+            session.forked_from_session_id = None
+    return session
