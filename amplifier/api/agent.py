@@ -1,7 +1,6 @@
 """What people send to an agent, and its answer: whole, or as a stream while it is made."""
 
 import asyncio
-import uuid
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -11,12 +10,10 @@ from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody
 
 from amplifier.errors import Problem
-from amplifier.queries.rows import Rights
-from amplifier.runtime.runner import Runner
-from amplifier.web.request import Request, participation
-from amplifier.web.responses import Answer
+from amplifier.web.request import Request
 from amplifier.web.routing import post
 from amplifier.web.run_stream import Place, RunStream, place
+from amplifier.web.run_submission import Accepted, Submission, runner_of
 from amplifier.web.uvicorn_protocols import DRAINING
 
 _LATE = 5.0  # seconds after which an answer is not waited for any more, besides those that a run may take
@@ -64,14 +61,6 @@ class AgentAnswer(msgspec.Struct):
     metadata: AnswerMetadata
 
 
-class Accepted(msgspec.Struct):
-    """A message that became a run, and where on the session's clock that stands."""
-
-    run_id: str
-    seq: int
-    queued: bool
-
-
 class MessagesController(Controller):
     """Routes of a session that run its agent."""
 
@@ -86,14 +75,14 @@ class MessagesController(Controller):
         status_code=200,
         audited=False,
         errors=(400, 403, 409, 429, 501, 502, 504),
-        goes_on=lambda request, result: _answered(request, _accepted(result)),
+        commits_itself=True,
     )
     async def send_message(
         self, request: Request, session_id: FromPath[str], data: JSONBody[SendMessage]
     ) -> AgentAnswer:
         """Runs the agent and answers with what it says; the turn goes on when the client leaves. For owners, editors
         and whoever has `send`; the session must be active. The same Idempotency-Key waits for the same run."""
-        return await _accept(request, session_id, data)  # type: ignore[return-value]
+        return await _commit_and_wait(request, session_id, data)
 
     @post(
         "/stream",
@@ -103,7 +92,7 @@ class MessagesController(Controller):
         audited=False,
         responses=_STREAM,
         errors=(403, 409, 429, 501),
-        goes_on=lambda request, result: _streamed(request, _accepted(result)),
+        commits_itself=True,
     )
     async def stream_message(
         self,
@@ -115,128 +104,15 @@ class MessagesController(Controller):
         """As `send_message`, as server-sent events of `data: {"type", ...}`: `connected`, then what the agent does, as
         `{"type", "data"}`, then `response` with the `content` and `done`, or else one `error`. Whoever was cut off
         sends the same request with Last-Event-ID."""
-        if last_event_id:
-            return await _joined(request, session_id, place(last_event_id))
-        with request.hub.admitted(request.caller.user_id, request.app.state.max_streams):
-            return await _accept(request, session_id, data)  # of a stream too many nothing is sent
+        return await _commit_and_follow(request, session_id, data, last_event_id)
 
 
-async def _joined(request: Request, session_id: str, start: Place) -> Accepted:
-    """The place in a run that exists. Raises Problem 404 and 422."""
-    queries, actor_id = request.queries, request.caller.user_id
-    session = await queries.sessions.get(actor_id=actor_id, session_id=session_id)
-    if session is None:
-        raise Problem(404, f"Session not found: {session_id}")
-    if await queries.runs.get(actor_id=actor_id, session_id=session_id, run_id=start.run_id) is None:
-        raise Problem(404, f"Run not found: {start.run_id}")
-    if start.seq > session["last_seq"]:
-        raise Problem(422, "Last-Event-ID: must be the id of an event of a run's stream")
-    return Accepted(start.run_id, start.seq, start.queued)
-
-
-async def _accept(request: Request, session_id: str, data: SendMessage) -> Accepted:
-    """Begins a run of the message, or has it wait. Raises Problem."""
-    runner, caller = _runner(request), request.caller
-    metadata = {"metadata": {"context": data.context}} if data.context else {}
-    message = msgspec.json.encode({"role": "user", "content": data.message} | metadata)
-    run_id = str(uuid.uuid4())
-    key = {"actor_id": caller.user_id, "actor_app_id": caller.app_id, "session_id": session_id, "run_id": run_id}
-    if runner.reserve(run_id, caller.user_id):
-        row = await request.queries.runs.start(
-            **key, message=message, process_id=runner.process_id, seconds=runner.lease
-        )
-        if row is not None:
-            request.scope["state"]["going"] = row
-            return Accepted(run_id, row["last_seq"] - 2, False)
-        runner.give_back(run_id)
-    return await _enqueue(request, key, message, data.on_busy)
-
-
-async def _enqueue(request: Request, key: dict[str, str], message: bytes, on_busy: str) -> Accepted:
-    session_id, runner = key["session_id"], _runner(request)
-    most, most_of_user = runner.most_queued, runner.most_queued_of_user
-    if on_busy != "enqueue":
-        await _make_way(request, session_id, on_busy)
-    row = await request.queries.runs.enqueue(**key, message=message, most=most, most_of_user=most_of_user)
-    if row is None:
-        raise await _refusal(request, session_id)
-    return Accepted(key["run_id"], row["last_seq"], True)
-
-
-async def _refusal(request: Request, session_id: str) -> Problem:
-    """Why a message does not wait; asked only then. Raises Problem 404, 403 and 409."""
-    await _sender(request, session_id)
-    runner = _runner(request)
-    rows = await request.queries.runs.list_going(actor_id=request.caller.user_id, session_id=session_id)
-    detail = f"The session has {runner.most_queued} messages waiting (MAX_QUEUED_RUNS): try again later"
-    if sum(row["status"] == "queued" for row in rows) < runner.most_queued:
-        detail = f"You have {runner.most_queued_of_user} messages waiting (MAX_QUEUED_RUNS_PER_USER): try again later"
-    return Problem(429, detail, headers={"Retry-After": "5"})
-
-
-async def _make_way(request: Request, session_id: str, on_busy: str) -> None:
-    """Cancels the run that goes on. Raises Problem 409 where that is not wanted, 403 where it is not allowed."""
-    part = await _sender(request, session_id)
-    rows = await request.queries.runs.list_going(actor_id=request.caller.user_id, session_id=session_id)
-    if on_busy == "reject" and rows:
-        raise Problem(409, "The agent is at work: wait, or send the message with on_busy enqueue or interrupt")
-    if rows and not part.may_cancel:
-        raise Problem(403, "Only owners, editors and whoever has the permission cancel may interrupt the agent")
-    for row in rows:
-        if row["status"] == "running":
-            await request.queries.runs.cancel(
-                actor_id=request.caller.user_id, session_id=session_id, run_id=row["run_id"]
-            )
-
-
-async def _sender(request: Request, session_id: str) -> Rights:
-    """Returns the rights of the caller, who may send here. Raises Problem 404, 403 and 409."""
-    try:
-        part = await participation(request, session_id)
-    except Problem:
-        raise Problem(404, f"Session not found: {session_id}") from None
-    if not part.may_send:
-        raise Problem(403, "Only owners, editors and whoever has the permission send may send messages")
-    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
-    if row is not None and row["status"] != "active":
-        raise Problem(409, f"The session is {row['status']}: resume it before you send messages")
-    return part
-
-
-def _runner(request: Request) -> Runner:
-    """What runs agents here. Raises Problem 501 where it cannot."""
-    runner: Runner = request.app.state.runner
-    if not runner.available:
-        raise Problem(501, "This service runs no agents: it lacks amplifier-api[runtime]. Transcripts can be recorded.")
-    return runner
-
-
-def _accepted(result: Any) -> Accepted:
-    """What the handler returned, now or at the first request with this key."""
-    accepted: Accepted = result
-    return msgspec.json.decode(result.body, type=Accepted) if isinstance(result, Answer) else accepted
-
-
-def _begin(request: Request) -> None:
-    """Lets the run begin, now that it is committed."""
-    runner, session_id = _runner(request), request.path_params["session_id"]
-    if (row := request.scope["state"].pop("going", None)) is not None:
-        runner.begin(row)
-    else:
-        runner.look()
-        runner.claim_soon(session_id)
-    request.hub.announce(session_id)
-
-
-async def _streamed(request: Request, accepted: Accepted) -> RunStream:
-    start = Place(accepted.run_id, accepted.seq, accepted.queued)
-    return RunStream(request.caller, request.path_params["session_id"], start, partial(_begin, request))
-
-
-async def _answered(request: Request, accepted: Accepted) -> AgentAnswer:
-    """Waits for the end of the run. Raises Problem."""
-    runner, session_id = _runner(request), request.path_params["session_id"]
-    _begin(request)
+async def _commit_and_wait(request: Request, session_id: str, data: SendMessage) -> AgentAnswer:
+    """Commits the message, begins its run and waits for the end of the run. Raises Problem."""
+    submission = Submission(request, session_id)
+    accepted = await submission.commit(partial(submission.accept, _encoded(data), data.on_busy))
+    submission.begin()
+    runner = runner_of(request)
     request.scope[DRAINING] = runner.drain  # type: ignore[literal-required]
     row = await _ended(request, session_id, accepted.run_id, runner.longest + _LATE)
     if row["status"] == "completed":
@@ -248,9 +124,49 @@ async def _answered(request: Request, accepted: Accepted) -> AgentAnswer:
     raise Problem(status, error["message"], headers=headers, run_id=accepted.run_id, **code)
 
 
+async def _commit_and_follow(
+    request: Request, session_id: str, data: SendMessage, last_event_id: str | None
+) -> RunStream:
+    """Commits the message, or finds the run of `last_event_id`, and returns the stream that lets the run begin.
+
+    Raises Problem.
+    """
+    submission = Submission(request, session_id)
+
+    async def accept() -> Accepted:
+        if last_event_id:
+            return await _joined(request, session_id, place(last_event_id))
+        with request.hub.admitted(request.caller.user_id, request.app.state.max_streams):
+            return await submission.accept(_encoded(data), data.on_busy)  # of a stream too many nothing is sent
+
+    accepted = await submission.commit(accept)
+    start = Place(accepted.run_id, accepted.seq, accepted.queued)
+    return RunStream(request.caller, session_id, start, submission.begin)
+
+
+def _encoded(data: SendMessage) -> bytes:
+    """Returns the message as it enters the transcript."""
+    metadata = {"metadata": {"context": data.context}} if data.context else {}
+    return msgspec.json.encode({"role": "user", "content": data.message} | metadata)
+
+
+async def _joined(request: Request, session_id: str, start: Place) -> Accepted:
+    """Returns the place in a run that exists. Raises Problem 404 and 422."""
+    queries, actor_id = request.queries, request.caller.user_id
+    session = await queries.sessions.get(actor_id=actor_id, session_id=session_id)
+    if session is None:
+        raise Problem(404, f"Session not found: {session_id}")
+    if await queries.runs.get(actor_id=actor_id, session_id=session_id, run_id=start.run_id) is None:
+        raise Problem(404, f"Run not found: {start.run_id}")
+    if start.seq > session["last_seq"]:
+        raise Problem(422, "Last-Event-ID: must be the id of an event of a run's stream")
+    return Accepted(start.run_id, start.seq, start.queued)
+
+
 async def _ended(request: Request, session_id: str, run_id: str, seconds: float) -> Any:
+    """Returns the row of a run when the run has finished. Raises Problem 404, 503, and 504 after `seconds`."""
     deadline = asyncio.get_running_loop().time() + seconds
-    runner = _runner(request)
+    runner = runner_of(request)
     execution = runner.find(run_id)
     with request.hub.watched(session_id) as changed:
         flag = changed if execution is None else execution.ended

@@ -18,6 +18,7 @@ from amplifier.transcripts.integrity import diagnose, repaired
 from amplifier.transcripts.message_formats import Message
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.routing import get, post
+from amplifier.web.unit_of_work import commit
 
 MAX_MESSAGES = 10_000  # in a transcript that is diagnosed or repaired
 MAX_BYTES = 64 * 1024 * 1024  # of message text in it
@@ -97,7 +98,7 @@ class IntegrityController(Controller):
         operation_id="repair_transcript",
         summary="Repair a transcript",
         status_code=200,
-        prepares=True,
+        commits_itself=True,
         errors=(403, 409, 422),
     )
     async def repair_transcript(self, request: Request, session_id: FromPath[str]) -> Repair:
@@ -110,7 +111,7 @@ class IntegrityController(Controller):
                 whole = await _read(request, session_id)
                 entries = await asyncio.to_thread(repaired, whole.messages)
                 with contextlib.suppress(_ChangedMeanwhile):
-                    return await request.carry_out(partial(_move, request, session_id, whole, entries))  # type: ignore[no-any-return]
+                    return await commit(request, partial(_move, request, session_id, whole, entries))  # type: ignore[no-any-return]
         raise Problem(409, _CHANGED)
 
 

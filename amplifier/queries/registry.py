@@ -5,6 +5,7 @@ mypy reads `registry.pyi` instead, which declares each query with its arguments 
 
 import hashlib
 from pathlib import Path
+from typing import Any
 
 from amplifier.database.pool import Database
 from amplifier.queries.findings import Finding, QueriesError
@@ -17,17 +18,14 @@ class Namespace:
     """The queries of one file, as attributes."""
 
     def __init__(self, queries: dict[str, Query]) -> None:
-        self.__dict__ = queries
+        vars(self).update(queries)
 
 
-class Queries:
-    """The queries of a folder, bound to a database.
-
-    Raises QueriesError with the findings in the files. If `faults` is given, appends the findings to it instead and
-    loads the queries that can be used.
-    """
+class QuerySet:
+    """The queries of a folder as they were loaded once, bound to a database. Each namespace is an attribute."""
 
     def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
+        """Takes the arguments of Queries and raises the same errors."""
         self.database, self.folder = database, folder
         files = sorted(folder.glob("*.sql"))
         findings = [] if files else [_no_files(folder)]
@@ -51,19 +49,32 @@ class Queries:
         """Returns every query, sorted by file and position."""
         return self._all
 
-    def snapshot(self) -> "Queries":
-        """Returns a copy that later calls of `adopt` do not change, for callers that run several queries of one set."""
-        snapshot = object.__new__(Queries)
-        snapshot.__dict__ = self.__dict__
-        return snapshot
+
+class Queries:
+    """The set in use, with the attributes of a QuerySet. `adopt` replaces the set."""
+
+    def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
+        """Loads the folder.
+
+        Raises QueriesError with the findings in the files. If `faults` is given, appends the findings to it instead and
+        loads the queries that can be used.
+        """
+        self._current = QuerySet(database, folder, faults)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._current, name)
+
+    def snapshot(self) -> QuerySet:
+        """Returns the set in use, which `adopt` does not change, for callers that run several queries of one set."""
+        return self._current
 
     def adopt(self, other: "Queries") -> None:
-        """Replaces this set with `other` in one step. Queries whose text did not change keep their statistics."""
-        before = {query.name: query for query in self._all}
-        for query in other._all:
+        """Replaces the set with that of `other` in one step. Queries whose text is the same keep their statistics."""
+        before = {query.name: query for query in self.all()}
+        for query in other.all():
             if (same := before.get(query.name)) is not None and same.hash == query.hash:
                 query.usage = same.usage
-        self.__dict__ = other.__dict__
+        self._current = other.snapshot()
 
 
 def _no_files(folder: Path) -> Finding:

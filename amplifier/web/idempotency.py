@@ -12,7 +12,7 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from amplifier.errors import Problem
-from amplifier.queries.registry import Queries
+from amplifier.queries.registry import QuerySet
 from amplifier.web.responses import Answer
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
@@ -36,7 +36,7 @@ class Repeatable:
     and the service's SECRET_KEY, since it may show an API key or a token.
     """
 
-    def __init__(self, queries: Queries, caller: Any, secret_key: str, key: str, request: bytes) -> None:
+    def __init__(self, queries: QuerySet, caller: Any, secret_key: str, key: str, request: bytes) -> None:
         """Raises Problem 422 for a key of another form than 1 to 255 visible ASCII characters."""
         if not _KEY.match(key):
             raise Problem(422, "Idempotency-Key: must be 1 to 255 visible ASCII characters, best a new UUID")

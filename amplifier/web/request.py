@@ -1,7 +1,7 @@
 """The request that handlers receive, with its caller, queries and body, and what its rights allow."""
 
 import math
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from litestar.datastructures import State
 from amplifier import json_numbers
 from amplifier.errors import Problem
 from amplifier.live.hub import Hub
-from amplifier.queries.registry import Queries
+from amplifier.queries.registry import QuerySet
 from amplifier.queries.rows import Rights
 from amplifier.web.problems import invalid_json
 from amplifier.web.responses import Answer, header, if_match, is_known
@@ -40,9 +40,9 @@ class Request(litestar.Request[Caller, None, State]):
         return self.scope["user"]  # type: ignore[no-any-return]
 
     @property
-    def queries(self) -> Queries:
+    def queries(self) -> QuerySet:
         """The named queries, bound to the database: those of one set for the whole request."""
-        queries: Queries | None = self.scope["state"].get("queries")
+        queries: QuerySet | None = self.scope["state"].get("queries")
         if queries is None:
             queries = self.scope["state"]["queries"] = self.scope["litestar_app"].state.queries.snapshot()
         return queries
@@ -64,11 +64,6 @@ class Request(litestar.Request[Caller, None, State]):
     def hub(self) -> Hub:
         """What is told of changes that no path names, and whom streams belong to."""
         return self.scope["litestar_app"].state.hub  # type: ignore[no-any-return]
-
-    async def carry_out(self, change: Callable[[], Awaitable[Any]]) -> Any:
-        """Carries out the change of a handler that is declared with `prepares`: see `unit_of_work.carry_out`."""
-        route: Any = self.route_handler
-        return await route.carry_out(self, change)
 
     async def json(self) -> Any:
         """The body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.

@@ -1,8 +1,11 @@
-"""Decorators that make handlers: `get`, `post`, `put`, `patch` and `delete`."""
+"""Decorators that make handlers: `get`, `post`, `put`, `patch` and `delete`.
 
-from collections.abc import Awaitable, Callable, Sequence
+The last four run the handler inside `unit_of_work.commit`. The route table lives in api/routes.py.
+"""
+
+from collections.abc import Callable, Coroutine, Sequence
 from functools import partial, wraps
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 import litestar
 from litestar import Litestar, Response
@@ -12,58 +15,21 @@ from litestar.types import ASGIApp, ExceptionHandlersMap
 
 from amplifier.web.request import Request
 from amplifier.web.responses import answered
-from amplifier.web.unit_of_work import carry_out
+from amplifier.web.unit_of_work import commit
+
+Handler: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
 
 class JsonRoute(HTTPRouteHandler):
-    """A route whose structs become an Answer at once: Litestar's Response takes a third of a request's time here.
+    """A route whose structs become an Answer directly: Litestar's Response takes a third of a request's time here.
 
-    Whoever had such an answer about a session was active in it, and what was more than a question may have changed it.
+    An answer about a session notes that the caller was active in it. Unless to a GET, it tells followers to look.
     """
 
-    _exception_handlers: "ExceptionHandlersMap | None" = None
-
-    def __init__(
-        self,
-        path: str | Sequence[str] | None = None,
-        *,
-        audited: bool = True,
-        prepares: bool = False,
-        goes_on: Callable[[Request, Any], Awaitable[Any]] | None = None,
-        **options: Any,
-    ) -> None:
-        """`audited` is false for what changes nothing that the audit log is about. `prepares` says that the handler
-        works for long before its change and calls `Request.carry_out` itself, so that no transaction is open meanwhile.
-        `goes_on` makes the answer, when the change is committed, of what the handler returned, or of what it returned
-        to the same Idempotency-Key before."""
-        super().__init__(path, **options)
-        self._audited, self._prepares, self._goes_on = audited, prepares, goes_on
-
-    def on_registration(self, app: Litestar) -> None:
-        super().on_registration(app)
-        if HttpMethod.GET not in self.http_methods:
-            self._fn = self._carried_out(self._fn)
-
-    def _carried_out(self, handler: Any) -> Any:
-        @wraps(handler)
-        async def change(request: Request, **arguments: Any) -> Any:
-            act = partial(handler, request=request, **arguments)
-            result = await (act() if self._prepares else self.carry_out(request, act))
-            return result if self._goes_on is None else await self._goes_on(request, result)
-
-        return change
-
-    async def carry_out(self, request: Request, change: Callable[[], Awaitable[Any]]) -> Any:
-        """Returns the result of `change` when it is committed with all that belongs to it."""
-        return await carry_out(
-            request,
-            str(self.operation_id),
-            self._audited,
-            change,
-            lambda data: answered(self.status_code, data, request.scope),
-        )
+    _handlers_by_error: "ExceptionHandlersMap | None" = None
 
     async def to_response(self, app: Litestar, data: Any, request: litestar.Request[Any, Any, Any]) -> ASGIApp:
+        """Returns the answer for what the handler returned: a struct, an Answer or another ASGI application."""
         for act in request.scope["state"].get("afterwards", ()):
             act()
         if session_id := request.path_params.get("session_id"):
@@ -77,14 +43,46 @@ class JsonRoute(HTTPRouteHandler):
         return answered(self.status_code, data, request.scope)
 
     def resolve_exception_handlers(self) -> ExceptionHandlersMap:
-        """The same at every request; Litestar would gather them each time."""
-        if self._exception_handlers is None:
-            self._exception_handlers = super().resolve_exception_handlers()
-        return self._exception_handlers
+        """Returns the same handlers for each request; Litestar would gather them from all layers each time."""
+        if self._handlers_by_error is None:
+            self._handlers_by_error = super().resolve_exception_handlers()
+        return self._handlers_by_error
+
+
+def _changes(
+    method: HttpMethod,
+    path: str | Sequence[str] | None = None,
+    *,
+    audited: bool = True,
+    commits_itself: bool = False,
+    **options: Any,
+) -> Callable[[Handler], HTTPRouteHandler]:
+    """Returns a decorator for a handler that changes something.
+
+    `audited` is False for a change that the audit log leaves out. A handler that `commits_itself` calls
+    `unit_of_work.commit` in its body, because it works for long before its change or after it; no transaction is open
+    meanwhile.
+    """
+    route = JsonRoute(path, http_method=method, audited=audited, **options)
+
+    def decorate(handler: Handler) -> HTTPRouteHandler:
+        return route(handler if commits_itself else _committed(handler))
+
+    return decorate
+
+
+def _committed(handler: Handler) -> Handler:
+    """Wraps a controller's handler to run inside `commit`; Litestar reads the handler's own signature."""
+
+    @wraps(handler)
+    async def committed(controller: Any, request: Request, **arguments: Any) -> Any:
+        return await commit(request, partial(handler, controller, request=request, **arguments))
+
+    return committed
 
 
 get = partial(JsonRoute, http_method=HttpMethod.GET)
-post = partial(JsonRoute, http_method=HttpMethod.POST)
-put = partial(JsonRoute, http_method=HttpMethod.PUT)
-patch = partial(JsonRoute, http_method=HttpMethod.PATCH)
-delete = partial(JsonRoute, http_method=HttpMethod.DELETE, status_code=200)
+post = partial(_changes, HttpMethod.POST)
+put = partial(_changes, HttpMethod.PUT)
+patch = partial(_changes, HttpMethod.PATCH)
+delete = partial(_changes, HttpMethod.DELETE, status_code=200)

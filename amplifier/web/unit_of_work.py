@@ -1,5 +1,5 @@
-"""What every request that changes something has in common: one transaction for the change, its entry in the audit log
-and the answer kept for its Idempotency-Key."""
+"""The one transaction of a request that changes something: the change, its entry in the audit log, and the answer that
+is stored for its Idempotency-Key."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,46 +8,49 @@ import msgspec
 
 from amplifier.web.idempotency import Repeatable
 from amplifier.web.problems import request_id
-from amplifier.web.responses import Answer, header
+from amplifier.web.request import Request
+from amplifier.web.responses import Answer, answered, header
 
-# What a request was about: the first of these that its answer, its path or its handler names.
+# The target of an audit entry: the first of these that the answer, the path or the handler names.
 _TARGETS = {"session_id": "session", "config_id": "config", "app_id": "application", "key": "setting"}
 _MAX_ADDRESS = 100  # characters, of what a proxy forwards
 
 
-async def carry_out(
-    request: Any, operation: str, audited: bool, handler: Callable[[], Awaitable[Any]], answer: Callable[[Any], Any]
-) -> Any:
-    """What the handler returns, or the answer that a request with the same Idempotency-Key got before.
+async def commit(request: Request, change: Callable[[], Awaitable[Any]]) -> Any:
+    """Awaits `change` and commits it together with its audit entry and the answer for its Idempotency-Key.
 
-    Whatever the handler does is committed when this returns, or not done. Raises what the handler raises, and Problem
-    409 and 422 about the key.
+    Returns the result of `change`. Of a request with an Idempotency-Key it returns the Answer made of that result, or
+    the Answer that the first request with this key got; then `change` is not awaited. Raises what `change` raises, and
+    Problem 409 and 422 about the key; then nothing is committed.
     """
+    route: Any = request.route_handler
+    audited = route.opt["audited"]
     key = header(request.scope, b"idempotency-key")
     if key is None and not audited:
-        return await handler()
+        return await change()
     repeatable = None if key is None else await _repeatable(request, key)
     async with request.queries.database.transaction():
         if repeatable is not None and (replayed := await repeatable.replay()) is not None:
             return replayed
-        result = await handler()
+        result = await change()
         if audited:
-            await _note(request, operation, result)
+            await _note(request, route.operation_id, result)
         if repeatable is not None:
-            result = result if isinstance(result, Answer) else answer(result)
+            if not isinstance(result, Answer):
+                result = answered(route.status_code, result, request.scope)
             await repeatable.keep(result, request.path_params)
     return result
 
 
-async def _repeatable(request: Any, key: str) -> Repeatable:
-    """Reads the body, which may take as long as the client likes: before the transaction begins."""
+async def _repeatable(request: Request, key: str) -> Repeatable:
+    """Reads the body before the transaction begins, because a client may take its time to send it."""
     scope = request.scope
     asked = [scope["method"].encode(), scope["path"].rstrip("/").encode(), scope["query_string"], await request.body()]
     return Repeatable(request.queries, request.caller, request.app.state.secret_key, key, b"\n".join(asked))
 
 
-async def _note(request: Any, operation: str, result: Any) -> None:
-    """Writes who did it, to what, from where; of what was sent only what the handler tells."""
+async def _note(request: Request, operation: str, result: Any) -> None:
+    """Writes the audit entry: caller, operation, target and address, and of the body only what the handler tells."""
     told = request.scope["state"].get("told", {})
     target_type, target_id = _target(request.path_params | told, result)
     caller, client = request.caller, request.scope["client"]

@@ -1,4 +1,4 @@
-"""Who gets what: every route that takes a session or config, called as everybody there can be."""
+"""The answers of every route that takes a session or config, for each kind of caller."""
 
 import json
 import uuid
@@ -13,85 +13,9 @@ from litestar.handlers import HTTPRouteHandler
 from litestar.params import FromPath, FromQuery, JSONBody
 from litestar.routes import HTTPRoute
 
+from tests.api.access_table import ACTIVE, BODIES, CALLERS, EXPECTED, STRANGERS
 from tests.conftest import Api, assert_problem
 
-# Who calls. `partner` is a second owner of the session, `elsewhere` the owner through another application, `admin` a
-# stranger through an admin application, `removed` was an editor. Configs are their owner's, whoever takes part in a
-# session made from them.
-CALLERS = ["owner", "elsewhere", "partner", "editor", "viewer", "stranger", "admin", "removed", "nobody"]
-ACTIVE = ("/transcript", "/repair", "/messages", "/stream")  # of routes for active sessions
-STRANGERS = ("stranger", "admin", "removed")
-TABLE = """
-    POST   /sessions                                              201 201 404 404 404 404 404 404 401
-    GET    /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
-    GET    /configs/{config_id}?decrypt=true                      200 200 404 404 404 404 404 404 401
-    PUT    /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
-    DELETE /configs/{config_id}                                   409 409 404 404 404 404 404 404 401
-    DELETE /configs/{config_id}?force=true                        200 200 404 404 404 404 404 404 401
-    GET    /configs/{config_id}/versions                          200 200 404 404 404 404 404 404 401
-    GET    /configs/{config_id}/versions/{version}                200 200 404 404 404 404 404 404 401
-    POST   /configs/{config_id}/versions/{version}/restore        200 200 404 404 404 404 404 404 401
-    GET    /sessions/{session_id}                                 200 200 200 200 200 404 404 404 401
-    PATCH  /sessions/{session_id}                                 200 200 200 200 403 404 404 404 401
-    DELETE /sessions/{session_id}                                 200 200 200 403 403 404 404 404 401
-    POST   /sessions/{session_id}/resume                          200 200 200 200 403 404 404 404 401
-    POST   /sessions/{session_id}/fork                            201 201 404 404 404 404 404 404 401
-    POST   /sessions/{session_id}/transfer                        200 200 200 403 403 404 404 404 401
-    GET    /sessions/{session_id}/transcript                      200 200 200 200 200 404 404 404 401
-    GET    /sessions/{session_id}/transcript?view=plain           200 200 200 200 200 404 404 404 401
-    POST   /sessions/{session_id}/transcript                      201 201 201 201 403 404 404 404 401
-    GET    /sessions/{session_id}/diagnosis                       200 200 200 200 200 404 404 404 401
-    POST   /sessions/{session_id}/repair                          200 200 200 200 403 404 404 404 401
-    POST   /sessions/{session_id}/messages                        409 409 409 409 403 404 404 404 401
-    POST   /sessions/{session_id}/stream                          409 409 409 409 403 404 404 404 401
-    POST   /sessions/{session_id}/cancel                          200 200 200 200 403 404 404 404 401
-    GET    /sessions/{session_id}/runs                            200 200 200 200 200 404 404 404 401
-    GET    /sessions/{session_id}/runs/{run_id}                   200 200 200 200 200 404 404 404 401
-    GET    /sessions/{session_id}/approvals                       200 200 200 200 200 404 404 404 401
-    POST   /sessions/{session_id}/approvals/{approval_id}         200 200 200 200 403 404 404 404 401
-    GET    /sessions/{session_id}/search?q=hi                     200 200 200 200 200 404 404 404 401
-    GET    /search?q=hi&session_id={session_id}                   200 200 200 200 200 404 404 404 401
-    GET    /sessions/{session_id}/participants                    200 200 200 200 200 404 404 404 401
-    POST   /sessions/{session_id}/participants                    201 201 201 403 403 404 404 404 401
-    PATCH  /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
-    DELETE /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
-    GET    /sessions/{session_id}/events?after=999                422 422 422 422 422 404 404 404 401
-    POST   /sessions/{session_id}/events/ticket                   201 201 201 201 201 404 404 404 401
-    GET    /sessions/{session_id}/presence                        200 200 200 200 200 404 404 404 401
-    POST   /sessions/{session_id}/read                            200 200 200 200 200 404 404 404 401
-    GET    /sessions/{session_id}/invitations                     200 200 200 403 403 404 404 404 401
-    POST   /sessions/{session_id}/invitations                     201 201 201 403 403 404 404 404 401
-    DELETE /sessions/{session_id}/invitations/{invitation_id}     200 200 200 403 403 404 404 404 401
-"""
-# The body that the route takes, and others to which its participants get other answers.
-BODIES: dict[str, list[Any]] = {
-    "POST /sessions": [{"config_id": "{config_id}"}],
-    "PUT /configs/{config_id}": [{"name": "new"}, {"tools": [{"module": "m"}]}, {}],
-    "PATCH /sessions/{session_id}": [{"title": "new"}, {}],
-    "POST /sessions/{session_id}/transfer": [{"user_id": "guest"}, {"user_id": "owner"}, {"user_id": "{caller}"}],
-    "POST /sessions/{session_id}/transcript": [
-        {"messages": [{"role": "user", "content": "new"}]},
-        {"messages": [{"role": "user"}], "expected_seq": 0},
-        {"messages": [{"role": "nobody"}]},
-    ],
-    "POST /sessions/{session_id}/participants": [
-        {"user_id": "new", "role": "viewer"},
-        {"user_id": "{caller}", "role": "owner"},
-        {"user_id": "guest", "role": "editor", "permissions": {"invite": True}},
-    ],
-    "PATCH /sessions/{session_id}/participants/{user_id}": [{"role": "editor"}, {"permissions": {"send": True}}, {}],
-    "POST /configs/{config_id}/versions/{version}/restore": [{}],
-    "POST /sessions/{session_id}/fork": [{}, {"up_to_seq": 1}, {"up_to_seq": 99}, {"config_id": "{config_id}"}],
-    "POST /sessions/{session_id}/messages": [{"message": "new", "on_busy": "reject"}],
-    "POST /sessions/{session_id}/stream": [{"message": "new", "on_busy": "reject"}],
-    "POST /sessions/{session_id}/approvals/{approval_id}": [{"decision": "allow"}, {"decision": "perhaps"}],
-    "POST /sessions/{session_id}/read": [{"seq": 1}],
-    "POST /sessions/{session_id}/invitations": [{"role": "viewer"}, {"role": "owner"}],
-}
-EXPECTED = {
-    (line.split()[0], line.split()[1]): dict(zip(CALLERS, map(int, line.split()[2:]), strict=True))
-    for line in TABLE.strip().splitlines()
-}
 each_route = pytest.mark.parametrize(("method", "path"), EXPECTED)
 
 # A config, and a session made from it in which everybody takes part who ever will.
@@ -167,7 +91,7 @@ class Target:
         return ids | {"user_id": "guest", "version": "1", "run_id": "run", "approval_id": "approval"}
 
     async def send(self, caller: str, method: str, path: str, body: Any, ids: dict[str, str]) -> httpx.Response:
-        """What the caller gets, the same id for every request so that answers can be compared."""
+        """Returns the caller's answer, with one request id for all so that answers can be compared."""
         values = ids | {"caller": caller}
         content = None if body is None else _filled(json.dumps(body), values)
         headers = {"X-Request-ID": "a-request", **({} if body is None else {"Content-Type": "application/json"})}
@@ -225,7 +149,7 @@ async def test_strangers_cannot_tell_what_exists(target: Target, method: str, pa
         assert target.rows() == before
 
 
-async def test_a_route_that_the_table_lacks_is_named() -> None:
+async def test_route_that_the_table_lacks_is_named() -> None:
     class Body(msgspec.Struct):
         session_id: str | None = None
 
@@ -249,7 +173,7 @@ async def test_a_route_that_the_table_lacks_is_named() -> None:
 
 
 def _difference(app: Litestar) -> str:
-    """What the table and the application do not agree about, a route a line."""
+    """Lists the routes on which the table and the application disagree."""
     known, real = {_route(*key) for key in EXPECTED}, set(_routes(app))
     lines = [f"{route}: add a line to TABLE in {__name__} (and a body to BODIES)" for route in sorted(real - known)]
     lines += [f"{route}: no such route any more: remove it from {__name__}" for route in sorted(known - real)]

@@ -36,7 +36,7 @@ def age(sql: Sql) -> None:
 
 
 def moved(sql: Sql) -> set[str]:
-    """Who was active since."""
+    """Returns the users active since then."""
     return {row[0] for row in sql("select user_id from session_participants where last_active_at > %s", LONG_AGO)}
 
 
@@ -87,7 +87,7 @@ async def test_activity_moves_that_session_alone(
     assert [row["session_id"] for row in rows] == [other, shared]
 
 
-async def test_a_second_activity_within_the_minute_writes_nothing(
+async def test_second_activity_within_the_minute_writes_nothing(
     api: Api, bob: httpx.AsyncClient, shared: str, sql: Sql
 ) -> None:
     assert (await act(bob, shared, "append")).is_success
@@ -99,7 +99,7 @@ async def test_a_second_activity_within_the_minute_writes_nothing(
     assert moved(sql) == set()
 
 
-async def test_a_refused_request_does_not_count(api: Api, alice: httpx.AsyncClient, shared: str, sql: Sql) -> None:
+async def test_refused_request_does_not_count(api: Api, alice: httpx.AsyncClient, shared: str, sql: Sql) -> None:
     eve, stranger = await api.as_user("eve"), await api.as_user("stranger")
     assert_problem(await act(eve, shared, "append"), 403)
     assert_problem(await act(eve, shared, "invitations"), 403)
@@ -114,7 +114,7 @@ async def test_a_refused_request_does_not_count(api: Api, alice: httpx.AsyncClie
     await flushed(api, sql, {"eve"})
 
 
-async def test_a_locked_row_is_passed_over_and_written_later(
+async def test_locked_row_is_passed_over_and_written_later(
     api: Api, dsn: str, alice: httpx.AsyncClient, bob: httpx.AsyncClient, shared: str, sql: Sql
 ) -> None:
     with psycopg.connect(dsn) as connection:
@@ -133,7 +133,7 @@ async def test_a_locked_row_is_passed_over_and_written_later(
     await wait_until(written)
 
 
-async def test_who_was_removed_since_is_passed_over(
+async def test_participant_removed_since_is_skipped(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, shared: str, sql: Sql
 ) -> None:
     assert (await act(bob, shared, "transcript")).is_success
@@ -142,7 +142,7 @@ async def test_who_was_removed_since_is_passed_over(
     assert sql("select user_id from session_participants order by user_id") == [("alice",), ("eve",)]
 
 
-async def test_a_flush_that_is_cut_off_is_made_up_for(api: Api, sql: Sql) -> None:
+async def test_flush_that_is_cut_off_is_made_up_for(api: Api, sql: Sql) -> None:
     """As when the service stops in the middle of one: the last call writes it."""
     activity = Activity(api.app.state.queries)
     sql("insert into users (user_id) values ('zoe')")

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import uuid
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -25,7 +25,7 @@ async def api(dsn: str, stub: Stub, installed: None) -> AsyncIterator[Api]:
         yield api
 
 
-async def test_an_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
+async def test_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
     here = await agent(alice, echo())
     session = (await alice.get(here.path)).json()
     answer = await here.say("Hello")
@@ -46,7 +46,7 @@ async def test_an_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_turn_with_tools(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
+async def test_turn_with_tools(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
     here = await agent(alice, model(stub, kind), tools=TOOLS)
     stub.when("weather", Reply(calls=[Call("say", {"text": "rain"}), Call("none")]), Reply("It rains."))
     assert (await here.say("The weather?"))["response"] == "It rains."
@@ -60,7 +60,7 @@ async def test_a_turn_with_tools(alice: httpx.AsyncClient, stub: Stub, kind: str
     assert (await here.say("And again?"))["response"] == "Still."  # the stub refuses what a model would
 
 
-async def test_the_model_gets_context_and_system_prompt(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_model_gets_context_and_system_prompt(alice: httpx.AsyncClient, stub: Stub) -> None:
     prompted = {"context": {"module": "context-simple", "config": {"system_prompt": "Be brief."}}}
     here = await agent(alice, model(stub), session=prompted)
     await here.say("Hi", context={"customer": "mia"})
@@ -71,7 +71,9 @@ async def test_the_model_gets_context_and_system_prompt(alice: httpx.AsyncClient
     assert first == {"role": "user", "content": "Hi", "metadata": {"context": {"customer": "mia"}}}
 
 
-async def test_who_may_send(api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+async def test_participants_with_send_may_send_messages(
+    api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
     here = await agent(alice, echo())
     for route in ("messages", "stream"):
         refused = await bob.post(f"{here.path}/{route}", json={"message": "Hi"})
@@ -106,7 +108,7 @@ async def entries(here: Agent) -> list[dict[str, Any]]:
         ({"tools": [{"module": "tool-broken", "config": {"api_key": "a-secret-key"}}]}, "tool-broken"),
     ],
 )
-async def test_a_config_that_cannot_be_run(alice: httpx.AsyncClient, sections: Any, told: str) -> None:
+async def test_config_that_cannot_be_run(alice: httpx.AsyncClient, sections: Any, told: str) -> None:
     here = await agent(alice, *sections.pop("providers", [echo()]), **sections)
     problem = await here.say("Hi", 400)
     assert told in problem["detail"]
@@ -126,7 +128,7 @@ FAILURES = [
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
 @pytest.mark.parametrize(("reply", "status", "told", "code"), FAILURES, ids=[one[3] for one in FAILURES])
-async def test_a_provider_that_fails(
+async def test_provider_that_fails(
     alice: httpx.AsyncClient, stub: Stub, kind: str, reply: Reply, status: int, told: str, code: str
 ) -> None:
     here = await agent(alice, model(stub, kind))
@@ -139,87 +141,7 @@ async def test_a_provider_that_fails(
     assert (await here.say("Again"))["response"] == "You said: Again"
 
 
-async def test_time_limits(dsn: str, stub: Stub, installed: None) -> None:
-    short = settings(dsn, stub, run_model_timeout=0.3, run_tool_timeout=0.2, run_timeout=1.5)
-    async with serving(short) as api:
-        here = await agent(await api.as_user("alice"), model(stub), tools=TOOLS)
-        stub.when("stall", Reply("One two three", stall_after=1))
-        assert "RUN_MODEL_TIMEOUT" in (await here.say("stall", 504))["detail"]
-        assert (await here.transcript())[-1]["content"] == "One t"  # what the model had said
-        await until(lambda: stub.requests[-1].disconnected)
-        stub.when("hang", Reply(calls=[Call("hang")]), Reply("It hangs."))
-        assert (await here.say("hang"))["response"] == "It hangs."
-        assert "RUN_TOOL_TIMEOUT" in (await here.transcript())[-2]["content"]
-        stub.when("for ever", Reply(calls=[Call("hang")]))
-        assert "RUN_TIMEOUT" in (await here.say("for ever", 504))["detail"]
-        assert (await here.say("Well"))["response"] == "You said: Well"
-
-
-async def test_messages_wait_for_each_other(alice: httpx.AsyncClient, stub: Stub) -> None:
-    here, gate = await agent(alice, model(stub)), Gate()
-    stub.when("first", Reply("1", gate=gate))
-    stub.when("nth", Reply("n"))
-    async with waiting(here.say("first")) as first:
-        await until(lambda: stub.requests)
-        assert "at work" in (await here.say("nth", 409, on_busy="reject"))["detail"]
-        async with waiting(here.say("nth 1")) as second:
-            await here.run("queued")
-            async with waiting(here.say("nth 2")) as third:
-                while len(await here.runs()) < 3:
-                    await asyncio.sleep(0.01)
-                assert [run["status"] for run in await here.runs()] == ["running", "queued", "queued"]
-                gate.open()
-    assert [task.result()["response"] for task in (first, second, third)] == ["1", "n", "n"]
-    said = [content for _, content in await here.said()]
-    assert said == ["first", "1", "nth 1", "n", "nth 2", "n"]
-
-
-async def test_a_queue_has_an_end(dsn: str, stub: Stub, installed: None) -> None:
-    async with serving(settings(dsn, stub, max_queued_runs=1)) as api:
-        here, gate = await agent(await api.as_user("alice"), model(stub)), Gate()
-        stub.when("first", Reply("1", gate=gate))
-        async with waiting(here.say("first")):
-            await until(lambda: stub.requests)
-            async with waiting(here.say("second")):
-                await here.run("queued")
-                refused = await here.client.post(f"{here.path}/messages", json={"message": "third"})
-                assert_problem(refused, 429)
-                assert refused.headers["retry-after"] == "5"
-                gate.open()
-
-
-async def test_a_message_may_interrupt(alice: httpx.AsyncClient, stub: Stub) -> None:
-    here = await agent(alice, model(stub))
-    stub.when("long", Reply("A long story", stall_after=1))
-    async with waiting(here.say("long", 409)) as first:
-        await until(lambda: stub.requests and stub.requests[0].sent)
-        assert (await here.say("short", on_busy="interrupt"))["response"] == "You said: short"
-    assert first.result()["detail"] == "The run was cancelled"
-    assert stub.requests[0].disconnected
-    assert [content for _, content in await here.said()] == ["long", "A lo", "short", "You said: short"]
-
-
-async def test_a_right_that_is_taken_away(
-    api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub
-) -> None:
-    """From whoever waits, and from whoever is being answered."""
-    here, gate = await agent(alice, model(stub)), Gate()
-    await alice.post(f"{here.path}/participants", json={"user_id": "bob", "role": "editor"})
-    theirs = Agent(bob, here.session_id)
-    stub.when("first", Reply("1", gate=gate))
-    async with waiting(theirs.say("first", 409)) as going:
-        await until(lambda: stub.requests)
-        async with waiting(theirs.say("second", 409)) as queued:
-            await here.run("queued")
-            await alice.patch(f"{here.path}/participants/bob", json={"role": "viewer"})
-            gate.open()
-    assert "may not send" in going.result()["detail"]
-    assert "may not send" in queued.result()["detail"]
-    assert [(run["status"], run["error"]["type"]) for run in await here.runs()] == [("failed", "refused")] * 2
-    assert [role for role, _ in await here.said()] == ["user", "assistant"]
-
-
-async def test_the_same_key_is_the_same_run(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_same_key_is_the_same_run(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate, key = await agent(alice, model(stub)), Gate(), {"Idempotency-Key": str(uuid.uuid4())}
     stub.when("once", Reply("1", gate=gate))
 
@@ -239,7 +161,7 @@ async def test_the_same_key_is_the_same_run(alice: httpx.AsyncClient, stub: Stub
     assert_problem(other, 422)
 
 
-async def test_what_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_text_that_database_cannot_hold_is_refused(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
     for bad in ({"message": "a\0b"}, {"message": "a", "context": {"a": "\0"}}, {"message": ""}, {"message": 1}, {}):
         answer = await alice.post(f"{here.path}/messages", json=bad)
@@ -249,7 +171,7 @@ async def test_what_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: St
     assert (await here.say("odd"))["response"] == "A NUL:  and half a pair"
 
 
-async def test_a_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), tools=TOOLS)
     stub.when("go", Reply(calls=[Call("say", {"text": "it is sk-of-the-config"})]), Reply("sk-of-the-config it is"))
     answer = await here.say("go")
@@ -257,7 +179,7 @@ async def test_a_secret_that_a_tool_repeats_is_not_written(alice: httpx.AsyncCli
     assert [content for _, content in await here.said()] == ["go", "", "it is ***", "*** it is"]
 
 
-async def test_a_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), session={"context": {"module": "context-simple-theirs"}}, tools=TOOLS)
     stub.when("one", Reply(calls=[Call("say", {"text": "x"})]), Reply("1"))
     await here.say("one")
@@ -266,7 +188,7 @@ async def test_a_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub
     assert len(stub.requests[-1].body["messages"]) == 5
 
 
-async def test_a_long_transcript_is_shown_from_a_turn_on(
+async def test_long_transcript_is_shown_from_a_turn_on(
     alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(execution, "_HISTORY", 5)
@@ -285,23 +207,3 @@ async def test_without_the_extra(api: Api, alice: httpx.AsyncClient, monkeypatch
     recorded = await alice.post(f"{here.path}/transcript", json={"messages": [{"role": "user", "content": "Hi"}]})
     assert recorded.status_code == 201
     assert await here.runs() == []
-
-
-async def test_a_run_of_a_dead_process_is_ended(alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
-    """Its lease has run out; what waits behind it is carried out."""
-    here = await agent(alice, echo())
-    calls = '[{"id": "c", "tool": "say", "arguments": {}}]'
-    message = f'{{"role": "assistant", "content": "", "tool_calls": {calls}}}'
-    insert = "insert into messages (session_id, message, author_user_id, author_app_id) values (%s, %s, 'alice', 'app')"
-    sql(insert, here.session_id, '{"role": "user", "content": "lost"}')
-    sql(insert, here.session_id, message)
-    columns = "session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at"
-    sql(
-        f"insert into runs ({columns}) values (%s, %s, 'running', '{{}}', 'alice', 'app', now(), 'dead', now())",
-        *(here.session_id, str(uuid.uuid4())),
-    )
-    answer = await here.say("next")
-    assert answer["response"] == "You said: next"
-    dead, done = await here.runs()
-    assert (dead["status"], dead["error"]["type"], done["status"]) == ("failed", "interrupted", "completed")
-    assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant", "user", "assistant"]

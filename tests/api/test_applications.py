@@ -92,7 +92,7 @@ async def test_key_managers_are_named_with_a_new_application(api: Api) -> None:
     assert (await admin.patch("/applications/web", json={"key_managers": longest})).json()["key_managers"] == longest
 
 
-async def test_the_old_key_stops_at_once(api: Api, alice: httpx.AsyncClient) -> None:
+async def test_old_key_stops_at_once(api: Api, alice: httpx.AsyncClient) -> None:
     assert (await alice.get("/users/me")).status_code == 200
     regenerated = await alice.post("/applications/app/regenerate-key")
     assert regenerated.status_code == 200

@@ -36,7 +36,7 @@ async def test_two_questions_at_once(alice: httpx.AsyncClient, stub: Stub) -> No
     assert sorted("Denied" in content for content in contents) == [False, True]
 
 
-async def test_a_question_that_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_question_that_is_no_text_for_a_database(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await asking(alice, stub, show_text=True)
     stub.when("odd", Reply(calls=[Call("say", {"text": "a NUL: \0"})]), Reply("Well."))
     async with waiting(here.say("odd")):
@@ -46,7 +46,7 @@ async def test_a_question_that_is_no_text_for_a_database(alice: httpx.AsyncClien
     assert "a NUL:" in await outcome(here)
 
 
-async def test_a_decision_that_is_none(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_decision_that_is_none(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await asking(alice, stub)
     async with waiting(here.say("go")):
         asked = await question(here)
@@ -75,7 +75,7 @@ async def test_events_of_a_question(
     ]
 
 
-async def test_the_run_ends_while_it_asks(dsn: str, stub: Stub, installed: None) -> None:
+async def test_run_ends_while_it_asks(dsn: str, stub: Stub, installed: None) -> None:
     async with serving(settings(dsn, stub, run_timeout=0.7)) as api:
         here = await asking(await api.as_user("alice"), stub)
         async with waiting(here.say("go", 504)):
@@ -85,17 +85,17 @@ async def test_the_run_ends_while_it_asks(dsn: str, stub: Stub, installed: None)
         assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant"]
 
 
-async def test_the_service_limits_how_long_it_asks(dsn: str, stub: Stub, installed: None) -> None:
+async def test_service_limits_how_long_it_asks(dsn: str, stub: Stub, installed: None) -> None:
     async with serving(settings(dsn, stub, run_approval_timeout=0.2)) as api:
         here = await asking(await api.as_user("alice"), stub, approval_timeout=300, approval_default="allow")
         await here.say("go")
         assert "Denied" in await outcome(here)
 
 
-async def test_the_connection_breaks_while_it_asks(
+async def test_connection_breaks_while_it_asks(
     dsn: str, stub: Stub, installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Whatever the next statement is: the question goes on waiting for its answer."""
+    """The question keeps waiting for its answer, at whichever statement the connection breaks."""
     monkeypatch.setattr(approvals, "_LOOK", 0.02)
     with private_folder() as folder:
         async with cutting(dsn, Path(folder)) as cutter, serving(settings(cutter.dsn, stub)) as api:

@@ -43,14 +43,14 @@ async def decide(here: Agent, approval_id: str, decision: str, status: int = 200
 
 
 async def outcome(here: Agent) -> str:
-    """What became of the call."""
+    """Returns the outcome of the call."""
     [content] = [message["content"] for message in await here.transcript() if message["role"] == "tool"]
     return str(content)
 
 
 @pytest.mark.parametrize("module", ["hooks-asking", "hooks-providing"])
 @pytest.mark.parametrize("decision", ["allow", "Deny"])
-async def test_an_answer(alice: httpx.AsyncClient, stub: Stub, module: str, decision: str) -> None:
+async def test_answer(alice: httpx.AsyncClient, stub: Stub, module: str, decision: str) -> None:
     here = await asking(alice, stub, module)
     async with waiting(here.say("go")):
         asked = await question(here)
@@ -80,7 +80,7 @@ async def test_options_by_name_and_no_others(alice: httpx.AsyncClient, stub: Stu
     assert await outcome(here) == "done"
 
 
-async def test_who_may_answer(alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub) -> None:
+async def test_participants_with_send_may_answer(alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub) -> None:
     here = await asking(alice, stub)
     theirs = Agent(bob, here.session_id)
     async with waiting(here.say("go")):
@@ -108,8 +108,8 @@ async def test_of_many_answers_one_counts(alice: httpx.AsyncClient, stub: Stub) 
 
 
 @pytest.mark.parametrize("default", ["allow", "deny"])
-async def test_nobody_answers(alice: httpx.AsyncClient, stub: Stub, default: str) -> None:
-    """That denies, whatever the hook would rather have."""
+async def test_unanswered_question_is_denied(alice: httpx.AsyncClient, stub: Stub, default: str) -> None:
+    """The default of the hook does not count."""
     here = await asking(alice, stub, approval_timeout=0.3, approval_default=default)
     async with waiting(here.say("go")):
         asked = await question(here)

@@ -23,7 +23,9 @@ async def entries(admin: httpx.AsyncClient, **filters: Any) -> list[dict[str, An
     return list(page.json()["entries"])
 
 
-async def test_what_was_done(admin: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+async def test_audit_log_records_each_change(
+    admin: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient
+) -> None:
     made = await alice.post("/configs", json=CONFIG, headers={"X-Request-ID": "the-first"})
     config = made.json()["config_id"]
     session = (await alice.post("/sessions", json={"config_id": config})).json()["session_id"]
@@ -70,7 +72,7 @@ async def test_what_was_done(admin: httpx.AsyncClient, alice: httpx.AsyncClient,
     assert (first["app_id"], first["address"], first["request_id"]) == ("app", "127.0.0.1", "the-first")
 
 
-async def test_what_was_refused_or_only_read_is_not_there(
+async def test_audit_log_omits_refusals_and_reads(
     admin: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     before = await entries(admin)
@@ -87,7 +89,7 @@ async def test_what_was_refused_or_only_read_is_not_there(
     assert await entries(admin) == before
 
 
-async def test_a_change_that_cannot_be_logged_is_not_made(
+async def test_change_that_cannot_be_logged_is_not_made(
     alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
 ) -> None:
     sql("alter table audit_log add constraint full_check check (false) not valid")
@@ -154,6 +156,6 @@ async def test_bad_input(admin: httpx.AsyncClient, query: str) -> None:
     assert_problem(await admin.get(f"/audit?{query}"), 422)
 
 
-async def test_nobody_alters_it_through_the_service(api: Api, sql: Callable[..., list[Any]]) -> None:
+async def test_service_cannot_alter_audit_log(api: Api, sql: Callable[..., list[Any]]) -> None:
     for statement in ("update audit_log set user_id = 'x'", "delete from audit_log", "truncate audit_log"):
         assert sql("select has_table_privilege('amplifier_app', 'audit_log', %s)", statement.split()[0]) == [(False,)]

@@ -88,7 +88,7 @@ async def test_merged_config_beyond_bounds_is_refused(alice: httpx.AsyncClient, 
 async def test_older_config_beyond_bounds_is_read_and_deleted(
     alice: httpx.AsyncClient, config_id: str, sql: Callable[..., list[Any]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Such a one as was stored before there were bounds is not decoded: that would hold up others."""
+    """A config stored before there were bounds is not decoded, which would hold up other requests."""
     path = f"/configs/{config_id}"
     text = msgspec.json.encode(MANY).decode()
     _unbounded(sql)

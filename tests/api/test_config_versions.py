@@ -31,12 +31,12 @@ async def test_every_change_keeps_the_former(alice: httpx.AsyncClient, config_id
     assert page["versions"][2]["created_at"] == created["updated_at"]
 
 
-async def test_a_change_that_changes_nothing_makes_no_version(alice: httpx.AsyncClient, config_id: str) -> None:
+async def test_change_that_changes_nothing_makes_no_version(alice: httpx.AsyncClient, config_id: str) -> None:
     same = await alice.put(f"/configs/{config_id}", json={"name": CONFIG["name"]})
     assert same.json()["version"] == 1
 
 
-async def test_a_change_by_hand_keeps_the_former_too(
+async def test_change_by_hand_keeps_the_former_too(
     alice: httpx.AsyncClient, config_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     sql("update configs set name = 'by hand'")

@@ -70,7 +70,7 @@ async def test_validation(alice: httpx.AsyncClient, config_id: str, config_data:
     assert_problem(await alice.put(f"/configs/{config_id}", json={"config_data": config_data}), 400, detail)
 
 
-async def test_a_section_alone_is_validated_too(alice: httpx.AsyncClient, config_id: str) -> None:
+async def test_section_alone_is_validated_too(alice: httpx.AsyncClient, config_id: str) -> None:
     response = await alice.put(f"/configs/{config_id}", json={"tools": [{}]})
     assert_problem(response, 400, "tools[0] missing 'module' field")
 
@@ -100,7 +100,7 @@ async def test_concurrent_updates_of_different_sections_all_hold(alice: httpx.As
 
 
 @pytest.mark.parametrize(("method", "body"), [("GET", None), ("PUT", {"name": "x"}), ("DELETE", None)])
-async def test_a_strangers_config_is_not_there(
+async def test_strangers_config_is_not_there(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, config_id: str, method: str, body: Any
 ) -> None:
     for path in (f"/configs/{config_id}", "/configs/unknown", f"/configs/{config_id}?decrypt=true"):

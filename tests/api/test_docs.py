@@ -16,7 +16,7 @@ from tests.support.service import running_service
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 
 
-async def test_a_page_names_its_files_by_their_content(api: Api) -> None:
+async def test_page_names_its_files_by_their_content(api: Api) -> None:
     anonymous = api.client()
     for path in ("/docs", "/redoc"):
         page = await anonymous.get(path)
@@ -36,7 +36,7 @@ async def test_a_page_names_its_files_by_their_content(api: Api) -> None:
             assert asset.content
 
 
-async def test_nothing_else_is_served(api: Api) -> None:
+async def test_only_listed_files_are_served(api: Api) -> None:
     for name in ("index.html", "..%2Fdocs.html", "docs.html", "%2Fetc%2Fpasswd", "swagger-ui.js"):
         assert_problem(await api.client().get(f"/docs/assets/{name}"), 404)
 
@@ -44,7 +44,7 @@ async def test_nothing_else_is_served(api: Api) -> None:
 @pytest.mark.slow
 @needs_npm
 @pytest.mark.skipif(CHROMIUM is None, reason="there is no Chromium")
-def test_the_pages_work_in_a_browser(tmp_path: Path) -> None:
+def test_pages_work_in_a_browser(tmp_path: Path) -> None:
     make("node_modules/ready")
     screenshots = Path(os.environ.get("SCREENSHOTS") or tmp_path)
     with private_folder() as home, running_service({"AMPLIFIER_HOME": str(home)}) as service:
@@ -58,7 +58,7 @@ def test_the_pages_work_in_a_browser(tmp_path: Path) -> None:
     assert [url for url in seen["requests"] if not url.startswith((f"{service.url}/", "data:"))] == []
 
 
-async def test_the_document_and_the_files_are_compressed_and_kept(api: Api) -> None:
+async def test_document_and_the_files_are_compressed_and_kept(api: Api) -> None:
     anonymous = api.client({"Accept-Encoding": "gzip"})
     page = await anonymous.get("/docs")
     [script] = re.findall(r'src="(/docs/assets/swagger-ui-bundle[^"]+)"', page.text)

@@ -69,7 +69,7 @@ async def test_every_change_writes_one_event(
     assert log == times  # numbers and times have one order
 
 
-async def test_what_is_refused_takes_no_number(
+async def test_refused_change_takes_no_number(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
     path = f"/sessions/{session_id}"

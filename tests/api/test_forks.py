@@ -22,7 +22,7 @@ async def transcript(client: httpx.AsyncClient, session_id: str, **parameters: A
     return list(page.json()["messages"])
 
 
-async def test_a_fork_begins_with_the_transcript(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_fork_begins_with_the_transcript(alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.patch(f"/sessions/{session_id}", json={"title": "Plans", "tags": {"a": "b"}, "metadata": {"m": 1}})
     await alice.post(f"/sessions/{session_id}/transcript", json=said("a", "b", "c"))
     await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "editor"})
@@ -40,7 +40,7 @@ async def test_a_fork_begins_with_the_transcript(alice: httpx.AsyncClient, sessi
     assert [person["user_id"] for person in people] == ["alice"]
 
 
-async def test_the_two_go_on_apart(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_two_go_on_apart(alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.post(f"/sessions/{session_id}/transcript", json=said("a", "b", "c"))
     body = {"up_to_seq": 2, "title": "Another way"}
     fork = (await alice.post(f"/sessions/{session_id}/fork", json=body)).json()
@@ -61,7 +61,7 @@ async def test_of_nothing(alice: httpx.AsyncClient, session_id: str) -> None:
     assert fork["title"] is None
 
 
-async def test_whoever_takes_part_copies_with_a_config_of_their_own(
+async def test_participant_forks_with_own_config(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, config_id: str, session_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     """The config may hold keys: nobody gets to use somebody else's by copying."""
@@ -123,7 +123,7 @@ async def test_too_many_messages(
 
 
 async def test_while_others_append(alice: httpx.AsyncClient, session_id: str) -> None:
-    """A fork is the transcript of one moment: all messages up to its number, and none behind."""
+    """A fork is the transcript of one moment: all messages up to its number, and none after it."""
     appends = [alice.post(f"/sessions/{session_id}/transcript", json=said(str(n), "then")) for n in range(20)]
     forks = [alice.post(f"/sessions/{session_id}/fork", json={}) for _ in range(10)]
     answers = await asyncio.gather(*appends[:10], *forks[:5], *appends[10:], *forks[5:])
@@ -172,7 +172,7 @@ async def test_search_entries_come_along(
     assert "'are'" in revisions[0][1]  # English leaves it out
 
 
-async def test_a_known_search_entry_of_another_language_is_made_anew(
+async def test_known_search_entry_of_another_language_is_made_anew(
     session_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     insert = (

@@ -33,18 +33,18 @@ async def second(api: Live, dsn: str) -> AsyncIterator[Live]:
 
 
 def hint(session_id: str, last_seq: int | None, type: str) -> Event:
-    """What a follower is told."""
+    """Returns the hints that a follower receives."""
     return Event(None, "hint", {"session_id": session_id, "last_seq": last_seq, "type": type})
 
 
 async def told(stream: Any, expected: Event) -> None:
-    """Waits for a hint. What happened shortly before a stream was opened may be told, too."""
+    """Waits for a hint. Changes shortly before a stream was opened may be hinted at, too."""
     while (event := await stream.next(*TOLD)) != expected:
         assert event is not None
         assert (event.data["session_id"], event.data["type"]) == (expected.data["session_id"], "session.created")
 
 
-async def test_a_follower_hears_of_all_sessions(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
+async def test_follower_hears_of_all_sessions(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
     config = {"name": "c", "config_data": {"bundle": {"name": "c"}}}
     config_id = (await alice.post("/configs", json=config)).json()["config_id"]
     async with api.stream(alice, "/events") as stream, api.stream(bob, "/events") as others:
@@ -79,7 +79,7 @@ async def test_another_process_hears_of_it(api: Live, second: Live, alice: httpx
         assert await own.rest() == ["session.deleted"]
 
 
-async def test_what_nobody_announced_is_told_by_the_sweep_once(
+async def test_sweep_hints_at_unannounced_change_once(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     insert = """
@@ -104,7 +104,7 @@ async def test_more_than_fits_into_a_notification_makes_others_look(
         await told(stream, hint(session_id, 1, "message.created"))
 
 
-async def test_who_does_not_read_is_told_to_look_at_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_slow_follower_receives_resync(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(subscriber, "_MOST_HINTS", 3)
     follower = subscriber.Subscriber("alice", "app", 0, None)
     sent: list[list[tuple[str, bytes]]] = []
@@ -131,7 +131,7 @@ async def _nothing(_: subscriber.Subscriber) -> None:
 
 
 @pytest.mark.parametrize("path", ["/events", "/sessions/{session_id}/events"])
-async def test_a_ticket_opens_one_stream(api: Live, alice: httpx.AsyncClient, session_id: str, path: str) -> None:
+async def test_ticket_opens_one_stream(api: Live, alice: httpx.AsyncClient, session_id: str, path: str) -> None:
     path, browser = path.format(session_id=session_id), api.client()
     response = await alice.post(f"{path}/ticket")
     assert response.status_code == 201
@@ -167,7 +167,7 @@ async def test_tickets_of_others_and_old_ones_open_nothing(
     assert sql("select count(*) from stream_tickets") == [(1,)], "old ones are gone"
 
 
-async def test_a_ticket_is_worth_no_more_than_what_it_was_made_with(
+async def test_ticket_is_worth_no_more_than_what_it_was_made_with(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
     browser, path = api.client(), f"/sessions/{session_id}/events"
@@ -184,7 +184,7 @@ async def test_a_ticket_is_worth_no_more_than_what_it_was_made_with(
         assert await stream.rest() == ["token.expired"]
 
 
-async def test_a_ticket_is_used_by_one_of_many(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_ticket_is_used_by_one_of_many(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
     path = f"/sessions/{session_id}/events"
     ticket = (await alice.post(f"{path}/ticket")).json()["ticket"]
     requests = [api.client().build_request("GET", f"{path}?ticket={ticket}") for _ in range(6)]

@@ -1,4 +1,4 @@
-"""Hostile input of the search: what is typed, and what stands in transcripts."""
+"""Hostile input of the search: queries, and texts of transcripts."""
 
 import random
 from html.parser import HTMLParser
@@ -32,7 +32,7 @@ def of_length(text: str, length: int = 1000) -> str:
 
 
 async def refused(client: httpx.AsyncClient, typed: list[str]) -> list[str]:
-    """What is typed and not answered with 200 and safe headlines, shortened."""
+    """Lists, shortened, the queries that are not answered with 200 and safe headlines."""
     found = []
     for q in typed:
         for path in ("/search", "/sessions"):
@@ -87,7 +87,7 @@ KNOWN += [
 
 
 @pytest.mark.parametrize("seed", range(4))
-async def test_nothing_typed_is_an_error(alice: httpx.AsyncClient, session_id: str, seed: int) -> None:
+async def test_every_query_is_answered_with_200(alice: httpx.AsyncClient, session_id: str, seed: int) -> None:
     await alice.patch(f"/sessions/{session_id}", json={"title": "A passenger"})
     await add(alice, session_id, SAID, {"role": "assistant", "content": SAID, "thinking_text": SAID})
     chance = random.Random(seed)
@@ -131,7 +131,7 @@ async def test_no_length_is_an_error(alice: httpx.AsyncClient, session_id: str) 
 
 
 class _Reader(HTMLParser):
-    """What a browser makes of a headline."""
+    """Parses a headline as a browser does."""
 
     def __init__(self) -> None:
         super().__init__(convert_charrefs=True)
@@ -188,7 +188,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
-async def test_a_headline_is_safe_and_true(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+async def test_headline_is_safe_and_true(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
     await alice.patch(f"/sessions/{session_id}", json={"title": text[:255], "tags": {"k<b>": text[:500]}})
     await add(alice, session_id, text)
     plain = text.translate(dict.fromkeys(map(ord, "\ue000\ue001\x0f")))
@@ -209,7 +209,7 @@ CUT += [" ".join([("x" * 1000)] * 200) + " needle", "needle " + "<>&\"'" * 1000,
 
 
 @pytest.mark.parametrize("text", CUT, ids=range(len(CUT)))
-async def test_a_headline_has_at_most_1000_characters(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+async def test_headline_has_at_most_1000_characters(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
     await add(alice, session_id, text)
     for q in ("needle", "need*", "x" * 1000, "needle" * 166, "é"):
         rows = (await search(alice, q))["items"] + (await search(alice, q, "/sessions"))["sessions"]

@@ -1,4 +1,4 @@
-"""Invitations over HTTP: who may make, see and revoke them, whom they never admit, tokens that are none."""
+"""Rights around invitations: making, seeing and revoking them, users they never admit, invalid tokens."""
 
 from collections.abc import Callable
 from typing import Any
@@ -71,7 +71,7 @@ async def test_lists_and_revocations_are_for_owners(
     ],
     ids=str,
 )
-async def test_who_may_invite_up_to_the_own_role(
+async def test_participants_invite_up_to_own_role(
     alice: httpx.AsyncClient,
     bob: httpx.AsyncClient,
     session_id: str,
@@ -90,7 +90,7 @@ async def test_who_may_invite_up_to_the_own_role(
     assert [row["role"] for row in listed] == allowed[::-1]
 
 
-async def test_it_ends_when_its_maker_is_removed(
+async def test_invitation_ends_when_its_maker_is_removed(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     carol = await api.as_user("carol")
@@ -102,7 +102,7 @@ async def test_it_ends_when_its_maker_is_removed(
     assert_problem(await carol.get(f"/sessions/{session_id}"), 404, "Session not found")
 
 
-async def test_it_ends_when_its_maker_is_demoted(
+async def test_invitation_ends_when_its_maker_is_demoted(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await put(alice, session_id, "bob", "owner")
@@ -114,7 +114,7 @@ async def test_it_ends_when_its_maker_is_demoted(
     assert (await accept(carol, token)).status_code == 201
 
 
-async def test_it_ends_when_its_maker_may_not_invite_for_its_role(
+async def test_invitation_ends_when_its_maker_may_not_invite_for_its_role(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await put(alice, session_id, "bob", "editor", permissions={"invite": True})
@@ -126,7 +126,7 @@ async def test_it_ends_when_its_maker_may_not_invite_for_its_role(
     assert_problem(await accept(await api.as_user("dave"), as_viewer), 410, NOT_ANY_MORE)
 
 
-async def test_who_was_removed_needs_a_later_invitation(
+async def test_removed_participant_needs_later_invitation(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     used, unused = await invite(alice, session_id), await invite(alice, session_id, "editor")
@@ -142,7 +142,9 @@ async def test_who_was_removed_needs_a_later_invitation(
     assert (await accept(bob, later)).status_code == 201
 
 
-async def test_who_left_may_come_back(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+async def test_participant_who_left_may_rejoin(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
     token = await invite(alice, session_id)
     assert (await accept(bob, token)).status_code == 201
     await remove(bob, session_id, "bob")
@@ -152,7 +154,7 @@ async def test_who_left_may_come_back(alice: httpx.AsyncClient, bob: httpx.Async
     assert [row["uses"] for row in listed] == [2]
 
 
-async def test_a_token_belongs_to_its_session(
+async def test_token_belongs_to_its_session(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, config_id: str
 ) -> None:
     other_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
@@ -164,9 +166,7 @@ async def test_a_token_belongs_to_its_session(
     assert (await bob.get("/sessions")).json()["total"] == 0
 
 
-async def test_a_deleted_session_admits_nobody(
-    alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
-) -> None:
+async def test_deleted_session_admits_nobody(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
     token = await invite(alice, session_id)
     assert (await alice.delete(f"/sessions/{session_id}")).status_code == 200
     for client in (alice, bob):
@@ -201,7 +201,7 @@ async def test_garbage_is_no_token(alice: httpx.AsyncClient, session_id: str, to
     assert (await alice.get(f"/sessions/{session_id}")).json()["last_seq"] == 0
 
 
-async def test_a_changed_token_is_unknown(
+async def test_changed_token_is_unknown(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     token = await invite(alice, session_id)

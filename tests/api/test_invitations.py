@@ -43,7 +43,7 @@ async def roles(client: httpx.AsyncClient, session_id: str) -> dict[str, str]:
     return {row["user_id"]: row["role"] for row in rows}
 
 
-async def test_an_invitation_has_its_defaults(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_invitation_has_its_defaults(alice: httpx.AsyncClient, session_id: str) -> None:
     made = await invite(alice, session_id)
     assert made.keys() == FIELDS
     expected = {"role": "viewer", "created_by_user_id": "alice", "max_uses": 1, "uses": 0, "revoked_at": None, "seq": 1}
@@ -55,7 +55,7 @@ async def test_an_invitation_has_its_defaults(alice: httpx.AsyncClient, session_
     assert (expires - created, short["max_uses"], short["role"]) == (timedelta(minutes=1), 10_000, "owner")
 
 
-async def test_the_token_is_shown_once_and_kept_nowhere(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+async def test_token_is_shown_once_and_kept_nowhere(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     made = await invite(alice, session_id)
     assert made["token"].startswith(f"inv_{session_id}_")
     secret = made["token"].removeprefix(f"inv_{session_id}_")
@@ -94,7 +94,7 @@ async def test_accepting_again_changes_nothing(
     assert sql("select uses from session_invitations") == [(1,)]
 
 
-async def test_an_owner_who_accepts_stays_owner(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+async def test_owner_who_accepts_stays_owner(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     answer = await accept(alice, await invite(alice, session_id, "viewer"))
     assert answer.status_code == 200
     assert (answer.json()["role"], answer.json()["is_new"]) == ("owner", False)
@@ -133,7 +133,7 @@ async def test_many_people_at_once_get_no_more_than_the_uses(
 async def test_one_person_accepting_many_times_at_once_is_one_use(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql, max_uses: int
 ) -> None:
-    """Whoever clicks twice is let in once, and never told that the invitation is at its end."""
+    """A user who accepts twice joins once, and never reads that the invitation is used up."""
     for number in range(1, 16):
         made = await invite(alice, session_id, max_uses=max_uses)
         answers = await asyncio.gather(*(accept(bob, made) for _ in range(5)))
@@ -142,7 +142,7 @@ async def test_one_person_accepting_many_times_at_once_is_one_use(
         assert (await bob.delete(f"/sessions/{session_id}/participants/bob")).status_code == 200
 
 
-async def test_an_expired_one_admits_nobody(
+async def test_expired_one_admits_nobody(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
     made = await invite(alice, session_id)
@@ -151,7 +151,7 @@ async def test_an_expired_one_admits_nobody(
     assert await roles(alice, session_id) == {"alice": "owner"}
 
 
-async def test_a_revoked_one_admits_nobody(
+async def test_revoked_one_admits_nobody(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     made = await invite(alice, session_id, max_uses=5)
@@ -168,7 +168,7 @@ async def test_a_revoked_one_admits_nobody(
     assert (await alice.get(f"/sessions/{session_id}/invitations")).json()["invitations"] == [body]
 
 
-async def test_the_list_comes_in_pages_newest_first(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_list_comes_in_pages_newest_first(alice: httpx.AsyncClient, session_id: str) -> None:
     path = f"/sessions/{session_id}/invitations"
     assert (await alice.get(path)).json() == {"invitations": [], "next": None}
     made = [(await invite(alice, session_id))["invitation_id"] for _ in range(5)]

@@ -24,7 +24,7 @@ async def api(dsn: str) -> AsyncIterator[Live]:
 
 
 async def pages(api: Live, session_id: str, user_id: str = "alice") -> list[tuple[int, int]]:
-    """How many events, and bytes of data, each read for a follower returns until all are read."""
+    """Returns the number of events and bytes of each read for a follower, until all are read."""
     read, after, last = [], 0, 1
     while after < last:
         rows = await api.app.state.queries.events.list(

@@ -33,7 +33,7 @@ class Answer:
         self.last_id = ""
 
     async def next(self, *types: str) -> Any:
-        """The next event, of one of these types where any are given; none at the end."""
+        """Returns the next event, of one of these types where any are given; None at the end."""
         async with asyncio.timeout(LIMIT):
             async for line in self._lines:
                 if line.startswith("id: "):
@@ -66,7 +66,7 @@ def text_of(events: list[Any]) -> str:
     return "".join(event["data"]["text"] for event in events if event["type"] == DELTA)
 
 
-async def test_an_answer_as_it_is_made(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_answer_as_it_is_made(alice: httpx.AsyncClient, stub: Stub) -> None:
     """Each part before the model says the next one."""
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("count", Reply(deltas=["one", " two", " three"], gate=gate))
@@ -81,7 +81,7 @@ async def test_an_answer_as_it_is_made(alice: httpx.AsyncClient, stub: Stub) -> 
     assert {event["data"]["run_id"] for event in events if event["type"] == "run.completed"} == {run["run_id"]}
 
 
-async def test_a_turn_with_a_tool(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_turn_with_a_tool(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub, "anthropic"), tools=[{"module": "tool-some"}])
     stub.when("weather", Reply(calls=[Call("say", {"text": "rain"})]), Reply("It rains."))
     async with answer(here, "weather") as stream:
@@ -94,7 +94,7 @@ async def test_a_turn_with_a_tool(alice: httpx.AsyncClient, stub: Stub) -> None:
     assert "".join(texts).endswith("It rains.")
 
 
-async def test_what_fails_is_told_once_and_last(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_failure_is_sent_once_and_last(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
     stub.when("broken", Reply(status=500, error="out of order"))
     async with answer(here, "broken") as stream:
@@ -105,7 +105,7 @@ async def test_what_fails_is_told_once_and_last(alice: httpx.AsyncClient, stub: 
     assert [role for role, _ in await here.said()] == ["user", "assistant"]
 
 
-async def test_a_client_that_leaves_stops_nothing_and_joins_again(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_client_that_leaves_stops_nothing_and_joins_again(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("count", Reply(deltas=["one", " two", " three"], gate=gate))
     async with answer(here, "count") as stream:
@@ -124,7 +124,7 @@ async def test_a_client_that_leaves_stops_nothing_and_joins_again(alice: httpx.A
     assert len(await here.runs()) == 1
 
 
-async def test_nobody_listens_and_the_turn_is_whole(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_turn_completes_without_listeners(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("count", Reply("one two", gate=gate))
     async with answer(here, "count") as stream:
@@ -134,7 +134,7 @@ async def test_nobody_listens_and_the_turn_is_whole(alice: httpx.AsyncClient, st
     assert await here.said() == [("user", "count"), ("assistant", "one two")]
 
 
-async def test_a_stream_that_waits_shows_nothing_of_the_turn_before(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_stream_that_waits_shows_nothing_of_the_turn_before(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("first", Reply("one", gate=gate))
     async with waiting(here.say("first")):
@@ -155,7 +155,7 @@ async def test_a_stream_that_waits_shows_nothing_of_the_turn_before(alice: httpx
         assert events[-1] == {"type": "done"}
 
 
-async def test_a_place_that_is_none(alice: httpx.AsyncClient) -> None:
+async def test_place_that_is_none(alice: httpx.AsyncClient) -> None:
     here, there = await agent(alice, echo()), await agent(alice, echo())
     run_id = (await here.say("Hi"))["metadata"]["run_id"]
     unknown = str(uuid.uuid4())
@@ -169,7 +169,7 @@ async def test_a_place_that_is_none(alice: httpx.AsyncClient) -> None:
     assert len(await here.runs()) == 1
 
 
-async def test_the_same_key_joins_the_same_run(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_same_key_joins_the_same_run(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate, key = await agent(alice, model(stub)), Gate(), {"Idempotency-Key": "once"}
     stub.when("count", Reply("one two", gate=gate))
     async with answer(here, "count", key) as first:
@@ -201,7 +201,7 @@ async def test_everybody_follows(api: Live, alice: httpx.AsyncClient, bob: httpx
             assert {event.id for event in deltas} == {None}
 
 
-async def test_who_is_removed_sees_no_more(
+async def test_removed_participant_sees_no_more(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub
 ) -> None:
     here, gate = await agent(alice, model(stub)), Gate()

@@ -1,4 +1,4 @@
-"""Owners over HTTP: there always is one, whatever happens at the same time, and a session can be handed over."""
+"""Owners over HTTP: a session always has one, under concurrent changes too, and can be handed over."""
 
 import asyncio
 from collections.abc import Callable
@@ -52,7 +52,7 @@ def two_owners(sql: Sql, session_id: str) -> None:
     sql("update sessions set owner_user_id = 'alice' where session_id = %s", session_id)
 
 
-async def test_the_last_owner_stays(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+async def test_last_owner_stays(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
     await put(alice, session_id, "bob", "editor")
     for refused in (
         await demote(alice, session_id, "alice"),
@@ -86,7 +86,7 @@ async def test_with_another_owner_one_may_go(
 async def test_two_owners_against_each_other_at_once(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql, first: Any, second: Any, loser: Any
 ) -> None:
-    """Exactly one succeeds; the other one is told what holds then: 403, or 404 for who takes no part any more."""
+    """Exactly one succeeds; the other one gets 403, or 404 where the caller takes no part any more."""
     for _ in range(ROUNDS):
         two_owners(sql, session_id)
         answers = await asyncio.gather(first(alice, session_id, "bob"), second(bob, session_id, "alice"))
@@ -162,7 +162,7 @@ async def test_transfer_to_oneself_is_harmless(alice: httpx.AsyncClient, session
     assert owner_of(sql, session_id) == "alice"
 
 
-async def test_who_may_transfer_and_to_whom(
+async def test_owner_transfers_to_participant_only(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:
     await put(alice, session_id, "bob", "editor")

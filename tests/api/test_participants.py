@@ -32,7 +32,7 @@ async def append(client: httpx.AsyncClient, session_id: str) -> httpx.Response:
     return await client.post(f"/sessions/{session_id}/transcript", json={"messages": [{"role": "user"}]})
 
 
-async def test_a_new_session_has_its_maker_as_owner(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_new_session_has_its_maker_as_owner(alice: httpx.AsyncClient, session_id: str) -> None:
     page = await participants(alice, session_id)
     assert page.keys() == {"participants", "next"}
     assert page["next"] is None
@@ -56,7 +56,7 @@ async def test_adding_answers_with_the_listed_row(api: Api, alice: httpx.AsyncCl
         assert (rows[1]["role"], rows[1]["permissions"]) == ("viewer", {"send": True, "cancel": False})
 
 
-async def test_the_list_comes_in_pages_by_user_id(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_list_comes_in_pages_by_user_id(alice: httpx.AsyncClient, session_id: str) -> None:
     names = ["Zoe", "a b/c", "alice", "bob", "carol", "dave", "émile"]
     for name in names:
         if name != "alice":
@@ -76,7 +76,7 @@ async def test_the_list_comes_in_pages_by_user_id(alice: httpx.AsyncClient, sess
         assert_problem(await alice.get(f"/sessions/{session_id}/participants", params=wrong), 422)
 
 
-async def test_a_changed_role_takes_effect_at_once(
+async def test_changed_role_takes_effect_at_once(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     assert (await put(alice, session_id, "bob", "viewer")).status_code == 201
@@ -117,7 +117,7 @@ async def test_patch_replaces_all_overrides_and_keeps_what_is_absent(alice: http
         assert (changed.json()["role"], changed.json()["permissions"]) == (role, permissions)
 
 
-async def test_who_is_removed_is_a_stranger_at_once(
+async def test_removed_participant_is_stranger_at_once(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await put(alice, session_id, "bob", "editor")
@@ -211,7 +211,7 @@ async def test_bad_input_is_refused(alice: httpx.AsyncClient, session_id: str, b
     assert await roles(alice, session_id) == {"alice": "owner"}
 
 
-async def test_the_same_person_added_many_times_at_once_joins_once(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_same_person_added_many_times_at_once_joins_once(alice: httpx.AsyncClient, session_id: str) -> None:
     answers = await asyncio.gather(*(put(alice, session_id, "bob", "editor") for _ in range(10)))
     assert sorted(answer.status_code for answer in answers) == [200] * 9 + [201]
     assert await roles(alice, session_id) == {"alice": "owner", "bob": "editor"}

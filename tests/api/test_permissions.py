@@ -74,7 +74,7 @@ async def test_send_covers_appending(
         assert_problem(answer, 403, detail)
 
 
-async def test_a_changed_override_takes_effect_at_once(
+async def test_changed_override_takes_effect_at_once(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await put(alice, session_id, "bob", "editor")
@@ -136,7 +136,7 @@ async def test_invite_covers_nothing_else(alice: httpx.AsyncClient, bob: httpx.A
     ]
 
 
-async def test_an_owner_without_invite_changes_roles_but_adds_nobody(
+async def test_owner_without_invite_changes_roles_but_adds_nobody(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     await put(alice, session_id, "bob", "owner", permissions={"invite": False})
@@ -187,7 +187,7 @@ async def test_wrong_permissions_are_refused(alice: httpx.AsyncClient, session_i
 
 
 @pytest.mark.parametrize("permissions", [*WRONG, None], ids=str)
-async def test_the_database_refuses_wrong_permissions_too(session_id: str, sql: Sql, permissions: Any) -> None:
+async def test_database_refuses_wrong_permissions_too(session_id: str, sql: Sql, permissions: Any) -> None:
     value = Jsonb(permissions)
     with pytest.raises(psycopg.errors.CheckViolation):
         sql("update session_participants set permissions = %s", value)

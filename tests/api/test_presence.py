@@ -1,4 +1,4 @@
-"""Who is there, what they have read, and how many messages wait for them."""
+"""Followers of a session, their read markers, and counts of unread messages."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -23,7 +23,7 @@ async def api(dsn: str) -> AsyncIterator[Live]:
 
 
 async def present(client: httpx.AsyncClient, session_id: str) -> list[str]:
-    """Who is there."""
+    """Returns the followers."""
     response = await client.get(f"/sessions/{session_id}/presence")
     assert response.status_code == 200, response.text
     return [person["user_id"] for person in response.json()["present"]]
@@ -62,7 +62,7 @@ async def test_presence_is_known_in_every_process(
     assert_problem(await bob.get(f"/sessions/{session_id}/presence"), 404)
 
 
-async def test_who_died_is_gone_soon(
+async def test_follower_of_dead_process_disappears(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(hub, "_LONG_SWEEP", 1)

@@ -1,4 +1,4 @@
-"""What does not fit is named, in words and as a place."""
+"""Problem documents name the member that does not fit, in words and as a path."""
 
 from typing import Any
 
@@ -23,7 +23,7 @@ from tests.conftest import assert_problem
         ([], "", "Expected `object`, got `array`"),
     ],
 )
-async def test_a_body_that_does_not_fit(
+async def test_body_that_does_not_fit(
     alice: httpx.AsyncClient, session_id: str, body: Any, field: str, detail: str
 ) -> None:
     problem = assert_problem(await alice.post(f"/sessions/{session_id}/transcript", json=body), 422)

@@ -41,7 +41,7 @@ async def test_in_the_middle_of_an_answer(alice: httpx.AsyncClient, stub: Stub, 
 
 
 async def test_in_the_middle_of_tools(alice: httpx.AsyncClient, stub: Stub) -> None:
-    """Each call has a result afterwards; the stub refuses a transcript with one that has none."""
+    """Each call has a result afterwards; the stub refuses a transcript with a call that has none."""
     here = await agent(alice, model(stub), tools=TOOLS)
     stub.when("hang", Reply(calls=[Call("say", {"text": "x"}), Call("hang")]))
     async with waiting(here.say("hang", 409)):
@@ -68,7 +68,7 @@ async def test_while_it_asks(alice: httpx.AsyncClient, stub: Stub) -> None:
     assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant"]
 
 
-async def test_what_waits_is_taken_back(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_waiting_message_is_taken_back(alice: httpx.AsyncClient, stub: Stub) -> None:
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("first", Reply("1", gate=gate))
     async with waiting(here.say("first")):
@@ -107,7 +107,7 @@ async def test_before_it_has_really_begun(alice: httpx.AsyncClient, stub: Stub) 
     assert (await here.say("on"))["response"] == "You said: on"
 
 
-async def test_a_deleted_session_ends_its_run(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_deleted_session_ends_its_run(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
     stub.when("long", Reply("One two", stall_after=1))
     async with waiting(here.say("long", 404)):

@@ -1,4 +1,4 @@
-"""Names in a config that are of nothing, or of something else: faults of the config, told as such."""
+"""Names in a config that name nothing, or something else, are reported as faults of the config."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -28,8 +28,8 @@ def hooks(**answers: Any) -> list[dict[str, Any]]:
 
 
 @pytest.mark.parametrize("role", ["user", "system"])
-async def test_a_hook_says_something_before_the_user(alice: httpx.AsyncClient, stub: Stub, role: str) -> None:
-    """The user's message stands once; what a hook says as a user stands behind it."""
+async def test_hook_says_something_before_the_user(alice: httpx.AsyncClient, stub: Stub, role: str) -> None:
+    """The user's message is stored once; a hook's message as a user comes after it."""
     said = {"action": "inject_context", "context_injection": "It is noon.", "context_injection_role": role}
     here = await agent(alice, model(stub), hooks=hooks(prompt_submit=said))
     await here.say("one")
@@ -39,7 +39,7 @@ async def test_a_hook_says_something_before_the_user(alice: httpx.AsyncClient, s
     assert any("noon" in str(message["content"]) for message in stub.requests[0].body["messages"])
 
 
-async def test_a_hook_refuses_the_prompt(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_hook_refuses_the_prompt(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), hooks=hooks(prompt_submit={"action": "deny", "reason": "Not today."}))
     assert (await here.say("Hi"))["response"] == "Not today."
     assert await here.said() == [("user", "Hi"), ("assistant", "Not today.")]
@@ -47,7 +47,7 @@ async def test_a_hook_refuses_the_prompt(alice: httpx.AsyncClient, stub: Stub) -
 
 
 @pytest.mark.parametrize("kind", ["error", "cancelled"])
-async def test_a_hook_that_raises(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
+async def test_hook_that_raises(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
     raising = {"raises": kind}
     here = await agent(
         alice, model(stub), tools=[{"module": "tool-some"}], hooks=hooks(prompt_submit=raising, tool_pre=raising)
@@ -59,14 +59,14 @@ async def test_a_hook_that_raises(alice: httpx.AsyncClient, stub: Stub, kind: st
     assert (await here.transcript())[-1]["role"] == "assistant"
 
 
-async def test_a_tool_that_ends_the_process(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_tool_that_ends_the_process(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), tools=ODD)
     stub.when("exit", Reply(calls=[Call("exit")]), Reply("It wanted to."))
     assert (await here.say("exit"))["response"] == "It wanted to."
     assert "end the process" in (await here.transcript())[2]["content"]
 
 
-async def test_a_tool_that_reads_what_is_no_text(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_tool_that_reads_what_is_no_text(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), tools=ODD)
     stub.when("read", Reply(calls=[Call("garbled")]), Reply("Odd."))
     assert (await here.say("read"))["response"] == "Odd."
@@ -74,7 +74,7 @@ async def test_a_tool_that_reads_what_is_no_text(alice: httpx.AsyncClient, stub:
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_model_that_says_what_is_no_text(api: Api, alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
+async def test_model_that_says_what_is_no_text(api: Api, alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
     """Also of an answer that is cut off the database gets only what it takes."""
     here = await agent(alice, model(stub, kind))
     stub.when("odd", Reply(deltas=["half", " and NUL \0."]))
@@ -106,7 +106,7 @@ async def test_modules_that_do_not_care_that_they_are_cancelled(alice: httpx.Asy
 
 
 @pytest.mark.parametrize("orphan", [False, True])
-async def test_an_orchestrator_of_somebody_else(alice: httpx.AsyncClient, stub: Stub, orphan: bool) -> None:
+async def test_orchestrator_of_somebody_else(alice: httpx.AsyncClient, stub: Stub, orphan: bool) -> None:
     theirs = {"orchestrator": {"module": "loop-theirs", "config": {"orphan": orphan}}}
     here = await agent(alice, model(stub), session=theirs)
     for text in ("one", "two"):
@@ -130,7 +130,7 @@ async def test_context_that_is_nested_deeply(alice: httpx.AsyncClient) -> None:
 async def test_cancelled_when_a_message_is_written_and_nobody_knows_yet(
     api: Api, alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch, role: str
 ) -> None:
-    """What the database has counts: the end of the turn goes on from there."""
+    """The stored transcript counts: the turn's end continues from there."""
     here = await agent(alice, model(stub), tools=[{"module": "tool-some"}])
     stub.when("go", Reply("Let me see.", calls=[Call("say", {"text": "done"})]), Reply("Well."))
     runs = api.app.state.queries.runs

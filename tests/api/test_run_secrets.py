@@ -19,7 +19,7 @@ ENCRYPTION_KEY = base64.urlsafe_b64encode(bytes(range(32))).decode()
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_secret_goes_to_the_provider_alone(
+async def test_secret_goes_to_the_provider_alone(
     dsn: str,
     stub: Stub,
     installed: None,
@@ -57,7 +57,7 @@ async def test_a_secret_goes_to_the_provider_alone(
         assert canary not in text
 
 
-async def test_a_reference_that_nobody_allowed(
+async def test_reference_that_nobody_allowed(
     dsn: str, stub: Stub, installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("MODEL_KEY", OPERATORS)

@@ -22,7 +22,7 @@ async def api(dsn: str, stub: Stub, installed: None) -> AsyncIterator[Live]:
         yield api
 
 
-async def test_a_run_that_is_cancelled(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_run_that_is_cancelled(alice: httpx.AsyncClient, stub: Stub) -> None:
     """The one that goes on, and the one that waits: each stream ends with one error."""
     here = await agent(alice, model(stub))
     stub.when("long", Reply("One two three", stall_after=1))
@@ -42,7 +42,7 @@ async def test_a_run_that_is_cancelled(alice: httpx.AsyncClient, stub: Stub) -> 
     assert [run["status"] for run in await here.runs()] == ["cancelled", "cancelled"]
 
 
-async def test_a_config_that_cannot_be_run(alice: httpx.AsyncClient) -> None:
+async def test_config_that_cannot_be_run(alice: httpx.AsyncClient) -> None:
     here = await agent(alice, {"module": "provider-none"})
     async with answer(here, "Hi") as stream:
         events = await stream.rest()
@@ -50,8 +50,8 @@ async def test_a_config_that_cannot_be_run(alice: httpx.AsyncClient) -> None:
     assert "RUNTIME_MODULES" in events[-1]["message"]
 
 
-async def test_a_viewer_joins(alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub) -> None:
-    """Whoever takes part may follow a run that somebody else began, and nobody else."""
+async def test_viewer_joins(alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub) -> None:
+    """Participants, and only they, may follow a run that another participant began."""
     here, gate = await agent(alice, model(stub)), Gate()
     theirs = Agent(bob, here.session_id)
     stub.when("count", Reply(deltas=["one", " two", " three"], gate=gate))
@@ -87,7 +87,7 @@ async def test_long_results_are_shown_in_short(api: Live, alice: httpx.AsyncClie
     assert "result" not in shown.data
 
 
-async def test_a_result_larger_than_what_an_agent_may_see(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_result_larger_than_what_an_agent_may_see(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), tools=ODD)
     stub.when("flood", Reply(calls=[Call("flood")]), Reply("Wet."))
     async with answer(here, "flood") as stream:
@@ -123,7 +123,7 @@ async def test_many_follow_one_run(api: Live, alice: httpx.AsyncClient, stub: St
     assert texts == ["".join(f"{number} " for number in range(20))] * 20
 
 
-async def test_the_client_leaves_before_its_message_is_answered(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_client_leaves_before_its_message_is_answered(alice: httpx.AsyncClient, stub: Stub) -> None:
     """The run goes on, also of one who waits for a whole answer."""
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("count", Reply("one two", gate=gate))

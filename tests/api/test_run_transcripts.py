@@ -1,4 +1,4 @@
-"""Agents go on from whatever is in a transcript: other dialects, gaps, and what people add while the agent works."""
+"""Agents continue any transcript: other dialects, gaps, and messages added while the agent works."""
 
 import asyncio
 import json
@@ -74,14 +74,14 @@ async def test_every_dialect_goes_on(alice: httpx.AsyncClient, stub: Stub, trans
 
 
 @pytest.mark.parametrize("messages", BROKEN.values(), ids=BROKEN)
-async def test_what_no_model_accepts_goes_on(
+async def test_invalid_transcript_is_repaired_for_model(
     alice: httpx.AsyncClient, stub: Stub, messages: list[dict[str, Any]]
 ) -> None:
     await goes_on(alice, stub, messages)
 
 
 @pytest.mark.parametrize("kind", ["openai", "anthropic"])
-async def test_a_blank_message(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
+async def test_blank_message(alice: httpx.AsyncClient, stub: Stub, kind: str) -> None:
     here = await agent(alice, model(stub, kind))
     for text in (" ", "\n", "Hi"):
         await here.say(text)
@@ -103,7 +103,7 @@ async def test_somebody_adds_a_message_while_a_tool_runs(alice: httpx.AsyncClien
     assert contents == ["meet", "", "met 1", "meanwhile", "I see.", "Met.", "on", "You said: on"]
 
 
-async def test_a_transcript_that_is_long(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_transcript_that_is_long(alice: httpx.AsyncClient, stub: Stub) -> None:
     """The model gets the end of it, from the beginning of a turn."""
     here = await agent(alice, model(stub))
     for part in range(3):

@@ -38,8 +38,8 @@ async def test_pages_newest_first(alice: httpx.AsyncClient, bob: httpx.AsyncClie
     assert (await bob.get(f"{here.path}/runs/{ids[0]}")).json()["response"] == "You said: message 0"
 
 
-async def test_a_process_with_little_room(dsn: str, stub: Stub, installed: None) -> None:
-    """What waits for room begins when there is some, not when the process looks the next time."""
+async def test_process_with_little_room(dsn: str, stub: Stub, installed: None) -> None:
+    """A waiting message begins as soon as there is room, not at the next look of the process."""
     async with serving(settings(dsn, stub, max_runs_per_process=1, run_lease=600)) as api:
         alice = await api.as_user("alice")
         agents = [await agent(alice, model(stub)) for _ in range(4)]
@@ -57,7 +57,7 @@ async def test_a_process_with_little_room(dsn: str, stub: Stub, installed: None)
         assert [(await one.runs())[0]["status"] for one in agents] == ["completed"] * 4
 
 
-async def test_a_session_that_ends_meanwhile(alice: httpx.AsyncClient, stub: Stub) -> None:
+async def test_session_that_ends_meanwhile(alice: httpx.AsyncClient, stub: Stub) -> None:
     """The run that goes on, and the one that waits."""
     here, gate = await agent(alice, model(stub)), Gate()
     stub.when("first", Reply("1", gate=gate))
@@ -75,7 +75,7 @@ async def test_a_session_that_ends_meanwhile(alice: httpx.AsyncClient, stub: Stu
     assert (await here.say("on"))["response"] == "You said: on"
 
 
-async def test_the_service_stops(dsn: str, stub: Stub, installed: None) -> None:
+async def test_service_stops(dsn: str, stub: Stub, installed: None) -> None:
     """A run gets the rest of the grace, and no more; what waits is left to others."""
     async with serving(settings(dsn, stub, shutdown_grace=2)) as api:
         alice = await api.as_user("alice")

@@ -67,7 +67,7 @@ async def second_session(client: httpx.AsyncClient, config_id: str, **body: Any)
     return str(response.json()["session_id"])
 
 
-async def test_a_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.patch(f"/sessions/{session_id}", json={"title": "A trip"})
     await add(alice, session_id, "We fly to Geneva", {"role": "assistant", "content": "Three passengers booked"})
     [entry] = (await alice.get(f"/sessions/{session_id}/transcript", params={"after": 2})).json()["messages"]
@@ -90,7 +90,7 @@ async def test_a_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, sessio
     assert within["items"][0]["headline"] == hit["headline"]
 
 
-async def test_what_was_said_ranks_before_calls_results_and_thoughts(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_messages_rank_before_calls_results_and_thoughts(alice: httpx.AsyncClient, session_id: str) -> None:
     await add(
         alice,
         session_id,
@@ -108,7 +108,7 @@ async def test_what_was_said_ranks_before_calls_results_and_thoughts(alice: http
     assert [hit["seq"] for hit in hits].index(4) < [hit["seq"] for hit in hits].index(5), "what is shorter, first"
 
 
-async def test_the_newest_come_first_when_asked_for(
+async def test_newest_come_first_when_asked_for(
     alice: httpx.AsyncClient, session_id: str, config_id: str, sql: Sql
 ) -> None:
     other = await second_session(alice, config_id)
@@ -171,7 +171,7 @@ async def test_as_many_matches_as_are_ranked_are_not_more(alice: httpx.AsyncClie
         assert ((await search(alice, "needle"))["notice"] is not None) == noticed, last
 
 
-async def test_a_cursor_belongs_to_its_search(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_cursor_belongs_to_its_search(alice: httpx.AsyncClient, session_id: str) -> None:
     await add(alice, session_id, *["needle hay"] * 5)
     cursor = (await search(alice, "needle", limit=2))["next"]
     same = await search(alice, "needle", limit=3, cursor=cursor, context=1, sort="rank")
@@ -187,7 +187,7 @@ async def test_a_cursor_belongs_to_its_search(alice: httpx.AsyncClient, session_
 
 
 def forged(cursor: str, *values: Any) -> str:
-    """A cursor with other positions behind the fingerprint."""
+    """A cursor with other positions after the fingerprint."""
     fingerprint, positions = json.loads(base64.urlsafe_b64decode(cursor + "==="))
     changed = [old if new is None else new for old, new in itertools.zip_longest(positions, values)]
     return base64.urlsafe_b64encode(json.dumps([fingerprint, changed]).encode()).decode().rstrip("=")
@@ -209,7 +209,7 @@ async def test_no_cursor_is_an_error_of_the_service(alice: httpx.AsyncClient, se
         assert response.status_code in (200, 422), (values, response.text)
 
 
-async def test_a_cursor_gives_no_right(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_cursor_gives_no_right(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
     await add(alice, session_id, *["needle"] * 3)
     cursor = (await search(alice, "needle", limit=1))["next"]
     bob = await api.as_user("bob")

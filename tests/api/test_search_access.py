@@ -1,4 +1,4 @@
-"""Who finds what: participants only, thoughts only for those who may write, from commit to removal."""
+"""Access of search: participants only, thoughts only for writers, from commit to removal."""
 
 from typing import Any
 
@@ -69,7 +69,7 @@ async def shared(api: Api, alice: httpx.AsyncClient, session_id: str) -> Shared:
     return Shared(session_id, {"alice": alice, **clients})
 
 
-async def test_a_stranger_finds_nothing(shared: Shared, sql: Sql) -> None:
+async def test_stranger_finds_nothing(shared: Shared, sql: Sql) -> None:
     await shared.clients["alice"].patch(f"/sessions/{shared.session_id}", json={"title": "needle", "tags": {"a": "b"}})
     await shared.add("needle")
     stranger = shared.clients["stranger"]
@@ -83,7 +83,7 @@ async def test_a_stranger_finds_nothing(shared: Shared, sql: Sql) -> None:
             assert assert_problem(here, 404)["detail"] == assert_problem(there, 404)["detail"]
 
 
-async def test_nobody_finds_other_peoples_words(api: Api) -> None:
+async def test_search_finds_own_sessions_only(api: Api) -> None:
     own: dict[str, set[str]] = {}
     for name, app_id in (("ann", "first"), ("ben", "second"), ("ann", "third"), ("cy", "first")):
         client = await api.as_user(name, app_id)
@@ -164,7 +164,7 @@ async def test_rights_are_those_in_each_session(shared: Shared, api: Api) -> Non
     assert len(await seqs(viewer, "hay")) == 2
 
 
-async def test_a_change_of_rights_counts_at_once(shared: Shared) -> None:
+async def test_change_of_rights_counts_at_once(shared: Shared) -> None:
     await shared.add({"role": "assistant", "content": "hay", "thinking_text": "zebra"})
     alice, url = shared.clients["alice"], f"/sessions/{shared.session_id}/participants/viewer"
     changes: list[tuple[dict[str, Any], list[int]]] = [
@@ -178,7 +178,7 @@ async def test_a_change_of_rights_counts_at_once(shared: Shared) -> None:
         assert await shared.numbers("viewer", "zebra") == expected
 
 
-async def test_who_is_removed_finds_nothing_any_more(shared: Shared) -> None:
+async def test_removed_participant_finds_nothing(shared: Shared) -> None:
     await shared.add(*["needle"] * 3)
     alice, editor = shared.clients["alice"], shared.clients["editor"]
     page = await search(editor, "needle", limit=1)
@@ -192,7 +192,7 @@ async def test_who_is_removed_finds_nothing_any_more(shared: Shared) -> None:
     assert await seqs(alice, "needle") == []
 
 
-async def test_a_message_is_found_when_it_is_committed(shared: Shared, dsn: str) -> None:
+async def test_message_is_found_when_it_is_committed(shared: Shared, dsn: str) -> None:
     insert = """
         insert into messages (session_id, seq, message, author_user_id, author_app_id)
         values (%s, 100, '{"role": "user", "content": "needle"}', 'alice', 'app')

@@ -114,7 +114,7 @@ async def test_every_filter_at_once(world: World) -> None:
     assert found == [(first["session_id"], seq) for seq in (3, 4)]
 
 
-async def test_a_tool_called_in_an_internal_block_is_not_found(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_tool_called_in_an_internal_block_is_not_found(alice: httpx.AsyncClient, session_id: str) -> None:
     call = {"type": "tool_call", "id": "1", "name": "secretly", "input": {}, "visibility": "internal"}
     await add(alice, session_id, {"role": "assistant", "content": [{"type": "text", "text": "needle"}, call]})
     assert await seqs(alice, "needle") == [1]
@@ -230,7 +230,7 @@ async def test_odd_parameters_do_no_harm(alice: httpx.AsyncClient, session_id: s
 
 
 @pytest.mark.parametrize("name", ["absent", "%00", "%ff", "x" * 300])
-async def test_a_session_that_does_not_exist_is_404(alice: httpx.AsyncClient, name: str) -> None:
+async def test_session_that_does_not_exist_is_404(alice: httpx.AsyncClient, name: str) -> None:
     for url in (f"/search?q=x&session_id={name}", f"/sessions/{name}/search?q=x"):
         response = await alice.get(url)
         assert response.status_code == (404 if name == "absent" else response.status_code) < 500, response.text

@@ -1,4 +1,4 @@
-"""Identifiers and the beginnings of words: whatever somebody copies from a transcript and types is found there."""
+"""Identifiers and beginnings of words: text copied from a transcript is found there."""
 
 import json
 import re
@@ -26,7 +26,7 @@ IDENTIFIERS = """
 
 
 @pytest.mark.parametrize("typed", IDENTIFIERS.split())
-def test_an_identifier_is_found_as_it_is_written(sql: Sql, typed: str) -> None:
+def test_identifier_is_found_as_it_is_written(sql: Sql, typed: str) -> None:
     for language in ("english", "german", "simple"):
         for text in (typed, f"see {typed} there", f"({typed}), {typed}", f'"{typed}"'):
             assert matches(sql, language, text, typed), (language, text)
@@ -47,7 +47,7 @@ def test_each_beginning_of_a_word_finds_it(sql: Sql, language: str, word: str) -
     assert missed == []
 
 
-def test_a_beginning_finds_nothing_that_begins_otherwise(sql: Sql) -> None:
+def test_beginning_finds_nothing_that_begins_otherwise(sql: Sql) -> None:
     assert not matches(sql, "english", "a passage for pass holders", "passen*")
     assert not matches(sql, "english", "direct train flight", '"direct flig*"')
     assert not matches(sql, "english", "flights", "-flig*")
@@ -98,7 +98,7 @@ def test_every_postgresql_reads_and_finds_the_same(install: Any) -> None:
 
 
 def identifiers(message: dict[str, Any]) -> set[str]:
-    """The tools that a message calls, and whatever in its values looks like mia_li_3668."""
+    """Returns the tools that a message calls, and the values in it that look like mia_li_3668."""
     calls = message.get("tool_calls") or []
     names = {(call.get("function") or {}).get("name") or call.get("tool") or call.get("name") for call in calls}
     arguments = [call.get("arguments") or (call.get("function") or {}).get("arguments") for call in calls]

@@ -37,14 +37,14 @@ async def test_words_match_by_their_english_stems(alice: httpx.AsyncClient, sess
 
 
 @pytest.mark.parametrize("name", ["german", "German", "de", "DE", "de-AT", "de-ch"])
-async def test_a_session_may_name_its_language(alice: httpx.AsyncClient, config_id: str, name: str) -> None:
+async def test_session_may_name_its_language(alice: httpx.AsyncClient, config_id: str, name: str) -> None:
     session_id = await create(alice, config_id, metadata={"language": name}, title="Billige Häuser")
     await say(alice, session_id, "Zwei Flüge nach Wien")
     for typed in ("Flug", "flüge", "fluges", "haus", "Flüg*"):
         assert await found(alice, typed) == {session_id}, typed
 
 
-async def test_a_config_gives_its_language_to_its_sessions(alice: httpx.AsyncClient) -> None:
+async def test_config_gives_its_language_to_its_sessions(alice: httpx.AsyncClient) -> None:
     config_id = await create_config(alice, {"language": "german"})
     german = await create(alice, config_id)
     english = await create(alice, config_id, metadata={"language": "en"})
@@ -57,7 +57,7 @@ async def test_a_config_gives_its_language_to_its_sessions(alice: httpx.AsyncCli
 
 
 @pytest.mark.parametrize("language", ODD, ids=lambda language: repr(language)[:20])
-async def test_an_unknown_language_means_the_default(alice: httpx.AsyncClient, config_id: str, language: Any) -> None:
+async def test_unknown_language_means_the_default(alice: httpx.AsyncClient, config_id: str, language: Any) -> None:
     session_id = await create(alice, config_id, metadata={"language": language}, title="Cheap houses")
     await say(alice, session_id, "flights")
     assert await found(alice, "flight") == await found(alice, "house") == {session_id}
@@ -81,7 +81,7 @@ async def test_one_query_finds_by_the_stems_of_each_session(alice: httpx.AsyncCl
     assert {entry["session_id"] for entry in answer["sessions"]} == {english, german, both}
 
 
-async def test_a_changed_language_holds_for_the_title_at_once(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_changed_language_holds_for_the_title_at_once(alice: httpx.AsyncClient, session_id: str) -> None:
     path = f"/sessions/{session_id}"
     await alice.patch(path, json={"title": "Häuser", "tags": {"thema": "Flüge"}})
     assert await found(alice, "haus") == await found(alice, "flug") == set()
@@ -104,7 +104,7 @@ async def test_case_does_not_matter_with_accents_either(
 
 
 @pytest.mark.parametrize("name", ["mine", "my.own", "my own", "my-own", "12", "it's"])
-async def test_a_configuration_of_a_dba_may_be_dropped_later(
+async def test_configuration_of_a_dba_may_be_dropped_later(
     alice: httpx.AsyncClient, config_id: str, sql: Sql, configuration: Callable[[str], None], name: str
 ) -> None:
     configuration(name)
@@ -119,7 +119,7 @@ async def test_a_configuration_of_a_dba_may_be_dropped_later(
     assert await found(alice, "car") == {session_id}
 
 
-async def test_the_language_is_the_sessions_for_whoever_searches(
+async def test_language_is_the_sessions_for_whoever_searches(
     api: Api, alice: httpx.AsyncClient, config_id: str
 ) -> None:
     session_id = await create(alice, config_id, metadata={"language": "german"})

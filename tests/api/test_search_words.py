@@ -1,4 +1,4 @@
-"""What is typed and what it finds: words, phrases, beginnings, and identifiers wherever they stand."""
+"""Queries and their hits: words, phrases, beginnings, and identifiers at any place."""
 
 import itertools
 import json
@@ -31,7 +31,7 @@ FOUND = {
 
 
 @pytest.mark.parametrize("text", FOUND)
-async def test_what_is_typed_finds_what_is_meant(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+async def test_query_finds_intended_messages(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
     await add(alice, session_id, text)
     found, not_found = (
         [q.strip() for line in list.splitlines() for q in line.split("  ") if q.strip()] for list in FOUND[text]
@@ -97,7 +97,7 @@ async def missed(
 
 
 @pytest.mark.parametrize("identifier", IDENTIFIERS)
-async def test_an_identifier_is_found_as_typed(alice: httpx.AsyncClient, session_id: str, identifier: str) -> None:
+async def test_identifier_is_found_as_typed(alice: httpx.AsyncClient, session_id: str, identifier: str) -> None:
     assert await missed(alice, session_id, identifier, AROUND) == []
 
 
@@ -107,7 +107,7 @@ async def test_typographic_signs_are_no_letters(alice: httpx.AsyncClient, sessio
     assert sorted({form for form, _ in forms}) == []
 
 
-async def test_an_escape_in_text_is_no_letter(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_escape_in_text_is_no_letter(alice: httpx.AsyncClient, session_id: str) -> None:
     """JSON that was cut off, JSON within text, and what Python's repr makes of a line break."""
     await add(alice, session_id, *[PLACES[4](text) for text in ("one\nHAT136", "one\tHAT136", "one\rHAT136")])
     await add(alice, session_id, PLACES[3]('{"a": "one\\nHAT136'), PLACES[0]("one\\nHAT136\\ntwo"))
@@ -115,7 +115,7 @@ async def test_an_escape_in_text_is_no_letter(alice: httpx.AsyncClient, session_
 
 
 @pytest.mark.parametrize("q", ["", " ", "the", "the or and", '"the"', "?!", '"', '""', "()", "*", "-", "- *"])
-async def test_nothing_to_search_for_says_so(alice: httpx.AsyncClient, session_id: str, q: str) -> None:
+async def test_query_without_terms_says_so(alice: httpx.AsyncClient, session_id: str, q: str) -> None:
     await add(alice, session_id, "the and or needle ?!")
     for path in ("/search", f"/sessions/{session_id}/search"):
         results = await search(alice, q, path)

@@ -25,7 +25,7 @@ async def test_public_routes_need_no_credentials(api: Api) -> None:
         assert page.headers["content-type"].startswith("text/html")
 
 
-async def test_the_openapi_document_names_every_route(api: Api) -> None:
+async def test_openapi_document_names_every_route(api: Api) -> None:
     document = (await api.client().get("/openapi.json")).json()
     assert document["openapi"].startswith("3.1")
     operations = {(method.upper(), path) for path, item in document["paths"].items() for method in item}

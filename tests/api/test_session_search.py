@@ -90,7 +90,7 @@ async def test_sessions_with_only_old_hits_come_last(alice: httpx.AsyncClient, c
     assert rows[1]["headline"] == "<mark>needle</mark>"
 
 
-async def test_what_nothing_is_found_for(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_queries_that_find_no_session(alice: httpx.AsyncClient, session_id: str) -> None:
     for q in ("", "the", "?!", '"'):
         page = await search(alice, q, "/sessions")
         assert (page["sessions"], page["total"], page["next"]) == ([], 0, None)
@@ -99,7 +99,7 @@ async def test_what_nothing_is_found_for(alice: httpx.AsyncClient, session_id: s
     assert (await alice.get("/sessions")).json().keys() == {"sessions", "total", "next"}
 
 
-async def test_what_a_list_does_not_take(alice: httpx.AsyncClient, config_id: str) -> None:
+async def test_parameters_that_list_refuses(alice: httpx.AsyncClient, config_id: str) -> None:
     for _ in range(2):
         await add(alice, await second_session(alice, config_id), "needle hay")
     cursor = (await search(alice, "needle", "/sessions", limit=1))["next"]
@@ -168,7 +168,7 @@ MESSAGES = """
 
 @pytest.fixture
 def messages(sql: Sql, config_id: str) -> dict[tuple[str, int], tuple[Words, Words]]:
-    """What was said and thought in alice's sessions; there are as many again that are not hers."""
+    """Messages and thoughts in alice's sessions; as many again are not hers."""
     chance, made = random.Random(7), {}
     for number in range(2 * SESSIONS):
         for seq in range(1, 9):
@@ -206,7 +206,7 @@ async def test_every_way_finds_the_same(
 
 
 def way(sql: Sql, q: str) -> str:
-    """What list_messages looks at first; see its comment."""
+    """Returns the way that list_messages takes; see its header."""
     [(estimate, tree, text)] = sql(
         "select sum(search_estimate(query)), min(querytree(query)), min(query::text)"
         " from unnest('{english,simple}'::regconfig[]) as language, search_query(language, %s) as query",

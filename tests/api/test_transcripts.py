@@ -156,7 +156,7 @@ async def test_append_waits_for_a_removal_and_loses(
     assert sql("select count(*) from messages") == [(0,)]
 
 
-async def test_a_dba_finds_the_transcript_as_one_array(
+async def test_dba_finds_the_transcript_as_one_array(
     alice: httpx.AsyncClient, session_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     await append(alice, session_id, [message("a"), message("b")])

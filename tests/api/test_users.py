@@ -63,7 +63,7 @@ async def test_others_are_not_found(alice: httpx.AsyncClient, bob: httpx.AsyncCl
             assert_problem(await alice.get(path), 404, "User not found")
 
 
-async def test_an_admin_application_may_ask_for_anybody(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_admin_application_may_ask_for_anybody(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
     admin = await api.as_user("x", "admin")
     own, seen = await read(alice, "/users/me"), await read(admin, "/users/alice")
     assert (seen["user_id"], seen["total_sessions"]) == ("alice", 1)
@@ -150,11 +150,11 @@ async def test_pages_cover_all_in_the_order_of_activity(
     ],
     ids=lambda text: repr(text)[:40],
 )
-async def test_a_broken_cursor_is_refused(alice: httpx.AsyncClient, session_id: str, after: str) -> None:
+async def test_broken_cursor_is_refused(alice: httpx.AsyncClient, session_id: str, after: str) -> None:
     assert_problem(await alice.get("/users/me/sessions", params={"after": after}), 422)
 
 
-async def test_a_cursor_gives_no_right_to_anything(
+async def test_cursor_gives_no_right_to_anything(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, config_id: str
 ) -> None:
     await create(alice, config_id, 2)

@@ -1,4 +1,4 @@
-"""What clients say over WebSockets is counted and bounded, and read markers are written a few at a time."""
+"""Messages of WebSocket clients are counted and bounded, and read markers are written a few at a time."""
 
 import asyncio
 import time
@@ -38,7 +38,7 @@ async def limited(dsn: str) -> AsyncIterator[Live]:
 
 
 def written(api: Live) -> int:
-    """How many read markers were written."""
+    """Returns the number of read markers that were written."""
     return int(api.app.state.queries.participants.read.usage.calls)
 
 
@@ -140,7 +140,7 @@ async def test_tickets_carry_the_limit_of_their_application(api: Live) -> None:
 
 
 async def ended(socket: Socket) -> int | None:
-    """The code with which the service closes, or none where it aborts."""
+    """Returns the code with which the service closes, or None where it aborts."""
     with pytest.raises(ConnectionClosed) as closed:
         await socket.next("nothing")
     return None if closed.value.rcvd is None else closed.value.rcvd.code
@@ -162,7 +162,7 @@ async def test_messages_that_are_too_large_close_a_socket(api: Live, alice: http
         assert await ended(socket) == 1009
 
 
-async def test_a_user_who_says_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_user_who_says_too_much_waits(monkeypatch: pytest.MonkeyPatch) -> None:
     waited: list[float] = []
 
     async def sleep(seconds: float) -> None:

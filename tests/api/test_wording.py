@@ -73,7 +73,7 @@ HEADERS = [
 
 
 class World(NamedTuple):
-    """What exists and is the owner's, ids alike of what never did, and clients of those whom it does not concern."""
+    """Ids of the owner's resources, ids that never existed, and clients of strangers."""
 
     real: dict[str, str]
     unreal: dict[str, str]
@@ -157,7 +157,7 @@ def calls(path: str) -> Iterable[tuple[str, str, dict[str, Any]]]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("path", PATHS)
-async def test_a_path_tells_no_stranger_what_exists(world: World, path: str) -> None:
+async def test_path_tells_no_stranger_what_exists(world: World, path: str) -> None:
     assert {401, 404} <= await statuses_of(world, path, calls(path))
 
 
@@ -197,7 +197,7 @@ NAMED_ELSEWHERE = [
 
 
 @pytest.mark.parametrize(("method", "path", "body"), NAMED_ELSEWHERE)
-async def test_a_parameter_or_body_tells_no_stranger_what_exists(
+async def test_parameter_or_body_tells_no_stranger_what_exists(
     world: World, method: str, path: str, body: dict[str, Any] | None
 ) -> None:
     before = world.rows()
@@ -213,7 +213,7 @@ async def test_a_parameter_or_body_tells_no_stranger_what_exists(
     assert world.rows() == before
 
 
-async def test_who_takes_part_in_one_session_learns_nothing_of_another(world: World, api: Api) -> None:
+async def test_participant_of_one_session_learns_nothing_of_another(world: World, api: Api) -> None:
     """Ids of what belongs to somebody else's session, named below one's own."""
     stranger = await api.as_user("stranger")
     config_id = (await stranger.post("/configs", json=CONFIG)).json()["config_id"]

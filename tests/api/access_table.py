@@ -1,0 +1,81 @@
+"""The expected status of every route that takes a session or config, for each kind of caller."""
+
+from typing import Any
+
+# The callers. `partner` is a second owner of the session, `elsewhere` the owner through another application, `admin` a
+# stranger through an admin application, `removed` was an editor. Configs are their owner's, also where others take
+# part in a session made from them.
+CALLERS = ["owner", "elsewhere", "partner", "editor", "viewer", "stranger", "admin", "removed", "nobody"]
+ACTIVE = ("/transcript", "/repair", "/messages", "/stream")  # of routes for active sessions
+STRANGERS = ("stranger", "admin", "removed")
+TABLE = """
+    POST   /sessions                                              201 201 404 404 404 404 404 404 401
+    GET    /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
+    GET    /configs/{config_id}?decrypt=true                      200 200 404 404 404 404 404 404 401
+    PUT    /configs/{config_id}                                   200 200 404 404 404 404 404 404 401
+    DELETE /configs/{config_id}                                   409 409 404 404 404 404 404 404 401
+    DELETE /configs/{config_id}?force=true                        200 200 404 404 404 404 404 404 401
+    GET    /configs/{config_id}/versions                          200 200 404 404 404 404 404 404 401
+    GET    /configs/{config_id}/versions/{version}                200 200 404 404 404 404 404 404 401
+    POST   /configs/{config_id}/versions/{version}/restore        200 200 404 404 404 404 404 404 401
+    GET    /sessions/{session_id}                                 200 200 200 200 200 404 404 404 401
+    PATCH  /sessions/{session_id}                                 200 200 200 200 403 404 404 404 401
+    DELETE /sessions/{session_id}                                 200 200 200 403 403 404 404 404 401
+    POST   /sessions/{session_id}/resume                          200 200 200 200 403 404 404 404 401
+    POST   /sessions/{session_id}/fork                            201 201 404 404 404 404 404 404 401
+    POST   /sessions/{session_id}/transfer                        200 200 200 403 403 404 404 404 401
+    GET    /sessions/{session_id}/transcript                      200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/transcript?view=plain           200 200 200 200 200 404 404 404 401
+    POST   /sessions/{session_id}/transcript                      201 201 201 201 403 404 404 404 401
+    GET    /sessions/{session_id}/diagnosis                       200 200 200 200 200 404 404 404 401
+    POST   /sessions/{session_id}/repair                          200 200 200 200 403 404 404 404 401
+    POST   /sessions/{session_id}/messages                        409 409 409 409 403 404 404 404 401
+    POST   /sessions/{session_id}/stream                          409 409 409 409 403 404 404 404 401
+    POST   /sessions/{session_id}/cancel                          200 200 200 200 403 404 404 404 401
+    GET    /sessions/{session_id}/runs                            200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/runs/{run_id}                   200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/approvals                       200 200 200 200 200 404 404 404 401
+    POST   /sessions/{session_id}/approvals/{approval_id}         200 200 200 200 403 404 404 404 401
+    GET    /sessions/{session_id}/search?q=hi                     200 200 200 200 200 404 404 404 401
+    GET    /search?q=hi&session_id={session_id}                   200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/participants                    200 200 200 200 200 404 404 404 401
+    POST   /sessions/{session_id}/participants                    201 201 201 403 403 404 404 404 401
+    PATCH  /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
+    DELETE /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
+    GET    /sessions/{session_id}/events?after=999                422 422 422 422 422 404 404 404 401
+    POST   /sessions/{session_id}/events/ticket                   201 201 201 201 201 404 404 404 401
+    GET    /sessions/{session_id}/presence                        200 200 200 200 200 404 404 404 401
+    POST   /sessions/{session_id}/read                            200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/invitations                     200 200 200 403 403 404 404 404 401
+    POST   /sessions/{session_id}/invitations                     201 201 201 403 403 404 404 404 401
+    DELETE /sessions/{session_id}/invitations/{invitation_id}     200 200 200 403 403 404 404 404 401
+"""
+# The body that the route takes, and others to which its participants get other answers.
+BODIES: dict[str, list[Any]] = {
+    "POST /sessions": [{"config_id": "{config_id}"}],
+    "PUT /configs/{config_id}": [{"name": "new"}, {"tools": [{"module": "m"}]}, {}],
+    "PATCH /sessions/{session_id}": [{"title": "new"}, {}],
+    "POST /sessions/{session_id}/transfer": [{"user_id": "guest"}, {"user_id": "owner"}, {"user_id": "{caller}"}],
+    "POST /sessions/{session_id}/transcript": [
+        {"messages": [{"role": "user", "content": "new"}]},
+        {"messages": [{"role": "user"}], "expected_seq": 0},
+        {"messages": [{"role": "nobody"}]},
+    ],
+    "POST /sessions/{session_id}/participants": [
+        {"user_id": "new", "role": "viewer"},
+        {"user_id": "{caller}", "role": "owner"},
+        {"user_id": "guest", "role": "editor", "permissions": {"invite": True}},
+    ],
+    "PATCH /sessions/{session_id}/participants/{user_id}": [{"role": "editor"}, {"permissions": {"send": True}}, {}],
+    "POST /configs/{config_id}/versions/{version}/restore": [{}],
+    "POST /sessions/{session_id}/fork": [{}, {"up_to_seq": 1}, {"up_to_seq": 99}, {"config_id": "{config_id}"}],
+    "POST /sessions/{session_id}/messages": [{"message": "new", "on_busy": "reject"}],
+    "POST /sessions/{session_id}/stream": [{"message": "new", "on_busy": "reject"}],
+    "POST /sessions/{session_id}/approvals/{approval_id}": [{"decision": "allow"}, {"decision": "perhaps"}],
+    "POST /sessions/{session_id}/read": [{"seq": 1}],
+    "POST /sessions/{session_id}/invitations": [{"role": "viewer"}, {"role": "owner"}],
+}
+EXPECTED = {
+    (line.split()[0], line.split()[1]): dict(zip(CALLERS, map(int, line.split()[2:]), strict=True))
+    for line in TABLE.strip().splitlines()
+}
