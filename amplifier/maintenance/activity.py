@@ -1,6 +1,6 @@
-"""Records the last activity of users, keys and participants, and counts searches.
+"""Activity of users, keys and participants, and counts of searches: collected in memory, written once a minute.
 
-It collects them in memory and writes each at most once a minute, so that requests that only read write nothing.
+Requests that read write nothing for it.
 """
 
 import asyncio
@@ -18,17 +18,17 @@ from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 
-_PACE = 1.0  # seconds between two flushes
-_TOUCH = 60.0  # seconds between two writes for the same user, or the same user in the same session
-_REMEMBER_AT_MOST = 10_000  # users, and as many participants
-_AT_ONCE = 1000  # rows in one statement
+_FLUSH_INTERVAL = 1.0  # seconds between two flushes
+_WRITE_INTERVAL = 60.0  # seconds between two writes for the same user, or the same user in the same session
+_MOST_REMEMBERED = 10_000  # users, and as many participants
+_BATCH_SIZE = 1000  # rows in one statement
 
 Key = TypeVar("Key", bound=Hashable)
 Row = TypeVar("Row")
 
 
 class _Noted(Generic[Key]):
-    """The values to write next, and the time from which each key may be noted again."""
+    """Activity that is to be written, and when each key may be noted again."""
 
     def __init__(self) -> None:
         self._due: dict[Key, float] = {}
@@ -37,20 +37,20 @@ class _Noted(Generic[Key]):
     def note(self, key: Key, value: str) -> None:
         now = time.monotonic()
         if self._due.get(key, 0) <= now:
-            if len(self._due) >= _REMEMBER_AT_MOST:
+            if len(self._due) >= _MOST_REMEMBERED:
                 self._due.clear()
-            self._due[key] = now + _TOUCH
+            self._due[key] = now + _WRITE_INTERVAL
             self.pending[key] = value
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[dict[Key, str]]:
-        """Takes some of the pending values, to be written in the context. An error makes them pending again."""
-        taken = dict(list(self.pending.items())[:_AT_ONCE])
+        """Yields a batch of pending activity to be written; it is pending again if the context raises."""
+        taken = dict(list(self.pending.items())[:_BATCH_SIZE])
         for key in taken:
             del self.pending[key]
         try:
             yield taken
-        except BaseException:  # also a shutdown, which flushes once more
+        except BaseException:  # also a shutdown in the middle, after which comes a last call
             self.pending = taken | self.pending
             raise
 
@@ -60,7 +60,7 @@ class _Noted(Generic[Key]):
 
 
 class SearchKey(NamedTuple):
-    """The key of a row of `searches`: user, application, day (UTC) and kind of thing searched for."""
+    """The key of a row of `searches`: user, application, day (UTC), and the kind of search."""
 
     user_id: str
     app_id: str
@@ -69,7 +69,7 @@ class SearchKey(NamedTuple):
 
 
 class SearchCount(msgspec.Struct):
-    """A row of `searches`: the number of searches, of those without a result and those cancelled, and their seconds."""
+    """A row of `searches`. `unsuccessful` ones found nothing; `seconds` is the sum over all."""
 
     user_id: str
     app_id: str
@@ -88,31 +88,31 @@ class SearchCount(msgspec.Struct):
 
 
 class _Searches:
-    """The counts of searches since the last write. The searched words are not kept."""
+    """Counts of searches since the last write. The searched words are not kept."""
 
     def __init__(self) -> None:
         self.pending: dict[SearchKey, SearchCount] = {}
         self._due = 0.0
 
     def note(self, key: SearchKey, seconds: float, found: int | None) -> None:
-        if key in self.pending or len(self.pending) < _REMEMBER_AT_MOST:
+        if key in self.pending or len(self.pending) < _MOST_REMEMBERED:
             self.pending.setdefault(key, SearchCount(*key)).add(1, found == 0, found is None, seconds)
 
     def are_due(self) -> bool:
-        """Returns whether counts may be written; True at most once a minute."""
+        """Returns True at most once a minute: then searches are written."""
         now = time.monotonic()
         if now < self._due:
             return False
-        self._due = now + _TOUCH
+        self._due = now + _WRITE_INTERVAL
         return True
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[list[SearchCount]]:
-        """Takes some of the pending counts, to be written in the context. An error adds them to the pending ones again.
+        """Yields a batch of pending counts to be written; they are pending again if the context raises.
 
-        A connection that breaks between a commit and its confirmation looks like an error: these searches count twice.
+        They count twice if the connection breaks after the commit, before its answer arrives.
         """
-        taken = [self.pending.pop(key) for key in list(self.pending)[:_AT_ONCE]]
+        taken = [self.pending.pop(key) for key in list(self.pending)[:_BATCH_SIZE]]
         try:
             yield taken
         except BaseException:
@@ -135,7 +135,7 @@ class Activity:
         self._writing = asyncio.Lock()
 
     def note_user(self, user_id: str, app_id: str) -> None:
-        """Notes that a user made a request through this application."""
+        """Notes that a user was seen, through this application."""
         self._users.note(user_id, app_id)
 
     def note_key(self, key_id: str) -> None:
@@ -143,18 +143,19 @@ class Activity:
         self._keys.note(key_id, "")
 
     def note_participant(self, session_id: str, user_id: str) -> None:
-        """Notes that a user read or changed a session. `flush` ignores users who take no part in it."""
+        """Notes that a user read or changed a session. Nothing is written unless the user is a participant."""
         self._participants.note((session_id, user_id), "")
 
     def note_search(self, key: SearchKey, seconds: float, found: int | None) -> None:
-        """Counts a search that took `seconds` and found so many rows. `found` is None if it was cancelled."""
+        """Counts a search that took `seconds`, with the number of rows found, or None if it was cancelled."""
         self._searches.note(key, seconds, found)
 
     async def flush(self, searches: bool = True) -> None:
         """Writes what was noted so far, without the counts of searches if `searches` is false. Raises Unavailable."""
-        async with self._writing:  # on return, what another call had taken is written, too
+        async with self._writing:  # what another call has taken is written, too, when this one returns
             if searches:
-                await self._write_searches()  # first: nothing else restores them, and nothing locks their rows for long
+                # first: a lost count is not noted again, and nothing locks their rows for long
+                await self._write_searches()
             await self._write_users()
             await self._write_keys()
             await self._write_participants()
@@ -190,13 +191,12 @@ class Activity:
             self._participants.forget(key)
 
     async def keep_flushing(self) -> None:
-        """Calls `flush` every second. Never returns.
+        """Calls `flush` every second until cancelled, and then lets a write finish.
 
-        When it is cancelled it waits for a write in progress: an interrupted write may have been committed, and would
-        be repeated.
+        Interrupted after its commit, the same write would be made again.
         """
         while True:
-            await asyncio.sleep(_PACE)
+            await asyncio.sleep(_FLUSH_INTERVAL)
             writing = asyncio.create_task(self._flush_or_warn())
             try:
                 await asyncio.shield(writing)
