@@ -60,7 +60,7 @@ class _Noted(Generic[Key]):
 
 
 class SearchKey(NamedTuple):
-    """A user, an application, a day (UTC), and the kind of search: what a row of `searches` counts."""
+    """The key of a row of `searches`: user, application, day (UTC), and the kind of search."""
 
     user_id: str
     app_id: str
@@ -88,7 +88,7 @@ class SearchCount(msgspec.Struct):
 
 
 class _Searches:
-    """Counts of searches since the last write, without what was searched for."""
+    """Counts of searches since the last write. The searched words are not kept."""
 
     def __init__(self) -> None:
         self.pending: dict[SearchKey, SearchCount] = {}
@@ -151,12 +151,11 @@ class Activity:
         self._searches.note(key, seconds, found)
 
     async def flush(self, searches: bool = True) -> None:
-        """Writes what was noted so far, without searches if told so. Raises Unavailable."""
+        """Writes what was noted so far, without the counts of searches if `searches` is false. Raises Unavailable."""
         async with self._writing:  # what another call has taken is written, too, when this one returns
             if searches:
-                await (
-                    self._write_searches()
-                )  # first: a lost count is not noted again, and their rows are never locked for long
+                # first: a lost count is not noted again, and nothing locks their rows for long
+                await self._write_searches()
             await self._write_users()
             await self._write_keys()
             await self._write_participants()
@@ -208,14 +207,14 @@ class Activity:
     async def _flush_or_warn(self) -> None:
         try:
             await self.flush(self._searches.are_due())
-        except Exception as error:  # whatever it was: the next second has other users
+        except Exception as error:  # of any kind: other users follow in the next second
             logger.warning("some of who was active and what was searched is written later: %r", error)
 
 
 async def _write(rows: list[Row], write: Callable[[list[Row]], Awaitable[Any]]) -> None:
     """Writes rows of many users in one statement. Raises Unavailable.
 
-    If the database refuses a row, the rows are written in halves until that one is found and dropped.
+    If the database refuses the data, writes each half by itself, and so on, until only the refused rows are dropped.
     """
     try:
         await write(rows)
