@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
-from amplifier.postgres import embedded
+from amplifier.postgres import embedded, server_process
 from amplifier.postgres.os_user import account_of, make_private, reachable_install
 
 ROUNDS = 7
@@ -49,8 +49,8 @@ def _floor(home: Path) -> float:
     with (home / "log").open("wb") as log:
         command = [str(install / "bin/initdb"), "-D", str(home / "data"), "-U", "amplifier", "--encoding=UTF8"]
         command += ["--data-checksums", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"]
-        assert embedded._popen(command, account, log).wait() == 0
-        server = embedded._popen(
+        assert server_process.popen(command, account, log).wait() == 0
+        server = server_process.popen(
             [str(install / "bin/postgres"), "-D", str(home / "data"), "-k", str(home), "-c", "listen_addresses="],
             account,
             log,
@@ -58,7 +58,7 @@ def _floor(home: Path) -> float:
         while "ready to accept connections" not in (home / "log").read_text():
             time.sleep(0.002)
         seconds = time.perf_counter() - started
-        embedded._stop(server)
+        server_process.stop(server)
     return seconds
 
 

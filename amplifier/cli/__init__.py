@@ -1,1 +1,1 @@
-"""Parses commands and prepares the database they work on."""
+"""The commands of amplifier-api: parses arguments and prepares the database. Their work is done in other packages."""

@@ -1,4 +1,7 @@
-"""amplifier-api applications: the first one, which manages the others, and the keys of any, without a key."""
+"""amplifier-api applications: creates applications and manages their keys directly in the database.
+
+It needs no API key, so that operators can create the first admin application. The API for these is in `amplifier.api`.
+"""
 
 import argparse
 import contextlib
@@ -14,11 +17,11 @@ if TYPE_CHECKING:
 
     from amplifier.queries.registry import Queries
 
-_LONGEST = 10 * 366 * 86_400  # seconds that a key may be good for
+_LONGEST = 10 * 366 * 86_400  # seconds; the longest validity of a key
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's parsers."""
+    """Adds the command and its subcommands."""
     applications = commands.add_parser("applications", help="manage applications").add_subparsers(
         required=True, metavar="command"
     )
@@ -26,7 +29,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     def parser(name: str, run: Callable[..., Coroutine[Any, Any, str]], help: str) -> argparse.ArgumentParser:
         command = applications.add_parser(name, help=help)
         command.add_argument("app_id", metavar="NAME", help="lower-case letters, digits and hyphens")
-        command.set_defaults(run=lambda config, arguments: _run(config, run, arguments))
+        command.set_defaults(run=lambda settings, arguments: _run(settings, run, arguments))
         return command
 
     create = parser("create", _create, "register an application and print its key, once")
@@ -99,7 +102,7 @@ async def _set_key_managers(queries: "Queries", arguments: argparse.Namespace) -
 
 async def _list_keys(queries: "Queries", arguments: argparse.Namespace) -> str:
     rows = await queries.application_keys.list(**_of(arguments))
-    if not rows:  # the default one is always there
+    if not rows:  # every application has a default key
         raise _unknown(arguments)
     line = "{:<22}{:<22}{:<22}{:<22}{}".format
     lines = [
@@ -160,7 +163,7 @@ async def _remove_key(queries: "Queries", arguments: argparse.Namespace) -> str:
 
 @contextlib.asynccontextmanager
 async def _audited(queries: "Queries", action: str, app_id: str, **details: object) -> AsyncIterator[None]:
-    """What is done in the context, in one transaction with its entry in the audit log."""
+    """Runs the context in a transaction and adds its entry to the audit log at the end."""
     import getpass
 
     import msgspec
@@ -180,12 +183,12 @@ async def _audited(queries: "Queries", action: str, app_id: str, **details: obje
 
 
 def _of(arguments: argparse.Namespace) -> dict[str, Any]:
-    """The application, for who may manage all."""
+    """Returns the arguments that name the application, with the rights of an admin application."""
     return {"actor_id": "", "app_id": arguments.app_id, "reader_app_id": arguments.app_id, "is_admin": True}
 
 
 def _user_ids(given: list[str]) -> list[str]:
-    """Raises OperatorError for what no user id is."""
+    """Returns the user ids. Raises OperatorError if one of them is not valid."""
     if any(not 1 <= len(user_id) <= 255 for user_id in given):
         raise OperatorError("a user id has 1 to 255 characters")
     return given

@@ -1,7 +1,7 @@
 """The console script: amplifier-api serve | migrate | queries | applications | search | openapi.
 
-Each module of this package adds one command to the parser. Commands import what they need when they run, so that a
-first start can do so while PostgreSQL creates its files.
+Each command is in a module of this package, which adds its parser. Commands import most modules when they run, so that
+a first start imports while PostgreSQL creates its files.
 """
 
 import argparse
@@ -18,7 +18,7 @@ _FORMAT = "%(levelname)s %(name)s: %(message)s"
 
 
 def main() -> None:
-    """Runs a command; an expected failure is a message on stderr and exit status 1."""
+    """Runs a command. An OperatorError becomes a message on stderr and exit status 1."""
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -32,7 +32,10 @@ def main() -> None:
 
 
 def _log(level: str) -> None:
-    """Libraries log warnings and errors alone: below, they tell of headers, statements, and what models are asked."""
+    """Sets the level of the service's own loggers. Libraries log warnings and errors only.
+
+    At lower levels libraries log headers, statements and prompts.
+    """
     logging.basicConfig(level=max(logging.WARNING, logging.getLevelName(level)), format=_FORMAT)
     logging.getLogger("amplifier").setLevel(level)
 
@@ -47,5 +50,5 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _stop(*_: object) -> None:
-    """SIGTERM leaves through the same door as everything else, so that the embedded database stops, too."""
+    """Exits on SIGTERM by an exception, so that every context is left and the embedded database stops."""
     sys.exit(0)

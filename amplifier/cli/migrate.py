@@ -1,4 +1,4 @@
-"""amplifier-api migrate: brings the schema up to date; new and check are for those who write migrations."""
+"""amplifier-api migrate: brings the schema up to date; migrate new and check are for authors of migrations."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from amplifier.settings import Settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The commands' parsers."""
+    """Adds the command and its subcommands."""
     migrate = commands.add_parser("migrate", help="bring the database's schema up to date; or write a migration")
     migrate.set_defaults(run=_migrate)
     more = migrate.add_subparsers(metavar="command")
@@ -53,7 +53,7 @@ def _check(settings: Settings, arguments: argparse.Namespace) -> None:
 
     folder = arguments.migrations or paths.folder("migrations")
     found = check.faults(folder)
-    if not found:  # else they may not even apply
+    if not found:  # otherwise they may not even apply
         with scratch.server(arguments.database, settings.amplifier_user) as dsn:
             found = list(rollbacks.faults(folder, dsn, check.settled(folder)))
     if arguments.seal and not found:

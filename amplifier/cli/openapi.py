@@ -1,4 +1,4 @@
-"""amplifier-api openapi: writes the OpenAPI document, or says what is wrong with the committed one."""
+"""amplifier-api openapi: writes the OpenAPI document, or checks the committed one."""
 
 import argparse
 import sys
@@ -9,7 +9,7 @@ from amplifier.settings import Settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's parser."""
+    """Adds the command."""
     openapi = commands.add_parser("openapi", help="write openapi/openapi.json, after a change of the API")
     openapi.add_argument("--check", action="store_true", help="only say whether it is up to date")
     openapi.add_argument("--against", metavar="FILE", type=Path, help="what would break clients of an earlier document")
@@ -39,7 +39,10 @@ def _openapi(_: Settings, arguments: argparse.Namespace) -> None:
 
 
 def _compare(file: Path, earlier: Path) -> None:
-    """Fails where the committed document breaks clients of the earlier one and its version does not say so."""
+    """Prints the changes in the committed document that break clients of an earlier one.
+
+    Raises OperatorError if there are any and the version does not allow them.
+    """
     import json
 
     from amplifier.openapi.breaking_changes import breaking
@@ -56,7 +59,9 @@ def _compare(file: Path, earlier: Path) -> None:
 
 
 def may_break(old: str, new: str) -> bool:
-    """Whether a version announces that it breaks clients of another one: semantic versioning, before 1.0 by the second
-    number."""
+    """Returns whether the version `new` may break clients of the version `old`, by semantic versioning.
+
+    The first number must be higher; before 1.0 the second number suffices.
+    """
     before, now = ([int(part) for part in version.split("-")[0].split(".")] for version in (old, new))
     return now[:1] > before[:1] or (now[:1] == before[:1] == [0] and now[:2] > before[:2])

@@ -1,4 +1,7 @@
-"""amplifier-api queries check | reload | top | stub: for those who edit `queries/`."""
+"""amplifier-api queries check | reload | top | stub: commands for editors of `queries/`.
+
+The checks are in `amplifier.queries`.
+"""
 
 import argparse
 import sys
@@ -14,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The commands' parsers."""
+    """Adds the command and its subcommands."""
     queries = commands.add_parser("queries", help="check, reload and watch the queries").add_subparsers(
         required=True, metavar="command"
     )
@@ -46,12 +49,12 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
 
     import msgspec
 
-    config = configured(arguments)
-    with chosen(config, arguments) as dsn:
-        count, found = asyncio.run(_findings(config, dsn))
+    settings = configured(arguments)
+    with chosen(settings, arguments) as dsn:
+        count, found = asyncio.run(_findings(settings, dsn))
         lines: list[Line] = []
-        if arguments.plans and not found:  # else there is nothing to compare
-            lines, found = _plans(config, dsn, arguments.update)
+        if arguments.plans and not found:  # a query with findings may not run at all
+            lines, found = _plans(settings, dsn, arguments.update)
     if arguments.json:
         print(msgspec.json.encode({"queries": count, "findings": found, "plans": lines}).decode())
     else:
@@ -65,7 +68,7 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
 
 
 async def _findings(settings: Settings, dsn: str) -> "tuple[int, list[Finding]]":
-    """How many queries there are, and what is wrong with them."""
+    """Returns the number of queries and all findings."""
     from amplifier.queries.checks.run import findings
     from amplifier.server.row_structs import STRUCTS
 
@@ -77,7 +80,7 @@ async def _findings(settings: Settings, dsn: str) -> "tuple[int, list[Finding]]"
 
 
 def _plans(settings: Settings, dsn: str, update: bool) -> "tuple[list[Line], list[Finding]]":
-    """A line for each query, and what is wrong with its plans."""
+    """Returns a line for each query and the findings about plans, from a profile in a scratch database."""
     from amplifier import paths
     from amplifier.database.pool import Database
     from amplifier.postgres import scratch
@@ -117,10 +120,10 @@ def _top(_: Settings, arguments: argparse.Namespace) -> None:
     from amplifier.queries import control
     from amplifier.queries.query import read
 
-    config = configured(arguments)
-    files = paths.folder("queries", config.queries_dir).glob("*.sql")
+    settings = configured(arguments)
+    files = paths.folder("queries", settings.queries_dir).glob("*.sql")
     places = {query.name: f"{query.file}:{query.line}" for file in files for query in read(file)[0]}
-    with opened(config) as dsn:
+    with opened(settings) as dsn:
         rows = control.top(dsn, arguments.limit)
     print(f"{'calls':>10} {'total s':>10} {'mean ms':>10} {'rows':>10}  query")
     for name, calls, seconds, milliseconds, count in rows:
@@ -132,9 +135,9 @@ def _stub(_: Settings, arguments: argparse.Namespace) -> None:
 
     from amplifier.queries.checks import stub
 
-    config = configured(arguments)
-    with chosen(config, arguments) as dsn:
-        text = asyncio.run(_rendered(config, dsn))
+    settings = configured(arguments)
+    with chosen(settings, arguments) as dsn:
+        text = asyncio.run(_rendered(settings, dsn))
     if text == stub.FILE.read_text():
         return
     if arguments.check:
@@ -144,7 +147,7 @@ def _stub(_: Settings, arguments: argparse.Namespace) -> None:
 
 
 async def _rendered(settings: Settings, dsn: str) -> str:
-    """The stub of the queries as they are."""
+    """Returns the text of the stub for the current queries. Raises QueriesError if they cannot be described."""
     from amplifier.queries.checks import stub
     from amplifier.queries.checks.describe import describe
     from amplifier.queries.checks.row_types import problems

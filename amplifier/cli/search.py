@@ -1,4 +1,4 @@
-"""amplifier-api search reindex: indexes again what a change of language or extraction asks for."""
+"""amplifier-api search reindex: rebuilds the search index after a change of language or of text extraction."""
 
 import argparse
 
@@ -7,7 +7,7 @@ from amplifier.settings import Settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's parser."""
+    """Adds the command and its subcommand."""
     search = commands.add_parser("search", help="manage the search").add_subparsers(required=True, metavar="command")
     reindex = search.add_parser("reindex", help="index again what SEARCH_LANGUAGE or a changed extraction asks for")
     reindex.set_defaults(run=_reindex)

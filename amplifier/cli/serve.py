@@ -1,4 +1,4 @@
-"""amplifier-api serve: the API, after everything that it leans on was checked."""
+"""amplifier-api serve: checks the database and the queries, then runs the API in uvicorn."""
 
 import argparse
 import logging
@@ -16,7 +16,7 @@ logger = logging.getLogger(__name__)
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    """The command's parser."""
+    """Adds the command."""
     serve = commands.add_parser("serve", help="serve the API; without a configured database, on an embedded one")
     serve.set_defaults(run=_serve)
 
@@ -51,7 +51,7 @@ def _serve(settings: Settings, _: argparse.Namespace) -> None:
             workers=settings.service_workers,
             http="amplifier.web.http_protocol:BoundedProtocol",
             ws="amplifier.web.websocket_protocol:BoundedWebSocketProtocol",
-            ws_max_size=64 * 1024,  # bytes; whatever is less is answered
+            ws_max_size=64 * 1024,  # bytes; the application answers smaller messages that are too long
             log_level=settings.log_level,
             access_log=settings.log_level == "debug",
             proxy_headers=bool(settings.proxies),
@@ -62,9 +62,9 @@ def _serve(settings: Settings, _: argparse.Namespace) -> None:
 
 
 async def _check_queries(settings: Settings, dsn: str) -> str:
-    """Finds a wrong query, or a search in another language, before any worker starts; gives the hash of the queries.
+    """Checks the queries and the search language before any worker starts, and returns the hash of the queries.
 
-    Raises OperatorError.
+    Logs a warning if the login is not confined to the service's role. Raises OperatorError.
     """
     from amplifier.queries.checks.run import check
     from amplifier.schema.service_login import EXCESS
@@ -93,8 +93,11 @@ async def _check_queries(settings: Settings, dsn: str) -> str:
 
 @cache
 def _application() -> "Litestar":
-    """The application of a single process, made once; `_serve` checks the queries itself, for a clear message."""
-    import uvicorn.server  # noqa: F401 - with the other imports, while there is time
+    """Returns the application of a single process, created once.
+
+    It does not check the queries: `_serve` does, and prints the findings.
+    """
+    import uvicorn.server  # noqa: F401 - imported here, because initdb runs meanwhile at a first start
 
     from amplifier.server.app import from_environment
 

@@ -1,4 +1,4 @@
-"""The database that a command works on: the configured one, or the embedded one for as long as the command runs."""
+"""The database that a command works on: the configured one, or the embedded one, which runs during the command."""
 
 import argparse
 import contextlib
@@ -19,23 +19,23 @@ Result = TypeVar("Result")
 
 
 def nothing() -> None:
-    """Nothing to prepare."""
+    """Does nothing: the default for `prepare`."""
 
 
 def add_option(parser: argparse.ArgumentParser) -> None:
-    """--database, for commands that are run against one database after the other."""
+    """Adds the option --database."""
     parser.add_argument("--database", metavar="URL", help="the database, instead of the configured one")
 
 
 def configured(arguments: argparse.Namespace) -> Settings:
-    """The settings with what was given on the command line. Raises SettingsError."""
+    """Returns the settings, with --database and --queries in place of the configured values. Raises SettingsError."""
     given = {"DATABASE_URL": arguments.database, "QUERIES_DIR": getattr(arguments, "queries", None)}
     return settings.load({**os.environ, **{name: value for name, value in given.items() if value}})
 
 
 @contextlib.contextmanager
 def chosen(settings: Settings, arguments: argparse.Namespace) -> Iterator[str]:
-    """The address that `opened` gives, or with --scratch that of a migrated database which is dropped in the end."""
+    """Yields the address of `opened`, or with --scratch that of a new, migrated database, dropped at the end."""
     if not arguments.scratch:
         with opened(settings) as dsn:
             yield dsn
@@ -52,10 +52,11 @@ def chosen(settings: Settings, arguments: argparse.Namespace) -> Iterator[str]:
 def opened(
     settings: Settings, prepare: Callable[[], object] = nothing, migrated: bool = True, serves: bool = False
 ) -> Iterator[str]:
-    """The configured database's address, or the embedded one's, started (and migrated) for as long as it takes.
+    """Yields the address of the configured database, or runs the embedded one during the context and yields that.
 
-    The environment names it, too, for worker processes. `prepare` is called while a first start makes its files. With
-    `serves` the embedded one's address is that of the service's login, which is made if it is missing.
+    Sets DATABASE_URL to the address, for worker processes. On the embedded database, calls `prepare` while a first
+    start creates its files; applies migrations if `migrated` is true; if `serves` is true, creates the service's login
+    and yields the address with it.
     """
     if settings.dsn is not None:
         os.environ["DATABASE_URL"] = settings.dsn
@@ -76,7 +77,7 @@ def opened(
 
         def prepared() -> None:
             if migrated:
-                # commits need no flush here: what a power cut takes back is applied again at the next start
+                # commits need no flush here: migrations that a power cut undoes are applied at the next start
                 migrate.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
                 search_index.adopt(dsn, settings.search_language)
             if serves:
@@ -89,13 +90,13 @@ def opened(
 
 
 def steadily(settings: Settings, dsn: str, step: Callable[[], Result]) -> Result:
-    """Returns the result of `step`; on the embedded database also when another process that ran it ends meanwhile."""
+    """Returns the result of `step`. Repeats it if another process takes the embedded database over meanwhile."""
     return step() if settings.dsn is not None else embedded.outlasting(settings.home, dsn, step)
 
 
 @contextlib.asynccontextmanager
 async def connected(settings: Settings, dsn: str, faults: "list[Finding] | None" = None) -> AsyncIterator["Queries"]:
-    """The queries on the database at `dsn`; for `faults` see there. Raises OperatorError."""
+    """Yields the queries, connected to the database at `dsn`. Passes `faults` to Queries. Raises OperatorError."""
     from amplifier import paths
     from amplifier.database.pool import Database
     from amplifier.errors import Unavailable

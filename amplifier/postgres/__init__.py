@@ -1,1 +1,1 @@
-"""Servers and databases made on the spot: embedded, throwaway."""
+"""Runs PostgreSQL servers and creates databases: the embedded server, and scratch ones for checks."""

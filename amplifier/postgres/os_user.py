@@ -1,4 +1,4 @@
-"""The unprivileged user that the embedded PostgreSQL works as when root starts it, and the folders it can reach."""
+"""Finds the unprivileged user that the embedded PostgreSQL runs as when root starts it, and checks its folders."""
 
 import os
 import pwd
@@ -10,11 +10,15 @@ from amplifier.errors import OperatorError
 
 
 class EmbeddedError(OperatorError):
-    """The embedded PostgreSQL cannot run; the message says what to do."""
+    """Raised when the embedded PostgreSQL cannot run. The message says what to do."""
 
 
 def account_of(user: str) -> pwd.struct_passwd | None:
-    """Whom the server runs as; none for oneself. Servers refuse root."""
+    """Returns the account that the server runs as, because PostgreSQL refuses to run as root.
+
+    Returns None if the current user is not root: the server runs as that user. Creates `user` if it is missing; raises
+    EmbeddedError if that fails.
+    """
     if os.geteuid() != 0:
         return None
     try:
@@ -33,14 +37,17 @@ def account_of(user: str) -> pwd.struct_passwd | None:
 
 
 def refuse_foreign(home: Path) -> None:
-    """Keeps a slip like AMPLIFIER_HOME=/tmp from closing that folder to everybody else."""
+    """Raises EmbeddedError if `home` has other files, so that AMPLIFIER_HOME=/tmp does not make /tmp private."""
     names = [path.name for path in home.iterdir()] if home.is_dir() else []
     if names and not any(name.startswith(("lock", "data.partial")) for name in names):
         raise EmbeddedError(f"AMPLIFIER_HOME={home} has other files in it: name a folder of its own")
 
 
 def make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
-    """Makes `folder` and gives it, and only it, to whoever the server runs as."""
+    """Creates `folder` and makes it accessible to the server's account only. Its parents keep their owners.
+
+    Raises EmbeddedError.
+    """
     try:
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         folder.chmod(0o700)
@@ -51,7 +58,7 @@ def make_private(folder: Path, account: pwd.struct_passwd | None) -> None:
 
 
 def refuse_closed_parents(path: Path, account: pwd.struct_passwd | None) -> None:
-    """Raises EmbeddedError when whoever the server runs as could not get to `path`."""
+    """Raises EmbeddedError if the server's account cannot enter a parent folder of `path`."""
     closed = _closed_parent(path, account)
     if account is not None and closed is not None:
         raise EmbeddedError(
@@ -61,7 +68,7 @@ def refuse_closed_parents(path: Path, account: pwd.struct_passwd | None) -> None
 
 
 def _closed_parent(path: Path, account: pwd.struct_passwd | None) -> Path | None:
-    """The outermost parent of `path` that the account may not pass through, if there is one."""
+    """Returns the outermost parent of `path` that the account may not enter, or None."""
     if account is None:
         return None
     groups = os.getgrouplist(account.pw_name, account.pw_gid)
@@ -75,7 +82,7 @@ def _closed_parent(path: Path, account: pwd.struct_passwd | None) -> Path | None
 
 
 def reachable_install(install: Path, home: Path, account: pwd.struct_passwd | None) -> Path:
-    """`install`, or a copy of it in `home` when its folder is closed to the account (a clone below /root)."""
+    """Returns `install`, or a copy of it in `home` if the account cannot reach it, as in a clone below /root."""
     if account is None or _closed_parent(install / "bin", account) is None:
         return install
     version = subprocess.run(  # noqa: S603
@@ -86,7 +93,10 @@ def reachable_install(install: Path, home: Path, account: pwd.struct_passwd | No
         partial = copy.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         shutil.copytree(install, partial, symlinks=True)
-        for path in (partial, *partial.rglob("*")):  # installed under a strict umask, it is closed itself
+        for path in (
+            partial,
+            *partial.rglob("*"),
+        ):  # a strict umask at installation may have closed the files themselves
             os.chown(path, account.pw_uid, account.pw_gid, follow_symlinks=False)
         partial.rename(copy)
     return copy

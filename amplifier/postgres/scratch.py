@@ -1,4 +1,4 @@
-"""Servers and databases that are made to try something, and dropped."""
+"""Creates scratch servers and databases for checks, and drops them at the end."""
 
 import contextlib
 import shutil
@@ -15,12 +15,15 @@ from amplifier.postgres import embedded
 
 
 class ScratchError(OperatorError):
-    """No database could be made; the message says why."""
+    """Raised when no database can be created. The message says why."""
 
 
 @contextlib.contextmanager
 def database(dsn: str) -> Iterator[str]:
-    """The address of a new, empty database on the server of `dsn`, dropped in the end. Raises ScratchError."""
+    """Creates an empty database on the server of `dsn`, yields its address, and drops it at the end.
+
+    Raises ScratchError.
+    """
     name = f"amplifier_scratch_{uuid.uuid4().hex[:12]}"
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
@@ -36,9 +39,9 @@ def database(dsn: str) -> Iterator[str]:
 
 @contextlib.contextmanager
 def server(dsn: str | None, user: str) -> Iterator[str]:
-    """The address of a server to try on: `dsn`, or an embedded PostgreSQL for as long as it takes. Raises ScratchError.
+    """Yields `dsn` if it is given, else the address of an embedded PostgreSQL that runs during the context.
 
-    Run by root the latter works as `user`.
+    If root calls this, the embedded server runs as `user`. Raises ScratchError if there is no server to use.
     """
     if dsn is not None:
         yield dsn

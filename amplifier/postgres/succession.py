@@ -1,4 +1,4 @@
-"""Takes over what another process runs, such as the embedded PostgreSQL, when that process ends."""
+"""Takes over a server that another process runs, such as the embedded PostgreSQL, when that process ends."""
 
 import contextlib
 import logging
@@ -8,12 +8,15 @@ from contextlib import AbstractContextManager
 
 logger = logging.getLogger(__name__)
 
-_PAUSE = 0.1  # seconds between two looks whether the other process has ended
+_PAUSE = 0.1  # seconds between two checks whether the other process has ended
 
 
 @contextlib.contextmanager
 def succeeding(is_free: Callable[[], bool], serving: Callable[[], AbstractContextManager[None]]) -> Iterator[None]:
-    """Runs the server as soon as the process that runs it has ended, until the context is left."""
+    """Waits in a thread until `is_free` returns true, then holds `serving` until the context is left.
+
+    `is_free` returns whether the process that runs the server has ended. Failures are logged.
+    """
     over = threading.Event()
 
     def succeed() -> None:
@@ -27,7 +30,7 @@ def succeeding(is_free: Callable[[], bool], serving: Callable[[], AbstractContex
     def succeed_or_say() -> None:
         try:
             succeed()
-        except Exception as error:  # whatever it was: nobody waits for this thread
+        except Exception as error:  # no caller would see it: nothing waits for this thread
             logger.error("the embedded PostgreSQL is not run any more: %s", error)
 
     successor = threading.Thread(target=succeed_or_say, daemon=True)

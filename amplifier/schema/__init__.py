@@ -1,1 +1,1 @@
-"""Applies migrations, reviews them, rebuilds the search index."""
+"""Applies migrations, checks them, and rebuilds the search index. The migrations themselves are in `migrations/`."""

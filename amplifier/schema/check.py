@@ -1,4 +1,7 @@
-"""Makes migrations, and refuses those that would hold the service up, cannot be taken back, or were applied already."""
+"""Creates the files of migrations, checks them, and seals them in `applied.sha256`.
+
+The checks here read files only; `amplifier.schema.rollbacks` tries migrations on a database.
+"""
 
 import hashlib
 import re
@@ -10,7 +13,7 @@ from amplifier.schema import rules, squawk
 from amplifier.schema.rules import LOCK_LIMIT, TO_FILL_IN
 from amplifier.schema.scripts import Fault, Script
 
-SUMS = "applied.sha256"  # as sha256sum writes it
+SUMS = "applied.sha256"  # in the format of sha256sum
 _TITLE = re.compile(r"[a-z][a-z0-9_]*( [a-z][a-z0-9_]*)+")
 _SKELETON = f"""{{depends}}-- {TO_FILL_IN}: what changes, for whom, and why.
 {LOCK_LIMIT}
@@ -25,11 +28,14 @@ _ROLLBACK = f"""-- {TO_FILL_IN}: what is lost, or take this line out.
 
 
 class MigrationsError(OperatorError):
-    """A migration cannot be made or checked; the message says why."""
+    """Raised when a migration cannot be created or checked. The message says why."""
 
 
 def new(folder: Path, title: str) -> list[Path]:
-    """Writes the skeletons of `title`, "<table> <act>", and gives their paths. Raises MigrationsError."""
+    """Writes the skeletons of the next migration and its rollback, and returns their paths.
+
+    `title` is "<table> <act>". Raises MigrationsError.
+    """
     if not _TITLE.fullmatch(title):
         raise MigrationsError(f'{title!r} is not "<table> <act>" in lower case, like "sessions add archived_at"')
     files = _files(folder)
@@ -52,7 +58,10 @@ def new(folder: Path, title: str) -> list[Path]:
 
 
 def faults(folder: Path) -> list[Fault]:
-    """What is wrong with the files of a folder, by file and line; they are not tried. Raises OperatorError."""
+    """Returns the faults in the files of a folder, sorted by file and line, without running them.
+
+    Raises MigrationsError, and SquawkError if the linter does not work.
+    """
     files, sums = _files(folder), _sums(folder)
     found = list(_edited(folder, sums))
     scripts, before = [], None
@@ -71,7 +80,7 @@ def faults(folder: Path) -> list[Fault]:
 
 
 def seal(folder: Path) -> list[str]:
-    """Adds the files that are not listed yet to the list of what never changes, and gives their names.
+    """Adds the files that are not sealed yet to `applied.sha256`, and returns their names.
 
     Raises MigrationsError.
     """
@@ -86,13 +95,13 @@ def seal(folder: Path) -> list[str]:
 
 
 def settled(folder: Path) -> set[str]:
-    """The ids of migrations that are on the list of what never changes, with their rollbacks."""
+    """Returns the ids of the migrations that are sealed together with their rollbacks."""
     known = _sums(folder)
     return {file.stem for file in _files(folder) if {file.name, _rollback_of(file).name} <= known.keys()}
 
 
 def unsealed(folder: Path) -> Iterator[Fault]:
-    """Files that are not on the list of what never changes."""
+    """Yields a fault for each file that is not sealed."""
     known = _sums(folder)
     for file in _all(folder):
         if file.name not in known:
@@ -101,7 +110,7 @@ def unsealed(folder: Path) -> Iterator[Fault]:
 
 
 def _faults(pair: list[Script], before: Script | None) -> Iterator[Fault]:
-    """The rules of the house for a migration and its rollback."""
+    """Yields the faults of a migration and its rollback."""
     for script in pair:
         yield from rules.faults(script, before)
     if len(pair) == 1:
@@ -112,7 +121,7 @@ def _faults(pair: list[Script], before: Script | None) -> Iterator[Fault]:
 
 
 def _strays(folder: Path) -> Iterator[Fault]:
-    """What yoyo would run, and what belongs to no migration."""
+    """Yields a fault for each Python file, which yoyo would run, and for each rollback without a migration."""
     forward = {file.name for file in _files(folder)}
     for file in sorted(folder.iterdir()):
         if file.suffix == ".py":
@@ -124,7 +133,7 @@ def _strays(folder: Path) -> Iterator[Fault]:
 
 
 def _edited(folder: Path, sums: dict[str, str]) -> Iterator[Fault]:
-    """Files that changed, or went away, after they were listed."""
+    """Yields a fault for each sealed file that was changed or removed."""
     for name, known in sums.items():
         file = folder / name
         if not file.exists() or _sum(file) != known:

@@ -1,4 +1,4 @@
-"""Brings a database's schema up to date with yoyo, safely from many processes at once."""
+"""Applies migrations with yoyo. An advisory lock makes that safe from several processes at once."""
 
 import contextlib
 import time
@@ -14,22 +14,22 @@ from psycopg.conninfo import conninfo_to_dict
 from amplifier import paths
 from amplifier.errors import OperatorError
 
-_ADVISORY_LOCK = 6_571_482_913  # any number; every process that migrates takes this one
-_LOCK_LIMIT = 120.0  # seconds to wait for another process's migrating
+_ADVISORY_LOCK = 6_571_482_913  # an arbitrary number, the same in every process
+_LOCK_LIMIT = 120.0  # seconds to wait for another process that migrates
 
 
 class SchemaError(OperatorError):
-    """The schema cannot be brought up to date; the message says why."""
+    """Raised when the schema cannot be brought up to date. The message says why."""
 
 
 def migrate(dsn: str, folder: Path | None = None) -> list[str]:
-    """Applies what is missing and returns the ids applied.
+    """Applies the missing migrations and returns their ids.
 
-    Processes that call this together wait for each other. Raises SchemaError.
+    Processes that call this at the same time wait for each other. Raises SchemaError.
     """
     try:
         with exclusively(dsn), yoyo_backend(dsn) as backend:
-            backend.break_lock()  # left by a process that died: nobody else holds the advisory lock
+            backend.break_lock()  # if a process left it when it died; no other holds the advisory lock now
             with backend.lock():
                 missing = backend.to_apply(known(folder))
                 backend.apply_migrations(missing)
@@ -40,8 +40,12 @@ def migrate(dsn: str, folder: Path | None = None) -> list[str]:
 
 @cache
 def known(folder: Path | None = None) -> Any:
-    """The migrations of `folder`, parsed, which takes a third of a first start's migrating and needs no database."""
-    import yoyo  # a third of a second, which a start on a migrated database has no use for
+    """Returns the parsed migrations of a folder.
+
+    Parsing takes a third of the time that a first start spends on migrations. It needs no database, so that a first
+    start can parse while PostgreSQL creates its files.
+    """
+    import yoyo  # takes a third of a second, and a start on a migrated database does not need it
 
     migrations = yoyo.read_migrations(str(folder or paths.folder("migrations")))
     for migration in migrations:
@@ -50,7 +54,7 @@ def known(folder: Path | None = None) -> Any:
 
 
 def pending(dsn: str, folder: Path | None = None) -> list[str]:
-    """The ids of migrations that the database lacks. Changes nothing. Raises SchemaError."""
+    """Returns the ids of the migrations that the database lacks, without applying them. Raises SchemaError."""
     files = sorted((folder or paths.folder("migrations")).glob("*.sql"))
     known = [file.stem for file in files if not file.name.endswith(".rollback.sql")]
     try:
@@ -69,10 +73,13 @@ def pending(dsn: str, folder: Path | None = None) -> list[str]:
 
 @contextlib.contextmanager
 def exclusively(dsn: str) -> Iterator[None]:
-    """While nobody else changes the schema. Raises SchemaError after two minutes of waiting."""
+    """Holds the advisory lock for changes of the schema during the context.
+
+    Raises SchemaError if another process holds it for two minutes.
+    """
     deadline = time.monotonic() + _LOCK_LIMIT
     with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
-        # asked again and again: a waiting statement keeps its snapshot, and `create index concurrently` waits for that
+        # polls, because a waiting statement keeps its snapshot, and `create index concurrently` waits for snapshots
         while connection.execute("select pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone() != (True,):
             if time.monotonic() > deadline:
                 raise SchemaError(f"another process migrates for more than {_LOCK_LIMIT:.0f} s: try again later")
@@ -82,10 +89,10 @@ def exclusively(dsn: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def yoyo_backend(dsn: str) -> Iterator[Any]:
-    """What yoyo applies and takes back migrations with."""
+    """Yields yoyo's backend for a database, which applies migrations and rolls them back."""
     import yoyo
 
-    # all as arguments: yoyo's own parser knows neither %20 in a database's name nor several hosts
+    # everything as query parameters: yoyo's parser handles neither %20 in a database's name nor several hosts
     backend = yoyo.get_backend(f"postgresql+psycopg://?{urlencode(conninfo_to_dict(dsn))}")
     with backend:
         yield backend

@@ -1,4 +1,4 @@
-"""Tries migrations: what is applied and taken back must leave the schema as it was."""
+"""Tries migrations and their rollbacks on a scratch database: a rollback must restore the schema exactly."""
 
 import contextlib
 import io
@@ -18,25 +18,26 @@ from amplifier.schema.scripts import Fault
 
 
 class TrialError(OperatorError):
-    """Nothing can be tried; the message says why."""
+    """Raised when migrations cannot be tried. The message says why."""
 
 
 def faults(folder: Path, dsn: str, settled: Collection[str] = ()) -> Iterator[Fault]:
-    """The migration that cannot be applied or taken back, or leaves another schema behind than there was.
+    """Yields the first migration that cannot be applied or rolled back, or whose rollback leaves another schema.
 
-    Everything is applied, taken back and applied again in a database made for it at `dsn`. Ends with the first fault:
-    what comes after starts from a wrong place. The schema is not looked at around migrations that are `settled`, by
-    id: they were tried before they were sealed, and looking takes most of the time. Raises OperatorError.
+    Applies all migrations in a new database on the server of `dsn`, rolls them back, and applies them again. Stops at
+    the first fault, because later migrations would start from a wrong schema. Does not compare schemas around the
+    migrations with ids in `settled`: they were tried before they were sealed, and comparing takes most of the time.
+    Raises OperatorError.
     """
-    migrate.known.cache_clear()  # files are written and tried in one process, too
-    # yoyo shows what a `select` brings back
+    migrate.known.cache_clear()  # a process may write files and try them afterwards
+    # yoyo prints the rows of a `select`
     with scratch.database(dsn) as database, migrate.yoyo_backend(database) as backend, _silence():
         migrations = list(migrate.known(folder))
         try:
             yield from _tried(folder, database, backend, migrations, settled)
         finally:
             for migration in backend.to_rollback(migrate.known(folder)):
-                _attempt(backend.rollback_one, migration)  # roles are no part of the database, and would stay
+                _attempt(backend.rollback_one, migration)  # roles are not part of the database, and would remain
 
 
 def _tried(
@@ -68,7 +69,7 @@ def _tried(
 
 
 def dump(dsn: str, program: Path | None = None) -> str:
-    """The schema of a database, without what differs from run to run. Raises TrialError."""
+    """Returns pg_dump's schema of a database without the lines that differ from run to run. Raises TrialError."""
     command = [str(program or _pg_dump()), "--schema-only", "--no-owner", "--exclude-table=*yoyo*", dsn]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)  # noqa: S603
     if done.returncode != 0:
@@ -78,7 +79,7 @@ def dump(dsn: str, program: Path | None = None) -> str:
 
 
 def _unordered(dump: str) -> str:
-    """A dump whatever the order of columns: one that was dropped can only come back as the last."""
+    """Sorts the columns of each table in a dump, because a rollback can restore a dropped column only as the last."""
 
     def sort(found: re.Match[str]) -> str:
         return found[1] + "\n".join(sorted(line.rstrip(",") for line in found[2].splitlines())) + found[3]
@@ -87,7 +88,7 @@ def _unordered(dump: str) -> str:
 
 
 def _attempt(act: Any, migration: Any) -> str:
-    """The first line of what PostgreSQL says against it, or nothing."""
+    """Calls `act`, and returns the first line of PostgreSQL's error, or an empty string."""
     try:
         act(migration)
     except psycopg.Error as error:
@@ -104,7 +105,7 @@ def _fault(folder: Path, migration: Any, ending: str, rule: str, problem: str, r
 
 
 def _pg_dump() -> Path:
-    """The newest one at hand: it must be no older than the server."""
+    """Returns the newest pg_dump at hand, because it must not be older than the server."""
     try:
         return embedded.wheel_install() / "bin/pg_dump"
     except OperatorError:

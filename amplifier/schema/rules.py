@@ -1,4 +1,4 @@
-"""The rules of the house for one migration's files, beside those of the linter."""
+"""The rules for the files of a migration that the linter squawk does not have."""
 
 import re
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ _NAME = re.compile(r"(\d{4})-[a-z][a-z0-9_]*-[a-z][a-z0-9_]*\.sql")
 _LIMITED = re.compile(r"set\s+local\s+lock_timeout\s*(?:=|to)\s*'(?:[1-9]\d{0,3}ms|[1-9]s)'$", re.IGNORECASE)
 _INDEX = re.compile(r"create (?:unique )?index (?:concurrently )?(?:if not exists )?(\w+) on (?:only )?(\w+)")
 _CONSTRAINT = re.compile(r"(?<!drop )(?<!validate )\bconstraint (?!if )(\w+)")
-_LONG = {  # what squawk does not know
+_LONG = {  # statements that squawk does not know
     re.compile(r"cluster\b"): "rewrites the table while nobody may read it",
     re.compile(r"vacuum\b"): "works on a table for long, and in no transaction",
     re.compile(r"lock\b"): "locks a table until the end of the transaction",
@@ -25,7 +25,7 @@ _ROWS = re.compile(r"(?:with .*?\b)?(?:update|delete from|merge into|insert into
 
 
 def faults(script: Script, before: Script | None) -> Iterator[Fault]:
-    """What is wrong with a migration, or its rollback, that follows `before`."""
+    """Yields the faults of a migration's file or its rollback's. `before` is the preceding migration, if any."""
     if not script.is_rollback:
         yield from _place(script, before)
     if not script.statements:
@@ -46,7 +46,10 @@ def faults(script: Script, before: Script | None) -> Iterator[Fault]:
 
 
 def _one_table(script: Script) -> Iterator[Fault]:
-    """Who holds the one and waits for the other waits for a request that does it the other way round."""
+    """Yields a fault if one transaction alters two existing tables.
+
+    It would hold the lock of one and wait for the other, and could deadlock with a request that locks them in reverse.
+    """
     altered = [one for one in script.statements if one.text.startswith("alter table")]
     changed = [one for one in altered if one.table not in script.created]
     for statement in changed:
@@ -74,7 +77,10 @@ def _number(script: Script) -> int:
 
 
 def _concurrently(script: Script, statement: Statement) -> Iterator[Fault]:
-    """What takes no lock for long does so in no transaction, and alone."""
+    """Yields the faults of a statement with `concurrently`, which must be outside a transaction and alone in its file.
+
+    Only a `drop index concurrently if exists` may precede a `create index`: it removes what an interrupted run left.
+    """
     if "concurrently" not in statement.text or statement.text.startswith("refresh "):
         return
     if script.is_transactional:
@@ -100,14 +106,17 @@ def _long(script: Script, statement: Statement) -> Iterator[Fault]:
 
 
 def _rows(script: Script, statement: Statement) -> Iterator[Fault]:
-    """A change of rows keeps them locked, and its snapshot, until all are done."""
+    """Yields a fault if a transaction changes the rows of an existing table.
+
+    It would keep them locked, and its snapshot open, until all of them are changed.
+    """
     if script.is_transactional and _ROWS.match(statement.text) and statement.table not in script.created:
         remedy = "some thousand rows a transaction, as 0016 does, with: -- transactional: false"
         yield script.fault("rows", "changes rows of a table, however many, in one go", remedy, statement.first)
 
 
 def _names(script: Script, statement: Statement) -> Iterator[Fault]:
-    """Names of constraints are part of the API."""
+    """Yields the faults in names of indexes and constraints. The names of constraints are part of the API."""
     table = statement.table
     if index := _INDEX.match(statement.text):
         if not re.fullmatch(rf"{index[2]}_\w+_idx", index[1]):

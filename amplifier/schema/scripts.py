@@ -1,4 +1,7 @@
-"""The files of migrations as text: which statements stand where, and what their comments say."""
+"""Parses the files of migrations: their statements with lines, and the directives in their comments.
+
+The rules that use this are in `amplifier.schema.rules`.
+"""
 
 import re
 from functools import cached_property
@@ -23,7 +26,7 @@ _TABLE = re.compile(
 
 
 class Fault(msgspec.Struct, frozen=True):
-    """What is wrong with a migration. `line` counts from 1."""
+    """One fault of a migration. `line` counts from 1."""
 
     file: str
     line: int
@@ -36,45 +39,48 @@ class Fault(msgspec.Struct, frozen=True):
 
 
 class Statement(NamedTuple):
-    """One statement: its lines, its text as it is, and in small letters without strings, bodies and line breaks."""
+    """One statement with its first and last line, counted from 1.
+
+    `raw` is the text in the file, `text` the same in lower case without comments, strings, bodies and line breaks.
+    """
 
     first: int
     last: int
     raw: str
     text: str
-    allowed: frozenset[str]  # rules that the comment before it sets aside, with a reason
+    allowed: frozenset[str]  # the rules that the comment before it disables
 
     @property
     def table(self) -> str | None:
-        """The table that it makes, changes or writes to."""
+        """The table that it creates, alters or writes to, if any."""
         found = _TABLE.match(self.text)
         return next(name for name in found.groups() if name) if found else None
 
 
 class Script:
-    """A migration's file, or its rollback's."""
+    """The file of a migration or of its rollback."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
         self.text = path.read_text()
         self.is_rollback = path.name.endswith(".rollback.sql")
-        # yoyo reads its directives in the first comment only
+        # yoyo reads directives only in the comment at the top
         head = _HEAD.match(self.text)
         self._directives = _DIRECTIVE.findall(head[0] if head else "")
 
     @property
     def is_transactional(self) -> bool:
-        """Whether yoyo runs it in a transaction."""
+        """True unless the file says `-- transactional: false`, so that yoyo runs it without a transaction."""
         return ("transactional", "false") not in [(name, value.strip()) for name, value in self._directives]
 
     @property
     def depends(self) -> list[str]:
-        """What it says that it comes after."""
+        """The ids of the migrations in its `-- depends:` directive."""
         return [word for name, value in self._directives if name == "depends" for word in value.split()]
 
     @cached_property
     def statements(self) -> list[Statement]:
-        """Its statements, in order."""
+        """The statements, in order."""
         hidden = _HIDDEN.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), self.text)
         statements, end = [], 0
         for found in re.finditer(r"[^;]+", hidden):
@@ -88,13 +94,13 @@ class Script:
 
     @cached_property
     def created(self) -> set[str]:
-        """The tables that it makes, in which there is nothing yet."""
+        """The tables that it creates, which have no rows yet."""
         return {found[1] for statement in self.statements if (found := _CREATED.match(statement.text))}
 
     def allows(self, fault: Fault) -> bool:
-        """Whether a comment before the statement sets the rule aside: `-- allow <rule>: <why>`."""
+        """Returns whether a comment before the statement disables the rule: `-- allow <rule>: <why>`."""
         return any(one.first <= fault.line <= one.last and fault.rule in one.allowed for one in self.statements)
 
     def fault(self, rule: str, problem: str, remedy: str, line: int = 1) -> Fault:
-        """A fault of this file."""
+        """Returns a fault of this file."""
         return Fault(str(self.path), line, rule, problem, remedy)

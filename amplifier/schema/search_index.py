@@ -1,4 +1,7 @@
-"""Brings the search of a database up to date: another language, or a changed extraction, while the service goes on."""
+"""Rebuilds the search index after a change of language or of text extraction, while the service runs.
+
+The functions that index a row are in the database, see `migrations/`.
+"""
 
 import contextlib
 import time
@@ -11,21 +14,21 @@ from psycopg.sql import SQL, Literal
 from amplifier.errors import OperatorError
 from amplifier.schema import migrate
 
-_ROWS = 1000  # in a transaction
-_PATIENCE = 60.0  # seconds to wait for transactions that began before, or hold rows
+_ROWS = 1000  # per transaction
+_PATIENCE = 60.0  # seconds to wait for earlier transactions, and for rows that others have locked
 
 Connection = psycopg.Connection[Any]
 Report = Callable[[str, int, int], None]
 
 
 class ReindexError(OperatorError):
-    """The search cannot be brought up to date; the message says why."""
+    """Raised when the search index cannot be brought up to date. The message says why."""
 
 
 def adopt(dsn: str, language: str) -> None:
-    """Makes `language` the default of a database that has no session yet; leaves others as they are.
+    """Makes `language` the default if the database has no session yet; otherwise changes nothing.
 
-    Raises ReindexError for a language that PostgreSQL does not know.
+    Raises ReindexError, also for a language that PostgreSQL does not know.
     """
     with _connected(dsn) as connection:
         current, wanted = _languages(connection, language)
@@ -34,16 +37,16 @@ def adopt(dsn: str, language: str) -> None:
 
 
 def reindex(dsn: str, language: str, report: Report) -> int:
-    """Makes `language` the default and indexes again whatever was indexed otherwise; gives the number of rows.
+    """Makes `language` the default, indexes all outdated rows again, and returns their number.
 
-    `report` gets the table, the rows seen so far and about how many there are. An interrupted run goes on where it
-    stopped, as far as rows need it. Raises ReindexError.
+    Calls `report` with the table, the rows scanned so far and their estimated total. Commits every batch, so that a run
+    after an interrupted one indexes only the remaining rows. Raises ReindexError.
     """
     with _connected(dsn) as connection:
         _set_default(connection, dsn, language)
         older = _writers(connection)
         refreshed = _refresh_all(connection, report)
-        if older:  # what they wrote is in the language of before, and could not be seen
+        if older:  # they used the former language, and their rows were not visible before they committed
             _wait_for(connection, older)
             refreshed += _refresh_all(connection, report)
         return refreshed
@@ -54,7 +57,10 @@ def _refresh_all(connection: Connection, report: Report) -> int:
 
 
 def _refresh(connection: Connection, table: str, start: tuple[str | int, ...], report: Report) -> int:
-    """Goes through a table until no row that needs it was skipped because somebody else held it."""
+    """Scans a table until no outdated row is skipped because of another transaction's lock.
+
+    Returns the number of rows indexed again. Raises ReindexError after a minute without progress.
+    """
     total, refreshed = _estimate(connection, table), 0
     deadline = time.monotonic() + _PATIENCE
     while True:
@@ -72,7 +78,7 @@ def _refresh(connection: Connection, table: str, start: tuple[str | int, ...], r
 
 
 def _batches(connection: Connection, table: str, start: tuple[str | int, ...]) -> Iterator[tuple[int, int, int]]:
-    """Goes once through a table; each batch is a transaction: rows seen, refreshed, and skipped."""
+    """Scans a table once, a transaction per batch. Yields the numbers of rows scanned, refreshed and skipped."""
     position: tuple[Any, ...] = start
     function = SQL("select * from {}({}, {})").format(
         SQL(f"{table}_refresh_search"), SQL(", ").join(SQL("%s") for _ in start), Literal(_ROWS)
@@ -85,7 +91,7 @@ def _batches(connection: Connection, table: str, start: tuple[str | int, ...]) -
 
 
 def _languages(connection: Connection, language: str) -> tuple[str, str]:
-    """The default in the database, and the one that `language` means."""
+    """Returns the text search configuration of the database, and the one that `language` names. Raises ReindexError."""
     row = connection.execute("select search_default_language(), search_language(%s)", (language,)).fetchone()
     current, wanted = row or ("", None)
     if wanted is None:
@@ -107,7 +113,7 @@ def _set_default(connection: Connection, dsn: str, language: str) -> None:
 
 
 def _writers(connection: Connection) -> list[str]:
-    """The transactions that write sessions or messages at the moment."""
+    """Returns the virtual ids of the transactions that currently write sessions or messages."""
     rows = connection.execute(
         "select distinct virtualtransaction from pg_locks where mode = 'RowExclusiveLock' and pid <> pg_backend_pid()"
         " and database = (select oid from pg_database where datname = current_database())"
@@ -131,7 +137,10 @@ def _estimate(connection: Connection, table: str) -> int:
 
 @contextlib.contextmanager
 def _connected(dsn: str) -> Iterator[Connection]:
-    """A connection as whoever migrates: the service's role can change no message. Raises ReindexError."""
+    """Yields a connection with the login that migrates, because the service's role may not update messages.
+
+    Raises ReindexError for every error of PostgreSQL in the context.
+    """
     try:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             yield connection

@@ -1,4 +1,7 @@
-"""The service's own login at the database: a member of `amplifier_app` that owns nothing and has no other right."""
+"""Creates the service's login at the database: a member of `amplifier_app` that owns nothing and has no other right.
+
+Roles are described in `migrations/README.md`.
+"""
 
 import contextlib
 from typing import Any
@@ -6,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from amplifier.database.pool import ROLE
+from amplifier.database.connections import ROLE
 from amplifier.errors import OperatorError
 from amplifier.schema import migrate
 
@@ -24,7 +27,7 @@ select
 from pg_roles as r
 where rolname = %s
 """
-# What a login may do besides the role's work: null for one that `ensure` made.
+# The reason why the role does not confine the login of this connection; null for a login that `ensure` created.
 EXCESS = """
 select
     case
@@ -40,19 +43,20 @@ where
 
 
 class LoginError(OperatorError):
-    """The service's login cannot be made or used; the message says why."""
+    """Raised when the service's login cannot be created or used. The message says why."""
 
 
 def ensure(dsn: str, login: str, password: str | None = None) -> None:
-    """Makes `login` as a member of the service's role, or gives it a new password. `dsn` logs in as an administrator.
+    """Creates `login` if it is missing, grants it the service's role, and sets its password if one is given.
 
-    The password is sent as a SCRAM verifier, so that no log of statements shows it. Raises LoginError.
+    `dsn` logs in as an administrator. The password is sent as a SCRAM verifier, so that statement logs do not show it.
+    Raises LoginError.
     """
     try:
         with migrate.exclusively(dsn), psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             name = Identifier(login)
             if _found(connection, login) is None:
-                # a process of another database may be faster
+                # roles are shared by all databases: another process may create it at the same time
                 with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
                     connection.execute(SQL("create role {} login").format(name))
             _refuse_excess(connection, login)
@@ -73,7 +77,7 @@ def _found(connection: "psycopg.Connection[Any]", login: str) -> "tuple[Any, ...
 
 
 def _refuse_excess(connection: "psycopg.Connection[Any]", login: str) -> None:
-    """Raises LoginError for a role that may do more than the service should."""
+    """Raises LoginError if the role may not log in, has attributes such as superuser, or is a member of other roles."""
     found = _found(connection, login)
     can_login, is_mighty, others = found or (False, False, [])
     if is_mighty or others:

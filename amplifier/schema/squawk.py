@@ -1,4 +1,4 @@
-"""What the linter squawk knows of statements that lock or rewrite tables, or break who uses them."""
+"""Runs the linter squawk, which finds statements that lock or rewrite tables, or break clients of the schema."""
 
 import shutil
 import subprocess
@@ -11,7 +11,7 @@ import msgspec
 from amplifier.errors import OperatorError
 from amplifier.schema.scripts import Fault, Script
 
-# what squawk knows that does not hold here, and why
+# rules of squawk that do not apply here, and the reasons
 _EXCLUDED = {
     "prefer-robust-stmts": "a migration is one transaction; what is none has a rule of ours",
     "ban-concurrent-index-creation-in-transaction": "a rule of ours says more",
@@ -23,11 +23,11 @@ _EXCLUDED = {
 
 
 class SquawkError(OperatorError):
-    """The linter is missing or does not work; the message says what to do."""
+    """Raised when the linter is missing or fails. The message says what to do."""
 
 
 class _Found(msgspec.Struct):
-    """A finding of squawk; `line` counts from 0."""
+    """A finding of squawk. `line` counts from 0."""
 
     file: str
     line: int
@@ -37,13 +37,13 @@ class _Found(msgspec.Struct):
 
 
 def faults(scripts: Sequence[Script]) -> Iterator[Fault]:
-    """What squawk finds in these files. Raises SquawkError."""
+    """Yields the faults that squawk finds in the files. Raises SquawkError."""
     by_path = {str(script.path): script for script in scripts}
     for transactional in (True, False):
         paths = [path for path, script in by_path.items() if script.is_transactional == transactional]
         for found in _run(paths, transactional) if paths else ():
             fault = Fault(found.file, found.line + 1, found.rule_name, found.message, found.help or "")
-            # a rollback is there to drop things
+            # rollbacks drop things on purpose
             if not (by_path[found.file].is_rollback and fault.rule.startswith("ban-drop-")):
                 yield fault
 
@@ -53,7 +53,7 @@ def _run(paths: Sequence[str], transactional: bool) -> list[_Found]:
     command = str(program) if program.exists() else shutil.which("squawk")
     if command is None:
         raise SquawkError("the linter is missing, run: pip install squawk-cli")
-    # no file of settings that happens to lie in the current folder changes the rules
+    # ignores settings files in the current folder
     options = ["--config=/dev/null", "--reporter=json", "--pg-version=15.0", f"--exclude={','.join(_EXCLUDED)}"]
     options += ["--assume-in-transaction"] * transactional
     done = subprocess.run([command, *options, *paths], capture_output=True, text=True, timeout=60)  # noqa: S603

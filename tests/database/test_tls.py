@@ -18,7 +18,7 @@ from cryptography.x509.oid import NameOID
 
 from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
-from amplifier.postgres import embedded
+from amplifier.postgres import embedded, server_process
 from amplifier.postgres.os_user import account_of
 from amplifier.settings import Settings
 from tests.conftest import private_folder
@@ -219,7 +219,7 @@ def _initialise(folder: Path, install: Path) -> Path:
         os.chown(folder, account.pw_uid, account.pw_gid)
     command = [str(install / "bin/initdb"), "-D", str(data), "-U", embedded.ROLE, "--auth=trust", "--no-sync"]
     with (folder / "initdb.log").open("w+b") as log:
-        assert embedded._popen(command, account, log).wait(60) == 0, (folder / "initdb.log").read_text()
+        assert server_process.popen(command, account, log).wait(60) == 0, (folder / "initdb.log").read_text()
     with (data / "pg_hba.conf").open("w") as file:
         file.write("local all all trust\nhostssl all only_encrypted all trust\nhostnossl all only_in_clear all trust\n")
         file.write(f"host all {embedded.ROLE} all trust\n")
@@ -239,17 +239,17 @@ def _running(install: Path, data: Path, ssl: bool) -> Iterator[int]:
     command = [str(install / "bin/postgres"), "-D", str(data), "-p", str(port), "-c", "fsync=off"]
     command += [part for name, value in options.items() for part in ("-c", f"{name}={value}")]
     with (data / "log").open("wb") as log:
-        server = embedded._popen(command, account, log)
+        server = server_process.popen(command, account, log)
     try:
         address = f"postgresql://{embedded.ROLE}@127.0.0.1:{port}/postgres?sslmode=disable"
-        assert embedded._is_ready(address, data, lambda: server.poll() is not None)
+        assert server_process.is_ready(address, data, lambda: server.poll() is not None)
         with psycopg.connect(host=str(data), port=port, user=embedded.ROLE, dbname="postgres") as connection:
             connection.execute("create role amplifier_app")
             for name in ("only_encrypted", "only_in_clear"):
                 connection.execute(f"create role {name} login in role amplifier_app")
         yield port
     finally:
-        embedded._stop(server)
+        server_process.stop(server)
 
 
 def _pem(certificate: x509.Certificate) -> bytes:

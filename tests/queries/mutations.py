@@ -20,7 +20,7 @@ from amplifier.postgres import embedded, scratch
 from amplifier.queries.checks.access_probe import Probe
 from amplifier.queries.checks.describe import describe
 from amplifier.queries.checks.run import compared
-from amplifier.queries.plans import baseline
+from amplifier.queries.plans import baseline, observation
 from amplifier.queries.query import Query, read
 from amplifier.schema import migrate
 from amplifier.server.row_structs import STRUCTS
@@ -186,7 +186,7 @@ class Checker:
 
     def __init__(self, dsn: str, probe: Probe, profile: "psycopg.Connection[Any]", folder: Path) -> None:
         self._dsn, self._probe, self._profile = dsn, probe, profile
-        self._cases = baseline.prepared(profile)
+        self._cases = observation.prepare(profile)
         self._folder = folder
         expected = baseline.read(paths.folder("queries") / "plans.json")
         assert expected is not None
@@ -208,13 +208,13 @@ class Checker:
             return str(found[0])
         expected, description = self._expected[query.name], described[query.name]
         try:
-            generic, custom = baseline.planned(self._profile, query, description, self._cases)
-            observed = baseline.Observed(generic, custom, expected.results)
+            generic, custom = observation.explain(self._profile, query, description, self._cases)
+            observed = observation.Observation(generic, custom, expected.results)
             for wrong in baseline.rules(query, observed):
                 return wrong.problem
             for change in baseline.changes(expected, observed, True):
                 return change
-            for label, result in baseline.results(self._profile, query, description, self._cases):
+            for label, result in observation.results(self._profile, query, description, self._cases):
                 if expected.results.get(label) != result:
                     return f"{label}: {result}"
         except psycopg.Error as error:

@@ -9,7 +9,7 @@ import pytest
 from amplifier.database.pool import Database
 from amplifier.postgres import embedded, scratch
 from amplifier.queries.plans import baseline
-from amplifier.queries.plans.baseline import Observed, Plan
+from amplifier.queries.plans.observation import Observation, Plan
 from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
 from tests.conftest import private_folder, settings_for
@@ -24,8 +24,8 @@ def loaded(folder: Path, dsn: str = "postgresql://unused/unused") -> Queries:
     return Queries(Database(settings_for(dsn), dsn), folder)
 
 
-def seen(generic: Plan = SCAN, custom: Plan = SCAN, results: dict[str, str] = RESULTS) -> Observed:
-    return Observed(generic, custom, results)
+def seen(generic: Plan = SCAN, custom: Plan = SCAN, results: dict[str, str] = RESULTS) -> Observation:
+    return Observation(generic, custom, results)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +66,7 @@ def test_small_tables_may_be_read_whole(folder: Path) -> None:
         (seen(results={"usual": RESULTS["usual"]}), True, ["it gives or changes something else (fewer cases)"]),
     ],
 )
-def test_what_is_a_change(now: Observed, same_version: bool, told: list[str]) -> None:
+def test_what_is_a_change(now: Observation, same_version: bool, told: list[str]) -> None:
     assert list(baseline.changes(seen(), now, same_version)) == told
 
 

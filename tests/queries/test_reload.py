@@ -18,7 +18,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.database.pool import LISTENER
+from amplifier.database.connections import LISTENER
 from amplifier.database.signatures import CHANNEL
 from amplifier.queries.registry import Queries
 from amplifier.queries.reload import RELOAD, REPORT, read

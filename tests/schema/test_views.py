@@ -198,7 +198,7 @@ class Late:
 async def test_a_write_that_is_under_way_at_the_end_is_not_made_twice(
     api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(activity, "_PACE", 0)
+    monkeypatch.setattr(activity, "_FLUSH_INTERVAL", 0)
     queries = Late(api.app.state.queries)
     stopping = activity.Activity(queries)  # type: ignore[arg-type]
     stopping.note_search(KEY, 1, 5)

@@ -1,11 +1,11 @@
-"""Whom and what the cases are about: people and things of the profile, and some that it lacks."""
+"""Chooses the users, sessions and configs of the profile that the cases name, and adds rows that the profile lacks."""
 
 from datetime import datetime
 from typing import Any, NamedTuple
 
 import psycopg
 
-# a session whose owner has configs and another session that is closed, and that has one participant of each role
+# a session that has one participant of each role, and whose owner has configs and another session that is completed
 _SUBJECT = """
 select
     s.session_id as session,
@@ -39,8 +39,8 @@ where
 order by s.session_id, c.config_id, o.session_id
 limit 1
 """
-# others in it: with a right besides the role, without one of the role, removed, gone; an invitation by a viewer;
-# and a word that is rare, in some sessions of somebody who has many
+# added to that session: participants with one right more and one less than their role, users who were removed or left,
+# an invitation by a viewer; and a rare word in some sessions of a user who has many
 _OTHERS = """
 insert into session_participants (session_id, user_id, role, permissions)
 values
@@ -63,7 +63,7 @@ values ('app-3', 'amp_second', 'second', repeat('e', 64));
 insert into configs (config_id, name, config_json, user_id)
 values ('config-inviting', 'Config', '{{}}', 'user-inviting');
 
--- one in which nobody else takes part
+-- a session without other participants
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
 values ('alone', 'config-inviting', 'user-inviting', 'app-1');
 
@@ -86,7 +86,7 @@ values (
     now() + interval '7 days'
 );
 
--- sessions without a run, with some that wait, and with some that wait of somebody who may not send any more
+-- sessions without runs, with queued runs, and with queued runs of users who may not send any more
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, status)
 select
     'agent-' || kind, '{config}', '{owner}', 'app-1',
@@ -164,7 +164,7 @@ from (
 ) as s
 where n <= 14;
 
--- what an agent thought, where the one who searches may write and where not
+-- an agent's thinking, in a session where the searching user may write and in one where not
 insert into messages (session_id, message, author_user_id, author_app_id, created_at)
 select
     session_id,
@@ -210,7 +210,11 @@ offset 5
 
 
 class Subject(NamedTuple):
-    """Whom and what the calls are about."""
+    """The session that most cases name, with its participants and related rows.
+
+    `closed` is a completed session of the same owner, `busy` a user with many sessions, `elsewhere` the number of the
+    owner's streams in other processes.
+    """
 
     session: str
     owner: str
@@ -226,7 +230,7 @@ class Subject(NamedTuple):
 
 
 class Place(NamedTuple):
-    """A rare message in the middle of several, and its session's config."""
+    """A message from the middle of the hits for a rare word, with its session's config and its rank."""
 
     session: str
     config: str
@@ -236,7 +240,7 @@ class Place(NamedTuple):
 
 
 def chosen(connection: "psycopg.Connection[Any]") -> tuple[Subject, Place]:
-    """The same ones in each run, after what the profile lacks was added."""
+    """Adds the rows that the profile lacks, and returns the subject and the place, the same in each run."""
     row = connection.execute(_SUBJECT).fetchone()
     assert row is not None  # noqa: S101
     subject = Subject(*row)

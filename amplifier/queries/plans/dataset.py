@@ -1,16 +1,17 @@
-"""A database like one in use, the same in each run: what plans and results of queries are compared on.
+"""Fills the profile: a database like one in use, the same in each run, on which plans and results are compared.
 
-A thousand users with from one to hundreds of sessions, 5,000 sessions of some ten messages, each with an owner, an
-editor and a viewer; times count back from the moment it is made.
+It has a thousand users with one to hundreds of sessions each, and 5,000 sessions of some ten messages, each with an
+owner, an editor and a viewer. Times count back from the moment it is filled.
 """
 
+import hashlib
 from typing import Any
 
 import psycopg
 
-_SLOW_INDEX = "messages_search_idx"  # filled afterwards: row by row it takes most of the time
+_SLOW_INDEX = "messages_search_idx"  # created after the rows: filling it row by row takes most of the time
 _WITHOUT_TRIGGERS = ("sessions", "messages", "session_events")
-# `{u}` is a number from 0 to 1 that depends on n alone, `{v}` and `{w}` two others
+# `{u}`, `{v}` and `{w}` are three numbers from 0 to 1 that depend on n alone
 _SEED = """
 insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, created_at, updated_at)
 select 'app-' || n, 'App ' || n, md5(n::text) || md5(n::text), 'amp_' || n, n = 1, moment, moment
@@ -97,7 +98,7 @@ from generate_series(1, 500) as n
 inner join sessions as s on s.session_id = 'session-' || n
 cross join generate_series(1, 4) as k;
 
--- of each session's owner: two that are alive, in different processes, and one that is not
+-- for each session's owner: two open streams in different processes, and one that expired
 insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
 select
     'stream-' || n || '-' || k, 'process-' || k, case when n % 5 > 0 then s.session_id end, s.owner_user_id,
@@ -120,8 +121,8 @@ cross join generate_series(1, 2) as v;
 
 update configs set version = 3, updated_at = updated_at + interval '1 second';
 
--- of each session's owner: one that holds, one that is over, and one each that shows a session, config or application
--- that is gone
+-- for each session's owner: a valid key, an expired one, and one each whose response shows a deleted session, config
+-- or application
 insert into idempotency_keys (
     app_id, user_id, key_hash, request_hash, status, response, etag, created_at, session_ids, config_ids, app_ids
 )
@@ -142,12 +143,12 @@ select
     (array['session', 'config'])[1 + n % 2], 'target-' || n % 400, '{{}}', '127.0.0.1', now() - n * interval '1 hour'
 from generate_series(1, 5000) as n;
 
--- some full again, some used up for long
+-- half of the buckets are full again, the others will be empty for days
 insert into rate_limits (app_id, user_id, granted, full_at)
 select 'app-1', 'user-' || n, 1, now() + case when n % 2 = 0 then interval '10 days' else interval '-1 hour' end
 from generate_series(1, 1000) as n;
 
--- of each session two that are over; some go on, with a lease or without, and some wait
+-- for each session two finished runs; for some a running one, with a valid or an expired lease, and queued ones
 insert into runs (
     session_id, run_id, status, message, user_id, app_id, queued_at, started_at, finished_at, response, process_id,
     lease_expires_at
@@ -173,18 +174,18 @@ select
 from runs
 where status = 'completed';
 
--- of somebody who was never seen
+-- a config of a user who was never seen
 insert into configs (config_id, name, config_json, user_id) values ('config-new-user', 'Config', '{{}}', 'user-new');
 """
 _RANDOM = "(({} * 2654435761) % 4294967296 / 4294967296.0)"
 
 
 def fill(connection: "psycopg.Connection[Any]") -> None:
-    """Fills a migrated, empty database; the connection is its owner's, in autocommit."""
+    """Fills a migrated, empty database. `connection` is its owner's, in autocommit mode."""
     numbers = {"u": _RANDOM.format("n"), "v": _RANDOM.format("(n + 70001)"), "w": _RANDOM.format("(n + 350003)")}
     definition = connection.execute("select pg_get_indexdef(%s::regclass)", (_SLOW_INDEX,)).fetchone()
     assert definition is not None  # noqa: S101
-    # until a commit is flushed, vacuum marks none of its pages as all visible, and plans differ
+    # vacuum marks pages as all visible only after their commit is flushed; plans depend on it
     connection.execute("set synchronous_commit = on")
     with connection.transaction():
         connection.execute("set local max_parallel_maintenance_workers = 0")
@@ -195,6 +196,11 @@ def fill(connection: "psycopg.Connection[Any]") -> None:
         for table in _WITHOUT_TRIGGERS:
             connection.execute(f"alter table {table} enable trigger user".encode())
         connection.execute(definition[0])
-    # of all rows, so that statistics do not depend on a sample
+    # a target that reads all rows, so that statistics do not depend on a sample
     connection.execute("set default_statistics_target = 1000")
     connection.execute("vacuum analyze")
+
+
+def md5(text: str) -> str:
+    """Returns the hash that PostgreSQL's `md5` gives, which the profile has in place of random tokens."""
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
