@@ -17,13 +17,11 @@ from amplifier.postgres import embedded
 from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.support.databases import execute
-from tests.support.soak import append, client, events, new_sessions, services, until
+from tests.support.soak import LISTENING, OURS, append, client, events, new_sessions, services, until
 from tests.support.streams import Audience, open_stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
-OURS = "from pg_stat_activity where application_name like 'amplifier-api%' and datname = current_database()"
-LISTENING = "(query ilike 'listen%' or query ilike '%pg_notification_queue_usage%')"
 FOR_EVER = 3600.0  # seconds that somebody stays who does not leave before the test ends
 LIMIT = 90.0  # seconds; alone on two cores the longest takes a fifth of that
 

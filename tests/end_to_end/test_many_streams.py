@@ -12,12 +12,11 @@ from typing import Any
 import psycopg
 import pytest
 
-from tests.support.soak import append, client, events, new_sessions, opened, services, until
+from tests.support.soak import OURS, append, client, events, new_sessions, opened, services, until
 from tests.support.streams import Audience, read_on, unread_stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
-OURS = "from pg_stat_activity where application_name like 'amplifier-api%' and datname = current_database()"
 FOR_EVER = 3600.0  # seconds that a follower stays that does not leave before the test ends
 LIMIT = 90.0  # seconds; alone on two cores the longest takes a fifth of that
 GRACE = 10.0  # seconds of SHUTDOWN_GRACE

@@ -11,12 +11,10 @@ import psycopg
 import pytest
 
 from tests.conftest import assert_problem, serving, settings_for
-from tests.support.sharing import PEOPLE, Done, Shared, change, replay
+from tests.support.sharing import LOG, PEOPLE, Done, Shared, change, replay
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
-LOG = """select seq, type, actor_user_id, data from session_events union all
-    select seq, 'message', author_user_id, '{}' from messages order by seq"""
 
 
 @pytest.fixture

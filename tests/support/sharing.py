@@ -14,6 +14,8 @@ Sql = Callable[..., list[Any]]
 PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"]
 ROLES = ["viewer", "editor", "owner"]
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+LOG = """select seq, type, actor_user_id, data from session_events union all
+    select seq, 'message', author_user_id, '{}' from messages order by seq"""
 MESSAGE = {"messages": [{"role": "user"}]}
 Done = Counter[tuple[str, str]]  # type of event, or message, and who did it
 
