@@ -10,7 +10,8 @@ import pytest
 import uvicorn
 import websockets.asyncio.client
 
-from amplifier.web import uvicorn_protocols, write_buffers
+from amplifier.web import http_protocol, write_buffers
+from amplifier.web.scope_keys import ENDING
 
 LIMIT = 10.0  # seconds, for what must happen
 WAIT = 0.3  # seconds, for each of the limits
@@ -44,7 +45,7 @@ class Endless:
 
     async def _go_on(self, scope: Any, receive: Any, send: Any) -> None:
         ending = asyncio.Event()
-        scope[uvicorn_protocols.ENDING] = ending.set
+        scope[ENDING] = ending.set
         await send({"type": "http.response.start", "status": 200, "headers": []})
         gone = asyncio.create_task(self._until_gone(receive, ending))
         while scope["path"] != "/quiet" and not ending.is_set() and not (scope["path"] == "/some" and self.is_left()):
@@ -73,8 +74,8 @@ class Service:
     def __init__(self) -> None:
         self.app = Endless()
         http, ws = (
-            "amplifier.web.uvicorn_protocols:BoundedProtocol",
-            "amplifier.web.uvicorn_protocols:BoundedWebSocketProtocol",
+            "amplifier.web.http_protocol:BoundedProtocol",
+            "amplifier.web.websocket_protocol:BoundedWebSocketProtocol",
         )
         self.server = uvicorn.Server(
             uvicorn.Config(self.app, port=0, http=http, ws=ws, lifespan="off", log_level="warning")
@@ -116,8 +117,9 @@ class Service:
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """The service with short limits."""
     monkeypatch.setattr(write_buffers, "READ_SECONDS", WAIT)
-    for name in ("HEADER_SECONDS", "BODY_SECONDS", "FLUSH_SECONDS"):
-        monkeypatch.setattr(uvicorn_protocols, name, WAIT)
+    monkeypatch.setattr(write_buffers, "FLUSH_SECONDS", WAIT)
+    monkeypatch.setattr(http_protocol, "HEADER_SECONDS", WAIT)
+    monkeypatch.setattr(http_protocol, "BODY_SECONDS", WAIT)
     service = Service()
     service.running = asyncio.create_task(service.server.serve())
     while not service.server.started:
@@ -161,7 +163,7 @@ async def test_what_is_left_of_an_answer_is_not_kept_for_ever(
     await until(lambda: any(service.unread))
     (connection,) = service.server.server_state.connections
     connection.timeout_keep_alive = WAIT  # type: ignore[union-attr]
-    connection.cycle.scope[uvicorn_protocols.ENDING]()  # type: ignore[union-attr]
+    connection.cycle.scope[ENDING]()  # type: ignore[union-attr]
     await until(lambda: not service.server.server_state.connections)
     writer.close()
 

@@ -8,11 +8,11 @@ from typing import Any
 import pytest
 from litestar.exceptions import LitestarException
 
-from amplifier.web import uvicorn_protocols
+from amplifier.web import http_protocol
 from tests.conftest import Api, settings_for
 from tests.support.live import Live, live, origin_of
-from tests.web.test_uvicorn_protocols import LIMIT, POST, WAIT, Service
-from tests.web.test_uvicorn_protocols import service as service
+from tests.web.test_http_protocol import LIMIT, POST, WAIT, Service
+from tests.web.test_http_protocol import service as service
 
 POOL = 2
 
@@ -80,8 +80,8 @@ async def test_client_is_never_awaited_inside_transaction(api: Api) -> None:
 
 async def test_body_below_minimum_rate_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then keeps no request alive, whichever way the body is framed."""
-    monkeypatch.setattr(uvicorn_protocols, "BODY_SECONDS", LIMIT)
-    monkeypatch.setattr(uvicorn_protocols, "BODY_GRACE", WAIT)
+    monkeypatch.setattr(http_protocol, "BODY_SECONDS", LIMIT)
+    monkeypatch.setattr(http_protocol, "BODY_GRACE", WAIT)
     framed = [(POST % 10**6, b"x"), (POST.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked"), b"1\r\nx\r\n")]
 
     async def trickle(head: bytes, piece: bytes) -> None:
@@ -101,8 +101,8 @@ async def test_body_below_minimum_rate_is_refused(service: Service, monkeypatch:
 
 async def test_body_above_minimum_rate_is_taken(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """What has come lengthens the time for the rest."""
-    monkeypatch.setattr(uvicorn_protocols, "BODY_GRACE", WAIT)
-    monkeypatch.setattr(uvicorn_protocols, "BODY_RATE", 10)
+    monkeypatch.setattr(http_protocol, "BODY_GRACE", WAIT)
+    monkeypatch.setattr(http_protocol, "BODY_RATE", 10)
     async with service.connected() as connection:
         await connection.send(POST % 30)
         for _ in range(6):

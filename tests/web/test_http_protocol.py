@@ -11,7 +11,7 @@ import pytest
 import uvicorn
 
 from amplifier.server.app import create_app
-from amplifier.web import uvicorn_protocols
+from amplifier.web import http_protocol
 from tests.conftest import settings_for
 
 GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
@@ -28,7 +28,7 @@ class Service:
     def __init__(self) -> None:
         self.application: Any = create_app(settings_for("postgresql://nobody@127.0.0.1:1/none"), "")
         self.late = asyncio.Event()
-        http = "amplifier.web.uvicorn_protocols:BoundedProtocol"
+        http = "amplifier.web.http_protocol:BoundedProtocol"
         self.server = uvicorn.Server(uvicorn.Config(self, port=0, http=http, lifespan="off", timeout_keep_alive=1))
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
@@ -111,8 +111,8 @@ class Connection:
 @pytest.fixture
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """The service with short limits; every connection is gone at the end."""
-    monkeypatch.setattr(uvicorn_protocols, "HEADER_SECONDS", WAIT)
-    monkeypatch.setattr(uvicorn_protocols, "BODY_SECONDS", WAIT)
+    monkeypatch.setattr(http_protocol, "HEADER_SECONDS", WAIT)
+    monkeypatch.setattr(http_protocol, "BODY_SECONDS", WAIT)
     service = Service()
     task = asyncio.create_task(service.server.serve())
     while not service.server.started:
@@ -149,7 +149,7 @@ REFUSED = {
 @pytest.mark.parametrize("status", REFUSED)
 async def test_what_cannot_be_served_is_refused(service: Service, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if status != 408:
-        monkeypatch.setattr(uvicorn_protocols, "HEADER_SECONDS", LIMIT)
+        monkeypatch.setattr(http_protocol, "HEADER_SECONDS", LIMIT)
 
     def cut(data: bytes, size: int) -> list[bytes]:
         return [data[start : start + size] for start in range(0, len(data), size)]
