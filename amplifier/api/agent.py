@@ -100,7 +100,7 @@ class MessagesController(Controller):
         session_id: FromPath[str],
         data: JSONBody[SendMessage],
         last_event_id: LastEventId = None,
-    ) -> Any:
+    ) -> RunStream:
         """As `send_message`, as server-sent events of `data: {"type", ...}`: `connected`, then what the agent does, as
         `{"type", "data"}`, then `response` with the `content` and `done`, or else one `error`. Whoever was cut off
         sends the same request with Last-Event-ID."""
