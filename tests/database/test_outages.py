@@ -82,7 +82,7 @@ def frozen(home: Path) -> Iterator[None]:
         yield
 
 
-async def test_without_a_free_connection_requests_are_refused_in_time(service: Service) -> None:
+async def test_requests_without_free_connection_are_refused_in_time(service: Service) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(service.api.settings.database_pool_max_size):
             await stack.enter_async_context(service.database.connection())
@@ -90,7 +90,7 @@ async def test_without_a_free_connection_requests_are_refused_in_time(service: S
     await until(service.recovers)
 
 
-async def test_a_statement_that_takes_too_long_ends_in_time(service: Service, sql: Sql) -> None:
+async def test_slow_statement_ends_in_time(service: Service, sql: Sql) -> None:
     async with asyncio.timeout(LONGEST):
         with pytest.raises(Unavailable, match="too long"):
             await service.database.fetchval("select pg_sleep(60)")
@@ -103,7 +103,7 @@ async def test_a_statement_that_takes_too_long_ends_in_time(service: Service, sq
 
 
 @pytest.mark.slow
-async def test_a_server_that_stops_freezes_and_comes_back_has_lost_nothing() -> None:
+async def test_restarted_and_frozen_server_loses_no_acknowledged_append() -> None:
     acknowledged: set[int] = set()
 
     async def write(service: Service) -> None:
@@ -132,7 +132,7 @@ async def test_a_server_that_stops_freezes_and_comes_back_has_lost_nothing() -> 
             assert acknowledged <= set(numbers)
 
 
-async def test_a_read_only_database_refuses_writes_until_it_is_writable(service: Service, sql: Sql) -> None:
+async def test_read_only_database_refuses_writes_until_it_is_writable(service: Service, sql: Sql) -> None:
     name = sql("select current_database()")[0][0]
     sql(f"alter database {name} set default_transaction_read_only = on")
     sql(f"{TERMINATE} and pid <> pg_backend_pid()")
@@ -152,7 +152,7 @@ async def test_terminated_connections_are_replaced(service: Service, sql: Sql) -
         await until(lambda: remembers(service.client, service.api))
 
 
-async def test_200_appends_at_once_are_all_there_in_one_order(dsn: str) -> None:
+async def test_200_concurrent_appends_are_stored_in_one_order(dsn: str) -> None:
     bodies = [{"messages": [{"role": "user", "content": str(n)}] * (1 + n % 3)} for n in range(200)]
     async with started(dsn, {"database_acquire_timeout": 30}) as service:
         url = f"{service.session}/transcript"
@@ -179,7 +179,7 @@ async def test_last_seen_moves_at_most_once_a_minute(api: Api, sql: Sql, alice: 
     assert sql("select user_id, last_seen_app_id from users where last_seen > '2001-01-01'") == [("carol", "other")]
 
 
-async def test_a_crash_is_500_and_shows_nothing(
+async def test_unexpected_error_is_500_without_details(
     api: Api, sql: Sql, alice: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("DEBUG")

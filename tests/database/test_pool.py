@@ -50,7 +50,7 @@ async def test_connections_closed_while_they_wait_are_replaced(
         assert results.count(1) >= 20 - SIZE
 
 
-async def test_callers_who_leave_keep_nothing(database: Database) -> None:
+async def test_cancelled_callers_keep_no_connection(database: Database) -> None:
     for _ in range(20):
         tasks = [asyncio.create_task(database.fetchval("select pg_sleep(0.005)")) for _ in range(SIZE * 4)]
         await asyncio.sleep(0)
@@ -60,13 +60,13 @@ async def test_callers_who_leave_keep_nothing(database: Database) -> None:
         assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
 
 
-async def test_a_statement_that_fails_gives_its_connection_back(database: Database) -> None:
+async def test_failed_statement_returns_its_connection(database: Database) -> None:
     for _ in range(SIZE * 3):
         with pytest.raises(asyncpg.UndefinedTableError):
             await database.fetch("select 1 from nothing")
 
 
-async def test_a_transaction_that_fails_is_rolled_back(database: Database, sql: Callable[..., list[Any]]) -> None:
+async def test_failed_transaction_is_rolled_back(database: Database, sql: Callable[..., list[Any]]) -> None:
     insert = "insert into users (user_id) values ('someone')"
 
     async def fail() -> None:
@@ -83,7 +83,7 @@ async def test_a_transaction_that_fails_is_rolled_back(database: Database, sql: 
     assert sql("select count(*) from users") == [(1,)]
 
 
-async def test_before_connecting(dsn: str) -> None:
+async def test_statement_before_connect_is_unavailable(dsn: str) -> None:
     with pytest.raises(Unavailable):
         await Database(settings_for(dsn), dsn).fetchval("select 1")
 

@@ -89,7 +89,7 @@ def _no_files_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
 
 
 @pytest.mark.parametrize(("mode", "server", "root", "outcome"), CASES)
-async def test_every_mode(
+async def test_every_mode_has_the_outcome_of_libpq(
     mode: str,
     server: str,
     root: str,
@@ -119,7 +119,7 @@ async def test_every_mode(
         ("{folder}/{server}", embedded.ROLE, {}),
     ],
 )
-async def test_as_libpq(
+async def test_service_connects_where_libpq_does(
     mode: str,
     server: str,
     host: str,
@@ -139,7 +139,7 @@ async def test_as_libpq(
     ("variables", "outcome"),
     [({}, REFUSED), ({"SSL_CERT_FILE": "right.crt"}, TLS), ({"SSL_CERT_FILE": "wrong.crt"}, REFUSED)],
 )
-async def test_the_systems_root_certificates(
+async def test_system_root_certificates_are_used(
     variables: dict[str, str], outcome: str, folder: Path, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGSSLROOTCERT", "system")

@@ -77,7 +77,7 @@ def in_use(service: Service) -> dict[str, Any]:
     return {query["name"]: query["hash"] for query in shown["queries"]} | {"all": shown["hash"]}
 
 
-def test_an_edit_in_a_running_service(reader: Reader, service: Service) -> None:
+def test_edited_query_is_used_by_running_service(reader: Reader, service: Service) -> None:
     assert re.search(r"^`\d+ queries hold`", README, re.MULTILINE)
     [count] = re.findall(r"^(\d+) queries hold$", reader.run("edit"), re.MULTILINE)
     assert f"`{count} queries hold`" in README
@@ -105,7 +105,7 @@ def test_an_edit_in_a_running_service(reader: Reader, service: Service) -> None:
     assert "queries hold" in reader.run("update")
 
 
-def test_a_column_is_added_to_a_list(reader: Reader) -> None:
+def test_column_is_added_to_list(reader: Reader) -> None:
     reader.run("edit")
     refused = reader.run("column", 1)
     assert "streams.list: the result has streams, compared with Present (bring back user_id, since)" in refused
@@ -118,7 +118,7 @@ def test_a_column_is_added_to_a_list(reader: Reader) -> None:
 
 
 @pytest.mark.skipif(not (DEBIAN / "bin/postgres").exists(), reason="needs a PostgreSQL with pg_stat_statements")
-def test_what_queries_cost(tmp_path: Path) -> None:
+def test_commands_that_measure_queries_run(tmp_path: Path) -> None:
     with private_folder() as home:
         with embedded.running(home, "amplifier-api", DEBIAN) as dsn, psycopg.connect(dsn, autocommit=True) as owner:
             migrate.migrate(dsn)

@@ -106,7 +106,9 @@ def run(engine: docker.DockerClient, image: Image, network: Network, server: Pos
         yield start
 
 
-def test_migrate_serve_stop(engine: docker.DockerClient, run: Run, server: PostgresContainer, network: Network) -> None:
+def test_image_migrates_serves_and_stops(
+    engine: docker.DockerClient, run: Run, server: PostgresContainer, network: Network
+) -> None:
     assert finish(run("migrate"))[0] == 0
     service = run("serve", ports={"8765/tcp": None}, read_only=True)
     with client_of(service, server.get_container_host_ip()) as client:
@@ -141,7 +143,7 @@ def test_image_is_lean_and_unprivileged(run: Run) -> None:
     assert (status, output.splitlines()) == (0, ["10001 []", str(packaged)])
 
 
-def test_wrong_query_stops_the_start(run: Run, tmp_path: Path) -> None:
+def test_wrong_query_prevents_start(run: Run, tmp_path: Path) -> None:
     assert finish(run("migrate"))[0] == 0
     lines = (ROOT / "queries/sessions.sql").read_text().splitlines()
     line = next(number for number, text in enumerate(lines, 1) if text == "from session_participants as p")
@@ -156,13 +158,13 @@ def test_wrong_query_stops_the_start(run: Run, tmp_path: Path) -> None:
     assert 'relation "no_such_table" does not exist' in output
 
 
-def test_serve_refuses_a_database_without_the_schema(run: Run) -> None:
+def test_serve_refuses_database_without_schema(run: Run) -> None:
     status, output = finish(run("serve"))
     assert status == 1
     assert "amplifier-api migrate" in output
 
 
-def test_compose_file() -> None:
+def test_compose_file_starts_the_service() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     api, migrate = services["api"], services["migrate"]
     assert api["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}

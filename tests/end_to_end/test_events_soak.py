@@ -26,7 +26,7 @@ FOR_EVER = 3600.0  # seconds that somebody stays who does not leave before the t
 LIMIT = 90.0  # seconds; alone on two cores the longest takes a fifth of that
 
 
-async def test_every_reader_sees_everything_once_in_order(dsn: str, sql: Sql) -> None:
+async def test_every_reader_receives_each_event_once_in_order(dsn: str, sql: Sql) -> None:
     random_ = random.Random(8)
     goal, killed = 4000, 0
 
@@ -79,7 +79,7 @@ async def test_every_reader_sees_everything_once_in_order(dsn: str, sql: Sql) ->
             assert killed >= 4
 
 
-async def test_it_goes_on_when_postgresql_restarts() -> None:
+async def test_streams_survive_restarts_of_postgresql() -> None:
     random_ = random.Random(9)
     stop = asyncio.Event()
 
@@ -133,7 +133,7 @@ async def test_it_goes_on_when_postgresql_restarts() -> None:
                 assert {follower.opened for _, follower in audience.followers[::2]} == {1}, "streams outlive restarts"
 
 
-async def test_a_process_that_dies_between_commit_and_notify_loses_nothing(dsn: str) -> None:
+async def test_process_killed_between_commit_and_notify_loses_no_event(dsn: str) -> None:
     with (
         services(1, dsn, NOTIFY_DELAY="3600") as [dying],
         services(1, dsn) as [living],

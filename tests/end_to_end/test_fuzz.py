@@ -76,7 +76,7 @@ def fuzz(service: Pair, folder: Path) -> str:
     return ran.stdout
 
 
-def test_the_service_does_what_the_document_says(service: Pair, tmp_path: Path) -> None:
+def test_service_behaves_as_documented(service: Pair, tmp_path: Path) -> None:
     told = fuzz(service, tmp_path)
     assert "401 Unauthorized (" not in told, told
     assert " passed" in told
@@ -85,7 +85,7 @@ def test_the_service_does_what_the_document_says(service: Pair, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("path", STREAMS.values())
-def test_a_stream_begins_or_is_refused_as_the_document_says(service: Pair, path: str) -> None:
+def test_stream_begins_or_is_refused_as_documented(service: Pair, path: str) -> None:
     document = schemathesis.openapi.from_url(f"{service.urls[0]}/openapi.json")
     operation, ids, statuses = document[path]["GET"], known(service), set()
     said = {*document.raw_schema["paths"][path]["get"]["responses"]}

@@ -31,7 +31,7 @@ def transcripts() -> list[list[Any]]:
     return [entry.get("messages") or entry["traj"] for entry in json.loads(text)]
 
 
-async def test_every_conversation_survives(anyio_backend: object) -> None:
+async def test_every_conversation_is_stored_and_found(anyio_backend: object) -> None:
     given = transcripts()
     total = sum(map(len, given))
     assert total > 10

@@ -31,7 +31,7 @@ def many_files() -> Iterator[None]:
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_a_reader_that_never_reads_costs_bounded_memory_and_harms_no_one(dsn: str) -> None:
+async def test_client_that_never_reads_takes_bounded_memory(dsn: str) -> None:
     stop, slowest = asyncio.Event(), 0.0
 
     def memory() -> int:
@@ -69,7 +69,7 @@ async def test_a_reader_that_never_reads_costs_bounded_memory_and_harms_no_one(d
                     assert [(await stream.logged()).id for _ in range(last_seq + 1)] == list(range(1, last_seq + 2))
 
 
-async def test_a_thousand_subscribers_need_no_more_connections(dsn: str, sql: Sql, many_files: None) -> None:
+async def test_thousand_subscribers_need_no_more_connections(dsn: str, sql: Sql, many_files: None) -> None:
     def connections() -> int:
         return int(sql(f"select count(*) {OURS}")[0][0])
 

@@ -197,7 +197,7 @@ class Sharing(Comparison):
 
 
 @pytest.mark.parametrize("examples", [3, pytest.param(EXAMPLES or 20, marks=pytest.mark.slow)])
-def test_it_behaves_as_the_model(dsn: str, examples: int) -> None:
+def test_service_behaves_as_model(dsn: str, examples: int) -> None:
     size = {"max_examples": examples, "stateful_step_count": 60 if EXAMPLES else 30}
     with pair(dsn) as Sharing.pair:
         run(

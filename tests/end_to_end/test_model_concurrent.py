@@ -119,7 +119,7 @@ async def everybody(both: Pair, seed: int) -> list[Person]:
 
 
 @pytest.mark.parametrize("seed", range(20 if EXAMPLES else 3))
-async def test_the_history_is_what_was_acknowledged(dsn: str, sql: Sql, seed: int) -> None:
+async def test_history_matches_acknowledged_calls(dsn: str, sql: Sql, seed: int) -> None:
     with pair(dsn) as both:
         persons = await everybody(both, seed)
     stored, log = sql(MESSAGES), sql(LOG)

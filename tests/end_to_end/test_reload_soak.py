@@ -101,7 +101,7 @@ def replace(folder: Path, source: Path, change: tuple[str, str, str] | None, num
 
 
 @pytest.mark.parametrize("reloads", [RELOADS])
-async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reloads: int) -> None:
+async def test_queries_are_replaced_under_load(dsn: str, folder: Path, tmp_path: Path, reloads: int) -> None:
     source = Path(shutil.copytree(folder, tmp_path / "source"))
     environ = {"DATABASE_URL": dsn, "QUERIES_DIR": str(folder), "LOG_LEVEL": "error"}
     with running_service(environ) as one, running_service(environ) as other:
@@ -123,7 +123,7 @@ async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reload
         assert len(served) == (reloads + 1) // 2
 
 
-async def test_a_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
+async def test_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
     file, rollback = check.new(folder, "sessions add archived_at")
     depends = file.read_text().splitlines()[0]

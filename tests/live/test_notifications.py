@@ -102,7 +102,7 @@ async def test_copies_of_notifications_have_no_effect(
         assert await next_of_any(stream) == ("typing", {"user_id": "carol"})
 
 
-def test_analysts_cannot_sign(dsn: str) -> None:
+def test_analyst_cannot_sign_notifications(dsn: str) -> None:
     with analyst(dsn) as connection:
         for statement in ("select announce('reload queries')", "select inner_key from notification_keys"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -124,7 +124,7 @@ async def test_replaced_keys_are_read_again(api: Live, sql: Sql, monkeypatch: py
     await until(is_heard)
 
 
-def test_a_notification_is_written_anew_and_of_a_known_type() -> None:
+def test_notice_data_is_encoded_anew_and_unknown_types_are_dropped() -> None:
     said = '[["s","typing",{\n"user_id" :\r\n"b"}],["s","message.created",{}],["s","x\\n\\ny:z",{}]]'
     notice = notifications.read(f'events {{"process":"x","said":{said}}}')
     assert notice is not None

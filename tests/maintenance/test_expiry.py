@@ -56,7 +56,7 @@ async def test_many_rows_are_deleted_in_batches(api: Api, sql: Sql, monkeypatch:
     assert left(sql) == dict.fromkeys(KINDS, 2)
 
 
-async def test_a_round_has_an_end_and_says_what_is_left(
+async def test_round_is_limited_and_logs_remaining_rows(
     api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(expiry, "_AT_ONCE", 5)
@@ -68,7 +68,7 @@ async def test_a_round_has_an_end_and_says_what_is_left(
 
 
 @pytest.mark.parametrize("table", KINDS)
-async def test_a_kind_that_fails_does_not_stop_the_others(
+async def test_error_of_one_kind_does_not_stop_the_others(
     api: Api, sql: Sql, caplog: pytest.LogCaptureFixture, table: str
 ) -> None:
     expire(sql)

@@ -47,7 +47,7 @@ def assert_described(event: Event | None, described: dict[str, Draft202012Valida
     return event.type
 
 
-async def test_the_events_of_a_session(
+async def test_events_of_session_fit_their_schemas(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     path, described, seen = f"/sessions/{session_id}", events("follow_session"), set()
@@ -114,7 +114,9 @@ async def going(client: httpx.AsyncClient, path: str, count: int) -> dict[str, s
                 return found
 
 
-async def test_the_hints(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+async def test_hints_fit_their_schemas(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
     described = events("follow_sessions")
     async with api.stream(bob, "/events") as stream:
         await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "viewer"})

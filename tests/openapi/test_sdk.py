@@ -40,7 +40,7 @@ def environ() -> Iterator[dict[str, str]]:
             yield {"AMPLIFIER_URL": service.url, "AMPLIFIER_KEY": key, "AMPLIFIER_TOKEN": token(sub="mia", exp=2**32)}
 
 
-def test_the_python_client(environ: dict[str, str]) -> None:
+def test_python_client_does_main_job(environ: dict[str, str]) -> None:
     make("sdk-python")
     client = str(ROOT / "build/sdk/python")
     example = str(EXAMPLES / "main_job.py")
@@ -54,7 +54,7 @@ def test_the_python_client(environ: dict[str, str]) -> None:
 
 
 @needs_npm
-def test_the_typescript_client(environ: dict[str, str]) -> None:
+def test_typescript_client_does_main_job(environ: dict[str, str]) -> None:
     make("sdk-typescript")
     run("node_modules/.bin/tsc", "--project", str(EXAMPLES))
     lines = run("node", "build/examples/main_job.js", environ=environ)
@@ -64,7 +64,7 @@ def test_the_typescript_client(environ: dict[str, str]) -> None:
     assert "stale [1]" in lines
 
 
-def test_the_lock_file_names_no_registry() -> None:
+def test_lock_file_names_no_registry() -> None:
     assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
 
 
