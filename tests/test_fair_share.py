@@ -1,4 +1,4 @@
-"""The pool's connections are shared by users: none takes them all, and nobody waits behind another's requests."""
+"""Users share the pool's connections: none takes all of them, and no user waits for another's requests."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.support.stage import holding
 
 
 async def as_user(user: str | None, work: Awaitable[Any]) -> Any:
-    """Awaits `work` in a task that works for `user`."""
+    """Awaits `work` in a task that counts for `user`."""
     current.set(user)
     return await work
 
@@ -126,7 +126,7 @@ async def test_waiting_requests_of_user_are_bounded(monkeypatch: pytest.MonkeyPa
 
 
 async def test_requests_count_against_their_user(dsn: str) -> None:
-    """Each of them holds a transaction, which waits for a lock that somebody else has."""
+    """Each request holds a transaction that waits for a lock."""
     limits = {"database_pool_max_size": 6, "database_acquire_timeout": 0.3, "database_lock_timeout": 10}
     async with serving(settings_for(dsn, database_statement_timeout=10, **limits)) as api:
         alice, bob = await api.as_user("alice"), await api.as_user("bob")
@@ -165,7 +165,7 @@ async def test_forged_credentials_count_against_their_address(dsn: str) -> None:
 
 @contextlib.contextmanager
 def work_on(database: Database) -> Any:
-    """For whom connections are taken meanwhile."""
+    """Returns the users for whom connections are taken during the requests."""
     seen: set[Any] = set()
     gate, take = database._gate, database._gate.take_at_once
 

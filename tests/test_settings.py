@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused and how, and that no secret is ever shown."""
+"""Settings: their sources, the errors of invalid ones, and that no error shows a secret."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +22,7 @@ SPECIAL = "a@b:c/d?e#f%g&h=i+j k[l]'\"\\é"
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own .env does not count."""
+    """Hides a developer's own .env."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -96,7 +96,7 @@ def test_contradictory_settings_are_refused(environ: dict[str, str], message: st
 
 
 def test_short_key_may_decrypt_after_long_one() -> None:
-    """Else a short one could not be replaced."""
+    """Otherwise a short key could not be replaced."""
     environ = {"AUTH_REQUIRED": "true", "SECRET_KEY": OWN, "CONFIG_ENCRYPTION_KEY": f"{OWN}, short"}
     assert load(environ).encryption_keys == [OWN, "short"]
 
@@ -227,6 +227,6 @@ def test_origins_are_read_as_list() -> None:
 
 
 def _everything(error: BaseException) -> str:
-    """What a traceback of `error` would show of it and of what it came from."""
+    """Returns all that a traceback of `error` and its causes would show."""
     chain = [error.__cause__, None if error.__suppress_context__ else error.__context__]
     return repr(error) + "".join(_everything(cause) for cause in chain if cause is not None)

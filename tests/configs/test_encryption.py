@@ -1,4 +1,4 @@
-"""Encryption of secrets in configs: what is one, and that nothing a user sends can break or open another's."""
+"""Encryption of secrets in configs: which values are secrets, and that no user's input breaks or decrypts another's."""
 
 import base64
 import copy
@@ -114,7 +114,7 @@ def test_numbers_and_booleans_are_encrypted_and_keep_their_type(value: Any) -> N
 
 
 def test_text_does_not_open_as_number_nor_number_as_text() -> None:
-    """The version, which says what a value was, is part of what is sealed."""
+    """The version, which tells the type of the value, is authenticated."""
     for value, version in (("1", b"\x02"), (1, b"\x01")):
         blob = base64.urlsafe_b64decode(KEYRING.encrypt({"pin_token": value}, CONTEXT)["pin_token"][4:])
         changed = {"pin_token": "enc:" + base64.urlsafe_b64encode(version + blob[1:]).decode()}
@@ -122,7 +122,7 @@ def test_text_does_not_open_as_number_nor_number_as_text() -> None:
 
 
 def test_value_under_formerly_secret_name_is_decrypted() -> None:
-    """As a `tokenizer` that was encrypted by an earlier version."""
+    """Such as a `tokenizer` that an earlier version encrypted."""
     sealed = KEYRING.encrypt({"token": "o200k"}, CONTEXT)["token"]
     assert KEYRING.decrypt({"tokenizer": sealed}, CONTEXT) == {"tokenizer": "o200k"}
     assert KEYRING.holds({"tokenizer": sealed}, CONTEXT)
@@ -186,7 +186,7 @@ def test_value_moved_into_another_config_is_not_decrypted() -> None:
 
 @pytest.mark.parametrize("length", [0, 1, 2])
 def test_value_changed_in_any_position_is_not_decrypted(length: int) -> None:
-    """Three lengths, for each of base64's paddings."""
+    """Three lengths, one for each padding of base64."""
     text = KEYRING.encrypt({"token": "x" * length}, CONTEXT)["token"]
     for position, other in itertools.product(range(len(text)), "A_=\n é"):
         changed = {"token": text[:position] + other + text[position + 1 :]}

@@ -1,4 +1,4 @@
-"""The database as it fails: each wait ends within its limit as 503, all recovers, and what was acknowledged stays."""
+"""Outages of the database: each wait ends within its limit with 503, and no acknowledged write is lost."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from tests.support.polling import TERMINATE, gives, remembers, until
 
 Sql = Callable[..., list[Any]]
 LIMITS = {"database_acquire_timeout": 0.5, "database_statement_timeout": 1, "database_lock_timeout": 0.5}
-LONGEST = 0.5 + (1 + 1) + 10  # seconds: for a connection, for a statement that the server does not end, to spare
+LONGEST = 0.5 + (1 + 1) + 10  # seconds: for a connection, for a statement that the server does not end, and a reserve
 
 
 class Service(NamedTuple):
@@ -40,7 +40,7 @@ class Service(NamedTuple):
         return (await self.append()).status_code == 201
 
     async def unavailable(self, request: Awaitable[httpx.Response]) -> None:
-        """The request gets a 503 in time, which says when to come back and nothing of the database."""
+        """Checks that the request gets a 503 in time, with a Retry-After and without details of the database."""
         async with asyncio.timeout(LONGEST):
             response = await request
         detail = assert_problem(response, 503)["detail"]
@@ -48,7 +48,7 @@ class Service(NamedTuple):
         assert response.headers["retry-after"] in ("1", "2", "3")
 
     async def refuses_all(self) -> None:
-        """Reads and writes are refused, and the health says so."""
+        """Checks that reads and writes are refused and that /health is degraded."""
         refused = (self.unavailable(request) for request in (self.client.get(self.session), self.append()))
         health, *_ = await asyncio.gather(self.client.get("/health"), *refused)
         assert (health.status_code, health.json()["status"]) == (200, "degraded")
@@ -65,14 +65,14 @@ async def started(dsn: str, limits: dict[str, Any] = LIMITS) -> AsyncIterator[Se
 
 @pytest.fixture
 async def service(dsn: str) -> AsyncIterator[Service]:
-    """On the shared server."""
+    """A service on the shared server."""
     async with started(dsn) as service:
         yield service
 
 
 @contextlib.contextmanager
 def frozen(home: Path) -> Iterator[None]:
-    """The server of `home` does nothing meanwhile."""
+    """Stops all processes of the server of `home` for as long as the context lasts."""
     postmaster = (home / "data/postmaster.pid").read_text().split("\n", 1)[0]
     children = subprocess.check_output(["ps", "-o", "pid=", "--ppid", postmaster], timeout=10).split()
     with contextlib.ExitStack() as stack:
@@ -187,7 +187,7 @@ async def test_unexpected_error_is_500_without_details(
     sql("alter table configs rename to elsewhere")
     crashes = [await alice.get("/sessions"), await alice.get("/configs")]
     sql("alter table applications rename column is_active to elsewhere")
-    crashes.append(await (await api.as_user("bob")).get("/users/me"))  # before anybody knows who calls
+    crashes.append(await (await api.as_user("bob")).get("/users/me"))  # before the caller is authenticated
     for response in crashes:
         problem = assert_problem(response, 500, "Internal server error. Report it with the request_id.")
         assert problem["request_id"] == response.headers["x-request-id"] in caplog.text

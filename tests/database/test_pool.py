@@ -1,4 +1,4 @@
-"""The pool's bookkeeping: connections that close while they wait, callers who leave, statements that fail."""
+"""The pool returns and replaces connections after closures, cancelled callers and failed statements."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -45,7 +45,7 @@ async def test_connections_closed_while_they_wait_are_replaced(
         await asyncio.gather(*(database.fetchval("select pg_sleep(0.01)") for _ in range(SIZE * 2)))
         assert sql(TERMINATE)[0][0] == SIZE
         results = await together(database, 20, return_exceptions=True)
-        # one statement may meet a connection whose end has not been read yet
+        # one statement may get a connection whose closure has not been noticed yet
         assert all(result == 1 or isinstance(result, Unavailable) for result in results)
         assert results.count(1) >= 20 - SIZE
 

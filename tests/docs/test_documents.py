@@ -1,4 +1,4 @@
-"""What documents refer to exists: links, headings, files, tests, modules and settings."""
+"""The links, headings, files, tests, modules and settings that documents name exist."""
 
 import re
 from pathlib import Path

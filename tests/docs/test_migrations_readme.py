@@ -1,4 +1,4 @@
-"""migrations/README.md does what it says: its commands and statements are run against databases of their own."""
+"""The commands and statements of migrations/README.md run as written, on databases of their own."""
 
 import os
 import re
@@ -24,13 +24,13 @@ SETTINGS = ("DATABASE_URL", "SEARCH_LANGUAGE", "QUERIES_DIR")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what the commands work on, to be changed; programs that are run in it use it."""
+    """A copy of the checkout that the commands may change. Programs that run in it use it."""
     return copied(tmp_path)
 
 
 @pytest.fixture
 def logins(server: str) -> Iterator[dict[str, str]]:
-    """Other names for the logins of the examples, which belong to the whole server."""
+    """Other names for the logins of the examples, since logins belong to the whole server."""
     names = {name: f"amplifier_test_{name}_{uuid.uuid4().hex[:8]}" for name in ("api", "ana", "whoever_migrates")}
     yield names
     with psycopg.connect(server, autocommit=True) as connection:
@@ -39,7 +39,7 @@ def logins(server: str) -> Iterator[dict[str, str]]:
 
 
 def environ_of(checkout: Path) -> dict[str, str]:
-    """The checkout's code, and no settings of whoever runs the tests."""
+    """Returns an environment with the checkout's code and without the settings of the user who runs the tests."""
     return {"PYTHONPATH": str(checkout)} | {name: "" for name in SETTINGS if name in os.environ}
 
 
@@ -149,7 +149,7 @@ def test_all_rules_are_explained() -> None:
 
 
 def write(folder: Path, title: str, forward: str, rollback: str) -> None:
-    """Another migration with the statements of a document."""
+    """Writes another migration with the statements of a document."""
     file, back = check.new(folder, title)
     depends = file.read_text().splitlines()[0]
     limit = "" if "transactional: false" in forward else f"{LOCK_LIMIT}\n"

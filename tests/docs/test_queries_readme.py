@@ -1,4 +1,4 @@
-"""`queries/README.md` does what it says: each block is run, in a copy of the checkout, beside a running service."""
+"""The commands of `queries/README.md` run as written, in a copy of the checkout and with a running service."""
 
 import os
 import re
@@ -28,7 +28,7 @@ DEBIAN = Path("/usr/lib/postgresql/15")
 
 
 class Reader:
-    """Somebody with a shell in a checkout, who does what the page says."""
+    """A reader with a shell in a checkout, who runs the commands of the page."""
 
     def __init__(self, folder: Path, dsn: str) -> None:
         self.checkout, self.edited = folder / "checkout", folder / "my-queries"
@@ -39,7 +39,7 @@ class Reader:
         subprocess.run(["git", "add", "queries"], cwd=self.checkout, check=True)
 
     def run(self, kind: str, status: int = 0) -> str:
-        """What a block prints; its last command ends with `status`."""
+        """Returns the output of a block, whose last command must exit with `status`."""
         [script] = blocks(f"sh {kind}", README)
         script = script.replace("/tmp/my-queries", str(self.edited))
         path = f"{Path(sys.executable).parent}:{embedded.wheel_install()}/bin:{os.environ['PATH']}"
@@ -65,14 +65,14 @@ def reader(tmp_path: Path, dsn: str) -> Reader:
 
 @pytest.fixture
 def service(reader: Reader) -> Iterator[Service]:
-    """A service with the edited copy."""
+    """A service that uses the copy of the checkout."""
     reader.run("edit")
     with running_service({"DATABASE_URL": reader.dsn, "QUERIES_DIR": str(reader.edited)}) as service:
         yield service
 
 
 def in_use(service: Service) -> dict[str, Any]:
-    """The queries in use, by name."""
+    """Returns the queries in use, by name."""
     shown = httpx.get(f"{service.url}/health/queries", verify=False).json()
     return {query["name"]: query["hash"] for query in shown["queries"]} | {"all": shown["hash"]}
 

@@ -1,4 +1,4 @@
-"""The image: built from the Containerfile, run against a PostgreSQL in a container beside it."""
+"""The image is built from the Containerfile and runs with a PostgreSQL in another container."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ from tests.support.paths import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("container")]
 
 LIMIT = 60.0  # seconds for anything but the build
-PASSWORD = "p@ss:w/o rd%$?#"  # what would break an address
+PASSWORD = "p@ss:w/o rd%$?#"  # characters that break a URL
 
 HEALTHCHECK = re.compile(r"^HEALTHCHECK .* CMD (\[.*\])$", re.MULTILINE)
 
@@ -64,14 +64,14 @@ def image(engine: docker.DockerClient) -> Iterator[Image]:
 
 @pytest.fixture(scope="module")
 def network(engine: docker.DockerClient) -> Iterator[Network]:
-    """A network on which containers find each other by name."""
+    """A network whose containers reach each other by name."""
     with Network() as network:
         yield network
 
 
 @pytest.fixture(scope="module")
 def server(engine: docker.DockerClient, image: Image, network: Network) -> Iterator[PostgresContainer]:
-    """A PostgreSQL server that is called `database` on the network."""
+    """A PostgreSQL server with the name `database` on the network."""
     name = os.environ.get("TEST_POSTGRES_IMAGE", "docker.io/library/postgres:18")
     _obtain(engine, name)
     container = PostgresContainer(name, username="amplifier", password=PASSWORD, driver=None)
@@ -81,7 +81,7 @@ def server(engine: docker.DockerClient, image: Image, network: Network) -> Itera
 
 @pytest.fixture
 def run(engine: docker.DockerClient, image: Image, network: Network, server: PostgresContainer) -> Iterator[Run]:
-    """Starts a command of `amplifier-api` in a container, on an empty database of the test's own."""
+    """Starts a command of `amplifier-api` in a container, on an empty database for the test."""
     name = f"test_{time.monotonic_ns()}"
     assert server.exec(["createdb", "--username=amplifier", name]).exit_code == 0
     environment = {
@@ -182,7 +182,7 @@ def test_compose_file_starts_the_service() -> None:
 
 
 def _obtain(engine: docker.DockerClient, image: str) -> None:
-    """Skips the test when the image is neither here nor to be had."""
+    """Pulls the image if it is missing. Skips the test if that fails."""
     try:
         engine.images.get(image)
     except docker.errors.ImageNotFound:
@@ -194,7 +194,7 @@ def _obtain(engine: docker.DockerClient, image: str) -> None:
 
 @contextlib.contextmanager
 def client_of(service: Container, host: str) -> Iterator[httpx.Client]:
-    """A client of the service, once it is healthy."""
+    """Returns a client of the service as soon as it is healthy."""
     service.reload()
     port = service.ports["8765/tcp"][0]["HostPort"]
     deadline = time.monotonic() + LIMIT
@@ -212,12 +212,12 @@ def client_of(service: Container, host: str) -> Iterator[httpx.Client]:
 
 
 def finish(container: Container) -> tuple[int, str]:
-    """Exit status and output of a container, once it ends."""
+    """Waits for the end of a container. Returns its exit status and output."""
     status = container.wait(timeout=LIMIT)["StatusCode"]
     return status, container.logs().decode()
 
 
 def execute(container: Container, *command: str) -> tuple[int, str]:
-    """Exit status and output of a command in a running container."""
+    """Runs a command in a running container. Returns its exit status and output."""
     result = container.exec_run(list(command))
     return result.exit_code, result.output.decode()

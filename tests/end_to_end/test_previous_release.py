@@ -1,4 +1,4 @@
-"""`.ci/previous-release` runs the tests of the release before, as it was, on the migrations of today."""
+"""`.ci/previous-release` runs the tests of the previous release on the present migrations."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ MAKEFILE = """.venv/ready:
 
 
 class Repository:
-    """A small one, with a release or without."""
+    """A small repository, with or without a release."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder

@@ -1,4 +1,4 @@
-"""Sharing under load, through two applications on one database: the log explains the state, and a removal holds."""
+"""Sharing under load through two applications on one database: the log explains the state, and removals hold."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ Sql = Callable[..., list[Any]]
 
 @pytest.fixture
 async def shared(dsn: str, sql: Sql) -> AsyncIterator[Shared]:
-    """Every caller gets a connection at once: what waits, waits for locks."""
+    """A shared session. Every caller gets a connection at once, so that calls wait for locks only."""
     settings = settings_for(dsn, database_pool_max_size=32)
     async with serving(settings) as one, serving(settings) as two:
         two.keys["app"] = await one.register("app")
@@ -69,7 +69,7 @@ async def test_one_of_two_owners_who_demote_each_other_stays(shared: Shared, sql
 
 
 async def assert_out(shared: Shared, user_id: str) -> None:
-    """The user has no part in the session, in either application."""
+    """Checks that the user cannot reach the session through either application."""
     for app, client in enumerate(shared.clients[user_id]):
         assert_problem(await shared.append(user_id, app), 404, "Session not found")
         for path in ("", "/transcript", "/participants"):
@@ -89,7 +89,7 @@ async def test_removed_participant_is_out_despite_waiting_calls(shared: Shared, 
 
 
 async def flooded(shared: Shared, writers: list[tuple[str, int]], end: Awaitable[httpx.Response]) -> int:
-    """All append without pause until `end` succeeds, and are refused then. Gives how many messages there are."""
+    """Appends without pause until `end` succeeds and appends are refused. Returns the number of messages."""
     done: list[httpx.Response] = []
 
     async def flood(user_id: str, app: int) -> int:
@@ -135,7 +135,7 @@ async def test_session_is_deleted_during_append_of_new_participant(shared: Share
     with psycopg.connect(dsn) as other:
         other.execute("select from sessions for update")
         sql("commit")
-        async with asyncio.timeout(10):  # until the deletion is the first that waits for the session's row
+        async with asyncio.timeout(10):  # until the deletion is the first to wait for the session's row
             while not sql("select pid from pg_locks where relation = 'sessions'::regclass and locktype = 'tuple'"):
                 await asyncio.sleep(0.01)
         append = asyncio.create_task(shared.append("dave", 1))

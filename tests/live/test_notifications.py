@@ -1,4 +1,4 @@
-"""Notifications: processes act on those that the database signed, once, and on no others."""
+"""Processes act once on each notification that the database signed, and ignore all others."""
 
 import contextlib
 import time
@@ -75,7 +75,7 @@ async def test_forged_notifications_have_no_effect(
         with analyst(dsn) as connection:
             for payload in forgeries(session_id):
                 connection.execute("select pg_notify('amplifier', %s)", (payload,))
-        second.app.state.hub.say(session_id, "typing", b'{"user_id":"bob"}')  # heard after all of these
+        second.app.state.hub.say(session_id, "typing", b'{"user_id":"bob"}')  # arrives after all of these
         assert await next_of_any(stream) == ("typing", {"user_id": "bob"})
         body = {"messages": [{"role": "user", "content": "hi"}]}
         assert (await alice.post(f"/sessions/{session_id}/transcript", json=body)).status_code == 201

@@ -1,4 +1,4 @@
-"""The background job that deletes what expired: each kind by itself, in bounded statements, nothing else."""
+"""The background job deletes expired rows, kind by kind and in bounded statements, and no other rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,12 +32,12 @@ KINDS = {"stream_tickets": TICKETS, "idempotency_keys": KEYS, "rate_limits": LIM
 
 
 def left(sql: Sql) -> dict[str, int]:
-    """How many rows of each kind there are."""
+    """Returns the number of rows of each kind."""
     return {table: sql(f"select count(*) from {table}")[0][0] for table in KINDS}
 
 
 def expire(sql: Sql, count: int = 3) -> None:
-    """So many expired rows of each kind, and two that are not."""
+    """Inserts `count` expired rows of each kind, and two that have not expired."""
     for insert in KINDS.values():
         sql(insert.format("over", "-1 second", count))
         sql(insert.format("kept", "20 seconds", 2))

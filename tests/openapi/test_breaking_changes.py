@@ -1,4 +1,4 @@
-"""What breaks clients of an earlier OpenAPI document is found, and nothing else is."""
+"""Changes of the OpenAPI document that break clients are found, and harmless ones are not."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ Edit = Callable[[Any, Any, Any], object]  # of the document, its paths and its s
 
 
 def of(paths: Any, path: str, name: str) -> Any:
-    """A parameter of what GET takes."""
+    """Returns a parameter of a GET operation."""
     return next(one for one in paths[path]["get"]["parameters"] if one["name"] == name)
 
 

@@ -1,4 +1,4 @@
-"""The OpenAPI document: it is valid, says what the code says, names every error, and every example in it fits."""
+"""The OpenAPI document is valid, matches the code, lists every error, and its examples fit their schemas."""
 
 import argparse
 import json
@@ -125,7 +125,7 @@ def test_operation_is_described_in_full(name: str) -> None:
 
 
 def bounded(schema: dict[str, Any]) -> bool:
-    """Whether a parameter's schema says how long, large or which it may be."""
+    """Returns whether a parameter's schema limits its values."""
     kinds = {
         "string": {"maxLength", "enum", "format"},
         "integer": {"maximum"},

@@ -1,4 +1,4 @@
-"""Transcripts in every dialect, cut and shuffled: what a model gets is always valid, and nothing is ever lost."""
+"""Transcripts in every format, cut and shuffled, become valid for models, and no message is lost."""
 
 import json
 import random
@@ -20,7 +20,7 @@ SAID: Message = {"role": "assistant", "content": "Done"}
 
 
 def call(*ids: str, dialect: str = "amplifier") -> Message:
-    """An assistant's message with calls."""
+    """Returns an assistant's message with calls."""
     shapes = {
         "amplifier": lambda id: {"id": id, "tool": "run", "arguments": {}},
         "openai": lambda id: {"id": id, "type": "function", "function": {"name": "run", "arguments": "{}"}},
@@ -35,7 +35,7 @@ def call(*ids: str, dialect: str = "amplifier") -> Message:
 
 
 def result(*ids: str, dialect: str = "amplifier", content: str = "ok") -> Message:
-    """A message with the results of calls; of one call only in most dialects."""
+    """Returns a message with the results of calls. Most formats allow the result of one call only."""
     if dialect == "tool_use":
         return {
             "role": "user",
@@ -55,7 +55,7 @@ DIALECTS = ["amplifier", "openai", "plain", "tool_call", "tool_use"]
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[Message]:
-    """A valid transcript; ids come again in later turns, as some models have it."""
+    """Draws a valid transcript. Ids repeat in later turns, as with some models."""
     messages: list[Message] = draw(st.sampled_from([[], [SYSTEM], [SYSTEM, SAID]]))
     messages = list(messages)
     for number in range(draw(st.integers(0, 4))):
@@ -75,7 +75,7 @@ def conversations(draw: st.DrawFn) -> list[Message]:
 
 @st.composite
 def sabotaged(draw: st.DrawFn) -> list[Message]:
-    """Messages of such a one, some of them missing, in another order, or twice."""
+    """Draws a transcript of which some messages are missing, moved or repeated."""
     messages = draw(conversations())
     kept = [message for message in messages if draw(st.integers(0, 4)) != 0]
     twice = [message for message in kept for _ in range(1 + (draw(st.integers(0, 7)) == 0))]
@@ -206,16 +206,16 @@ def test_text_beside_dead_result_is_sent_to_model() -> None:
     text = {"type": "text", "text": "Never mind"}
     both = {"role": "user", "content": [*result("x", "a", dialect="tool_use")["content"], text]}
     assert valid([ASKED, call("a"), both, SAID])[2] == {**both, "content": both["content"][1:]}
-    assert problems([ASKED, both])[-1] == ("unknown_result", 1, "a", 2)  # a turn of its own
+    assert problems([ASKED, both])[-1] == ("unknown_result", 1, "a", 2)  # the message begins a turn
     assert valid([ASKED, SAID, both]) == [ASKED, SAID, {"role": "user", "content": [text]}]
 
 
 def test_null_call_id_makes_no_result_of_question() -> None:
-    """As messages that were written with all their fields have it."""
+    """Some clients write all fields of a message."""
     asked = {**ASKED, "name": None, "tool_calls": None, "tool_call_id": None}
     cut_off = [asked, SAID, asked, call("a"), result("a"), asked]
     assert problems(cut_off) == [("unfinished_turn", 4, None, 2)]
-    assert problems([asked, SAID, asked, asked]) == []  # people may say several things before they are answered
+    assert problems([asked, SAID, asked, asked]) == []  # users may send several messages before an answer
 
 
 def test_interrupted_turn_is_closed() -> None:
@@ -232,7 +232,7 @@ def test_interrupted_turn_is_closed() -> None:
 
 @pytest.mark.parametrize("seed", range(3))
 def test_real_conversations_are_repaired(seed: int) -> None:
-    """They are fine but for turns without an end, and mended after some of their results moved or went."""
+    """They are valid but for unfinished turns, and are repaired after some results were moved or removed."""
     dice = random.Random(seed)
     for messages in transcripts():
         assert {one.problem for one in wrong(messages)} <= {"unfinished_turn"}
