@@ -194,7 +194,7 @@ class Runner:
         others_wait = True
         try:
             with work_of(execution.user_id if self._settings.auth_required else None):
-                outcome = await execution.carry_out()
+                outcome = await execution.execute()
             others_wait = await self._endings.end(execution, outcome)
         except Exception:  # a defect of the service: the run is ended when the lease expires
             logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
