@@ -1,126 +1,13 @@
-"""HTTP as it comes over the wire: limits of size and time, keep-alive, pipelining, nothing left behind."""
+"""HTTP over the wire: limits of size and time, keep-alive, pipelining, clients that leave."""
 
 import asyncio
-import contextlib
-import json
 import socket
-from collections.abc import AsyncIterator, Callable
-from typing import Any
 
 import pytest
-import uvicorn
 
-from amplifier.server.app import create_app
 from amplifier.web import http_protocol
-from tests.conftest import settings_for
-
-GET = b"GET %s HTTP/1.1\r\nHost: x\r\n\r\n"
-POST = b"POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: %d\r\n\r\n"
-HALF = b"GET / HTTP/1.1\r\nHo"
-CHUNKED = b"POST /echo HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n"
-WAIT = 0.4  # seconds, for each of the limits
-LIMIT = 10.0  # seconds, for what must happen
-
-
-class Service:
-    """uvicorn in this process: before the application at /; /echo answers its body, /late waits before it reads it."""
-
-    def __init__(self) -> None:
-        self.application: Any = create_app(settings_for("postgresql://nobody@127.0.0.1:1/none"), "")
-        self.late = asyncio.Event()
-        http = "amplifier.web.http_protocol:BoundedProtocol"
-        self.server = uvicorn.Server(uvicorn.Config(self, port=0, http=http, lifespan="off", timeout_keep_alive=1))
-
-    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
-        if scope["path"] == "/":
-            await self.application(scope, receive, send)
-            return
-        if scope["path"] == "/late":
-            await self.late.wait()
-        body, more = scope["query_string"], scope["path"] != "/refused"
-        while more:
-            message = await receive()
-            body, more = body + message.get("body", b""), message.get("more_body", False)
-        names = b" ".join(name for name, _ in scope["headers"])
-        headers = [(b"content-length", b"%d" % len(body)), (b"x-seen", names)]
-        await send({"type": "http.response.start", "status": 200, "headers": headers})
-        await send({"type": "http.response.body", "body": body})
-
-    @contextlib.asynccontextmanager
-    async def connected(self) -> AsyncIterator["Connection"]:
-        """A new connection, of which nothing is left afterwards."""
-        with socket.socket() as client:
-            client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            client.setblocking(False)
-            address = self.server.servers[0].sockets[0].getsockname()
-            await asyncio.get_running_loop().sock_connect(client, address)
-            yield Connection(client)
-        await self.until(0)
-
-    async def until(self, connections: int) -> None:
-        """Waits until so many connections are left."""
-        async with asyncio.timeout(LIMIT):
-            while len(self.server.server_state.connections) != connections:
-                await asyncio.sleep(0.01)
-
-
-class Connection:
-    """A client that sends bytes."""
-
-    def __init__(self, client: socket.socket) -> None:
-        self.socket, self.loop, self.buffer = client, asyncio.get_running_loop(), b""
-
-    async def send(self, *pieces: bytes) -> None:
-        with contextlib.suppress(ConnectionError):  # the service may have said all it has to say
-            for piece in pieces:
-                await self.loop.sock_sendall(self.socket, piece)
-
-    async def read(self, enough: Callable[[], bool] = lambda: False) -> None:
-        """Receives until there is enough, or the connection closes."""
-        with contextlib.suppress(ConnectionError):
-            async with asyncio.timeout(LIMIT):
-                while not enough() and (data := await self.loop.sock_recv(self.socket, 1 << 20)):
-                    self.buffer += data
-
-    async def response(self) -> tuple[int, dict[str, str], bytes]:
-        """Status, headers and body of the next response."""
-        await self.read(lambda: b"\r\n\r\n" in self.buffer)
-        head, _, self.buffer = self.buffer.partition(b"\r\n\r\n")
-        first, *lines = head.decode("latin-1").lower().split("\r\n")
-        headers = dict(line.split(": ", 1) for line in lines)
-        length = int(headers.get("content-length", 0))
-        await self.read(lambda: len(self.buffer) >= length)
-        body, self.buffer = self.buffer[:length], self.buffer[length:]
-        return int(first.split()[1]), headers, body
-
-    async def refused(self, status: int) -> None:
-        """The next response is a problem, and the connection closes behind it."""
-        actual, headers, body = await self.response()
-        assert (actual, headers["content-type"]) == (status, "application/problem+json")
-        assert json.loads(body)["status"] == status
-        await self.read()
-        assert self.buffer == b""
-
-    async def silent(self, seconds: float) -> None:
-        """Nothing comes, not even the end."""
-        with pytest.raises(TimeoutError):
-            async with asyncio.timeout(seconds):
-                await self.loop.sock_recv(self.socket, 1)
-
-
-@pytest.fixture
-async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
-    """The service with short limits; every connection is gone at the end."""
-    monkeypatch.setattr(http_protocol, "HEADER_SECONDS", WAIT)
-    monkeypatch.setattr(http_protocol, "BODY_SECONDS", WAIT)
-    service = Service()
-    task = asyncio.create_task(service.server.serve())
-    while not service.server.started:
-        await asyncio.sleep(0)
-    yield service
-    service.late.set()
-    service.server.should_exit = True
-    await task
+from tests.support.raw_http import CHUNKED, GET, HALF, LIMIT, POST, WAIT, Service
+from tests.support.raw_http import service as service
 
 
 def with_header(line: bytes) -> bytes:
@@ -147,7 +34,7 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("status", REFUSED)
-async def test_what_cannot_be_served_is_refused(service: Service, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_unservable_request_is_refused(service: Service, status: int, monkeypatch: pytest.MonkeyPatch) -> None:
     if status != 408:
         monkeypatch.setattr(http_protocol, "HEADER_SECONDS", LIMIT)
 
@@ -165,7 +52,7 @@ async def test_what_cannot_be_served_is_refused(service: Service, status: int, m
     await asyncio.gather(*(send(data, size) for data in REFUSED[status] for size in (1000, 10**9)))
 
 
-async def test_trickles_are_taken_of_a_body_and_not_of_headers(service: Service) -> None:
+async def test_slow_body_is_accepted_and_slow_headers_are_not(service: Service) -> None:
     async with service.connected() as connection:
         await connection.send(POST % 6)
         for piece in (b"st", b"ea", b"dy"):
@@ -179,7 +66,7 @@ async def test_trickles_are_taken_of_a_body_and_not_of_headers(service: Service)
         await connection.refused(408)
 
 
-async def test_a_connection_serves_many_requests_in_order(service: Service) -> None:
+async def test_connection_serves_pipelined_requests_in_order(service: Service) -> None:
     bodies = [b"%03d" % number for number in range(100)]
     async with service.connected() as connection:
         for body in bodies:
@@ -189,7 +76,7 @@ async def test_a_connection_serves_many_requests_in_order(service: Service) -> N
         assert [(await connection.response())[2] for _ in bodies] == bodies
 
 
-async def test_no_limit_counts_while_the_client_waits_for_the_service(service: Service) -> None:
+async def test_limits_pause_while_client_waits_for_service(service: Service) -> None:
     body = b"x" * 1_000_000
     async with service.connected() as connection, service.connected() as sending:
         task = asyncio.create_task(sending.send(POST.replace(b"echo", b"late") % len(body), body))
@@ -202,7 +89,7 @@ async def test_no_limit_counts_while_the_client_waits_for_the_service(service: S
         await task
 
 
-async def test_expect_100_continue_is_answered_and_trailers_are_no_headers(service: Service) -> None:
+async def test_expect_continue_is_answered_and_trailers_are_dropped(service: Service) -> None:
     async with service.connected() as connection:
         await connection.send(CHUNKED[:-2] + b"Expect: 100-continue\r\n\r\n")
         assert (await connection.response())[0] == 100
@@ -211,7 +98,7 @@ async def test_expect_100_continue_is_answered_and_trailers_are_no_headers(servi
         assert (headers["x-seen"], body) == ("host transfer-encoding expect", b"body")
 
 
-async def test_a_request_id_cannot_add_headers(service: Service) -> None:
+async def test_request_id_cannot_add_headers(service: Service) -> None:
     async with service.connected() as connection:
         for value in (b"a%0d%0aX-Evil: 1", b"a b", b"a\xff", b"a;X-Evil: 1", b"a\\r\\nX-Evil: 1", b"x" * 200):
             await connection.send(with_header(b"X-Request-ID: " + value))
@@ -223,7 +110,7 @@ SENT = [b"", HALF, POST % 9, POST.replace(b"echo", b"late") % 9, GET % b"/late" 
 
 
 @pytest.mark.parametrize("how", ["half-closed", "closed", "reset"])
-async def test_a_client_that_leaves_is_forgotten(service: Service, how: str) -> None:
+async def test_connection_of_leaving_client_is_closed(service: Service, how: str) -> None:
     for sent in SENT[:-1] if how == "half-closed" else SENT:
         async with service.connected() as connection:
             await connection.send(sent)
@@ -236,7 +123,7 @@ async def test_a_client_that_leaves_is_forgotten(service: Service, how: str) -> 
                 connection.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
 
 
-async def test_who_has_nothing_more_to_say_is_answered(service: Service) -> None:
+async def test_half_closed_client_receives_response(service: Service) -> None:
     for sent, answers in [(POST.replace(b"echo", b"late") % 4 + b"body", 1), ((GET % b"/late") * 3, 3)]:
         service.late.clear()
         async with service.connected() as connection:

@@ -86,12 +86,12 @@ class Service:
 
     @property
     def unread(self) -> list[int]:
-        """How many bytes wait in each connection."""
+        """The unread bytes in each connection's write buffer."""
         return [one.transport.get_write_buffer_size() for one in self.server.server_state.connections]
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port of the service."""
         return int(self.server.servers[0].sockets[0].getsockname()[1])
 
     async def stream(self, path: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -107,7 +107,7 @@ class Service:
         return reader, writer
 
     async def stop(self) -> None:
-        """Stops, within the limit."""
+        """Stops the service within the limit."""
         self.server.should_exit = True
         async with asyncio.timeout(LIMIT):
             await self.running
@@ -135,14 +135,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_who_does_not_read_is_cut_off(service: Service) -> None:
+async def test_client_that_does_not_read_is_cut_off(service: Service) -> None:
     _, writer = await service.stream(b"/full")
     await until(lambda: service.app.ended == 1)
     assert not service.server.server_state.connections
     writer.close()
 
 
-async def test_who_reads_goes_on(service: Service) -> None:
+async def test_client_that_reads_keeps_stream(service: Service) -> None:
     reader, writer = await service.stream(b"/full")
     loop, read = asyncio.get_running_loop(), 0
     end = loop.time() + 4 * WAIT
@@ -155,9 +155,7 @@ async def test_who_reads_goes_on(service: Service) -> None:
     await until(lambda: service.app.ended == 1)
 
 
-async def test_what_is_left_of_an_answer_is_not_kept_for_ever(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rest_of_ended_answer_is_dropped(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_buffers, "READ_SECONDS", 3600.0)
     _, writer = await service.stream(b"/some")
     await until(lambda: any(service.unread))
@@ -168,7 +166,7 @@ async def test_what_is_left_of_an_answer_is_not_kept_for_ever(
     writer.close()
 
 
-async def test_limits_of_requests_are_none_for_what_is_quiet(service: Service) -> None:
+async def test_quiet_stream_outlasts_request_limits(service: Service) -> None:
     reader, writer = await service.stream(b"/quiet")
     async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{service.port}/quiet") as connection:
         with pytest.raises(TimeoutError):
@@ -180,7 +178,7 @@ async def test_limits_of_requests_are_none_for_what_is_quiet(service: Service) -
     await until(lambda: service.app.ended == 2)
 
 
-async def test_a_socket_that_does_not_read_is_cut_off(service: Service) -> None:
+async def test_websocket_that_does_not_read_is_cut_off(service: Service) -> None:
     url = f"ws://127.0.0.1:{service.port}/full"
     async with websockets.asyncio.client.connect(url, max_queue=1, compression=None, close_timeout=0.1) as connection:
         await connection.send("x" * 4096)
@@ -189,7 +187,7 @@ async def test_a_socket_that_does_not_read_is_cut_off(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/quiet", "/some", "/full"])
-async def test_a_stop_ends_streams(service: Service, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+async def test_stop_ends_streams(service: Service, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(write_buffers, "READ_SECONDS", 3600.0)
     reader, writer = await service.stream(path.encode())
     if path != "/quiet":
