@@ -1,4 +1,4 @@
-"""What people send to an agent, and its answer: whole, or as a stream while it is made."""
+"""Messages that people send to an agent, and its answer: whole, or as a stream while it is produced."""
 
 import asyncio
 from functools import partial
