@@ -108,7 +108,7 @@ def test_every_mention_of_the_caller_is_known(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("sabotage", ["{caller} is not null", "({place} or true)", "{place} or true"])
-async def test_the_probe_names_whichever_query_forgets_the_caller(
+async def test_probe_finds_every_query_that_ignores_the_caller(
     database: Database, folder: Path, tmp_path: Path, sabotage: str
 ) -> None:
     missed = []
@@ -126,7 +126,7 @@ async def test_the_probe_names_whichever_query_forgets_the_caller(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", GUARDED)
-async def test_a_second_guard_keeps_strangers_out(
+async def test_second_guard_refuses_strangers(
     dsn: str, folder: Path, tmp_path: Path, sql: Callable[..., list[Any]], place: str
 ) -> None:
     text, match = places(folder)[place]
@@ -147,7 +147,7 @@ async def test_a_second_guard_keeps_strangers_out(
                 assert target.rows() == before, (caller, body)
 
 
-async def test_who_takes_part_elsewhere_is_a_stranger(database: Database, folder: Path, tmp_path: Path) -> None:
+async def test_probe_finds_query_open_to_other_sessions(database: Database, folder: Path, tmp_path: Path) -> None:
     """The caller's own row of another session must not open this one."""
     # two look at the session a second time, the third takes it from the caller's row
     guarded = {"invitation_claims.claim", "sessions.delete", "tickets.create"}
@@ -182,7 +182,7 @@ async def test_who_takes_part_elsewhere_is_a_stranger(database: Database, folder
         "update sessions set last_seq = last_seq",
     ],
 )
-async def test_a_select_that_changes_something_is_found(database: Database, tmp_path: Path, change: str) -> None:
+async def test_probe_finds_select_that_changes_rows(database: Database, tmp_path: Path, change: str) -> None:
     header = HEADER.format(name="get").replace("(actor_id)^", "(actor_id, session_id)^").replace("owner", "participant")
     header = header.replace("-- @return", "-- @param  session_id  the session\n-- @return")
     sound = f"select p.user_id from session_participants as p{PARTICIPATION}"
@@ -192,7 +192,7 @@ async def test_a_select_that_changes_something_is_found(database: Database, tmp_
     assert re.search(rf"things\.sql:1: things\.get: somebody with nothing {FINDING}", told), told
 
 
-async def test_a_query_that_serves_nobody_is_found(database: Database, folder: Path, tmp_path: Path) -> None:
+async def test_probe_finds_query_that_serves_no_user(database: Database, folder: Path, tmp_path: Path) -> None:
     text = blocks(folder)["sessions.get"]
     nothing = text.replace("s.session_id = :session_id;", "s.session_id = :session_id and s.status = 'failed';")
     failing = text.replace("s.session_id = :session_id;", "s.session_id = :session_id and 1 / s.message_count > 0;")

@@ -48,7 +48,7 @@ async def test_expired_ticket_does_not_fail_check(
 
 
 @pytest.mark.slow
-def test_expired_huge_and_odd_rows_do_not_stop_a_start(dsn: str, folder: Path, sql: Sql) -> None:
+def test_expired_huge_and_odd_rows_do_not_stop_start(dsn: str, folder: Path, sql: Sql) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for table in odd_rows.fill(connection):
             assert sql(f"select count(*) > 2000 from {table}") == [(True,)], table
@@ -61,7 +61,7 @@ def test_expired_huge_and_odd_rows_do_not_stop_a_start(dsn: str, folder: Path, s
         assert "Traceback" not in service.output
 
 
-async def test_a_used_and_aged_database_passes(
+async def test_used_and_aged_database_passes_checks(
     database: Database,
     api: Api,
     alice: httpx.AsyncClient,
@@ -139,7 +139,7 @@ async def test_tenants_have_rows_in_every_table_that_a_query_can_change(database
     assert {name for oid, name in changeable if oid not in tenants.tables} == set(), "give both tenants a row there"
 
 
-async def test_a_query_without_a_verdict_passes_only_as_released(
+async def test_query_without_verdict_passes_only_as_released(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """A stopped statement, as a table that is too large for its plan would have it."""

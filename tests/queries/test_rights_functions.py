@@ -69,7 +69,7 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(one)
 
 
-def test_no_plan_calls_a_function(any_dsn: str) -> None:
+def test_no_plan_calls_functions(any_dsn: str) -> None:
     assert calls(any_dsn) == set()
 
 
