@@ -1,4 +1,4 @@
-"""The command line, as whoever runs it sees it: real processes, their exit status and what they print."""
+"""The command line as an operator sees it: real processes, their exit status and their output."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ PASSWORD = "canary-7f3a"
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A place for the embedded PostgreSQL, where nothing runs in the end."""
+    """A home for the embedded PostgreSQL. No server runs in it after the test."""
     with private_folder() as folder:
         folder.chmod(0o755)
         yield folder / "home"
@@ -63,7 +63,7 @@ def test_several_workers_serve_one_database_and_take_new_applications(home: Path
             refused = command(environ, "applications", "create", name)
             assert (refused.returncode, refused.stdout) == (1, "")
             assert re.fullmatch(r"amplifier-api: .*(already exists|app_id).*\n", refused.stderr), refused.stderr
-        for _ in range(20):  # each on a new connection, so that both workers get some
+        for _ in range(20):  # new connections, so that both workers get some
             listed = httpx.get(f"{service.url}/applications", headers=headers, verify=False)
             assert [application["app_id"] for application in listed.json()] == ["console"]
         assert made.stdout.strip() not in service.output

@@ -1,4 +1,4 @@
-"""`amplifier-api migrate new` and `check` as commands, and migrations that are tried on a server."""
+"""`amplifier-api migrate new` and `check` as commands, and migrations tried on a server."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def few(tmp_path: Path) -> Path:
-    """A folder with two sealed migrations: each is tried in a moment."""
+    """A folder with two sealed migrations, which are quick to try."""
     folder = tmp_path / "migrations"
     folder.mkdir()
     for name in ("things", "others"):
@@ -34,7 +34,7 @@ def few(tmp_path: Path) -> Path:
 
 
 def add(folder: Path, forward: str, rollback: str) -> Path:
-    """Another migration."""
+    """Writes another migration."""
     file, back = check.new(folder, "things change")
     depends = file.read_text().splitlines()[0]
     file.write_text(f"{depends}\n{LIMIT}\n{forward}\n")
@@ -102,7 +102,7 @@ def test_restored_column_may_be_last(few: Path, server: str) -> None:
 
 
 def test_migration_that_cannot_be_applied_again_is_refused(few: Path, server: str) -> None:
-    file = add(few, "select lo_create(4711);", "select null;")  # stands in no dump of the schema
+    file = add(few, "select lo_create(4711);", "select null;")  # not part of a schema dump
     [fault] = rollbacks.faults(few, server)
     assert (fault.file, fault.rule) == (str(file.with_suffix(".rollback.sql")), "rollback")
 

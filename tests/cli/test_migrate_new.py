@@ -1,4 +1,4 @@
-"""`amplifier-api migrate new`: skeletons that are numbered, and do not pass before they are filled in."""
+"""`amplifier-api migrate new` writes numbered skeletons, which do not pass the check before they are filled in."""
 
 from pathlib import Path
 

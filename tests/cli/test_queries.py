@@ -1,4 +1,4 @@
-"""`amplifier-api queries check`: what it compares, what it says, and its exit status for pipelines."""
+"""`amplifier-api queries check`: its comparisons, its output, and its exit status for pipelines."""
 
 import json
 import re
@@ -26,12 +26,12 @@ OWNER = "role = 'owner'"
 
 
 def checked(dsn: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The command, for a folder and a database given to it."""
+    """Runs the command for a folder and a database."""
     return command({}, "queries", "check", "--database", dsn, "--queries", str(folder), *options, limit=60)
 
 
 async def told(folder: Path, dsn: str) -> str:
-    """What the command would print, without a process."""
+    """Returns the findings that the command would print, without a process."""
     found: list[Finding] = []
     queries = Queries(Database(settings_for(dsn), dsn), folder, found)
     await queries.database.connect()

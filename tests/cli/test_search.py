@@ -1,4 +1,4 @@
-"""`amplifier-api search reindex`, and what `migrate` and `serve` make of SEARCH_LANGUAGE."""
+"""`amplifier-api search reindex`, and the effect of SEARCH_LANGUAGE on `migrate` and `serve`."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -95,7 +95,7 @@ def test_reindex_runs_without_terminal_and_serve_requires_it(archive: Archive) -
 @pytest.mark.slow
 def test_migrate_sets_language_of_new_database(empty_dsn: str) -> None:
     environ = {"DATABASE_URL": empty_dsn, "SEARCH_LANGUAGE": "german"}
-    with ThreadPoolExecutor(4) as pool:  # as many replicas start
+    with ThreadPoolExecutor(4) as pool:  # replicas that start at the same time
         done = list(pool.map(lambda _: command(environ, "migrate", limit=60), range(4)))
     assert [(process.returncode, process.stderr) for process in done] == [(0, "")] * 4
     assert Archive(empty_dsn).run(DEFAULT) == [("german",)]
@@ -136,4 +136,4 @@ def test_analysts_see_nothing_of_the_search(archive: Archive) -> None:
 
 
 def _nothing(*_: object) -> None:
-    """No progress is shown."""
+    """Ignores the progress of a run."""

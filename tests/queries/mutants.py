@@ -30,7 +30,7 @@ _INDEXED = re.compile(
 
 
 class Mutant(NamedTuple):
-    """A broken query: which way, what was changed, and its text."""
+    """A broken query: the kind of the fault, the changed place, and the text."""
 
     query: str
     kind: str
@@ -42,7 +42,7 @@ class Mutant(NamedTuple):
 
 
 def mutants(name: str, text: str) -> Iterator[Mutant]:
-    """All mutants of a query, which may be none of some kind."""
+    """Yields all mutants of a query. Some kinds may not apply to it."""
     header, body = _parts(text)
     for kind, change, head, rest in _changes(header, body):
         changed = head + rest
@@ -114,12 +114,14 @@ def _changes(header: str, body: str) -> Iterator[tuple[str, str, str, str]]:
 
 
 def _columns(body: str) -> tuple[int, list[str]]:
-    """Where the list of what comes back begins, and its columns where each is a line."""
+    """Returns the start of the list of result columns, and the columns, if each is on a line of its own."""
     starts = [match.end() for match in re.finditer(r"^(?:select|returning)(?: distinct)?\n", body, re.MULTILINE)]
     inserts = re.search(r"^insert\b", body, re.MULTILINE) and not re.search(r"^returning\n", body, re.MULTILINE)
     if not starts or inserts:
         return 0, []
-    start = starts[-2] if re.search(r"^union\b", body, re.MULTILINE) else starts[-1]  # the first branch has the names
+    start = (
+        starts[-2] if re.search(r"^union\b", body, re.MULTILINE) else starts[-1]
+    )  # the first branch names the columns
     columns = []
     for line in body[start:].splitlines():
         if not re.fullmatch(r"    \S.*", line) or line.count("(") != line.count(")"):

@@ -1,4 +1,4 @@
-"""Breaks every query in ten ways and reports which the checks let pass: `python -m tests.queries.mutations`."""
+"""Runs the checks on mutants of every query and reports those that pass: `python -m tests.queries.mutations`."""
 
 import asyncio
 import contextlib
@@ -28,7 +28,7 @@ from tests.conftest import private_folder
 from tests.queries.mutants import KINDS, Mutant, mutants
 from tests.queries.test_checks import blocks
 
-# Mutants that give and change the same, whatever is stored, and why: patterns of "query: kind: change".
+# Patterns of "query: kind: change" for mutants that return and change the same rows on any data, and the reasons.
 SAME = {
     r".*: no index can be used: .*": "the plan is the same: another condition leads to the same rows",
     r".*: a predicate is dropped: (and |where )?\w+\.session_id = (\w+\.session_id|:session_id);?": (
@@ -56,7 +56,7 @@ SAME = {
 
 
 class Checker:
-    """The checks of `amplifier-api queries check --plans` for one query after the other, on databases made once."""
+    """The checks of `amplifier-api queries check --plans` for single queries, on databases that are created once."""
 
     def __init__(self, dsn: str, probe: Probe, profile: "psycopg.Connection[Any]", folder: Path) -> None:
         self._dsn, self._probe, self._profile = dsn, probe, profile
@@ -67,7 +67,7 @@ class Checker:
         self._expected = expected.queries
 
     async def finding(self, mutant: Mutant) -> str | None:
-        """The first finding, or none for a mutant that passes."""
+        """Returns the first finding, or None for a mutant that passes."""
         namespace = mutant.query.partition(".")[0]
         file = self._folder / f"{namespace}.sql"
         file.write_text(mutant.text)
@@ -99,7 +99,10 @@ class Checker:
 
 
 async def run(dsn: str, wanted: str = "") -> list[Mutant]:
-    """Tries all mutants of the queries whose names match `wanted`, on a server of its own; gives those that pass."""
+    """Tries all mutants of the queries whose names match `wanted` on the server of `dsn`, and returns those that pass.
+
+    Leaves out mutants that a pattern of SAME matches.
+    """
     with scratch.database(dsn) as plain, scratch.database(dsn) as full, tempfile.TemporaryDirectory() as folder:
         migrate.migrate(plain)
         migrate.migrate(full)
@@ -143,7 +146,7 @@ async def _probe(database: Database) -> AsyncIterator[Probe]:
             await transaction.rollback()
 
 
-UNUSED: Any = None  # a database that is not asked
+UNUSED: Any = None  # in place of a database: the query is never run
 
 
 if __name__ == "__main__":

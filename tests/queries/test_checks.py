@@ -1,4 +1,4 @@
-"""The locks that an edit of the queries meets: the loader's, the list of those without a caller, and a start's."""
+"""Checks that refuse edits of queries: in the loader, by the pinned access rules, on the database, and in `serve`."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ FINDING = "gets or changes what is not theirs"
 
 
 def blocks(folder: Path) -> dict[str, str]:
-    """The text of every query, header included, by its name."""
+    """Returns the text of every query by name, including its header."""
     found = {}
     for file in sorted(folder.glob("*.sql")):
         for text in re.split(r"^(?=-- name: )", file.read_text(), flags=re.MULTILINE)[1:]:
@@ -30,12 +30,12 @@ def blocks(folder: Path) -> dict[str, str]:
 
 
 def with_caller(folder: Path) -> dict[str, str]:
-    """The queries that serve a user."""
+    """Returns the texts of the queries that serve a user, by name."""
     return {name: text for name, text in blocks(folder).items() if UNBOUND.get(name, "self") == "self"}
 
 
 def alone(parent: Path, name: str, text: str) -> Path:
-    """A folder of this query and no other."""
+    """Creates a folder with this query only."""
     folder = parent / "alone"
     folder.mkdir(exist_ok=True)
     for file in folder.iterdir():
@@ -45,7 +45,7 @@ def alone(parent: Path, name: str, text: str) -> Path:
 
 
 def edit(folder: Path, name: str, old: str, new: str) -> None:
-    """Changes one query of the folder."""
+    """Replaces text in one query of the folder."""
     file = folder / f"{name.partition('.')[0]}.sql"
     before = blocks(folder)[name]
     assert old in before, f"{name} reads otherwise now"
@@ -53,7 +53,7 @@ def edit(folder: Path, name: str, old: str, new: str) -> None:
 
 
 def without_caller(text: str, parameter: bool) -> str:
-    """A query that no longer looks at who calls; `parameter` says whether its header still names it."""
+    """Returns a query without its comparisons with the caller. `parameter` keeps the parameter in its header."""
     header, index, body = text.partition("-- @index")
     if not parameter:
         header = re.sub(r"\(actor_ids?(, )?", "(", header)
@@ -162,7 +162,7 @@ async def test_check_requires_the_service_role(
     dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch, sql: Callable[..., list[Any]]
 ) -> None:
     [(user,)] = sql("select current_user")
-    monkeypatch.setattr(pool, "ROLE", "none")  # as behind a pooler that drops the parameter
+    monkeypatch.setattr(pool, "ROLE", "none")  # as with a pooler that drops the parameter
     with pytest.raises(OperatorError, match=rf"works as {user} instead of amplifier_app.*alter role {user} set role"):
         await check(folder, dsn)
 
@@ -231,7 +231,7 @@ def test_serve_refuses_to_start_with_findings(dsn: str, folder: Path, old: str, 
 
 
 def _contents(sql: Callable[..., list[Any]]) -> dict[str, Any]:
-    """How many rows each table has, and which."""
+    """Returns the number of rows and a digest of them for each table."""
     tables = sql("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
     digest = "select count(*), md5(string_agg(t::text, '|' order by t::text)) from"
     return {name: sql(f'{digest} "{name}" as t') for (name,) in tables}

@@ -1,4 +1,4 @@
-"""Plans and results on the profile: what is refused, and what counts as a change."""
+"""Plans and results on the profile: forbidden plans, and differences from the baseline."""
 
 from collections.abc import Callable
 from pathlib import Path

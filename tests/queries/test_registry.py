@@ -1,4 +1,4 @@
-"""The query layer: headers, exact arguments, findings with file and line, and structs that match their queries."""
+"""The registry: headers, exact arguments, results, and findings with file and line."""
 
 import asyncio
 import re
@@ -48,7 +48,7 @@ async def check(folder: Path, dsn: str) -> None:
     ],
 )
 def test_odd_header_is_a_finding(folder: Path, old: str, new: str, finding: str) -> None:
-    """What aiosql would take for another query, or stumble over, is a finding and no crash."""
+    """Headers that aiosql misreads or fails on become findings."""
     text = HEADER.format(name="get") + "select 1 where :actor_id = 'x';\n"
     assert old in text
     (folder / "things.sql").write_text(text.replace(old, new))
@@ -146,8 +146,10 @@ async def test_operator_determines_result(api: Api) -> None:
     assert (await queries.users.get(actor_id="a"))["last_seen_app_id"] == "x"
     async with queries.database.transaction():
         assert await queries.users.touch(user_ids=["c"], app_ids=["x"]) == 1
-        assert await asyncio.create_task(queries.users.get(actor_id="c"), context=Context()) is None  # not in it
-        async with queries.database.transaction():  # joins
+        assert (
+            await asyncio.create_task(queries.users.get(actor_id="c"), context=Context()) is None
+        )  # another task is outside the transaction
+        async with queries.database.transaction():  # joins the outer one
             assert await queries.users.get(actor_id="c") is not None
     assert await queries.users.get(actor_id="c") is not None
     for missing in ("nothing", "sessions.nothing"):

@@ -1,4 +1,7 @@
-"""Queries are replaced while the service runs: all at once, in every process, only by what passes the whole check."""
+"""Reloading the queries of one process: the new set replaces the old one at once, if it passes the whole check.
+
+The command and signals are in `test_reload_command.py`.
+"""
 
 import asyncio
 import os
@@ -26,13 +29,13 @@ STRANGER = ("sessions.get", "p.user_id = :actor_id", "(p.user_id = :actor_id or 
 
 @pytest.fixture
 async def edited(dsn: str, folder: Path) -> AsyncIterator[Api]:
-    """The application with a copy of the queries."""
+    """The application, with a copy of the queries that tests may edit."""
     async with serving(settings_for(dsn, queries_dir=str(folder))) as api:
         yield api
 
 
 async def shown(api: Api) -> dict[str, Any]:
-    """What GET /health/queries says."""
+    """Returns the response to GET /health/queries."""
     response = await (await api.as_user("root", "admin")).get("/health/queries")
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
@@ -40,7 +43,7 @@ async def shown(api: Api) -> dict[str, Any]:
 
 
 async def reported(api: Api, sql: Sql) -> str:
-    """The notification in which the process answers a DBA's `announce`."""
+    """Asks for a reload as a DBA does, and returns the report that the process sends."""
     heard: list[str] = []
     listener = await api.app.state.queries.database.dedicated()
     try:
@@ -54,7 +57,7 @@ async def reported(api: Api, sql: Sql) -> str:
 
 
 async def reloaded(api: Api, sql: Sql) -> dict[str, Any]:
-    """What GET /health/queries says when a DBA's `announce` was answered."""
+    """Asks for a reload, waits for the report, and returns the response to GET /health/queries."""
     assert (await reported(api, sql)).startswith(REPORT)
     return await shown(api)
 
@@ -191,7 +194,7 @@ async def test_report_fits_into_notification(edited: Api, folder: Path, sql: Sql
 async def test_request_runs_queries_of_one_set(
     edited: Api, folder: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A request that is under way runs all its queries of the set that it began with."""
+    """A request that began before a reload runs all its queries from the former set."""
     queries, ran = edited.app.state.queries, list[str]()
     reached, go_on = asyncio.Event(), asyncio.Event()
     run = type(queries.configs.list).__call__

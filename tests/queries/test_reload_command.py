@@ -31,13 +31,13 @@ def service(dsn: str, folder: Path, **environ: str) -> Iterator[Service]:
 
 
 def hashes(one: Service, count: int = 1) -> set[str]:
-    """The hashes that so many answers show; each comes from some worker."""
+    """Returns the hashes in `count` responses. Each response comes from any of the workers."""
     answers = [httpx.get(f"{one.url}/health/queries", verify=False, timeout=LIMIT).json() for _ in range(count)]
     return {answer["hash"] for answer in answers}
 
 
 def listeners(dsn: str) -> int:
-    """Returns the number of processes that listen: one may be healthy while another of its workers still starts."""
+    """Returns the number of processes that listen. A service is healthy before all of its workers are."""
     listening = "select count(*) from pg_stat_activity where application_name = %s and query ~* %s"
     with psycopg.connect(dsn, autocommit=True) as connection:
         [count] = connection.execute(listening, (LISTENER, "^(listen|select pg_notification)")).fetchone() or (0,)

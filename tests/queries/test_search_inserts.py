@@ -1,4 +1,4 @@
-"""Nothing that a message contains may keep it from being stored because of the search."""
+"""The search index never prevents a message from being stored, even if it has odd or huge contents."""
 
 import base64
 import json
@@ -47,7 +47,7 @@ LONG = """
     one word, 5 MB, a million words, all letters, hyphenated, underscored, one character each, addresses, base64,
     base64 for addresses, a log, a chain, a chain of numbers, a chain of names, deep and open, under a million,
     huge numbers, long numbers, many digits, a long key
-"""  # they take a second or more
+"""  # these take a second or more
 VALUES = {  # JSON as text, as arguments or as a result
     "deep": lambda: "[" * 10_000 + "]" * 10_000,
     "deep objects": lambda: '{"a":' * 10_000 + "1" + "}" * 10_000,
@@ -72,7 +72,7 @@ VALUES = {  # JSON as text, as arguments or as a result
 
 
 def each(texts: dict[str, Callable[[], str]]) -> Any:
-    """A test for each of these."""
+    """Parametrizes a test with each of the texts, and marks it as slow for those in LONG."""
     long = [name.strip() for name in LONG.split(",")]
     parameters = [
         pytest.param(make, id=name, marks=pytest.mark.slow if name in long else ()) for name, make in texts.items()

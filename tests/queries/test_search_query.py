@@ -1,4 +1,4 @@
-"""What is searched for when somebody types something, and how the hits are shown: the functions in the database."""
+"""The database functions that turn typed text into a tsquery and show hits in headlines."""
 
 import random
 from collections.abc import Callable
@@ -38,7 +38,7 @@ QUERIES = {  # in english
     '"flight': "'flight'",
     "flight*s": "'flight'",
 }
-# what the functions use themselves, and what is special in a query or in the text of one
+# placeholders of the functions, and characters that are special in a query or in its text
 PARTS = """
     qxz 907351 qxzaqxz qxzbqxz 'qxzaqxz' 'qxzbqxz' qxz' * ** " ' '' \\ - -- ( ) & | ! <-> < > : :* or OR and a the foo
     direct flights é É ß İ Ⱥ 漢 漢字 𐐀 😀 1 -1 1e9 2024-05 a.com/ a.com/x' x@y.org http:// /a ~/ <b> <!-- &amp;
@@ -181,7 +181,7 @@ def test_headlines_of_random_input_never_fail(sql: Sql) -> None:
 
 
 def any_strings(count: int) -> list[str]:
-    """Up to 1,000 characters each, the same ones in every run."""
+    """Returns strings of up to 1,000 random characters, the same in every run."""
     chance = random.Random(20)
     strings = []
     for _ in range(count):
@@ -192,7 +192,7 @@ def any_strings(count: int) -> list[str]:
 
 
 def failures(sql: Sql, language: str, given: list[str]) -> list[tuple[str, str, str]]:
-    """What was typed and raises, as a query or within weights."""
+    """Returns language, text and error for each text that fails as a query or with weights."""
     found = []
     for typed in given:
         try:

@@ -1,4 +1,4 @@
-"""What is searched of a message: every dialect of transcripts gives its text, and nothing of its structure."""
+"""The text that is indexed of a message: each format of transcripts gives its text and nothing of its structure."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -196,7 +196,7 @@ def test_tool_names_are_those_of_calls(sql: Sql, message: Message, names: list[s
 
 
 def odd_messages(odd: Any) -> Iterator[Message]:
-    """A message with the odd value in each place where a text, a list or an object is expected."""
+    """Yields messages with the value in each place where a text, a list or an object is expected."""
     yield from (said(odd), returning(odd), {"role": "assistant", "tool_calls": odd}, calling(odd))
     for key in ("id", "type", "tool", "name", "function", "arguments", "input"):
         yield calling({"name": "known", key: odd})
@@ -224,5 +224,5 @@ def tools(sql: Sql, message: Message) -> list[str]:
 
 
 def in_any_order(text: str | None) -> list[list[str]] | None:
-    """jsonb keeps keys in its own order."""
+    """Returns the sorted words of each line, because jsonb has its own order of keys."""
     return None if text is None else [sorted(line.split()) for line in text.split("\n")]

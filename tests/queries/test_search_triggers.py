@@ -12,7 +12,7 @@ Sql = Callable[..., list[Any]]
 
 @pytest.fixture
 def guarded(sql: Sql) -> Sql:
-    """Statements of a DBA that end after 20 seconds."""
+    """Statements of a DBA with a timeout of 20 seconds."""
     sql("set statement_timeout = '20s'")
     return sql
 
@@ -75,7 +75,7 @@ def test_trigger_indexes_rows_written_by_dba(guarded: Sql) -> None:
     assert guarded(state) == [("'haystack':1A", False, True)]
 
 
-# the last one, because it took the server down: such a word has more bytes in lower case than a tsvector can count
+# Such words have more bytes in lower case than a tsvector can count, which once crashed the server.
 def test_words_that_grow_in_lower_case_are_stored(guarded: Sql) -> None:
     insert_session(guarded, "s")
     insert_messages(guarded, "s", [message_of(said=f"needle {letter * 1000}") for letter in "ȺȾİ"])
@@ -84,14 +84,14 @@ def test_words_that_grow_in_lower_case_are_stored(guarded: Sql) -> None:
 
 
 def message_of(**parts: str) -> dict[str, Any]:
-    """A message with something said, called, returned or thought."""
+    """Returns a message with blocks of text: said, called, returned or thought."""
     keys = {"said": ("text", "text"), "called": ("tool_call", "input"), "returned": ("tool_result", "output")}
     keys["thought"] = ("thinking", "thinking")
     return {"role": "assistant", "content": [{"type": keys[part][0], keys[part][1]: parts[part]} for part in parts]}
 
 
 def insert_session(sql: Sql, session_id: str) -> None:
-    """A session as a DBA would make one."""
+    """Inserts a session as a DBA would."""
     sql("insert into configs (config_id, name, config_json) values ('c', 'C', '{}') on conflict do nothing")
     sql(
         "insert into sessions (session_id, config_id, owner_user_id, created_by_app_id) values (%s, 'c', 'u', 'a')",
@@ -100,7 +100,7 @@ def insert_session(sql: Sql, session_id: str) -> None:
 
 
 def insert_messages(sql: Sql, session_id: str, messages: list[Any] | str) -> None:
-    """Messages, or the JSON of one."""
+    """Inserts messages. `messages` is a list, or the JSON of one message."""
     given = json.dumps(messages) if isinstance(messages, list) else f"[{messages}]"
     sql(
         "insert into messages (session_id, seq, message, author_user_id, author_app_id)"
