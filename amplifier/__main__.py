@@ -1,4 +1,4 @@
-"""`python -m amplifier` is the console script `amplifier-api`."""
+"""Runs the command `amplifier-api` as `python -m amplifier`."""
 
 from amplifier.cli.main import main
 

@@ -4,11 +4,11 @@ from typing import Any
 
 
 class OperatorError(Exception):
-    """The command cannot go on; the message says what its operator should do."""
+    """A command cannot continue. The message tells the operator what to do."""
 
 
 class Unavailable(Exception):
-    """The database is away, read-only, out of connections or too slow; the same call may succeed later."""
+    """The database is unreachable, read-only, out of connections or too slow. The same call may succeed later."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -16,11 +16,11 @@ class Unavailable(Exception):
 
 
 class TooSlow(Unavailable):
-    """A statement reached the server's or this process's time limit."""
+    """A statement exceeded the time limit of the server or of this process."""
 
 
 class Crowded(Unavailable):
-    """One user's own requests take all places that one user gets."""
+    """A user's own requests occupy all the places that one user may have."""
 
     def __init__(self) -> None:
         super().__init__(
@@ -30,7 +30,7 @@ class Crowded(Unavailable):
 
 
 class Problem(Exception):
-    """An error for the client: a status, a detail that says what to do, and further members of the document."""
+    """An error for the client: a status, a detail that tells what to do, and further members of the document."""
 
     def __init__(self, status: int, detail: str, *, headers: dict[str, str] | None = None, **members: Any) -> None:
         super().__init__(detail)
@@ -38,6 +38,6 @@ class Problem(Exception):
 
 
 def too_many_streams(most: int) -> Problem:
-    """429: a user follows too much at once."""
+    """Returns Problem 429 for a user who has `most` streams open already."""
     detail = f"You have {most} streams open: close one first (MAX_STREAMS_PER_USER)"
     return Problem(429, detail, headers={"Retry-After": "5"})

@@ -1,6 +1,6 @@
-"""Scarce places that are shared by users: each gets a part of them, and those that wait take turns.
+"""Shares scarce places between users: each gets a limited number of them, and users who wait take turns.
 
-Knows nothing of what the places are; the database's connections are handed out by it, and turns to repair transcripts.
+What a place stands for is up to the caller: a database connection for the pool, a turn for the repair of transcripts.
 """
 
 import asyncio
@@ -11,28 +11,28 @@ from contextvars import ContextVar
 
 from amplifier.errors import Crowded
 
-_MOST_WAITING = 1000  # requests of one user that wait for a place; each keeps its body in memory
+_MOST_WAITING = 1000  # requests of one user that may wait for a place; each keeps its body in memory
 
 # The user for whom the task works, set by authentication; None for the work of the service itself.
 current: ContextVar[Hashable] = ContextVar("current", default=None)
 
 
 class Shares:
-    """A number of places, of which one user gets `share` at a time.
+    """A number of places, of which one user may have `share` at a time.
 
-    A user's surplus waits for that user's own places and holds up nobody else. Users that wait for a free place take
-    turns, whatever number of requests each has. The service itself (user None) gets any number of places; each of its
-    waits takes its turn like that of another user.
+    Further requests of a user wait for that user's own places and do not delay other users. Users who wait for a free
+    place take turns, regardless of how many requests each has. The service itself (user None) may have any number of
+    places; each of its requests waits in turn like a user of its own.
     """
 
     def __init__(self, places: int, share: int) -> None:
         self._free, self._share = places, share
         self._taken: dict[Hashable, int] = {}
-        # the requests that wait, in order, of each user, by turn; while a place is free none of them could take it
+        # the waiting requests of each user, in order, and the users in turn; while a place is free none may take it
         self._waiting: OrderedDict[Hashable, OrderedDict[asyncio.Future[None], None]] = OrderedDict()
 
     def take_at_once(self, user: Hashable) -> bool:
-        """Takes a place for `user`, if one is free and within the user's share."""
+        """Takes a place for `user` without waiting. Returns False if none is free or the user has its share."""
         if not self._free:
             return False
         if user is not None:
@@ -44,7 +44,7 @@ class Shares:
         return True
 
     async def take(self, user: Hashable) -> None:
-        """Takes a place for `user`, waiting for as long as need be. Raises Crowded where too many wait already."""
+        """Takes a place for `user`, and waits for it without a limit. Raises Crowded if 1000 of its requests wait."""
         if self.take_at_once(user):
             return
         future = asyncio.get_running_loop().create_future()
@@ -56,14 +56,14 @@ class Shares:
         try:
             await future
         except BaseException:
-            if not future.cancelled():  # the place was handed over just before
+            if not future.cancelled():  # the place was assigned just before
                 self.give_back(user)
             elif line.pop(future, True) is None and not line:
                 del self._waiting[key]
             raise
 
     def give_back(self, user: Hashable) -> None:
-        """Frees a place that was taken for `user`; the next in turn gets it."""
+        """Frees a place that was taken for `user`, and assigns it to the next request in turn."""
         self._free += 1
         if user is not None:
             taken = self._taken[user] - 1
@@ -75,12 +75,14 @@ class Shares:
             self._hand_out()
 
     def is_full(self, user: Hashable) -> bool:
-        """Returns whether `user` has all the places of one user."""
+        """Returns whether `user` has its whole share."""
         return self._taken.get(user, 0) >= self._share
 
     def _hand_out(self) -> None:
-        """Gives the free place to the first user in turn with room in its share; those without are few: they have
-        places."""
+        """Assigns the free place to the first user in turn who has not reached its share.
+
+        The loop is short: every user who is skipped has places.
+        """
         while True:
             for key in self._waiting:
                 if self._taken.get(key, 0) < self._share:
@@ -93,14 +95,14 @@ class Shares:
                 self._waiting.move_to_end(key)
             else:
                 del self._waiting[key]
-            if not future.done():  # else it was cancelled, and has not noticed yet
+            if not future.done():  # otherwise it was cancelled and has not run since
                 self.take_at_once(None if key is future else key)
                 future.set_result(None)
                 return
 
 
 def work_of_the_service() -> contextlib.AbstractContextManager[None]:
-    """Counts the work of the task in the context for no user."""
+    """Counts the work of the task in the context for the service, not for a user."""
     return work_of(None)
 
 

@@ -1,7 +1,7 @@
-"""Numbers in JSON that readers differ about: refused in what clients send, and read all the same where they are stored.
+"""Handles numbers in JSON that some readers cannot represent: refuses them in requests, and reads them if stored.
 
-PostgreSQL keeps a hundred thousand digits, Python's float ends below 1e309, and Python reads integers of at most 4,300
-digits.
+PostgreSQL stores a hundred thousand digits, Python's float ends below 1e309, and Python parses integers of at most
+4,300 digits.
 """
 
 import json
@@ -11,14 +11,14 @@ from typing import Any
 
 import msgspec
 
-# A few bytes with a larger exponent would be stored as, and answered with, a hundred thousand digits each; below 1e-324
+# With a larger exponent, a few bytes would be stored and returned as a hundred thousand digits; below 1e-324 as
 # thousands of zeros.
 _LARGE_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
-_MOST_DIGITS = 308  # of integers that are all floats
+_MOST_DIGITS = 308  # every integer with so many digits is within the range of floats
 _DIGITS = bytes.maketrans(b"123456789", b"000000000")
 _ZEROS = b"0" * (_MOST_DIGITS + 1)
-# Goes to the next long integer in valid JSON, past texts and the digits of fractions and exponents. No part can match
-# the same bytes in two ways, and what matched is not given back: the time grows with the text.
+# Matches up to the next long integer in valid JSON, past texts and the digits of fractions and exponents. No part can
+# match the same bytes in two ways, and all quantifiers are possessive: the time is linear in the length of the text.
 _LONG_INTEGER = re.compile(
     rb'(?:[^"0-9.eE]++|"(?:[^"\\]++|\\.)*+"|[.eE][-+]?[0-9]*+|[0-9]{1,%d}+(?![0-9]))*+([0-9]++)([.eE][-+0-9.eE]*+)?'
     % _MOST_DIGITS,
@@ -27,9 +27,9 @@ _LONG_INTEGER = re.compile(
 
 
 def check(text: bytes) -> None:
-    """Raises msgspec.ValidationError for a number that is no float, at either end, and DecodeError for what is no JSON.
+    """Raises msgspec.ValidationError for a number that is too large or too small for a float.
 
-    Looks closer only at what has a large exponent or a long row of digits, perhaps in a text.
+    Parses the JSON only if it may have such a number. Raises DecodeError if it parses invalid JSON.
     """
     exponents = _LARGE_EXPONENT.search(text) is not None
     integers = len(text) > _MOST_DIGITS and _ZEROS in text.translate(_DIGITS)
@@ -40,7 +40,7 @@ def check(text: bytes) -> None:
 
 
 def read(text: Any) -> Any:
-    """The value of JSON that is stored; a number that is out of range becomes a text of its digits."""
+    """Returns the value of stored JSON. A number that is out of range becomes a text of its digits."""
     try:
         return msgspec.json.decode(text)
     except msgspec.DecodeError:
@@ -49,7 +49,7 @@ def read(text: Any) -> Any:
 
 
 def _bounded(number: str) -> float:
-    """The float that a JSON number means. Raises ValueError where it is beyond the floats, at either end."""
+    """Returns the float of a JSON number. Raises ValueError if it is too large or too small for one."""
     value = float(number)
     if math.isinf(value) or (value == 0 and _LARGE_EXPONENT.search(number.encode())):
         raise ValueError("Number out of range")

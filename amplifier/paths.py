@@ -1,4 +1,4 @@
-"""Folders of data files that the package brings along."""
+"""Finds the folders of data files that are part of the package: queries, migrations and the OpenAPI document."""
 
 from pathlib import Path
 
@@ -6,9 +6,9 @@ _PACKAGE = Path(__file__).parent
 
 
 def folder(name: str, override: str | None = None) -> Path:
-    """Returns the folder `queries`, `migrations` or `openapi`, or `override` where one is given.
+    """Returns the path of the folder `queries`, `migrations` or `openapi`, or `override` if it is given.
 
-    The folder is beside the package in a checkout, and inside the package when installed as a wheel.
+    The folder is next to the package in a checkout, and inside the package if it was installed from a wheel.
     """
     if override is not None:
         return Path(override)

@@ -1,8 +1,6 @@
-"""Settings from the environment and a `.env` file, as one frozen struct."""
+"""The settings, and their loading from the environment and a `.env` file. Their types are in `setting_types.py`."""
 
-import ipaddress
 import os
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Literal, get_args, get_origin
@@ -13,15 +11,11 @@ from dotenv import dotenv_values
 from msgspec import Meta
 
 from amplifier.errors import OperatorError
+from amplifier.postgres_urls import is_postgres_url, libpq_url, with_ssl_mode
+from amplifier.setting_types import Count, Flag, Hosts, LogLevel, Port, Seconds, SslMode, Text, is_network, items
 
 DEFAULT_SECRET_KEY = "change-me-before-you-require-authentication"  # noqa: S105 - refused when it would matter
 _SHORTEST_KEY = 32  # bytes
-
-Port = Annotated[int, Meta(ge=1, le=65535, description="a port number from 1 to 65535")]
-Seconds = Annotated[float, Meta(gt=0, le=3600, description="a number of seconds, above 0 and at most 3600")]
-Count = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
-Flag = Annotated[bool, Meta(description="true or false")]
-Text = Annotated[str, Meta(min_length=1, description="text")]
 
 _SECRETS = {
     "database_url",
@@ -34,23 +28,18 @@ _SECRETS = {
 
 _UNUSED = ("app_insights_connection_string",)
 
-# a special character that is not written as %XX parts the address elsewhere for each of its three readers
-_POSTGRES_URL = re.compile(r"(?i:postgres(ql)?)(\+\w+)?://([^/?#@\[\]]*@)?[^/?#@]*(/[^?#@]*)?(\?[^#@]*)?")
-
 
 class SettingsError(OperatorError):
-    """A setting is missing or wrong; the message names the variable and what it takes, never a secret's value."""
+    """A setting is missing or wrong. The message names the variable and its valid values, never a secret."""
 
 
 class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
-    """Every setting; the environment variable is the field's name in upper case. Times are in seconds."""
+    """All settings. The environment variable is the field's name in upper case. Times are in seconds."""
 
     service_host: Text = "127.0.0.1"
     service_port: Port = 8765
     service_workers: Count = 1
-    log_level: Annotated[
-        Literal["debug", "info", "warning", "error"], Meta(description="debug, info, warning or error")
-    ] = "info"
+    log_level: LogLevel = "info"
     shutdown_grace: Seconds = 10
 
     database_url: Text | None = None
@@ -61,10 +50,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     database_password: Text | None = None
     database_service_user: Text = "amplifier_service"
     database_service_password: Text | None = None
-    database_ssl_mode: Annotated[
-        Literal["disable", "prefer", "require", "verify-ca", "verify-full"],
-        Meta(description="disable, prefer, require, verify-ca or verify-full"),
-    ] = "prefer"
+    database_ssl_mode: SslMode = "prefer"
     database_pool_min_size: Annotated[int, Meta(ge=0, le=1000, description="a whole number from 0 to 1000")] = 2
     database_pool_max_size: Count = 10
     database_connect_timeout: Seconds = 3
@@ -106,13 +92,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     secret_key: Text = DEFAULT_SECRET_KEY
     allowed_origins: Annotated[str, Meta(description="origins separated by commas, or *")] = ""
-    allowed_hosts: Annotated[
-        str,
-        Meta(
-            pattern=r"^(\s*(\*|[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\]?)\s*(,|$))*$",
-            description="host names separated by commas, without ports, or *",
-        ),
-    ] = ""
+    allowed_hosts: Hosts = ""
     forwarded_allow_ips: Annotated[str, Meta(description="addresses or networks separated by commas, or *")] = ""
     auth_required: Flag = False
     auth_mode: Annotated[Literal["api_key_jwt", "jwt_only"], Meta(description="api_key_jwt or jwt_only")] = (
@@ -145,12 +125,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             )
         if self.auth_required and self.jwt_algorithm == "RS256" and self.jwt_public_key_url is None:
             raise SettingsError("JWT_PUBLIC_KEY_URL must be set when JWT_ALGORITHM is RS256")
-        if not all(_is_network(item) for item in _items(self.forwarded_allow_ips) if item != "*"):
+        if not all(is_network(item) for item in items(self.forwarded_allow_ips) if item != "*"):
             raise SettingsError(
                 "FORWARDED_ALLOW_IPS must be addresses or networks separated by commas, or *, "
                 f"not {self.forwarded_allow_ips!r}"
             )
-        if self.database_url is not None and not _is_postgres_url(self.database_url):
+        if self.database_url is not None and not is_postgres_url(self.database_url):
             raise SettingsError(
                 "DATABASE_URL must be of the form postgresql://user:password@host:port/database, "
                 "special characters in its parts written as %XX"
@@ -165,15 +145,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     @property
     def dsn(self) -> str | None:
-        """The database's address in libpq's URL form, or none where the embedded PostgreSQL is to serve."""
+        """The database's address as a URL for libpq, or None if the embedded PostgreSQL is used."""
         if self.database_url is not None:
-            return _with_ssl_mode(_libpq_url(self.database_url), self.database_ssl_mode)
+            return with_ssl_mode(libpq_url(self.database_url), self.database_ssl_mode)
         if self.database_host is None:
             return None
         user = quote(self.database_user or "postgres", safe="")
         password = f":{quote(self.database_password, safe='')}" if self.database_password else ""
         query = {"host": self.database_host, "port": self.database_port, "sslmode": self.database_ssl_mode}
-        options = urlencode(query, quote_via=quote)  # libpq takes a plus sign for a plus sign
+        options = urlencode(query, quote_via=quote)  # libpq does not decode a plus sign to a space
         return f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}"
 
     @property
@@ -183,62 +163,62 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     @property
     def home(self) -> Path:
-        """Where the embedded PostgreSQL keeps its data."""
+        """The folder of the embedded PostgreSQL's data."""
         if self.amplifier_home is not None:
             return Path(self.amplifier_home).expanduser().absolute()
-        if os.geteuid() == 0:  # root's home is closed to the unprivileged user that PostgreSQL runs as
+        if os.geteuid() == 0:  # PostgreSQL runs as an unprivileged user, who cannot read root's home
             return Path("/var/lib/amplifier-api")
         return Path.home() / ".local/share/amplifier-api"
 
     @property
     def encryption_keys(self) -> list[str]:
         """The keys of `CONFIG_ENCRYPTION_KEY`."""
-        return _items(self.config_encryption_key or "")
+        return items(self.config_encryption_key or "")
 
     @property
     def derivation_key(self) -> str | None:
-        """The `SECRET_KEY` that a key for configs may be derived from, None for the public default and a short one."""
+        """The `SECRET_KEY` for deriving a key for configs, or None if it is the public default or too short."""
         is_strong = self.secret_key != DEFAULT_SECRET_KEY and len(self.secret_key.encode()) >= _SHORTEST_KEY
         return self.secret_key if is_strong else None
 
     @property
     def origins(self) -> list[str]:
         """The origins of `ALLOWED_ORIGINS`."""
-        return _items(self.allowed_origins)
+        return items(self.allowed_origins)
 
     @property
     def hosts(self) -> list[str]:
         """The hosts of `ALLOWED_HOSTS`."""
-        return _items(self.allowed_hosts)
+        return items(self.allowed_hosts)
 
     @property
     def proxies(self) -> list[str]:
-        """The proxies of `FORWARDED_ALLOW_IPS`, whose X-Forwarded-For is believed."""
-        return _items(self.forwarded_allow_ips)
+        """The proxies of `FORWARDED_ALLOW_IPS`, whose X-Forwarded-For is trusted."""
+        return items(self.forwarded_allow_ips)
 
     @property
     def modules(self) -> frozenset[str]:
         """The modules of `RUNTIME_MODULES`, which configs may name."""
-        return frozenset(_items(self.runtime_modules))
+        return frozenset(items(self.runtime_modules))
 
     @property
     def secrets(self) -> frozenset[str]:
         """The names of `RUNTIME_SECRETS`, which configs may refer to."""
-        return frozenset(_items(self.runtime_secrets))
+        return frozenset(items(self.runtime_secrets))
 
     @property
     def secrets_dir(self) -> Path | None:
-        """Where a file for each of those names may lie."""
+        """The folder of `RUNTIME_SECRETS_DIR`, which may have a file for each name of `secrets`."""
         return None if self.runtime_secrets_dir is None else Path(self.runtime_secrets_dir)
 
     @property
     def base_urls(self) -> frozenset[str]:
-        """The origins of `RUNTIME_BASE_URLS`, to which providers may be sent besides their own."""
-        return frozenset(_items(self.runtime_base_urls))
+        """The origins of `RUNTIME_BASE_URLS`, which configs may name as the address of a provider."""
+        return frozenset(items(self.runtime_base_urls))
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Settings:
-    """Settings from `environ` (the process's by default), then from `env_file`, then defaults.
+    """Returns the settings from `environ` (by default the process's), then from `env_file`, then defaults.
 
     An empty variable counts as not set. Raises SettingsError.
     """
@@ -254,49 +234,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Se
     return msgspec.convert(given, Settings, strict=False)
 
 
-def _items(text: str) -> list[str]:
-    return [item.strip() for item in text.split(",") if item.strip()]
-
-
-def _is_network(text: str) -> bool:
-    """Returns whether `text` is an address, or a network without bits of a host: uvicorn takes no other network."""
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
 def _description(type_: object) -> str:
-    """What a setting takes, from the `Meta` of its type."""
+    """Returns the description of a setting's valid values from the `Meta` of its type."""
     if get_origin(type_) is Annotated:
         return next(meta.description for meta in type_.__metadata__ if meta.description)  # type: ignore[attr-defined,no-any-return]
     return _description(get_args(type_)[0])
-
-
-def _is_postgres_url(url: str) -> bool:
-    """Whether libpq, asyncpg and yoyo read the same from `url`, and libpq's complaint would not show parts of it."""
-    if not _POSTGRES_URL.fullmatch(url):
-        return False
-    import psycopg  # here, because a start without DATABASE_URL has no time to wait for it
-    from psycopg.conninfo import conninfo_to_dict
-
-    try:
-        port = conninfo_to_dict(_libpq_url(url)).get("port")
-    except (psycopg.Error, UnicodeError):
-        return False
-    return port is None or re.fullmatch(r"[0-9,]*", str(port)) is not None
-
-
-def _libpq_url(url: str) -> str:
-    """`url` without what SQLAlchemy and others put into the scheme (postgresql+psycopg)."""
-    return f"postgresql://{url.partition('://')[2]}"
-
-
-def _with_ssl_mode(url: str, mode: str) -> str:
-    """`url` with DATABASE_SSL_MODE, unless it names a mode itself or the mode is libpq's default anyway."""
-    from psycopg.conninfo import conninfo_to_dict
-
-    if mode == "prefer" or "sslmode" in conninfo_to_dict(url):
-        return url
-    return f"{url}{'&' if '?' in url else '?'}sslmode={mode}"

@@ -100,8 +100,7 @@ where k.created_at <= now() - interval '24 hours';
 -- @return row count
 -- @access system
 -- @index  idempotency_keys_created_at_idx
-delete from idempotency_keys
-where (app_id, user_id, key_hash) in (
+with expired_rows as (
     select
         app_id,
         user_id,
@@ -111,4 +110,11 @@ where (app_id, user_id, key_hash) in (
     order by created_at
     limit :limit
     for update skip locked
-);
+)
+
+delete from idempotency_keys as t
+using expired_rows as e
+where
+    t.app_id = e.app_id
+    and t.user_id = e.user_id
+    and t.key_hash = e.key_hash;

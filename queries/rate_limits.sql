@@ -36,8 +36,7 @@ returning
 -- @return row count
 -- @access system
 -- @index  none
-delete from rate_limits
-where (app_id, user_id) in (
+with expired_rows as (
     select
         app_id,
         user_id
@@ -45,4 +44,10 @@ where (app_id, user_id) in (
     where full_at < now()
     limit :limit
     for update skip locked
-);
+)
+
+delete from rate_limits as t
+using expired_rows as e
+where
+    t.app_id = e.app_id
+    and t.user_id = e.user_id;

@@ -163,11 +163,14 @@ order by
 -- @return row count
 -- @access system
 -- @index  none
-delete from streams
-where stream_id in (
+with expired_rows as (
     select stream_id
     from streams
     where seen_at < now() - interval '1 minute'
     limit :limit
     for update skip locked
-);
+)
+
+delete from streams as t
+using expired_rows as e
+where t.stream_id = e.stream_id;

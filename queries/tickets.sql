@@ -66,12 +66,15 @@ returning
 -- @return row count
 -- @access system
 -- @index  stream_tickets_expires_at_idx, stream_tickets_pkey
-delete from stream_tickets
-where ticket_hash in (
+with expired_rows as (
     select ticket_hash
     from stream_tickets
     where expires_at <= now()
     order by expires_at
     limit :limit
     for update skip locked
-);
+)
+
+delete from stream_tickets as t
+using expired_rows as e
+where t.ticket_hash = e.ticket_hash;

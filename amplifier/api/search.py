@@ -186,7 +186,7 @@ async def _search(
 
 
 def _hit(row: Any) -> Hit:
-    """A row of search.list_messages; seq 0 means the session's title and tags."""
+    """Returns the hit for a row of search.list_messages; seq 0 is the session's title and tags."""
     return Hit(
         row["session_id"],
         row["title"],

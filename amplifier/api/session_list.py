@@ -128,7 +128,7 @@ async def _found(
 
 
 def _summary(row: Any) -> SessionSummary:
-    """A row of search.list_sessions."""
+    """Returns the summary for a row of search.list_sessions."""
     summary = SessionSummary(*row[:13])
     summary.headline = to_html(row["headline"])
     return summary

@@ -1,1 +1,1 @@
-"""Pure rules about configs: validation, encryption."""
+"""Rules for configs without database or HTTP: validation and the encryption of secrets."""

@@ -1,4 +1,7 @@
-"""Encryption of secrets inside configs, at rest: AES-256-GCM under keys derived once, at start."""
+"""Encrypts the secrets in configs with AES-256-GCM, under keys that are derived once, when the process starts.
+
+`sealing.py` applies it to the JSON of configs.
+"""
 
 import base64
 import binascii
@@ -15,19 +18,19 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 _PREFIX = "enc:"
-_TEXT, _JSON = b"\x01", b"\x02"  # versions: of a text, and of a number or boolean as JSON
+_TEXT, _JSON = b"\x01", b"\x02"  # versions: the value is a text, or a number or boolean as JSON
 _SEPARATORS = re.compile(r"[^a-z0-9]+")
 _REFERENCE = re.compile(r"^\$\{[^{}]*\}$")
-# of a key of a config in lower case, without its separators
+# parts of a key of a config, in lower case and without separators
 _WORDS = (
     *("apikey", "secret", "password", "passwd", "passphrase", "token", "credential", "privatekey", "accesskey"),
     *("authkey", "subscriptionkey", "connectionstring"),
 )
 _ENDS = tuple(word + end for word in ("authorization", "cookie", "cookies") for end in ("", "header", "value"))
-_BELOW = "defaultheaders"  # whatever these are called
-# of a key as it is written, from its fifth character from the end on: basic_auth and proxyAuth, not oauth
+_BELOW = "defaultheaders"  # all headers, whatever their names
+# the last five characters of a key as written: matches basic_auth and proxyAuth, not oauth
 _AUTH = re.compile(r"(?:^|[^a-zA-Z0-9])(?:auth|Auth|AUTH)$|[a-z0-9]Auth$")
-# max_tokens and its kin count tokens, they are none
+# keys such as max_tokens, which count tokens
 _NO_SECRET = re.compile(
     "^(max|min|num|total|budget|context|prompt|completion|reasoning|thinking|input|output|new|cached)+tokens$"
     "|^(max|min|num)token$|tokens?(limit|budget|count|usage|window|per(second|minute|day))|tokeni[sz](er|e|ing|ation)"
@@ -38,8 +41,8 @@ _ID_LENGTH, _NONCE_LENGTH = 4, 12
 class Keyring:
     """The keys of `CONFIG_ENCRYPTION_KEY`, separated by commas: the first encrypts, all of them decrypt.
 
-    Each may be any text; scrypt makes the key of it, once, when the process starts. The key that is derived from
-    `secret_key` comes after them: it encrypts where there is no other, and opens what it encrypted before there was.
+    Each may be any text, from which scrypt derives the key. A key derived from `secret_key` comes last: it encrypts if
+    there is no other, and decrypts what it encrypted before another was set.
     """
 
     def __init__(self, keys: str | None, secret_key: str | None = None) -> None:
@@ -51,14 +54,15 @@ class Keyring:
 
     @property
     def encrypts(self) -> bool:
-        """True where there is a key to encrypt with."""
+        """True if there is a key to encrypt with."""
         return self._primary is not None
 
     def encrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
-        """`config` with its secrets as `enc:...`, readable only in the same `context` (the config's id).
+        """Returns a copy of `config` with its secrets encrypted, as `enc:...`, or `config` if there is no key.
 
         A secret is a text, number or boolean under a key that names one, also inside lists and objects below it.
-        Encrypted values and `${NAME}` stay. Without a key nothing changes.
+        Encrypted values and references `${NAME}` stay as they are. `context` is the config's id: secrets decrypt only
+        with the same context.
         """
         if self._primary is None:
             return config
@@ -66,15 +70,15 @@ class Keyring:
         return encrypted
 
     def decrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
-        """`config` with its secrets in clear; a value that no key here opens stays as it is.
+        """Returns a copy of `config` with its secrets decrypted. A value that no key decrypts stays as it is.
 
-        Looks below all keys, since a key that names no secret today may have named one when the config was stored.
+        Looks at all values, since a key that names no secret today may have named one when the config was stored.
         """
         decrypted: dict[str, Any] = _map_scalars(config, lambda value: self._decrypt(value, context), lambda _: True)
         return decrypted
 
     def holds(self, config: dict[str, Any], context: str) -> bool:
-        """Returns whether something in `config` is encrypted under one of the keys."""
+        """Returns whether a value in `config` is encrypted under one of the keys."""
         return self.decrypt(config, context) != config
 
     def _encrypt(self, value: Any, context: str) -> Any:
@@ -94,12 +98,12 @@ class Keyring:
         return value if opened is None else opened
 
     def _open(self, text: str, context: str) -> Any:
-        """The clear value of a text from `encrypt`; None for any other text, also one that begins with `enc:`."""
+        """Returns the value that `encrypt` made into `text`; None for any other text, even if it begins with `enc:`."""
         if not text.startswith(_PREFIX):
             return None
         try:
             blob = base64.urlsafe_b64decode(text[len(_PREFIX) :].encode())
-            if _encode(blob) != text:  # the decoder overlooks what it does not know, and unused bits at the end
+            if _encode(blob) != text:  # the decoder ignores unknown characters, and unused bits at the end
                 return None
             version, identifier = blob[:1], blob[1 : 1 + _ID_LENGTH]
             if version not in (_TEXT, _JSON) or identifier not in self._keys:
@@ -112,7 +116,7 @@ class Keyring:
 
 
 def _bound(context: str, version: bytes) -> bytes:
-    """The data that a value is sealed with: one moved into another config, or of another version, does not open."""
+    """Returns AES-GCM's associated data, which ties a value to its config and version."""
     return context.encode() if version == _TEXT else context.encode() + b"\0" + version
 
 
@@ -140,7 +144,7 @@ def names_secret(key: str) -> bool:
 
 
 def _map_scalars(value: Any, change: Callable[[Any], Any], names: Callable[[str], bool], named: bool = False) -> Any:
-    """A copy of `value` with the scalars changed that are below a key which `names` accepts."""
+    """Returns a copy of `value` in which `change` has replaced all scalars below a key that `names` accepts."""
     if isinstance(value, dict):
         return {key: _map_scalars(item, change, names, named or names(key)) for key, item in value.items()}
     if isinstance(value, list):

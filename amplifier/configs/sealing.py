@@ -1,6 +1,6 @@
-"""Configs on their way to the database and back: within their bounds, their secrets encrypted.
+"""Converts configs to the JSON that is stored and back: checks bounds, encrypts and decrypts secrets.
 
-Large ones are worked on in a thread, where encryption would hold up other requests.
+Large configs are processed in a thread, since their encryption would delay other requests.
 """
 
 import asyncio
@@ -15,11 +15,11 @@ from amplifier.configs.validation import check_bounds, check_size
 
 _Result = TypeVar("_Result")
 _IN_THREAD_FROM = 64 * 1024  # bytes
-_ENCRYPTED = b'"enc:'  # how an encrypted value begins in JSON
+_ENCRYPTED = b'"enc:'  # the start of an encrypted value in JSON
 
 
 async def sealed(keyring: Keyring, config: dict[str, Any], config_id: str) -> bytes:
-    """The JSON of a config with its secrets encrypted. Raises Problem 422 for one that is too large."""
+    """Returns the JSON of a config with its secrets encrypted. Raises Problem 422 if the config is too large."""
     clear = msgspec.json.encode(config)
     check_size(clear)
     text = await _worked(clear, lambda: msgspec.json.encode(keyring.encrypt(config, config_id)))
@@ -28,9 +28,9 @@ async def sealed(keyring: Keyring, config: dict[str, Any], config_id: str) -> by
 
 
 async def sealed_again(keyring: Keyring, text: msgspec.Raw, config_id: str) -> bytes | None:
-    """The JSON of a stored config with the secrets encrypted that are in clear in it; None if there are none.
+    """Returns the JSON of a stored config with all secrets encrypted, or None if they are encrypted already.
 
-    Raises Problem 422 for a config that is too large.
+    Raises Problem 422 if the config is too large.
     """
     config = json_numbers.read(text)
     check_bounds(config)
@@ -39,9 +39,10 @@ async def sealed_again(keyring: Keyring, text: msgspec.Raw, config_id: str) -> b
 
 
 async def opened(keyring: Keyring, text: msgspec.Raw, config_id: str, decrypt: bool) -> tuple[Any, bool]:
-    """A stored config as it is shown, its secrets in clear if wanted, and whether any of them is encrypted.
+    """Returns a stored config, with its secrets decrypted if `decrypt` is true, and whether any of them is encrypted.
 
-    A config of any size, also one that was stored before there were bounds, is sent as it is stored where possible.
+    Accepts configs of any size, since some were stored before there were bounds. Returns the stored text where nothing
+    has to be decrypted.
     """
     if _ENCRYPTED not in bytes(text):
         return text, False

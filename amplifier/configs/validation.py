@@ -1,4 +1,4 @@
-"""Rules of a config that is to be stored: the sections of its bundle, and the bounds of its values."""
+"""Validates configs before they are stored: the sections of the bundle, and the bounds of values."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from amplifier.errors import Problem
 
 MAX_BYTES = 1024 * 1024  # of a config as it is stored, secrets encrypted
 MAX_VALUES, MAX_LEVELS = 20_000, 64
-_LONGEST = 100_000  # characters of a text; instructions are the longest
+_LONGEST = 100_000  # characters of a text; instructions are the longest texts
 _LONGEST_KEY = 1_000
 _NAMES = ("bundle", "default_model", "default_provider", "instance_id", "model", "module")
 _LONGEST_NAME, _LONGEST_BUNDLE_NAME, _LONGEST_ADDRESS = 200, 255, 2_000
-_ADDRESSES = ("url", "uri", "endpoint", "host")  # ends of keys
+_ADDRESSES = ("url", "uri", "endpoint", "host")  # suffixes of keys
 
 
 def validate(config: dict[str, Any]) -> None:
-    """Checks the shape of a whole config. Raises Problem 400 with the detail that clients know."""
+    """Checks the sections of a whole config. Raises Problem 400, or 422 for a bundle's name that is too long."""
     if "bundle" not in config:
         raise _invalid("Missing required section: 'bundle'")
     bundle = config["bundle"]
@@ -32,7 +32,7 @@ def validate(config: dict[str, Any]) -> None:
 
 
 def validate_sections(config: dict[str, Any]) -> None:
-    """Checks the sections that are there. Raises Problem 400."""
+    """Checks the sections that `config` has, which may be a part of a config. Raises Problem 400."""
     for section, field in (("includes", "bundle"), ("providers", "module"), ("tools", "module"), ("hooks", "module")):
         if section in config:
             _validate_list(section, config[section], field)
@@ -43,7 +43,7 @@ def validate_sections(config: dict[str, Any]) -> None:
 def check_bounds(config: dict[str, Any]) -> None:
     """Checks the number of values, their depth and the length of texts. Raises Problem 422 that names the bound.
 
-    It stops at the bound, however large the config is.
+    Stops at the first bound that is exceeded, so that its time is limited for a config of any size.
     """
     count, levels = 0, 0
     level: list[Any] = [config]
@@ -76,7 +76,7 @@ def _validate_list(section: str, items: Any, field: str) -> None:
 
 
 def _children(value: Any) -> list[Any]:
-    """The objects and lists in an object or a list, after a look at its keys and texts."""
+    """Returns the objects and lists in an object or a list, after a check of its keys and texts."""
     if isinstance(value, list):
         for item in value:
             _check_text("", item)

@@ -1,1 +1,1 @@
-"""Pool, listening connection, TLS, classification of outages."""
+"""Connections to PostgreSQL: the pool, the listener, TLS and outages. Statements are in `amplifier/queries`."""

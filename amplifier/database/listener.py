@@ -12,23 +12,23 @@ from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 
 logger = logging.getLogger(__name__)
 
-_HEARTBEAT = 10.0  # seconds between signs of life; a dead peer is noticed no sooner otherwise
-_FULL = 0.5  # of the queue of notifications; nothing is lost when it overflows, but everybody hears later
-_BACK_OFF = (0.1, 5.0)  # seconds before the first and at most before any later attempt
+_HEARTBEAT = 10.0  # seconds between two statements that check the connection; a dead peer goes unnoticed without them
+_FULL = 0.5  # of the queue of notifications; when it overflows nothing is lost, but all notifications are late
+_BACK_OFF = (0.1, 5.0)  # seconds before the first attempt to reconnect, and at most before a later one
 
 
 class Audience(Protocol):
-    """Who wants to know."""
+    """An object that handles notifications."""
 
     def hear(self, payload: str) -> None:
-        """A notification came."""
+        """Handles the payload of a verified notification."""
 
     def set_hearing(self, hearing: bool) -> None:
-        """From now on notifications arrive, or are lost: whoever remembers things must not trust its memory then."""
+        """Handles the loss of the connection (False) and its return (True). In between, notifications are lost."""
 
 
 class Listener:
-    """Tells its audiences of every notification on the channel, and when it goes deaf and hears again."""
+    """Passes every verified notification to its audiences, and reports the connection's loss and return."""
 
     def __init__(self, database: Database, audiences: Sequence[Audience]) -> None:
         self._database = database
@@ -36,7 +36,7 @@ class Listener:
         self._signatures = Signatures()
 
     async def keep_listening(self) -> None:
-        """Listens for ever, over one connection after the other."""
+        """Listens, and reconnects when the connection is lost. Never returns."""
         pause = _BACK_OFF[0]
         while True:
             try:
@@ -50,7 +50,7 @@ class Listener:
                 finally:
                     self._set_hearing(False)
                     connection.terminate()
-            except Exception as error:  # whatever it was: a process that stopped listening would stay deaf
+            except Exception as error:  # of any kind: the process must not stay without notifications
                 logger.warning("the listening connection is gone, retrying: %r", error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACK_OFF[1])
@@ -61,7 +61,7 @@ class Listener:
                 audience.hear(verified)
 
     async def _renew(self, connection: "asyncpg.Connection[Any]") -> None:
-        """Reads the keys, which an operator may have replaced, and the database's clock."""
+        """Reads the signing keys, which an operator may have replaced, and the database's clock."""
         row = await connection.fetchrow(KEYS)
         assert row is not None  # noqa: S101
         self._signatures.renew(*row)
@@ -79,7 +79,7 @@ class Listener:
                     await lost.wait()
             except TimeoutError:
                 await self._renew(connection)
-                # also moves the tail of the queue on, which nobody else does once it was full
+                # also advances the tail of the queue, which nothing else does after it was full
                 used = await connection.fetchval("select pg_notification_queue_usage()")
                 if used > _FULL:
                     logger.warning(

@@ -1,4 +1,4 @@
-"""Which errors of the database mean "later": its outages, as one exception."""
+"""Classifies the errors of PostgreSQL and asyncpg: outages become Unavailable, all others are left as they are."""
 
 import contextlib
 from collections.abc import Iterator
@@ -7,9 +7,10 @@ import asyncpg
 
 from amplifier.errors import TooSlow, Unavailable
 
-# What PostgreSQL says when the statement may succeed later, by SQLSTATE: connection trouble (08), our login or database
-# refused (28, 3D: a password is being changed, a database restored), shutdown and start-up (57P01 to 57P03), too many
-# connections, disk full, read-only after a failover, statement or lock timeout, deadlock.
+# The SQLSTATEs of errors after which the same statement may succeed later: shutdown and start-up (57P01 to 57P03), too
+# many connections, disk full, read-only after a failover, statement or lock timeout, deadlock. `outage_of` adds whole
+# classes: connection errors (08), and a refused login or database (28, 3D: a password is being changed, or a database
+# restored).
 _UNAVAILABLE_STATES = {
     "57P01",
     "57P02",
@@ -30,23 +31,23 @@ _DATA_CLASSES = ("22", "23", "54")  # values, constraints, limits of sizes
 
 
 def says_later(state: str | None) -> bool:
-    """Whether an SQLSTATE speaks of the server or a lock, and says nothing about the statement."""
+    """Returns whether an SQLSTATE is about the server or a lock, not about the statement. True for None."""
     return not state or state[:2] in _LATER_CLASSES
 
 
 def is_of_data(error: BaseException) -> bool:
-    """Returns whether PostgreSQL refused what a statement was given or found, whenever it is tried."""
+    """Returns whether PostgreSQL refused the data of a statement, so that a repetition would fail, too."""
     state = getattr(error, "sqlstate", None) or ""
     return state.startswith(_DATA_CLASSES)
 
 
 def is_too_slow(error: BaseException) -> bool:
-    """Returns whether PostgreSQL cut a statement off at its time limit, which the next try may reach, too."""
+    """Returns whether PostgreSQL cancelled a statement at its time limit, as it might a repetition."""
     return getattr(error.__cause__ or error, "sqlstate", None) == "57014"
 
 
 def outage_of(error: BaseException) -> Unavailable | None:
-    """The error map's half that says "later": Unavailable for `error`, or none when it is the statement's own."""
+    """Returns Unavailable for an outage, or None for an error of the statement itself. `error` becomes its cause."""
     if isinstance(error, Unavailable):
         return error
     state = getattr(error, "sqlstate", None)
@@ -65,7 +66,7 @@ def outage_of(error: BaseException) -> Unavailable | None:
 
 
 def not_connected(error: Exception) -> Unavailable | None:
-    """The same while connecting, when PostgreSQL also refuses a login that may not work as our role."""
+    """Returns what `outage_of` does, and Unavailable also for a login that may not take the service's role."""
     if isinstance(error, asyncpg.InsufficientPrivilegeError | asyncpg.InvalidParameterValueError):
         return _caused(Unavailable("The database refuses the role that the service works as."), error)
     return outage_of(error)
@@ -73,7 +74,7 @@ def not_connected(error: Exception) -> Unavailable | None:
 
 @contextlib.contextmanager
 def connecting() -> Iterator[None]:
-    """Raises Unavailable for whatever keeps a connection from being made."""
+    """Raises Unavailable for an error in the context that prevents a connection. Other errors pass through."""
     try:
         yield
     except Exception as error:

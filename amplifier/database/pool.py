@@ -1,4 +1,7 @@
-"""The pool: every wait has a limit, JSON passes through as text, and an absent database is one exception."""
+"""The pool of database connections: shares them between users, limits every wait, and raises outages as Unavailable.
+
+`connections.py` opens the connections.
+"""
 
 import asyncio
 import contextlib
@@ -8,20 +11,16 @@ from contextvars import ContextVar
 from typing import Any, TypeAlias, TypeVar
 
 import asyncpg
-from msgspec import Raw
 
-from amplifier.database import tls
-from amplifier.database.outages import connecting, not_connected, outage_of
+from amplifier.database.connections import milliseconds, open_listener, open_pool
+from amplifier.database.outages import not_connected, outage_of
 from amplifier.errors import Crowded, Unavailable
 from amplifier.fair_share import Shares, current
 from amplifier.settings import Settings
 
 logger = logging.getLogger(__name__)
 
-LISTENER = "amplifier-api listener"  # the name of each process's connection that listens, in pg_stat_activity
-ROLE = "amplifier_app"  # owns nothing and can change no schema; whoever logs in must be a member of it
-_RELEASE_LIMIT = 0.5  # seconds for a statement that was given up to stop; after that its connection is dropped
-
+_RELEASE_LIMIT = 0.5  # seconds for a cancelled statement to stop; after that its connection is dropped
 
 Result = TypeVar("Result")
 Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
@@ -31,50 +30,37 @@ _limit: ContextVar[float | None] = ContextVar("limit", default=None)  # seconds,
 
 
 def refuse_in_transaction() -> None:
-    """Raises RuntimeError inside a transaction: a client that is awaited there keeps a connection from all others."""
+    """Raises RuntimeError inside a transaction: while a client is awaited there, nobody else can use its connection."""
     if _held.get() is not None:
         raise RuntimeError("a client is awaited inside a transaction: receive and send before it begins or after it")
 
 
 class Database:
-    """A pool of connections to one database, as many as its busiest moment needed.
+    """A pool of connections to one database.
 
-    Every call raises Unavailable where waiting longer would not help.
+    It opens connections as they are needed, up to DATABASE_POOL_MAX_SIZE, of which one user gets a third at a time.
+    Every method raises Unavailable for an outage and for a wait that exceeds its limit.
     """
 
     def __init__(self, settings: Settings, dsn: str) -> None:
         self._settings = settings
         self.dsn = dsn
         self._pool: asyncpg.Pool[Any] | None = None
-        # The pool makes, checks and replaces connections; between two statements they wait here, because a pass through
-        # the pool costs more than such a statement itself. Who holds the gate finds one here or free in the pool.
+        # asyncpg's pool opens, checks and replaces connections. Between two statements they wait in `_idle`, because a
+        # pass through that pool costs more than a short statement. A holder of a place at the gate finds a connection
+        # in `_idle` or free in the pool.
         most = settings.database_pool_max_size
         self._gate = Shares(most, max(1, most // 3))
         self._idle: list[Connection] = []
 
     async def connect(self) -> None:
         """Opens the pool. Raises Unavailable."""
-        # it logs a traceback for each attempt while the database is away
+        # it logs a traceback for each attempt during an outage
         logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
-        settings = self._settings
-        with connecting():
-            self._pool = await asyncpg.create_pool(
-                self.dsn,
-                min_size=settings.database_pool_min_size,
-                max_size=settings.database_pool_max_size,
-                timeout=settings.database_connect_timeout,
-                # the server cancels first; this ends the wait when the server itself does not answer
-                command_timeout=settings.database_statement_timeout + 1,
-                max_inactive_connection_lifetime=300,
-                statement_cache_size=1000,
-                ssl=tls.context(self.dsn),
-                server_settings=_server_settings(settings),
-                init=_pass_json_through,
-                reset=_keep,
-            )
+        self._pool = await open_pool(self._settings, self.dsn)
 
     async def close(self) -> None:
-        """Returns the connections; those in use get a moment to finish."""
+        """Closes all connections. Waits for those in use, at most DATABASE_STATEMENT_TIMEOUT, then terminates them."""
         if self._pool is None:
             return
         try:
@@ -85,19 +71,12 @@ class Database:
             self._pool.terminate()
 
     async def dedicated(self) -> "asyncpg.Connection[Any]":
-        """A connection outside the pool, for LISTEN. Raises Unavailable."""
-        with connecting():
-            return await asyncpg.connect(
-                self.dsn,
-                timeout=self._settings.database_connect_timeout,
-                command_timeout=self._settings.database_statement_timeout + 1,
-                ssl=tls.context(self.dsn),
-                server_settings=_server_settings(self._settings) | {"application_name": LISTENER},
-            )
+        """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
+        return await open_listener(self._settings, self.dsn)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
-        """A pooled connection for several statements."""
+        """Lends a pooled connection for several statements. Raises Unavailable, also for an outage in the context."""
         user = current.get()
         connection = await self._acquire(user)
         try:
@@ -112,7 +91,7 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def transaction(self) -> AsyncIterator[None]:
-        """Statements that run in the context, in this task, are done all or none; inside another one they join it."""
+        """Runs the statements of the context, in this task, in one transaction. A nested one joins the outer one."""
         if _held.get() is not None:
             yield
             return
@@ -125,9 +104,9 @@ class Database:
 
     @contextlib.asynccontextmanager
     async def patient(self, seconds: float) -> AsyncIterator[None]:
-        """A transaction whose statements, in this task, may take so long each."""
+        """Opens a transaction whose statements, in this task, may each take this long. Raises TooSlow after that."""
         async with self.transaction():
-            await self.execute(f"set local statement_timeout = {_milliseconds(seconds)}")
+            await self.execute(f"set local statement_timeout = {milliseconds(seconds)}")
             with self.limited(seconds + 1):
                 yield
 
@@ -135,7 +114,7 @@ class Database:
     def limited(self, seconds: float) -> Iterator[None]:
         """Cancels on the server each statement of the context, in this task, that takes longer. Raises TooSlow.
 
-        The limit is kept by this process, which costs no round trip. It does not include the wait for a connection.
+        This process measures the time, which costs no round trip. The wait for a connection does not count.
         """
         token = _limit.set(seconds)
         try:
@@ -144,8 +123,11 @@ class Database:
             _limit.reset(token)
 
     async def attempt(self, statement: Awaitable[Result | None]) -> Result | None:
-        """What a statement gives. If that is nothing, the transaction gives back the rows that the statement locked:
-        the next one may lock others in the order that all statements use, and nobody waits for each other."""
+        """Awaits `statement` in a savepoint and returns its result.
+
+        If that is None, rolls back to the savepoint to release its row locks, so that the next statement can lock rows
+        in the global order without deadlocks. Outside a transaction it only awaits the statement.
+        """
         held = _held.get()
         if held is None:
             return await statement
@@ -160,19 +142,19 @@ class Database:
         return result
 
     async def fetch(self, query: str, /, *args: Any) -> list[Any]:
-        """All rows."""
+        """Runs a query and returns all rows."""
         return await self._run("fetch", query, args)  # type: ignore[no-any-return]
 
     async def fetchrow(self, query: str, /, *args: Any) -> Any:
-        """The first row or none."""
+        """Runs a query and returns the first row, or None."""
         return await self._run("fetchrow", query, args)
 
     async def fetchval(self, query: str, /, *args: Any) -> Any:
-        """The first column of the first row or none."""
+        """Runs a query and returns the first column of the first row, or None."""
         return await self._run("fetchval", query, args)
 
     async def execute(self, query: str, /, *args: Any) -> str:
-        """The command's status text."""
+        """Runs a command and returns its status, such as `UPDATE 1`."""
         return await self._run("execute", query, args)  # type: ignore[no-any-return]
 
     async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
@@ -191,9 +173,9 @@ class Database:
         return result
 
     async def _acquire(self, user: Hashable) -> Connection:
-        """A connection that was used before, or one from the pool, which makes it if need be; within the user's share.
+        """Waits for a place within the user's share and returns a connection, if possible one that is idle.
 
-        Raises Unavailable, and Crowded while the user's own requests take that share.
+        Raises Unavailable after DATABASE_ACQUIRE_TIMEOUT, and Crowded if the user's own requests take the whole share.
         """
         try:
             if self._idle and self._gate.take_at_once(user):
@@ -211,8 +193,7 @@ class Database:
             raise outage from error
 
     async def _take(self, user: Hashable) -> Connection:
-        """A connection for the place at the gate that was taken for the user; when there is none, the place is given
-        back."""
+        """Returns a connection for a place that was taken for the user. Gives the place back on an error."""
         try:
             if self._pool is None:
                 raise Unavailable("The database is not connected yet.")
@@ -227,17 +208,17 @@ class Database:
             raise
 
     def _release(self, connection: Connection, user: Hashable) -> None:
-        """Keeps a connection after a statement that went well for the next one."""
+        """Keeps a connection for the next statement, after one that succeeded."""
         self._idle.append(connection)
         self._gate.give_back(user)
 
     async def _discard(self, connection: Connection, user: Hashable, error: BaseException) -> None:
-        """Hands a connection whose statement failed back to the pool, which knows what to do with it."""
+        """Returns a connection to asyncpg's pool after a failed statement. The pool replaces it if it is broken."""
         assert self._pool is not None  # noqa: S101
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None  # it shows the row, and the error may be logged
         try:
-            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # after a failover: all have to go
+            if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # after a failover: replace all connections
                 await self._pool.expire_connections()
                 await self._return_idle()
             await self._pool.release(connection, timeout=_RELEASE_LIMIT)
@@ -259,37 +240,3 @@ def _is_open(connection: Connection) -> bool:
         return not connection.is_closed()
     except asyncpg.InterfaceError:  # the server closed it, and the pool took it back at once
         return False
-
-
-def _server_settings(settings: Settings) -> dict[str, str]:
-    return {
-        "application_name": "amplifier-api",
-        "timezone": "UTC",
-        "jit": "off",  # compiling takes longer than any of these statements
-        # One plan for all calls. PostgreSQL's own choice plans some statements anew for each call, above all those with
-        # arrays: 5.4 ms instead of 0.1 for streams.list_present, 1.8 instead of 0.2 for participants.touch.
-        "plan_cache_mode": "force_generic_plan",
-        "role": ROLE,
-        "statement_timeout": _milliseconds(settings.database_statement_timeout),
-        "lock_timeout": _milliseconds(settings.database_lock_timeout),
-        "idle_in_transaction_session_timeout": "10000",
-    }
-
-
-def _milliseconds(seconds: float) -> str:
-    return str(max(1, round(seconds * 1000)))  # zero would mean no limit
-
-
-async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:
-    """JSON stays text on its way: bytes in, msgspec.Raw out. The first byte is the version of jsonb's binary form."""
-    await connection.set_type_codec(
-        "jsonb",
-        schema="pg_catalog",
-        format="binary",
-        encoder=lambda value: b"\x01" + bytes(value),
-        decoder=lambda data: Raw(data[1:]),
-    )
-
-
-async def _keep(_: object) -> None:
-    """In place of the pool's reset, a round trip for each release: pooled connections keep no session state here."""

@@ -1,6 +1,6 @@
-"""Verifies notifications: any login of the database may send them, and processes act on what they hear.
+"""Verifies the signatures of notifications, since every login of the database may send any.
 
-The database signs them (`announce` of the migrations) with keys that only the service's role can read.
+The database signs them in the function `announce` of the migrations, with keys that only the service's role can read.
 """
 
 import hashlib
@@ -22,22 +22,22 @@ _WARN_EVERY = 60.0  # seconds
 
 
 class Signatures:
-    """The keys, the database's clock, and which notifications were heard already."""
+    """The signing keys, the database's clock, and the signatures that were accepted already."""
 
     def __init__(self) -> None:
         self._inner = self._outer = b""
-        self._ahead = 0.0  # of this process's monotonic clock
+        self._ahead = 0.0  # seconds that the database's clock is ahead of this process's monotonic one
         self._heard: set[str] = set()
         self._heard_before: set[str] = set()
         self._forgot_at = self._warned_at = float("-inf")
         self._refused = 0
 
     def renew(self, inner_key: bytes, outer_key: bytes, seconds: float) -> None:
-        """Takes over a row of `KEYS`. The clocks of hosts need not agree: only the database's counts."""
+        """Takes a row of the query `KEYS`. Only the database's clock counts, so that hosts' clocks need not agree."""
         self._inner, self._outer, self._ahead = inner_key, outer_key, seconds - time.monotonic()
 
     def verified(self, notification: str) -> str | None:
-        """Returns the payload of a notification that the database signed, once, or None."""
+        """Returns the payload of a notification that the database signed, or None. Accepts each signature once."""
         match = _SIGNED.fullmatch(notification)
         fault = "it is not signed" if match is None else self._fault(match[1], match[2], int(match[3]) / 1_000_000)
         if match is not None and fault is None:

@@ -1,4 +1,4 @@
-"""TLS to the database: what makes asyncpg do as libpq does, where it would not by itself."""
+"""TLS for connections to the database: makes asyncpg follow libpq where it differs by itself."""
 
 import os
 import ssl
@@ -7,10 +7,10 @@ from psycopg.conninfo import conninfo_to_dict
 
 
 def context(dsn: str) -> ssl.SSLContext | bool | None:
-    """What asyncpg takes as `ssl` for this address: none where its own reading of it is libpq's, too.
+    """Returns asyncpg's argument `ssl` for an address, None where asyncpg reads the address as libpq does.
 
-    Sockets need no TLS whatever the mode, the root certificates may be the system's, and `require` goes without the
-    root certificate when there is no such file.
+    As in libpq, Unix sockets use no TLS in any mode, `sslrootcert=system` uses the system's root certificates, and
+    `sslmode=require` verifies nothing if the file of the root certificate does not exist.
     """
     given = conninfo_to_dict(dsn)
     root = str(given.get("sslrootcert") or os.environ.get("PGSSLROOTCERT") or "")

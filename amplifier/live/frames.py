@@ -1,4 +1,4 @@
-"""What streams carry: a frame is one event, written as server-sent event or as text of a WebSocket."""
+"""Encodes events as frames, for server-sent events and for WebSockets. Delivery is in `hub.py` and `subscriber.py`."""
 
 from datetime import datetime
 from functools import cached_property
@@ -8,7 +8,7 @@ import msgspec
 from msgspec import Raw
 
 _BREAKS = [(letter.encode(), f"\\u{ord(letter):04x}".encode()) for letter in "\x85\u2028\u2029"]
-_BREAKS += [(b"\n", b" "), (b"\r", b" ")]  # which JSON has only between its tokens
+_BREAKS += [(b"\n", b" "), (b"\r", b" ")]  # JSON has these only between its tokens
 _encode = msgspec.json.Encoder().encode
 
 
@@ -23,7 +23,7 @@ class Entry(msgspec.Struct):
 
 
 class _Circumstances(msgspec.Struct):
-    """What every event says besides what happened."""
+    """The members that every logged event has in addition to its own data."""
 
     seq: int
     actor_user_id: str | None
@@ -31,43 +31,52 @@ class _Circumstances(msgspec.Struct):
 
 
 class Frame:
-    """An event: its number on the session's clock (none for what is never replayed), its type, its data as JSON."""
+    """An event with its type and its data as JSON.
+
+    `seq` is the event's number in the session, None for an event that is never replayed.
+    """
 
     def __init__(self, type: str, data: bytes, seq: int | None = None) -> None:
         self.type, self.data, self.seq = type, data, seq
 
     @cached_property
     def event(self) -> bytes:
-        """As a server-sent event. JSON has no line breaks and the database checks types, so nothing can break out."""
+        """The frame as a server-sent event.
+
+        Neither data nor type can end it early: JSON is written without line breaks, and the database checks types.
+        """
         head = b"" if self.seq is None else b"id: %d\n" % self.seq
         return b"%sevent: %s\ndata: %s\n\n" % (head, self.type.encode(), escaped(self.data))
 
     @cached_property
     def message(self) -> bytes:
-        """As a message of a WebSocket: an object of `type`, `data` and, where it has one, `seq`."""
+        """The frame as a WebSocket message: a JSON object of `type`, `data` and, if the event has one, `seq`."""
         seq = b"" if self.seq is None else b'"seq":%d,' % self.seq
         return b'{"type":"%s",%s"data":%s}' % (self.type.encode(), seq, self.data)
 
     @cached_property
     def text(self) -> str:
-        """The same as text."""
+        """The WebSocket message as `str`."""
         return self.message.decode()
 
 
 def escaped(data: bytes) -> bytes:
-    """Returns JSON without line breaks, also those that only some clients take for one."""
+    """Escapes all line breaks in `data`, which is JSON, also those that only some clients treat as such."""
     for letter, escape in _BREAKS:
         data = data.replace(letter, escape)
     return data
 
 
 def frame(type: str, seq: int | None = None, /, **data: Any) -> Frame:
-    """A frame with this data."""
+    """Returns a frame whose data is the keyword arguments as a JSON object."""
     return Frame(type, _encode(data), seq)
 
 
 def logged(row: Any) -> Frame:
-    """The frame of a row of `events.list`: a message as the transcript shows it, or what happened, by whom and when."""
+    """Returns the frame of a row of the query `events.list`.
+
+    Its data is the message as the transcript shows it, or the event's own data with number, actor and time.
+    """
     seq, type, data, user_id, app_id, created_at = row[2:8]
     if type == "message.created":
         return Frame(type, _encode(Entry(seq, data, user_id, app_id, created_at)), seq)

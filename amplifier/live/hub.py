@@ -1,8 +1,9 @@
-"""Live sessions: wakes those who follow, and reads for them from the one log, which is the database.
+"""Delivers the events of sessions to the streams of this process. The database is the only log of events.
 
-Whoever commits says `announce`; the pump then reads each changed session once for all its followers in this process,
-in a statement that also says who of them still takes part. Every second a sweep compares the clocks of those sessions:
-it finds what no announcement told of (a lost notification, a killed process, an insert by hand) and who was removed.
+Code that commits an event calls `Hub.announce`. The pump then reads each changed session once for all its followers in
+this process, with a statement that also returns which of them still take part. Every second a sweep compares the last
+numbers of those sessions with the database. It finds events without an announcement (a lost notification, a killed
+process, a manual insert) and participants that were removed.
 """
 
 import asyncio
@@ -16,7 +17,8 @@ from typing import Literal
 from msgspec import Raw
 
 from amplifier.errors import too_many_streams
-from amplifier.live.frames import Frame, frame
+from amplifier.live.credential_checks import CredentialChecks
+from amplifier.live.frames import Frame
 from amplifier.live.notifications import Gone, Notice, Notifier, Said, read
 from amplifier.live.presence import Presence
 from amplifier.live.session_hints import Hints
@@ -26,66 +28,65 @@ from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 
-_SWEEP = 1.0  # seconds between two looks at the clocks
-_LONG_SWEEP = 4  # every how many of them presence is looked after, too
-_REST = 4.0  # times as long as the pump worked, it rests: followers cost others at most a fifth of the time
+_SWEEP = 1.0  # seconds between two sweeps
+_LONG_SWEEP = 4  # every fourth sweep also checks applications and presence
+_REST = 4.0  # the pump pauses this many times as long as it worked: it takes at most a fifth of the time
 _LONGEST_REST = 0.25  # seconds
 
 
 class Hub:
-    """All streams of this process, and what wakes them."""
+    """All open streams of this process, and the tasks that read and send for them."""
 
     def __init__(self, queries: Queries, notify_delay: float) -> None:
-        self._queries = queries
         self._notifier = Notifier(queries, notify_delay)
         self._topics = Topics(queries)
         self._streams: set[Subscriber] = set()
         self._open: Counter[str] = Counter()
         self._hints = Hints(queries)
         self._presence = Presence(queries, self._notifier, self._topics)
-        self._versions: dict[str, object] = {}  # of the applications through which streams were opened
+        self._credentials = CredentialChecks(queries, self._streams)
         self._changed: set[str] = set()
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self.noticed = asyncio.Event()  # set when another process told of something
+        self.noticed = asyncio.Event()  # set when another process has sent a notice
         self._woken, self._sweep_now = asyncio.Event(), asyncio.Event()
         self.catch_up = self._topics.catch_up
 
     @property
     def process_id(self) -> str:
-        """How this process is called among others."""
+        """The id of this process in notices and in the table of streams."""
         return self._notifier.process
 
     def hear(self, payload: str) -> None:
-        """A notification of the database: another process tells of changes, or an application changed."""
+        """Handles a notification: an application changed, or another process sent a notice."""
         if payload.startswith("application "):
-            self._restart(payload.removeprefix("application "))
+            self._credentials.restart(payload.removeprefix("application "))
         elif (notice := read(payload)) is not None and notice.process != self._notifier.process:
             self._take(notice)
 
     def set_hearing(self, hearing: bool) -> None:
-        """While nothing was heard something may have happened."""
+        """Starts a sweep when the listening connection is restored: notifications may have been lost."""
         if hearing:
             self._sweep_now.set()
 
     def announce(self, session_id: str) -> None:
-        """Something was committed in a session: followers here and elsewhere are woken."""
+        """Wakes the followers of a session in all processes. Call it after each commit of an event."""
         self._wake(session_id)
         self._notifier.changed(session_id)
 
     def announce_gone(
         self, session_id: str, type: Literal["participant.removed", "session.deleted"], user_ids: Iterable[str]
     ) -> None:
-        """People lost a session."""
+        """Sends a hint to users who lost a session, in all processes."""
         gone = Gone(session_id, type, list(user_ids))
         self._hints.gone(gone)
         self._notifier.gone(gone)
 
     def say(self, session_id: str, type: str, data: bytes) -> None:
-        """Passes something on, once, to whoever follows the session at this moment."""
+        """Sends an event that is never replayed to the present followers of a session, in all processes."""
         self.show(session_id, type, data, elsewhere=True)
 
     def show(self, session_id: str, type: str, data: bytes, elsewhere: bool) -> None:
-        """As `say`; to other processes only where somebody follows the session there."""
+        """Sends an event as `say` does; to other processes only if `elsewhere` is true."""
         said = Said(session_id, type, Raw(data))
         self._note(said)
         if elsewhere:
@@ -93,8 +94,10 @@ class Hub:
 
     @contextlib.contextmanager
     def watched(self, session_id: str) -> Iterator[asyncio.Event]:
-        """A flag that is set whenever something may have been committed in the session, here or elsewhere; whoever
-        waits for it looks from time to time all the same, because a notification can get lost."""
+        """Yields a flag that is set whenever an event may have been committed in the session, in any process.
+
+        Notifications can get lost, so that a caller must also poll.
+        """
         flag = asyncio.Event()
         self._watchers[session_id].add(flag)
         try:
@@ -106,9 +109,9 @@ class Hub:
 
     @contextlib.contextmanager
     def admitted(self, user_id: str, most: int) -> Iterator[int]:
-        """Counts a user's stream from before it is opened until it ended, and says how many others there may be.
+        """Counts a stream of the user for as long as the context lasts; yields how many more the user may open.
 
-        Raises Problem 429 for one too many.
+        Raises Problem 429 if the user has `most` streams already.
         """
         if self._open[user_id] >= most:
             raise too_many_streams(most)
@@ -122,7 +125,7 @@ class Hub:
 
     @contextlib.contextmanager
     def subscribed(self, subscriber: Subscriber) -> Iterator[None]:
-        """The subscriber is woken for as long as the context lasts."""
+        """Delivers events to the subscriber for as long as the context lasts."""
         session_id = subscriber.session_id
         self._streams.add(subscriber)
         if session_id is None:
@@ -141,22 +144,22 @@ class Hub:
                 self._topics.close(session_id, subscriber)
 
     async def keep_going(self) -> None:
-        """Everything that goes on beside the streams, for ever."""
+        """Runs all background tasks of the hub. Never returns."""
         await asyncio.gather(
             self._keep_pumping(),
             self._keep_sweeping(),
-            self._keep_looking(),
+            self._credentials.keep_checking_tokens(),
             self._notifier.keep_sending(),
             self._presence.keep_showing(),
         )
 
     async def finish(self) -> None:
-        """Tells the others what they were not told yet; the streams have ended. Raises Unavailable."""
+        """Sends what is pending to the other processes, after all streams have ended. Raises Unavailable."""
         await self._presence.flush()
         await self._notifier.flush()
 
     async def _keep_pumping(self) -> None:
-        rested = 0.0  # when there will have been rest enough
+        rested = 0.0  # the time at which the pause ends, on the monotonic clock
         while True:
             await self._woken.wait()
             await asyncio.sleep(rested - time.monotonic())
@@ -168,7 +171,7 @@ class Hub:
                     logger.warning("followers of a session wait: %r", error)
                 await self._hints.give(changed)
                 rested = time.monotonic() + min(_REST * (time.monotonic() - started), _LONGEST_REST)
-            except Exception as error:  # whatever it was: the next round tries again
+            except Exception as error:  # of any kind: the next round tries again
                 logger.warning("followers wait: %r", error)
                 self._changed |= changed
                 self._woken.set()
@@ -180,7 +183,7 @@ class Hub:
             try:
                 async with asyncio.timeout(_SWEEP):
                     await self._sweep_now.wait()
-                count = 0  # look after everything
+                count = 0  # checks everything
             except TimeoutError:
                 count += 1
             self._sweep_now.clear()
@@ -190,42 +193,14 @@ class Hub:
                     self._wake(session_id)
                 await self._hints.sweep(everybody=count == 0)
                 if count % _LONG_SWEEP == 0:
-                    await self._check_applications()
+                    await self._credentials.check_applications()
                     await self._presence.keep(self._streams)
-            except Exception as error:  # whatever it was: the next sweep tries again
+            except Exception as error:  # of any kind: the next sweep tries again
                 logger.warning("followers were not looked after: %r", error)
             await asyncio.sleep(min(_REST * (time.monotonic() - started), _LONGEST_REST))
 
-    async def _check_applications(self) -> None:
-        """Ends streams whose application changed while nobody heard of it. Raises Unavailable."""
-        app_ids = list({subscriber.app_id for subscriber in self._streams})
-        rows = await self._queries.applications.list_versions(app_ids=app_ids) if app_ids else []
-        versions = dict.fromkeys(app_ids) | {row["app_id"]: row["updated_at"] for row in rows}
-        for app_id, version in versions.items():
-            if self._versions.get(app_id, version) != version:
-                self._restart(app_id)
-        self._versions = versions
-
-    def _restart(self, app_id: str) -> None:
-        """Ends the streams of an application: whoever comes back has to show valid credentials."""
-        self._versions.pop(app_id, None)
-        for subscriber in self._streams:
-            if subscriber.app_id == app_id:
-                subscriber.end(reconnect=True)
-
-    async def _keep_looking(self) -> None:
-        """Ends streams whose token has expired, and has quiet ones give a sign of life."""
-        while True:
-            await asyncio.sleep(_SWEEP)
-            now = time.time()
-            for subscriber in self._streams:
-                if subscriber.expires_at <= now:
-                    subscriber.end(frame("token.expired"))
-                else:
-                    subscriber.look()
-
     def _take(self, notice: Notice) -> None:
-        """What another process tells."""
+        """Handles a notice of another process."""
         self.noticed.set()
         if notice.everything:
             self._sweep_now.set()

@@ -1,7 +1,8 @@
-"""Tells the other processes what changed: after the commit, many changes in one NOTIFY, a few milliseconds apart.
+"""Sends and decodes the notices that inform other processes of changes. `database/listener.py` receives them.
 
-A NOTIFY inside the transaction of an append would make all commits of the cluster wait for each other. What gets lost
-is found by the sweeps of whoever follows, so an error costs a second or two and no event.
+Changes are collected for a few milliseconds after their commits and sent in one NOTIFY. A NOTIFY inside the transaction
+of an append would make all commits of the cluster wait for each other. The sweeps of the other processes find changes
+whose notice is lost, so that an error delays events by a second or two and loses none.
 """
 
 import asyncio
@@ -20,13 +21,13 @@ logger = logging.getLogger(__name__)
 PREFIX = "events "
 _EVERYTHING = f"{PREFIX}*".encode()
 _MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000, and a signature has 50
-_MAX_SAID = 7700  # of what is passed on in one notice; the rest is its frame
-_MOST = 300  # of anything in one notice; more would not fit anyway
+_MAX_SAID = 7700  # bytes of events that are never replayed in one notice; its other members need the rest
+_MOST = 300  # items of each kind in one notice; more would not fit anyway
 _PASSED_ON = re.compile(r"typing|read|[a-z_]{1,50}:[a-z_]{1,50}")  # never the type of an event of the log
 
 
 class Gone(msgspec.Struct, array_like=True):
-    """A session that people lost: it was deleted, or they were removed."""
+    """A session that users lost: it was deleted, or they were removed from it."""
 
     session_id: str
     type: Literal["participant.removed", "session.deleted"]
@@ -34,7 +35,7 @@ class Gone(msgspec.Struct, array_like=True):
 
 
 class Said(msgspec.Struct, array_like=True):
-    """What is passed on once and never stored: `data` is a JSON object."""
+    """An event that is never stored or replayed. `data` is a JSON object."""
 
     session_id: str
     type: str
@@ -42,7 +43,10 @@ class Said(msgspec.Struct, array_like=True):
 
 
 class Notice(msgspec.Struct, omit_defaults=True):
-    """What one process tells the others. `everything` (as text `*`): more than fits, look at all that you watch."""
+    """A message of one process to the others: the sessions that changed, and events that are never replayed.
+
+    `everything` (sent as `*`) replaces lists that do not fit: the receiver checks all the sessions that it follows.
+    """
 
     process: str
     changed: list[str] = []
@@ -53,7 +57,7 @@ class Notice(msgspec.Struct, omit_defaults=True):
 
 
 class Notifier:
-    """Collects what to tell and sends it."""
+    """Collects changes and sends them to the other processes in notices."""
 
     def __init__(self, queries: Queries, delay: float) -> None:
         self._queries = queries
@@ -69,34 +73,34 @@ class Notifier:
         self._said: list[Said] = []
 
     def changed(self, session_id: str) -> None:
-        """Something was committed in a session."""
+        """Adds a session in which an event was committed."""
         self._add(self._changed, session_id)
 
     def present(self, session_id: str) -> None:
-        """Somebody came to a session or left it."""
+        """Adds a session whose followers changed."""
         self._add(self._present, session_id)
 
     def gone(self, gone: Gone) -> None:
-        """People lost a session."""
+        """Adds a session that users lost."""
         if len(self._gone) < _MOST:
             self._gone.append(gone)
             self._wanted.set()
 
     def said(self, said: Said) -> None:
-        """Something to pass on; dropped where there is too much of it."""
+        """Adds an event that is never replayed; drops it if too many are waiting."""
         if len(self._said) < _MOST:
             self._said.append(said)
             self._wanted.set()
 
     async def keep_sending(self) -> None:
-        """Sends what was collected, for ever."""
+        """Sends notices as changes are added. Never returns."""
         while True:
             await self._wanted.wait()
             await asyncio.sleep(self._delay)
             await self.flush()
 
     async def flush(self) -> None:
-        """Sends what was collected, if anything."""
+        """Sends what was collected, if anything. Logs errors instead of raising them."""
         if not self._wanted.is_set():
             return
         self._wanted.clear()
@@ -105,7 +109,7 @@ class Notifier:
         try:
             for payload in self._payloads(notice, said):
                 await self._queries.events.notify(payload=payload.decode())
-        except Exception as error:  # whatever it was: the sweeps find what nobody was told of
+        except Exception as error:  # of any kind: the sweeps of the other processes find the changes
             logger.warning("other processes hear of changes later: %r", error)
 
     def _payloads(self, notice: Notice, said: list[Said]) -> Iterator[bytes]:
@@ -117,13 +121,13 @@ class Notifier:
             yield payload if fits else _EVERYTHING
 
     def _add(self, where: set[str], session_id: str) -> None:
-        if len(where) <= _MOST:  # one more than fits says that there are more
+        if len(where) <= _MOST:  # one more than fits marks that there are more
             where.add(session_id)
         self._wanted.set()
 
 
 def _parcels(said: list[Said]) -> Iterator[list[Said]]:
-    """What was said, as much in one notice as fits; what alone is too large for one is left out."""
+    """Splits events into lists that fit into one notice each. Leaves out an event that is too large for a notice."""
     parcel: list[Said] = []
     size = 0
     for one in said:
@@ -140,7 +144,7 @@ def _parcels(said: list[Said]) -> Iterator[list[Said]]:
 
 
 def read(payload: str) -> Notice | None:
-    """The notice in a notification, or none: others use the channel, too."""
+    """Decodes the notice in a notification. Returns None for any other notification on the channel."""
     if not payload.startswith(PREFIX):
         return None
     if payload == _EVERYTHING.decode():
@@ -155,7 +159,7 @@ def read(payload: str) -> Notice | None:
 
 
 def _written_anew(said: Said) -> Said:
-    """Decodes and encodes the data: as it came it may have line breaks, which would end a server-sent event."""
+    """Encodes the data anew: the received JSON may have line breaks, which would end a server-sent event."""
     data = msgspec.json.decode(said.data, type=dict[str, Any])
     return Said(said.session_id, said.type, msgspec.Raw(msgspec.json.encode(data)))
 

@@ -1,4 +1,4 @@
-"""Who is there: which participants follow a session now, in any process."""
+"""Records open streams in the database, and shows the followers of a session which participants follow it now."""
 
 import asyncio
 import itertools
@@ -14,13 +14,16 @@ from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 
-SHOWN = 100  # people in an event; `count` has all
-_PAUSE = 0.05  # seconds between two looks: people come and go together
-_SHOW_PAUSE = 0.5  # seconds between two events of a session, however often somebody comes and goes
+SHOWN = 100  # users in an event; `count` counts all
+_PAUSE = 0.05  # seconds between two reads: users often come and go together
+_SHOW_PAUSE = 0.5  # seconds between two events of a session, however often users come and go
 
 
 class Presence:
-    """Shows those who follow a session who else does; keeps the rows of open streams, which `streams.open` wrote."""
+    """The presence of users in the sessions that this process follows, in any process.
+
+    Keeps the rows of the open streams of this process, which the query `streams.open` wrote, from expiring.
+    """
 
     def __init__(self, queries: Queries, notifier: Notifier, topics: Topics) -> None:
         self._queries = queries
@@ -29,25 +32,28 @@ class Presence:
         self._look_at: set[str] = set()
         self._closed: dict[str, str | None] = {}
         self._wanted = asyncio.Event()
-        self._writing = asyncio.Lock()  # or a stream that ends while the others are kept would be written again
+        self._writing = asyncio.Lock()  # without it `keep` would write a row again that `flush` has just deleted
 
     def came(self, session_id: str) -> None:
-        """A stream was opened."""
+        """Schedules an event after a stream was opened or closed, in all processes."""
         self.look_at([session_id])
         self._notifier.present(session_id)
 
     def left(self, subscriber: Subscriber) -> None:
-        """A stream ended."""
+        """Schedules the deletion of the row of a stream that ended."""
         self._closed[subscriber.stream_id] = subscriber.session_id
         self._wanted.set()
 
     def look_at(self, session_ids: Iterable[str]) -> None:
-        """Somebody may have come to these sessions or left them."""
+        """Schedules an event for sessions whose followers may have changed."""
         self._look_at.update(session_ids)
         self._wanted.set()
 
     async def keep(self, subscribers: Collection[Subscriber]) -> None:
-        """Says that these streams are open, and looks who is there: processes may have died. Raises Unavailable."""
+        """Refreshes the rows of these streams, and schedules events for all sessions, since processes may have died.
+
+        Raises Unavailable.
+        """
         async with self._writing:
             kept = [(one.stream_id, one.session_id, one.user_id) for one in subscribers]
             if not kept:
@@ -59,7 +65,7 @@ class Presence:
         self.look_at(self._topics)
 
     async def keep_showing(self) -> None:
-        """Shows changes, for ever."""
+        """Deletes rows and sends events as they are scheduled. Never returns."""
         while True:
             await self._wanted.wait()
             await asyncio.sleep(_PAUSE)
@@ -67,11 +73,11 @@ class Presence:
             try:
                 await self.flush()
                 await self._show()
-            except Exception as error:  # whatever it was: the next look, in seconds, shows it
+            except Exception as error:  # of any kind: `keep` schedules all sessions again within seconds
                 logger.warning("who is there was not shown: %r", error)
 
     async def flush(self) -> None:
-        """Forgets streams that ended. Raises Unavailable."""
+        """Deletes the rows of streams that ended. Raises Unavailable."""
         async with self._writing:
             closed, self._closed = self._closed, {}
             if closed:

@@ -1,4 +1,7 @@
-"""Hints for those who follow all of their sessions at once: which one changed, and by what. They are never replayed."""
+"""Sends hints to users who follow all of their sessions at once: which session changed, and the type of its last event.
+
+Hints are never replayed. `topics.py` delivers the events of single sessions.
+"""
 
 import time
 from collections import defaultdict
@@ -11,35 +14,35 @@ from amplifier.live.subscriber import Subscriber
 from amplifier.queries.registry import Queries
 
 _CHUNK = 500  # sessions in one statement
-_SWEEP = 4.0  # seconds between two looks at the sessions of a follower
-_SWEPT = 50  # followers at once; with more than some two hundred each is looked after less often
-_OVERLAP = 10.0  # seconds a sweep looks further back: transactions that were under way then
-_REMEMBER = 60.0  # seconds that a hint is remembered, so that it is given once
+_SWEEP = 4.0  # seconds between two sweeps of the sessions of a follower
+_SWEPT = 50  # followers in one sweep; with more than about 200, each is swept less often
+_OVERLAP = 10.0  # seconds that a sweep goes further back, for transactions that were in progress then
+_REMEMBER = 60.0  # seconds that a hint is remembered, so that it is sent once
 
 
 class Hints:
-    """The followers, by user."""
+    """The streams of users that follow all of their sessions."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
         self._given: dict[str, tuple[int, float]] = {}
-        self._swept: dict[str, float] = {}  # when each follower's sessions were looked at, longest ago first
+        self._swept: dict[str, float] = {}  # when the sessions of each user were swept, the longest ago first
         self.followers: defaultdict[str, set[Subscriber]] = defaultdict(set)
 
     def open(self, subscriber: Subscriber) -> None:
-        """From now on the subscriber gets hints."""
+        """Starts to send hints to the subscriber."""
         self.followers[subscriber.user_id].add(subscriber)
         self._swept.setdefault(subscriber.user_id, time.monotonic())
 
     def close(self, subscriber: Subscriber) -> None:
-        """Forgets a subscriber whose stream ended."""
+        """Removes a subscriber whose stream ended."""
         self.followers[subscriber.user_id].discard(subscriber)
         if not self.followers[subscriber.user_id]:
             del self.followers[subscriber.user_id]
             del self._swept[subscriber.user_id]
 
     async def give(self, session_ids: Iterable[str]) -> None:
-        """Tells of sessions that changed whoever takes part in them now. Raises Unavailable."""
+        """Sends hints about sessions that changed to their present participants. Raises Unavailable."""
         changed = list(session_ids)
         while changed and self.followers:
             rows = await self._queries.events.list_hints(actor_ids=list(self.followers), session_ids=changed[:_CHUNK])
@@ -47,7 +50,7 @@ class Hints:
             changed = changed[_CHUNK:]
 
     async def sweep(self, everybody: bool = False) -> None:
-        """Tells what was not told of the sessions of some followers, or of everybody. Raises Unavailable."""
+        """Sends the hints that some followers, or all with `everybody`, have missed. Raises Unavailable."""
         now = time.monotonic()
         due = [one for one, swept in self._swept.items() if everybody or swept <= now - _SWEEP]
         while due:
@@ -56,12 +59,12 @@ class Hints:
             rows = await self._queries.events.list_changed(actor_ids=user_ids, seconds=seconds)
             await self.give({row["session_id"] for row in rows if self._is_news(row)})
             for user_id in user_ids:
-                if self._swept.pop(user_id, None) is not None:  # to the end
+                if self._swept.pop(user_id, None) is not None:  # moves the user to the end
                     self._swept[user_id] = now
         self._given = {one: given for one, given in self._given.items() if given[1] > now - _REMEMBER}
 
     def gone(self, gone: Gone) -> None:
-        """Tells those who lost a session."""
+        """Sends a hint to the users who lost a session."""
         hint = frame("hint", session_id=gone.session_id, last_seq=None, type=gone.type)
         for user_id in gone.user_ids:
             for subscriber in self.followers.get(user_id, ()):

@@ -1,4 +1,7 @@
-"""Who follows: a cursor and a flag for each open stream, never a queue of what happened."""
+"""The state of one open stream: a cursor and a flag, never a queue of events. `topics.py` reads the events.
+
+Writing to the client is left to the caller of `Subscriber.follow`.
+"""
 
 import asyncio
 import logging
@@ -13,20 +16,20 @@ logger = logging.getLogger(__name__)
 
 Write: TypeAlias = Callable[[list[Frame]], Awaitable[None]]
 
-_KEEPALIVE = 14.0  # seconds of silence, and up to one more until the next look
-_MOST_HINTS = 500  # sessions; whoever waits for more is told to look at all of them
-_RETRY = 1.0  # seconds until what could not be read is tried again
+_KEEPALIVE = 14.0  # seconds of silence; the check, once a second, adds up to one
+_MOST_HINTS = 500  # sessions; hints about more are replaced by one `resync`
+_RETRY = 1.0  # seconds after a failed read
 
 
 class Subscriber:
-    """One open stream. `session_id` is none for the hints about all sessions of a user.
+    """One open stream of a user. `session_id` is None for a stream of hints about all sessions of the user.
 
-    `batch` is what was read for it and others together and is not sent yet, `cursor` the number up to which it is sent
-    or in that batch. One that is `behind` has to read for itself, from its cursor.
+    `batch` has events that were read and are not sent yet. `cursor` is the number of the last event that was sent or is
+    in the batch. A subscriber that is `behind` must read by itself, from its cursor.
     """
 
-    most_notes = 20  # that wait for a client which does not read; more are dropped, they are never replayed anyway
-    most_note_bytes = 1024 * 1024  # of them, unless it is one alone
+    most_notes = 20  # that wait for a slow client; more are dropped, since notes are never replayed
+    most_note_bytes = 1024 * 1024  # of notes that wait, unless it is a single note
 
     def __init__(self, user_id: str, app_id: str, expires_at: float, session_id: str | None, cursor: int = 0) -> None:
         self.stream_id = uuid.uuid4().hex
@@ -48,8 +51,11 @@ class Subscriber:
         self._flag.set()
 
     def offer(self, frames: list[Frame], after: int, cursor: int) -> None:
-        """Takes the events read after `after`, up to `cursor`. One that is elsewhere, or whose client has not read
-        what it was sent, reads for itself later: nothing is kept for it."""
+        """Takes the events after number `after`, up to `cursor`.
+
+        Drops them if the subscriber is at another number, or its client has not taken the previous ones: the subscriber
+        reads them by itself later, so that no events are kept in memory for slow clients.
+        """
         if self.batch is None and not (self.reading or self.writing) and self.cursor == after:
             self.batch, self.cursor = frames, cursor
         else:
@@ -57,12 +63,12 @@ class Subscriber:
         self._flag.set()
 
     def fall_behind(self) -> None:
-        """There may be something to read."""
+        """Makes the subscriber read by itself: there may be new events."""
         self.behind = True
         self._flag.set()
 
     def note(self, note: Frame) -> None:
-        """Something that is passed on once."""
+        """Adds an event that is never replayed; drops it if too many wait for the client."""
         size = self._note_bytes + len(note.data)
         if not self._notes or (len(self._notes) < self.most_notes and size <= self.most_note_bytes):
             self._notes.append(note)
@@ -70,7 +76,7 @@ class Subscriber:
             self._flag.set()
 
     def hint(self, session_id: str, hint: Frame) -> None:
-        """Something changed in one of the user's sessions; the newest hint about a session replaces those before."""
+        """Adds a hint about a session; it replaces a hint about the same session that was not sent yet."""
         if len(self._hints) >= _MOST_HINTS and session_id not in self._hints:
             self._hints = {"": frame("resync")}
         if "" not in self._hints:
@@ -78,24 +84,28 @@ class Subscriber:
         self._flag.set()
 
     def show(self, presence: Frame | None) -> None:
-        """Who is there now."""
+        """Sets the presence event to send; a newer one replaces it. None clears it."""
         self.presence = presence
         self._flag.set()
 
     def look(self) -> None:
-        """Once a second: time for a sign of life?"""
+        """Requests a keep-alive if the stream has been quiet for long enough. Called once a second."""
         if time.monotonic() - self._quiet_since >= _KEEPALIVE:
             self._keepalive = True
             self._flag.set()
 
     def end(self, ending: Frame | None = None, reconnect: bool = False) -> None:
-        """Ends the stream with this event; what was not sent before is not sent any more."""
+        """Ends the stream with the event `ending`, if any. Events that were not sent yet are dropped."""
         if not self.ended:
             self.ended, self.ending, self.reconnect = True, ending, reconnect
             self._flag.set()
 
     async def follow(self, catch_up: "Callable[[Subscriber], Awaitable[None]]", write: Write) -> None:
-        """Writes what comes until the stream ends, nothing as a sign of life, and then the ending if there is one."""
+        """Writes frames as they arrive until the stream ends, then the ending if there is one.
+
+        Calls `write` with an empty list as a keep-alive, and `catch_up` to read a page for a subscriber that is behind.
+        Raises what `write` raises; logs an error of `catch_up` and tries again.
+        """
         while not self.ended:
             await self._flag.wait()
             self._flag.clear()
@@ -114,7 +124,7 @@ class Subscriber:
         self.behind, self.reading = False, True
         try:
             await catch_up(self)
-        except Exception as error:  # whatever it was: the stream goes on where it is
+        except Exception as error:  # of any kind: the stream stays at its cursor
             logger.warning("a follower waits: %r", error)
             self.behind = True
             await asyncio.sleep(_RETRY)
@@ -122,7 +132,7 @@ class Subscriber:
             self.reading = False
 
     def _take(self) -> list[Frame]:
-        """Everything that waits, in order; the flag stays up while there is more to read."""
+        """Takes all frames that wait, in order. Leaves the flag set while there is more to read."""
         frames = [*self._notes, *self._hints.values()]
         if self.presence is not self._sent_presence and self.presence is not None:
             self._sent_presence = self.presence

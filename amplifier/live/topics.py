@@ -1,4 +1,4 @@
-"""The sessions that are followed in this process; each is read once for all who follow it, through a checked query."""
+"""Reads the sessions that are followed in this process, each once for all of its followers. Waking is in `hub.py`."""
 
 import asyncio
 import time
@@ -11,13 +11,13 @@ from amplifier.live.frames import Frame, frame, logged
 from amplifier.live.subscriber import Subscriber
 from amplifier.queries.registry import Queries
 
-PAGE, PAGE_BYTES = 500, 64 * 1024  # events and bytes of message text in one read; a message that is larger comes alone
+PAGE, PAGE_BYTES = 500, 64 * 1024  # events and bytes of message text in one read; a larger message comes alone
 _AT_ONCE = 2  # connections that reading for followers may hold
 _CHUNK = 1000  # pairs of session and user in one statement
 
 
 class Topic:
-    """A session's followers, the number up to which it was read for all of them, and who was there last."""
+    """A session's followers, the number up to which it was read for all of them, and its latest presence event."""
 
     def __init__(self, session_id: str, cursor: int) -> None:
         self.session_id, self.cursor = session_id, cursor
@@ -26,7 +26,10 @@ class Topic:
         self.presence_at = float("-inf")  # when it was shown, on the monotonic clock
 
     def offer(self, frames: list[Frame], cursor: int, permitted: set[str]) -> None:
-        """Moves on to `cursor`. Whoever came while it was read reads for themselves."""
+        """Passes the frames on to the followers and moves the topic to `cursor`.
+
+        `permitted` has the users that the read covered. A subscriber that came during the read reads by itself.
+        """
         for subscriber in self.subscribers:
             if subscriber.user_id in permitted:
                 subscriber.offer(frames, self.cursor, cursor)
@@ -35,20 +38,20 @@ class Topic:
         self.cursor = cursor
 
     def show(self, presence: Frame) -> None:
-        """Who is there now, when that is something new."""
+        """Passes a presence event on if it differs from the latest one."""
         if self.presence is None or self.presence.data != presence.data:
             self.presence, self.presence_at = presence, time.monotonic()
             for subscriber in self.subscribers:
                 subscriber.show(presence)
 
     def note(self, note: Frame) -> None:
-        """Something that is passed on once."""
+        """Passes on an event that is never replayed."""
         for subscriber in self.subscribers:
             subscriber.note(note)
 
 
 class Topics(dict[str, Topic]):
-    """The topics, by session."""
+    """The topics of this process, by session id."""
 
     def __init__(self, queries: Queries) -> None:
         super().__init__()
@@ -56,19 +59,22 @@ class Topics(dict[str, Topic]):
         self._reads = asyncio.Semaphore(_AT_ONCE)
 
     def open(self, session_id: str, subscriber: Subscriber) -> None:
-        """From now on the subscriber gets what is read of the session."""
+        """Adds a subscriber to the session's topic."""
         topic = self.setdefault(session_id, Topic(session_id, subscriber.cursor))
         topic.subscribers.add(subscriber)
         subscriber.show(topic.presence)
 
     def close(self, session_id: str, subscriber: Subscriber) -> None:
-        """Forgets a subscriber whose stream ended."""
+        """Removes a subscriber whose stream ended, and the topic with its last subscriber."""
         self[session_id].subscribers.discard(subscriber)
         if not self[session_id].subscribers:
             del self[session_id]
 
     async def catch_up(self, subscriber: Subscriber) -> None:
-        """Reads a page for one subscriber, from its cursor. Raises Unavailable."""
+        """Reads a page for one subscriber, from its cursor. Ends its stream if the user no longer takes part.
+
+        Raises Unavailable.
+        """
         assert subscriber.session_id is not None  # noqa: S101
         rows = await self._read(subscriber.session_id, [subscriber.user_id], subscriber.cursor)
         if not rows:
@@ -78,16 +84,19 @@ class Topics(dict[str, Topic]):
             subscriber.behind |= subscriber.cursor < rows[-1]["last_seq"]
 
     async def read(self, session_ids: Iterable[str]) -> list[BaseException]:
-        """Reads what changed in these sessions for all who follow them.
+        """Reads the new events of these sessions for all of their followers.
 
-        Returns the errors of sessions that could not be read, which the next sweep tries again.
+        Returns the errors of sessions that could not be read; the next sweep tries them again.
         """
         advances = [self._advance(self[session_id]) for session_id in session_ids if session_id in self]
         outcomes = await asyncio.gather(*advances, return_exceptions=True)
         return [outcome for outcome in outcomes if outcome is not None]
 
     async def sweep(self) -> list[str]:
-        """The sessions whose clocks moved on; ends streams of who takes no part any more. Raises Unavailable."""
+        """Returns the sessions that have new events, and ends streams of users who no longer take part.
+
+        Also updates which subscribers may send messages. Raises Unavailable.
+        """
         watched = defaultdict(list)
         for topic in self.values():
             for subscriber in topic.subscribers:
@@ -122,7 +131,7 @@ class Topics(dict[str, Topic]):
                 more = topic.cursor < rows[-1]["last_seq"]
 
     async def _read(self, session_id: str, user_ids: list[str], after: int) -> list[Any]:
-        # a reader that waited for its user's share in here would hold up the readers of others
+        # counted for the service: a wait for the user's own share in here would hold up the reads for others
         async with self._reads:
             with work_of_the_service():
                 rows: list[Any] = await self._queries.events.list(
@@ -131,7 +140,7 @@ class Topics(dict[str, Topic]):
         return rows
 
     async def _lose(self, session_id: str, subscribers: list[Subscriber]) -> None:
-        """Ends the streams of those who take no part in a session any more."""
+        """Ends the streams of subscribers who no longer take part in a session, or whose session was deleted."""
         if subscribers:
             exists = await self._queries.events.list_existing(session_ids=[session_id])
             ending = frame("access.revoked" if exists else "session.deleted", session_id=session_id)

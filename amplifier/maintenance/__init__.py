@@ -1,1 +1,1 @@
-"""Batches activity writes and deletes expired rows."""
+"""Background jobs: batches activity writes and deletes expired rows. Jobs for runs are in `amplifier/runtime`."""

@@ -1,4 +1,7 @@
-"""Who was active when, and how much is searched: noted in memory, written once a minute; reads write nothing."""
+"""Activity of users, keys and participants, and counts of searches: collected in memory, written once a minute.
+
+Requests that read write nothing for it.
+"""
 
 import asyncio
 import contextlib
@@ -15,17 +18,17 @@ from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 
-_PACE = 1.0  # seconds between two flushes
-_TOUCH = 60.0  # seconds between two writes for the same user, or the same user in the same session
-_REMEMBER_AT_MOST = 10_000  # users, and as many participants
-_AT_ONCE = 1000  # rows in one statement
+_FLUSH_INTERVAL = 1.0  # seconds between two flushes
+_WRITE_INTERVAL = 60.0  # seconds between two writes for the same user, or the same user in the same session
+_MOST_REMEMBERED = 10_000  # users, and as many participants
+_BATCH_SIZE = 1000  # rows in one statement
 
 Key = TypeVar("Key", bound=Hashable)
 Row = TypeVar("Row")
 
 
 class _Noted(Generic[Key]):
-    """What is to be written next, and when what was written may be noted again."""
+    """Activity that is to be written, and when each key may be noted again."""
 
     def __init__(self) -> None:
         self._due: dict[Key, float] = {}
@@ -34,15 +37,15 @@ class _Noted(Generic[Key]):
     def note(self, key: Key, value: str) -> None:
         now = time.monotonic()
         if self._due.get(key, 0) <= now:
-            if len(self._due) >= _REMEMBER_AT_MOST:
+            if len(self._due) >= _MOST_REMEMBERED:
                 self._due.clear()
-            self._due[key] = now + _TOUCH
+            self._due[key] = now + _WRITE_INTERVAL
             self.pending[key] = value
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[dict[Key, str]]:
-        """Some of what is pending, to be written in the context; what fails is pending again."""
-        taken = dict(list(self.pending.items())[:_AT_ONCE])
+        """Yields a batch of pending activity to be written; it is pending again if the context raises."""
+        taken = dict(list(self.pending.items())[:_BATCH_SIZE])
         for key in taken:
             del self.pending[key]
         try:
@@ -52,12 +55,12 @@ class _Noted(Generic[Key]):
             raise
 
     def forget(self, key: Key) -> None:
-        """Lets the next activity be noted again."""
+        """Allows the key to be noted again at once."""
         self._due.pop(key, None)
 
 
 class SearchKey(NamedTuple):
-    """Who searched, through which application, on which day (UTC), and for what kind of thing."""
+    """The key of a row of `searches`: user, application, day (UTC), and the kind of search."""
 
     user_id: str
     app_id: str
@@ -66,7 +69,7 @@ class SearchKey(NamedTuple):
 
 
 class SearchCount(msgspec.Struct):
-    """A row of `searches`: how many, of which some found nothing or were cancelled, and the seconds of all."""
+    """A row of `searches`. `unsuccessful` ones found nothing; `seconds` is the sum over all."""
 
     user_id: str
     app_id: str
@@ -85,31 +88,31 @@ class SearchCount(msgspec.Struct):
 
 
 class _Searches:
-    """Searches since the last write; what was searched for is not kept."""
+    """Counts of searches since the last write. The searched words are not kept."""
 
     def __init__(self) -> None:
         self.pending: dict[SearchKey, SearchCount] = {}
         self._due = 0.0
 
     def note(self, key: SearchKey, seconds: float, found: int | None) -> None:
-        if key in self.pending or len(self.pending) < _REMEMBER_AT_MOST:
+        if key in self.pending or len(self.pending) < _MOST_REMEMBERED:
             self.pending.setdefault(key, SearchCount(*key)).add(1, found == 0, found is None, seconds)
 
     def are_due(self) -> bool:
-        """Whether the last time that this was true is long enough ago."""
+        """Returns True at most once a minute: then searches are written."""
         now = time.monotonic()
         if now < self._due:
             return False
-        self._due = now + _TOUCH
+        self._due = now + _WRITE_INTERVAL
         return True
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[list[SearchCount]]:
-        """Some of what is pending, to be written in the context; what fails is pending again.
+        """Yields a batch of pending counts to be written; they are pending again if the context raises.
 
-        A connection that breaks between the commit and its answer looks like a failure, so that these count twice.
+        They count twice if the connection breaks after the commit, before its answer arrives.
         """
-        taken = [self.pending.pop(key) for key in list(self.pending)[:_AT_ONCE]]
+        taken = [self.pending.pop(key) for key in list(self.pending)[:_BATCH_SIZE]]
         try:
             yield taken
         except BaseException:
@@ -132,26 +135,27 @@ class Activity:
         self._writing = asyncio.Lock()
 
     def note_user(self, user_id: str, app_id: str) -> None:
-        """A user was seen, through this application."""
+        """Notes that a user was seen, through this application."""
         self._users.note(user_id, app_id)
 
     def note_key(self, key_id: str) -> None:
-        """A key was used."""
+        """Notes that a key was used."""
         self._keys.note(key_id, "")
 
     def note_participant(self, session_id: str, user_id: str) -> None:
-        """A user did something in a session, or read it. Nothing is written for who takes no part in it."""
+        """Notes that a user read or changed a session. Nothing is written unless the user is a participant."""
         self._participants.note((session_id, user_id), "")
 
     def note_search(self, key: SearchKey, seconds: float, found: int | None) -> None:
-        """A search found so many rows in so many seconds, or was cancelled (none)."""
+        """Counts a search that took `seconds`, with the number of rows found, or None if it was cancelled."""
         self._searches.note(key, seconds, found)
 
     async def flush(self, searches: bool = True) -> None:
-        """Writes what was noted until now, by choice without searches. Raises Unavailable."""
-        async with self._writing:  # so that what another call has taken is written, too, when this one returns
+        """Writes what was noted so far, without the counts of searches if `searches` is false. Raises Unavailable."""
+        async with self._writing:  # what another call has taken is written, too, when this one returns
             if searches:
-                await self._write_searches()  # first: nothing makes up for them, and nobody locks their rows for long
+                # first: a lost count is not noted again, and nothing locks their rows for long
+                await self._write_searches()
             await self._write_users()
             await self._write_keys()
             await self._write_participants()
@@ -187,10 +191,12 @@ class Activity:
             self._participants.forget(key)
 
     async def keep_flushing(self) -> None:
-        """Calls `flush` every second, for ever. When cancelled it lets a write end: cut off, one that was made already
-        would be made again."""
+        """Calls `flush` every second until cancelled, and then lets a write finish.
+
+        Interrupted after its commit, the same write would be made again.
+        """
         while True:
-            await asyncio.sleep(_PACE)
+            await asyncio.sleep(_FLUSH_INTERVAL)
             writing = asyncio.create_task(self._flush_or_warn())
             try:
                 await asyncio.shield(writing)
@@ -201,13 +207,15 @@ class Activity:
     async def _flush_or_warn(self) -> None:
         try:
             await self.flush(self._searches.are_due())
-        except Exception as error:  # whatever it was: the next second brings other users
+        except Exception as error:  # of any kind: other users follow in the next second
             logger.warning("some of who was active and what was searched is written later: %r", error)
 
 
 async def _write(rows: list[Row], write: Callable[[list[Row]], Awaitable[Any]]) -> None:
-    """Writes rows of many users in one statement. Where the database refuses one of them, the others are written in
-    halves, and that one is dropped. Raises Unavailable."""
+    """Writes rows of many users in one statement. Raises Unavailable.
+
+    If the database refuses the data, writes each half by itself, and so on, until only the refused rows are dropped.
+    """
     try:
         await write(rows)
     except Exception as error:

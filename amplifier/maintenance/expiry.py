@@ -1,6 +1,6 @@
-"""Deletes everything that expires, in one background job for all kinds: no request does.
+"""Deletes expired rows of all kinds in one background job; requests delete none.
 
-A new kind is a query `sweep(limit)!` and a line in `_kinds`.
+To add a kind, write a query `sweep(limit)!` and add a line to `_kinds`.
 """
 
 import asyncio
@@ -12,26 +12,26 @@ from amplifier.queries.registry import Queries
 
 logger = logging.getLogger(__name__)
 
-_PACE = 60.0  # seconds between two rounds, or a little less: not all processes at once
+_PACE = 60.0  # seconds between two rounds, at random up to a fifth less: not all processes at once
 _AT_ONCE = 1000  # rows in one statement
-_BATCHES = 100  # of one kind in a round: the other kinds wait no longer than for these
+_BATCHES = 100  # statements for one kind in a round, a limit to what the other kinds wait for
 _LIMIT = 30.0  # seconds for one kind in a round
 
 
 async def keep_sweeping(queries: Queries) -> None:
-    """Sweeps once a minute, for ever."""
+    """Sweeps once a minute. Never returns."""
     while True:
         await asyncio.sleep(_PACE * random.uniform(0.8, 1))  # noqa: S311
         await sweep(queries)
 
 
 async def sweep(queries: Queries) -> None:
-    """Deletes what expired, each kind by itself: one that fails is logged and tried again in the next round."""
+    """Deletes expired rows, kind by kind. Logs an error and leaves the kind to the next round."""
     for kind, delete in _kinds(queries):
         try:
             async with asyncio.timeout(_LIMIT):
                 deleted = await _delete(delete)
-        except Exception as error:  # whatever it was: the other kinds and the next round must come
+        except Exception as error:  # of any kind: the other kinds and the next round must follow
             logger.warning("%s that expired are deleted later: %r", kind, error)
             continue
         logger.log(logging.INFO if deleted else logging.DEBUG, "deleted %d %s that expired", deleted, kind)
@@ -47,7 +47,7 @@ def _kinds(queries: Queries) -> Iterator[tuple[str, Callable[..., Awaitable[int]
 
 
 async def _delete(delete: Callable[..., Awaitable[int]]) -> int:
-    """Deletes in statements of a bounded size. Returns the number of rows."""
+    """Deletes in statements of at most 1000 rows. Returns the number of deleted rows."""
     total = 0
     for _ in range(_BATCHES):
         deleted = await delete(limit=_AT_ONCE)

@@ -1,1 +1,1 @@
-"""Renders the committed document and finds breaking changes."""
+"""Renders the committed OpenAPI document and finds breaking changes. Handlers and their structs are in `api`."""

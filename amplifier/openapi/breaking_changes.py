@@ -1,7 +1,8 @@
-"""What clients of an earlier OpenAPI document would stumble over in a later one.
+"""Finds the changes between two OpenAPI documents that break clients of the earlier one.
 
-Whatever they could send must still be accepted, and whatever they may now be given must have been announced: so one
-schema has to admit all that the other one does, in bodies and parameters the new one, in answers the old one.
+The service must still accept every request of such a client, and may return only values that the earlier document
+allows. In bodies and parameters the new schema must therefore allow all that the old one does, in responses the old one
+all that the new one does.
 """
 
 from collections.abc import Iterator
@@ -13,7 +14,7 @@ _METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def breaking(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
-    """A line for each change that breaks clients, with its place. Both documents refer only within themselves."""
+    """Returns a line for each breaking change, with its place. References must stay within their document."""
     return list(dict.fromkeys(_documents(old, new)))
 
 
@@ -32,7 +33,7 @@ class _Documents(NamedTuple):
     new: dict[str, Any]
 
     def resolve(self, old: Any, new: Any) -> tuple[Any, Any]:
-        """What two references, or the things themselves, stand for."""
+        """Returns the values to which two references point. Values that are no references are returned as they are."""
         return _resolved(self.old, old), _resolved(self.new, new)
 
 
@@ -87,14 +88,14 @@ def _contents(both: _Documents, place: str, old: Any, new: Any, sent: bool) -> I
 
 
 class _Comparison:
-    """Compares schemas of what is sent to the service, or of what it answers with."""
+    """Compares schemas of requests (`sent`) or of responses."""
 
     def __init__(self, both: _Documents, sent: bool) -> None:
         self._both, self._sent = both, sent
         self._known: set[tuple[str, str]] = set()
 
     def schemas(self, place: str, old: Any, new: Any) -> Iterator[str]:
-        """A line for each difference that breaks clients."""
+        """Yields a line for each difference that breaks clients."""
         names = (str(old.get("$ref")), str(new.get("$ref")))
         if names in self._known:
             return
@@ -116,7 +117,7 @@ class _Comparison:
                 yield from self.schemas(place, one, now[one["$ref"]])
 
     def _values(self, place: str, old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
-        """What the types and limits of two schemas say, where one admits less than it must."""
+        """Yields a line for each type or limit by which a schema allows less than it must."""
         narrow, wide = (old, new) if self._sent else (new, old)
         if _kinds(wide) and not set(_kinds(narrow) or ["anything"]) <= set(_kinds(wide)):
             yield f"{place}: may be {', '.join(_kinds(new)) or 'anything'}, was {', '.join(_kinds(old)) or 'anything'}"
@@ -138,7 +139,7 @@ class _Comparison:
 
 
 def _kinds(schema: dict[str, Any]) -> list[str]:
-    """The types of a schema, and the names of those of a union."""
+    """Returns the types of a schema, and the names of the schemas in its unions."""
     kinds = schema.get("type", [])
     if isinstance(kinds, str):
         return [kinds]

@@ -1,7 +1,7 @@
-"""The OpenAPI document: Litestar's own for routes and parameters, completed by what it does not know.
+"""Renders the OpenAPI document: Litestar's own for routes and parameters, completed with what Litestar cannot derive.
 
-A handler says with `errors=(403, 409)` which problems of its own it can answer with; the general ones follow from what
-it takes and from where it stands. Examples are in `openapi/examples.json`, by operation.
+A handler lists with `errors=(403, 409)` the problems of its own that it may return. The general ones follow from its
+parameters and its route (`operations.py`). Examples are in `openapi/examples.json`, by operation.
 """
 
 import json
@@ -27,22 +27,22 @@ _METHODS = ("get", "post", "put", "patch", "delete")  # HEAD is GET without a bo
 
 
 def text() -> str:
-    """The document as it is committed and served."""
+    """Returns the document as it is committed and served."""
     return json.dumps(document(examples()), indent=2, ensure_ascii=False) + "\n"
 
 
 def file() -> Path:
-    """Where the document is."""
+    """Returns the path of the document."""
     return paths.folder("openapi") / NAME
 
 
 def examples() -> dict[str, Any]:
-    """The examples: by operation `request` and, by status, `responses`."""
+    """Returns the examples by operation: each has a `request`, and `responses` by status."""
     return json.loads((paths.folder("openapi") / "examples.json").read_text())  # type: ignore[no-any-return]
 
 
 def document(shown: dict[str, Any]) -> dict[str, Any]:
-    """The document with these examples. Raises ValueError where a handler is not described well enough."""
+    """Returns the document with these examples. Raises ValueError if the description of a handler is incomplete."""
     config = OpenAPIConfig(title=texts.TITLE, version=__version__, use_handler_docstrings=True)
     app = routes(Settings(), config)
     generated = app.openapi_schema.to_schema()
@@ -96,7 +96,7 @@ def _schemas(operations: Any) -> dict[str, Any]:
 
 
 def _problems() -> dict[str, Any]:
-    """A response for each kind of problem."""
+    """Returns the response of each kind of problem, by its name."""
     described: dict[str, Any] = {}
     for status, (name, text, detail) in texts.PROBLEMS.items():
         headers = ["X-Request-ID", *([texts.WITH_HEADER[status]] if status in texts.WITH_HEADER else [])]

@@ -1,4 +1,7 @@
-"""What goes over the wire without being a handler's struct: problems, and the data of events."""
+"""The structs of problems and of the data of events, which no handler names. Those of handlers are in `amplifier/api`.
+
+Their docstrings are the descriptions in the document.
+"""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -42,7 +45,7 @@ class Problem(Struct):
 
 
 class Logged(Struct):
-    """What every event that has a number says besides what happened; `actor_user_id` is null for a DBA."""
+    """The members that all events with a number have in common. `actor_user_id` is null for a DBA."""
 
     seq: int
     actor_user_id: str | None
@@ -202,7 +205,7 @@ class Nothing(Struct):
     """The event says it all: the stream ends because the token has expired, or `resync`: there was too much to tell."""
 
 
-# by operation: the events of its stream and what their data is
+# by operation: the events of its stream, with the type of their data
 STREAMS: dict[str, dict[str, Any]] = {
     "follow_session": {
         "message.created": Entry,

@@ -1,4 +1,4 @@
-"""One operation of the OpenAPI document: its body, its answers and its problems, from the handler."""
+"""Describes one operation of the OpenAPI document from its handler: body, responses and problems. Texts: `texts.py`."""
 
 from http import HTTPStatus
 from typing import Any, get_args
@@ -19,7 +19,7 @@ _LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
 class Operation:
-    """What a handler takes (`body`, none where it takes no body) and answers with (`answers`, types by status)."""
+    """A handler's operation: `body` is the type of its body, or None, `answers` the types of responses by status."""
 
     def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any]) -> None:
         self.name = str(handler.operation_id)
@@ -34,7 +34,7 @@ class Operation:
                 self.answers[status] = spec.data_container
 
     def described(self, generated: dict[str, Any]) -> dict[str, Any]:
-        """The operation as OpenAPI has it. Raises ValueError where its handler says too little."""
+        """Returns the operation in OpenAPI's form. Raises ValueError if the handler's description is incomplete."""
         for wanted in ("summary", "description", "tags"):
             if not generated.get(wanted):
                 raise ValueError(f"{self.name}: the handler has no {wanted}")
@@ -58,7 +58,7 @@ class Operation:
         return self._handler.resolve_before_request()
 
     def _parameters(self, generated: dict[str, Any]) -> list[dict[str, Any]]:
-        """Litestar's parameters without what is said twice or goes without saying, and with what it loses."""
+        """Returns Litestar's parameters without redundant members, and with the bounds and texts that it omits."""
         parameters = []
         for given in generated.get("parameters", []):
             described = tidied(given["schema"], nullable=False)
@@ -81,19 +81,19 @@ class Operation:
 
     @property
     def _conditions(self) -> list[str]:
-        """The headers of words.REQUEST_HEADERS that mean something to the handler."""
+        """The headers of `texts.REQUEST_HEADERS` that the handler uses."""
         if HttpMethod.GET in self._handler.http_methods:
             return ["If-None-Match"] if self._has("etag") else []
         wanted = 412 in self._handler.opt.get("errors", ()) and "expected_seq" not in _fields(self.body)
         return ["Idempotency-Key", *(["If-Match"] if wanted else [])]
 
     def _has(self, name: str) -> bool:
-        """Whether an answer has something that becomes a header."""
+        """Returns whether a response has a member of this name, which becomes a header."""
         return any(hasattr(one, name) for type_ in self.answers.values() for one in structs(type_))
 
     @property
     def _from_zero(self) -> set[str]:
-        """The parameters that begin at 0, which Litestar takes for no bound where they are optional."""
+        """The parameters with the minimum 0, which Litestar omits for optional parameters."""
         fields = self._handler.parsed_fn_signature.parameters.values()
         return {field.name for field in fields if getattr(field.kwarg_definition, "ge", None) == 0}
 
@@ -113,7 +113,7 @@ class Operation:
 
     @property
     def _headers(self) -> list[str]:
-        """The headers of an answer."""
+        """The headers of a response."""
         reads = HttpMethod.GET in self._handler.http_methods
         found = ["X-Request-ID", *(_LIMITED if self._before is not None else ())]
         found += ["ETag"] if self._has("etag") else []
@@ -121,7 +121,7 @@ class Operation:
         return found + ([] if reads else ["Idempotency-Replayed"])
 
     def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
-        """The handler's own problems, and those that follow from what it takes and who may call."""
+        """Returns the handler's own problems, and those that follow from its parameters, body and authentication."""
         statuses = {500, *self._handler.opt.get("errors", ())}
         if self._before is not None:
             statuses |= {401, 429, 503}
@@ -151,7 +151,7 @@ class Operation:
 
 
 def _header(name: str) -> dict[str, Any]:
-    """A parameter of words.REQUEST_HEADERS."""
+    """Returns the parameter for a header of `texts.REQUEST_HEADERS`."""
     text, described = texts.REQUEST_HEADERS[name]
     return {"name": name, "in": "header", "description": text, "schema": described}
 
@@ -161,7 +161,7 @@ def _fields(type_: Any) -> tuple[str, ...]:
 
 
 def _described_type(annotation: Any) -> Any:
-    """The type of an answer, without the ready-made responses that a handler may also return."""
+    """Returns the type of a response, without the prepared responses that a handler may also return."""
     if isinstance(annotation, type) or not get_args(annotation) or annotation.__class__.__name__ == "GenericAlias":
         return annotation
     found = [one for one in get_args(annotation) if any(structs(one))]
@@ -173,7 +173,7 @@ def _example(shown: dict[str, Any], name: str) -> dict[str, Any]:
 
 
 def _stream(name: str) -> dict[str, Any]:
-    """What a stream carries. OpenAPI 3.1 has no words for the events within, `x-events` says what their `data` is."""
+    """Describes a stream. OpenAPI 3.1 cannot describe its events, so `x-events` has the schemas of their data."""
     lines = [f"- `{event}`: `{type_.__name__}`" for event, type_ in STREAMS[name].items()]
     key = "`type` in it" if name == "stream_message" else "`event`"
     text = f"Server-sent events; the `data` of each is one JSON object, by its {key}:\n\n" + "\n".join(lines)

@@ -1,4 +1,4 @@
-"""Structs as JSON schemas: what clients send is plainly optional, what they get is complete and may be null."""
+"""Renders structs as JSON schemas. In requests fields with a default are optional; in responses all are present."""
 
 import inspect
 from collections.abc import Iterable, Iterator
@@ -20,7 +20,7 @@ _ENUMS = {
 }
 _OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _SECTION = {"type": "array", "items": _OBJECT}
-# what a field is whose type does not say so, by its name; a field of another name is an object
+# schemas, by name, of fields whose type is unspecific; a field of another name is an object
 _UNTYPED: dict[str, dict[str, Any]] = {
     "includes": _SECTION,
     "message": {"$ref": f"{PREFIX}Message"},
@@ -41,9 +41,9 @@ MESSAGE = {
 
 
 def components(sent: Iterable[Any], given: Iterable[Any]) -> dict[str, dict[str, Any]]:
-    """The schemas of all structs in these types, by their names. Raises ValueError where two structs share a name.
+    """Returns the schemas of all structs in these types, by name. Raises ValueError if two structs share a name.
 
-    What clients send and are also given is described as what they are given.
+    `sent` has the types of requests, `given` those of responses. A struct in both is described as in a response.
     """
     answers = {struct for type_ in given for struct in structs(type_)}
     known = answers | {struct for type_ in sent for struct in structs(type_)}
@@ -61,7 +61,7 @@ def components(sent: Iterable[Any], given: Iterable[Any]) -> dict[str, dict[str,
 
 
 def structs(type_: Any) -> Iterator[type[Struct]]:
-    """All structs that a type mentions, also within each other."""
+    """Yields all structs that a type mentions, also through fields of other structs."""
     seen: set[Any] = set()
     todo = [type_]
     while todo:
@@ -76,7 +76,7 @@ def structs(type_: Any) -> Iterator[type[Struct]]:
 
 
 def reference(type_: Any) -> dict[str, Any]:
-    """The schema of a handler's type: a reference, or an array of references."""
+    """Returns a reference to a struct, or an array of references for a list. Raises ValueError for other types."""
     if get_origin(type_) is list:
         return {"type": "array", "items": reference(get_args(type_)[0])}
     if not isinstance(type_, type) or not issubclass(type_, Struct):
@@ -85,7 +85,7 @@ def reference(type_: Any) -> dict[str, Any]:
 
 
 def tidied(schema: dict[str, Any], nullable: bool) -> dict[str, Any]:
-    """A schema with typed enums, whole and sized integers, and null only where it may be."""
+    """Returns a schema with named enums, sizes of integers, and null only if `nullable` is true."""
     schema = dict(schema)
     for union in ("anyOf", "oneOf"):
         if union in schema:
@@ -125,7 +125,7 @@ def _struct(schema: dict[str, Any], struct: type[Struct], is_answer: bool) -> di
 
 
 def _typed(name: str, schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema of a field with what its type left open."""
+    """Returns the schema of a field, completed by its name if its type is unspecific."""
     known = _UNTYPED.get(name, _OBJECT)
     if schema == {}:
         return known
@@ -152,7 +152,7 @@ def _with_format(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _united(schema: dict[str, Any], union: str, nullable: bool) -> dict[str, Any]:
-    """A union with null as one type, or without null; others as they are."""
+    """Returns a union of one type and null as a single type, or without null. Other unions stay unions."""
     rest = {key: value for key, value in schema.items() if key != union}
     kinds = [tidied(one, nullable) for one in schema[union] if one != {"type": "null"}]
     has_null = len(kinds) < len(schema[union])
@@ -163,7 +163,7 @@ def _united(schema: dict[str, Any], union: str, nullable: bool) -> dict[str, Any
 
 
 def _named(schema: dict[str, Any], nullable: bool) -> dict[str, Any]:
-    """An enum by its name, where it has one."""
+    """Returns a reference to the named enum with these values, or the enum itself if there is none."""
     values = [value for value in schema["enum"] if value is not None]
     rest = {key: value for key, value in schema.items() if key not in ("enum", "type")}
     for name, (type_, _) in _ENUMS.items():
@@ -176,7 +176,7 @@ def _named(schema: dict[str, Any], nullable: bool) -> dict[str, Any]:
 
 def _size(schema: dict[str, Any]) -> None:
     for bound in ("minimum", "maximum"):
-        if bound in schema:  # Litestar has them as floats, which end at 2**53
+        if bound in schema:  # Litestar returns floats, which are exact up to 2**53
             schema[bound] = min(int(schema[bound]), 2**63 - 1)
     small = schema.get("minimum", -INT32 - 1) >= -INT32 and schema.get("maximum", INT32) < INT32
     schema["format"] = "int32" if small else "int64"

@@ -1,4 +1,7 @@
-"""What the OpenAPI document says in words: the service, its tags, path parameters, headers and problems."""
+"""The texts of the OpenAPI document on the service, tags, path parameters, headers and problems.
+
+Handlers and structs have theirs in their docstrings.
+"""
 
 import re
 from typing import Any
@@ -184,7 +187,7 @@ NO_BODY = {304: ("NotModified", "It is as the client has it.")}
 
 
 def example(status: int, detail: str) -> dict[str, Any]:
-    """The document of a problem, as `problems.document` makes it."""
+    """Returns the body of a problem, as `problems.document` makes it."""
     title = re.sub(r"(?<!^)(?=[A-Z])", " ", PROBLEMS[status][0])  # HTTPStatus has other words in other Pythons
     shown: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
     if status == 422:

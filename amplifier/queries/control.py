@@ -10,7 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
-from amplifier.database.pool import LISTENER, ROLE
+from amplifier.database.connections import LISTENER, ROLE
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 from amplifier.errors import OperatorError
 from amplifier.queries.reload import RELOAD, Report, read

@@ -1,6 +1,6 @@
-"""Renews the leases of this process's runs, and ends and continues what dead processes left.
+"""Renews the leases of this process's runs, ends runs of dead processes, and begins queued runs, periodically.
 
-Runs are begun in `runner.py` and `queue.py`.
+A run that a request sends is begun by `runner.py`.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ class Leases:
     async def keep(self) -> None:
         """Renews leases and takes over expired ones, until it is cancelled.
 
-        Both are independent of each other, because taking over a large session takes its time.
+        Both run independently: taking over the run of a large session must not delay the renewal.
         """
         await asyncio.gather(self._keep_renewing(), self._keep_reaping())
 

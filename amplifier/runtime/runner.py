@@ -132,7 +132,7 @@ class Runner:
                 del self._awaited[run_id]
 
     def claim_soon(self, session_id: str) -> None:
-        """Begins the next run of the session in the background, unless a run is executed."""
+        """Begins the next queued run of the session in the background, unless one is running."""
         self._spawn(self._waiting.claim(session_id))
 
     def look(self) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from amplifier.database.pool import ROLE
+from amplifier.database.connections import ROLE
 from amplifier.errors import OperatorError
 from amplifier.schema import migrate
 

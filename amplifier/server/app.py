@@ -1,4 +1,4 @@
-"""create_app(settings): the only place that wires things."""
+"""Builds the application from its parts, and starts and stops its background tasks. Routes are in `api/routes.py`."""
 
 import asyncio
 import contextlib
@@ -32,11 +32,11 @@ from amplifier.web.websocket_limits import Saying
 
 logger = logging.getLogger(__name__)
 
-_CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds that a start waits for the database, and between two attempts
+_CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds: limit for connecting at start, and between two attempts
 
 
 def create_app(settings: Settings, dsn: str, checked: bool = False) -> Litestar:
-    """The application for a migrated database. Its lifespan fails with QueriesError or Unavailable.
+    """Returns the application for a migrated database. Its lifespan raises QueriesError or Unavailable.
 
     `checked` skips `queries.checks.run.check`, which the command `serve` has run on the database already.
     """
@@ -44,7 +44,7 @@ def create_app(settings: Settings, dsn: str, checked: bool = False) -> Litestar:
 
 
 def connect(app: Litestar, settings: Settings, dsn: str, checked: bool) -> Litestar:
-    """Gives an application everything that it works with."""
+    """Puts the services that handlers use into the application's state, and returns the application."""
     database = Database(settings, dsn)
     queries = Queries(database, paths.folder("queries", settings.queries_dir))
     activity = Activity(queries)
@@ -52,7 +52,7 @@ def connect(app: Litestar, settings: Settings, dsn: str, checked: bool) -> Lites
     authenticator = Authenticator(settings, queries, activity)
     reloader = Reloader(queries, STRUCTS)
     keyring = Keyring(settings.config_encryption_key, settings.derivation_key)
-    # not by the constructor, which copies what it is given
+    # not through the constructor, which would copy the values
     app.state.update(
         {
             "queries": queries,
@@ -78,7 +78,7 @@ def connect(app: Litestar, settings: Settings, dsn: str, checked: bool) -> Lites
 
 
 async def _connect(database: Database) -> None:
-    """Opens the pool. The database was there a moment ago: it may restart, or be taken over by another process."""
+    """Opens the pool. Retries for 30 seconds, since the database may be restarting or moving to another process."""
     deadline = time.monotonic() + _CONNECT_LIMIT
     while True:
         try:
@@ -91,6 +91,7 @@ async def _connect(database: Database) -> None:
 
 @contextlib.asynccontextmanager
 async def lifespan(app: Litestar) -> AsyncIterator[None]:
+    """Connects, checks the queries, and runs the background tasks until the application stops."""
     state = app.state
     database = state.queries.database
     await _connect(database)
@@ -118,7 +119,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 
 
 def from_environment(checked: bool = False) -> Litestar:
-    """The application for a worker process, whose parent has put the database's address into the environment."""
+    """Returns the application for a worker process. Its parent has put the database's address into the environment."""
     end_with_parent()
     settings = load()
     if settings.dsn is None:

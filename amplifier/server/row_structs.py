@@ -1,4 +1,4 @@
-"""The structs that `@return` may name: those of the API's answers, and the rows that no answer carries."""
+"""Collects the structs that `@return` in a .sql file may name: those of `amplifier/api`, and `queries/rows.py`."""
 
 import msgspec
 

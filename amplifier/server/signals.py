@@ -1,4 +1,4 @@
-"""What a serving process does with the death of its parent, and with SIGHUP."""
+"""Handles SIGHUP in serving processes, and stops a worker whose parent has died. Uvicorn handles the other signals."""
 
 import multiprocessing
 import os
@@ -9,7 +9,7 @@ from collections.abc import Callable
 
 
 def end_with_parent() -> None:
-    """One of several workers stops when the process that started it is killed: it would keep the port for ever."""
+    """Stops this worker process when its parent is killed: otherwise it would keep the port open."""
     parent = multiprocessing.parent_process()
     if parent is None:
         return
@@ -22,7 +22,7 @@ def end_with_parent() -> None:
 
 
 def reload_on_hangup(reload: Callable[[], None]) -> None:
-    """SIGHUP calls `reload`; when the terminal is gone that the process was started in, it ends the process."""
+    """Calls `reload` on SIGHUP. Ends the process instead if the terminal in which it started has been closed."""
     is_hung_up = _terminal()
 
     def handle(*_: object) -> None:
@@ -35,7 +35,7 @@ def reload_on_hangup(reload: Callable[[], None]) -> None:
 
 
 def forward_hangups() -> None:
-    """Has the process that watches over several workers pass SIGHUP on to one, which asks the others."""
+    """Makes the parent of several workers forward SIGHUP to the first one, which notifies the others."""
     from uvicorn.supervisors import Multiprocess
 
     is_hung_up = _terminal()
@@ -50,7 +50,7 @@ def forward_hangups() -> None:
 
 
 def _terminal() -> Callable[[], bool]:
-    """Says later whether there was a terminal now, and is none any more."""
+    """Returns a function that tells whether the terminal that the process has now, if any, has been closed since."""
     had_terminal = _has_terminal()
     return lambda: had_terminal and not _has_terminal()
 

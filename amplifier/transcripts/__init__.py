@@ -1,1 +1,1 @@
-"""Pure rules about messages: formats, tool calls and results, repair."""
+"""Rules for transcripts without database or HTTP: message formats, tool calls and their results, repair."""

@@ -1,8 +1,8 @@
-"""Finds what models would refuse in a transcript, and makes of it one that they accept.
+"""Finds the faults for which models refuse a transcript, and repairs them. `tool_calls.py` pairs calls and results.
 
-A result stands directly after the message with its call, in the order of the calls (`tool_calls.py` pairs them), and a
-turn in which an assistant acted ends with its answer. Results without a call, and second results, stay in the stored
-transcript, from which nothing is ever removed; they are left out only of what a model receives.
+In a valid transcript the results follow directly after the message with their calls, in the order of the calls, and
+every turn in which an assistant acted ends with its answer. Results without a call, and second results, remain in the
+stored transcript, from which nothing is ever removed. They are only left out of the messages that a model receives.
 """
 
 import itertools
@@ -15,7 +15,7 @@ from amplifier.transcripts.tool_calls import Call, Pairs, steps
 
 Problem = Literal["missing_result", "misplaced_result", "unknown_result", "duplicate_result", "unfinished_turn"]
 Status = Literal["cancelled", "failed"]
-Entry = tuple[int | None, Message]  # a message with the index it had, none for one that is added
+Entry = tuple[int | None, Message]  # a message with its index in the transcript, None for an added one
 
 LOST = '{"error": "unknown_error", "message": "Tool execution was interrupted and no result was captured."}'
 _UNANSWERED = "The turn ended before it was answered."
@@ -29,7 +29,7 @@ _ADVICE: dict[Problem, str] = {
 
 
 class Finding(msgspec.Struct, frozen=True):
-    """What is wrong with the message at `index`, in turn `turn` (0 before the first one), and what to do about it."""
+    """A fault of the message at `index`, in turn `turn` (0 before the first turn), and what to do about it."""
 
     problem: Problem
     index: int
@@ -39,12 +39,15 @@ class Finding(msgspec.Struct, frozen=True):
 
     @property
     def needs_repair(self) -> bool:
-        """Whether the transcript has to be changed for it; the rest is merely not sent to models."""
+        """True if a repair must change the transcript. Other faults are only left out of what models receive."""
         return self.problem not in ("unknown_result", "duplicate_result")
 
 
 def diagnose(messages: list[Message], open_end: bool = False) -> list[Finding]:
-    """What is wrong, by index. The last turn may wait for its answer; with `open_end` it may be amid its calls, too."""
+    """Returns the faults of a transcript, by index.
+
+    The last turn may lack an answer to a user's message; with `open_end` it may also end with calls or results.
+    """
     reading = _Reading(messages, open_end)
     if reading.is_clean:
         return []
@@ -61,10 +64,10 @@ def diagnose(messages: list[Message], open_end: bool = False) -> list[Finding]:
 
 
 def valid(messages: list[Message], open_end: bool = False) -> list[Message]:
-    """What may be sent to a model: `messages` itself if nothing is wrong, or else another list.
+    """Returns the messages to send to a model: `messages` itself if nothing is wrong with it, or another list.
 
-    Results are moved right behind their calls, missing ones are completed, those that answer nothing are left out, and
-    turns are closed: all but a last one that waits for its answer, and with `open_end` any last one.
+    Moves results directly after their calls, adds missing ones, leaves out those without a call and second ones, and
+    adds an answer to unfinished turns. The last turn may lack an answer as in `diagnose`.
     """
     if is_plain(messages):
         return messages
@@ -76,13 +79,16 @@ def valid(messages: list[Message], open_end: bool = False) -> list[Message]:
 
 
 def repaired(messages: list[Message], open_end: bool = False) -> list[Entry]:
-    """Every message, unchanged, and what is missing, in an order that needs no repair any more."""
+    """Returns every message, unchanged, and the missing ones, in an order that needs no repair."""
     return _Reading(messages, open_end).entries
 
 
 def closing(messages: list[Message], status: Status, text: str = "") -> list[Message]:
-    """What must be appended to close a last turn that was interrupted: a result for each of its calls without one, and
-    an answer, `text` being what the model had said of it. Nothing where the turn is closed."""
+    """Returns the messages to append to a last turn that was interrupted; an empty list if the turn is finished.
+
+    They are a result for each call of the turn that has none, and an answer. `text` is the part of the answer that the
+    model had produced.
+    """
     reading = _Reading(messages, open_end=True)
     pairs, turns = reading.pairs, reading.pairs.turns()
     # a result that is appended belongs to the latest call of its id
@@ -95,8 +101,10 @@ def closing(messages: list[Message], status: Status, text: str = "") -> list[Mes
 
 
 def is_plain(messages: list[Message]) -> bool:
-    """Whether nothing is wrong with a transcript at a glance, as with most: of texts, calls in `tool_calls`, and their
-    results behind them. It takes a sixth of the time of a closer look."""
+    """Returns whether a transcript is valid by a quick check, which most pass: texts, `tool_calls`, results in order.
+
+    It takes a sixth of the time of `diagnose`. If it returns False, the transcript may still be valid.
+    """
     waiting: list[str] = []
     step = ""
     for message in messages:
@@ -122,7 +130,7 @@ def is_plain(messages: list[Message]) -> bool:
 
 
 def _plain_ids(calls: object) -> list[str]:
-    """The ids of calls in the dialects of Amplifier and OpenAI, each once; one that is empty for anything else."""
+    """Returns the ids of calls in the formats of Amplifier and OpenAI, or `[""]` for other calls or repeated ids."""
     if not calls:
         return []
     ids = [_plain_id(call) for call in calls] if isinstance(calls, list) else [""]
@@ -139,18 +147,18 @@ def _plain_id(call: object) -> str:
 
 
 class _Reading:
-    """A transcript, and how it would have to be."""
+    """A transcript, its faults, and the entries of its repaired form."""
 
     def __init__(self, messages: list[Message], open_end: bool) -> None:
         self.pairs = Pairs(messages)
         self.displaced = self.pairs.displaced()
-        self.unfinished: list[tuple[int, int]] = []  # turns, and the last message of each
-        self.is_open = False  # whether the last turn has no answer yet
+        self.unfinished: list[tuple[int, int]] = []  # numbers of turns, and the index of the last message of each
+        self.is_open = False  # True if the last turn has no answer yet
         self.entries = self._close(self._arrange(messages), open_end)
         self.is_clean = not self.displaced and not self.pairs.dead and len(self.entries) == len(messages)
 
     def _arrange(self, messages: list[Message]) -> list[Entry]:
-        """All messages, those results that have to move behind their calls, with the missing ones."""
+        """Returns all messages, with misplaced results moved after their calls and missing ones added."""
         pairs = self.pairs
         callers = {pairs.homes[index].caller for index in self.displaced} | {call.caller for call in pairs.orphans()}
         if not callers:
@@ -165,7 +173,7 @@ class _Reading:
         return entries
 
     def _results(self, caller: int) -> list[Entry]:
-        """The results of a message's calls, in their order, each message once."""
+        """Returns the results of a message's calls, in the order of the calls, each message once."""
         entries: list[Entry] = []
         for call in self.pairs.calls[caller]:
             if call.result is None:
@@ -175,12 +183,12 @@ class _Reading:
         return entries
 
     def _close(self, entries: list[Entry], open_end: bool) -> list[Entry]:
-        """Answers the turns without an answer."""
+        """Returns the entries with an answer added to each unfinished turn, and records these turns."""
         ends: list[int] = []  # where an answer is missing
         turn, last, step = 0, 0, ""
         for position, now in enumerate(steps(self.pairs, entries)):
             if now == "begin":
-                if step in ("call", "result"):  # people may say several things before they are answered
+                if step in ("call", "result"):  # users may send several messages before an answer
                     ends.append(position)
                     self.unfinished.append((turn, last))
                 turn += 1

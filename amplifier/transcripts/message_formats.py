@@ -1,4 +1,4 @@
-"""The dialects in which messages name tool calls and results: those of Amplifier, OpenAI and Anthropic."""
+"""Reads tool calls, results and texts of messages in the formats of Amplifier, OpenAI and Anthropic. Writes none."""
 
 from collections.abc import Iterator
 from typing import Any, NamedTuple
@@ -13,7 +13,7 @@ _ANSWERING = ("tool", "function", "user")  # roles
 
 
 class ToolCall(NamedTuple):
-    """What an assistant asked for; `arguments` are what can be read of them."""
+    """A tool call of an assistant. `arguments` is empty if they are not a JSON object."""
 
     id: str
     name: str
@@ -21,7 +21,7 @@ class ToolCall(NamedTuple):
 
 
 def tool_calls(message: Message) -> list[ToolCall]:
-    """The calls of an assistant's message, each once, in order: those of `tool_calls` and of its content blocks."""
+    """Returns the calls in an assistant's message, from `tool_calls` and then from its content blocks, each id once."""
     if message.get("role") != "assistant":
         return []
     listed = message.get("tool_calls")
@@ -33,7 +33,7 @@ def tool_calls(message: Message) -> list[ToolCall]:
 
 
 def results(message: Message) -> list[str | None]:
-    """The ids of the calls whose results a message has, in order; none for a result that names no call."""
+    """Returns the call id of each result in a message, in order; None for a result that names no call."""
     role = message.get("role")
     if role not in _ANSWERING:
         return []
@@ -46,31 +46,31 @@ def results(message: Message) -> list[str | None]:
 
 
 def result_of(block: dict[str, Any]) -> str | None:
-    """The id of the call whose result a content block is, if it names one."""
+    """Returns the call id of a content block that is a result, or None if it names no call."""
     identifier = block.get("tool_call_id", block.get("tool_use_id"))
     return identifier if isinstance(identifier, str) else None
 
 
 def answered(message: Message) -> list[str]:
-    """The ids of the calls whose results a message has."""
+    """Returns the call ids of the results in a message, without results that name no call."""
     return [identifier for identifier in results(message) if identifier is not None]
 
 
 def is_human(message: Message) -> bool:
-    """Whether a message begins a turn: a user's, no tool's result in a user's name and nothing that a hook said."""
+    """Returns whether a message begins a turn: its role is `user`, and it is neither a tool result nor from a hook."""
     if message.get("role") != "user" or message.get("tool_call_id") is not None or results(message):
         return False
     return not is_of_hook(message) and not text_of(message).startswith("<system-reminder>")
 
 
 def is_of_hook(message: Message) -> bool:
-    """Whether a hook put a message into the context, as amplifier-core marks it."""
+    """Returns whether a hook put a message into the context, by the mark of amplifier-core."""
     metadata = message.get("metadata")
     return isinstance(metadata, dict) and metadata.get("source") == "hook"
 
 
 def text_of(message: Message) -> str:
-    """The text of a message: its content, or that of its text blocks, without what the model thought."""
+    """Returns the text of a message: its content, or the text of its text blocks. Thinking is left out."""
     content = message.get("content")
     if isinstance(content, str):
         return content
@@ -78,7 +78,7 @@ def text_of(message: Message) -> str:
 
 
 def blocks(message: Message, types: tuple[str, ...]) -> Iterator[dict[str, Any]]:
-    """The content blocks of these types."""
+    """Yields the content blocks of these types."""
     content = message.get("content")
     if isinstance(content, list):
         yield from (block for block in content if isinstance(block, dict) and block.get("type") in types)

@@ -1,4 +1,4 @@
-"""Which result belongs to which call in a transcript, which results answer nothing, and where turns begin."""
+"""Pairs the calls and results of a transcript, and finds the beginnings of turns. `integrity.py` judges and repairs."""
 
 from collections.abc import Iterator
 from typing import Literal, NamedTuple
@@ -7,7 +7,11 @@ from amplifier.transcripts.message_formats import RESULTS, Message, is_human, re
 
 
 class Call:
-    """A call: the index of its message, which of that message's calls it is, and the index of its result."""
+    """A tool call in a transcript.
+
+    `caller` is the index of its message, `number` its position among that message's calls, and `result` the index of
+    the message with its result, if there is one.
+    """
 
     __slots__ = ("caller", "id", "name", "number", "result")
 
@@ -17,7 +21,7 @@ class Call:
 
 
 class Dead(NamedTuple):
-    """A result that answers nothing: the message's index, which of that message's results, and the call it names."""
+    """A result without a call, or a second result: its message's index, its place in the message, and its call id."""
 
     message: int
     place: int
@@ -28,8 +32,8 @@ class Dead(NamedTuple):
 class Pairs:
     """The calls of a transcript with their results.
 
-    A result belongs to the nearest call before it of its id, or else to the first one after it. A message with several
-    results belongs to the one message with the calls of the first of them.
+    A result belongs to the nearest preceding call with its id, or else to the first one that follows. All results of a
+    message belong to calls of one message, which the first result determines.
     """
 
     def __init__(self, messages: list[Message]) -> None:
@@ -43,11 +47,11 @@ class Pairs:
         self._pair()
 
     def orphans(self) -> list[Call]:
-        """The calls without a result."""
+        """Returns the calls without a result."""
         return [call for calls in self.calls.values() for call in calls if call.result is None]
 
     def displaced(self) -> list[int]:
-        """The results that do not stand right behind their calls, in the calls' order; dead ones do not count."""
+        """Returns the indexes of results that are not directly after their calls, in order. Ignores dead results."""
         found, caller, number = [], -1, -1
         for index, message in enumerate(self.messages):
             if (call := self.homes.get(index)) is not None:
@@ -62,7 +66,7 @@ class Pairs:
         return found
 
     def kept(self, index: int | None, message: Message) -> Message | None:
-        """What a model gets of the message at `index`: without its dead results, nothing if that leaves nothing."""
+        """Returns the message at `index` without its dead results, or None if nothing is left of it."""
         places = self._places.get(index) if index is not None else None
         if not places:
             return message
@@ -78,7 +82,7 @@ class Pairs:
         return {**message, "content": left} if left else None
 
     def turns(self) -> list[int]:
-        """The turn of each message."""
+        """Returns the number of each message's turn, 0 before the first turn."""
         turn, turns = 0, []
         for index, message in enumerate(self.messages):
             turn += begins_turn(self.kept(index, message))
@@ -100,7 +104,7 @@ class Pairs:
             self._claim(self._first.get(identifier or ""), index, place, identifier)
 
     def _called(self, index: int, message: Message) -> list[Call]:
-        """Notes the calls of a message."""
+        """Records the calls of a message and returns them."""
         calls = [Call(index, number, id, name) for number, (id, name, _) in enumerate(tool_calls(message))]
         if calls:
             self.calls[index] = calls
@@ -109,7 +113,7 @@ class Pairs:
         return calls
 
     def _claim(self, call: Call | None, index: int, place: int, identifier: str | None) -> None:
-        """Gives a call its result, or says why not."""
+        """Assigns a result to a call, or records it as dead."""
         home = self.homes.get(index, call)
         if call is None:
             self._bury(Dead(index, place, identifier, "unknown_result"))
@@ -126,12 +130,12 @@ class Pairs:
 
 
 def begins_turn(message: Message | None) -> bool:
-    """Whether there is a message, and it is a human's."""
+    """Returns whether `message` is a human's; False for None."""
     return message is not None and is_human(message)
 
 
 def steps(pairs: Pairs, entries: list[tuple[int | None, Message]]) -> Iterator[str]:
-    """What each entry does to its turn: `begin`, `call`, `result`, `answer`, or nothing."""
+    """Yields the effect of each entry on its turn: `begin`, `call`, `result`, `answer`, or an empty text."""
     for index, message in entries:
         role = message.get("role")
         if role == "user" and begins_turn(pairs.kept(index, message)):

@@ -96,7 +96,7 @@ async def test_connection_breaks_while_it_asks(
     dsn: str, stub: Stub, installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The question keeps waiting for its answer, at whichever statement the connection breaks."""
-    monkeypatch.setattr(approvals, "_LOOK", 0.02)
+    monkeypatch.setattr(approvals, "_MAX_POLL", 0.02)
     with private_folder() as folder:
         async with cutting(dsn, Path(folder)) as cutter, serving(settings(cutter.dsn, stub)) as api:
             here = await asking(await api.as_user("alice"), stub)

@@ -13,8 +13,9 @@ from asyncpg.connection import LoggedQuery
 from tests.api.test_search import Sql, add, seqs
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 
-RUNNING = "select count(*) from pg_stat_activity where query like '%%pg_sleep%%' and state <> 'idle' and pid <> %s"
-BACKENDS = "select pid from pg_stat_activity where application_name = 'amplifier-api' order by pid"
+HERE = "from pg_stat_activity where datname = current_database()"
+RUNNING = f"select count(*) {HERE} and query like '%%pg_sleep%%' and state <> 'idle' and pid <> %s"
+BACKENDS = f"select pid {HERE} and application_name = 'amplifier-api' order by pid"
 
 
 class Service(NamedTuple):

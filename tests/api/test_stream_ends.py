@@ -87,7 +87,7 @@ async def test_change_that_nobody_told_of_ends_streams_as_well(
     monkeypatch.setattr(hub, "_LONG_SWEEP", 1)
     sql("alter table applications disable trigger applications_announce")
     async with api.stream(alice, f"/sessions/{session_id}/events") as stream:
-        await until(lambda: "app" in api.app.state.hub._versions)
+        await until(lambda: "app" in api.app.state.hub._credentials._versions)
         sql(change)
         assert await stream.rest() == []
         assert stream.retries == 2

@@ -89,8 +89,9 @@ async def test_before_connecting(dsn: str) -> None:
 
 
 async def test_limited_statement_is_cancelled_on_the_server(database: Database, sql: Callable[..., list[Any]]) -> None:
-    backends = "select pid from pg_stat_activity where application_name = 'amplifier-api' order by pid"
-    running = "select count(*) from pg_stat_activity where query = 'select pg_sleep(60)' and state <> 'idle'"
+    here = "from pg_stat_activity where datname = current_database()"
+    backends = f"select pid {here} and application_name = 'amplifier-api' order by pid"
+    running = f"select count(*) {here} and query = 'select pg_sleep(60)' and state <> 'idle'"
     await asyncio.gather(*(database.fetchval("select pg_sleep(0.01)") for _ in range(SIZE)))
     before = sql(backends)
     with database.limited(0.1), pytest.raises(TooSlow):

@@ -87,3 +87,15 @@ async def test_locked_rows_are_left_for_the_next_round(api: Api, sql: Sql, dsn: 
         assert left(sql) == dict.fromkeys(KINDS, 3)
     await sweep(api.app.state.queries)
     assert left(sql) == dict.fromkeys(KINDS, 2)
+
+
+async def test_sweep_deletes_no_more_than_its_limit_under_any_join(api: Api, sql: Sql) -> None:
+    """A nested loop runs a subquery once for each row; `skip locked` would then take other rows each time."""
+    expire(sql, 12)
+    queries = api.app.state.queries
+    async with queries.database.transaction():
+        for node in ("hashjoin", "mergejoin", "hashagg", "material", "sort", "indexscan", "bitmapscan"):
+            await queries.database.execute(f"set local enable_{node} = off")
+        for _, delete in expiry._kinds(queries):
+            assert await delete(limit=3) == 3
+    assert left(sql) == dict.fromkeys(KINDS, 11)

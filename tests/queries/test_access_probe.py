@@ -24,7 +24,8 @@ PLACE = re.compile(
 )
 VALUE = re.compile(
     r"^\s+:actor_id,?$|decided_by_user_id = :actor_id|coalesce\(r\.\w+, :actor_id\)|^values \(.*\)$"
-    r"|'former_user_id', :actor_id\)|count_unread\(.*\)|runs_count_queued_of_user\(:actor_id\)"
+    r"|'former_user_id', :actor_id\)|count_unread\(.*\)|search_matches\(:actor_id,.*\)"
+    r"|runs_count_queued_of_user\(:actor_id\)"
     r"|unnest\(.*:actor_ids::text\[\]\)",
     re.MULTILINE,
 )
@@ -57,14 +58,8 @@ GUARDED = {
     # each of the two compares the caller's role
     "sessions.delete: actor.user_id = :actor_id": "DELETE /sessions/{session_id}",
     "sessions.delete: user_id = :actor_id": "DELETE /sessions/{session_id}",
-    # these count sessions or choose one of two plans; every hit is joined to the participants again
-    "search.list_messages: user_id = :actor_id": "GET /sessions/{session_id}/search?q=hi",
-    "search.list_messages: p.user_id = :actor_id": "GET /sessions/{session_id}/search?q=hi",
-    "search.list_messages: p.user_id = :actor_id #2": "GET /sessions/{session_id}/search?q=hi",
+    # search_matches finds hits in the caller's sessions only, and each hit is joined to the participants again
     "search.list_messages: a.user_id = :actor_id": "GET /sessions/{session_id}/search?q=hi",
-    "search.list_sessions: user_id = :actor_id": "GET /sessions?q=hi",
-    "search.list_sessions: p.user_id = :actor_id": "GET /sessions?q=hi",
-    "search.list_sessions: p.user_id = :actor_id #2": "GET /sessions?q=hi",
     "search.list_sessions: a.user_id = :actor_id": "GET /sessions?q=hi",
 }
 # Comparisons that only count the caller's open streams.

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from amplifier.database import pool
+from amplifier.database import connections
 from amplifier.errors import OperatorError
 from amplifier.queries.checks.access_rules import UNBOUND
 from amplifier.queries.findings import QueriesError
@@ -162,7 +162,7 @@ async def test_check_requires_the_service_role(
     dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch, sql: Callable[..., list[Any]]
 ) -> None:
     [(user,)] = sql("select current_user")
-    monkeypatch.setattr(pool, "ROLE", "none")  # as with a pooler that drops the parameter
+    monkeypatch.setattr(connections, "ROLE", "none")  # as with a pooler that drops the parameter
     with pytest.raises(OperatorError, match=rf"works as {user} instead of amplifier_app.*alter role {user} set role"):
         await check(folder, dsn)
 

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from amplifier.database.pool import LISTENER
+from amplifier.database.connections import LISTENER
 from amplifier.database.signatures import CHANNEL
 from amplifier.queries.registry import Queries
 from amplifier.queries.reload import RELOAD, REPORT, read

@@ -9,7 +9,8 @@ import psycopg
 import pytest
 
 from amplifier import paths
-from amplifier.database.pool import ROLE, Database
+from amplifier.database.connections import ROLE
+from amplifier.database.pool import Database
 from amplifier.postgres import embedded, scratch
 from amplifier.queries.registry import Queries
 from amplifier.schema import migrate

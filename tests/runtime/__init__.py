@@ -1,1 +1,1 @@
-"""The agent runtime: providers, and what runs sessions with them."""
+"""Tests of `amplifier/runtime/`: model providers, modules, and the execution of runs."""

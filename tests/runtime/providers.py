@@ -1,4 +1,4 @@
-"""A provider mounted for a test, against the stub, and all that it told."""
+"""Mounts providers against the stub of the model APIs and collects their events."""
 
 import contextlib
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ DELTA = "llm:stream_block_delta"
 
 
 class Mounted:
-    """A provider, and the events in the order in which they came: those of hooks and the live ones."""
+    """A mounted provider with its events in order, of hooks and of the live capability."""
 
     def __init__(self, coordinator: ModuleCoordinator, name: str, events: list[tuple[str, dict[str, Any]]]) -> None:
         self.provider = coordinator.get("providers", name)
@@ -29,24 +29,24 @@ class Mounted:
     async def ask(
         self, *messages: str | dict[str, Any], tools: list[ToolSpec] | None = None, **more: Any
     ) -> ChatResponse:
-        """The answer to these messages; a text is a user's."""
+        """Returns the answer to the messages. A text is a user's message."""
         dicts = [{"role": "user", "content": one} if isinstance(one, str) else one for one in messages]
         request = ChatRequest(messages=[Message(**one) for one in dicts], tools=tools, **more)
         response: ChatResponse = await self.provider.complete(request)
         return response
 
     def of(self, event: str) -> list[dict[str, Any]]:
-        """The data of the events with this name."""
+        """Returns the data of the events with this name."""
         return [data for name, data in self.events if name == event]
 
     def deltas(self, kind: str = "text") -> list[str]:
-        """The texts that were sent on."""
+        """Returns the texts of the deltas of this kind."""
         return [data["text"] for data in self.of(DELTA) if data["block_type"] == kind]
 
 
 @contextlib.asynccontextmanager
 async def mounted(name: str, stub: Stub | None = None, live: bool = True, **config: Any) -> AsyncIterator[Mounted]:
-    """The provider `name`, without retries unless the config says so."""
+    """Mounts the provider `name`, without retries unless the config sets them."""
     coordinator = MockCoordinator()
     events: list[tuple[str, dict[str, Any]]] = []
 
@@ -70,7 +70,7 @@ async def mounted(name: str, stub: Stub | None = None, live: bool = True, **conf
 
 
 async def sent(stub: Stub, api: str, *messages: Any, config: dict[str, Any] | None = None, **more: Any) -> Any:
-    """The body that the API got."""
+    """Sends the messages and returns the body that the API received."""
     async with mounted(api, stub, **(config or {})) as one:
         await one.ask(*messages, **more)
     return stub.requests[-1].body

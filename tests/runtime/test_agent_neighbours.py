@@ -1,4 +1,4 @@
-"""Two people with agents of their own: neither gets at the other's, nor finds a secret anywhere that it was not put."""
+"""Users with agents of their own reach neither agents nor secrets of each other."""
 
 import asyncio
 import json
@@ -22,8 +22,8 @@ pytestmark = pytest.mark.slow
 ASKING: dict[str, Any] = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
 
 
-async def test_a_run_that_goes_on_is_nobody_elses(world: World) -> None:
-    """Nor may who only looks on stop it or answer for it."""
+async def test_viewers_and_strangers_cannot_control_run(world: World) -> None:
+    """Strangers get 404 and viewers get 403. Viewers can read the question and follow the run."""
     async with world.client("mia") as mia, world.client("vera") as vera, world.client("mallory") as mallory:
         here = await agent(mia, model(world.stub), **ASKING)
         await mia.post(f"{here.path}/participants", json={"user_id": "vera", "role": "viewer"})
@@ -43,7 +43,7 @@ async def test_a_run_that_goes_on_is_nobody_elses(world: World) -> None:
 
 
 async def assert_kept_out(here: Agent, asked: Any, status: int) -> None:
-    """Whoever has this part can change nothing; who has none cannot tell that there is anything."""
+    """Asserts that this client cannot change the run, nor find it from a session of its own."""
     path, message = here.path, {"message": "Hi"}
     run = f"{asked['run_id']}:1"
     refused = [
@@ -77,8 +77,8 @@ async def allow(here: Agent, asked: Any) -> httpx.Response:
 
 
 @pytest.mark.parametrize("api", ["openai", "anthropic"])
-async def test_secrets_are_nowhere_but_where_they_belong(world: World, dsn: str, api: str) -> None:
-    """Not in events that are stored or only shown, nor in any table, also where models and tools repeat them."""
+async def test_secrets_are_sent_to_their_provider_only(world: World, dsn: str, api: str) -> None:
+    """No event, stored or ephemeral, and no table contains them, even if models and tools repeat them."""
     loud = f"{ALLOWED_VALUE} and {FILE_VALUE}"
     calls = [Call("say", {"text": ALLOWED_VALUE}), Call("fail", {"text": loud}), Call("no-tool", {"text": FILE_VALUE})]
     world.stub.when("go", Reply(deltas=[loud], calls=calls), Reply(deltas=["Well. ", "x" * 490 + loud]))
@@ -112,8 +112,8 @@ async def test_secrets_are_nowhere_but_where_they_belong(world: World, dsn: str,
         world.assert_kept(shown, followed, await here.runs(), await here.transcript(), rows(dsn))
 
 
-async def test_people_write_of_secrets_and_get_none(world: World, dsn: str) -> None:
-    """References in messages, their context, titles and the transcript are texts."""
+async def test_references_in_messages_are_not_expanded(world: World, dsn: str) -> None:
+    """References in messages, their context, titles and the transcript are plain texts."""
     reference = f"${{{ALLOWED_NAME}}} ${{DATABASE_URL}}"
     async with world.client("mia") as mia:
         here = await agent(mia, model(world.stub, api_key=f"${{{ALLOWED_NAME}}}"))
@@ -126,8 +126,8 @@ async def test_people_write_of_secrets_and_get_none(world: World, dsn: str) -> N
         assert ALLOWED_VALUE not in world.stub.requests[-1].raw.decode()
 
 
-async def test_providers_cannot_send_the_service_elsewhere(world: World) -> None:
-    """Whatever they answer, and whatever they say to come back to."""
+async def test_providers_cannot_redirect_service(world: World) -> None:
+    """No status of a redirect and no target is followed."""
     gate = Gate()
     world.stub.when("slow", Reply("One two", gate=gate))
     for status in (301, 302, 303, 307, 308):
@@ -148,7 +148,7 @@ async def test_providers_cannot_send_the_service_elsewhere(world: World) -> None
 
 
 def rows(dsn: str) -> list[str]:
-    """Everything in the database, as text."""
+    """Returns all rows of the database as text."""
     query = "select relname from pg_class where relnamespace = 'public'::regnamespace and relkind = 'r'"
     with psycopg.connect(dsn) as connection:
         tables = [sql.Identifier(name) for (name,) in connection.execute(query)]

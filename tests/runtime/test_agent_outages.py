@@ -1,4 +1,4 @@
-"""The database's connection breaks at each moment of an agent's turn: no message twice, none lost, every run ends."""
+"""The database connection breaks at each message of a turn: transcripts stay exact, and every run ends."""
 
 import asyncio
 from pathlib import Path
@@ -14,11 +14,13 @@ from tests.support.llm import Call, Reply, Stub
 
 pytestmark = pytest.mark.slow
 
-POINTS = 12  # things that are said to PostgreSQL in such a turn
+POINTS = 12  # messages to PostgreSQL in such a turn
 
 
 @pytest.mark.parametrize("lost", ["request", "answer"])
-async def test_a_connection_breaks(dsn: str, stub: Stub, installed: None, lost: Lost) -> None:
+async def test_broken_connection_neither_loses_nor_repeats_messages(
+    dsn: str, stub: Stub, installed: None, lost: Lost
+) -> None:
     stub.when("use", Reply(calls=[Call("say", {"text": "x"})]), Reply("used"))
     with private_folder() as folder:
         async with cutting(dsn, Path(folder)) as cutter:
@@ -47,7 +49,7 @@ async def test_a_connection_breaks(dsn: str, stub: Stub, installed: None, lost: 
 
 
 async def over(here: Any) -> None:
-    """Returns when nothing goes on any more."""
+    """Waits until all runs have ended."""
     async with asyncio.timeout(20):
         while True:
             answer: httpx.Response = await here.client.get(f"{here.path}/runs")

@@ -1,4 +1,4 @@
-"""Agents in several processes on one database: turns one after the other, stopped and followed from anywhere."""
+"""Agents in several processes on one database: turns in order, cancelled and followed from any process."""
 
 import asyncio
 import contextlib
@@ -29,14 +29,14 @@ LEASE = 2  # seconds
 
 @pytest.fixture
 def stub() -> Iterator[Stub]:
-    """A stub beside the test's event loop."""
+    """Yields a stub in a thread, beside the event loop of the test."""
     with llm.in_thread() as stub:
         yield stub
 
 
 @contextlib.contextmanager
 def running(stub: Stub, dsn: str, count: int = 2, **environ: str) -> Iterator[list[Service]]:
-    """So many processes whose agents may ask the stub."""
+    """Yields `count` processes whose agents may call the stub."""
     modules = ALLOWED.replace("provider-anthropic,", "")  # importing its SDK takes as long as everything else
     changes = {"RUNTIME_MODULES": modules, "RUNTIME_BASE_URLS": stub.url, "PYTHONPATH": str(MODULES)}
     with services(count, dsn, **changes, RUN_LEASE=str(LEASE), **environ) as found:
@@ -45,20 +45,20 @@ def running(stub: Stub, dsn: str, count: int = 2, **environ: str) -> Iterator[li
 
 @contextlib.asynccontextmanager
 async def both(one: Service, other: Service, *providers: Any, **sections: Any) -> AsyncIterator[tuple[Agent, Agent]]:
-    """A session, through either process."""
+    """Yields a session as seen through each of two processes."""
     async with client(one) as first, client(other) as second:
         here = await agent(first, *providers, **sections)
         yield here, Agent(second, here.session_id)
 
 
 def whole_turns(said: list[tuple[str, Any]]) -> list[tuple[str, str]]:
-    """The turns of a transcript of a question and an answer each."""
+    """Returns the turns of a transcript, each of one question and one answer."""
     assert [role for role, _ in said] == ["user", "assistant"] * (len(said) // 2)
     return [(said[at][1], said[at + 1][1]) for at in range(0, len(said), 2)]
 
 
-async def test_eight_messages_at_once(dsn: str, stub: Stub) -> None:
-    """Through two processes: eight whole turns in some order, each answer with its own response; all see all of it."""
+async def test_eight_concurrent_messages_become_eight_turns(dsn: str, stub: Stub) -> None:
+    """Two processes execute the turns in some order. Each request gets its own response, followers get all events."""
     texts = [f"message {n}" for n in range(8)]
     with running(stub, dsn) as [one, other]:
         async with both(one, other, model(stub)) as (here, there), contextlib.AsyncExitStack() as stack:
@@ -83,7 +83,7 @@ async def test_eight_messages_at_once(dsn: str, stub: Stub) -> None:
 
 
 async def logged(stream: Events, until: dict[str, int]) -> list[Event]:
-    """The events that have an id, up to the last of so many of these types."""
+    """Returns the events with an id, up to the last one of the wanted number of each type."""
     events, counts = [], Counter[str]()
     async with asyncio.timeout(LIMIT):
         while any(counts[type] < count for type, count in until.items()):
@@ -92,7 +92,7 @@ async def logged(stream: Events, until: dict[str, int]) -> list[Event]:
     return events
 
 
-async def test_followed_joined_and_stopped_elsewhere(dsn: str, stub: Stub) -> None:
+async def test_run_is_followed_joined_and_cancelled_in_another_process(dsn: str, stub: Stub) -> None:
     with running(stub, dsn) as [one, other]:
         async with both(one, other, model(stub), tools=[{"module": "tool-some"}]) as (here, there):
             gate = Gate()
@@ -122,7 +122,7 @@ async def test_followed_joined_and_stopped_elsewhere(dsn: str, stub: Stub) -> No
             assert (await there.say("on"))["response"] == "You said: on"
 
 
-async def test_an_answer_to_a_question_elsewhere(dsn: str, stub: Stub) -> None:
+async def test_approval_is_decided_in_another_process(dsn: str, stub: Stub) -> None:
     sections = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
     with running(stub, dsn) as [one, other]:
         async with both(one, other, model(stub), **sections) as (here, there):
@@ -135,12 +135,14 @@ async def test_an_answer_to_a_question_elsewhere(dsn: str, stub: Stub) -> None:
             assert ("tool", "done") in await here.said()
 
 
-@pytest.mark.parametrize("nobody", ["tells", "listens"])
-async def test_notifications_get_lost(dsn: str, stub: Stub, sql: Callable[..., list[Any]], nobody: str) -> None:
-    """Who cancels is heard when the lease is renewed; an answer to a question when it is looked for."""
+@pytest.mark.parametrize("lost_at", ["sender", "receiver"])
+async def test_cancellation_and_decision_need_no_notification(
+    dsn: str, stub: Stub, sql: Callable[..., list[Any]], lost_at: str
+) -> None:
+    """The renewal of the lease finds the cancellation; the approval system polls for decisions."""
     sections = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
-    with running(stub, dsn, NOTIFY_DELAY="3600" if nobody == "tells" else "0.01") as [one, other]:
-        async with both(one, other, model(stub), **sections) as (here, there), deaf(sql, nobody == "listens"):
+    with running(stub, dsn, NOTIFY_DELAY="3600" if lost_at == "sender" else "0.01") as [one, other]:
+        async with both(one, other, model(stub), **sections) as (here, there), deaf(sql, lost_at == "receiver"):
             stub.when("long", Reply("One two", stall_after=1))
             stub.when("ask", Reply(calls=[Call("say", {"text": "done"})]), Reply("Well."))
             async with waiting(here.say("long", 409)):
@@ -156,7 +158,7 @@ async def test_notifications_get_lost(dsn: str, stub: Stub, sql: Callable[..., l
 
 @contextlib.asynccontextmanager
 async def deaf(sql: Callable[..., list[Any]], wanted: bool) -> AsyncIterator[None]:
-    """While the context lasts whoever listens is cut off, again and again."""
+    """Terminates the listening connections again and again while the context lasts."""
 
     async def deafen() -> None:
         while wanted:
@@ -171,8 +173,8 @@ async def deaf(sql: Callable[..., list[Any]], wanted: bool) -> AsyncIterator[Non
         deafening.cancel()
 
 
-async def test_a_process_that_stands_still_writes_nothing_more(dsn: str, stub: Stub) -> None:
-    """Another one ends its run when the lease is over, and goes on with what waits."""
+async def test_suspended_process_writes_nothing_after_its_lease(dsn: str, stub: Stub) -> None:
+    """Another process ends its run when the lease has expired, and executes the queued one."""
     with running(stub, dsn) as [one, other]:
         async with both(one, other, model(stub)) as (here, there):
             gate = Gate()
@@ -195,9 +197,11 @@ async def test_a_process_that_stands_still_writes_nothing_more(dsn: str, stub: S
             assert (await here.say("third"))["response"] == "You said: third"
 
 
-async def test_a_killed_process_loses_nothing(dsn: str, stub: Stub) -> None:
-    """With another one beside it: what was queued is answered there, and what went on has an end. Who asks again with
-    the key is told of it, and the message is there once."""
+async def test_killed_process_loses_no_message(dsn: str, stub: Stub) -> None:
+    """The other process ends the running run and executes the queued one.
+
+    A request repeated with its idempotency key gets the outcome, and the message is stored once.
+    """
     with running(stub, dsn) as [one, other]:
         async with both(one, other, model(stub)) as (here, there):
             stub.when("first", Reply("One two", stall_after=1))

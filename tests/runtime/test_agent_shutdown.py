@@ -1,4 +1,4 @@
-"""A service that stops lets its runs finish for a while, then ends them; what waits is carried out by whoever comes."""
+"""A service that stops gives its runs a grace period and then interrupts them; queued runs are executed later."""
 
 import asyncio
 import signal
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 GRACE = 3  # seconds
 
 
-async def test_a_run_that_makes_it(dsn: str, stub: Stub) -> None:
+async def test_run_that_ends_within_grace_completes(dsn: str, stub: Stub) -> None:
     gate = Gate()
     stub.when("count", Reply("one two", gate=gate))
     with running(stub, dsn, count=1, SHUTDOWN_GRACE=str(GRACE)) as [service]:
@@ -39,8 +39,8 @@ async def test_a_run_that_makes_it(dsn: str, stub: Stub) -> None:
 
 
 @pytest.mark.parametrize("workers", ["1", "2"])
-async def test_a_run_that_does_not(dsn: str, stub: Stub, workers: str) -> None:
-    """Its clients are told, its turn is closed, and what waited behind it is answered after the restart."""
+async def test_run_that_exceeds_grace_is_interrupted(dsn: str, stub: Stub, workers: str) -> None:
+    """The stream ends with an error, the turn is closed, and the queued run is executed after the restart."""
     port = str(free_port())
     stub.when("long", Reply("One two", stall_after=1))
     settings = {"SHUTDOWN_GRACE": str(GRACE), "SERVICE_PORT": port, "SERVICE_WORKERS": workers}
@@ -71,7 +71,7 @@ async def test_a_run_that_does_not(dsn: str, stub: Stub, workers: str) -> None:
             assert [question for question, _ in whole_turns(await again.said())] == ["long", "later"]
 
 
-async def test_a_run_whose_client_has_left(dsn: str, stub: Stub) -> None:
+async def test_run_without_client_completes_within_grace(dsn: str, stub: Stub) -> None:
     gate = Gate()
     stub.when("count", Reply("one two", gate=gate))
     with running(stub, dsn, count=1, SHUTDOWN_GRACE=str(GRACE)) as [service]:
@@ -88,8 +88,8 @@ async def test_a_run_whose_client_has_left(dsn: str, stub: Stub) -> None:
             assert await Agent(api, here.session_id).said() == [("user", "count"), ("assistant", "one two")]
 
 
-async def test_a_run_that_waits_for_people(dsn: str, stub: Stub) -> None:
-    """Nobody answers for it: its call has a result that says so, and nobody is asked any more."""
+async def test_open_approval_is_closed_on_shutdown(dsn: str, stub: Stub) -> None:
+    """The call gets a result, the turn is closed, and the question is not listed any more."""
     stub.when("go", Reply(calls=[Call("say", {"text": "done"})]), Reply("Well."))
     sections: dict[str, Any] = {"tools": [{"module": "tool-some"}], "hooks": [{"module": "hooks-asking"}]}
     with running(stub, dsn, SHUTDOWN_GRACE=str(GRACE)) as [one, other]:
@@ -110,8 +110,8 @@ async def test_a_run_that_waits_for_people(dsn: str, stub: Stub) -> None:
             assert (await there.say("on"))["response"] == "You said: on"
 
 
-async def test_what_waits_goes_on_in_another_process(dsn: str, stub: Stub) -> None:
-    """As soon as the run before it has its end; whoever waits for it there gets the answer."""
+async def test_queued_runs_continue_in_another_process(dsn: str, stub: Stub) -> None:
+    """Queued runs begin when the run before them has ended. A stream in the other process receives the answer."""
     stub.when("long", Reply("One two", stall_after=1))
     with running(stub, dsn, SHUTDOWN_GRACE=str(GRACE)) as [one, other]:
         async with client(one) as api, client(other) as apart:

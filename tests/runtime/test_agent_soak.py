@@ -1,4 +1,4 @@
-"""Many agents at once, and a process that is killed again and again: every turn whole, no message twice, none lost."""
+"""Many agents at once, and processes that are killed and suspended: turns are complete, messages exact."""
 
 import asyncio
 import contextlib
@@ -27,10 +27,10 @@ Sql = Callable[..., list[Any]]
 SESSIONS, TURNS = 100, 5
 KILLS = int(os.environ.get("AGENT_KILLS", "3"))
 STOPS = max(2, KILLS // 2)
-LIMIT = 180.0  # seconds; alone on two cores it takes a tenth of that
+LIMIT = 180.0  # seconds; ten times what it takes on two idle cores
 
 
-async def test_a_hundred_sessions_of_five_turns(alone: None, dsn: str, stub: Stub) -> None:
+async def test_hundred_sessions_complete_five_turns(alone: None, dsn: str, stub: Stub) -> None:
     stub.keep_bodies = False
     stub.when("use", Reply(calls=[Call("say", {"text": "x"})]), Reply("used", pieces=2))
     with running(stub, dsn, count=1, DATABASE_ACQUIRE_TIMEOUT="30") as [service]:
@@ -45,7 +45,7 @@ async def test_a_hundred_sessions_of_five_turns(alone: None, dsn: str, stub: Stu
 
 
 async def converse(number: int, here: Agent) -> None:
-    """Says what `assert_conversed` finds; every other session as streams."""
+    """Sends the messages that `assert_conversed` expects. Every other session uses streams."""
     for turn in range(TURNS):
         text, expected = spoken(number, turn)
         if number % 2:
@@ -59,7 +59,7 @@ async def converse(number: int, here: Agent) -> None:
 
 
 async def assert_conversed(number: int, here: Agent) -> None:
-    """The transcript has these turns, whole and in order, and nothing else; their runs have counted them."""
+    """Asserts that the transcript has exactly these turns, in order, and that their runs counted the calls."""
     call = [("assistant", ""), ("tool", "x")]
     turns = [spoken(number, turn) for turn in range(TURNS)]
     assert await here.said() == [
@@ -76,14 +76,14 @@ async def assert_conversed(number: int, here: Agent) -> None:
 
 
 def spoken(number: int, turn: int) -> tuple[str, str]:
-    """What a session's person and its agent say in a turn."""
+    """Returns the message and the expected answer of a turn."""
     text = f"{number} says {turn}"
     return ("use it", "used") if turn == 2 else (text, f"You said: {text}")
 
 
 @contextlib.asynccontextmanager
 async def stalls(service: Service) -> AsyncIterator[list[float]]:
-    """How many seconds each answer took that needs no database, while the context lasts."""
+    """Yields the list of response times, in seconds, of a route that needs no database."""
     took: list[float] = []
 
     async def look() -> None:
@@ -103,7 +103,7 @@ async def stalls(service: Service) -> AsyncIterator[list[float]]:
 
 
 async def sessions(api: httpx.AsyncClient, stub: Stub, count: int) -> list[Agent]:
-    """So many of one config, with tools."""
+    """Creates `count` sessions of one config with tools."""
     first = await agent(api, model(stub), tools=[{"module": "tool-some"}])
     config_id = (await api.get(first.path)).json()["config_id"]
     made = [await api.post("/sessions", json={"config_id": config_id}) for _ in range(count - 1)]
@@ -111,15 +111,15 @@ async def sessions(api: httpx.AsyncClient, stub: Stub, count: int) -> list[Agent
 
 
 class Sent(NamedTuple):
-    """What was sent to a session: all of it, what the service said that it has, and what it answered."""
+    """The messages sent to a session: all texts, those that the service accepted, and the answers."""
 
     texts: list[str]
     accepted: set[str]
     answers: dict[str, str]
 
 
-async def test_a_process_that_is_killed_again_and_again(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
-    """Amid answers, tools and what waits. Whatever was accepted is in the transcript once, and has an end."""
+async def test_repeatedly_killed_process_loses_no_message(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
+    """Kills hit answers, tools and queued runs. Each accepted message is in the transcript once, and its run ends."""
     stub.keep_bodies = False
     stub.when("slow", Reply("One two three four", pieces=8, pause=0.05))
     stub.when("tool", Reply(calls=[Call("hang")]), Reply("Well."))
@@ -150,8 +150,8 @@ async def test_a_process_that_is_killed_again_and_again(alone: None, dsn: str, s
     )
 
 
-async def test_a_process_that_stands_still_again_and_again(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
-    """For longer than its lease: another one ends its runs and goes on, and it writes nothing more when it wakes."""
+async def test_repeatedly_suspended_process_loses_no_message(alone: None, dsn: str, stub: Stub, sql: Sql) -> None:
+    """A process is suspended beyond its lease: another one ends its runs, and the first writes nothing more."""
     stub.keep_bodies = False
     stub.when("slow", Reply("One two three four", pieces=8, pause=0.05))
     stub.when("tool", Reply(calls=[Call("hang")]), Reply("Well."))
@@ -181,7 +181,7 @@ async def test_a_process_that_stands_still_again_and_again(alone: None, dsn: str
 
 
 async def until_taken(sql: Sql) -> int:
-    """Returns when another process has ended all runs whose lease nobody renews: how many these were."""
+    """Waits until another process has ended the runs whose leases expired. Returns their number."""
     stopped = sql("select clock_timestamp()")[0][0]
     going = [run_id for (run_id,) in sql("select run_id from runs where status = 'running'")]
     query = "select count(*) from runs where run_id = any(%s) and status = 'running' and lease_expires_at < %s"
@@ -193,7 +193,7 @@ async def until_taken(sql: Sql) -> int:
 
 
 async def talk(here: Agent, sent: Sent, name: str, dice: random.Random) -> None:
-    """Sends a message that nobody else sends, and hears what comes of it until the process dies."""
+    """Sends a unique message and notes the answer, until the process dies."""
     text = f"{dice.choice(['slow', 'tool', 'quick'])} {name}"
     sent.texts.append(text)
     with contextlib.suppress(httpx.TransportError):
@@ -214,7 +214,7 @@ async def talk(here: Agent, sent: Sent, name: str, dice: random.Random) -> None:
 
 
 async def assert_ended(sql: Sql, which: str, seconds: float) -> None:
-    """No run of these goes on any more, within this time."""
+    """Waits until none of these runs is queued or running. Raises TimeoutError after these seconds."""
     before = sql(f"select run_id from runs where status in ('queued', 'running') and {which}")
     query = "select count(*) from runs where status in ('queued', 'running') and run_id = any(%s)"
     async with asyncio.timeout(seconds):
@@ -223,7 +223,7 @@ async def assert_ended(sql: Sql, which: str, seconds: float) -> None:
 
 
 async def assert_kept(here: Agent, sent: Sent) -> int:
-    """What was accepted is there once, as was answered, in the order of the runs, and the session goes on. How much."""
+    """Asserts that each accepted message is stored once and answered as sent. Returns the number of messages."""
     assert (await here.say("the last"))["response"] == "You said: the last"
     transcript, runs = await here.said(), await here.runs()
     users = [content for role, content in transcript if role == "user"]

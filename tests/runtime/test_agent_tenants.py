@@ -1,4 +1,4 @@
-"""Configs come from people whom nobody checked: they read nothing of the server, and reach nobody they may not."""
+"""Configs are untrusted: they read nothing of the server and reach only allowed addresses."""
 
 import json
 import os
@@ -32,7 +32,7 @@ ENCRYPTION = f"canary-{uuid.uuid4().hex}"
 
 
 class World(NamedTuple):
-    """A service with secrets in its environment, a stub that it may be sent to, one that it may not, and two people."""
+    """A service with secrets in its environment, a stub that configs may address, and one that they may not."""
 
     service: Service
     stub: Stub
@@ -44,7 +44,7 @@ class World(NamedTuple):
         return httpx.AsyncClient(base_url=self.service.url, headers=headers, timeout=30, verify=False)
 
     def assert_kept(self, *shown: Any) -> None:
-        """No canary is in what was shown, logged, or sent to anybody but the provider that may have it."""
+        """Asserts that no canary was shown, logged or sent, except an allowed one to its provider."""
         text = json.dumps(shown, default=str) + self.service.output
         sent = json.dumps([[seen.headers, seen.target, seen.raw.decode()] for seen in self.stub.requests])
         for secret in (*CANARIES.values(), OTHER_FILE, ENCRYPTION, SECRET):
@@ -85,7 +85,7 @@ def world(dsn: str, tmp_path: Path) -> Iterator[World]:
 
 
 async def outcome(client: httpx.AsyncClient, *providers: Any, **sections: Any) -> tuple[int, list[Any]]:
-    """What a session with this config answers, and all that it shows afterwards."""
+    """Returns the status of an answer with this config, and all texts that the session shows afterwards."""
     here = await agent(client, *providers, **sections)
     answer = await client.post(f"{here.path}/messages", json={"message": "Show me"})
     shown = [answer.text, await here.runs(), (await client.get(f"{here.path}/transcript")).text]
@@ -93,8 +93,8 @@ async def outcome(client: httpx.AsyncClient, *providers: Any, **sections: Any) -
     return answer.status_code, [*shown, (await client.get(f"/configs/{config_id}?decrypt=true")).json()]
 
 
-async def test_what_a_config_may_not_have(world: World) -> None:
-    """Each way that a config might take to the server's secrets, files, modules and neighbours."""
+async def test_config_reaches_no_secret_file_module_or_address(world: World) -> None:
+    """Tries each way in which a config might reach secrets, files, modules and addresses of the server."""
     good = model(world.stub)["config"]
     here, elsewhere = world.stub.openai_url, world.forbidden.openai_url
     host = elsewhere.removeprefix("http://")
@@ -151,13 +151,13 @@ async def test_what_a_config_may_not_have(world: World) -> None:
             assert status == 400, (sections, shown)
             world.assert_kept(shown)
         assert world.stub.requests == []
-        for text in ("${../FILE_KEY}", "${/etc/passwd}"):  # names of no variable are texts
+        for text in ("${../FILE_KEY}", "${/etc/passwd}"):  # invalid names of variables are plain texts
             world.assert_kept(await outcome(mallory, openai(api_key=text)))
             assert world.stub.requests[-1].header("authorization") == f"Bearer {text}"
 
 
-async def test_what_the_operator_allows_goes_to_the_provider_alone(world: World) -> None:
-    """Also where the provider repeats it, in an error or an answer of a tool."""
+async def test_allowed_secret_is_sent_to_provider_only(world: World) -> None:
+    """The secret is masked where the provider repeats it in an error."""
     async with world.client("mia") as mia:
         for name, value in ((ALLOWED_NAME, ALLOWED_VALUE), (FILE_NAME, FILE_VALUE)):
             world.stub.queue(Reply(status=401, error=f"{value} is no key"), Reply("Well."))
@@ -173,7 +173,7 @@ async def test_what_the_operator_allows_goes_to_the_provider_alone(world: World)
         world.assert_kept(await here.runs())
 
 
-async def test_the_sdks_read_nothing_of_the_environment(world: World) -> None:
+async def test_sdks_do_not_use_environment(world: World) -> None:
     async with world.client("mia") as mia:
         for kind in ("openai", "anthropic"):
             here = await agent(mia, model(world.stub, kind))
@@ -185,7 +185,7 @@ async def test_the_sdks_read_nothing_of_the_environment(world: World) -> None:
         assert len(world.stub.requests) == 2
 
 
-async def test_an_owners_key_serves_others_and_is_never_shown(world: World) -> None:
+async def test_owners_key_serves_participants_and_is_not_shown(world: World) -> None:
     async with world.client("mia") as mia, world.client("noor") as noor, world.client("mallory") as mallory:
         provider = model(world.stub, api_key="sk-mias-own-key")
         here = await agent(mia, provider, tools=[{"module": "tool-some"}])

@@ -1,4 +1,4 @@
-"""The context manager: whole turns, the newest, and never a call without its result."""
+"""The context manager selects the newest complete turns, and never a call without its result."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -11,7 +11,7 @@ SYSTEM = {"role": "system", "content": "Be brief."}
 
 
 def turn(number: int, size: int = 400) -> list[dict[str, Any]]:
-    """A turn with a call; about four times `size` characters."""
+    """Returns a turn with a call, of about four times `size` characters."""
     text = f"{number} ".ljust(size, ".")
     calls = [{"id": f"c{number}", "tool": "say", "arguments": {"text": text}}]
     return [
@@ -28,7 +28,7 @@ async def filled(messages: list[dict[str, Any]], **config: Any) -> Window:
     return window
 
 
-async def test_the_prompt_comes_first_and_is_never_stored() -> None:
+async def test_system_prompt_comes_first_and_is_not_stored() -> None:
     window = await filled([], system_prompt="Be brief.")
     await window.add_message({"role": "user", "content": "Hi"})
     assert await window.get_messages_for_request() == [SYSTEM, {"role": "user", "content": "Hi"}]
@@ -38,7 +38,7 @@ async def test_the_prompt_comes_first_and_is_never_stored() -> None:
     assert await window.get_messages_for_request() == [SYSTEM]
 
 
-async def test_what_is_returned_is_no_part_of_the_window() -> None:
+async def test_changing_returned_list_leaves_messages_unchanged() -> None:
     window = await filled(turn(1))
     (await window.get_messages()).clear()
     (await window.get_messages_for_request()).clear()
@@ -47,7 +47,7 @@ async def test_what_is_returned_is_no_part_of_the_window() -> None:
     assert await window.get_messages() == turn(1)
 
 
-async def test_the_oldest_turns_are_left_out() -> None:
+async def test_oldest_turns_are_left_out() -> None:
     messages = turn(1) + turn(2) + turn(3)
     window = await filled(messages, max_tokens=10_000, system_prompt="Be brief.")
     assert await window.get_messages_for_request() == [SYSTEM, *messages]
@@ -59,14 +59,14 @@ async def test_the_oldest_turns_are_left_out() -> None:
     assert await window.get_messages_for_request() == [SYSTEM, *turn(3), *turn(4)]
 
 
-async def test_the_last_turn_stays_however_large_it_is() -> None:
+async def test_last_turn_stays_if_larger_than_budget() -> None:
     window = await filled(turn(1) + turn(2, size=100_000), max_tokens=10)
     assert await window.get_messages_for_request() == turn(2, size=100_000)
     window = await filled(turn(1)[1:], max_tokens=1)
     assert await window.get_messages_for_request() == turn(1)[1:]  # no turn at all: nothing to cut
 
 
-async def test_what_the_system_said_at_the_beginning_stays() -> None:
+async def test_system_messages_before_first_turn_stay() -> None:
     said = {"role": "developer", "content": "Rules"}
     greeting = {"role": "assistant", "content": "Hello"}
     window = await filled([said, greeting, *turn(1), *turn(2)], max_tokens=500)
@@ -86,7 +86,7 @@ async def test_reminders_begin_no_turn() -> None:
         {"content": [{"type": "tool_use", "id": "c", "name": "say", "input": {}}]},
     ],
 )
-async def test_a_call_is_not_parted_from_a_result_that_comes_a_turn_later(call: dict[str, Any]) -> None:
+async def test_call_keeps_its_result_of_next_turn(call: dict[str, Any]) -> None:
     late = [
         {"role": "user", "content": "run it"},
         {"role": "assistant", **call},
@@ -97,7 +97,7 @@ async def test_a_call_is_not_parted_from_a_result_that_comes_a_turn_later(call: 
     assert await (await filled([*turn(1), *late], max_tokens=1)).get_messages_for_request() == late
 
 
-async def test_the_budget_follows_from_the_provider() -> None:
+async def test_budget_follows_from_provider() -> None:
     messages = turn(1) + turn(2) + turn(3)
     window = await filled(messages)
 
@@ -114,7 +114,7 @@ async def test_the_budget_follows_from_the_provider() -> None:
     assert await window.get_messages_for_request(provider=SimpleNamespace()) == messages
 
 
-async def test_an_image_counts_as_an_image_not_as_its_letters() -> None:
+async def test_image_counts_with_fixed_size() -> None:
     image = {"type": "image", "source": {"type": "base64", "data": "A" * 400_000}}
     messages = [*turn(1), {"role": "user", "content": [image, {"type": "text", "text": "What is it?"}]}]
     assert await (await filled(messages, max_tokens=3_000)).get_messages_for_request() == messages
@@ -131,6 +131,6 @@ async def test_an_image_counts_as_an_image_not_as_its_letters() -> None:
         {"max_tokens": "9"},
     ],
 )
-def test_a_wrong_config_is_refused(wrong: dict[str, Any]) -> None:
+def test_invalid_config_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Window(wrong)

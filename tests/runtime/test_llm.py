@@ -1,4 +1,4 @@
-"""The stub of the model APIs is what other tests rely on."""
+"""The stub of the model APIs, on which other tests rely, behaves like them."""
 
 import asyncio
 from typing import Any
@@ -14,18 +14,18 @@ PATHS = {"openai": "/v1/chat/completions", "anthropic": "/v1/messages"}
 
 
 async def post(client: httpx.AsyncClient, api: str, *messages: dict[str, Any], **more: Any) -> httpx.Response:
-    """The answer to a request."""
+    """Returns the response to a request."""
     body = {"model": "m", "max_tokens": 5, "messages": messages} | more
     return await client.post(PATHS[api], json=body)
 
 
 def user(text: str) -> dict[str, Any]:
-    """A user's message."""
+    """Returns a user's message."""
     return {"role": "user", "content": text}
 
 
 @pytest.mark.parametrize("api", PATHS)
-async def test_rules_the_queue_and_the_echo(api: str) -> None:
+async def test_stub_answers_by_rule_then_queue_then_echo(api: str) -> None:
     async with llm.running() as stub, httpx.AsyncClient(base_url=stub.url) as client:
         stub.when("weather", Reply("rain"))
         stub.queue(Reply("first"), Reply(status=500, error="second"))
@@ -35,7 +35,7 @@ async def test_rules_the_queue_and_the_echo(api: str) -> None:
     assert "You said: c" in answers[3].text
 
 
-async def test_a_rule_goes_on_with_the_turn() -> None:
+async def test_rule_answers_each_step_of_turn() -> None:
     async with llm.running() as stub, httpx.AsyncClient(base_url=stub.url) as client:
         stub.when("weather", Reply(calls=[Call("look", {"a": 1}, "c1")]), Reply("rain"))
         first = (await post(client, "openai", user("weather"))).json()["choices"][0]["message"]
@@ -64,14 +64,14 @@ REFUSED: list[tuple[str, list[dict[str, Any]]]] = [
 
 
 @pytest.mark.parametrize(("api", "messages"), REFUSED)
-async def test_it_refuses_what_the_apis_refuse(api: str, messages: list[dict[str, Any]]) -> None:
+async def test_stub_refuses_messages_that_apis_refuse(api: str, messages: list[dict[str, Any]]) -> None:
     async with llm.running() as stub, httpx.AsyncClient(base_url=stub.url) as client:
         assert (await post(client, api, *messages)).status_code == 400
         stub.strict = False
         assert (await post(client, api, *messages)).status_code == 200
 
 
-async def test_it_sees_that_a_client_leaves() -> None:
+async def test_stub_notices_disconnected_client() -> None:
     async with llm.running() as stub, httpx.AsyncClient(base_url=stub.url) as client:
         stub.queue(Reply(deltas=["a", "b"], stall_after=1))
         asking = asyncio.create_task(post(client, "openai", user("a"), stream=True))
@@ -82,7 +82,7 @@ async def test_it_sees_that_a_client_leaves() -> None:
         assert not stub.requests[0].done
 
 
-async def test_a_gate_from_another_thread() -> None:
+async def test_gate_is_opened_from_another_thread() -> None:
     with llm.in_thread() as stub:
         gate = llm.Gate()
         stub.queue(Reply(deltas=["a", "b", "c"], gate=gate))

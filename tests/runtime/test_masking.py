@@ -1,4 +1,4 @@
-"""Secrets in texts that come in pieces: hidden wherever the pieces part, and nothing else is held back."""
+"""Secrets in texts that arrive in pieces are hidden wherever they are cut, and nothing else is held back."""
 
 import itertools
 import json
@@ -15,7 +15,7 @@ SECRETS = frozenset({KEY, LONGER, 'with "quotes" / é'})
 
 
 def shown(pieces: Iterable[str], secrets: frozenset[str] = SECRETS) -> list[str]:
-    """What is shown after each piece, and at the end."""
+    """Returns the text shown after each piece, and at the end."""
     veil = Veil(secrets)
     return [*(veil.show(piece) for piece in pieces), veil.end()]
 
@@ -27,7 +27,7 @@ def shown(pieces: Iterable[str], secrets: frozenset[str] = SECRETS) -> list[str]
         f"{KEY}",
         f"{KEY}{KEY}",
         f"{LONGER} and {KEY}",
-        f"{LONGER[:-1]}",  # the shorter one, and the beginning of the longer
+        f"{LONGER[:-1]}",  # the shorter secret, and the beginning of the longer one
         f"s sk sk- sk-1 {KEY[:-1]}",
         f"sk-sk-{KEY}",
         json.dumps({"key": 'with "quotes" / é'}),
@@ -44,7 +44,7 @@ def test_secret_is_hidden_wherever_text_is_cut(text: str) -> None:
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7])
 def test_overlapping_secrets_are_hidden_in_any_pieces(size: int) -> None:
-    """Of random ones of two letters, which overlap as often as can be, none is ever shown."""
+    """Random secrets of two letters overlap often; none of them is ever shown."""
     generator = random.Random(16)
     for _ in range(300):
         secrets = frozenset("".join(generator.choices("ab", k=generator.randint(8, 12))) for _ in range(3))
@@ -54,7 +54,7 @@ def test_overlapping_secrets_are_hidden_in_any_pieces(size: int) -> None:
         assert not any(secret in output for secret in secrets), (secrets, text)
 
 
-def test_only_the_possible_beginning_of_a_secret_is_held_back() -> None:
+def test_only_possible_beginning_of_secret_is_held_back() -> None:
     pieces = ["It is s", "un", "ny. sk-", "12", "x sk-12345678", "9", "x", "end"]
     assert shown(pieces) == ["It is ", "sun", "ny. ", "", "sk-12x ", "", "***9x", "end", ""]
 
@@ -66,26 +66,30 @@ def test_text_is_not_held_back_for_longer_than_longest_secret() -> None:
         assert len(veil._held) == min(count, 20)
 
 
-def test_most_of_a_secret_is_hidden_where_text_was_cut_off() -> None:
+def test_beginning_of_secret_is_hidden_where_text_was_cut_off() -> None:
     for size in range(1, len(KEY)):
         veil = Veil(SECRETS)
         before = veil.show(f"It is {KEY[:size]}")
         assert before + veil.end(cut_off=True) == "It is " + ("***" if size >= 8 else KEY[:size])
 
 
-def test_signs_of_masks_in_text_are_no_masks() -> None:
+def test_mask_signs_in_text_are_replaced() -> None:
     assert "".join(shown("a\U0010ffff\U0010fffe \U0010ffff" + KEY)) == "a\ufffd\ufffd \ufffd***"
     assert "".join(shown("x-\U0010ffff-12345", frozenset({"\U0010ffff-12345 7"}))) == "x-\ufffd-12345"
 
 
 def test_without_secrets_nothing_is_held_back() -> None:
     assert shown(["sk-", "1"], frozenset()) == ["sk-", "1", ""]
-    assert shown(["short", "er"], frozenset({"shorter"})) == ["short", "er", ""]  # than what is hidden at all
+    assert shown(["short", "er"], frozenset({"shorter"})) == [
+        "short",
+        "er",
+        "",
+    ]  # shorter than any secret that is hidden
 
 
 @pytest.mark.parametrize("part", ["a", "ab", "aaaab"])
 def test_pieces_take_time_in_proportion_to_text(part: str) -> None:
-    """Also one that is made of near misses of a long secret."""
+    """The texts consist of near misses of long secrets."""
     veil = Veil(frozenset({"a" * 7_000 + "b", "ab" * 3_000 + "c", "aaaabaaac"}))
     assert ratio(veil.show, lambda size: part * size) <= LIMIT
     assert ratio(lambda text: [veil.show(one) for one in text], lambda size: part * (size // 8)) <= LIMIT

@@ -1,4 +1,4 @@
-"""Modules by name: nothing is loaded that the operator has not allowed, and no failure is lost."""
+"""Modules are loaded by name if the operator allows them, and all failures are recorded."""
 
 import importlib
 import logging
@@ -20,7 +20,7 @@ KEY = "sk-never/shown"
 
 @pytest.fixture
 def imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
-    """The names of all Python modules that are imported by name from now on."""
+    """Yields the names of all Python modules that are imported by name from now on."""
     names: list[str] = []
     real = importlib.import_module
 
@@ -57,7 +57,7 @@ def imported(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[str]]:
         ["tool-some"],
     ],
 )
-async def test_what_is_not_allowed_is_refused_before_anything_is_imported(name: Any, imported: list[str]) -> None:
+async def test_module_that_is_not_allowed_is_refused_before_import(name: Any, imported: list[str]) -> None:
     loader = Loader(ALLOWED)
     with pytest.raises(ModuleRefused, match="RUNTIME_MODULES"):
         await loader.load(name, {})
@@ -66,7 +66,7 @@ async def test_what_is_not_allowed_is_refused_before_anything_is_imported(name: 
 
 
 @pytest.mark.parametrize("name", ["../x", "a.b", "os:system", "/srv/x", "Tool"])
-async def test_the_operator_cannot_allow_what_is_no_name(name: str, imported: list[str]) -> None:
+async def test_invalid_name_cannot_be_allowed(name: str, imported: list[str]) -> None:
     with pytest.raises(ModuleRefused):
         await Loader(frozenset({name})).load(name, {})
     assert unknown(frozenset({name})) == [name]
@@ -74,31 +74,31 @@ async def test_the_operator_cannot_allow_what_is_no_name(name: str, imported: li
 
 
 @pytest.mark.parametrize("source", ["git+https://x.test/y", "/srv/x", {"path": "/srv/x"}])
-async def test_a_source_is_refused_for_an_allowed_module_too(source: Any) -> None:
+async def test_source_is_refused_for_allowed_module(source: Any) -> None:
     with pytest.raises(ModuleRefused, match="source"):
         await Loader(ALLOWED).load("tool-some", {}, source_hint=source)
 
 
-async def test_an_allowed_module_that_is_not_installed_says_so() -> None:
+async def test_allowed_module_that_is_not_installed_is_refused() -> None:
     with pytest.raises(ModuleRefused, match="'tool-nowhere' is allowed but not installed"):
         await Loader(ALLOWED).load("tool-nowhere", {})
     assert unknown(ALLOWED) == ["tool-nowhere"]
     assert unknown(frozenset(module_loader.OURS)) == []
 
 
-async def test_what_has_no_mount_is_refused() -> None:
+async def test_module_without_mount_is_refused() -> None:
     with pytest.raises(ModuleRefused, match="no function `mount`"):
         await Loader(ALLOWED).load("tool-empty", {})
 
 
-def test_everything_allowed_is_imported_at_start_and_what_fails_is_told() -> None:
+def test_allowed_modules_are_imported_at_start_and_failures_returned() -> None:
     failures = dict(warm(ALLOWED))
     assert set(failures) == {"tool-empty", "tool-nowhere", "tool-unimportable"}
     assert "no such device" in str(failures["tool-unimportable"])
     assert set(module_loader._resolved) == ALLOWED - set(failures)
 
 
-async def test_an_installed_module_comes_before_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_installed_module_replaces_included_one(monkeypatch: pytest.MonkeyPatch) -> None:
     theirs = module_loader._installed()["context-simple-theirs"]
     monkeypatch.setitem(module_loader._installed(), "context-simple", theirs)
     async with opened(config()) as session:
@@ -106,7 +106,7 @@ async def test_an_installed_module_comes_before_ours(monkeypatch: pytest.MonkeyP
         assert await session.execute("Hi") == "Hello"
 
 
-async def test_a_whole_session_runs_and_modules_are_told_when_it_is_ready() -> None:
+async def test_session_runs_and_calls_modules_when_ready() -> None:
     async with opened(config(tools=TOOLS, hooks=[{"module": "hooks-ready"}])) as session:
         loader = session.coordinator.loader
         assert loader.failures == []
@@ -128,9 +128,7 @@ async def test_a_whole_session_runs_and_modules_are_told_when_it_is_ready() -> N
         ({"providers": [{"module": "provider-nowhere"}]}, "provider-nowhere", "not allowed"),
     ],
 )
-async def test_failures_that_amplifier_core_goes_on_after_are_known(
-    given: dict[str, Any], name: str, text: str
-) -> None:
+async def test_failures_that_amplifier_core_ignores_are_recorded(given: dict[str, Any], name: str, text: str) -> None:
     async with opened({**config(), **given}) as session:
         [(failed, error)] = session.coordinator.loader.failures
         assert failed == name
@@ -138,7 +136,7 @@ async def test_failures_that_amplifier_core_goes_on_after_are_known(
 
 
 @pytest.mark.parametrize("kind", ["orchestrator", "context"])
-async def test_a_session_without_its_orchestrator_or_context_is_not_initialized(kind: str) -> None:
+async def test_session_without_orchestrator_or_context_is_not_initialized(kind: str) -> None:
     plan = mount_plan(config(session={kind: "../loop"}), lambda name: None, frozenset())
     session = AmplifierSession(plan.mount, session_id="s")
     session.coordinator.loader = loader = Loader(ALLOWED, plan.secrets)
@@ -147,7 +145,7 @@ async def test_a_session_without_its_orchestrator_or_context_is_not_initialized(
     assert [name for name, _ in loader.failures] == ["../loop"]
 
 
-async def test_the_text_of_a_failing_mount_shows_no_secret_not_even_in_the_log(
+async def test_failing_mount_shows_no_secret_in_error_and_log(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     broken = {"module": "tool-broken", "config": {"api_key": "${KEY}"}}
@@ -159,7 +157,7 @@ async def test_the_text_of_a_failing_mount_shows_no_secret_not_even_in_the_log(
     assert error.__context__ is None
     assert error.__cause__ is None
     assert KEY not in caplog.text
-    assert "runtime_test_modules/failing.py" in caplog.text  # where it failed is there
+    assert "runtime_test_modules/failing.py" in caplog.text  # the traceback is logged
 
 
 async def test_two_sessions_share_modules_and_nothing_else() -> None:

@@ -1,4 +1,4 @@
-"""The orchestrator: every call has its result, in order, whatever tools, hooks and providers do."""
+"""The orchestrator executes turns: every call has its result, in order, also if tools and providers fail."""
 
 import asyncio
 import contextlib
@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from amplifier_core import ConfigurationError, HookResult
 
-from tests.runtime.sessions import TOOLS, calls, config, opened, provider, run, transcript
+from tests.runtime.sessions import TOOLS, calls, config, listen, opened, provider, results, run, sent, transcript
 from tests.support.live import until
 
 pytestmark = pytest.mark.usefixtures("installed")
@@ -27,42 +27,7 @@ EVENTS = [
 ]
 
 
-def listen(session: Any, *events: str) -> list[tuple[str, dict[str, Any]]]:
-    """What is emitted from now on, without the fields that amplifier-core adds."""
-    seen: list[tuple[str, dict[str, Any]]] = []
-
-    async def note(event: str, data: dict[str, Any]) -> HookResult:
-        added = ("session_id", "parent_id", "timestamp")
-        seen.append((event, {key: value for key, value in data.items() if key not in added}))
-        return HookResult()
-
-    for event in events:
-        session.coordinator.hooks.register(event, note, name=f"note {event}")
-    return seen
-
-
-def answer_with(session: Any, event: str, **result: Any) -> None:
-    """A hook that always answers this to an event."""
-
-    async def hook(event: str, data: dict[str, Any]) -> HookResult:
-        changed = {"data": {**data, **result["data"]}} if "data" in result else {}
-        return HookResult(**{**result, **changed})
-
-    session.coordinator.hooks.register(event, hook, name=f"hook {event}")
-
-
-def sent(session: Any, number: int = -1) -> list[tuple[str, Any]]:
-    """Roles and contents of a request."""
-    return [(message.role, message.content) for message in provider(session).requests[number].messages]
-
-
-async def results(session: Any) -> list[Any]:
-    """The contents of the results in a transcript, those that are JSON as what they say."""
-    contents = [message["content"] for message in await transcript(session) if message["role"] == "tool"]
-    return [json.loads(content) if content.startswith("{") else content for content in contents]
-
-
-async def test_a_turn_with_a_tool_writes_four_messages() -> None:
+async def test_turn_with_tool_writes_four_messages() -> None:
     async with opened(
         config({"text": "Let me see", **calls("say", text="x")}, {"text": "Done"}, tools=TOOLS)
     ) as session:
@@ -84,7 +49,7 @@ async def test_a_turn_with_a_tool_writes_four_messages() -> None:
         assert second.messages[0] is first.messages[0]  # checked once
 
 
-async def test_what_a_model_thought_is_kept_with_its_signature() -> None:
+async def test_thinking_is_kept_with_signature() -> None:
     thought = {"type": "thinking", "thinking": "hm", "signature": "s"}
     call = {"type": "tool_call", "id": "c0", "name": "say", "input": {"text": "x"}}
     text = {"type": "text", "text": "Well"}
@@ -98,7 +63,7 @@ async def test_what_a_model_thought_is_kept_with_its_signature() -> None:
         assert provider(session).requests[1].messages[1].content[0].signature == "s"
 
 
-async def test_tools_run_side_by_side_at_most_eight_and_answer_in_order() -> None:
+async def test_at_most_eight_tools_run_in_parallel_and_answer_in_order() -> None:
     asked = {"calls": [{"id": f"c{n}", "name": "meet", "arguments": {"text": "8", "number": n}} for n in range(20)]}
     async with opened(config(asked, {"text": "Done"}, tools=TOOLS)) as session:
         await asyncio.wait_for(session.execute("Hi"), 10)
@@ -106,7 +71,7 @@ async def test_tools_run_side_by_side_at_most_eight_and_answer_in_order() -> Non
         assert session.coordinator.get("tools")["meet"].shared["most"] == 8
 
 
-async def test_every_call_has_a_result_whatever_its_tool_does() -> None:
+async def test_every_call_has_result_if_tools_fail() -> None:
     asked = calls("fail", "give_up", "nothing", "date", "say", text="late")
     asked["calls"].append({"id": "c5", "name": "say", "arguments": {}, "raw_arguments": '{"text": '})
     async with opened(config(asked, {"text": "Done"}, tools=TOOLS)) as session:
@@ -123,7 +88,7 @@ async def test_every_call_has_a_result_whatever_its_tool_does() -> None:
         assert session.coordinator.get("tools")["say"].given == [{"text": "late"}]
 
 
-async def test_the_events_of_a_turn_in_order() -> None:
+async def test_turn_emits_events_in_order() -> None:
     async with opened(config({"text": "A", **calls("say", "fail", text="x")}, {"text": "B"}, tools=TOOLS)) as session:
         seen = listen(session, *EVENTS)
         await session.execute("Hi")
@@ -149,88 +114,8 @@ async def test_the_events_of_a_turn_in_order() -> None:
         assert (error["tool_call_id"], error["error"]) == ("c1", {"type": "TimeoutError", "msg": "x"})
 
 
-async def test_a_hook_denies_a_tool_or_changes_what_it_gets() -> None:
-    given = config(calls("say", text="x"), {"text": "Done"}, tools=TOOLS)
-    async with opened(given) as session:
-        answer_with(session, "tool:pre", action="deny", reason="not today")
-        await session.execute("Hi")
-        assert await results(session) == [{"error": "Denied: not today"}]
-        assert session.coordinator.get("tools")["say"].given == []
-    async with opened(given) as session:
-        answer_with(session, "tool:pre", action="modify", data={"tool_input": {"text": "y"}})
-        answer_with(session, "tool:post", action="modify", data={"result": {"success": True, "output": "z"}})
-        await session.execute("Hi")
-        assert session.coordinator.get("tools")["say"].given == [{"text": "y"}]
-        assert await results(session) == ["z"]
-
-
-@pytest.mark.parametrize(
-    ("chosen", "result"), [("Allow", "x"), ("Deny", {"error": "Denied: User denied: May it?"}), (None, None)]
-)
-async def test_a_hook_asks_the_user(chosen: str | None, result: Any) -> None:
-    class Approvals:
-        async def request_approval(self, *asked: Any) -> str:
-            return str(chosen)
-
-    approvals = {"approval_system": Approvals()} if chosen else {}
-    async with opened(config(calls("say", text="x"), {"text": "Done"}, tools=TOOLS), **approvals) as session:
-        answer_with(session, "tool:pre", action="ask_user", approval_prompt="May it?")
-        assert await session.execute("Hi") == "Done"
-        assert await results(session) == [result or {"error": "Denied: No approval system available"}]
-
-
-async def test_what_hooks_add_to_the_transcript_never_parts_calls_from_results() -> None:
-    async with opened(config(calls("say", "say", text="x"), {"text": "Done"}, tools=TOOLS)) as session:
-        answer_with(session, "tool:pre", action="inject_context", context_injection="before")
-        answer_with(session, "tool:post", action="inject_context", context_injection="after")
-        await session.execute("Hi")
-        messages = await transcript(session)
-        assert [message["role"] for message in messages] == [
-            *["user", "assistant", "tool", "tool"],
-            *["system"] * 4,
-            "assistant",
-        ]
-        assert sorted(message["content"] for message in messages[4:8]) == ["after", "after", "before", "before"]
-
-
-async def test_what_hooks_add_for_once_is_in_the_next_request_only() -> None:
-    note = {"action": "inject_context", "ephemeral": True}
-    given = config(calls("say", text="x"), calls("say", text="y"), {"text": "Done"}, tools=TOOLS)
-    async with opened(given) as session:
-        answer_with(session, "prompt:submit", context_injection="once", context_injection_role="user", **note)
-        answer_with(session, "tool:post", context_injection="by the way", append_to_last_tool_result=True, **note)
-        await session.execute("Hi")
-        assert sent(session, 0) == [("user", "Hi"), ("user", "once")]
-        assert sent(session, 1)[1:] == [("assistant", ""), ("tool", "x\n\nby the way")]
-        assert sent(session, 2)[1:] == [
-            *[("assistant", ""), ("tool", "x"), ("assistant", ""), ("tool", "y\n\nby the way")],
-        ]
-        assert [message["content"] for message in await transcript(session)] == ["Hi", "", "x", "", "y", "Done"]
-
-
-async def test_a_prompt_may_be_denied_or_changed() -> None:
-    async with opened(config()) as session:
-        seen = listen(session, "execution:start", "execution:end", "orchestrator:complete")
-        answer_with(session, "prompt:submit", action="deny", reason="not that")
-        assert await session.execute("Hi") == "not that"
-        assert await transcript(session) == []
-        assert [(name, data["status"]) for name, data in seen] == [("orchestrator:complete", "denied")]
-    async with opened(config()) as session:
-        answer_with(session, "prompt:submit", action="modify", data={"prompt": "Hi ***"})
-        await session.execute("Hi 1234")
-        assert (await transcript(session))[0]["content"] == "Hi ***"
-
-
-async def test_a_denied_request_leaves_a_whole_turn() -> None:
-    async with opened(config(calls("say", text="x"), tools=TOOLS)) as session:
-        answer_with(session, "provider:request", action="deny", reason="too dear")
-        assert await session.execute("Hi") == "too dear"
-        assert [message["content"] for message in await transcript(session)] == ["Hi", "too dear"]
-        assert provider(session).requests == []
-
-
 @pytest.mark.parametrize("finish", [{"text": "Enough", **calls("say", text="x")}, calls("say", text="x")])
-async def test_at_the_limit_a_last_request_calls_no_tools(finish: dict[str, Any]) -> None:
+async def test_last_request_at_limit_calls_no_tools(finish: dict[str, Any]) -> None:
     loop = {"module": "loop-basic", "config": {"max_iterations": 2}}
     asked = calls("say", text="x")
     async with opened(config(asked, asked, finish, tools=TOOLS, session={"orchestrator": loop})) as session:
@@ -248,7 +133,7 @@ async def test_at_the_limit_a_last_request_calls_no_tools(finish: dict[str, Any]
 @pytest.mark.parametrize(
     ("wanted", "chosen"), [(None, "b"), ("script", "script"), ("provider-script", "script"), ("b", "b")]
 )
-async def test_which_provider_is_asked(wanted: str | None, chosen: str) -> None:
+async def test_default_provider_or_lowest_priority_is_asked(wanted: str | None, chosen: str) -> None:
     loop = {"module": "loop-streaming", "config": {"default_provider": wanted, "extended_thinking": True}}
     entries = [
         {"module": "provider-script", "config": {"answers": [{"text": "script"}]}},
@@ -259,7 +144,7 @@ async def test_which_provider_is_asked(wanted: str | None, chosen: str) -> None:
         assert session.coordinator.get("providers")[chosen].options == [{"extended_thinking": True}]
 
 
-async def test_a_provider_that_is_not_there_is_named() -> None:
+async def test_missing_provider_is_named() -> None:
     loop = {"module": "loop-streaming", "config": {"default_provider": "gone"}}
     async with opened(config(session={"orchestrator": loop})) as session:
         with pytest.raises(ConfigurationError, match="'gone' is none of: script"):
@@ -267,13 +152,13 @@ async def test_a_provider_that_is_not_there_is_named() -> None:
 
 
 @pytest.mark.parametrize("wrong", [{"max_iterations": 0}, {"max_iterations": "9"}, {"default_provider": 1}])
-async def test_a_wrong_config_of_the_loop_is_refused(wrong: dict[str, Any]) -> None:
+async def test_invalid_config_of_loop_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(RuntimeError, match=next(iter(wrong))):
         async with opened(config(session={"orchestrator": {"module": "loop-basic", "config": wrong}})):
             pass
 
 
-async def test_what_a_provider_raises_ends_the_turn() -> None:
+async def test_error_of_provider_ends_turn() -> None:
     async with opened(config(calls("say", text="x"), {"error": "429"}, tools=TOOLS)) as session:
         seen = listen(session, "execution:end", "orchestrator:complete")
         with pytest.raises(RuntimeError, match="429"):
@@ -282,7 +167,7 @@ async def test_what_a_provider_raises_ends_the_turn() -> None:
         assert [data["status"] for _, data in seen] == ["error", "error"]
 
 
-async def test_a_cancelled_task_ends_its_tools() -> None:
+async def test_cancelled_turn_ends_its_tools() -> None:
     async with opened(config(calls("hang", "hang", "say", text="x"), tools=TOOLS)) as session:
         shared = session.coordinator.get("tools")["hang"].shared
         task = asyncio.ensure_future(run(session, "Hi"))
@@ -295,7 +180,7 @@ async def test_a_cancelled_task_ends_its_tools() -> None:
         assert [message["role"] for message in await transcript(session)] == ["user", "assistant"]
 
 
-async def test_a_session_that_is_asked_to_stop_does_so_between_rounds() -> None:
+async def test_graceful_cancellation_ends_turn_between_rounds() -> None:
     async with opened(config({"text": "Let me see", **calls("say", text="x")}, tools=TOOLS)) as session:
 
         async def stop(event: str, data: dict[str, Any]) -> HookResult:
@@ -309,14 +194,14 @@ async def test_a_session_that_is_asked_to_stop_does_so_between_rounds() -> None:
         assert seen[0][1]["status"] == "cancelled"
 
 
-async def test_a_context_manager_of_someone_else_works() -> None:
+async def test_context_manager_of_another_package_works() -> None:
     given = config(calls("say", text="x"), {"text": "Done"}, tools=TOOLS, session={"context": "context-simple-theirs"})
     async with opened(given) as session:
         assert await session.execute("Hi") == "Done"
         assert sent(session) == [("user", "Hi"), ("assistant", ""), ("tool", "x")]
 
 
-async def test_transcripts_of_all_dialects_are_sent() -> None:
+async def test_messages_of_all_formats_are_sent() -> None:
     openai = [{"id": "a", "type": "function", "function": {"name": "say", "arguments": "{}"}}]
     used = {"type": "tool_use", "id": "b", "name": "say", "input": {"text": "x"}}
     async with opened(config()) as session:
@@ -337,7 +222,7 @@ async def test_transcripts_of_all_dialects_are_sent() -> None:
         assert (json.loads(unknown.text), bare.text) == ({"type": "server_tool", "x": 1}, "bare")
 
 
-async def test_a_message_that_cannot_be_sent_is_named_without_its_content() -> None:
+async def test_invalid_message_is_named_without_content() -> None:
     async with opened(config()) as session:
         context = session.coordinator.get("context")
         await context.set_messages([{"role": "user", "content": "Hi"}, {"role": "robot", "content": "private"}])

@@ -1,4 +1,4 @@
-"""The clients behind providers: shared while they are the same, bounded, and cheap."""
+"""The HTTP clients of providers are shared by equal configs, bounded in number, and cheap to take."""
 
 import asyncio
 import time
@@ -12,7 +12,7 @@ from tests.support import llm
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_the_same_config_shares_a_client(stub: llm.Stub, api: str) -> None:
+async def test_equal_configs_share_client(stub: llm.Stub, api: str) -> None:
     async with mounted(api, stub) as one, mounted(api, stub, temperature=1, max_retries=5, model="other") as other:
         assert one.provider._client is other.provider._client
         await asyncio.gather(one.ask("a"), other.ask("b"))
@@ -23,7 +23,7 @@ async def test_the_same_config_shares_a_client(stub: llm.Stub, api: str) -> None
 @pytest.mark.parametrize(
     "change", [{"api_key": "other"}, {"default_headers": {"a": "b"}}, {"api_version": "1"}, {"base_url": "http://x"}]
 )
-async def test_another_config_has_another_client(stub: llm.Stub, api: str, change: dict[str, object]) -> None:
+async def test_different_configs_have_different_clients(stub: llm.Stub, api: str, change: dict[str, object]) -> None:
     async with mounted(api, stub) as one, mounted(api, stub, **change) as other:
         assert one.provider._client is not other.provider._client
 
@@ -40,33 +40,33 @@ async def test_mounting_with_a_known_client_is_cheap(api: str) -> None:
     assert min(times) < 0.001
 
 
-def test_all_clients_have_one_context_for_tls() -> None:
+def test_all_clients_share_tls_context() -> None:
     assert clients.tls() is clients.tls()
 
 
-def test_the_limits_of_time() -> None:
+def test_clients_have_timeouts() -> None:
     assert clients.TIMEOUT.as_dict() == {"connect": 10, "read": 120, "write": 30, "pool": 10}
 
 
 class Client:
-    """Something that can be closed."""
+    """A client that can be closed."""
 
     def __init__(self) -> None:
         self.closed = False
 
     async def close(self) -> None:
-        """Closes it."""
+        """Closes the client."""
         self.closed = True
 
 
-async def test_unused_clients_are_closed_when_there_are_too_many(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_least_recently_used_clients_are_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "_MOST_UNUSED", 2)
     pool = clients.Pool[Client]()
     made = [pool.take(number, Client) for number in range(5)]
     assert pool.take(0, Client) is made[0]
     for number in (0, 1, 2):
         await pool.give_back(number)
-    assert not any(client.closed for client in made)  # 0 has another user
+    assert not any(client.closed for client in made)  # 0 is used once more
     await pool.give_back(0)
     assert [client.closed for client in made] == [False, True, False, False, False]
     await pool.give_back(4)
@@ -76,7 +76,7 @@ async def test_unused_clients_are_closed_when_there_are_too_many(monkeypatch: py
     assert pool.take(1, Client) is not made[1]
 
 
-async def test_a_failing_mount_keeps_no_client() -> None:
+async def test_failing_mount_keeps_no_client() -> None:
     class Full(MockCoordinator):
         async def mount(self, mount_point: str, module: object, name: str | None = None) -> None:
             raise RuntimeError("full")

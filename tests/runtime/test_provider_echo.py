@@ -1,4 +1,4 @@
-"""The provider that needs nothing."""
+"""The provider `echo` repeats messages and calls tools."""
 
 import time
 from typing import Any
@@ -14,7 +14,7 @@ from tests.runtime.providers import mounted
 TOOLS = [ToolSpec(name="weather", parameters={"type": "object"})]
 
 
-async def test_it_repeats_what_was_said_word_by_word() -> None:
+async def test_echo_repeats_message_word_by_word() -> None:
     async with mounted("echo") as one:
         response = await one.ask("hello  big\nworld")
     assert response.content[0].text == "You said: hello  big\nworld"
@@ -25,7 +25,7 @@ async def test_it_repeats_what_was_said_word_by_word() -> None:
     assert names == ["llm:request", "llm:stream_block_start", "llm:stream_block_end", "llm:response"]
 
 
-async def test_the_last_human_message_counts() -> None:
+async def test_echo_answers_last_human_message() -> None:
     said = [
         {"role": "system", "content": "be kind"},
         "first",
@@ -38,7 +38,7 @@ async def test_the_last_human_message_counts() -> None:
         assert (await one.ask({"role": "system", "content": "alone"})).content[0].text == "You said: "
 
 
-async def test_it_calls_a_tool_and_says_what_that_said() -> None:
+async def test_echo_calls_tool_and_repeats_its_result() -> None:
     ask = {"role": "user", "content": '/call weather {"city": "Bern"}'}
     async with mounted("echo") as one:
         response = await one.ask("hi", {"role": "assistant", "content": "hi"}, ask, tools=TOOLS)
@@ -51,7 +51,7 @@ async def test_it_calls_a_tool_and_says_what_that_said() -> None:
         assert (await one.ask(*transcript, tools=TOOLS)).content[0].text == "weather said: sunny"
 
 
-async def test_the_ids_of_calls_differ_within_a_transcript() -> None:
+async def test_ids_of_calls_are_unique_in_transcript() -> None:
     taken = [{"id": "call_3", "tool": "weather", "arguments": {}}]
     done = {"role": "tool", "tool_call_id": "call_3", "name": "weather", "content": "sunny"}
     async with mounted("echo") as one:
@@ -62,13 +62,13 @@ async def test_the_ids_of_calls_differ_within_a_transcript() -> None:
 
 
 @pytest.mark.parametrize("text", ["/call other {}", "/call weather {broken", "/call", "please /call weather {}"])
-async def test_what_is_no_call_is_repeated(text: str) -> None:
+async def test_invalid_call_is_repeated_as_text(text: str) -> None:
     async with mounted("echo") as one:
         response = await one.ask(text, tools=TOOLS)
     assert response.content[0].text == f"You said: {text}"
 
 
-async def test_results_in_all_dialects() -> None:
+async def test_results_of_all_formats_are_read() -> None:
     calls = {"role": "assistant", "content": [
         {"type": "tool_call", "id": "a", "name": "one", "input": {}},
         {"type": "tool_call", "id": "b", "name": "two", "input": {}},
@@ -81,7 +81,7 @@ async def test_results_in_all_dialects() -> None:
         assert (await one.ask("go", calls, results)).content[0].text == 'one said: {"x":1}\ntwo said: text'
 
 
-async def test_a_pause_before_each_word() -> None:
+async def test_delay_comes_before_each_word() -> None:
     async with mounted("echo", delay=0.01) as one:
         started = time.perf_counter()
         await one.ask("a b c")
@@ -89,12 +89,12 @@ async def test_a_pause_before_each_word() -> None:
 
 
 @pytest.mark.parametrize("delay", [-1, 6, "1", True, [1]])
-async def test_a_pause_must_be_a_number(delay: Any) -> None:
+async def test_invalid_delay_is_refused(delay: Any) -> None:
     with pytest.raises(ConfigurationError, match="delay"):
         await echo.mount(MockCoordinator(), {"delay": delay})
 
 
-async def test_what_it_says_of_itself() -> None:
+async def test_echo_describes_itself() -> None:
     async with mounted("echo") as one:
         assert one.provider.get_info().id == "echo"
         assert [model.id for model in await one.provider.list_models()] == ["echo"]

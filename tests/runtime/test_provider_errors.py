@@ -1,4 +1,4 @@
-"""What goes wrong at a provider, as errors of the kernel: by status, by connection, and in the middle of an answer."""
+"""Errors of providers become errors of amplifier-core: by status, of connections, and within an answer."""
 
 import asyncio
 import json
@@ -36,7 +36,9 @@ BY_STATUS = [
 
 
 @pytest.mark.parametrize(("status", "text", "expected"), BY_STATUS)
-async def test_statuses(stub: llm.Stub, api: str, status: int, text: str, expected: type[Exception]) -> None:
+async def test_status_becomes_error_of_amplifier_core(
+    stub: llm.Stub, api: str, status: int, text: str, expected: type[Exception]
+) -> None:
     stub.queue(Reply(status=status, error=text))
     async with mounted(api, stub) as one:
         with pytest.raises(llm_errors.LLMError) as caught:
@@ -47,7 +49,7 @@ async def test_statuses(stub: llm.Stub, api: str, status: int, text: str, expect
     assert [name for name, _ in one.events] == ["llm:request"]
 
 
-async def test_a_rate_limit_says_when_to_come_again(stub: llm.Stub, api: str) -> None:
+async def test_rate_limit_error_contains_retry_after(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply(status=429, headers={"retry-after": "17"}))
     async with mounted(api, stub) as one:
         with pytest.raises(llm_errors.RateLimitError) as caught:
@@ -56,7 +58,7 @@ async def test_a_rate_limit_says_when_to_come_again(stub: llm.Stub, api: str) ->
 
 
 @pytest.mark.parametrize("status", [429, 500, 529])
-async def test_it_tries_again_before_the_answer_begins(stub: llm.Stub, api: str, status: int) -> None:
+async def test_request_is_retried_before_answer_begins(stub: llm.Stub, api: str, status: int) -> None:
     failing = Reply(status=status, headers={"retry-after-ms": "1"})
     stub.queue(failing, failing, Reply("well"))
     async with mounted(api, stub, max_retries=2) as one:
@@ -67,7 +69,7 @@ async def test_it_tries_again_before_the_answer_begins(stub: llm.Stub, api: str,
     assert one.deltas() == ["we", "ll"]
 
 
-async def test_it_gives_up_after_the_last_try(stub: llm.Stub, api: str) -> None:
+async def test_request_fails_after_last_retry(stub: llm.Stub, api: str) -> None:
     stub.when("hello", Reply(status=500, headers={"retry-after-ms": "1"}))
     async with mounted(api, stub, max_retries=1) as one:
         with pytest.raises(llm_errors.ProviderUnavailableError):
@@ -76,7 +78,7 @@ async def test_it_gives_up_after_the_last_try(stub: llm.Stub, api: str) -> None:
 
 
 @pytest.mark.parametrize("status", [400, 401, 403, 404])
-async def test_what_will_not_change_is_not_tried_again(stub: llm.Stub, api: str, status: int) -> None:
+async def test_permanent_error_is_not_retried(stub: llm.Stub, api: str, status: int) -> None:
     stub.when("hello", Reply(status=status))
     async with mounted(api, stub, max_retries=2) as one:
         with pytest.raises(llm_errors.LLMError):
@@ -84,7 +86,7 @@ async def test_what_will_not_change_is_not_tried_again(stub: llm.Stub, api: str,
     assert len(stub.requests) == 1
 
 
-async def test_nobody_listens_there(api: str) -> None:
+async def test_unreachable_provider_is_network_error(api: str) -> None:
     with socket.socket() as unused:
         unused.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{unused.getsockname()[1]}/v1"
@@ -94,7 +96,7 @@ async def test_nobody_listens_there(api: str) -> None:
 
 
 @pytest.mark.parametrize("sent", [0, 2])
-async def test_a_stalled_stream_ends(stub: llm.Stub, api: str, sent: int, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_stalled_stream_times_out(stub: llm.Stub, api: str, sent: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "TIMEOUT", httpx2.Timeout(10, read=0.2))
     stub.queue(Reply(deltas=["a", "b", "c"], stall_after=sent))
     async with mounted(api, stub) as one:
@@ -108,7 +110,7 @@ async def test_a_stalled_stream_ends(stub: llm.Stub, api: str, sent: int, monkey
 
 
 @pytest.mark.parametrize("sent", [0, 2])
-async def test_a_connection_that_is_cut(stub: llm.Stub, api: str, sent: int) -> None:
+async def test_cut_connection_is_stream_error(stub: llm.Stub, api: str, sent: int) -> None:
     stub.queue(Reply(deltas=["a", "b", "c"], cut_after=sent))
     async with mounted(api, stub, max_retries=2) as one:
         with pytest.raises(llm_errors.StreamError, match="broke off"):
@@ -119,7 +121,7 @@ async def test_a_connection_that_is_cut(stub: llm.Stub, api: str, sent: int) -> 
     assert not one.of("llm:response")
 
 
-async def test_an_answer_that_ends_too_early(stub: llm.Stub, api: str) -> None:
+async def test_incomplete_answer_is_stream_error(stub: llm.Stub, api: str) -> None:
     begin = {
         "openai": b'data: {"choices":[{"index":0,"delta":{"content":"a"},"finish_reason":null}]}\n\n',
         "anthropic": b'data: {"type":"content_block_start","index":0,"content_block":{"type":"text","text":"a"}}\n\n',
@@ -133,7 +135,7 @@ async def test_an_answer_that_ends_too_early(stub: llm.Stub, api: str) -> None:
 
 
 @pytest.mark.parametrize("raw", [b"data: {no json}\n\n", b'data: {"type": 5, "choices": 7}\n\n', b"<html>", b""])
-async def test_an_answer_of_something_else(stub: llm.Stub, api: str, raw: bytes) -> None:
+async def test_answer_in_another_format_is_stream_error(stub: llm.Stub, api: str, raw: bytes) -> None:
     stub.queue(Reply(raw=raw))
     async with mounted(api, stub) as one:
         with pytest.raises(llm_errors.StreamError):
@@ -149,7 +151,9 @@ async def test_an_answer_of_something_else(stub: llm.Stub, api: str, raw: bytes)
         ("unheard_of", llm_errors.StreamError),
     ],
 )
-async def test_an_error_within_the_answer(stub: llm.Stub, api: str, kind: str, expected: type[Exception]) -> None:
+async def test_error_event_becomes_error_of_amplifier_core(
+    stub: llm.Stub, api: str, kind: str, expected: type[Exception]
+) -> None:
     event = {"type": "error", "error": {"type": kind, "message": f"sorry, {KEY}"}}
     stub.queue(Reply(raw=f"event: error\ndata: {json.dumps(event)}\n\n".encode()))
     async with mounted(api, stub) as one:
@@ -165,7 +169,7 @@ async def test_redirects_are_not_followed(stub: llm.Stub, api: str) -> None:
     assert len(stub.requests) == 1
 
 
-async def test_cancelling_closes_the_connection(stub: llm.Stub, api: str) -> None:
+async def test_cancelling_closes_connection(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply(deltas=["a", "b"], stall_after=1), Reply("again"))
     async with mounted(api, stub) as one:
         asking = asyncio.create_task(one.ask("hello"))
@@ -177,7 +181,7 @@ async def test_cancelling_closes_the_connection(stub: llm.Stub, api: str) -> Non
         assert (await one.ask("hello")).content[0].text == "again"
 
 
-async def test_cancelling_before_the_answer_begins(stub: llm.Stub, api: str) -> None:
+async def test_cancelling_before_answer_closes_connection(stub: llm.Stub, api: str) -> None:
     gate = llm.Gate()
     stub.when(lambda seen: True, Reply("late", gate=gate, stall_after=0))
     async with mounted(api, stub) as one:
@@ -201,7 +205,7 @@ ECHOED = [
 
 
 @pytest.mark.parametrize(("said", "shown"), ECHOED)
-async def test_messages_have_no_secrets_and_an_end(stub: llm.Stub, api: str, said: str, shown: str) -> None:
+async def test_error_texts_contain_no_secrets_and_are_cut(stub: llm.Stub, api: str, said: str, shown: str) -> None:
     stub.queue(Reply(status=401, error=said))
     headers = {"X-Gateway": "my-secret-header-value", "X-Basic": "Basic dXNlcjpwYXNz"}
     async with mounted(api, stub, default_headers=headers) as one:
@@ -214,7 +218,7 @@ async def test_messages_have_no_secrets_and_an_end(stub: llm.Stub, api: str, sai
     assert "my-secret-header-value" not in printed
 
 
-async def test_the_text_of_what_is_no_such_api_is_not_shown(stub: llm.Stub, api: str) -> None:
+async def test_body_of_another_service_is_not_shown(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply(status=500, raw=b"<h1>the internal page of another service</h1>"))
     async with mounted(api, stub) as one:
         with pytest.raises(llm_errors.ProviderUnavailableError) as caught:
@@ -222,9 +226,7 @@ async def test_the_text_of_what_is_no_such_api_is_not_shown(stub: llm.Stub, api:
     assert str(caught.value) == "the provider answered with status 500"
 
 
-async def test_what_never_ends_is_not_read_to_the_end(
-    stub: llm.Stub, api: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_endless_answer_is_cut_off(stub: llm.Stub, api: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(clients, "_MOST_BYTES", 10_000)
     stub.queue(Reply(deltas=["x" * 1000] * 20), Reply(status=400, raw=b"x" * 1_000_000))
     async with mounted(api, stub) as one:
@@ -234,7 +236,7 @@ async def test_what_never_ends_is_not_read_to_the_end(
             await one.ask("hello")
 
 
-async def test_whatever_breaks_here_closes_the_connection(stub: llm.Stub, api: str) -> None:
+async def test_internal_error_closes_connection(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply(deltas=["a", "b"], stall_after=1))
 
     def broken(event: str, data: dict[str, object]) -> None:

@@ -1,4 +1,4 @@
-"""Messages in all dialects, as each API gets them: exact bodies."""
+"""Messages of all formats are converted to the exact bodies of each API."""
 
 from typing import Any
 
@@ -43,18 +43,18 @@ RESULTS: dict[str, dict[str, Any]] = {
 
 
 def user(*content: Any) -> dict[str, Any]:
-    """A user's message with blocks."""
+    """Returns a user's message with blocks."""
     return {"role": "user", "content": list(content)}
 
 
 def text(value: str) -> dict[str, Any]:
-    """A block of text."""
+    """Returns a text block."""
     return {"type": "text", "text": value}
 
 
 @pytest.mark.parametrize("result", RESULTS)
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_calls_and_results_at_openai(stub: llm.Stub, dialect: str, result: str) -> None:
+async def test_calls_and_results_are_converted_for_openai(stub: llm.Stub, dialect: str, result: str) -> None:
     body = await sent(stub, "openai", "go", {"role": "assistant"} | DIALECTS[dialect], RESULTS[result], "and?")
     function = {"name": "weather", "arguments": '{"city":"Bern"}'}
     assert body == {
@@ -76,7 +76,7 @@ async def test_calls_and_results_at_openai(stub: llm.Stub, dialect: str, result:
 
 @pytest.mark.parametrize("result", RESULTS)
 @pytest.mark.parametrize("dialect", DIALECTS)
-async def test_calls_and_results_at_anthropic(stub: llm.Stub, dialect: str, result: str) -> None:
+async def test_calls_and_results_are_converted_for_anthropic(stub: llm.Stub, dialect: str, result: str) -> None:
     body = await sent(stub, "anthropic", "go", {"role": "assistant"} | DIALECTS[dialect], RESULTS[result], "and?")
     use = {"type": "tool_use", "id": "c1", "name": "weather", "input": ARGUMENTS}
     assert body == {
@@ -91,7 +91,7 @@ async def test_calls_and_results_at_anthropic(stub: llm.Stub, dialect: str, resu
     }
 
 
-async def test_several_calls_and_their_results(stub: llm.Stub) -> None:
+async def test_several_calls_and_results_keep_their_order(stub: llm.Stub) -> None:
     calls = [{"id": f"c{n}", "tool": "weather", "arguments": {"n": n}} for n in range(3)]
     results = [{"role": "tool", "tool_call_id": f"c{n}", "name": "weather", "content": f"r{n}"} for n in range(3)]
     messages = ["go", {"role": "assistant", "content": "", "tool_calls": calls}, *results]
@@ -104,7 +104,7 @@ async def test_several_calls_and_their_results(stub: llm.Stub) -> None:
     assert len(body["messages"]) == 3
 
 
-async def test_system_messages(stub: llm.Stub) -> None:
+async def test_system_messages_are_converted(stub: llm.Stub) -> None:
     messages = [
         {"role": "system", "content": "be kind"},
         {"role": "developer", "content": [text("be brief")]},
@@ -127,7 +127,7 @@ async def test_system_messages(stub: llm.Stub) -> None:
     assert [message["role"] for message in body["messages"]] == ["user", "assistant", "user"]
 
 
-async def test_messages_of_one_role_become_one_at_anthropic(stub: llm.Stub) -> None:
+async def test_adjacent_messages_of_one_role_are_joined_for_anthropic(stub: llm.Stub) -> None:
     reminder = "<system-reminder>be kind</system-reminder>"
     body = await sent(
         stub, "anthropic", "a", reminder, {"role": "assistant", "content": "b"},
@@ -140,7 +140,7 @@ async def test_messages_of_one_role_become_one_at_anthropic(stub: llm.Stub) -> N
     ]
 
 
-async def test_images(stub: llm.Stub) -> None:
+async def test_images_are_converted(stub: llm.Stub) -> None:
     base64 = {"type": "base64", "media_type": "image/png", "data": "aGk="}
     url = {"type": "url", "url": "https://example.com/a.png"}
     blocks = [text("look"), {"type": "image", "source": base64}, {"type": "image", "source": url}]
@@ -156,13 +156,13 @@ async def test_images(stub: llm.Stub) -> None:
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize("source", [{}, {"type": "base64"}, {"type": "file", "path": "/etc/passwd"}, {"type": "url"}])
-async def test_an_image_from_elsewhere_is_refused(stub: llm.Stub, api: str, source: dict[str, Any]) -> None:
+async def test_image_of_unknown_source_is_refused(stub: llm.Stub, api: str, source: dict[str, Any]) -> None:
     with pytest.raises(llm_errors.InvalidRequestError, match="image"):
         await sent(stub, api, user({"type": "image", "source": source}))
     assert not stub.requests
 
 
-async def test_thoughts_go_back_to_anthropic_as_they_came(stub: llm.Stub) -> None:
+async def test_thinking_is_sent_back_unchanged_to_anthropic(stub: llm.Stub) -> None:
     thought = {"type": "thinking", "thinking": "hm", "signature": "sig"}
     redacted = {"type": "redacted_thinking", "data": "xyz"}
     call = {"type": "tool_call", "id": "c1", "name": "weather", "input": {}}
@@ -174,7 +174,7 @@ async def test_thoughts_go_back_to_anthropic_as_they_came(stub: llm.Stub) -> Non
     assert body["messages"][1]["content"] == "I look."
 
 
-async def test_what_anthropic_thought_and_said_can_be_sent_back(stub: llm.Stub) -> None:
+async def test_answer_of_anthropic_is_sent_back_in_order(stub: llm.Stub) -> None:
     tools = [ToolSpec(name="weather", parameters={"type": "object"})]
     stub.when(
         "go",
@@ -194,21 +194,21 @@ async def test_what_anthropic_thought_and_said_can_be_sent_back(stub: llm.Stub) 
     ]
 
 
-async def test_thoughts_of_other_models_stay_here(stub: llm.Stub) -> None:
+async def test_thinking_of_other_models_is_not_sent(stub: llm.Stub) -> None:
     reasoning = {"type": "reasoning", "content": [], "summary": []}
     unsigned = {"type": "thinking", "thinking": "hm"}
     body = await sent(stub, "anthropic", "go", {"role": "assistant", "content": [unsigned, reasoning, text("a")]}, "b")
     assert body["messages"][1]["content"] == [text("a")]
 
 
-async def test_a_thought_beside_the_content(stub: llm.Stub) -> None:
+async def test_thinking_outside_of_content_is_sent(stub: llm.Stub) -> None:
     thought = {"type": "thinking", "thinking": "hm", "signature": "sig"}
     assistant = {"role": "assistant", "content": "a", "thinking_block": thought, "thinking_text": "hm"}
     body = await sent(stub, "anthropic", "go", assistant, "b")
     assert body["messages"][1]["content"] == [thought, text("a")]
 
 
-async def test_results_that_are_no_text(stub: llm.Stub) -> None:
+async def test_results_with_json_and_images_are_converted(stub: llm.Stub) -> None:
     picture = {"type": "image", "source": {"type": "base64", "media_type": "image/png", "data": "aGk="}}
     call = {"role": "assistant"} | DIALECTS["amplifier"]
     result = {"type": "tool_result", "tool_call_id": "c1", "output": {"success": True, "output": [1]}}
@@ -222,7 +222,7 @@ async def test_results_that_are_no_text(stub: llm.Stub) -> None:
     assert body["messages"][2]["content"][0]["content"] == [text("here"), picture]
 
 
-async def test_ids_that_anthropic_refuses(stub: llm.Stub) -> None:
+async def test_invalid_ids_are_converted_for_anthropic(stub: llm.Stub) -> None:
     calls = [{"id": "functions.weather:0", "tool": "weather", "arguments": {}}]
     result = RESULTS["tool"] | {"tool_call_id": "functions.weather:0"}
     body = await sent(stub, "anthropic", "go", {"role": "assistant", "content": "", "tool_calls": calls}, result)

@@ -1,4 +1,4 @@
-"""What a request says besides its messages, as each API gets it, and what a provider says of itself."""
+"""Tools and options of requests are converted for each API; providers describe themselves."""
 
 from typing import Any
 
@@ -27,7 +27,7 @@ CHOICES: list[tuple[Any, Any, Any]] = [
 ]
 
 
-async def test_tools(stub: llm.Stub) -> None:
+async def test_tools_are_converted(stub: llm.Stub) -> None:
     body = await sent(stub, "openai", "go", tools=TOOLS)
     assert body["tools"] == [
         {"type": "function", "function": {"name": "weather", "description": "How it is.", "parameters": SCHEMA}},
@@ -43,13 +43,13 @@ async def test_tools(stub: llm.Stub) -> None:
 
 
 @pytest.mark.parametrize(("choice", "openai", "anthropic"), CHOICES)
-async def test_which_tool(stub: llm.Stub, choice: Any, openai: Any, anthropic: Any) -> None:
+async def test_tool_choice_is_converted(stub: llm.Stub, choice: Any, openai: Any, anthropic: Any) -> None:
     assert (await sent(stub, "openai", "go", tools=TOOLS, tool_choice=choice))["tool_choice"] == openai
     assert (await sent(stub, "anthropic", "go", tools=TOOLS, tool_choice=choice))["tool_choice"] == anthropic
     assert "tool_choice" not in await sent(stub, "openai", "go", tool_choice=choice)
 
 
-async def test_the_form_of_the_answer(stub: llm.Stub) -> None:
+async def test_response_format_is_converted(stub: llm.Stub) -> None:
     body = await sent(stub, "openai", "go", response_format={"type": "json"})
     assert body["response_format"] == {"type": "json_object"}
     wanted = {"type": "json_schema", "json_schema": SCHEMA, "strict": True}
@@ -63,7 +63,7 @@ async def test_the_form_of_the_answer(stub: llm.Stub) -> None:
     assert "response_format" not in await sent(stub, "openai", "go", response_format={"type": "text"})
 
 
-async def test_thinking_at_anthropic(stub: llm.Stub) -> None:
+async def test_thinking_is_left_out_where_anthropic_refuses_it(stub: llm.Stub) -> None:
     config = {"thinking": {"budget_tokens": 2000}, "temperature": 0.5}
     body = await sent(stub, "anthropic", "go", config=config, tools=TOOLS, tool_choice="auto")
     assert body["thinking"] == {"type": "enabled", "budget_tokens": 2000}
@@ -84,7 +84,7 @@ async def test_thinking_at_anthropic(stub: llm.Stub) -> None:
         ("http://localhost:8000/v1", False),
     ],
 )
-async def test_what_only_openai_s_own_servers_know(url: str, own: bool) -> None:
+async def test_compatible_servers_get_older_names(url: str, own: bool) -> None:
     async with mounted("openai", api_key="k", model="m", base_url=url, max_tokens=5) as one:
         request = ChatRequest(messages=[Message(role="developer", content="a")])
         body = one.provider.body(request, "m", {})
@@ -92,7 +92,7 @@ async def test_what_only_openai_s_own_servers_know(url: str, own: bool) -> None:
     assert ("max_completion_tokens" in body, "max_tokens" in body) == (own, not own)
 
 
-async def test_what_a_provider_says_of_itself(stub: llm.Stub) -> None:
+async def test_provider_describes_itself(stub: llm.Stub) -> None:
     for api in APIS:
         async with mounted(api, stub, context_window=1000, max_tokens=100) as one:
             info = one.provider.get_info()

@@ -1,4 +1,4 @@
-"""What reaches a provider: only what the config says, nothing of the server's environment or of other tenants."""
+"""Providers receive only values of the config, nothing of the server's environment or of other tenants."""
 
 import os
 from pathlib import Path
@@ -38,7 +38,7 @@ SENT = {
 
 @pytest.fixture
 def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """The server's environment, full of canaries."""
+    """Fills the environment of the server with canaries."""
     for name in NAMED:
         monkeypatch.setenv(name, f"{CANARY}-{name}")
     for name in ADDRESSES:
@@ -57,7 +57,7 @@ def environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("api", APIS)
-async def test_nothing_of_the_environment_is_sent(stub: llm.Stub, api: str) -> None:
+async def test_environment_is_not_sent(stub: llm.Stub, api: str) -> None:
     async with mounted(api, stub, default_headers={"X-Environment": api}) as one:
         await one.ask("hello")
     (seen,) = stub.requests
@@ -72,7 +72,7 @@ async def test_nothing_of_the_environment_is_sent(stub: llm.Stub, api: str) -> N
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("api", APIS)
-async def test_without_a_base_url_it_is_the_provider_s_own(api: str) -> None:
+async def test_default_base_url_is_that_of_provider(api: str) -> None:
     async with mounted(api, api_key=KEY, model="m") as one:
         url = str(one.provider._client.base_url)
     assert url == {"openai": "https://api.openai.com/v1/", "anthropic": "https://api.anthropic.com"}[api]
@@ -80,13 +80,13 @@ async def test_without_a_base_url_it_is_the_provider_s_own(api: str) -> None:
 
 @pytest.mark.usefixtures("environment")
 @pytest.mark.parametrize("api", APIS)
-async def test_the_environment_s_key_replaces_no_missing_one(api: str) -> None:
+async def test_missing_key_is_not_taken_from_environment(api: str) -> None:
     with pytest.raises(ConfigurationError, match="api_key"):
         await MODULES[api].mount(MockCoordinator(), {"model": "m"})
 
 
-def test_the_canaries_cover_what_the_sdks_read(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Making a client asks the environment for these names; a new one must be looked at before it is added."""
+def test_canaries_cover_all_names_that_sdks_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Creating a client reads these names; a new name must be reviewed before it is added."""
     asked: set[str] = set()
 
     class Environment(dict[str, str]):
@@ -106,7 +106,7 @@ def test_the_canaries_cover_what_the_sdks_read(monkeypatch: pytest.MonkeyPatch) 
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_no_telemetry_of_the_server_goes_along(stub: llm.Stub, api: str, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_telemetry_headers_are_not_sent(stub: llm.Stub, api: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ANTHROPIC_OPEN_TELEMETRY", "true")
     monkeypatch.setenv("ANTHROPIC_OPEN_TELEMETRY_PROPAGATION", "true")
     async with mounted(api, stub, default_headers={"X-Telemetry": "1"}) as one:
@@ -128,7 +128,7 @@ async def test_cookies_are_not_kept(stub: llm.Stub, api: str) -> None:
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_headers_of_the_config_are_sent_and_win(stub: llm.Stub, api: str) -> None:
+async def test_headers_of_config_take_precedence(stub: llm.Stub, api: str) -> None:
     headers = {"api-key": "azure", "User-Agent": "mine", "Authorization": "Other"}
     async with mounted(api, stub, default_headers=headers) as one:
         await one.ask("hello")
@@ -137,19 +137,19 @@ async def test_headers_of_the_config_are_sent_and_win(stub: llm.Stub, api: str) 
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_a_version_of_the_api_is_a_parameter(stub: llm.Stub, api: str) -> None:
+async def test_api_version_is_sent_as_parameter(stub: llm.Stub, api: str) -> None:
     async with mounted(api, stub, api_version="2024-10-21") as one:
         await one.ask("hello")
     assert stub.requests[0].query == {"api-version": "2024-10-21"}
 
 
-async def test_a_path_in_the_base_url_stays(stub: llm.Stub) -> None:
+async def test_path_of_base_url_is_kept(stub: llm.Stub) -> None:
     async with mounted("openai", stub, base_url=f"{stub.url}/openai/v1/") as one:
         await one.ask("hello")
     assert stub.requests[0].path == "/openai/v1/chat/completions"
 
 
-def test_the_version_is_the_one_that_the_sdk_speaks() -> None:
+def test_anthropic_version_equals_version_of_sdk() -> None:
     from anthropic._constants import ANTHROPIC_API_VERSION
 
     assert anthropic.API_VERSION == ANTHROPIC_API_VERSION
@@ -191,7 +191,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
 
 @pytest.mark.parametrize("api", APIS)
 @pytest.mark.parametrize(("change", "named"), REFUSED)
-async def test_what_a_config_must_not_say(api: str, change: dict[str, Any], named: str) -> None:
+async def test_invalid_config_is_refused(api: str, change: dict[str, Any], named: str) -> None:
     config = {"api_key": KEY, "model": "m", "base_url": "http://127.0.0.1:9"} | change
     with pytest.raises(ConfigurationError, match=named) as caught:
         await MODULES[api].mount(MockCoordinator(), config)
@@ -200,14 +200,14 @@ async def test_what_a_config_must_not_say(api: str, change: dict[str, Any], name
 
 
 @pytest.mark.parametrize("budget", [None, 0, 1023, 8192, "2000", True])
-async def test_a_budget_for_thoughts_must_fit(budget: Any) -> None:
+async def test_invalid_thinking_budget_is_refused(budget: Any) -> None:
     config = {"api_key": KEY, "model": "m", "thinking": {"budget_tokens": budget}}
     with pytest.raises(ConfigurationError, match="budget_tokens"):
         await anthropic.mount(MockCoordinator(), config)
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_keys_that_others_read_are_no_error(stub: llm.Stub, api: str) -> None:
+async def test_unknown_keys_are_ignored(stub: llm.Stub, api: str) -> None:
     more = {"priority": 1, "default_model": "unused", "temperature": None, "debug": True}
     async with mounted(api, stub, **more) as one:
         await one.ask("hello")
@@ -216,7 +216,7 @@ async def test_keys_that_others_read_are_no_error(stub: llm.Stub, api: str) -> N
 
 
 @pytest.mark.parametrize("api", APIS)
-async def test_a_wrong_key_is_an_error_of_the_call_not_of_the_mount(stub: llm.Stub, api: str) -> None:
+async def test_wrong_key_fails_call_and_not_mount(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply(status=401, error="invalid x-api-key"))
     async with mounted(api, stub) as one:
         with pytest.raises(llm_errors.AuthenticationError):

@@ -1,4 +1,4 @@
-"""What servers send that is not quite as the APIs say, and what lies between them and here."""
+"""Servers that deviate from the APIs are understood; proxies, pieces and endless lines are handled."""
 
 import gzip
 import json
@@ -18,41 +18,41 @@ TOOLS = [ToolSpec(name="weather", parameters={})]
 
 
 def stream(*deltas: dict[str, Any], reason: str = "stop", end: str = "data: [DONE]\n\n") -> bytes:
-    """A stream of OpenAI's form."""
+    """Returns a stream in the format of OpenAI."""
     chunks: list[Any] = [{"choices": [{"delta": delta}]} for delta in deltas]
     chunks.append({"choices": [{"delta": {}, "finish_reason": reason}]})
     return ("".join(f"data: {json.dumps(chunk)}\n\n" for chunk in chunks) + end).encode()
 
 
 def call(arguments: Any, **more: Any) -> dict[str, Any]:
-    """A delta with a call."""
+    """Returns a delta with a call."""
     return {"tool_calls": [{"function": {"name": "weather", "arguments": arguments}} | more]}
 
 
 async def calls(stub: llm.Stub, *deltas: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    """The ids and arguments of the calls in the response to a stream of these deltas."""
+    """Returns ids and arguments of the calls in the response to a stream of these deltas."""
     stub.queue(Reply(raw=stream(*deltas, reason="tool_calls")))
     async with mounted("openai", stub) as one:
         response = await one.ask("go", tools=TOOLS)
     return [(made.id, made.arguments) for made in response.tool_calls or []]
 
 
-async def test_whole_calls_that_all_have_the_first_index(stub: llm.Stub) -> None:
+async def test_complete_calls_may_share_index(stub: llm.Stub) -> None:
     made = await calls(stub, call('{"n":1}', index=0, id="a"), call('{"n":2}', index=0, id="b"))
     assert made == [("a", {"n": 1}), ("b", {"n": 2})]
 
 
-async def test_a_call_without_index_and_id(stub: llm.Stub) -> None:
+async def test_call_without_index_and_id_gets_id(stub: llm.Stub) -> None:
     ((identifier, arguments),) = await calls(stub, call('{"n":1}'))
     assert identifier.startswith("call_")
     assert arguments == {"n": 1}
 
 
-async def test_arguments_as_an_object(stub: llm.Stub) -> None:
+async def test_arguments_may_be_object(stub: llm.Stub) -> None:
     assert await calls(stub, call({"n": 1}, id="a")) == [("a", {"n": 1})]
 
 
-async def test_calls_whose_parts_are_mixed(stub: llm.Stub) -> None:
+async def test_interleaved_calls_are_separated(stub: llm.Stub) -> None:
     parts = [
         call('{"n"', index=0, id="a"),
         call('{"n"', index=1, id="b"),
@@ -62,7 +62,7 @@ async def test_calls_whose_parts_are_mixed(stub: llm.Stub) -> None:
     assert await calls(stub, *parts) == [("a", {"n": 1}), ("b", {"n": 2})]
 
 
-async def test_arguments_that_are_too_deep_stay_as_text(stub: llm.Stub) -> None:
+async def test_too_deep_arguments_stay_as_text(stub: llm.Stub) -> None:
     deep = '{"a":' * 50_000
     stub.queue(Reply(raw=stream(call(deep, id="a"), reason="tool_calls")))
     async with mounted("openai", stub) as one:
@@ -72,7 +72,7 @@ async def test_arguments_that_are_too_deep_stay_as_text(stub: llm.Stub) -> None:
 
 
 @pytest.mark.parametrize("key", ["reasoning", "reasoning_content"])
-async def test_thoughts_under_either_name(stub: llm.Stub, key: str) -> None:
+async def test_thinking_is_read_under_both_names(stub: llm.Stub, key: str) -> None:
     stub.queue(Reply(raw=stream({key: "hm"}, {"content": "a"}, {"content": None, key: None}, {"content": "b"})))
     async with mounted("openai", stub) as one:
         response = await one.ask("go")
@@ -82,26 +82,26 @@ async def test_thoughts_under_either_name(stub: llm.Stub, key: str) -> None:
     ]
 
 
-async def test_a_refusal_is_text(stub: llm.Stub) -> None:
+async def test_refusal_becomes_text(stub: llm.Stub) -> None:
     stub.queue(Reply(raw=stream({"refusal": "I must "}, {"refusal": "not."})))
     async with mounted("openai", stub) as one:
         assert (await one.ask("go")).content[0].text == "I must not."
 
 
-async def test_neither_an_end_nor_usage_are_needed(stub: llm.Stub) -> None:
+async def test_done_event_and_usage_are_optional(stub: llm.Stub) -> None:
     stub.queue(Reply(raw=stream({"content": "a"}, end="").rstrip()))
     async with mounted("openai", stub) as one:
         response = await one.ask("go")
     assert (response.content[0].text, response.usage, response.finish_reason) == ("a", None, "stop")
 
 
-async def test_an_empty_answer_has_no_content(stub: llm.Stub) -> None:
+async def test_empty_answer_has_no_content(stub: llm.Stub) -> None:
     stub.queue(Reply(raw=stream()))
     async with mounted("openai", stub) as one:
         assert (await one.ask("go")).content == []
 
 
-async def test_blocks_of_anthropic_s_own_tools_are_left_out(stub: llm.Stub) -> None:
+async def test_blocks_of_anthropics_own_tools_are_left_out(stub: llm.Stub) -> None:
     events = [
         {"type": "message_start", "message": {"usage": {"input_tokens": 1, "output_tokens": 1}}},
         {
@@ -132,7 +132,7 @@ SAID = (
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 7, 1000])
-async def test_events_are_the_same_however_they_are_cut(size: int) -> None:
+async def test_events_do_not_depend_on_pieces(size: int) -> None:
     pieces = [SAID[start : start + size] for start in range(0, len(SAID), size)]
 
     async def content() -> Any:
@@ -143,7 +143,7 @@ async def test_events_are_the_same_however_they_are_cut(size: int) -> None:
     assert [data async for data in sse.data(response)] == [b"one", b"two", b"th\xc3\xbcr\nee", b"four"]
 
 
-async def test_a_line_must_end(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_endless_line_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sse, "_MOST_BYTES", 10_000)
 
     async def content() -> Any:
@@ -154,14 +154,14 @@ async def test_a_line_must_end(monkeypatch: pytest.MonkeyPatch) -> None:
         [data async for data in sse.data(httpx2.Response(200, content=content()))]
 
 
-async def test_the_operator_s_proxy_is_used(stub: llm.Stub, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_proxy_of_operator_is_used(stub: llm.Stub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HTTP_PROXY", stub.url)
     async with mounted("openai", api_key=KEY, model="m", base_url="http://model.invalid/v1") as one:
         assert (await one.ask("hello")).content[0].text == "You said: hello"
     assert stub.requests[0].target == "http://model.invalid/v1/chat/completions"
 
 
-async def test_what_is_packed_is_not_unpacked(stub: llm.Stub) -> None:
+async def test_compressed_answer_is_not_decompressed(stub: llm.Stub) -> None:
     packed = gzip.compress(b'{"error": {"message": "a small answer may unpack to any size"}}')
     stub.queue(Reply(status=400, raw=packed, headers={"content-encoding": "gzip"}))
     async with mounted("openai", stub) as one:

@@ -1,4 +1,4 @@
-"""Answers as they stream: text, thoughts and calls, each of both APIs."""
+"""Answers of both APIs are streamed: text, thinking and tool calls."""
 
 import asyncio
 
@@ -11,7 +11,7 @@ from tests.support.live import until
 from tests.support.llm import Call, Reply
 
 TOOLS = [ToolSpec(name="weather", parameters={"type": "object", "properties": {"city": {"type": "string"}}})]
-THOUGHT = {"openai": None, "anthropic": "signed"}  # the signatures of thoughts
+THOUGHT = {"openai": None, "anthropic": "signed"}  # the signatures of thinking
 
 pytestmark = pytest.mark.parametrize("api", APIS)
 
@@ -32,7 +32,7 @@ async def test_text_comes_in_deltas_in_order(stub: llm.Stub, api: str) -> None:
     assert response.finish_reason == {"openai": "stop", "anthropic": "end_turn"}[api]
 
 
-async def test_each_delta_comes_when_it_was_sent(stub: llm.Stub, api: str) -> None:
+async def test_each_delta_is_emitted_at_once(stub: llm.Stub, api: str) -> None:
     gate = llm.Gate()
     stub.queue(Reply(deltas=["a", "b", "c"], gate=gate))
     async with mounted(api, stub) as one:
@@ -45,7 +45,7 @@ async def test_each_delta_comes_when_it_was_sent(stub: llm.Stub, api: str) -> No
         await asking
 
 
-async def test_events_name_the_request_the_block_and_its_type(stub: llm.Stub, api: str) -> None:
+async def test_events_name_request_block_and_type(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply("text", calls=[Call("weather", {"city": "Bern"})]))
     async with mounted(api, stub) as one:
         await one.ask("hello", tools=TOOLS)
@@ -61,7 +61,7 @@ async def test_events_name_the_request_the_block_and_its_type(stub: llm.Stub, ap
     assert {data["request_id"] for data in one.of("llm:stream_block_delta")} == {request_id}
 
 
-async def test_a_request_and_its_response_are_told_without_contents(stub: llm.Stub, api: str) -> None:
+async def test_events_of_request_and_response_have_no_contents(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply("a secret answer"))
     async with mounted(api, stub) as one:
         await one.ask("a secret question")
@@ -74,21 +74,21 @@ async def test_a_request_and_its_response_are_told_without_contents(stub: llm.St
     assert "secret" not in f"{asked}{said}"
 
 
-async def test_deltas_are_events_of_hooks_when_nobody_listens_live(stub: llm.Stub, api: str) -> None:
+async def test_deltas_go_to_hooks_without_live_capability(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply(deltas=["a", "b"]))
     async with mounted(api, stub, live=False) as one:
         await one.ask("hello")
     assert one.deltas() == ["a", "b"]
 
 
-async def test_a_request_that_wants_no_stream_sends_no_events_of_blocks(stub: llm.Stub, api: str) -> None:
+async def test_request_without_stream_emits_no_block_events(stub: llm.Stub, api: str) -> None:
     async with mounted(api, stub) as one:
         response = await one.ask("hello", metadata={"stream": False})
     assert response.content[0].text == "You said: hello"
     assert [name for name, _ in one.events] == ["llm:request", "llm:response"]
 
 
-async def test_several_calls_in_one_answer(stub: llm.Stub, api: str) -> None:
+async def test_answer_may_contain_several_calls(stub: llm.Stub, api: str) -> None:
     calls = [Call("weather", {"city": "Bern"}, "call_a"), Call("weather", {"city": "Zürich"}, "call_b"), Call("now")]
     stub.queue(Reply("I look.", calls=calls))
     async with mounted(api, stub) as one:
@@ -111,7 +111,7 @@ async def test_arguments_that_are_no_object_stay_as_text(stub: llm.Stub, api: st
     assert (call.name, call.arguments, call.raw_arguments) == ("weather", {}, text)  # type: ignore[attr-defined]
 
 
-async def test_a_call_without_arguments_has_an_empty_object(stub: llm.Stub, api: str) -> None:
+async def test_call_without_arguments_has_empty_object(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply(calls=[Call("now", "")]))
     async with mounted(api, stub) as one:
         response = await one.ask("hello", tools=TOOLS)
@@ -119,7 +119,7 @@ async def test_a_call_without_arguments_has_an_empty_object(stub: llm.Stub, api:
     assert call.model_dump(exclude={"id"}) == {"name": "now", "arguments": {}}
 
 
-async def test_two_calls_with_one_id_have_two_in_the_response(stub: llm.Stub, api: str) -> None:
+async def test_calls_with_equal_ids_get_different_ids(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply(calls=[Call("weather", {"n": 1}, "same"), Call("weather", {"n": 2}, "same")]))
     async with mounted(api, stub) as one:
         response = await one.ask("hello", tools=TOOLS)
@@ -128,7 +128,7 @@ async def test_two_calls_with_one_id_have_two_in_the_response(stub: llm.Stub, ap
     assert len({call.id for call in made}) == len(made) == 2
 
 
-async def test_thoughts_come_before_the_text(stub: llm.Stub, api: str) -> None:
+async def test_thinking_comes_before_text(stub: llm.Stub, api: str) -> None:
     stub.queue(Reply("So.", thinking=["I ", "think"]))
     async with mounted(api, stub) as one:
         response = await one.ask("hello")
@@ -140,7 +140,7 @@ async def test_thoughts_come_before_the_text(stub: llm.Stub, api: str) -> None:
     assert ended == ["thinking", "text"]
 
 
-async def test_usage(stub: llm.Stub, api: str) -> None:
+async def test_usage_includes_cached_tokens(stub: llm.Stub, api: str) -> None:
     if api == "openai":
         usage = {"input_tokens": 100, "output_tokens": 50, "cache_read_input_tokens": 80, "reasoning_tokens": 30}
     else:
@@ -155,7 +155,7 @@ async def test_usage(stub: llm.Stub, api: str) -> None:
     assert response.usage.model_dump(exclude_none=True) == expected
 
 
-async def test_one_connection_serves_one_request_after_the_other(stub: llm.Stub, api: str) -> None:
+async def test_requests_reuse_one_connection(stub: llm.Stub, api: str) -> None:
     async with mounted(api, stub) as one:
         for number in range(5):
             await one.ask(f"hello {number}")
@@ -163,7 +163,7 @@ async def test_one_connection_serves_one_request_after_the_other(stub: llm.Stub,
     assert stub.connections == 1
 
 
-async def test_hundreds_of_streams_at_once(stub: llm.Stub, api: str) -> None:
+async def test_hundreds_of_streams_are_read_at_once(stub: llm.Stub, api: str) -> None:
     gate = llm.Gate()
     stub.when("hello", Reply(deltas=["a", "b"], gate=gate))
     async with mounted(api, stub) as one:
@@ -174,7 +174,7 @@ async def test_hundreds_of_streams_at_once(stub: llm.Stub, api: str) -> None:
     assert {response.content[0].text for response in responses} == {"ab"}
 
 
-async def test_a_request_may_override_the_config(stub: llm.Stub, api: str) -> None:
+async def test_request_overrides_config(stub: llm.Stub, api: str) -> None:
     async with mounted(api, stub, temperature=0.5, max_tokens=100) as one:
         await one.ask("a")
         await one.ask("b", model="model-2", temperature=0.0, max_output_tokens=7, stop=["end"], top_p=0.5)

@@ -1,4 +1,4 @@
-"""Sessions that end, and transcripts that are repaired, while runs begin and forks are made."""
+"""Sessions are completed and transcripts repaired while runs begin and forks are made."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,7 +14,7 @@ from tests.support.stage import ALICE, HERE, WAITING, Sql, Stage, holding, stage
 
 @pytest.fixture
 async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
-    """A session of alice's and bob's."""
+    """Yields a session of alice and bob."""
     async with staged(dsn, sql) as stage:
         yield stage
 
@@ -45,7 +45,7 @@ async def test_waiting_message_fails_in_session_that_was_just_completed(stage: S
 
 
 async def test_second_claim_of_session_begins_nothing(stage: Stage) -> None:
-    """The run that goes on is in no snapshot of the one that waited for the session's row."""
+    """The snapshot of the second claim, which waited for the session's row, does not contain the running run."""
     await stage.enqueue("first", "alice")
     await stage.enqueue("second", "bob")
     async with stage.open():
@@ -57,7 +57,7 @@ async def test_second_claim_of_session_begins_nothing(stage: Stage) -> None:
 
 
 async def test_last_place_in_queue_is_taken_once(stage: Stage) -> None:
-    """By whoever of two people comes first; what the second one's snapshot counts has become less than there is."""
+    """The first of two users gets it. The snapshot of the second one counts fewer queued runs than there are."""
     for number in range(19):
         await stage.enqueue(f"queued-{number}")
     async with stage.open():
@@ -87,7 +87,7 @@ def copy(stage: Stage, up_to_seq: int) -> Any:
 
 
 async def test_fork_beside_repair_has_whole_transcript(stage: Stage) -> None:
-    """The repair waits: it would move messages behind the number up to which they are copied."""
+    """The repair waits, because it would move messages beyond the sequence number up to which they are copied."""
     await append(stage, 6)
     async with stage.open():
         row = await fork(stage)
@@ -108,9 +108,7 @@ async def test_append_does_not_wait_for_fork(stage: Stage) -> None:
     assert stage.sql("select message_count, last_seq from sessions where session_id = 'fork'") == [(2, 2)]
 
 
-async def test_fork_waits_for_repair_that_goes_on(
-    alice: httpx.AsyncClient, session_id: str, dsn: str, sql: Sql
-) -> None:
+async def test_fork_waits_for_running_repair(alice: httpx.AsyncClient, session_id: str, dsn: str, sql: Sql) -> None:
     await alice.post(f"/sessions/{session_id}/transcript", json=said("a", "b"))
     with holding(dsn, "select from sessions for update") as release:  # as a repair does
         made = asyncio.create_task(alice.post(f"/sessions/{session_id}/fork", json={}))

@@ -1,4 +1,4 @@
-"""A session or its config is deleted while statements about its runs go on: nobody waits for each other."""
+"""Sessions and configs are deleted while statements about their runs execute, without deadlocks."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -11,7 +11,7 @@ from tests.support.stage import HERE, Sql, Stage, holding, staged
 
 @pytest.fixture
 async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
-    """A session of alice's and bob's."""
+    """Yields a session of alice and bob."""
     async with staged(dsn, sql) as stage:
         yield stage
 
@@ -19,8 +19,10 @@ async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
 @pytest.mark.parametrize("deletes", ["session", "config"])
 @pytest.mark.parametrize("deleted_first", [True, False])
 @pytest.mark.parametrize("name", ["finish", "append", "ask", "expire", "refuse"])
-async def test_deleted_meanwhile(stage: Stage, deletes: str, name: str, deleted_first: bool) -> None:
-    """Nobody waits for each other: locks are taken in one order."""
+async def test_deletion_and_statement_do_not_deadlock(
+    stage: Stage, deletes: str, name: str, deleted_first: bool
+) -> None:
+    """All statements take their locks in one order."""
     await stage.start("going")
     await stage.ask()
     if name == "refuse":
@@ -35,7 +37,7 @@ async def test_deleted_meanwhile(stage: Stage, deletes: str, name: str, deleted_
         "expire": lambda: stage.queries.approval_decisions.expire(**HERE, approval_id="question"),
         "refuse": stage.claim,
     }
-    # the session's row is taken, so that whoever comes first stops with all other locks in its hands
+    # the session's row is locked, so that the first statement stops while it holds all its other locks
     with holding(stage.queries.database.dsn, "select from sessions for no key update") as release:
         calls = [statements[name], lambda: delete(stage, deletes)]
         tasks = []
@@ -61,14 +63,14 @@ async def delete(stage: Stage, what: str) -> None:
             await queries.configs.delete(**of, if_versions=None)
 
 
-async def test_leases_of_several_sessions(stage: Stage, sql: Sql) -> None:
-    """They are renewed in the order in which the runs of a config's sessions are locked."""
+async def test_leases_are_renewed_in_order_of_locks(stage: Stage, sql: Sql) -> None:
+    """Deleting a config locks the runs of its sessions in the same order."""
     columns = "session_id, config_id, owner_user_id, created_by_app_id"
     sql(f"insert into sessions ({columns}) values ('there', 'config', 'alice', 'app')")
     columns = "session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at"
     going = "'going', 'running', '{}', 'alice', 'app', now(), 'one', now()"
     sql(f"insert into runs ({columns}) values ('there', {going}), ('here', {going})")
-    sql("analyze runs")  # else they happen to be read in order
+    sql("analyze runs")  # without statistics they happen to be read in order
     lease = {"session_ids": ["there", "here"], "run_ids": ["going", "going"], "process_id": "one", "seconds": 60.0}
     with holding(stage.queries.database.dsn, "select from runs where session_id = 'here' for update") as release:
         deleted = stage.soon(delete(stage, "config"))

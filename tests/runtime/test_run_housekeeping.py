@@ -1,4 +1,4 @@
-"""What one session has stored keeps no other session from being looked after, and that session goes on, too."""
+"""Data of one session does not stop the housekeeping of other sessions, nor that session itself."""
 
 import contextlib
 from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ HUGE = """jsonb_build_object(
 
 @contextlib.contextmanager
 def unchecked(sql: Sql) -> Iterator[None]:
-    """Rows are written as an earlier release left them."""
+    """Disables the triggers of runs, to write rows of an earlier release."""
     sql("alter table runs disable trigger user")
     try:
         yield
@@ -32,7 +32,7 @@ def unchecked(sql: Sql) -> Iterator[None]:
 
 
 async def sessions(dsn: str, count: int) -> list[str]:
-    """Ids of sessions of alice's, in order."""
+    """Creates sessions of alice. Returns their ids in order."""
     async with serving(settings(dsn)) as api:
         alice = await api.as_user("alice")
         return sorted([(await agent(alice, echo())).session_id for _ in range(count)])
@@ -47,7 +47,7 @@ def statuses(sql: Sql) -> dict[tuple[str, str], str]:
 
 
 def dead(sql: Sql, session_id: str, message: str, cancelled: bool = False) -> None:
-    """A run whose process died after it had begun with this message."""
+    """Inserts a run with this message whose process died after the beginning."""
     sql(
         f"insert into runs ({COLUMNS}) values"
         " (%s, 'dead', 'running', %s, 'alice', 'app', now(), 'gone', now() - interval '1 hour')",
@@ -65,7 +65,7 @@ def written(sql: Sql, session_id: str, message: str) -> None:
 
 
 async def test_message_too_large_for_transcript_fails_alone(dsn: str, sql: Sql) -> None:
-    """It fails with a reason; what waits behind it and in other sessions begins."""
+    """The run fails with a reason; the queued runs of its session and of others begin."""
     bad, good = await sessions(dsn, 2)
     columns = "session_id, run_id, status, message, user_id, app_id, queued_at"
     small = """jsonb_build_object('role', 'user', 'content', 'small')"""
@@ -89,7 +89,7 @@ async def test_message_too_large_for_transcript_fails_alone(dsn: str, sql: Sql) 
 
 @pytest.mark.parametrize("number", [DIGITS, f"{'9' * 400}.5"])
 async def test_number_that_no_reader_takes_does_not_stop_its_session(dsn: str, sql: Sql, number: str) -> None:
-    """Dead runs are ended, this one and those of other sessions, and the agent answers in both."""
+    """The dead runs of this session and of another one are ended, and the agent answers in both."""
     bad, good = await sessions(dsn, 2)
     for place, metadata in ((bad, f'{{"n": {number}}}'), (good, "{}")):
         written(sql, place, f'{{"role": "user", "content": "before", "metadata": {metadata}}}')
@@ -113,7 +113,7 @@ async def test_waiting_message_with_number_that_no_reader_takes_is_answered(dsn:
 
 
 async def test_end_that_cannot_be_written_does_not_stop_others(dsn: str, sql: Sql) -> None:
-    """A cancelled call of a tool with a long name: its result would have the name twice, in quotes within quotes."""
+    """The result of a cancelled call would contain the tool's long name twice, in escaped quotes."""
     bad, good = await sessions(dsn, 2)
     name = '\\"' * 3_500_000
     dead(sql, bad, '{"role": "user", "content": "x"}', cancelled=True)
@@ -125,7 +125,7 @@ async def test_end_that_cannot_be_written_does_not_stop_others(dsn: str, sql: Sq
 
 
 async def test_waiting_message_gets_more_time_than_a_statement_has(dsn: str, sql: Sql) -> None:
-    """Here for a lock, else for its size."""
+    """The test makes it wait for a lock; large messages take long."""
     [place] = await sessions(dsn, 1)
     columns = "session_id, run_id, status, message, user_id, app_id"
     message = '{"role": "user", "content": "x"}'
@@ -144,7 +144,7 @@ async def test_waiting_message_gets_more_time_than_a_statement_has(dsn: str, sql
 
 
 async def test_waiting_message_too_large_for_transcript_is_refused(dsn: str, sql: Sql) -> None:
-    """While the agent is at work."""
+    """The agent executes another run meanwhile."""
     async with serving(settings(dsn)) as api:
         here = await agent(await api.as_user("alice"), echo())
         dead(sql, here.session_id, '{"role": "user", "content": "x"}')

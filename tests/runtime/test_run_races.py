@@ -1,4 +1,4 @@
-"""Statements about runs that meet: whoever waited goes on from what the other one left."""
+"""Concurrent statements about runs: the one that waited sees what the other one committed."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -14,13 +14,13 @@ from tests.support.stage import HERE, WAITING, Sql, Stage, holding, staged
 
 @pytest.fixture
 async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
-    """A session of alice's and bob's."""
+    """Yields a session of alice and bob."""
     async with staged(dsn, sql) as stage:
         yield stage
 
 
 @pytest.mark.parametrize("other", ["alice", "bob"])
-async def test_two_that_begin(stage: Stage, other: str) -> None:
+async def test_second_concurrent_start_begins_nothing(stage: Stage, other: str) -> None:
     async with stage.open():
         assert await stage.start("first") is not None
         second = stage.soon(stage.start("second", other, "two"))
@@ -29,7 +29,7 @@ async def test_two_that_begin(stage: Stage, other: str) -> None:
     assert (stage.statuses(), stage.log()) == ({"first": "running"}, ["run.started", "message"])
 
 
-async def test_two_that_claim(stage: Stage) -> None:
+async def test_second_concurrent_claim_begins_nothing(stage: Stage) -> None:
     await stage.enqueue("queued")
     async with stage.open():
         assert (await stage.claim())["run_id"] == "queued"
@@ -40,7 +40,7 @@ async def test_two_that_claim(stage: Stage) -> None:
 
 
 async def test_run_does_not_begin_before_message_that_came_while_it_waited(stage: Stage) -> None:
-    """The snapshot of the one that begins knows of no message that waits: that came while it waited for a lock."""
+    """The snapshot of the start, taken before it waited for a lock, does not contain the queued run."""
     async with stage.open():
         with holding(
             stage.queries.database.dsn, "select from session_participants where user_id = 'alice' for update"
@@ -54,8 +54,8 @@ async def test_run_does_not_begin_before_message_that_came_while_it_waited(stage
     assert stage.log() == ["run.queued", "run.started", "message"]
 
 
-async def test_claim_meets_run_that_begins(stage: Stage) -> None:
-    """The message that waits was taken back meanwhile, and the next one came: the claim's snapshot knows of no run."""
+async def test_claim_begins_nothing_after_concurrent_start(stage: Stage) -> None:
+    """The queued run was cancelled and another one begun; the snapshot of the claim contains neither."""
     await stage.enqueue("queued")
     async with stage.open():
         await stage.cancel("queued")
@@ -66,8 +66,8 @@ async def test_claim_meets_run_that_begins(stage: Stage) -> None:
     assert stage.statuses() == {"first": "running", "queued": "cancelled"}
 
 
-async def test_one_that_begins_meets_a_claim(stage: Stage) -> None:
-    """The snapshot of the one that begins knows of no message that waits."""
+async def test_start_begins_nothing_after_concurrent_claim(stage: Stage) -> None:
+    """The snapshot of the start contains neither the queued run nor its claim."""
     async with stage.open():
         await stage.enqueue("queued", "bob")
         assert await stage.claim() is not None
@@ -77,8 +77,8 @@ async def test_one_that_begins_meets_a_claim(stage: Stage) -> None:
     assert stage.statuses() == {"queued": "running"}
 
 
-async def test_a_message_comes_as_the_run_ends(stage: Stage) -> None:
-    """Either whoever ends the run hears of the message, or whoever sent it can begin it."""
+async def test_message_sent_as_run_ends_can_begin(stage: Stage) -> None:
+    """Either the end of the run reports that others wait, or the sender can claim the new run."""
     await stage.start("going")
     async with stage.open():
         await stage.enqueue("queued", "bob")
@@ -94,7 +94,7 @@ async def test_a_message_comes_as_the_run_ends(stage: Stage) -> None:
     assert (await stage.claim("late"))["run_id"] == "late"
 
 
-async def test_cancelled_as_it_ends(stage: Stage) -> None:
+async def test_cancelling_ended_run_changes_nothing(stage: Stage) -> None:
     await stage.start("going")
     async with stage.open():
         await stage.finish()
@@ -107,7 +107,7 @@ async def test_cancelled_as_it_ends(stage: Stage) -> None:
     )
 
 
-async def test_ends_as_it_is_cancelled(stage: Stage) -> None:
+async def test_run_may_complete_after_cancellation(stage: Stage) -> None:
     await stage.start("going")
     async with stage.open():
         await stage.cancel()
@@ -117,8 +117,8 @@ async def test_ends_as_it_is_cancelled(stage: Stage) -> None:
     assert stage.log()[2:] == ["run.cancelling", "run.completed"]
 
 
-async def test_cancelled_as_it_is_begun(stage: Stage) -> None:
-    """It goes on, and its process is told; or it is taken back, and nothing begins."""
+async def test_cancellation_and_claim_of_one_run_are_serialized(stage: Stage) -> None:
+    """A claimed run continues until its process notices the cancellation; a cancelled one is not claimed."""
     await stage.enqueue("first", "bob")
     async with stage.open():
         await stage.claim("first")
@@ -136,8 +136,8 @@ async def test_cancelled_as_it_is_begun(stage: Stage) -> None:
     assert stage.statuses()["second"] == "cancelled"
 
 
-async def test_the_next_one_is_taken_back_as_it_is_to_begin(dsn: str, stub: Stub, installed: None, sql: Sql) -> None:
-    """Then the one behind it begins, though whoever was to begin a run found none."""
+async def test_run_after_cancelled_one_begins(dsn: str, stub: Stub, installed: None, sql: Sql) -> None:
+    """The claim of the cancelled run finds nothing, and the next queued run begins."""
     async with serving(settings(dsn, stub, run_lease=600)) as api:
         here, gate = await agent(await api.as_user("alice"), model(stub)), Gate()
         await here.client.post(f"{here.path}/participants", json={"user_id": "bob", "role": "editor"})
@@ -154,12 +154,12 @@ async def test_the_next_one_is_taken_back_as_it_is_to_begin(dsn: str, stub: Stub
                 group.create_task(here.cancel(run_id=ids[0]))
                 await until(lambda: sql(WAITING) == [(1,)])
                 gate.open()
-                await until(lambda: sql(WAITING) == [(2,)])  # the claim of the next one
+                await until(lambda: sql(WAITING) == [(2,)])  # the claim of the next run
                 release()
         assert [run["status"] for run in await here.runs()] == ["completed", "cancelled", "completed"]
 
 
-async def test_a_lease_is_renewed_or_taken_over(stage: Stage) -> None:
+async def test_lease_is_renewed_or_taken_over(stage: Stage) -> None:
     await stage.start("going")
     stage.sql("update runs set lease_expires_at = now() - interval '1 second'")
     lease = {"process_id": "one", "session_ids": ["here"], "run_ids": ["going"], "seconds": 60.0}
@@ -176,7 +176,7 @@ async def test_a_lease_is_renewed_or_taken_over(stage: Stage) -> None:
     assert await stage.finish(process_id="two", status="failed") is not None
 
 
-async def test_answered_as_the_run_ends(stage: Stage) -> None:
+async def test_decision_after_end_of_run_has_no_effect(stage: Stage) -> None:
     await stage.start("going")
     await stage.ask()
     answer = HERE | {"actor_id": "bob", "approval_id": "question", "granted": True, "decision": "Allow"}
@@ -188,7 +188,7 @@ async def test_answered_as_the_run_ends(stage: Stage) -> None:
     assert stage.log()[3:] == ["run.completed"]
 
 
-async def test_answered_as_its_time_ends(stage: Stage) -> None:
+async def test_decision_before_expiry_stays(stage: Stage) -> None:
     await stage.start("going")
     await stage.ask()
     answer = HERE | {"actor_id": "bob", "approval_id": "question", "granted": True, "decision": "Allow"}

@@ -1,4 +1,4 @@
-"""How many runs and waiting messages a user has beside others', and who comes next when there is room again."""
+"""Limits of running and queued runs for each user and session, and the order in which users take turns."""
 
 import asyncio
 from collections import Counter
@@ -20,12 +20,12 @@ PATIENT: dict[str, Any] = {
     "database_lock_timeout": 60,
     "database_statement_timeout": 60,
 }
-SLOWLY = PATIENT | {"run_lease": 600}  # nobody looks around by the clock
+SLOWLY = PATIENT | {"run_lease": 600}  # no periodic housekeeping during the test
 
 
 @pytest.fixture
 async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
-    """A session of alice's and bob's."""
+    """Yields a session of alice and bob."""
     async with staged(dsn, sql) as stage:
         yield stage
 
@@ -35,7 +35,7 @@ def statuses(sql: Sql) -> dict[str, int]:
 
 
 async def sessions(client: httpx.AsyncClient, stub: Stub, count: int) -> list[Agent]:
-    """Sessions of one config."""
+    """Creates sessions of one config."""
     first = await agent(client, model(stub))
     config_id = (await client.get(first.path)).json()["config_id"]
     more = [await client.post("/sessions", json={"config_id": config_id}) for _ in range(count - 1)]
@@ -43,7 +43,7 @@ async def sessions(client: httpx.AsyncClient, stub: Stub, count: int) -> list[Ag
 
 
 async def test_queue_of_session_is_exact(dsn: str, sql: Sql, stub: Stub, installed: None) -> None:
-    """45 at once, of two people."""
+    """Two users send 45 messages at once."""
     async with serving(settings(dsn, stub, max_queued_runs=20, database_pool_max_size=10, **PATIENT)) as api:
         here, gate = await agent(await api.as_user("alice"), model(stub)), Gate()
         await here.client.post(f"{here.path}/participants", json={"user_id": "bob", "role": "editor"})
@@ -88,7 +88,7 @@ async def test_messages_of_user_that_wait_are_counted_over_sessions(
 
 
 async def test_user_takes_no_more_than_a_share_of_a_process(dsn: str, sql: Sql, stub: Stub, installed: None) -> None:
-    """However many come at once; the others of theirs begin when one of theirs ends, and another user's at once."""
+    """Further runs of the user begin when one ends; a run of another user begins at once."""
     async with serving(settings(dsn, stub, max_runs_per_user=2, **SLOWLY)) as api:
         agents, gate = await sessions(await api.as_user("alice"), stub, 7), Gate()
         stub.when("long", Reply("1", gate=gate))
@@ -112,8 +112,8 @@ async def test_place_is_free_again_when_run_did_not_begin(dsn: str, stub: Stub, 
         assert (await other.say("Hi"))["response"] == "You said: Hi"
 
 
-async def test_users_come_in_turn(dsn: str, sql: Sql, stub: Stub, installed: None) -> None:
-    """Each user's oldest first, whatever the sessions are called; the one that had the place before comes last."""
+async def test_users_take_turns(dsn: str, sql: Sql, stub: Stub, installed: None) -> None:
+    """The oldest run of each user comes first, regardless of session ids; the user served last comes last."""
     async with serving(settings(dsn, stub, max_runs_per_process=1, **SLOWLY)) as api:
         alices = await sessions(await api.as_user("alice"), stub, 3)
         bobs, carols = [await agent(await api.as_user(name), model(stub)) for name in ("bob", "carol")]

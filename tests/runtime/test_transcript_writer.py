@@ -1,4 +1,4 @@
-"""What is written of a turn's messages, and how a user's message reaches the model."""
+"""The transcript writer stores the messages of a turn and adds the context to a user's message."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ class Given(BaseModel):
 
 @pytest.fixture
 def written() -> list[dict[str, Any]]:
-    """What was appended."""
+    """Returns the list of appended messages."""
     return []
 
 
@@ -36,7 +36,7 @@ def message(role: str, content: Any, **more: Any) -> dict[str, Any]:
 HOOK = {"source": "hook", "event": "prompt:submit"}
 
 
-async def test_only_what_does_not_stand_there_is_written(transcript: Transcript, written: list[dict[str, Any]]) -> None:
+async def test_only_new_messages_are_written(transcript: Transcript, written: list[dict[str, Any]]) -> None:
     said = [
         message("system", "Be brief."),
         message("user", "It is noon.", metadata=HOOK),
@@ -51,7 +51,7 @@ async def test_only_what_does_not_stand_there_is_written(transcript: Transcript,
     assert await transcript.get_messages() == said, "the model gets all"
 
 
-async def test_what_cannot_be_written_is_not_said() -> None:
+async def test_unwritten_message_does_not_reach_context() -> None:
     async def append(message: bytes) -> None:
         raise LookupError("no database")
 
@@ -62,7 +62,7 @@ async def test_what_cannot_be_written_is_not_said() -> None:
     assert await transcript.get_messages() == [message("user", "Hi")]
 
 
-async def test_a_secret_is_not_written(transcript: Transcript, written: list[dict[str, Any]]) -> None:
+async def test_secret_is_not_written(transcript: Transcript, written: list[dict[str, Any]]) -> None:
     await transcript.add_message(message("tool", "it is a-secret", tool_call_id="a-secret"))
     assert written == [message("tool", "it is ***", tool_call_id="***")]
 
@@ -79,16 +79,16 @@ async def test_a_secret_is_not_written(transcript: Transcript, written: list[dic
         ("Zürich 😀", "Zürich 😀"),
     ],
 )
-def test_what_the_database_takes(given: Any, expected: Any) -> None:
+def test_encoded_message_is_valid_for_database(given: Any, expected: Any) -> None:
     assert msgspec.json.decode(encoded({"content": given})) == {"content": expected}
 
 
-def test_texts_inside_of_models_are_cleaned() -> None:
+def test_texts_in_pydantic_models_are_cleaned() -> None:
     assert msgspec.json.decode(encoded({"content": [Given(text="a\0b")]})) == {"content": [{"text": "ab"}]}
     assert cleaned({"a": ("\0",)}) == {"a": [""]}
 
 
-def test_context_stands_behind_the_text() -> None:
+def test_context_follows_text() -> None:
     given = message("user", "Hi", metadata={"context": {"b": 1, "a": "ü"}})
     assert spoken(given)["content"] == 'Hi\n\n<context>\n{"a":"ü","b":1}\n</context>'
     for other in (
@@ -101,7 +101,7 @@ def test_context_stands_behind_the_text() -> None:
         assert spoken(other) is other
 
 
-def test_a_hook_begins_no_turn() -> None:
+def test_message_of_hook_begins_no_turn() -> None:
     assert is_human(message("user", "Hi"))
     assert is_human(message("user", "Hi", metadata={"source": "web"}))
     assert not is_human(message("user", "It is noon.", metadata=HOOK))

@@ -8,7 +8,8 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.database.pool import ROLE, Database
+from amplifier.database.connections import ROLE
+from amplifier.database.pool import Database
 from tests.conftest import Api
 
 READER = "amplifier_readonly"

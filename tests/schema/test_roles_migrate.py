@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 import psycopg
 import pytest
 
-from amplifier.database.pool import ROLE
+from amplifier.database.connections import ROLE
 from amplifier.postgres import embedded
 from amplifier.queries.checks import run
 from amplifier.schema import migrate

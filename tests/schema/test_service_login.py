@@ -8,7 +8,8 @@ import asyncpg
 import psycopg
 import pytest
 
-from amplifier.database.pool import ROLE, Database
+from amplifier.database.connections import ROLE
+from amplifier.database.pool import Database
 from amplifier.postgres import embedded
 from amplifier.postgres.embedded import SERVICE
 from amplifier.schema import migrate, service_login

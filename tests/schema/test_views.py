@@ -196,7 +196,7 @@ class Late:
 
 
 async def test_pending_write_at_shutdown_happens_once(api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(activity, "_PACE", 0)
+    monkeypatch.setattr(activity, "_FLUSH_INTERVAL", 0)
     queries = Late(api.app.state.queries)
     stopping = activity.Activity(queries)  # type: ignore[arg-type]
     stopping.note_search(KEY, 1, 5)

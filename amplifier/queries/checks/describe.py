@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import pq
 
+from amplifier.database.connections import ROLE
 from amplifier.database.outages import says_later
-from amplifier.database.pool import ROLE
 from amplifier.errors import Unavailable
 from amplifier.queries.findings import Finding
 from amplifier.queries.query import Query

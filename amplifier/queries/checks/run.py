@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from amplifier import paths
-from amplifier.database.pool import ROLE
+from amplifier.database.connections import ROLE
 from amplifier.errors import OperatorError
 from amplifier.queries.checks.access_probe import Probe
 from amplifier.queries.checks.access_rules import UNBOUND

@@ -14,7 +14,7 @@ import msgspec
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
-from amplifier.database.pool import ROLE
+from amplifier.database.connections import ROLE
 from amplifier.queries.checks.describe import Description
 from amplifier.queries.plans import dataset
 from amplifier.queries.plans.arguments import Cases

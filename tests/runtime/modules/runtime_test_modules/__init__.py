@@ -1,1 +1,1 @@
-"""Modules as an operator installs them: found by entry points only."""
+"""Modules of a package that an operator installs. The service finds them by entry points only."""

@@ -1,4 +1,4 @@
-"""Hooks that have people asked before a tool runs: through the kernel, and as the module hooks-approval does."""
+"""Hooks that request an approval before a tool runs: through the kernel, and in the way of hooks-approval."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ from amplifier_core import ApprovalRequest, HookResult
 
 
 async def asking(coordinator: Any, config: dict[str, Any]) -> None:
-    """Asks through the kernel; `config` may have what HookResult takes. Told to `show_text`, it asks about that."""
+    """Asks through the kernel. `config` holds fields of HookResult; with `show_text` the question contains the text."""
     show_text = config.pop("show_text", False)
 
     async def ask(event: str, data: dict[str, Any]) -> HookResult:
@@ -18,7 +18,7 @@ async def asking(coordinator: Any, config: dict[str, Any]) -> None:
 
 
 async def providing(coordinator: Any, config: dict[str, Any]) -> None:
-    """Asks whoever registered."""
+    """Asks the approval provider that was registered."""
     providers: list[Any] = []
 
     async def ask(event: str, data: dict[str, Any]) -> HookResult:

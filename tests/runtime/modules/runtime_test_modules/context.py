@@ -1,4 +1,4 @@
-"""A context manager of someone else, whose messages are new objects each time."""
+"""A context manager of another package, which returns new message objects on each call."""
 
 from typing import Any
 

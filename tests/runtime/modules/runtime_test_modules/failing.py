@@ -1,10 +1,10 @@
-"""Modules that do not mount."""
+"""Modules that fail to mount."""
 
 from typing import Any
 
 
 async def silent(coordinator: Any, config: dict[str, Any]) -> None:
-    """Mounts nothing and says nothing."""
+    """Mounts nothing and does not raise."""
 
 
 async def broken(coordinator: Any, config: dict[str, Any]) -> None:

@@ -1,4 +1,4 @@
-"""Mounts, and fails when everything is mounted."""
+"""A module that mounts, and fails when all modules are mounted."""
 
 from typing import Any
 

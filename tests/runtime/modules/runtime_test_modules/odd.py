@@ -1,4 +1,4 @@
-"""Hooks, tools, a provider and an orchestrator that do what nobody expects."""
+"""Hooks, tools, a provider and an orchestrator with unexpected behaviour."""
 
 import asyncio
 import sys
@@ -8,7 +8,7 @@ from amplifier_core import ChatRequest, ChatResponse, HookResult, Message, ToolR
 
 
 async def hooks(coordinator: Any, config: dict[str, Any]) -> None:
-    """For each event of the config what its hook answers, or that it `raises` the exception of that name."""
+    """Registers a hook for each event of `config`, which returns these fields or `raises` the named exception."""
     for event, given in config.items():
 
         async def answer(event: str, data: dict[str, Any], given: dict[str, Any] = given) -> HookResult:
@@ -26,7 +26,7 @@ _EXCEPTIONS: dict[str, BaseException] = {
 
 
 class Tool:
-    """What it does is its name."""
+    """A tool whose behaviour is its name."""
 
     input_schema = {"type": "object"}
 
@@ -37,7 +37,7 @@ class Tool:
         return await getattr(self, f"_{self.name}")()
 
     async def _stubborn(self) -> ToolResult:
-        """Does not care that it is cancelled."""
+        """Suppresses its cancellation."""
         try:
             await asyncio.Event().wait()
         except asyncio.CancelledError:
@@ -48,15 +48,15 @@ class Tool:
         sys.exit(3)
 
     async def _garbled(self) -> ToolResult:
-        """What a file name can have that is not UTF-8, and a file that is not text."""
+        """Returns characters of a file name that is not UTF-8, and of a binary file."""
         return ToolResult(output="half \udcff and NUL \0.")
 
     async def _long(self) -> ToolResult:
-        """More than a follower is shown of an event."""
+        """Returns more than followers receive of an event."""
         return ToolResult(output="long " * 2000)
 
     async def _flood(self) -> ToolResult:
-        """More than an agent is shown of a transcript."""
+        """Returns more than an agent receives of a transcript."""
         return ToolResult(output="flood " * 2_000_000)
 
 
@@ -66,7 +66,7 @@ async def tools(coordinator: Any, config: dict[str, Any]) -> None:
 
 
 class Stubborn:
-    """A provider that calls a tool for ever, and answers also when it is cancelled."""
+    """A provider that calls a tool in every answer, and answers when it is cancelled."""
 
     name = "stubborn"
     asked = 0
@@ -88,7 +88,7 @@ async def provider(coordinator: Any, config: dict[str, Any]) -> None:
 
 
 class Loop:
-    """Somebody else's orchestrator; with `orphan` it ends behind calls that it does not answer."""
+    """An orchestrator of another package. With `orphan` its last message contains a call without result."""
 
     def __init__(self, config: dict[str, Any]) -> None:
         self._orphan = config.get("orphan", False)

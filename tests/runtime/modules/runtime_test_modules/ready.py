@@ -1,4 +1,4 @@
-"""A module, not a function, is the entry point; it is told when everything is mounted."""
+"""A module whose entry point is a Python module. It is called when all modules are mounted."""
 
 from typing import Any
 

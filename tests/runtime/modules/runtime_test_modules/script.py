@@ -1,4 +1,4 @@
-"""A provider that answers what its config says, one after the other, and keeps what it was asked."""
+"""A provider that returns the answers of its config in order and keeps the requests."""
 
 from typing import Any
 

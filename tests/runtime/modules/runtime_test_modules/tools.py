@@ -1,4 +1,4 @@
-"""Tools that return, fail, give up, wait for each other, and keep what they were given."""
+"""Tools that return, fail, give up and wait for each other. They keep their inputs."""
 
 import asyncio
 from datetime import date
@@ -39,7 +39,7 @@ class Tool:
         return ToolResult()
 
     async def _meet(self, input: dict[str, Any]) -> ToolResult:
-        """Returns when as many are here at once as `text` says."""
+        """Returns when as many calls run at once as `text` says."""
         here = self.shared["here"] = self.shared.get("here", 0) + 1
         self.shared["most"] = max(self.shared.get("most", 0), here)
         met = self.shared.setdefault("met", asyncio.Event())

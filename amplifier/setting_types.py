@@ -1,0 +1,38 @@
+"""The types of settings, with descriptions for error messages, and parsers of lists and networks."""
+
+import ipaddress
+from typing import Annotated, Literal
+
+from msgspec import Meta
+
+Port = Annotated[int, Meta(ge=1, le=65535, description="a port number from 1 to 65535")]
+Seconds = Annotated[float, Meta(gt=0, le=3600, description="a number of seconds, above 0 and at most 3600")]
+Count = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
+Flag = Annotated[bool, Meta(description="true or false")]
+Text = Annotated[str, Meta(min_length=1, description="text")]
+LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Meta(description="debug, info, warning or error")]
+SslMode = Annotated[
+    Literal["disable", "prefer", "require", "verify-ca", "verify-full"],
+    Meta(description="disable, prefer, require, verify-ca or verify-full"),
+]
+Hosts = Annotated[
+    str,
+    Meta(
+        pattern=r"^(\s*(\*|[A-Za-z0-9_.-]+|\[?[0-9A-Fa-f]*:[0-9A-Fa-f:.]+\]?)\s*(,|$))*$",
+        description="host names separated by commas, without ports, or *",
+    ),
+]
+
+
+def items(text: str) -> list[str]:
+    """Returns the items of a list separated by commas, without empty ones."""
+    return [item.strip() for item in text.split(",") if item.strip()]
+
+
+def is_network(text: str) -> bool:
+    """Returns whether `text` is an address, or a network without host bits, as uvicorn demands."""
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True
