@@ -15,7 +15,7 @@ import httpx
 import psycopg
 import pytest
 
-from amplifier.database.pool import LISTENER
+from amplifier.database.connections import LISTENER
 from amplifier.database.signatures import CHANNEL
 from tests.queries.test_checks import edit
 from tests.queries.test_reload import BROKEN, PING
