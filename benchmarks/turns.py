@@ -155,7 +155,7 @@ def _service(environ: dict[str, str]) -> Iterator[str]:
     port = free_port()
     command = [sys.executable, "-m", "uvicorn", "benchmarks.turns:sampled", "--port", str(port), "--log-level=warning"]
     process = subprocess.Popen(
-        [*command, "--http=amplifier.web.uvicorn_protocols:BoundedProtocol"], env={**os.environ, **environ}
+        [*command, "--http=amplifier.web.http_protocol:BoundedProtocol"], env={**os.environ, **environ}
     )
     url = f"http://127.0.0.1:{port}"
     try:

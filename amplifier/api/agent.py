@@ -14,7 +14,7 @@ from amplifier.web.request import Request
 from amplifier.web.routing import post
 from amplifier.web.run_stream import Place, RunStream, place
 from amplifier.web.run_submission import Accepted, Submission, runner_of
-from amplifier.web.uvicorn_protocols import DRAINING
+from amplifier.web.scope_keys import DRAINING
 
 _LATE = 5.0  # seconds after which an answer is not waited for any more, besides those that a run may take
 _LOOK = 1.0  # seconds between two looks, in case that no notification comes

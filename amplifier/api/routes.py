@@ -40,7 +40,7 @@ from amplifier.web.event_stream import authenticate_stream
 from amplifier.web.problems import respond
 from amplifier.web.request import MAX_BODY, Request
 from amplifier.web.response_headers import complete, cors
-from amplifier.web.write_buffers import ROUTED
+from amplifier.web.scope_keys import ROUTED
 
 
 def routes(settings: Settings, openapi: OpenAPIConfig | None = None, lifespan: Sequence[Any] = ()) -> "Amplifier":

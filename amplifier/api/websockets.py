@@ -18,7 +18,7 @@ from amplifier.web.authentication import Authenticator
 from amplifier.web.event_stream import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
 from amplifier.web.hosts import is_foreign
 from amplifier.web.problems import MEDIA_TYPE, describe, document
-from amplifier.web.uvicorn_protocols import CONNECTION
+from amplifier.web.scope_keys import CONNECTION
 from amplifier.web.websocket_limits import Saying
 
 logger = logging.getLogger(__name__)

@@ -49,8 +49,8 @@ def _serve(settings: Settings, _: argparse.Namespace) -> None:
             host=settings.service_host,
             port=settings.service_port,
             workers=settings.service_workers,
-            http="amplifier.web.uvicorn_protocols:BoundedProtocol",
-            ws="amplifier.web.uvicorn_protocols:BoundedWebSocketProtocol",
+            http="amplifier.web.http_protocol:BoundedProtocol",
+            ws="amplifier.web.websocket_protocol:BoundedWebSocketProtocol",
             ws_max_size=64 * 1024,  # bytes; the application answers smaller messages that are too long
             log_level=settings.log_level,
             access_log=settings.log_level == "debug",

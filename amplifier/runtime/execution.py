@@ -37,8 +37,8 @@ logging.getLogger("amplifier_core").setLevel(logging.CRITICAL)
 Stop = Literal["cancelled", "lost", "shutdown"]
 _IN_THREAD_FROM = 64 * 1024  # bytes; reading a larger config on the event loop would delay other runs
 _HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent gets
-_PATIENCE = 5.0  # seconds that modules get to end after a cancellation
-_AWAY = 0.5  # seconds between two tries while the database is unavailable
+_CANCEL_TIMEOUT = 5.0  # seconds that modules get to end after a cancellation
+_RETRY_DELAY = 0.5  # seconds between two tries while the database is unavailable
 
 
 class Outcome(NamedTuple):
@@ -82,7 +82,7 @@ class Execution:
             self.stopped = reason
             self._stop.set()
 
-    async def carry_out(self) -> Outcome:
+    async def execute(self) -> Outcome:
         """Executes the run and returns its outcome. Errors of modules are part of the outcome and not raised.
 
         Cancels a run that is asked to stop or exceeds RUN_TIMEOUT, and waits some seconds for its modules to end.
@@ -95,7 +95,7 @@ class Execution:
         if not work.done():
             conducted = self._conductor.task if self._conductor else None
             (conducted or work).cancel()
-            await asyncio.wait({work}, timeout=_PATIENCE)
+            await asyncio.wait({work}, timeout=_CANCEL_TIMEOUT)
             work.cancel()
         self.feed.release(cut_off=True)
         self.feed.flush()
@@ -159,7 +159,7 @@ class Execution:
         await coordinator.mount("orchestrator", self._conductor)
         self.meter.watch(coordinator)
         for event in SHOWN:
-            coordinator.hooks.register(event, self.feed.hear, name=f"{FEED}{event}")
+            coordinator.hooks.register(event, self.feed.handle, name=f"{FEED}{event}")
         return str(spoke["content"])
 
     async def _history(self) -> list[dict[str, Any]]:
@@ -183,7 +183,7 @@ class Execution:
                     limit=_HISTORY,
                     max_bytes=_HISTORY_BYTES,
                 )
-            await asyncio.sleep(_AWAY)
+            await asyncio.sleep(_RETRY_DELAY)
 
     async def _append(self, message: bytes) -> None:
         """Writes a message of the agent. Raises Refused if the run may not continue."""
@@ -208,7 +208,7 @@ class Execution:
         """Writes a message unless it is in the transcript: a broken connection leaves open whether it was committed."""
         wanted, queries = msgspec.json.decode(message), self._host.queries
         while True:
-            await asyncio.sleep(_AWAY)
+            await asyncio.sleep(_RETRY_DELAY)
             with contextlib.suppress(Unavailable):
                 newer = await self._messages(self._last_seq, 2**63 - 1)
                 if wanted in json_numbers.read(newer["messages"] or "[]"):
@@ -217,7 +217,7 @@ class Execution:
 
     async def _clean_up(self, session: AmplifierSession) -> None:
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_CANCEL_TIMEOUT):
                 await session.cleanup()
         except Exception as error:  # a module may raise anything; the run is over in any case
             logger.warning("a module of run %s/%s did not clean up: %s", self.session_id, self.run_id, type(error))

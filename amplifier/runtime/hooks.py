@@ -9,10 +9,10 @@ from amplifier_core import HookResult
 
 SHOW = "amplifier.show"  # the capability that shows an event to followers of the run: a function of event and data
 FEED = "feed "  # prefix of the handlers that show the events of modules which do not use the capability
-TOLD = "amplifier.told"  # key in the data of an event that was shown already
+ALREADY_SHOWN = "amplifier.told"  # key in the data of an event that was shown already
 
 
-async def tell(coordinator: Any, registry: Any, event: str, data: dict[str, Any]) -> HookResult | None:
+async def show_and_emit(coordinator: Any, registry: Any, event: str, data: dict[str, Any]) -> HookResult | None:
     """Shows an event to followers, and emits it if a hook listens: emitting takes amplifier-core 0.1 to 0.3 ms.
 
     Returns the result of the hooks, or None if none listens.
@@ -22,7 +22,7 @@ async def tell(coordinator: Any, registry: Any, event: str, data: dict[str, Any]
     if show is not None:
         show(event, data)
         names = [name for name in names if not name.startswith(FEED)]
-        data = {**data, TOLD: True}
+        data = {**data, ALREADY_SHOWN: True}
     return await registry.emit(event, data) if names else None
 
 
@@ -47,7 +47,7 @@ class Hooks:
 
     async def emit(self, event: str, data: dict[str, Any]) -> None:
         """Emits an event and ignores the result of the hooks."""
-        await tell(self._coordinator, self._registry, event, data)
+        await show_and_emit(self._coordinator, self._registry, event, data)
 
     async def ask(self, event: str, data: dict[str, Any]) -> Decision:
         """Emits an event and carries out what the hooks decide, for example asks the user.
@@ -55,7 +55,7 @@ class Hooks:
         Messages that hooks add on an event of a tool wait until `settle`, because a result must follow its call
         directly.
         """
-        result = await tell(self._coordinator, self._registry, event, data)
+        result = await show_and_emit(self._coordinator, self._registry, event, data)
         if result is None:
             return Decision(None, data)
         changed = result.data if isinstance(result.data, dict) else data

@@ -64,10 +64,10 @@ class Loader:
     ) -> Callable[[Any], Awaitable[Any]]:
         """Returns the function that mounts a module. Raises ModuleRefused, or ModuleFailed if the import fails."""
         self._watch(coordinator)
-        module = await self._noting(module_id, self._find(module_id, source_hint))
+        module = await self._recording(module_id, self._find(module_id, source_hint))
 
         async def mount(coordinator: Any) -> Any:
-            return await self._noting(module_id, _mounting(module, coordinator, config or {}))
+            return await self._recording(module_id, _mounting(module, coordinator, config or {}))
 
         if module.ready is not None:
             mount.__on_session_ready__ = (module_id, module.ready)  # type: ignore[attr-defined]
@@ -77,7 +77,7 @@ class Loader:
         """Queues `fn`, to be called when all modules are mounted."""
 
         async def ready(coordinator: Any) -> Any:
-            return await self._noting(module_id, fn(coordinator))
+            return await self._recording(module_id, fn(coordinator))
 
         self._ready.append((module_id, ready))
 
@@ -100,7 +100,7 @@ class Loader:
             raise ModuleRefused(f"{_shown(name)} is not allowed: the operator allows modules in RUNTIME_MODULES")
         return _resolved[name] if name in _resolved else await asyncio.to_thread(_resolve, name)
 
-    async def _noting(self, name: str, work: Awaitable[Any]) -> Any:
+    async def _recording(self, name: str, work: Awaitable[Any]) -> Any:
         try:
             return await work
         except Exception as error:

@@ -61,20 +61,20 @@ def mount_plan(config: dict[str, Any], secret: Secret, origins: frozenset[str]) 
     secrets are expanded by `secret`. Addresses in the config of a provider, or of a module with a secret of the
     operator, must be of `origins`.
     """
-    maker = _Maker(secret, frozenset(origin for origin in map(origin_of, origins) if origin))
+    builder = _PlanBuilder(secret, frozenset(origin for origin in map(origin_of, origins) if origin))
     if _get(config, "includes", (), list):
         raise PlanRefused("includes: bundles are not resolved here. Name their modules in this config")
     session = _get(config, "session", (), dict)
     for key in _SOURCES:
         if session.get(key):
             raise _source_refused(("session", key))
-    mount: dict[str, Any] = {"session": {kind: maker.single(kind, session, config) for kind in _DEFAULTS}}
+    mount: dict[str, Any] = {"session": {kind: builder.single(kind, session, config) for kind in _DEFAULTS}}
     for kind in ("providers", "tools", "hooks"):
-        mount[kind] = maker.entries(kind, _get(config, kind, (), list))
+        mount[kind] = builder.entries(kind, _get(config, kind, (), list))
     if not mount["providers"]:
         raise PlanRefused("providers: there are none. A session needs one to answer it")
     _refuse_twins(mount["providers"])
-    return Plan(mount, frozenset(maker.secrets))
+    return Plan(mount, frozenset(builder.secrets))
 
 
 def origin_of(address: str) -> tuple[str, str, int] | None:
@@ -86,7 +86,7 @@ def origin_of(address: str) -> tuple[str, str, int] | None:
     return scheme, host, int(port) if port else _PORTS[scheme]
 
 
-class _Maker:
+class _PlanBuilder:
     def __init__(self, secret: Secret, origins: frozenset[tuple[str, str, int]]) -> None:
         self._secret, self._origins = secret, origins
         self.secrets: set[str] = set()

@@ -12,7 +12,7 @@ from amplifier_core import HookResult
 
 from amplifier.live.frames import Frame
 from amplifier.live.hub import Hub
-from amplifier.runtime.hooks import TOLD
+from amplifier.runtime.hooks import ALREADY_SHOWN
 from amplifier.runtime.secret_references import Veil, redacted
 from amplifier.runtime.transcript_writer import cleaned, encoded
 
@@ -50,7 +50,7 @@ _Block = tuple[Any, Any, Any]
 
 
 class Feed:
-    """The events of one run. `partial` is the text of the model's answer that is not in the transcript yet."""
+    """The events of one run, for the streams in this process and for followers."""
 
     def __init__(self, hub: Hub, session_id: str, run_id: str) -> None:
         self._hub, self._session_id, self._run_id = hub, session_id, run_id
@@ -66,6 +66,7 @@ class Feed:
 
     @property
     def partial(self) -> str:
+        """Returns the text of the model's answer that is not in the transcript yet."""
         return str(cleaned("".join(self._text)))
 
     def settle(self) -> None:
@@ -102,9 +103,9 @@ class Feed:
             self._text = []
         veil = self._open[block][0] if block in self._open else Veil(self.secrets)
         self._open[block] = veil, data
-        self._say(block, data, veil.show(str(data.get("text") or "")))
+        self._show_text(block, data, veil.show(str(data.get("text") or "")))
 
-    def _say(self, block: _Block, data: dict[str, Any], text: str) -> None:
+    def _show_text(self, block: _Block, data: dict[str, Any], text: str) -> None:
         """Shows a text that contains no secret, and adds it to the batch for followers."""
         if not text:
             return
@@ -112,7 +113,7 @@ class Feed:
         if block[2] == "text":
             self._text.append(text)
             self._last = data
-        self._show(DELTA, data)
+        self._send_to_streams(DELTA, data)
         self._batch.setdefault(block, []).append(text)
         if self._flushing is None:
             self._flushing = asyncio.get_running_loop().call_later(_BATCH, self.flush)
@@ -125,7 +126,7 @@ class Feed:
     def _close(self, block: _Block, cut_off: bool = False) -> None:
         veil, data = self._open.pop(block, (None, {}))
         if veil is not None:
-            self._say(block, data, veil.end(cut_off))
+            self._show_text(block, data, veil.end(cut_off))
 
     def show(self, event: str, data: dict[str, Any]) -> None:
         """Shows an event of amplifier-core, if it is one of SHOWN."""
@@ -137,12 +138,12 @@ class Feed:
             elif event in _LAST:
                 self.release(cut_off=event == _ABORTED)
             self.flush()
-            self._show(event, data)
-            self._tell(event, data)
+            self._send_to_streams(event, data)
+            self._send_to_followers(event, data)
 
-    async def hear(self, event: str, data: dict[str, Any]) -> HookResult:
+    async def handle(self, event: str, data: dict[str, Any]) -> HookResult:
         """Shows events as a hook handler, for modules that emit them and do not call `show`."""
-        if TOLD not in data:
+        if ALREADY_SHOWN not in data:
             self.show(event, data)
         return HookResult(action="continue")
 
@@ -155,15 +156,15 @@ class Feed:
         for (request_id, index, type), texts in batch.items():
             for text in _pieces("".join(texts)):
                 data = {"request_id": request_id, "block_index": index, "block_type": type, "text": text}
-                self._tell(DELTA, data)
+                self._send_to_followers(DELTA, data)
 
-    def _show(self, event: str, data: dict[str, Any]) -> None:
+    def _send_to_streams(self, event: str, data: dict[str, Any]) -> None:
         if self._listeners:
             frame = Frame(event, self._encoded(data))
             for listener in self._listeners:
                 listener(frame)
 
-    def _tell(self, event: str, data: dict[str, Any]) -> None:
+    def _send_to_followers(self, event: str, data: dict[str, Any]) -> None:
         encoded = self._encoded(data)
         if len(encoded) > _MOST:
             encoded = self._encoded({name: data[name] for name in _NAMES if name in data} | {"truncated": True})

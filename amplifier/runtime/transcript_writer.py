@@ -36,14 +36,14 @@ class Transcript:
             self._begun = True
         elif role not in _UNWRITTEN:
             message = redacted(message, self._secrets)
-            await _unbroken(self._append(encoded(message)))
+            await _uninterrupted(self._append(encoded(message)))
         await self._inner.add_message(message)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)
 
 
-async def _unbroken(writing: Coroutine[Any, Any, None]) -> None:
+async def _uninterrupted(writing: Coroutine[Any, Any, None]) -> None:
     """Waits until the message is written, even if cancelled: closing the turn requires knowing what was written."""
     task = asyncio.ensure_future(writing)
     try:

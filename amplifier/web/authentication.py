@@ -1,4 +1,7 @@
-"""Who calls: API keys and JWTs become a Caller, verified ones are remembered for seconds."""
+"""Authentication: turns API keys and JWTs into a Caller and caches verified ones for seconds.
+
+Signatures of JWTs are verified in jwt_verifier.py, tickets of streams in event_stream.py.
+"""
 
 import hashlib
 import hmac
@@ -19,16 +22,16 @@ from amplifier.web.problems import unauthorized
 from amplifier.web.rate_limit import Key, Limiter
 from amplifier.web.request import Caller
 
-DEV_CALLER = Caller("dev-app", "dev-user", True)  # everybody, while authentication is off
+DEV_CALLER = Caller("dev-app", "dev-user", True)  # of every request while authentication is off
 
-_REMEMBER = 10.0  # seconds a verified pair of key and token stays known
+_REMEMBER = 10.0  # seconds that a verified pair of key and token is cached
 _REMEMBER_AT_MOST = 10_000  # pairs
 _KEY = re.compile(r"(app_[0-9a-f]{16})_([A-Za-z0-9_-]{43})\Z")
 _USER_ID = re.compile(r"[^\x00-\x1f\x7f\ud800-\udfff]{1,255}\Z")
 
 
 class ApiKey(NamedTuple):
-    """A new key: the text shown once, and what the database keeps of it."""
+    """A new key: the text, which is shown once, and the prefix and hash that the database stores."""
 
     text: str
     prefix: str
@@ -36,21 +39,21 @@ class ApiKey(NamedTuple):
 
 
 def generate_key() -> ApiKey:
-    """A key of 256 random bits behind a prefix that finds its row."""
+    """Returns a new key: a prefix that finds its row, then 256 random bits."""
     prefix = f"app_{secrets.token_hex(8)}"
     text = f"{prefix}_{secrets.token_urlsafe(32)}"
     return ApiKey(text, prefix, hash_secret(text))
 
 
 def hash_secret(text: str) -> str:
-    """What the database keeps of a key or token: SHA-256 in hexadecimal, enough for 256 random bits."""
+    """Returns the SHA-256 of a key or token in hexadecimal. A salt is not needed for 256 random bits."""
     return hashlib.sha256(text.encode()).hexdigest()
 
 
 async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Puts the Caller into the scope before anything else of the request is read, or raises Problem 401.
+    """Puts the Caller into the scope before the body is read. Raises Problem 401, 403, 421 and 429.
 
-    A hook of the router and not a middleware, which would wrap every message of every answer once more.
+    It is a hook of the router, because a middleware would wrap every message of every answer once more.
     """
     authenticator: Authenticator = request.scope["litestar_app"].state.authenticator
     request_target.restore(request.scope)
@@ -61,7 +64,7 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
     if remembered is not None and remembered[1] > time.time():
         caller = request.scope["user"] = remembered[0]
     else:
-        # forged credentials must not take all connections either: they count for the address that they come from
+        # queries count for the address until the caller is verified: forged credentials must not take all connections
         current.set(("address", *(request.scope["client"] or ())[:1]))
         caller = request.scope["user"] = await authenticator.verify(*pair)
     current.set(authenticator.counted_for(caller))
@@ -71,7 +74,7 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
 
 
 class Authenticator:
-    """Verifies credentials as the settings ask, and notes which users were seen."""
+    """Verifies credentials as the settings require, and notes which users and keys were seen."""
 
     def __init__(self, settings: Settings, queries: Queries, activity: Activity) -> None:
         self._settings = settings
@@ -90,7 +93,7 @@ class Authenticator:
         self.remembered: dict[tuple[bytes, bytes], tuple[Caller, float]] = {}
 
     def credentials(self, headers: Any) -> tuple[bytes, bytes]:
-        """The API key and the Authorization header as they came, empty where missing."""
+        """Returns the API key and the Authorization header as received, empty where missing or not needed."""
         key = authorization = b""
         if self._settings.auth_required:
             wanted = self._header if self._with_key else b""
@@ -102,22 +105,22 @@ class Authenticator:
         return key, authorization
 
     def hear(self, payload: str) -> None:
-        """A notification of the database: `application <app_id>` changed."""
+        """Clears the cache at the notification `application <app_id>`: this application or a key of it changed."""
         if payload.startswith("application "):
             self.forget()
 
     def set_hearing(self, hearing: bool) -> None:
-        """While changes elsewhere are not heard of, nothing is remembered."""
+        """Turns the cache on or off: without notifications this process would miss changes."""
         self._hearing = hearing
         self.forget()
 
     def forget(self) -> None:
-        """Forgets every verified pair, because an application or its key changed."""
+        """Removes every verified pair from the cache."""
         self._generation += 1
         self.remembered.clear()
 
     async def verify(self, key: bytes, authorization: bytes) -> Caller:
-        """The caller behind the credentials. Raises Problem 401."""
+        """Returns the caller that the credentials identify, and caches it. Raises Problem 401."""
         generation = self._generation
         now = time.time()
         caller = await self._identify(key, authorization) if self._settings.auth_required else DEV_CALLER
@@ -129,12 +132,14 @@ class Authenticator:
         return caller
 
     def counted_for(self, caller: Caller) -> str | None:
-        """The user in whose share of the database's connections the request runs; None while authentication is off,
-        when everybody is the same user."""
+        """Returns the user whose share of the database's connections the request uses.
+
+        Returns None while authentication is off, because all requests have the same user then.
+        """
         return caller.user_id if self._settings.auth_required else None
 
     def limit_of(self, caller: Caller) -> Key | None:
-        """Whom a request is counted for, and their limit; none where there is no limit."""
+        """Returns the application, the user and their requests a minute, or None if there is no limit."""
         limit = caller.requests_per_minute
         if limit is None:
             limit = self._settings.rate_limit_requests_per_minute
@@ -147,7 +152,7 @@ class Authenticator:
         if application is None:
             app_id = _text_claim(claims, "app_id", "JWT missing 'app_id' claim (required for jwt_only mode)")
             application = await self._queries.applications.find_by_id(app_id=app_id)
-            if application is None:  # the token's issuer vouches for it, but it manages nothing
+            if application is None:  # the token's issuer vouches for the application, which has no rights of an admin
                 return Caller(app_id, user_id, False, expires_at)
         if not application["is_active"]:
             raise unauthorized("Application is disabled")

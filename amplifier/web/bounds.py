@@ -1,4 +1,4 @@
-"""Bounds on values of callers, checked before the database is asked; the database has the same ones."""
+"""Bounds on values that callers send, checked before a statement. The database has the same bounds."""
 
 from typing import Any
 
@@ -10,9 +10,9 @@ MAX_VALUE = 64 * 1024  # bytes of JSON: metadata, settings, the value of a setti
 
 
 def encoded(name: str, value: Any) -> bytes:
-    """A value as JSON. Raises Problem 422 with its name where it is larger than MAX_VALUE.
+    """Returns a value as JSON. Raises Problem 422 with its name if it is larger than MAX_VALUE.
 
-    What the database writes may be longer still (`1e99`): a constraint of the column catches that.
+    PostgreSQL may write a number longer than the client did (`1e99`); a constraint of the column refuses that.
     """
     text = msgspec.json.encode(value)
     if len(text) > MAX_VALUE:

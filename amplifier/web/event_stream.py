@@ -1,4 +1,7 @@
-"""How a stream is opened and by whom: shared by server-sent events and WebSockets."""
+"""Authenticates and opens streams, for server-sent events and WebSockets, and sends events as an answer.
+
+The stream of one run lives in run_stream.py, WebSockets in api/websockets.py.
+"""
 
 import asyncio
 import contextlib
@@ -22,10 +25,10 @@ from amplifier.web import request_target
 from amplifier.web.authentication import Authenticator, authenticate, hash_secret
 from amplifier.web.problems import unauthorized
 from amplifier.web.request import Caller
-from amplifier.web.uvicorn_protocols import CONNECTION, ENDING
+from amplifier.web.scope_keys import CONNECTION, ENDING
 
-SHARED_FROM = 256 * 1024  # bytes of an event that is kept once for all who are sent it
-_RETRY = 2000  # milliseconds until a client should come back
+SHARED_FROM = 256 * 1024  # bytes of an event; larger ones are written without a copy for each follower
+_RETRY = 2000  # milliseconds after which a client should reconnect
 STREAM_HEADERS = [
     (b"content-type", b"text/event-stream"),
     (b"x-accel-buffering", b"no"),  # proxies pass events on at once
@@ -57,7 +60,7 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
 
 
 class Opening(NamedTuple):
-    """A stream that somebody asked for: of a session, from behind `after` or from now on, or else of hints."""
+    """A requested stream: of a session's events after `after`, None for from now on, or of hints without a session."""
 
     caller: Caller
     session_id: str | None
@@ -66,7 +69,7 @@ class Opening(NamedTuple):
 
     @contextlib.asynccontextmanager
     async def opened(self, state: State) -> AsyncIterator[Subscriber]:
-        """The subscriber, which is woken for as long as the context lasts. Raises Problem 404, 422 and 429."""
+        """Yields the subscriber, which the hub wakes within the context. Raises Problem 404, 422 and 429."""
         hub: Hub = state.hub
         with hub.admitted(self.caller.user_id, state.max_streams) as most_elsewhere:
             subscriber = await self._open(state.queries, hub.process_id, most_elsewhere)
@@ -76,7 +79,7 @@ class Opening(NamedTuple):
                 yield subscriber
 
     async def _open(self, queries: Queries, process_id: str, most_elsewhere: int) -> Subscriber | None:
-        """The subscriber, or none where there are too many elsewhere."""
+        """Returns the subscriber, or None if the caller has too many streams in other processes."""
         caller, after = self.caller, self.after
         subscriber = self.kind(caller.user_id, caller.app_id, caller.expires_at, self.session_id)
         key: dict[str, Any] = {"actor_id": caller.user_id, "stream_id": subscriber.stream_id}
@@ -93,7 +96,7 @@ class Opening(NamedTuple):
 
 
 class EventStream:
-    """Server-sent events as an answer."""
+    """An answer that sends events until the stream ends."""
 
     def __init__(self, opening: Opening) -> None:
         self._opening = opening
@@ -119,20 +122,20 @@ class EventStream:
                 return await _body(send, b"", more=False)
             await _body(send, b"retry: %d\n\n" % _RETRY)
             await subscriber.follow(state.hub.catch_up, write)
-        # who was cut off comes back, not all at once
+        # followers of a service that stops reconnect at different times
         last = b"retry: %d\n\n" % random.randint(500, 5000) if subscriber.reconnect else b""  # noqa: S311
         return await _body(send, last, more=False)
 
 
 async def drained(scope: Any) -> None:
-    """Waits until the client has read most of what was written; a follower takes nothing else until then."""
+    """Waits until the client has read most of the data written, so that its events wait in the subscriber only."""
     if CONNECTION in scope:
         await scope[CONNECTION].drained()
 
 
 @contextlib.asynccontextmanager
 async def watched(receive: Receive, subscriber: Subscriber) -> AsyncIterator[None]:
-    """Ends the subscriber's stream when the client goes away."""
+    """Ends the subscriber's stream when the client disconnects within the context."""
 
     async def watch() -> None:
         while (await receive())["type"] != "http.disconnect":
@@ -151,7 +154,7 @@ async def _body(send: Send, body: bytes, more: bool = True) -> None:
 
 
 async def mark_read(connection: ASGIConnection[Any, Any, Any, Any], session_id: str, seq: int) -> Any:
-    """Moves the caller's read marker and tells who follows; the row of `participants.read`, or none."""
+    """Moves the caller's read marker and notifies followers. Returns the row of `participants.read` or None."""
     state, user_id = connection.app.state, connection.scope["user"].user_id
     row = await state.queries.participants.read(actor_id=user_id, session_id=session_id, seq=seq)
     if row is not None:

@@ -1,9 +1,9 @@
-"""Which hosts the service answers to, and which web pages may change something.
+"""Checks the Host of a request and the web page that sends it.
 
-Credentials are headers that no browser sends by itself. With authentication off there are none, so that a page of
-anybody's could call a service on its visitor's machine: under a name of its own that it has resolved to 127.0.0.1 (DNS
-rebinding), or with a request that browsers send without asking. Routes that need no credentials are not guarded:
-probes call them by address.
+No browser sends our credentials by itself, because they are headers. With authentication off there are none: a foreign
+page could call a service on its visitor's machine, under a name that resolves to 127.0.0.1 (DNS rebinding), or by a
+request that browsers send without a preflight. Routes without authentication are not guarded: probes call them by
+address.
 """
 
 import ipaddress
@@ -25,12 +25,12 @@ class Gate:
     """Refuses requests by their Host, and with authentication off also by the page that sends them."""
 
     def __init__(self, hosts: Iterable[str] | None, origins: Sequence[str], guards_changes: bool) -> None:
-        """`hosts` is None where any will do."""
+        """`hosts` is None if any host is allowed; `guards_changes` says whether pages are checked, too."""
         self._hosts = None if hosts is None else frozenset(_normal(host) for host in hosts)
         self._origins, self._guards_changes = origins, guards_changes
 
     def admit(self, scope: Any, is_stream: bool = False) -> None:
-        """Raises Problem 421 for a foreign host and 403 for a change or a stream that a foreign page asks for."""
+        """Raises Problem 421 for a foreign host, and 403 for a change or a stream that a foreign page requests."""
         headers = scope["headers"]
         if self._hosts is not None and not self._is_ours(headers):
             raise Problem(
@@ -48,7 +48,7 @@ class Gate:
 
 
 def gate(settings: Settings) -> Gate | None:
-    """The gate that the settings ask for, or None where every request passes."""
+    """Returns the gate that the settings require, or None if every request passes."""
     anybody = "*" in settings.hosts or (settings.auth_required and not settings.hosts)
     if anybody and settings.auth_required:
         return None
@@ -58,7 +58,7 @@ def gate(settings: Settings) -> Gate | None:
 
 
 def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
-    """Returns whether a browser sends a request for a page that is neither the service's own nor of `origins`."""
+    """Returns whether a browser sent the request for a page that is neither the service's own nor of `origins`."""
     found = dict(headers)
     origin = found.get(b"origin", b"").decode("latin-1")
     if not origin:
@@ -68,12 +68,12 @@ def is_foreign(headers: Headers, origins: Sequence[str]) -> bool:
 
 
 def _normal(host: str) -> str:
-    """A host as it stands in the header."""
+    """Returns a host in the form of a Host header."""
     return f"[{host}]".lower() if ":" in host and not host.startswith("[") else host.lower()
 
 
 def _is_unspecified(host: str) -> bool:
-    """Returns whether an address means all addresses of the machine, and so is none to call it by."""
+    """Returns whether the address means all addresses of the machine; clients do not call it by that one."""
     try:
         return ipaddress.ip_address(host).is_unspecified
     except ValueError:

@@ -1,4 +1,7 @@
-"""Idempotency-Key: a request that is repeated gets the answer again, and nothing is done twice."""
+"""Idempotency-Key: compares a repeated request with the first one and stores and replays the answer.
+
+The transaction around it lives in unit_of_work.py.
+"""
 
 import hashlib
 import hmac
@@ -16,12 +19,12 @@ from amplifier.queries.registry import QuerySet
 from amplifier.web.responses import Answer
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
-_NONCE = 12  # bytes, as AES-GCM has it
+_NONCE = 12  # bytes, for AES-GCM
 _RETRY = {"Retry-After": "1"}
 
 
 class _Shown(msgspec.Struct):
-    """The ids of the things that an answer shows."""
+    """The ids in an answer, by which the right to see it again is checked."""
 
     session_id: str | None = None
     config_id: str | None = None
@@ -31,13 +34,12 @@ class _Shown(msgspec.Struct):
 class Repeatable:
     """One request with an Idempotency-Key (IETF draft-ietf-httpapi-idempotency-key-header), inside its transaction.
 
-    The key counts for the calling application and user, and the answer is shown again while they see all that it shows.
-    What is kept of an answer can be read only by who has the key
-    and the service's SECRET_KEY, since it may show an API key or a token.
+    The key belongs to the calling application and user. The answer is replayed as long as they may see all that it
+    shows. It is stored encrypted with the key and the service's SECRET_KEY, because it may show an API key or a token.
     """
 
     def __init__(self, queries: QuerySet, caller: Any, secret_key: str, key: str, request: bytes) -> None:
-        """Raises Problem 422 for a key of another form than 1 to 255 visible ASCII characters."""
+        """Raises Problem 422 for a key that is not 1 to 255 visible ASCII characters."""
         if not _KEY.match(key):
             raise Problem(422, "Idempotency-Key: must be 1 to 255 visible ASCII characters, best a new UUID")
         self._queries, self._caller, self._is_hidden = queries, caller, False
@@ -52,12 +54,12 @@ class Repeatable:
         self._context = "\n".join(self._place.values()).encode()
 
     async def replay(self) -> Answer | None:
-        """The answer that was given before, or None, and the key is taken until the transaction ends.
+        """Locks the key until the transaction ends. Returns the stored answer, or None if there is none.
 
-        Also None where the caller may not see the answer any more. The handler then refuses them as it refuses
-        strangers, or else `keep` does, and what it did is undone.
+        Also returns None if the caller may not see the answer any more: the handler then refuses the caller as it
+        refuses strangers, or else `keep` raises and rolls the change back.
 
-        Raises Problem 409 while another request has the key, and 422 when it belongs to another request.
+        Raises Problem 409 while another request holds the key, and 422 if the key was used for another request.
         """
         row = await self._queries.idempotency.claim(**self._place)
         if not row["is_free"]:
@@ -76,7 +78,7 @@ class Repeatable:
     async def keep(self, answer: Answer, named: Mapping[str, str]) -> None:
         """Stores the answer in the transaction; `named` are the parameters of the path.
 
-        Raises Problem 409 when another request was first, and 404 when there is an answer that the caller may not see.
+        Raises Problem 409 if another request was first, and 404 if there is an answer that the caller may not see.
         """
         if self._is_hidden:
             raise Problem(404, "What this Idempotency-Key was used for is not there any more, or not yours")
@@ -113,7 +115,7 @@ class Repeatable:
 
 
 def _shown(body: bytes) -> _Shown:
-    """Returns the ids in an answer's body; none for a body that is no object."""
+    """Returns the ids in an answer's body, all None for a body that is not an object."""
     try:
         return msgspec.json.decode(body, type=_Shown)
     except msgspec.MsgspecError:

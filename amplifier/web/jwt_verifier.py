@@ -1,4 +1,4 @@
-"""JWTs: verified with the secret or the issuer's public keys. Loaded only where authentication is on."""
+"""Verifies JWTs with the secret or the issuer's public keys. Imported only if authentication is on."""
 
 import asyncio
 import logging
@@ -19,22 +19,22 @@ logger = logging.getLogger(__name__)
 
 _REFETCH = 30.0  # seconds between two fetches of the JWKS for unknown key ids
 _RETRY = 3.0  # seconds between two fetches while no key is known at all
-_REFRESH = 3600.0  # seconds after which the JWKS is read again even so, for keys that were withdrawn
+_REFRESH = 3600.0  # seconds after which the JWKS is fetched again to drop keys that were withdrawn
 _FETCH_LIMIT = 5.0  # seconds for the JWKS
 _LARGEST = 1024 * 1024  # bytes of it
 _MAX_TOKEN = 8192  # bytes
-_LATEST = 2**53  # seconds; nothing that a token calls its end is later
+_LATEST = 2**53  # seconds since 1970; a later `exp` is invalid
 
 
 class Verifier:
-    """Checks tokens as the settings ask."""
+    """Checks tokens as the settings require."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
         self._jwks = Jwks(settings.jwt_public_key_url) if settings.jwt_algorithm == "RS256" else None
 
     async def claims(self, token: str) -> dict[str, Any]:
-        """The claims of a valid token. Raises Problem 401, and Unavailable while there are no keys at all."""
+        """Returns the claims of a valid token. Raises Problem 401, and Unavailable while no key is known."""
         if len(token) > _MAX_TOKEN:
             raise unauthorized(f"Invalid JWT: larger than {_MAX_TOKEN} bytes")
         settings = self._settings
@@ -58,7 +58,7 @@ class Verifier:
 
 
 class Jwks:
-    """The issuer's public keys. An unknown key id reads them again, at most once in 30 s; the last good ones stay."""
+    """The issuer's public keys, fetched again for an unknown key id at most every 30 s. The last good ones stay."""
 
     def __init__(self, url: str | None) -> None:
         assert url is not None  # noqa: S101 - the settings require it for RS256
@@ -66,17 +66,17 @@ class Jwks:
         self._keys: dict[str | None, Any] = {}
         self._fetched = float("-inf")
         self._lock = asyncio.Lock()
-        # of its own: an issuer whose name is not resolved keeps a thread for longer than any timeout
+        # its own thread: resolving the issuer's name may block for longer than any timeout
         self._thread = ThreadPoolExecutor(1, "jwks")
         self._reading: Future[dict[str | None, Any]] | None = None
 
     async def key(self, token: str) -> Any:
-        """The key that the token's header names. Raises PyJWTError, and Unavailable while there are no keys at all."""
+        """Returns the key that the token's header names. Raises PyJWTError, and Unavailable while no key is known."""
         kid = jwt.get_unverified_header(token).get("kid")
         unknown = kid not in self._keys
         pause = _REFETCH if self._keys else _RETRY
         if self._age() > _REFRESH or (unknown and (self._age() > pause or self._lock.locked())):
-            async with self._lock:  # one fetch for all who wait
+            async with self._lock:  # one fetch for all waiting requests
                 if self._age() > pause:
                     await self._fetch()
         if kid is None and len(self._keys) == 1:
@@ -103,7 +103,7 @@ class Jwks:
 
 
 def _read(url: str) -> dict[str | None, Any]:
-    """The keys at `url`, by id, read by an event loop of the calling thread, so that one deadline ends all of it.
+    """Returns the keys at `url` by id. Runs an event loop in the calling thread, so that one deadline covers all steps.
 
     Raises any exception.
     """
@@ -114,7 +114,7 @@ def _read(url: str) -> dict[str | None, Any]:
 
 
 async def _download(url: str) -> bytes:
-    """The document at `url`, at most 1 MB, within 5 s."""
+    """Returns the document at `url`, read within 5 s. Raises ValueError if it is larger than 1 MB."""
     import httpx  # a fifth of a second, and needed only here
 
     document = bytearray()

@@ -1,4 +1,4 @@
-"""Lists in pages: their parameters, cursors that carry a position and no right to anything, filters by tag."""
+"""Paged lists: parameters, cursors and filters by tag. The cursors of searches live in search.py."""
 
 import base64
 import binascii
@@ -25,23 +25,23 @@ TagFilter = Annotated[
 
 
 class Position(NamedTuple):
-    """Where a page of a list ended: the last row's time and id."""
+    """The time and id of the last row of a page, after which the next page begins."""
 
     moment: datetime
     identifier: str
 
 
-# Before every row. Not null: queries would need an `or` for that, with which a generic plan reads all pages before.
+# Before every row. Null would need an `or` in queries, with which a generic plan reads all earlier pages.
 _START = Position(datetime.max.replace(tzinfo=UTC), "")
 
 
 def encode_cursor(moment: datetime, identifier: str) -> str:
-    """The opaque `next` for a page that ends with this row. It carries a position and no right to anything."""
+    """Returns the opaque `next` of a page that ends with this row: a position, and no right to anything."""
     return base64.urlsafe_b64encode(msgspec.json.encode((moment, identifier))).decode().rstrip("=")
 
 
 def decode_cursor(cursor: str | None) -> Position:
-    """The position that `encode_cursor` wrote, or the start. Raises Problem 422 for anything else."""
+    """Returns the position in a cursor of `encode_cursor`, the start for None. Raises Problem 422 for other text."""
     if cursor is None:
         return _START
     try:
@@ -52,17 +52,17 @@ def decode_cursor(cursor: str | None) -> Position:
 
 
 def page(found: Sequence[Any], struct: type[Row], limit: int) -> tuple[list[Row], bool]:
-    """A page's rows as structs, and whether others follow: `found` may have one row more than the limit, to tell."""
+    """Returns a page's rows as structs, and whether more follow: then `found` has more rows than `limit`."""
     return [struct(*row) for row in found[:limit]], len(found) > limit
 
 
 def is_complete(rows: Sequence[Any], more: bool, offset: int, after: str | None) -> bool:
-    """Whether a page shows where the list ends, so that offset and length give the total."""
+    """Returns whether a page reaches the end of the list, so that its offset and length give the total."""
     return after is None and not more and (bool(rows) or offset == 0)
 
 
 def tag_filter(tags: list[str] | None) -> bytes:
-    """The JSON object that rows must contain for `tag=key:value` filters. Raises Problem 422."""
+    """Returns the JSON object that rows must contain for `tag=key:value` filters. Raises Problem 422."""
     wanted: dict[str, str] = {}
     for tag in tags or []:
         key, colon, value = tag.partition(":")

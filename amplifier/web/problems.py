@@ -26,7 +26,7 @@ MEDIA_TYPE = "application/problem+json"
 REFUSED = "refused"  # in a scope's state: the Problem of a request that has no route because of its path
 NO_ROUTE = "Not found: there is no such route"
 
-# Constraint names are part of the API: what each says to the client, and with which status.
+# Status and detail for the violation of each constraint. The names are part of the API.
 _CONSTRAINTS: dict[str, tuple[int, str]] = {
     "applications_pkey": (409, "An application with this app_id already exists"),
     "applications_app_id_check": (422, "app_id must match ^[a-z0-9-]+$"),
@@ -74,13 +74,13 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     "sessions_title_check": (422, "title must have at most 255 characters"),
 }
 
-# Bounds that no caller reaches, because the code has narrower ones: by how their names end.
+# Constraints that no caller violates, because the code has narrower bounds, by the end of their names.
 _ENDINGS: dict[str, tuple[int, str]] = {
     "_length_check": (422, "An id must have at most 255 characters: use a shorter one"),
     "_size_check": (422, "A value is larger than the database keeps: send less"),
 }
 
-# What PostgreSQL says of values that no check before it caught, by SQLSTATE.
+# Status and detail for values that only PostgreSQL refuses, by SQLSTATE.
 _STATES: dict[str, tuple[int, str]] = {
     "22000": (422, "A value is out of range or of the wrong kind"),
     "22001": (422, "A value is too long"),
@@ -94,7 +94,7 @@ _STATES: dict[str, tuple[int, str]] = {
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
-    """The problem document for any exception; a fault of ours is logged here, with the id that the client sees."""
+    """Returns the problem document for any exception. Logs unexpected ones with the request_id that the client sees."""
     problem = request.scope["state"].get(REFUSED) or describe(error)
     identifier = request_id(request.scope)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -106,7 +106,7 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
 
 
 def document(problem: Problem) -> dict[str, Any]:
-    """The members of the problem document."""
+    """Returns the members of the problem document (RFC 9457)."""
     status = HTTPStatus(problem.status)
     return {
         "type": "about:blank",
@@ -118,7 +118,7 @@ def document(problem: Problem) -> dict[str, Any]:
 
 
 def describe(error: Exception) -> Problem:
-    """The problem that an exception means."""
+    """Returns the problem for an exception."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, Unavailable):
@@ -142,12 +142,12 @@ def describe(error: Exception) -> Problem:
 
 
 def too_large(name: str) -> Problem:
-    """422: a value is over the 64 kB that the database keeps of such ones."""
+    """Returns 422 for a value over the 64 kB that the database stores."""
     return Problem(422, _TOO_LARGE.format(name))
 
 
 def invalid_json(error: Exception) -> Problem:
-    """The problem for a body that msgspec refused."""
+    """Returns the problem for a body that msgspec refused."""
     if isinstance(error, msgspec.ValidationError):
         return misfit(error)
     if isinstance(error, RecursionError):
@@ -158,7 +158,7 @@ def invalid_json(error: Exception) -> Problem:
 
 
 def misfit(error: msgspec.ValidationError) -> Problem:
-    """422 for a body whose JSON is not what it should be: `errors` has the place as `messages[0].role`."""
+    """Returns 422 for JSON of another shape than declared; `errors` has the place as `messages[0].role`."""
     said = str(error)
     detail, at, place = said.rpartition(_PLACE)
     if not place.endswith("`") or not at:
@@ -171,18 +171,18 @@ def misfit(error: msgspec.ValidationError) -> Problem:
 
 
 def unauthorized(detail: str, challenge: str = "Bearer") -> Problem:
-    """401: no or wrong credentials; `challenge` says which kind is asked for."""
+    """Returns 401 for missing or wrong credentials; `challenge` is the value of WWW-Authenticate."""
     return Problem(401, detail, headers={"WWW-Authenticate": challenge})
 
 
 def changed_meanwhile(noun: str, version: int) -> Problem:
-    """412: what If-Match names is not the present version."""
+    """Returns 412 for an If-Match that does not name `version`, the present one."""
     detail = f'The {noun} has changed: its ETag is "{version}" now, which If-Match does not name'
     return Problem(412, detail, headers={"ETag": f'"{version}"'})
 
 
 def request_id(scope: Any) -> str:
-    """The request's id: the client's own X-Request-ID when it is well-formed, else a new one; the same at each call."""
+    """Returns the request's id: the X-Request-ID of the client if it is well-formed, else a new one. Keeps it."""
     state = scope["state"]
     if "request_id" not in state:
         given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
@@ -196,7 +196,7 @@ def _constraint(name: str | None) -> tuple[int, str] | None:
 
 
 def _validation(error: ValidationException) -> Problem:
-    """Litestar's findings about parameters, as one sentence and each for itself."""
+    """Returns Litestar's findings about parameters, as one sentence and as a list."""
     extra = [item for item in error.extra if isinstance(item, dict)] if isinstance(error.extra, list) else []
     if any(item.get("key") == "data" for item in extra):
         return Problem(422, "The request needs a JSON body")

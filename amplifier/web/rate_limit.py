@@ -1,7 +1,7 @@
 """Rate limits: requests a minute for an application and user, counted in the database for all processes.
 
-A process takes several requests at once, more for who calls more, so that most requests ask nobody. What a process took
-and did not use is lost to the others, at most a tenth of the limit each; nobody ever gets more than the limit.
+A process reserves several requests at once, more for busier callers, so that most requests need no query. Unused
+reservations of a process are lost to the others, at most a tenth of the limit each. No caller gets more than the limit.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ Key: TypeAlias = tuple[str, str, int]
 
 
 class _Allowance:
-    """What a process has taken for one caller and not used yet."""
+    """The requests that this process has reserved for one caller."""
 
     __slots__ = ("asking", "expires_at", "full_at", "left", "policy", "refused_until", "remaining", "taken")
 
@@ -34,7 +34,7 @@ class _Allowance:
         self.policy = b'"default";q=%d;w=60' % per_minute
 
     def use(self, scope: Scope, now: float) -> bool:
-        """Counts a request, if one is left of what was taken before, and notes for its answer what is left then."""
+        """Counts a request if a reserved one is left, and notes the rest for its answer. Returns whether it did."""
         if self.left < 1 or self.expires_at <= now:
             return False
         self.left -= 1
@@ -42,28 +42,28 @@ class _Allowance:
         return True
 
     def note(self, scope: Scope, now: float) -> None:
-        """What the answer says: the policy, how many requests are left, and the seconds until all are there again."""
+        """Notes for the answer: the policy, the requests left, and the seconds until the full limit is available."""
         seconds = self.full_at - now
         left = (self.left + self.remaining, int(seconds) + 1 if seconds > 0 else 0)
         scope["state"]["rate_limit"] = (self.policy, b'"default";r=%d;t=%d' % left)
 
 
 class Limiter:
-    """Admits requests, or refuses them: by application, user, and how many requests a minute they may make."""
+    """Admits or refuses requests by application, user and their limit."""
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
         self._allowances: dict[Key, _Allowance] = {}
 
     def admits(self, scope: Scope, key: Key) -> bool:
-        """Counts a request, if that needs no question to the database."""
+        """Counts a request if a reserved one is left. Returns whether it did; otherwise call `admit`."""
         allowance = self._allowances.get(key)
         return allowance is not None and allowance.use(scope, time.monotonic())
 
     async def admit(self, scope: Scope, key: Key) -> None:
-        """Counts a request, and asks the database if need be. Raises Problem 429, and Unavailable."""
+        """Counts a request and reserves more in the database if none is left. Raises Problem 429, and Unavailable."""
         allowance = self._allowances.get(key) or self._remember(key)
-        async with allowance.asking:  # who waited finds what the one before took
+        async with allowance.asking:  # a waiting request uses what the one before reserved
             now = time.monotonic()
             if allowance.use(scope, now):
                 return
@@ -92,7 +92,7 @@ class Limiter:
         allowance.taken += row["granted"]
         full_in = (row["full_at"] - row["asked_at"]).total_seconds()
         allowance.full_at = now + full_in
-        if not row["granted"]:  # until one request is there again
+        if not row["granted"]:  # until one request is available again
             allowance.refused_until = now + max(0.05, full_in - _MINUTE + _MINUTE / per_minute)
 
 

@@ -1,4 +1,4 @@
-"""The request that handlers receive, with its caller, queries and body, and what its rights allow."""
+"""The request that handlers receive, with its caller, queries and body, and checks of the caller's rights."""
 
 import math
 from collections.abc import Callable
@@ -21,8 +21,11 @@ MAX_BODY = 8 * 1024 * 1024  # bytes
 
 
 class Caller(NamedTuple):
-    """Who calls: the application that carries the request, the user it speaks for, until when (seconds since 1970), and
-    how many requests a minute it may make, 0 for any number, none for as many as the settings say."""
+    """The application that sends the request and the user for whom it does.
+
+    `expires_at`, in seconds since 1970, is the end of its credentials. `requests_per_minute` is its rate limit: 0 for
+    no limit, None for the limit of the settings.
+    """
 
     app_id: str
     user_id: str
@@ -36,12 +39,12 @@ class Request(litestar.Request[Caller, None, State]):
 
     @property
     def caller(self) -> Caller:
-        """Who calls, as `authentication.authenticate` found out."""
+        """The caller, as `authentication.authenticate` found it."""
         return self.scope["user"]  # type: ignore[no-any-return]
 
     @property
     def queries(self) -> QuerySet:
-        """The named queries, bound to the database: those of one set for the whole request."""
+        """The named queries, bound to the database. The set stays the same for the whole request."""
         queries: QuerySet | None = self.scope["state"].get("queries")
         if queries is None:
             queries = self.scope["state"]["queries"] = self.scope["litestar_app"].state.queries.snapshot()
@@ -49,26 +52,26 @@ class Request(litestar.Request[Caller, None, State]):
 
     @property
     def if_match(self) -> list[int] | None:
-        """The versions of which what is to be changed must have one, from If-Match, or none where any will do."""
+        """The versions of If-Match, one of which the resource must have, or None if any will do."""
         return if_match(self.headers)
 
     def afterwards(self, act: Callable[[], None]) -> None:
-        """Has something done when the change is committed, before the answer goes out."""
+        """Calls `act` after the commit and before the answer is sent."""
         self.scope["state"].setdefault("afterwards", []).append(act)
 
     def tell(self, **details: Any) -> None:
-        """What the audit log is to say of this request besides the operation and its target; never a secret."""
+        """Adds details to the audit entry of this request, besides its operation and target. Never pass a secret."""
         self.scope["state"].setdefault("told", {}).update(details)
 
     @property
     def hub(self) -> Hub:
-        """What is told of changes that no path names, and whom streams belong to."""
+        """The hub, which notifies followers and counts the streams of users."""
         return self.scope["litestar_app"].state.hub  # type: ignore[no-any-return]
 
     async def json(self) -> Any:
-        """The body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
+        """Returns the body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
 
-        Raises Problem 415 for another content type or a compressed body, and 422 for what does not fit.
+        Raises Problem 415 for another content type or a compressed body, and 422 for JSON that does not fit the struct.
         """
         media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
         if media_type != "application/json" and not media_type.endswith("+json"):
@@ -91,7 +94,7 @@ def require_admin(request: Request) -> None:
 
 
 def key_manager(request: Request, app_id: str) -> dict[str, Any]:
-    """An application, and the caller: arguments of the queries that serve its key managers and admin applications."""
+    """Returns the arguments of queries that serve the key managers of an application and admin applications."""
     caller = request.caller
     return {
         "actor_id": caller.user_id,
@@ -102,7 +105,7 @@ def key_manager(request: Request, app_id: str) -> dict[str, Any]:
 
 
 async def not_key_manager(request: Request, app_id: str) -> Problem:
-    """Why such a query did nothing; asked only then: 403 for an application that the caller may see, 404 for others."""
+    """Returns the problem of such a query that did nothing: 403 if the caller may see the application, else 404."""
     caller = request.caller
     row = await request.queries.applications.get(app_id=app_id, reader_app_id=caller.app_id, is_admin=caller.is_admin)
     if row is None:
@@ -124,7 +127,7 @@ async def participation(request: Request, session_id: str) -> Rights:
 
 
 async def unchanged(request: Request, session_id: str) -> Any:
-    """The answer 304 for a participant who has a session's transcript as it is, without a look at its messages."""
+    """Returns 304 if If-None-Match names the present transcript of a session, else None. Reads no messages."""
     if header(request.scope, b"if-none-match") is None:
         return None
     row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)

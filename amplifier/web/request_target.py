@@ -1,6 +1,6 @@
-"""Reads the path and the query of a request, so that each means one thing to clients, proxies and the service.
+"""Decodes the path and the query of a request, so that clients, proxies and the service agree on their meaning.
 
-Segments are decoded one by one: an encoded slash is part of a segment, as clients mean it, and separates none.
+Segments are decoded one by one: an encoded slash is part of a segment and separates none.
 """
 
 import re
@@ -15,11 +15,11 @@ _DOTS = re.compile(r"(?:^|/|%2F)\.\.?(?:/|%2F|\Z)")
 
 
 def read(scope: Any) -> Any:
-    """The scope with the path that is routed: decoded, except that % and / within a segment are %25 and %2F.
+    """Returns the scope with the path to route: decoded, except that % and / within a segment are %25 and %2F.
 
-    A request that is to be refused gets a path without a route, so that its answer is made like any other error's, and
-    the Problem in its state: 404 for an empty segment and for `.` and `..`, which clients and proxies resolve, and 400
-    for a path or a query that is not UTF-8.
+    A request to refuse gets a path without a route and the Problem in its state, so that its answer is made like any
+    other error's: 404 for an empty segment and for `.` and `..`, which clients and proxies resolve, and 400 for a path
+    or a query that is not UTF-8.
     """
     path, raw, query = scope["path"], scope["raw_path"], scope["query_string"]
     problem = None
@@ -40,7 +40,7 @@ def read(scope: Any) -> Any:
 
 
 def restore(scope: Any) -> None:
-    """Decodes what is left in the parameters of a routed path. Raises Problem for a request that is refused."""
+    """Decodes %25 and %2F in the parameters of a routed path. Raises the Problem of a request to refuse."""
     if REFUSED in scope["state"]:
         raise scope["state"][REFUSED]
     if "%" in scope["path"]:

@@ -1,4 +1,4 @@
-"""What every response carries, errors and preflights included: its request's id, and what browsers must know."""
+"""Headers of every response, errors and preflights included: the request's id, and instructions to browsers."""
 
 from typing import Any
 
@@ -19,7 +19,7 @@ _EXPOSED = (
     *("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"),
     *("Idempotency-Replayed", "ETag", "Link"),
 )
-# Each costs a hundredth of a short request. Whoever says how long an answer may be kept says also what a page may do.
+# Each header costs a hundredth of a short request. A handler that sets Cache-Control also sets the page's policy.
 _PRIVATE = (
     (b"cache-control", b"no-store"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
@@ -50,7 +50,7 @@ async def complete(message: Message, scope: Scope) -> None:
 
 
 def methods(app: Litestar) -> dict[str, bytes]:
-    """The methods of each path, as Allow lists them."""
+    """Returns the methods of each path in the form of an Allow header."""
     return {
         route.path_format: ", ".join(sorted({*route.methods, *(("HEAD",) if "GET" in route.methods else ())})).encode()
         for route in app.routes
@@ -59,7 +59,7 @@ def methods(app: Litestar) -> dict[str, bytes]:
 
 
 def cors(settings: Settings) -> CORSConfig:
-    """What pages of ALLOWED_ORIGINS may send and read."""
+    """Returns the headers and methods that pages of ALLOWED_ORIGINS may use."""
     return CORSConfig(
         allow_origins=settings.origins,
         allow_methods=["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"],
@@ -69,7 +69,7 @@ def cors(settings: Settings) -> CORSConfig:
 
 
 def _with_methods(message: Any, scope: Scope) -> Any:
-    """The headers; Allow names all methods of the path: Litestar knows of no HEAD, and for OPTIONS only one handler."""
+    """Returns the headers with a complete Allow: Litestar omits HEAD and, for OPTIONS, other handlers of the path."""
     headers = message["headers"]
     if message["status"] == 405:
         return [(name, value + b", HEAD" if name == b"allow" and b"GET" in value else value) for name, value in headers]

@@ -1,4 +1,4 @@
-"""Answers as ASGI callables: what their headers say of caching and paging, and compression of the large ones."""
+"""Answers as ASGI callables, with ETag, Link and compression. Headers of every response: response_headers.py."""
 
 import asyncio
 import re
@@ -10,8 +10,8 @@ from urllib.parse import parse_qsl, quote, urlencode
 import msgspec
 from litestar.types import Receive, Scope, Send
 
-_COMPRESSED_FROM = 2048  # bytes; below, what is saved is less than what it costs
-_IN_THREAD_FROM = 128 * 1024  # bytes; compressing more would hold up other requests
+_COMPRESSED_FROM = 2048  # bytes; compressing less costs more than it saves
+_IN_THREAD_FROM = 128 * 1024  # bytes; compressing more in the event loop would delay other requests
 _LEVEL = 1  # of zlib: JSON gets a fifth of its size, at 100 MB/s
 _GZIP = 31  # zlib's wbits for the format
 _TAG = re.compile(r'(W/)?"([^"]*)"\s*(?:,|\Z)')
@@ -22,7 +22,7 @@ Headers = Iterable[tuple[bytes, bytes]]
 
 
 class Answer:
-    """An answer, JSON by default; 304 where the client has it already, gzip where it is large and they take that."""
+    """An answer, JSON by default: 304 if the client has it, gzip if it is large and the client accepts that."""
 
     __slots__ = ("body", "etag", "headers", "media_type", "status")
 
@@ -56,7 +56,7 @@ class Answer:
 
 
 class JsonStream:
-    """JSON that is made while it is sent, until the end or until the client has left."""
+    """JSON that is made while it is sent. Stops when the client disconnects."""
 
     def __init__(self, chunks: AsyncIterator[bytes], etag: str) -> None:
         self._chunks, self._etag = chunks, etag
@@ -83,20 +83,20 @@ class JsonStream:
 
 
 async def _gone(receive: Receive) -> None:
-    """Returns when the client has left."""
+    """Returns when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
 
 
 def answered(status: int, data: Any, scope: Any) -> Answer:
-    """The answer that carries `data`: with its `etag`, if it has one, and a Link to the page behind its `next`."""
+    """Returns the answer that carries `data`, with its `etag` and a Link to the page of its `next`, if it has these."""
     following = getattr(data, "next", None) if scope["method"] == "GET" else None
     headers = () if following is None else ((b"link", _link(scope, data, following)),)
     return Answer(status, encoder.encode(data), getattr(data, "etag", None), headers)
 
 
 def if_match(headers: Mapping[str, str]) -> list[int] | None:
-    """The versions of If-Match (RFC 9110), or none where any will do. What is no version of ours matches nothing."""
+    """Returns the versions of If-Match (RFC 9110), or None if any will do. Other tags match nothing."""
     wanted = headers.get("if-match")
     if wanted is None or wanted.strip() == "*":
         return None
@@ -105,13 +105,13 @@ def if_match(headers: Mapping[str, str]) -> list[int] | None:
 
 
 def takes_gzip(scope: Scope) -> bool:
-    """Whether the client's Accept-Encoding names gzip (or anything) and does not refuse it."""
+    """Returns whether the client's Accept-Encoding names gzip or `*` and does not refuse it."""
     accepted = (header(scope, b"accept-encoding") or "").lower()
     return ("gzip" in accepted or "*" in accepted) and not _REFUSED.search(accepted)
 
 
 def header(scope: Scope, wanted: bytes) -> str | None:
-    """A request header's value, or none where it is missing."""
+    """Returns the value of a request header, or None if it is missing."""
     for name, value in scope["headers"]:
         if name == wanted:
             return value.decode("latin-1")
@@ -119,7 +119,7 @@ def header(scope: Scope, wanted: bytes) -> str | None:
 
 
 def is_known(scope: Scope, etag: str) -> bool:
-    """Whether If-None-Match names the answer's ETag; weak ones will do (RFC 9110, 13.1.2)."""
+    """Returns whether If-None-Match names the ETag; weak comparison (RFC 9110, 13.1.2)."""
     known = header(scope, b"if-none-match")
     if known is None:
         return False
@@ -127,7 +127,7 @@ def is_known(scope: Scope, etag: str) -> bool:
 
 
 def _link(scope: Scope, data: Any, following: Any) -> bytes:
-    """The address of the next page: this one's, as `request_target.read` leaves its path, behind another place."""
+    """Returns the Link to the next page: this address, with the path of `request_target.read` and another cursor."""
     parameter = getattr(data, "next_parameter", "after")
     query = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1"), True) if pair[0] != parameter]
     address = f"{quote(scope['path'], safe='/%')}?{urlencode([*query, (parameter, following)])}"
@@ -156,5 +156,5 @@ encoder = msgspec.json.Encoder()
 
 
 def answer(status: int, data: Any, etag: str | None = None) -> Any:
-    """What a handler returns to answer with another status than its route's."""
+    """Returns an answer with another status than the route's, for a handler to return."""
     return Answer(status, encoder.encode(data), etag)

@@ -1,4 +1,4 @@
-"""A run as server-sent events, in the form that clients of `/stream` know: `data: {"type": ..., ...}`."""
+"""The answer of `/stream`: one run as server-sent events of the form `data: {"type": ..., ...}`."""
 
 import asyncio
 import re
@@ -15,15 +15,15 @@ from amplifier.live.subscriber import Subscriber
 from amplifier.runtime.runner import Runner
 from amplifier.web.event_stream import STREAM_HEADERS, Opening, drained, watched
 from amplifier.web.request import Caller
-from amplifier.web.uvicorn_protocols import DRAINING
+from amplifier.web.scope_keys import DRAINING
 
 if TYPE_CHECKING:
     from amplifier.runtime.execution import Execution
 
-_LAST_WORDS = 0.7  # seconds for runs of this process to say how they ended
+_LAST_WORDS = 0.7  # seconds for runs of this process to send their last events
 _PLACE = re.compile(r"([0-9a-f-]{36}):(\d{1,18})(:queued)?\Z")
 _ENDS = ("run.completed", "run.failed", "run.cancelled")
-_LOST = {  # how a stream ends that is not the run's end
+_LOST = {  # the error that ends a stream before its run ends
     "access.revoked": "You do not take part in the session any more",
     "session.deleted": "The session was deleted",
     "service.stopping": "The service stops: come back with Last-Event-ID",
@@ -32,7 +32,7 @@ _LOST = {  # how a stream ends that is not the run's end
 
 
 class Place(msgspec.Struct):
-    """Where in a run a stream begins: behind an event of the session; `queued` before the run has begun."""
+    """A place in a run: after the session's event `seq`; `queued` before the run has begun."""
 
     run_id: str
     seq: int
@@ -43,7 +43,7 @@ class Place(msgspec.Struct):
 
 
 def place(last_event_id: str) -> Place:
-    """The place that an id of such a stream means. Raises Problem 422."""
+    """Returns the place in the id of an event of such a stream. Raises Problem 422 for other text."""
     match = _PLACE.match(last_event_id)
     if match is None:
         raise Problem(422, "Last-Event-ID: must be the id of an event of a run's stream")
@@ -51,7 +51,7 @@ def place(last_event_id: str) -> Place:
 
 
 class RunSubscriber(Subscriber):
-    """Takes a run's events from the run itself where that goes on in this process, at once and each part."""
+    """Takes a run's events directly from a run in this process: without delay, and each part of a message."""
 
     most_notes = 1000
     attached = False
@@ -61,15 +61,15 @@ class RunSubscriber(Subscriber):
             super().note(note)
 
     def take(self, note: Frame) -> None:
-        """Something that the run shows."""
+        """Adds an event of the run itself."""
         super().note(note)
 
 
 class RunStream:
-    """The answer of `/stream`: from a place in a run to its end, or to the client's."""
+    """The answer of `/stream`: the events from a place in a run to its end, or until the client disconnects."""
 
     def __init__(self, caller: Caller, session_id: str, start: Place, begin: Callable[[], None]) -> None:
-        """`begin` lets the run begin: once, when somebody listens, or cannot listen."""
+        """`begin` begins the run. It is called once, when this stream listens or has failed."""
         self._caller, self._session_id, self._start, self._begin = caller, session_id, start, begin
         self._run_id, self._began = start.run_id, not start.queued
         self._mark = start.run_id.encode()
@@ -116,12 +116,12 @@ class RunStream:
         begin()
 
     def _attach(self, subscriber: RunSubscriber, execution: "Execution") -> None:
-        """The run goes on in this process: its events come from itself."""
+        """Takes the events from a run of this process."""
         subscriber.attached = True
         self._detach = execution.feed.listen(subscriber.take, subscriber.fall_behind)
 
     async def _shown(self, frame: Frame, state: Any, subscriber: RunSubscriber) -> bytes | None:
-        """The event as this client gets it, or none for what is not about its run."""
+        """Returns the event in the form of this stream, or None if it is not about its run."""
         if frame.type in _LOST:
             return _event({"type": "error", "message": _LOST[frame.type]})
         mine = self._mark in frame.data
@@ -139,7 +139,7 @@ class RunStream:
         return None if frame.seq is None else str(Place(self._run_id, frame.seq, not self._began))
 
     async def _ending(self, state: Any) -> bytes | None:
-        """The last events of a run that is over."""
+        """Returns the last events of a run that has finished, or None."""
         row = await state.queries.runs.get(
             actor_id=self._caller.user_id, session_id=self._session_id, run_id=self._run_id
         )
@@ -153,7 +153,7 @@ class RunStream:
 
 
 async def _stop_with(runner: Runner, subscriber: Subscriber) -> None:
-    """Ends the stream of a run that does not end in time when the service stops: it waits, or is another process's."""
+    """Ends the stream when the service stops and the run does not: it is queued, or runs in another process."""
     await runner.stopping.wait()
     await asyncio.sleep(_LAST_WORDS)
     subscriber.end(Frame("service.stopping", b"{}"))
@@ -170,4 +170,4 @@ async def _send(send: Send, body: bytes, more: bool = True) -> None:
 
 
 def _nothing() -> None:
-    """In place of what was done, or need not be done."""
+    """Does nothing, in place of a callback that has been called or is not set."""

@@ -1,6 +1,6 @@
-"""What the routes that search share: parameters, cursors, the time limit, headlines as HTML.
+"""Shared by the routes that search: parameters, cursors, the time limit, headlines as HTML.
 
-How hits are ranked is in `queries/search.sql`, how they are found in the function search_matches of the database.
+`queries/search.sql` ranks matches, the function search_matches of the database finds them.
 """
 
 import base64
@@ -22,7 +22,7 @@ from amplifier.errors import Problem, TooSlow
 from amplifier.maintenance.activity import SearchKey
 from amplifier.web.request import Request
 
-MOST_RANKED = 2000  # matches; ranking all of a frequent word's would take too long
+MOST_RANKED = 2000  # matches; ranking all matches of a frequent word would take too long
 MAX_HEADLINE = 1000  # characters of HTML
 SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing is a syntax error'
 

@@ -1,4 +1,4 @@
-"""Bounds what clients say over WebSockets: messages, what is passed on, and read markers, of which few are written."""
+"""Limits of WebSockets per user: messages, typing notes that are passed on, and read markers that are written."""
 
 import asyncio
 import time
@@ -8,14 +8,14 @@ from typing import TypeAlias
 
 Write: TypeAlias = Callable[[], Awaitable[None]]
 
-MOST_MESSAGES = 500  # a second that the sockets of a user are listened to
-_WRITE_PAUSE = 0.25  # seconds between two read markers of a user
-_TYPING_PAUSE = 1.0  # seconds between two that are passed on
-_REMEMBER_AT_MOST = 10_000  # users in a session
+MOST_MESSAGES = 500  # a second of all sockets of a user
+_WRITE_PAUSE = 0.25  # seconds between two read markers of a user that are written
+_TYPING_PAUSE = 1.0  # seconds between two typing notes of a user that are passed on
+_REMEMBER_AT_MOST = 10_000  # pairs of user and session
 
 
 class Saying:
-    """The recent messages of the sockets of this process, by user."""
+    """Counts recent messages of the sockets of this process by user, and writes read markers."""
 
     def __init__(self) -> None:
         self._second = 0
@@ -25,7 +25,7 @@ class Saying:
         self._writing: set[asyncio.Task[None]] = set()
 
     async def pace(self, user_id: str) -> None:
-        """Counts a message, and waits until the next second where there are too many: the client has to wait, too."""
+        """Counts a message. Waits until the next second if there are too many, which makes the client wait, too."""
         now = time.monotonic()
         if int(now) != self._second:
             self._second = int(now)
@@ -35,7 +35,7 @@ class Saying:
             await asyncio.sleep(self._second + 1 - now)
 
     def may_type(self, user_id: str, session_id: str) -> bool:
-        """Returns whether to tell followers that the user types: once a second for a session, whatever the socket."""
+        """Returns whether to pass a typing note on: once a second for a user in a session, over all sockets."""
         now = time.monotonic()
         if now - self._typed.get((user_id, session_id), -_TYPING_PAUSE) < _TYPING_PAUSE:
             return False
@@ -45,7 +45,7 @@ class Saying:
         return True
 
     def mark(self, user_id: str, stream_id: str, write: Write) -> None:
-        """Writes a read marker, at once or when it is its turn; of several that wait for a socket only the last one.
+        """Writes a read marker, now or after the user's earlier ones. Of several waiting for a stream, writes the last.
 
         `write` handles its errors.
         """
@@ -59,7 +59,7 @@ class Saying:
         task.add_done_callback(self._writing.discard)
 
     async def finish(self) -> None:
-        """Writes the markers that wait."""
+        """Writes the waiting markers."""
         for waiting in list(self._markers.values()):
             while waiting:
                 await waiting.pop(next(iter(waiting)))()

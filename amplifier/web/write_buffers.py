@@ -1,12 +1,14 @@
-"""Bounds what waits in write buffers for clients that do not read: for each connection, and for each user."""
+"""Limits on data that clients have not read yet: for each connection and for each user."""
 
 import asyncio
 from collections import defaultdict
 from typing import Any
 
-READ_SECONDS = 60.0  # that a client may leave an answer unread when its buffers are full
+from amplifier.web.scope_keys import ROUTED
+
+READ_SECONDS = 60.0  # until a client must have read enough of a full buffer
 MOST_UNREAD = 32 * 1024 * 1024  # bytes that wait for one user in a process, unless one connection alone has more
-ROUTED = "amplifier.routed"  # in a request's scope: the copy of it that was routed, where there is one
+FLUSH_SECONDS = 2.0  # until the client must have read the rest of an answer that was ended
 
 _unread: defaultdict[str, dict["Unread", None]] = defaultdict(dict)  # by user, the longest full buffer first
 
@@ -39,7 +41,7 @@ class Unread(asyncio.Protocol):
         self._read()
 
     def _cut_off_later(self, seconds: float) -> None:
-        """Aborts the connection after so many seconds: closing waits for the client without a limit."""
+        """Aborts the connection after `seconds`; closing alone waits for the client without a limit."""
         asyncio.get_running_loop().call_later(seconds, self.transport.abort)
 
     def _read(self) -> None:
@@ -52,13 +54,13 @@ class Unread(asyncio.Protocol):
 
 
 def _owner_of(scope: Any) -> str:
-    """The user, or the peer's address where nobody is authenticated."""
+    """Returns the user, or the peer's address before authentication."""
     user = scope.get(ROUTED, scope).get("user")
     return f"user {user.user_id}" if user is not None else f"address {(scope.get('client') or ('',))[0]}"
 
 
 def _bound(connections: dict[Unread, None]) -> None:
-    """Aborts a user's connections, the one that has been full for longest first, until the others are in bounds."""
+    """Aborts a user's connections until the rest hold at most MOST_UNREAD, longest full first, never the newest."""
     size = sum(one.transport.get_write_buffer_size() for one in connections)
     for slowest in list(connections)[:-1]:
         if size <= MOST_UNREAD:

@@ -13,28 +13,16 @@ from unittest.mock import Mock
 import httpx
 import pytest
 
-from amplifier.database import listener
 from amplifier.database.pool import Database
 from amplifier.errors import Unavailable
 from amplifier.postgres import embedded
 from amplifier.schema import migrate
 from tests.conftest import CONFIG, SECRET, Api, assert_problem, private_folder, serving, settings_for
+from tests.support.polling import TERMINATE, gives, remembers, until
 
 Sql = Callable[..., list[Any]]
 LIMITS = {"database_acquire_timeout": 0.5, "database_statement_timeout": 1, "database_lock_timeout": 0.5}
 LONGEST = 0.5 + (1 + 1) + 10  # seconds: for a connection, for a statement that the server does not end, to spare
-TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
-
-
-async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    """Waits for the condition, at most so long."""
-    async with asyncio.timeout(seconds):
-        while not await condition():
-            await asyncio.sleep(0.01)
-
-
-async def gives(client: httpx.AsyncClient, status: int, path: str = "/configs") -> bool:
-    return (await client.get(path)).status_code == status
 
 
 class Service(NamedTuple):
@@ -178,49 +166,6 @@ async def test_200_appends_at_once_are_all_there_in_one_order(dsn: str) -> None:
             race = {"messages": [{"role": "user"}], "expected_seq": seq}
             answers = await asyncio.gather(*(client.post(url, json=race) for client in clients[:2]))
             assert sorted(answer.status_code for answer in answers) == [201, 412]
-
-
-async def remembers(client: httpx.AsyncClient, api: Api) -> bool:
-    return await gives(client, 200) and bool(api.app.state.authenticator.remembered)
-
-
-STOPS = {
-    "DELETE /applications/app": "Invalid API key",
-    "POST /applications/app/regenerate-key": "Invalid API key",
-    "update applications set is_active = false": "Application is disabled",
-}
-
-
-@pytest.mark.parametrize("stop", STOPS)
-async def test_a_key_stops_at_once_in_every_process(api: Api, sql: Sql, stop: str) -> None:
-    async with serving(api.settings) as elsewhere:
-        here, admin = await api.as_user("alice"), await api.as_user("root", "admin")
-        there = elsewhere.client(dict(here.headers))
-        await until(lambda: remembers(here, api))
-        await until(lambda: remembers(there, elsewhere))
-        if stop.startswith("update"):
-            sql(stop)
-            await until(lambda: gives(here, 401), 8)
-        else:
-            assert (await admin.request(*stop.split())).status_code == 200
-            assert_problem(await here.get("/configs"), 401, STOPS[stop])
-        await until(lambda: gives(there, 401), 8)
-        assert_problem(await there.get("/configs"), 401, STOPS[stop])
-
-
-async def test_a_deaf_process_remembers_nothing(dsn: str, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listener, "_BACK_OFF", (60.0, 60.0))
-    async with serving(settings_for(dsn)) as api:
-        alice = await api.as_user("alice")
-        await until(lambda: remembers(alice, api))
-        sql("alter table applications disable trigger applications_announce")
-        sql("update applications set is_active = false")
-        assert await gives(alice, 200), "remembered: nobody said anything"
-        sql(f"{TERMINATE} and query ilike 'listen%'")
-        await until(lambda: gives(alice, 401))
-        for active, status in (("true", 200), ("false", 401)):
-            sql(f"update applications set is_active = {active}")
-            assert await gives(alice, status)
 
 
 async def test_last_seen_moves_at_most_once_a_minute(api: Api, sql: Sql, alice: httpx.AsyncClient) -> None:

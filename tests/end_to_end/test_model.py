@@ -1,65 +1,41 @@
 """Sessions against a model of them: random calls of several people through two processes, everything compared."""
 
-import itertools
 import os
-from collections.abc import Callable
-from functools import partial
 from typing import Any
 
-import httpx
 import pytest
 from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, invariant, multiple, rule
+from hypothesis.stateful import Bundle, initialize, invariant, multiple, rule
 from hypothesis.stateful import run_state_machine_as_test as run
 
 from tests.conftest import CONFIG
-from tests.support.model import RANKS, Invitation, Model, Session
-from tests.support.pair import Pair, pair
+from tests.support.model import Invitation, Session
+from tests.support.model_comparison import Comparison
+from tests.support.model_inputs import (
+    PEOPLE,
+    Caller,
+    Rights,
+    callers,
+    messages,
+    people,
+    rarely,
+    rights,
+    roles,
+    statuses,
+    titles,
+    words,
+)
+from tests.support.pair import pair
 
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))  # how many sequences of calls; 0: the same few each time
-PEOPLE = ["ana", "ben", "cleo", "dan"]
-WORDS = ["amber", "birch", "cedar"]
-Call = Callable[..., Any]
-Caller = tuple[int, bool]
-Rights = dict[str, bool] | None
 
-# who calls (below 8 one of those who take part, else anybody), and which process answers
-callers = st.tuples(st.integers(0, 9), st.booleans())
-people = st.sampled_from(PEOPLE)
-roles = st.sampled_from(RANKS)
-rights = st.none() | st.dictionaries(st.sampled_from(["send", "invite"]), st.booleans())
-words = st.sampled_from(WORDS)
-others = st.sampled_from([{}, {"x": None}, {"x": [1, 0.5, {"é": "\u2028"}]}])
-messages = st.builds(
-    lambda role, content, more: {"role": role, "content": content, **more},
-    st.sampled_from(["user", "assistant", "tool"]),
-    words,
-    others,
-)
-titles = st.sampled_from([None, "", "Trip"])
-statuses = st.sampled_from([None, "active", "completed", "failed", "cancelled"])
+
 sessions, invitations = Bundle("sessions"), Bundle("invitations")
-rarely = st.integers(0, 9).map(lambda number: number == 9)
-_runs = itertools.count()
 
 
-class Sharing(RuleBasedStateMachine):
-    """Everybody's calls. People are others in each run, so that all runs share a database."""
-
-    pair: Pair
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.model, self.turn, self.run = Model(), itertools.count(), next(_runs)
-        self.seen: list[str] = []  # sessions to be compared behind this rule
-        self.configs: dict[str, str] = {}
-        self.clients = [httpx.Client(base_url=url, timeout=30) for url in self.pair.urls]
-        self.headers = {name: self.pair.headers(self._id(name)) for name in PEOPLE}
-
-    def teardown(self) -> None:
-        for client in self.clients:
-            client.close()
+class Sharing(Comparison):
+    """The calls of the users of one database."""
 
     @initialize(target=sessions, process=st.booleans(), role=roles, said=messages)
     def begin(self, process: bool, role: str, said: Any) -> str:
@@ -218,40 +194,6 @@ class Sharing(RuleBasedStateMachine):
             assert ([row["session_id"] for row in listed["sessions"]], listed["total"]) == (mine, len(mine))
             for row in listed["sessions"]:
                 assert row.items() >= self.model.sessions[row["session_id"]].summary(name).items()
-
-    def _compare(self, name: str, key: str, session: Session, process: bool) -> None:
-        """All that one person may see of a session."""
-        status = 200 if name in session.people else 404
-        page = self._call(name, process, status, "GET", f"/sessions/{key}/transcript?limit=1000")
-        listed = self._call(name, not process, status, "GET", f"/sessions/{key}/participants")
-        if status == 200:
-            assert (self._messages(page["messages"]), page["last_seq"]) == (session.messages, session.last_seq)
-            fields = ("user_id", "role", "permissions", "last_read_seq")
-            wanted = [(self._id(one), *part.shown) for one, part in sorted(session.people.items())]
-            assert [tuple(row[field] for field in fields) for row in listed["participants"]] == wanted
-            owner = self._call(name, process, 200, "GET", f"/sessions/{key}")["owner_user_id"]
-            assert owner == self._id(session.owner)
-
-    def _see(self, key: str, caller: Caller) -> tuple[str, Call, Session]:
-        """Who calls, how to, and the session, which is compared behind the call."""
-        self.seen.append(key)
-        session = self.model.sessions[key]
-        known = list(session.people) if caller[0] < 8 else []
-        actor = (known or PEOPLE)[caller[0] % len(known or PEOPLE)]
-        return actor, partial(self._call, actor, caller[1], under=f"/sessions/{key}"), session
-
-    def _call(
-        self, name: str, process: bool, status: int, method: str, path: str, body: Any = None, under: str = ""
-    ) -> Any:
-        answer = self.clients[process].request(method, under + path, json=body, headers=self.headers[name])
-        assert answer.status_code == status, (name, method, path, body, answer.text)
-        return answer.json()
-
-    def _messages(self, rows: list[Any]) -> list[Any]:
-        return [(row["seq"], row["message"], row["author_user_id"].partition(".")[0]) for row in rows]
-
-    def _id(self, name: str) -> str:
-        return f"{name}.{self.run}"
 
 
 @pytest.mark.parametrize("examples", [3, pytest.param(EXAMPLES or 20, marks=pytest.mark.slow)])

@@ -13,8 +13,8 @@ import pytest
 
 from tests.conftest import CONFIG
 from tests.end_to_end.test_model import EXAMPLES
-from tests.end_to_end.test_sharing_under_load import LOG, replay
 from tests.support.pair import Pair, pair
+from tests.support.sharing import LOG, replay
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]

@@ -3,72 +3,18 @@
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from typing import Any, NamedTuple
+from collections.abc import AsyncIterator, Awaitable, Callable
+from typing import Any
 
 import httpx
 import psycopg
 import pytest
 
-from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
+from tests.conftest import assert_problem, serving, settings_for
+from tests.support.sharing import LOG, PEOPLE, Done, Shared, change, replay
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
-PEOPLE = ["alice", "bob", "carol", "dave", "erin", "frank", "grace"]
-ROLES = ["viewer", "editor", "owner"]
-WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
-LOG = """select seq, type, actor_user_id, data from session_events union all
-    select seq, 'message', author_user_id, '{}' from messages order by seq"""
-MESSAGE = {"messages": [{"role": "user"}]}
-Done = Counter[tuple[str, str]]  # type of event, or message, and who did it
-
-
-class Shared(NamedTuple):
-    """A session of alice's, and clients of everybody through two applications, which stand for two processes."""
-
-    one: Api
-    sql: Sql
-    clients: dict[str, list[httpx.AsyncClient]]
-    config_id: str = ""
-    session_id: str = ""
-
-    async def call(self, user_id: str, app: int, method: str, path: str, body: Any = None) -> httpx.Response:
-        return await self.clients[user_id][app].request(method, f"/sessions/{self.session_id}{path}", json=body)
-
-    async def append(self, user_id: str, app: int) -> httpx.Response:
-        return await self.call(user_id, app, "POST", "/transcript", MESSAGE)
-
-    async def remove(self, user_id: str, app: int) -> httpx.Response:
-        return await self.call("alice", app, "DELETE", f"/participants/{user_id}")
-
-    async def add(self, role: str, *user_ids: str, actor: str = "alice") -> None:
-        for user_id in user_ids:
-            body = {"user_id": user_id, "role": role}
-            assert (await self.call(actor, 0, "POST", "/participants", body)).status_code == 201
-
-    async def renewed(self) -> "Shared":
-        """The same people with a new config and session."""
-        alice = self.clients["alice"][0]
-        config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
-        session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
-        return self._replace(config_id=config_id, session_id=session_id)
-
-    async def until_waiting(self, count: int) -> None:
-        """Returns when so many statements wait for a lock."""
-        async with asyncio.timeout(10):
-            while self.sql(WAITING) != [(count,)]:
-                self.sql("select pg_stat_clear_snapshot()")  # it would stay the same within a transaction
-                await asyncio.sleep(0.01)
-
-    async def queued(self, *calls: Coroutine[Any, Any, httpx.Response]) -> list[int]:
-        """The statuses of calls that waited in this order while a DBA held the session's row."""
-        self.sql("begin; select from sessions for update")
-        tasks = []
-        for call in calls:
-            tasks.append(asyncio.create_task(call))
-            await self.until_waiting(len(tasks))
-        self.sql("commit")
-        return [answer.status_code for answer in await asyncio.gather(*tasks)]
 
 
 @pytest.fixture
@@ -79,63 +25,6 @@ async def shared(dsn: str, sql: Sql) -> AsyncIterator[Shared]:
         two.keys["app"] = await one.register("app")
         clients = {name: [await app.as_user(name) for app in (one, two)] for name in PEOPLE}
         yield await Shared(one, sql, clients).renewed()
-
-
-async def change(shared: Shared, dice: random.Random, done: Done, statuses: Counter[int]) -> None:
-    """A random call, or an invitation and two who accept it at once; notes what was acknowledged."""
-    actor, other, app = dice.choice(PEOPLE), dice.choice(PEOPLE), dice.randrange(2)
-    rights = {"permissions": {dice.choice(["invite", "send"]): dice.random() < 0.7}}
-    role = {"role": dice.choice([*ROLES, "owner", "owner"])}  # lest few may do anything soon
-    calls: list[tuple[str, str, str, Any]] = [
-        ("participant.added", "POST", "/participants", {"user_id": other} | role | dice.choice([rights, {}])),
-        ("participant.changed", "PATCH", f"/participants/{other}", dice.choice([role, rights])),
-        ("participant.removed", "DELETE", f"/participants/{dice.choice([actor, other])}", None),
-        ("ownership.transferred", "POST", "/transfer", {"user_id": other}),
-        ("invitation.created", "POST", "/invitations", role | {"max_uses": 2}),
-        ("message", "POST", "/transcript", MESSAGE),
-    ]
-    type_, *call = dice.choices(calls, [4, 3, 1, 1, 2, 3])[0]
-    guests = dice.choices(PEOPLE[3:], k=2)
-    answer = await shared.call(actor, app, *call)
-    statuses[answer.status_code] += 1
-    if answer.is_success:
-        done["participant.changed" if (type_, answer.status_code) == ("participant.added", 200) else type_, actor] += 1
-    if answer.is_success and type_ == "invitation.created":
-        token = {"token": answer.json()["token"]}
-        claims = [shared.clients[guest][n].post("/invitations/accept", json=token) for n, guest in enumerate(guests)]
-        for guest, claim in zip(guests, await asyncio.gather(*claims), strict=True):
-            statuses[claim.status_code] += 1
-            done.update([("invitation.used", guest), ("participant.added", guest)] if claim.status_code == 201 else [])
-
-
-def replay(events: list[Any]) -> dict[str, tuple[str, dict[str, bool]]]:
-    """Everybody's role and permissions in the end. At each event its actor had a right to it and an owner is left."""
-    people: dict[str, tuple[str, dict[str, bool]]] = {"alice": ("owner", {})}
-    joining = ""
-    for _, type_, actor, data in events:
-        role, permissions = people.get(actor, ("", {}))
-        user_id, state = data.get("user_id", ""), (data.get("role", ""), data.get("permissions", {}))
-        may_invite = permissions.get("invite", role == "owner") and state[0] in ROLES[: ROLES.index(role) + 1]
-        rights = {
-            "message": permissions.get("send", role in ("owner", "editor")),
-            "invitation.created": may_invite,
-            "invitation.used": not role,
-            "participant.added": user_id not in people and (may_invite or user_id == actor == joining),
-            "participant.changed": user_id in people and role == "owner",
-            "participant.removed": user_id == actor or role == "owner",
-            "ownership.transferred": role == "owner",
-        }
-        assert rights[type_], (type_, actor, data, people)
-        if type_ in ("participant.added", "participant.changed"):
-            people[user_id] = state
-        elif type_ == "participant.removed":
-            assert people.pop(user_id) == state
-        elif type_ == "ownership.transferred":
-            people[actor] = ("editor", permissions)
-            people[user_id] = ("owner", people[user_id][1])
-        joining = actor if type_ == "invitation.used" else ""
-        assert "owner" in {role for role, _ in people.values()}
-    return people
 
 
 @pytest.mark.parametrize("seed", range(6))

@@ -8,19 +8,14 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-import msgspec
 import pytest
 from jsonschema import Draft202012Validator
 from openapi_spec_validator import OpenAPIV31SpecValidator
 
-from amplifier.api.presence import Presence
 from amplifier.api.routes import routes
 from amplifier.cli.openapi import add
 from amplifier.openapi import document, texts
-from amplifier.openapi.operations import Operation
-from amplifier.openapi.schemas import components, reference
 from amplifier.settings import Settings
-from amplifier.web.routing import get
 from tests.conftest import Api
 from tests.support import contract
 
@@ -228,24 +223,3 @@ def test_public_routes_and_streams_say_who_may_call() -> None:
         content = OPERATIONS[name][2]["responses"]["200"]["content"]["text/event-stream"]
         assert content["x-events"]
         assert all(event in content["schema"]["description"] for event in content["x-events"])
-
-
-def test_a_handler_that_says_too_little_is_named() -> None:
-    @get("/things", operation_id="get_things", summary="Things", tags=["service"], errors=(418,))
-    async def get_things() -> Presence:
-        """All."""
-        return Presence("", [])
-
-    generated = {"summary": "Things", "description": "All.", "tags": ["service"], "responses": {}}
-    with pytest.raises(ValueError, match=r"get_things: the handler has no description"):
-        Operation(get_things, {}).described({**generated, "description": None})
-    with pytest.raises(ValueError, match=r"get_things: .*texts.py does not know the statuses \[418\]"):
-        Operation(get_things, {}).described(generated)
-    with pytest.raises(ValueError, match="neither a struct nor a list of structs"):
-        reference(dict[str, str])
-
-
-def test_two_structs_of_one_name_are_refused() -> None:
-    other = msgspec.defstruct("Presence", [("seq", int)])
-    with pytest.raises(ValueError, match="structs of one name: Presence"):
-        components([], [Presence, other])

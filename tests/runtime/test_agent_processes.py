@@ -13,13 +13,12 @@ import pytest
 
 from tests.api.test_message_streams import DELTA, answer, text_of
 from tests.conftest import assert_problem
-from tests.end_to_end.test_events_soak import LISTENING, OURS
 from tests.support import llm
 from tests.support.agents import ALLOWED, MODULES, Agent, agent, model, waiting
 from tests.support.live import LIMIT
 from tests.support.llm import Call, Gate, Reply, Stub
 from tests.support.service import Service
-from tests.support.soak import client, services, until
+from tests.support.soak import LISTENING, OURS, client, services, until
 from tests.support.streams import Event, Events, open_stream
 
 pytestmark = pytest.mark.slow

@@ -134,8 +134,8 @@ async def live(settings: Settings) -> AsyncIterator[Live]:
             uvicorn.Config(
                 api.app,  # type: ignore[arg-type]
                 port=0,
-                http="amplifier.web.uvicorn_protocols:BoundedProtocol",
-                ws="amplifier.web.uvicorn_protocols:BoundedWebSocketProtocol",
+                http="amplifier.web.http_protocol:BoundedProtocol",
+                ws="amplifier.web.websocket_protocol:BoundedWebSocketProtocol",
                 ws_max_size=64 * 1024,
                 lifespan="off",
                 log_level="warning",

@@ -11,6 +11,10 @@ from tests.conftest import CONFIG
 from tests.support.service import Service, running_service
 from tests.support.streams import Events, open_stream
 
+# the connections of services in pg_stat_activity, and of these the listening ones
+OURS = "from pg_stat_activity where application_name like 'amplifier-api%' and datname = current_database()"
+LISTENING = "(query ilike 'listen%' or query ilike '%pg_notification_queue_usage%')"
+
 
 @contextlib.contextmanager
 def services(count: int, dsn: str, **environ: str) -> Iterator[list[Service]]:

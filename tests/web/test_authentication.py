@@ -1,4 +1,4 @@
-"""Who calls: every refusal with its text, forgeries, the keys of a token's issuer."""
+"""Authentication by API key and JWT: every refusal with its text, and forgeries."""
 
 import base64
 import hmac
@@ -27,7 +27,7 @@ async def bearing(api: Api, bearer: str | bytes, key: str = "") -> httpx.Respons
 
 
 def forge(payload: Any = None, key: bytes = SECRET.encode(), header: Any = None, **claims: Any) -> str:
-    """A token made by hand, signed by HMAC whatever its header says; a claim that is None is left out."""
+    """Returns a token made by hand and signed by HMAC, with any algorithm in its header; omits claims that are None."""
     claims = {name: value for name, value in (CLAIMS | claims).items() if value is not None}
     parts = [{"alg": "HS256", "typ": "JWT"} | (header or {}), claims if payload is None else payload]
     texts = [part if isinstance(part, bytes) else json.dumps(part).encode() for part in parts]
@@ -59,7 +59,7 @@ TRUST = [
 # fmt: on
 
 
-async def test_each_refusal_says_why(api: Api) -> None:
+async def test_each_refusal_names_its_reason(api: Api) -> None:
     headers = {"X-API-Key": await api.register("app"), "Authorization": f"Bearer {GOOD}"}
     assert (await api.client(headers).get("/configs")).status_code == 200
     for name, values, detail in REFUSALS:
@@ -71,14 +71,14 @@ async def test_each_refusal_says_why(api: Api) -> None:
             assert refused.headers["www-authenticate"] == challenge
 
 
-async def test_the_header_of_the_key_is_configurable(dsn: str) -> None:
+async def test_header_of_api_key_is_configurable(dsn: str) -> None:
     async with serving(settings_for(dsn, api_key_header="X-Own-Key")) as api:
         key, bearer = await api.register("app"), f"Bearer {GOOD}"
         assert (await api.client({"X-Own-Key": key, "Authorization": bearer}).get("/configs")).status_code == 200
         assert_problem(await bearing(api, GOOD, key), 401, "Missing X-API-Key header")
 
 
-async def test_without_authentication_everybody_is_the_developer(dsn: str) -> None:
+async def test_requests_without_authentication_are_of_developer(dsn: str) -> None:
     async with serving(settings_for(dsn, auth_required=False)) as api:
         for headers in ({}, {"X-API-Key": "x", "Authorization": "Bearer x"}):
             me = (await api.client(headers).get("/users/me")).json()
@@ -86,7 +86,7 @@ async def test_without_authentication_everybody_is_the_developer(dsn: str) -> No
         assert (await api.client().get("/applications")).status_code == 200, "dev-app is an admin"
 
 
-async def test_a_token_alone_names_the_application(dsn: str) -> None:
+async def test_token_without_api_key_names_application(dsn: str) -> None:
     async with serving(settings_for(dsn, auth_mode="jwt_only")) as api:
         assert (await bearing(api, GOOD)).json()["last_seen_app_id"] == "app"
         missing = "JWT missing 'app_id' claim (required for jwt_only mode)"
@@ -100,7 +100,9 @@ async def test_a_token_alone_names_the_application(dsn: str) -> None:
 
 
 @pytest.mark.parametrize(("settings", "claim", "right", "wrong", "detail"), TRUST)
-async def test_issuer_and_audience(dsn: str, settings: Any, claim: str, right: Any, wrong: Any, detail: str) -> None:
+async def test_issuer_and_audience_are_checked(
+    dsn: str, settings: Any, claim: str, right: Any, wrong: Any, detail: str
+) -> None:
     async with serving(settings_for(dsn, auth_mode="jwt_only", **settings)) as api:
         for value in right:
             assert (await bearing(api, forge(**{claim: value}))).status_code == 200

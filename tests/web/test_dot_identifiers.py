@@ -18,7 +18,7 @@ REFUSED = "user_id must not be . or .., nor have them between slashes"
 
 
 @pytest.mark.parametrize("user_id", DOTS)
-async def test_no_participant_is_called_so(
+async def test_dot_user_id_is_refused_for_participant(
     alice: httpx.AsyncClient, session_id: str, user_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     path = f"/sessions/{session_id}"
@@ -30,7 +30,7 @@ async def test_no_participant_is_called_so(
 
 
 @pytest.mark.parametrize("user_id", DOTS)
-async def test_no_token_is_of_such_a_user(api: Api, user_id: str, sql: Callable[..., list[Any]]) -> None:
+async def test_dot_user_id_is_refused_in_token(api: Api, user_id: str, sql: Callable[..., list[Any]]) -> None:
     key = await api.register("app")
     for claims in ({"sub": user_id}, {"sub": user_id, "app_id": "app"}):
         client = api.client({"X-API-Key": key, "Authorization": f"Bearer {token(**claims)}"})
@@ -40,14 +40,16 @@ async def test_no_token_is_of_such_a_user(api: Api, user_id: str, sql: Callable[
 
 
 @pytest.mark.parametrize("user_id", PLAIN)
-async def test_other_dots_are_fine(api: Api, alice: httpx.AsyncClient, session_id: str, user_id: str) -> None:
+async def test_user_id_with_other_dots_is_accepted(
+    api: Api, alice: httpx.AsyncClient, session_id: str, user_id: str
+) -> None:
     path = f"/sessions/{session_id}"
     assert (await alice.post(f"{path}/participants", json={"user_id": user_id, "role": "viewer"})).status_code == 201
     assert (await (await api.as_user(user_id)).get(path)).status_code == 200
     assert (await alice.delete(f"{path}/participants/{quote(user_id, safe='')}")).status_code == 200
 
 
-async def test_database_refuses_such_rows(session_id: str, sql: Callable[..., list[Any]]) -> None:
+async def test_database_refuses_dot_user_id(session_id: str, sql: Callable[..., list[Any]]) -> None:
     for user_id in DOTS:
         with pytest.raises(psycopg.errors.CheckViolation):
             sql(
@@ -59,7 +61,7 @@ async def test_database_refuses_such_rows(session_id: str, sql: Callable[..., li
             sql("insert into users (user_id) values (%s)", user_id)
 
 
-async def test_such_rows_from_before_can_be_removed_with_session(
+async def test_older_dot_user_id_is_removed_with_session(
     alice: httpx.AsyncClient, session_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     """The constraint is not validated: what was there stays, and stops nothing."""
@@ -77,7 +79,7 @@ async def test_such_rows_from_before_can_be_removed_with_session(
 
 
 @pytest.mark.parametrize("key", [".", "..", "a/.."])
-async def test_no_setting_is_called_so(api: Api, key: str) -> None:
+async def test_dot_setting_key_is_refused(api: Api, key: str) -> None:
     admin = await api.as_user("root", "admin")
     path = f"/settings/{key.replace('.', '%2E').replace('/', '%2F')}"
     assert_problem(await admin.put(path, json={"value": 1}), 404, "Not found: there is no such route")

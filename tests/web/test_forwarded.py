@@ -41,11 +41,11 @@ def test_audit_log_shows_last_address_that_is_no_proxy(
 
 
 @pytest.mark.parametrize("value", ["proxy.local", "10.1.2.3/8", "10.0.0.0/40", "300.1.1.1", "10.0.0.1;::1", "**"])
-def test_what_is_no_address_stops_the_start(value: str) -> None:
+def test_invalid_proxy_address_stops_start(value: str) -> None:
     with pytest.raises(SettingsError, match=r"^FORWARDED_ALLOW_IPS must be addresses or networks separated by commas"):
         load({"FORWARDED_ALLOW_IPS": value})
 
 
-def test_proxies_are_a_list() -> None:
+def test_proxies_are_read_as_list() -> None:
     assert load({"FORWARDED_ALLOW_IPS": "10.0.0.0/8, ::1"}).proxies == ["10.0.0.0/8", "::1"]
     assert load({"FORWARDED_ALLOW_IPS": "*"}).proxies == ["*"]

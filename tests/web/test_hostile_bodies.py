@@ -1,4 +1,4 @@
-"""Bodies that mean two things, that set what is not theirs to set, or that cost more than they weigh."""
+"""Hostile bodies: with duplicate keys, with fields of others, or with many tiny values."""
 
 import itertools
 import json
@@ -10,8 +10,8 @@ import httpx
 import pytest
 
 from tests.conftest import CONFIG, assert_problem, serving, settings_for
-from tests.web.test_hostile_values import JSON, UNUSUAL, Target, each_route
-from tests.web.test_hostile_values import target as target
+from tests.support.hostile import JSON, UNUSUAL, Target, each_route
+from tests.support.hostile import target as target
 
 Sql = Callable[..., list[Any]]
 APPEND = "POST /sessions/{session_id}/transcript"
@@ -19,14 +19,14 @@ PEOPLE = "/sessions/{session_id}/participants"
 
 
 async def stored(target: Target, route: str, body: str) -> list[Any]:
-    """The messages of the transcript behind this call, which is answered with 201."""
+    """Sends a body, which is answered with 201, and returns the last message stored with its role."""
     answer = await target.send(route, body)
     assert answer.status_code == 201, answer.text
     rows = target.sql("select message, role from messages order by seq desc limit %s", 1)
     return list(rows[0])
 
 
-async def test_of_two_keys_in_a_message_the_last_one_counts_everywhere(target: Target) -> None:
+async def test_last_of_two_keys_in_message_counts_everywhere(target: Target) -> None:
     for first, last in itertools.permutations(["user", "assistant", "tool"], 2):
         for key in ("role", "r\\u006fle"):
             before = (await target.client.get(target.fill("/sessions/{session_id}"))).json()["message_count"]
@@ -52,7 +52,7 @@ async def test_of_two_keys_in_a_message_the_last_one_counts_everywhere(target: T
     ]
 
 
-async def test_of_two_fields_of_a_body_the_last_one_counts(target: Target) -> None:
+async def test_last_of_two_fields_in_body_counts(target: Target) -> None:
     hi, ho = (json.dumps([{"role": "user", "content": text}]) for text in ("hi", "ho"))
     assert (await stored(target, APPEND, f'{{"messages": {hi}, "messages": {ho}}}'))[0]["content"] == "ho"
     stale = await target.send(APPEND, f'{{"expected_seq": null, "messages": {hi}, "expected_seq": 0}}')
@@ -73,7 +73,7 @@ async def test_of_two_fields_of_a_body_the_last_one_counts(target: Target) -> No
     assert target.sql("select user_id from session_participants order by 1") == [("alice",), ("dave",)]
 
 
-async def test_of_two_parameters_the_last_one_counts(target: Target) -> None:
+async def test_last_of_two_parameters_counts(target: Target) -> None:
     await target.send(APPEND, json.dumps({"messages": [{"role": "user", "content": "hi"}] * 5}))
 
     async def seqs(query: str) -> Any:
@@ -123,7 +123,7 @@ FIELDS = {"POST /applications": {"is_admin", "app_id"}, "PATCH /applications/oth
 
 
 @each_route
-async def test_nothing_is_set_that_the_caller_may_not_set(target: Target, route: str) -> None:
+async def test_body_and_query_cannot_set_other_fields(target: Target, route: str) -> None:
     good = json.loads(target.good(route))
     more = {name: value for name, value in EVIL.items() if name not in good and name not in FIELDS.get(route, ())}
     for body in ({**more, **good}, {**good, **more}):
@@ -141,8 +141,8 @@ async def test_nothing_is_set_that_the_caller_may_not_set(target: Target, route:
     assert target.sql("select count(*) from applications where not is_active") == [(0,)]
 
 
-async def test_fields_within_a_message_are_its_own(target: Target) -> None:
-    """They come back as they were sent, and the columns beside them are the service's."""
+async def test_fields_in_message_change_no_column(target: Target) -> None:
+    """They are returned as sent, and the columns of the row have the values of the service."""
     message = {**EVIL, "role": "user"}
     assert await stored(target, APPEND, json.dumps({"messages": [message]})) == [message, "user"]
     columns = "select author_user_id, author_app_id, seq < 1000, created_at > now() - interval '1 day' from messages"
@@ -168,7 +168,7 @@ TAKEN = {"lists", "words", "keys", "same keys", "depth"}
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", BOMBS)
-async def test_many_tiny_values_are_taken_or_refused_whole(target: Target, name: str) -> None:
+async def test_many_tiny_values_are_stored_or_refused_whole(target: Target, name: str) -> None:
     bomb = BOMBS[name]()
     answer = await target.send(APPEND, bomb, JSON)
     if name not in TAKEN:
@@ -183,7 +183,7 @@ async def test_many_tiny_values_are_taken_or_refused_whole(target: Target, name:
 
 
 @pytest.mark.slow
-async def test_what_takes_too_long_is_stopped_and_nothing_of_it_is_stored(dsn: str, sql: Sql) -> None:
+async def test_append_beyond_time_limit_stores_nothing(dsn: str, sql: Sql) -> None:
     zeros = b'{"messages": [{"role": "user", "content": [' + b",".join([b"0"] * 4_000_000) + b"]}]}"
     async with serving(settings_for(dsn, database_statement_timeout=0.5, database_pool_max_size=1)) as api:
         alice = await api.as_user("alice")

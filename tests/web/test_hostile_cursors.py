@@ -50,7 +50,7 @@ class World(NamedTuple):
         return str(answer.json()["next"])
 
     async def only_hers(self, path: str, cursor: str) -> int:
-        """The status of alice's page behind this cursor, of which every row is hers."""
+        """Returns the status of alice's page after this cursor, and asserts that every row is hers."""
         parameter, member, key = LISTS[path]
         answer = await self.clients["alice"].get(f"{self.path(path, 'alice')}&{parameter}={quote(cursor)}")
         if answer.status_code == 200:
@@ -135,7 +135,7 @@ def forged(cursor: str) -> list[str]:
 
 @each_list
 @pytest.mark.parametrize("tries", TRIES)
-async def test_a_cursor_that_was_tampered_with_shows_nothing_of_others(world: World, path: str, tries: int) -> None:
+async def test_tampered_cursor_shows_no_rows_of_others(world: World, path: str, tries: int) -> None:
     dice, cursor = random.Random(path), await world.cursor(path, "alice")
     statuses = {await world.only_hers(path, mutated(cursor, dice)) for _ in range(tries)}
     statuses |= {await world.only_hers(path, one) for one in forged(cursor)}
@@ -144,7 +144,7 @@ async def test_a_cursor_that_was_tampered_with_shows_nothing_of_others(world: Wo
 
 
 @each_list
-async def test_other_peoples_cursors_show_nothing_of_theirs(world: World, path: str) -> None:
+async def test_cursor_of_another_user_shows_no_rows_of_theirs(world: World, path: str) -> None:
     for other in LISTS:
         assert await world.only_hers(path, await world.cursor(other, "bob")) in (200, 422)
     own = 422 if path.startswith("/sessions/{session_id}/search") else 200  # it belongs to the search in that session
@@ -152,7 +152,7 @@ async def test_other_peoples_cursors_show_nothing_of_theirs(world: World, path: 
 
 
 @pytest.mark.parametrize("path", [path for path in LISTS if "{session_id}" in path and "q=" not in path])
-async def test_a_cursor_opens_nothing_to_a_stranger(world: World, path: str) -> None:
+async def test_cursor_grants_stranger_no_access(world: World, path: str) -> None:
     url = f"{world.path(path, 'alice')}&{LISTS[path][0]}={quote(await world.cursor(path, 'alice'))}"
     absent = url.replace(world.session_ids["alice"], "0" * 36)
     answers = [await world.clients["bob"].get(one) for one in (url, absent)]

@@ -19,7 +19,7 @@ GOOD = b'{"messages": [{"role": "user", "content": "hi"}]}'
 
 
 class Answer(NamedTuple):
-    """What came until the connection closed."""
+    """A response, read until the connection closed."""
 
     status: int
     headers: list[tuple[str, str]]
@@ -32,7 +32,7 @@ class Answer(NamedTuple):
 
 
 class Target:
-    """A session of alice's behind a socket, and the credentials of several people."""
+    """A session of alice, reached by a raw socket, and the credentials of several users."""
 
     def __init__(self, api: Live, session_id: str, clients: dict[str, httpx.AsyncClient]) -> None:
         self.api, self.session_id = api, session_id
@@ -83,7 +83,7 @@ async def target(dsn: str) -> AsyncIterator[Target]:
         yield target
 
 
-async def test_who_has_nothing_more_to_say_is_answered(target: Target) -> None:
+async def test_half_closed_client_receives_answer(target: Target) -> None:
     answer = await target.append("alice", GOOD, half_close=True)
     assert (answer.status, json.loads(answer.body)["last_seq"]) == (201, 2)
     path = f"/sessions/{target.session_id}/transcript?view=plain"
@@ -93,7 +93,7 @@ async def test_who_has_nothing_more_to_say_is_answered(target: Target) -> None:
     assert both.body.count(b"HTTP/1.1 200") == 1, "the second answer stands behind the first"
 
 
-# {0} is the session. A path means one thing, whoever asks: what alice gets is her session, or a refusal.
+# {0} is the session. Every caller reaches the same thing by a path: alice gets her session or a refusal.
 _PATHS = """
     /sessions/{0}/../{0} /./sessions/{0} /sessions/./{0} /x/../sessions/{0} /x/%2e%2e/sessions/{0}
     /docs/../sessions/{0} /docs/%2e%2e/sessions/{0} /%2e/sessions/{0} //sessions/{0} ///sessions///{0}//
@@ -111,7 +111,7 @@ _PATHS = """
 PATHS = _PATHS.split()
 
 
-async def test_a_path_is_no_way_around_anything(target: Target) -> None:
+async def test_odd_paths_bypass_no_check(target: Target) -> None:
     known = target.session_id.encode()
     for text in PATHS:
         path = text.format(target.session_id)
@@ -127,7 +127,7 @@ async def test_a_path_is_no_way_around_anything(target: Target) -> None:
             assert (absent.status, absent.body) == (bob.status, bob.body), path
 
 
-async def test_a_path_is_no_way_to_what_admins_may(target: Target) -> None:
+async def test_odd_paths_reach_no_admin_route(target: Target) -> None:
     prefixes = ["", "/", "//", "/docs/..", "/docs/%2e%2e", "/sessions/..", "/.", "/%2e", "/;x", "http://x", "//x"]
     names = ["health/queries", "applications", "applications%2F", "applications/%2e", "settings/../applications"]
     for prefix, name, end in itertools.product(prefixes, names, ("", "/", "//", "?", "#", "%00", ";x", "%20", "/.")):
@@ -135,7 +135,7 @@ async def test_a_path_is_no_way_to_what_admins_may(target: Target) -> None:
         assert all(answer.status in (400, 401, 403, 404, 405, 422) for answer in answers), (prefix, name, end)
 
 
-async def test_no_id_is_too_long_to_be_refused(target: Target) -> None:
+async def test_long_ids_are_refused(target: Target) -> None:
     for length in (255, 256, 1000, 10_000, 60_000):
         for unit in ("a", "%41", "%F0%9F%92%A9", "%00", "%2e%2e%2f", ";"):
             piece = unit * (length // len(unit))
@@ -159,7 +159,7 @@ EVIL = [
 ]
 
 
-async def test_nothing_that_is_sent_becomes_a_header(target: Target) -> None:
+async def test_values_never_become_response_headers(target: Target) -> None:
     names = (b"X-Request-ID", b"Origin", b"Accept", b"If-None-Match", b"Last-Event-ID", b"X-Forwarded-Host", b"Cookie")
     path = f"/sessions/{target.session_id}"
     for evil in EVIL:
@@ -175,7 +175,7 @@ async def test_nothing_that_is_sent_becomes_a_header(target: Target) -> None:
             assert answer.value("content-type") == "application/problem+json"
 
 
-async def test_the_host_header_decides_nothing(target: Target) -> None:
+async def test_host_header_is_never_reflected(target: Target) -> None:
     path = f"/sessions/{target.session_id}".encode()
     for host in (
         b"evil.example",
@@ -202,7 +202,7 @@ async def test_the_host_header_decides_nothing(target: Target) -> None:
     assert (await target.send(folded + b"\r\n")).status in (200, 400)
 
 
-async def test_a_compressed_body_is_refused_and_not_inflated(target: Target) -> None:
+async def test_compressed_body_is_refused_without_inflating(target: Target) -> None:
     bomb = gzip.compress(b" " * 70_000_000 + GOOD)
     assert len(bomb) < 100_000
     for coding, body in [

@@ -1,4 +1,4 @@
-"""Which hosts the service answers to, and what foreign pages may do while authentication is off."""
+"""Allowed hosts, and foreign pages while authentication is off."""
 
 from collections.abc import AsyncIterator, Callable
 from typing import Any
@@ -78,14 +78,14 @@ async def test_probes_reach_health_by_any_host(open_api: Api) -> None:
             assert (await plain(open_api, host).get(path)).status_code == 200
 
 
-def test_an_unspecified_address_is_no_host() -> None:
+def test_unspecified_address_is_not_an_allowed_host() -> None:
     for address in ("0.0.0.0", "::"):
         found = gate(settings_for("postgresql://x/y", auth_required=False, service_host=address))
         assert found is not None
         assert found._hosts == {"localhost", "127.0.0.1", "[::1]"}
 
 
-async def test_any_host_is_answered_where_the_operator_says_so(dsn: str, api: Api) -> None:
+async def test_any_host_is_answered_if_operator_allows(dsn: str, api: Api) -> None:
     assert (await plain(api, "evil.example").get("/configs")).status_code == 401, "authentication is on"
     async with serving(settings_for(dsn, auth_required=False, allowed_hosts="*")) as open_api:
         assert (await plain(open_api, "evil.example").get("/configs")).status_code == 200
@@ -131,14 +131,14 @@ async def test_foreign_pages_change_nothing(open_api: Api, sql: Callable[..., li
         {"Sec-Fetch-Site": "none"},
     ],
 )
-async def test_own_and_named_pages_change_things(open_api: Api, page: dict[str, str]) -> None:
+async def test_own_and_allowed_pages_may_change(open_api: Api, page: dict[str, str]) -> None:
     session = await new_session(open_api)
     client = plain(open_api, "localhost:8765")
     assert (await client.post(f"{session}/resume", headers=page)).status_code == 200
     assert (await client.post("/configs", json=CONFIG, headers=page)).status_code == 201
 
 
-async def test_pages_are_not_asked_for_with_authentication(api: Api) -> None:
+async def test_pages_are_not_checked_with_authentication(api: Api) -> None:
     """Credentials are headers, which no browser sends by itself."""
     alice = await api.as_user("alice")
     assert (await alice.post("/configs", json=CONFIG, headers=PAGES[0])).status_code == 201
@@ -168,8 +168,8 @@ async def test_foreign_pages_and_hosts_open_no_socket(open_live: Live) -> None:
             assert refused.value.response.status_code == status, headers
 
 
-async def test_tickets_are_asked_where_they_are_used(open_live: Live) -> None:
-    """A ticket opens nothing under a foreign name."""
+async def test_ticket_is_refused_under_foreign_host(open_live: Live) -> None:
+    """The Host is checked where a ticket is used, too."""
     ticket = (await open_live.client().post("/events/ticket")).json()["ticket"]
     async with httpx.AsyncClient(base_url=open_live.url) as client:
         refused = await client.get(f"/events?ticket={ticket}", headers={"Host": "evil.example"})

@@ -1,4 +1,4 @@
-"""A stored answer is shown again while its caller sees what it shows; after that they get what a stranger gets."""
+"""A stored answer is replayed while its caller may see it; later the caller gets the answer of a stranger."""
 
 from collections.abc import Callable
 from typing import Any
@@ -60,8 +60,8 @@ async def test_removed_participant_gets_what_strangers_get(
         assert (again.content, again.headers["idempotency-replayed"]) == (first.content, "true")
 
 
-async def test_answers_show_nothing_that_is_gone(api: Api, alice: httpx.AsyncClient, sql: Sql) -> None:
-    """Also where the answer names it and no path does; and nothing is done a second time."""
+async def test_replayed_answers_show_nothing_deleted(api: Api, alice: httpx.AsyncClient, sql: Sql) -> None:
+    """Also if only the answer names it, and no path; and nothing is done a second time."""
     config = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
     created, of_session = keyed(), keyed()
     body = CONFIG | {"name": "to be deleted"}
@@ -87,7 +87,7 @@ async def test_answers_show_nothing_that_is_gone(api: Api, alice: httpx.AsyncCli
     assert sql("select count(*) from sessions, configs")[0][0] < rows[0][0]
 
 
-async def test_left_sessions_show_no_acceptance(api: Api, alice: httpx.AsyncClient, shared: str) -> None:
+async def test_acceptance_is_not_replayed_after_removal(api: Api, alice: httpx.AsyncClient, shared: str) -> None:
     carol, headers = await api.as_user("carol"), keyed()
     token = (await alice.post(f"{shared}/invitations", json={"role": "viewer", "max_uses": 9})).json()["token"]
     first = await carol.post("/invitations/accept", json={"token": token}, headers=headers)
@@ -99,8 +99,8 @@ async def test_left_sessions_show_no_acceptance(api: Api, alice: httpx.AsyncClie
     assert_problem(await carol.get(shared), 404)
 
 
-async def test_what_removes_something_is_replayed(api: Api, alice: httpx.AsyncClient, shared: str) -> None:
-    """The answer says that it is gone, and a client whose connection broke has to hear that."""
+async def test_deletion_is_replayed(api: Api, alice: httpx.AsyncClient, shared: str) -> None:
+    """A client whose connection broke must receive the answer, although the thing is gone."""
     bob, admin = await api.as_user("bob"), await api.as_user("root", "admin")
     config = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
     await api.register("other")
@@ -123,7 +123,7 @@ async def test_what_removes_something_is_replayed(api: Api, alice: httpx.AsyncCl
         assert answer.status_code == 200
 
 
-async def test_keys_of_applications_are_shown_to_who_manages_them(api: Api, sql: Sql) -> None:
+async def test_application_keys_are_replayed_to_key_managers(api: Api, sql: Sql) -> None:
     admin, created, again = await api.as_user("root", "admin"), keyed(), keyed()
     body = {"app_id": "new", "app_name": "New"}
     first = await admin.post("/applications", json=body, headers=created)

@@ -107,7 +107,7 @@ async def test_every_forgery_of_an_issuers_token_is_refused(trusting: Api) -> No
         assert_problem(await bearing(trusting, forgery), 401)
 
 
-async def test_an_unknown_key_id_asks_again_after_30_seconds(trusting: Api, issuer: Any, later: Any) -> None:
+async def test_unknown_key_id_fetches_again_after_30_seconds(trusting: Api, issuer: Any, later: Any) -> None:
     answers = await asyncio.gather(*(bearing(trusting, issued(sub=f"user{n}")) for n in range(20)))
     assert [answer.status_code for answer in answers] == [200] * 20, "all wait for the one fetch"
     issuer.keys = {"two": OTHER}
@@ -121,7 +121,7 @@ async def test_an_unknown_key_id_asks_again_after_30_seconds(trusting: Api, issu
     assert issuer.asked == 2
 
 
-async def test_a_slow_issuer_holds_up_nobody_else(trusting: Api, issuer: Any, later: Any) -> None:
+async def test_slow_issuer_delays_no_other_caller(trusting: Api, issuer: Any, later: Any) -> None:
     assert (await bearing(trusting, issued())).status_code == 200
     later(31)
     issuer.keys["two"] = OTHER
@@ -134,7 +134,7 @@ async def test_a_slow_issuer_holds_up_nobody_else(trusting: Api, issuer: Any, la
     assert issuer.asked == 2
 
 
-async def test_the_last_good_keys_stay(trusting: Api, issuer: Any, later: Any) -> None:
+async def test_last_good_keys_stay(trusting: Api, issuer: Any, later: Any) -> None:
     issuer.keys = b""
     refused = await bearing(trusting, issued())
     assert_problem(refused, 503)
@@ -181,7 +181,7 @@ ENDLESS = {
 
 
 @pytest.mark.parametrize("kind", ENDLESS)
-async def test_answer_without_end_is_cut_off(
+async def test_endless_jwks_is_cut_off(
     trusting: Api, issuer: Any, later: Any, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert (await bearing(trusting, issued())).status_code == 200

@@ -1,4 +1,4 @@
-"""What a path allows, as OPTIONS and 405 say it."""
+"""The Allow header of OPTIONS and of 405."""
 
 import pytest
 from litestar.routes import HTTPRoute
@@ -7,7 +7,7 @@ from tests.conftest import Api
 
 
 @pytest.mark.parametrize("origins", ["", "https://app.example"])
-async def test_a_path_names_all_its_methods(api: Api, origins: str) -> None:
+async def test_options_lists_all_methods_of_path(api: Api, origins: str) -> None:
     alice = await api.as_user("alice")
     headers = {"Origin": origins} if origins else {}
     routes = [route for route in api.app.routes if isinstance(route, HTTPRoute)]

@@ -10,7 +10,8 @@ import pytest
 import uvicorn
 import websockets.asyncio.client
 
-from amplifier.web import uvicorn_protocols, write_buffers
+from amplifier.web import http_protocol, write_buffers
+from amplifier.web.scope_keys import ENDING
 
 LIMIT = 10.0  # seconds, for what must happen
 WAIT = 0.3  # seconds, for each of the limits
@@ -44,7 +45,7 @@ class Endless:
 
     async def _go_on(self, scope: Any, receive: Any, send: Any) -> None:
         ending = asyncio.Event()
-        scope[uvicorn_protocols.ENDING] = ending.set
+        scope[ENDING] = ending.set
         await send({"type": "http.response.start", "status": 200, "headers": []})
         gone = asyncio.create_task(self._until_gone(receive, ending))
         while scope["path"] != "/quiet" and not ending.is_set() and not (scope["path"] == "/some" and self.is_left()):
@@ -73,8 +74,8 @@ class Service:
     def __init__(self) -> None:
         self.app = Endless()
         http, ws = (
-            "amplifier.web.uvicorn_protocols:BoundedProtocol",
-            "amplifier.web.uvicorn_protocols:BoundedWebSocketProtocol",
+            "amplifier.web.http_protocol:BoundedProtocol",
+            "amplifier.web.websocket_protocol:BoundedWebSocketProtocol",
         )
         self.server = uvicorn.Server(
             uvicorn.Config(self.app, port=0, http=http, ws=ws, lifespan="off", log_level="warning")
@@ -85,12 +86,12 @@ class Service:
 
     @property
     def unread(self) -> list[int]:
-        """How many bytes wait in each connection."""
+        """The unread bytes in each connection's write buffer."""
         return [one.transport.get_write_buffer_size() for one in self.server.server_state.connections]
 
     @property
     def port(self) -> int:
-        """Where it listens."""
+        """The port of the service."""
         return int(self.server.servers[0].sockets[0].getsockname()[1])
 
     async def stream(self, path: bytes) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
@@ -106,7 +107,7 @@ class Service:
         return reader, writer
 
     async def stop(self) -> None:
-        """Stops, within the limit."""
+        """Stops the service within the limit."""
         self.server.should_exit = True
         async with asyncio.timeout(LIMIT):
             await self.running
@@ -116,8 +117,9 @@ class Service:
 async def service(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Service]:
     """The service with short limits."""
     monkeypatch.setattr(write_buffers, "READ_SECONDS", WAIT)
-    for name in ("HEADER_SECONDS", "BODY_SECONDS", "FLUSH_SECONDS"):
-        monkeypatch.setattr(uvicorn_protocols, name, WAIT)
+    monkeypatch.setattr(write_buffers, "FLUSH_SECONDS", WAIT)
+    monkeypatch.setattr(http_protocol, "HEADER_SECONDS", WAIT)
+    monkeypatch.setattr(http_protocol, "BODY_SECONDS", WAIT)
     service = Service()
     service.running = asyncio.create_task(service.server.serve())
     while not service.server.started:
@@ -133,14 +135,14 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_who_does_not_read_is_cut_off(service: Service) -> None:
+async def test_client_that_does_not_read_is_cut_off(service: Service) -> None:
     _, writer = await service.stream(b"/full")
     await until(lambda: service.app.ended == 1)
     assert not service.server.server_state.connections
     writer.close()
 
 
-async def test_who_reads_goes_on(service: Service) -> None:
+async def test_client_that_reads_keeps_stream(service: Service) -> None:
     reader, writer = await service.stream(b"/full")
     loop, read = asyncio.get_running_loop(), 0
     end = loop.time() + 4 * WAIT
@@ -153,20 +155,18 @@ async def test_who_reads_goes_on(service: Service) -> None:
     await until(lambda: service.app.ended == 1)
 
 
-async def test_what_is_left_of_an_answer_is_not_kept_for_ever(
-    service: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_rest_of_ended_answer_is_dropped(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(write_buffers, "READ_SECONDS", 3600.0)
     _, writer = await service.stream(b"/some")
     await until(lambda: any(service.unread))
     (connection,) = service.server.server_state.connections
     connection.timeout_keep_alive = WAIT  # type: ignore[union-attr]
-    connection.cycle.scope[uvicorn_protocols.ENDING]()  # type: ignore[union-attr]
+    connection.cycle.scope[ENDING]()  # type: ignore[union-attr]
     await until(lambda: not service.server.server_state.connections)
     writer.close()
 
 
-async def test_limits_of_requests_are_none_for_what_is_quiet(service: Service) -> None:
+async def test_quiet_stream_outlasts_request_limits(service: Service) -> None:
     reader, writer = await service.stream(b"/quiet")
     async with websockets.asyncio.client.connect(f"ws://127.0.0.1:{service.port}/quiet") as connection:
         with pytest.raises(TimeoutError):
@@ -178,7 +178,7 @@ async def test_limits_of_requests_are_none_for_what_is_quiet(service: Service) -
     await until(lambda: service.app.ended == 2)
 
 
-async def test_a_socket_that_does_not_read_is_cut_off(service: Service) -> None:
+async def test_websocket_that_does_not_read_is_cut_off(service: Service) -> None:
     url = f"ws://127.0.0.1:{service.port}/full"
     async with websockets.asyncio.client.connect(url, max_queue=1, compression=None, close_timeout=0.1) as connection:
         await connection.send("x" * 4096)
@@ -187,7 +187,7 @@ async def test_a_socket_that_does_not_read_is_cut_off(service: Service) -> None:
 
 
 @pytest.mark.parametrize("path", ["/quiet", "/some", "/full"])
-async def test_a_stop_ends_streams(service: Service, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
+async def test_stop_ends_streams(service: Service, monkeypatch: pytest.MonkeyPatch, path: str) -> None:
     monkeypatch.setattr(write_buffers, "READ_SECONDS", 3600.0)
     reader, writer = await service.stream(path.encode())
     if path != "/quiet":

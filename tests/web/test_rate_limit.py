@@ -1,4 +1,4 @@
-"""Rate limits: by application and user, over all processes, exact, and told in every answer."""
+"""Rate limits: by application and user, exact over all processes, and shown in every answer."""
 
 import asyncio
 import re
@@ -14,19 +14,21 @@ from tests.conftest import assert_problem, serving, settings_for
 
 
 def left(answer: httpx.Response) -> int:
-    """What the answer says is left."""
+    """Returns the requests that are left according to the answer."""
     match = re.fullmatch(r'"default";r=(\d+);t=(\d+)', answer.headers["ratelimit"])
     assert match is not None
     return int(match[1])
 
 
-async def test_without_a_limit_nothing_is_said(alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
+async def test_answers_without_limit_have_no_rate_limit_headers(
+    alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
     answer = await alice.get("/configs")
     assert "ratelimit" not in answer.headers
     assert sql("select count(*) from rate_limits") == [(0,)]
 
 
-async def test_what_is_beyond_the_limit_is_refused(dsn: str) -> None:
+async def test_requests_beyond_limit_are_refused(dsn: str) -> None:
     async with serving(settings_for(dsn, rate_limit_requests_per_minute=20)) as api:
         alice, bob = await api.as_user("alice"), await api.as_user("bob")
         answers = [await alice.get("/configs") for _ in range(25)]
@@ -43,7 +45,7 @@ async def test_what_is_beyond_the_limit_is_refused(dsn: str) -> None:
         assert (await api.client().get("/health")).status_code == 200
 
 
-async def test_it_fills_again(dsn: str, sql: Callable[..., list[Any]]) -> None:
+async def test_limit_refills_with_time(dsn: str, sql: Callable[..., list[Any]]) -> None:
     async with serving(settings_for(dsn, rate_limit_requests_per_minute=6)) as api:
         alice = await api.as_user("alice")
         assert [(await alice.get("/configs")).status_code for _ in range(7)] == [200] * 6 + [429]
@@ -56,7 +58,7 @@ async def test_it_fills_again(dsn: str, sql: Callable[..., list[Any]]) -> None:
 
 @pytest.mark.parametrize("limit", [1, 7, 50, 300])
 async def test_processes_share_one_limit(dsn: str, limit: int) -> None:
-    """Of more requests than the limit, at once, through three processes: never more are let through, nor far fewer."""
+    """Of concurrent requests through three processes, no more than the limit are admitted, nor far fewer."""
     config = settings_for(dsn, rate_limit_requests_per_minute=limit)
     async with serving(config) as first, serving(config) as second, serving(config) as third:
         alice = await first.as_user("alice")
@@ -80,7 +82,7 @@ async def test_streams_and_tickets_count(dsn: str) -> None:
         assert_problem(await alice.get("/events"), 429)
 
 
-async def test_what_is_full_is_forgotten(dsn: str, sql: Callable[..., list[Any]]) -> None:
+async def test_full_buckets_are_deleted(dsn: str, sql: Callable[..., list[Any]]) -> None:
     async with serving(settings_for(dsn, rate_limit_requests_per_minute=60)) as api:
         await (await api.as_user("alice")).get("/configs")
         await sweep(api.app.state.queries)

@@ -84,7 +84,7 @@ async def test_empty_and_dot_segments_lead_to_no_route(
     assert sql(DATA) == before
 
 
-async def test_one_slash_at_the_end_changes_nothing(api: Api, alice_session: str) -> None:
+async def test_trailing_slash_changes_nothing(api: Api, alice_session: str) -> None:
     admin = await api.as_user("alice", "admin")
     for method, path in routes(api, alice_session):
         if method != "GET" or path in ("/", "/events", f"/sessions/{alice_session}/events", "/health"):
@@ -144,7 +144,7 @@ async def test_paths_and_queries_that_are_not_utf8_are_refused(
             assert NOT_TEXT.encode() in body
 
 
-async def test_two_keys_never_become_one(api: Api) -> None:
+async def test_different_setting_keys_stay_different(api: Api) -> None:
     """Bytes that are no text were replaced, all by the same character."""
     admin = await api.as_user("alice", "admin")
     assert_problem(await admin.put("/settings/key-%ff", json={"value": 1}), 400, NOT_TEXT)
@@ -163,7 +163,7 @@ async def test_refused_paths_are_answered_like_any_error(dsn: str) -> None:
             assert answer.headers["x-request-id"] == "mine"
 
 
-async def test_sockets_refuse_such_paths_too(dsn: str, alice_session: str) -> None:
+async def test_websockets_refuse_dot_segments(dsn: str, alice_session: str) -> None:
     async with live(settings_for(dsn)) as service:
         alice = await service.as_user("alice", "another-app")
         for path, status in (

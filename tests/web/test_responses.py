@@ -1,4 +1,4 @@
-"""What answers have in common: ETags, conditions, links to the next page, compression, HEAD, what browsers are told."""
+"""Common parts of answers: ETags, conditions, links to the next page, compression, HEAD, headers for browsers."""
 
 import asyncio
 import gzip
@@ -50,7 +50,7 @@ async def test_sessions_are_changed_if_they_match(
     assert (await alice.delete(path, headers={"If-Match": changed.headers["etag"]})).status_code == 200
 
 
-async def test_of_many_with_the_same_etag_one_wins(api: Api, alice: httpx.AsyncClient, config_id: str) -> None:
+async def test_one_of_many_updates_with_same_etag_wins(api: Api, alice: httpx.AsyncClient, config_id: str) -> None:
     async with serving(api.settings) as elsewhere:
         clients = [alice, elsewhere.client(dict(alice.headers))]
         answers = await asyncio.gather(
@@ -62,7 +62,7 @@ async def test_of_many_with_the_same_etag_one_wins(api: Api, alice: httpx.AsyncC
     assert sorted(answer.status_code for answer in answers) == [200] + [412] * 19
 
 
-async def test_what_the_client_has_is_not_sent_again(alice: httpx.AsyncClient, config_id: str, session_id: str) -> None:
+async def test_known_etag_is_answered_with_304(alice: httpx.AsyncClient, config_id: str, session_id: str) -> None:
     await alice.post(f"/sessions/{session_id}/transcript", json=LARGE)
     for path in (
         f"/configs/{config_id}",
@@ -85,7 +85,7 @@ async def test_what_the_client_has_is_not_sent_again(alice: httpx.AsyncClient, c
     assert fresh.status_code == 200
 
 
-async def test_a_condition_opens_nothing(bob: httpx.AsyncClient, config_id: str, session_id: str) -> None:
+async def test_condition_grants_no_access(bob: httpx.AsyncClient, config_id: str, session_id: str) -> None:
     for path in (f"/configs/{config_id}", f"/sessions/{session_id}", f"/sessions/{session_id}/transcript"):
         for header in ({"If-None-Match": "*"}, {"If-None-Match": '"1"'}, {"If-Match": "*"}):
             assert_problem(await bob.get(path, headers=header), 404)
@@ -107,7 +107,7 @@ async def test_links_lead_through_all_pages(api: Api, alice: httpx.AsyncClient, 
     assert pages == 3
 
 
-async def test_links_lead_through_a_search_and_a_transcript(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_links_lead_through_search_and_transcript(alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.post(f"/sessions/{session_id}/transcript", json=LARGE)
     for path in ("/search?q=word&limit=7", f"/sessions/{session_id}/transcript?limit=7&after=0"):
         first = await alice.get(path)
@@ -117,9 +117,7 @@ async def test_links_lead_through_a_search_and_a_transcript(alice: httpx.AsyncCl
         assert len({page.text for page in (first, second, third)}) == 3
 
 
-async def test_large_answers_are_compressed_for_who_takes_that(
-    dsn: str, alice: httpx.AsyncClient, session_id: str
-) -> None:
+async def test_large_answers_are_compressed_if_accepted(dsn: str, alice: httpx.AsyncClient, session_id: str) -> None:
     await alice.post(f"/sessions/{session_id}/transcript", json=LARGE)
     async with live(settings_for(dsn)) as service:
         client = httpx.AsyncClient(base_url=service.url, headers=dict(alice.headers))
@@ -140,9 +138,7 @@ async def test_large_answers_are_compressed_for_who_takes_that(
         assert "content-encoding" not in small.headers
 
 
-async def test_head_answers_wherever_get_does(
-    dsn: str, alice: httpx.AsyncClient, config_id: str, session_id: str
-) -> None:
+async def test_head_answers_like_get(dsn: str, alice: httpx.AsyncClient, config_id: str, session_id: str) -> None:
     async with live(settings_for(dsn)) as service:
         admin = await service.as_user("alice", "admin")
         ids = {"config_id": config_id, "session_id": session_id, "user_id": "alice", "version": "1", "app_id": "admin"}
@@ -172,7 +168,7 @@ async def test_head_answers_wherever_get_does(
         assert (await service.client().head(f"/configs/{config_id}")).status_code == 401
 
 
-async def test_every_answer_tells_browsers_to_be_careful(
+async def test_every_answer_has_security_headers(
     api: Api, alice: httpx.AsyncClient, session_id: str, sql: Callable[..., list[Any]]
 ) -> None:
     answers = [
@@ -203,7 +199,7 @@ async def test_every_answer_tells_browsers_to_be_careful(
     assert "script-src 'self'" in page.headers["content-security-policy"]
 
 
-async def test_pages_elsewhere_may_use_all_of_it(dsn: str) -> None:
+async def test_allowed_origins_may_use_all_headers(dsn: str) -> None:
     origin = {"Origin": "https://console.example"}
     async with serving(settings_for(dsn, allowed_origins="https://console.example")) as api:
         asked = {"Access-Control-Request-Method": "POST", "Access-Control-Request-Headers": "idempotency-key, if-match"}

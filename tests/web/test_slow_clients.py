@@ -1,4 +1,4 @@
-"""Clients that take their time: they hold no connection of the pool, and a body has a deadline."""
+"""Slow clients hold no connection of the pool, and a body has a deadline."""
 
 import asyncio
 import contextlib
@@ -8,25 +8,25 @@ from typing import Any
 import pytest
 from litestar.exceptions import LitestarException
 
-from amplifier.web import uvicorn_protocols
+from amplifier.web import http_protocol
 from tests.conftest import Api, settings_for
 from tests.support.live import Live, live, origin_of
-from tests.web.test_uvicorn_protocols import LIMIT, POST, WAIT, Service
-from tests.web.test_uvicorn_protocols import service as service
+from tests.support.raw_http import LIMIT, POST, WAIT, Service
+from tests.support.raw_http import service as service
 
 POOL = 2
 
 
 @pytest.fixture
 async def small(dsn: str) -> AsyncIterator[Live]:
-    """The service with few connections, for which nobody waits long."""
+    """The service with few connections and a short wait for one."""
     async with live(settings_for(dsn, database_pool_max_size=POOL, database_acquire_timeout=0.5)) as api:
         yield api
 
 
 @contextlib.asynccontextmanager
 async def half_sent(api: Live, path: str, headers: dict[str, str]) -> AsyncIterator[None]:
-    """A POST of which one byte of the body has come."""
+    """Sends a POST with one byte of its body."""
     host, _, port = origin_of(api.url).partition(":")
     _, writer = await asyncio.open_connection(host, int(port))
     fields = headers | {"host": host, "content-length": "9", "content-type": "application/json"}
@@ -56,7 +56,7 @@ async def test_half_sent_body_holds_no_connection(small: Live, path: str) -> Non
 
 
 async def test_client_is_never_awaited_inside_transaction(api: Api) -> None:
-    """The guard that holds for code to come: receiving and sending raise there."""
+    """Receiving and sending raise inside a transaction, which guards future code, too."""
     alice = await api.as_user("alice")
     scope: dict[str, Any] = {"type": "http", "method": "POST", "path": "/sessions", "raw_path": b"/sessions"}
     scope |= {"query_string": b"", "client": None, "state": {}}
@@ -80,8 +80,8 @@ async def test_client_is_never_awaited_inside_transaction(api: Api) -> None:
 
 async def test_body_below_minimum_rate_is_refused(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
     """A byte now and then keeps no request alive, whichever way the body is framed."""
-    monkeypatch.setattr(uvicorn_protocols, "BODY_SECONDS", LIMIT)
-    monkeypatch.setattr(uvicorn_protocols, "BODY_GRACE", WAIT)
+    monkeypatch.setattr(http_protocol, "BODY_SECONDS", LIMIT)
+    monkeypatch.setattr(http_protocol, "BODY_GRACE", WAIT)
     framed = [(POST % 10**6, b"x"), (POST.replace(b"Content-Length: %d", b"Transfer-Encoding: chunked"), b"1\r\nx\r\n")]
 
     async def trickle(head: bytes, piece: bytes) -> None:
@@ -99,10 +99,10 @@ async def test_body_below_minimum_rate_is_refused(service: Service, monkeypatch:
     await asyncio.gather(*(trickle(head, piece) for head, piece in framed))
 
 
-async def test_body_above_minimum_rate_is_taken(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What has come lengthens the time for the rest."""
-    monkeypatch.setattr(uvicorn_protocols, "BODY_GRACE", WAIT)
-    monkeypatch.setattr(uvicorn_protocols, "BODY_RATE", 10)
+async def test_body_above_minimum_rate_is_accepted(service: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each part received extends the deadline of the rest."""
+    monkeypatch.setattr(http_protocol, "BODY_GRACE", WAIT)
+    monkeypatch.setattr(http_protocol, "BODY_RATE", 10)
     async with service.connected() as connection:
         await connection.send(POST % 30)
         for _ in range(6):

@@ -37,7 +37,7 @@ class Silent:
         self._client = client
 
     async def read_on(self) -> bytes:
-        """What there is until the service closes."""
+        """Reads until the service closes the connection."""
         read = b""
         with contextlib.suppress(ConnectionError):
             while data := await asyncio.get_running_loop().sock_recv(self._client, MB):
@@ -68,7 +68,7 @@ async def silent(api: Live, client: httpx.AsyncClient, path: str, upgrade: bool 
 
 
 def waiting() -> dict[str, list[int]]:
-    """How many bytes wait in each full connection, by user."""
+    """Returns the unread bytes of each full connection, by user."""
     return {
         owner: [one.transport.get_write_buffer_size() for one in connections]
         for owner, connections in write_buffers._unread.items()
@@ -145,7 +145,7 @@ async def test_followers_share_the_bytes_of_a_large_message(
         assert len(api.app.state.hub._streams) == 12
 
 
-async def test_a_follower_whose_client_does_not_read_keeps_no_batch() -> None:
+async def test_follower_without_reader_keeps_no_batch() -> None:
     subscriber, written, drained = Subscriber("alice", "app", 1e12, "s"), list[list[Frame]](), asyncio.Event()
 
     async def catch_up(_: Subscriber) -> None:
@@ -167,7 +167,7 @@ async def test_a_follower_whose_client_does_not_read_keeps_no_batch() -> None:
     await following
 
 
-def test_notes_that_wait_are_bounded_in_bytes() -> None:
+def test_waiting_notes_are_bounded_in_bytes() -> None:
     subscriber = Subscriber("alice", "app", 1e12, "s")
     large = frame("tool:post", data="x" * 600_000)
     for _ in range(10):

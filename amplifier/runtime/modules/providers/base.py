@@ -17,7 +17,7 @@ import msgspec
 from amplifier_core import ModelInfo, ModuleCoordinator, ProviderInfo
 from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, Usage
 
-from amplifier.runtime.hooks import tell
+from amplifier.runtime.hooks import show_and_emit
 from amplifier.runtime.modules.providers import clients, failures, sse
 from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.options import Options
@@ -90,7 +90,7 @@ class HttpProvider(ABC):
         blocks = Blocks(self._coordinator, silent=(request.metadata or {}).get("stream") is False)
         body = msgspec.json.encode(self.body(request, model, kwargs))
         asked = {"provider": self.name, "model": model, "message_count": len(request.messages)}
-        await tell(self._coordinator, self._coordinator.hooks, "llm:request", asked)
+        await show_and_emit(self._coordinator, self._coordinator.hooks, "llm:request", asked)
         started = time.perf_counter()
         failure = None
         try:
@@ -104,7 +104,7 @@ class HttpProvider(ABC):
         usage = None if answer.usage is None else answer.usage.model_dump(exclude_none=True)
         duration = round((time.perf_counter() - started) * 1000)
         said = {"provider": self.name, "model": model, "usage": usage, "duration_ms": duration}
-        await tell(self._coordinator, self._coordinator.hooks, "llm:response", said)
+        await show_and_emit(self._coordinator, self._coordinator.hooks, "llm:response", said)
         return response
 
     async def _exchange(self, body: bytes, blocks: Blocks, source: failures.Source) -> Answer:

@@ -19,7 +19,7 @@ from amplifier_core.message_models import (
     Usage,
 )
 
-from amplifier.runtime.hooks import tell
+from amplifier.runtime.hooks import show_and_emit
 
 _DELTA = "llm:stream_block_delta"
 
@@ -101,7 +101,7 @@ class Blocks:
         """Emits an event about the failure, if followers have seen a part of the answer."""
         if self.all and not self._silent:
             aborted = {"request_id": self.request_id, "error": error}
-            await tell(self._coordinator, self._hooks, "llm:stream_aborted", aborted)
+            await show_and_emit(self._coordinator, self._hooks, "llm:stream_aborted", aborted)
 
     def response(self, usage: Usage | None, finish_reason: str | None) -> ChatResponse:
         """Returns the complete response.
@@ -125,7 +125,7 @@ class Blocks:
     async def _emit(self, event: str, block: Block, more: dict[str, Any]) -> None:
         if not self._silent:
             known = {"request_id": self.request_id, "block_index": block.index, "block_type": block.type}
-            await tell(self._coordinator, self._hooks, event, known | more)
+            await show_and_emit(self._coordinator, self._hooks, event, known | more)
 
 
 def _content(block: Block, arguments: dict[str, dict[str, Any]]) -> Any:

@@ -1,0 +1,30 @@
+"""Operations and schemas: incomplete handlers and ambiguous structs are refused."""
+
+import msgspec
+import pytest
+
+from amplifier.api.presence import Presence
+from amplifier.openapi.operations import Operation
+from amplifier.openapi.schemas import components, reference
+from amplifier.web.routing import get
+
+
+def test_a_handler_that_says_too_little_is_named() -> None:
+    @get("/things", operation_id="get_things", summary="Things", tags=["service"], errors=(418,))
+    async def get_things() -> Presence:
+        """All."""
+        return Presence("", [])
+
+    generated = {"summary": "Things", "description": "All.", "tags": ["service"], "responses": {}}
+    with pytest.raises(ValueError, match=r"get_things: the handler has no description"):
+        Operation(get_things, {}).described({**generated, "description": None})
+    with pytest.raises(ValueError, match=r"get_things: .*texts.py does not know the statuses \[418\]"):
+        Operation(get_things, {}).described(generated)
+    with pytest.raises(ValueError, match="neither a struct nor a list of structs"):
+        reference(dict[str, str])
+
+
+def test_two_structs_of_one_name_are_refused() -> None:
+    other = msgspec.defstruct("Presence", [("seq", int)])
+    with pytest.raises(ValueError, match="structs of one name: Presence"):
+        components([], [Presence, other])
