@@ -1,4 +1,7 @@
-"""A real PostgreSQL for every test: the one of DATABASE_URL, a container's, or the embedded one."""
+"""Fixtures for all tests: the application on a database, its clients, configs and sessions.
+
+Those of databases are in `tests/support/database_fixtures.py`.
+"""
 
 import contextlib
 import fcntl
@@ -30,24 +33,24 @@ SECRET = "a secret for tests that is long enough for HS256"
 
 @pytest.fixture(scope="session")
 def anyio_backend() -> tuple[str, dict[str, bool]]:
-    """Tests run on the loop that the service runs on."""
+    """Runs tests on the event loop of the service."""
     return "asyncio", {"use_uvloop": True}
 
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the queries, to be broken."""
+    """A copy of the queries that a test may change."""
     return Path(shutil.copytree(paths.folder("queries"), tmp_path / "queries"))
 
 
 def settings_for(dsn: str, **changes: Any) -> Settings:
-    """Settings for a test: authentication on, small pool."""
+    """Returns settings for a test, with authentication and a small pool."""
     values = {
         "database_url": dsn,
         "auth_required": True,
         "secret_key": SECRET,
         "database_pool_min_size": 1,
-        "database_pool_max_size": 6,  # of which a user gets two
+        "database_pool_max_size": 6,  # a user's share is two
     }
     return Settings(**(values | changes))
 
@@ -57,7 +60,7 @@ _routes: dict[str, list[Litestar]] = {}  # that no test uses at the moment: maki
 
 @contextlib.asynccontextmanager
 async def serving(settings: Settings) -> AsyncIterator["Api"]:
-    """The application in this process, started and stopped."""
+    """Starts the application in this process and yields its clients."""
     unused = _routes.setdefault(settings.allowed_origins, [])
     app = connect(
         unused.pop() if unused else routes(settings, lifespan=[lifespan]), settings, settings.dsn or "", checked=True
@@ -68,7 +71,7 @@ async def serving(settings: Settings) -> AsyncIterator["Api"]:
 
 
 class Api:
-    """Clients of an application, each as another user."""
+    """An application and its clients, one per user."""
 
     def __init__(self, app: Litestar, settings: Settings) -> None:
         self.app = app
@@ -76,7 +79,7 @@ class Api:
         self.keys: dict[str, str] = {}
 
     async def register(self, app_id: str, is_admin: bool = False) -> str:
-        """The API key of a new application, whose key manager is alice."""
+        """Creates an application with the key manager alice. Returns its API key."""
         key = generate_key()
         await self.app.state.queries.applications.create(
             app_id=app_id,
@@ -91,12 +94,12 @@ class Api:
         return key.text
 
     async def as_user(self, user_id: str, app_id: str = "app") -> httpx.AsyncClient:
-        """A client that calls as `user_id` through the application `app_id` (an admin one when it is called admin)."""
+        """Returns a client of `user_id` through the application `app_id`. The application `admin` is an admin one."""
         key = self.keys.get(app_id) or await self.register(app_id, app_id == "admin")
         return self.client({"X-API-Key": key, "Authorization": f"Bearer {token(sub=user_id)}"})
 
     def client(self, headers: dict[str, str] | None = None) -> httpx.AsyncClient:
-        """A client with these headers, by default without credentials. A crash comes as 500, as over the network.
+        """Returns a client with these headers, by default without credentials. Unexpected errors become 500.
 
         Each answer must be one that the OpenAPI document tells of.
         """
@@ -108,7 +111,7 @@ class Api:
 
 @pytest.fixture
 def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The package of `tests/runtime/modules` is installed, and nothing is known of what was before."""
+    """Installs the package of `tests/runtime/modules` and clears the caches of installed modules."""
     monkeypatch.syspath_prepend(str(Path(__file__).parent / "runtime/modules"))
     monkeypatch.setattr(module_loader, "_resolved", {})
     module_loader._installed.cache_clear()
@@ -118,14 +121,14 @@ def installed(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture
 async def stub() -> AsyncIterator[llm.Stub]:
-    """A stub of the models' APIs, without rules: it repeats what was said."""
+    """A stub of the models' APIs without rules, which echoes messages."""
     async with llm.running() as stub:
         yield stub
 
 
 @pytest.fixture
 def alone() -> Iterator[None]:
-    """Other tests that load the whole machine wait until this one is done, in whatever worker they are."""
+    """Runs the test alone among those that use this fixture, in all workers: each loads the whole machine."""
     run = os.environ.get("PYTEST_XDIST_TESTRUNUID", "alone")
     with (Path(tempfile.gettempdir()) / f"amplifier-test-{run}.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
@@ -153,13 +156,13 @@ async def bob(api: Api) -> httpx.AsyncClient:
 
 @pytest.fixture
 async def config_id(alice: httpx.AsyncClient) -> str:
-    """A config of alice's."""
+    """The id of a config of alice."""
     return str((await alice.post("/configs", json=CONFIG)).json()["config_id"])
 
 
 @pytest.fixture
 async def session_id(alice: httpx.AsyncClient, config_id: str) -> str:
-    """A session of alice's."""
+    """The id of a session of alice."""
     return str((await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"])
 
 
@@ -167,14 +170,14 @@ CONFIG = {"name": "assistant", "config_data": {"bundle": {"name": "assistant"}}}
 
 
 def token(key: str = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
-    """A JWT; `exp` is in a minute unless given, and left out when given as None."""
+    """Returns a JWT. `exp` is in a minute unless given; None omits it."""
     payload = {"exp": int(time.time()) + 60} | claims
     present = {name: value for name, value in payload.items() if value is not None}
     return jwt.encode(present, key, algorithm, headers=headers)
 
 
 def assert_problem(response: httpx.Response, status: int, detail: str | None = None) -> dict[str, Any]:
-    """The problem document of a response, checked for its form."""
+    """Checks the form of a problem response and returns its document."""
     assert response.status_code == status, response.text
     assert response.headers["content-type"] == "application/problem+json"
     problem: dict[str, Any] = response.json()
@@ -186,13 +189,13 @@ def assert_problem(response: httpx.Response, status: int, detail: str | None = N
 
 
 def with_database(dsn: str, name: str) -> str:
-    """The same server's address with another database."""
+    """Returns the address of another database of the same server."""
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
 @contextlib.contextmanager
 def private_folder() -> Iterator[Path]:
-    """A new folder directly below the temporary one: PostgreSQL's user must be able to reach it, also for root."""
+    """Creates a folder in /tmp, where PostgreSQL's own user can reach it, also if root runs the tests."""
     folder = Path(tempfile.mkdtemp(prefix="amplifier-test-", dir="/tmp"))
     try:
         yield folder

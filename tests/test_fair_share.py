@@ -1,4 +1,4 @@
-"""The pool's connections are shared by users: none takes them all, and nobody waits behind another's requests."""
+"""Users share the pool's connections: none takes all of them, and no user waits for another's requests."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ from tests.support.stage import holding
 
 
 async def as_user(user: str | None, work: Awaitable[Any]) -> Any:
-    """Awaits `work` in a task that works for `user`."""
+    """Awaits `work` in a task that counts for `user`."""
     current.set(user)
     return await work
 
@@ -37,7 +37,7 @@ async def connected(dsn: str, size: int, **changes: Any) -> AsyncIterator[Databa
         await database.close()
 
 
-async def test_surplus_requests_of_a_user_wait_for_the_users_own_connections(dsn: str) -> None:
+async def test_surplus_requests_of_user_wait_for_own_connections(dsn: str) -> None:
     async with connected(dsn, 6, database_acquire_timeout=5) as database, contextlib.AsyncExitStack() as held:
         for _ in range(2):
             await as_user("alice", held.enter_async_context(database.connection()))
@@ -50,7 +50,7 @@ async def test_surplus_requests_of_a_user_wait_for_the_users_own_connections(dsn
         assert await asyncio.gather(*surplus) == [1] * 100
 
 
-async def test_refusal_names_the_own_load_or_the_pools(dsn: str) -> None:
+async def test_refusal_names_load_of_user_or_of_pool(dsn: str) -> None:
     async with connected(dsn, 3, database_acquire_timeout=0.05) as database, contextlib.AsyncExitStack() as held:
         await as_user("alice", held.enter_async_context(database.connection()))
         with pytest.raises(Crowded):
@@ -74,7 +74,7 @@ async def test_smallest_pools_serve_nested_work(dsn: str, size: int) -> None:
         assert await asyncio.gather(*(soon(users[n % 3], nested()) for n in range(60))) == [1] * 60
 
 
-async def test_users_that_wait_take_turns() -> None:
+async def test_waiting_users_take_turns() -> None:
     places, served = Shares(1, 1), []
 
     async def visit(user: str | None, name: str) -> None:
@@ -92,7 +92,7 @@ async def test_users_that_wait_take_turns() -> None:
     assert served == ["a", "b", "service", "service", "c", "a", "a"]
 
 
-async def test_waits_that_are_cancelled_leave_no_trace() -> None:
+async def test_cancelled_waits_leave_no_trace() -> None:
     places = Shares(3, 1)
     for _ in range(50):
         for user in ("a", "b", None):
@@ -112,7 +112,7 @@ async def test_waits_that_are_cancelled_leave_no_trace() -> None:
         assert places._free == 3
 
 
-async def test_a_user_waits_with_a_bounded_number_of_requests(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_waiting_requests_of_user_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(fair_share, "_MOST_WAITING", 10)
     places = Shares(3, 1)
     await places.take("alice")
@@ -125,8 +125,8 @@ async def test_a_user_waits_with_a_bounded_number_of_requests(monkeypatch: pytes
         task.cancel()
 
 
-async def test_requests_count_for_their_user(dsn: str) -> None:
-    """Each of them holds a transaction, which waits for a lock that somebody else has."""
+async def test_requests_count_against_their_user(dsn: str) -> None:
+    """Each request holds a transaction that waits for a lock."""
     limits = {"database_pool_max_size": 6, "database_acquire_timeout": 0.3, "database_lock_timeout": 10}
     async with serving(settings_for(dsn, database_statement_timeout=10, **limits)) as api:
         alice, bob = await api.as_user("alice"), await api.as_user("bob")
@@ -144,7 +144,7 @@ async def test_requests_count_for_their_user(dsn: str) -> None:
             assert {(await task).status_code for task in tasks if task not in crowded} == {200, 503}
 
 
-async def test_without_authentication_everybody_shares_the_whole_pool(dsn: str) -> None:
+async def test_entire_pool_is_shared_without_authentication(dsn: str) -> None:
     async with serving(settings_for(dsn, auth_required=False, database_pool_max_size=3)) as api:
         database: Database = api.app.state.queries.database
         clients = [api.client() for _ in range(3)]
@@ -155,7 +155,7 @@ async def test_without_authentication_everybody_shares_the_whole_pool(dsn: str) 
         assert running == {None}
 
 
-async def test_forged_credentials_count_for_their_address(dsn: str) -> None:
+async def test_forged_credentials_count_against_their_address(dsn: str) -> None:
     async with serving(settings_for(dsn)) as api:
         headers = {"X-API-Key": f"app_{'0' * 16}_{'x' * 43}", "Authorization": f"Bearer {token(sub='alice')}"}
         with work_on(api.app.state.queries.database) as running:
@@ -165,7 +165,7 @@ async def test_forged_credentials_count_for_their_address(dsn: str) -> None:
 
 @contextlib.contextmanager
 def work_on(database: Database) -> Any:
-    """For whom connections are taken meanwhile."""
+    """Returns the users for whom connections are taken during the requests."""
     seen: set[Any] = set()
     gate, take = database._gate, database._gate.take_at_once
 
@@ -180,6 +180,6 @@ def work_on(database: Database) -> Any:
         del gate.take_at_once
 
 
-async def test_a_request_leaves_no_user_behind(api: Any, alice: httpx.AsyncClient) -> None:
+async def test_request_leaves_no_current_user(api: Any, alice: httpx.AsyncClient) -> None:
     assert (await alice.get("/configs")).status_code == 200
     assert current.get() is None

@@ -1,4 +1,4 @@
-"""Work on texts of callers, configs and providers takes time in proportion to them."""
+"""Work on texts of callers, configs and providers takes time proportional to their length."""
 
 import asyncio
 from collections.abc import Callable
@@ -109,7 +109,7 @@ def test_echo_calls_tool_for_text_with_or_without_arguments() -> None:
 
 
 def test_arguments_nested_too_deeply_are_empty() -> None:
-    """They are text in a stored message, which nothing checked."""
+    """They are a text in a stored message, which is not checked when it is stored."""
     call = {"id": "c", "tool": "say", "arguments": "[" * 100_000}
     assert tool_calls({"role": "assistant", "content": "", "tool_calls": [call]})[0].arguments == {}
 

@@ -1,4 +1,4 @@
-"""Numbers that are refused in what clients send, and read where they are stored; the check grows with the text."""
+"""Numbers out of range are refused in requests and read if stored, in time proportional to the text."""
 
 import contextlib
 import json
@@ -83,12 +83,12 @@ def test_stored_number_beyond_floats_is_read_as_text(text: str, value: Any) -> N
         ('"\\\\",', f'"{LONG}"]'),
         ("1" * 308 + ",", f'"{LONG}"]'),
         (LARGEST + ",", "1]"),
-        ("1" * 308 + " ", LONG),  # no JSON
+        ("1" * 308 + " ", LONG),  # invalid JSON
         ('"', LONG),
     ],
 )
 def test_time_of_check_grows_with_text(part: str, end: str) -> None:
-    """Twice the text takes about twice the time: with a pattern that goes back it would be four times as long."""
+    """Twice the text takes about twice the time. A pattern that backtracks would take four times as long."""
 
     def seconds(size: int) -> float:
         text = ("[" + part * (size // len(part)) + end).encode()

@@ -1,4 +1,4 @@
-"""Logs: at any level they show no credentials, tickets, tokens, search words or messages."""
+"""Logs of any level contain no credentials, tickets, tokens, search words or messages."""
 
 import json
 import logging
@@ -23,28 +23,28 @@ CANARY = "canary"
 
 @pytest.fixture
 def stub() -> Iterator[Stub]:
-    """A model's API beside the test."""
+    """A stub of the models' APIs in a thread."""
     with llm.in_thread() as stub:
         yield stub
 
 
 class Canaries:
-    """Texts that no log may show, each by what it is."""
+    """Texts that no log may contain, by their kind."""
 
     def __init__(self) -> None:
         self.known: dict[str, str] = {}
 
     def new(self, name: str) -> str:
-        """A text to send."""
+        """Returns a new text to send."""
         return self.add(name, f"{CANARY}{secrets.token_hex(16)}")
 
     def add(self, name: str, text: str) -> str:
-        """A text that the service made."""
+        """Adds a text that the service made."""
         self.known[name] = text
         return text
 
     def shown(self, output: str) -> list[str]:
-        """What the output shows."""
+        """Returns the kinds of texts that the output contains."""
         return [name for name, text in self.known.items() if text in output]
 
 
@@ -80,7 +80,7 @@ def test_debug_log_shows_no_secret_and_no_content(dsn: str, stub: Stub, workers:
 
 
 def use(client: httpx.Client, canaries: Canaries, stub: Stub) -> None:
-    """Requests that carry something, such that are refused among them."""
+    """Makes requests with such texts, some of which are refused."""
     provider = model(stub, api_key=canaries.new("a config's secret"))
     data = {"bundle": {"name": "b", "system_prompt": canaries.new("a system prompt")}, "providers": [provider]}
     config = client.post("/configs", json={"name": "n", "config_data": data}).json()["config_id"]
@@ -107,7 +107,7 @@ def use(client: httpx.Client, canaries: Canaries, stub: Stub) -> None:
 
 
 def use_streams(client: httpx.Client, service: Service, canaries: Canaries) -> None:
-    """Streams and sockets that are opened with tickets and with credentials."""
+    """Opens streams and sockets with tickets and with credentials."""
 
     def ticket() -> str:
         return canaries.add(f"ticket {len(canaries.known)}", client.post("/events/ticket").json()["ticket"])
@@ -128,7 +128,7 @@ def use_streams(client: httpx.Client, service: Service, canaries: Canaries) -> N
 async def test_failing_statement_shows_no_row(
     api: Api, alice: httpx.AsyncClient, session_id: str, sql: Callable[..., list[Any]], caplog: pytest.LogCaptureFixture
 ) -> None:
-    """PostgreSQL tells of the row that a constraint refused; the log tells of the constraint."""
+    """PostgreSQL's error has the row that a constraint refused; the log has only the constraint."""
     sql("alter table messages add constraint messages_of_an_operator_check check (message ->> 'content' <> 'canary')")
     body = {"messages": [{"role": "user", "content": "canary"}]}
     assert_problem(await alice.post(f"/sessions/{session_id}/transcript", json=body), 500)
@@ -140,7 +140,7 @@ async def test_failing_statement_shows_no_row(
 
 @pytest.fixture
 def levels() -> Iterator[None]:
-    """Puts the levels back."""
+    """Restores the levels of the loggers."""
     before = [(name, logging.getLogger(name).level) for name in ("", "amplifier")]
     yield
     for name, level in before:

@@ -1,4 +1,4 @@
-"""Every regular expression of the package takes time in proportion to the text, whatever the text is."""
+"""Every regular expression of the package takes time proportional to the text, for any text."""
 
 import ast
 import importlib
@@ -25,7 +25,7 @@ _OPERATORS = (
 
 
 class Use(NamedTuple):
-    """A pattern, the name or line where it stands, and a method that it is used with."""
+    """A pattern, its name or line in the source, and a method with which it is used."""
 
     where: str
     pattern: "re.Pattern[Any]"
@@ -39,7 +39,7 @@ def modules() -> Iterator[ModuleType]:
 
 
 def uses(module: ModuleType) -> Iterator[Use]:
-    """All patterns of a module. Raises where one cannot be made out, or is used by no method that is known."""
+    """Returns all patterns of a module. Raises if one cannot be evaluated, or is used with an unknown method."""
     tree = ast.parse(Path(str(module.__file__)).read_text())
     for node in ast.walk(tree):
         if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
@@ -63,7 +63,7 @@ def uses(module: ModuleType) -> Iterator[Use]:
 
 
 def _assigned(tree: ast.Module, call: ast.Call) -> str:
-    """The name of a module's pattern."""
+    """Returns the name to which a module assigns a pattern."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Assign) and node.value is call and isinstance(node.targets[0], ast.Name):
             return node.targets[0].id
@@ -82,7 +82,7 @@ def _used(tree: ast.Module, name: str) -> set[str]:
 
 
 def grown(pattern: "re.Pattern[Any]", method: str) -> str:
-    """A text on which a pattern takes far more than twice the time for twice the length, if there is one."""
+    """Returns a text for which twice the length takes far more than twice the time, or None."""
 
     def run(text: Any) -> None:
         if method in ("sub", "subn"):
@@ -113,7 +113,7 @@ def test_pattern_takes_time_in_proportion_to_text() -> None:
 @pytest.mark.parametrize(
     ("pattern", "method"),
     [
-        (r"/call\s+(\S+)\s*(\{.*\})?\s*", "fullmatch"),  # these took seconds
+        (r"/call\s+(\S+)\s*(\{.*\})?\s*", "fullmatch"),  # earlier patterns that took seconds
         (r"[^\s'\"]*\*{3,}[^\s'\"]*", "sub"),
         (r'\s*(W/)?"([^"]*)"\s*(?:,|\Z)', "findall"),
         (r"(a+)+$", "match"),

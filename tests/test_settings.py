@@ -1,4 +1,4 @@
-"""Settings: where they come from, what is refused and how, and that no secret is ever shown."""
+"""Settings: their sources, the errors of invalid ones, and that no error shows a secret."""
 
 from pathlib import Path
 from urllib.parse import quote
@@ -22,7 +22,7 @@ SPECIAL = "a@b:c/d?e#f%g&h=i+j k[l]'\"\\é"
 
 @pytest.fixture(autouse=True)
 def _elsewhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A developer's own .env does not count."""
+    """Hides a developer's own .env."""
     monkeypatch.chdir(tmp_path)
 
 
@@ -66,7 +66,7 @@ def test_values_are_read_in_their_types() -> None:
         ("JWT_PUBLIC_KEY_URL", "file:///etc/keys", "the http(s) address of a JWKS"),
     ],
 )
-def test_a_wrong_value_is_named_with_what_the_variable_takes(name: str, value: str, takes: str) -> None:
+def test_error_names_variable_and_valid_values(name: str, value: str, takes: str) -> None:
     with pytest.raises(SettingsError) as failure:
         load({name: value})
     assert str(failure.value) == f"{name} must be {takes}, not {value!r}"
@@ -90,13 +90,13 @@ def test_a_wrong_value_is_named_with_what_the_variable_takes(name: str, value: s
         ),
     ],
 )
-def test_settings_that_contradict_each_other_are_refused(environ: dict[str, str], message: str) -> None:
+def test_contradictory_settings_are_refused(environ: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(environ)
 
 
 def test_short_key_may_decrypt_after_long_one() -> None:
-    """Else a short one could not be replaced."""
+    """Otherwise a short key could not be replaced."""
     environ = {"AUTH_REQUIRED": "true", "SECRET_KEY": OWN, "CONFIG_ENCRYPTION_KEY": f"{OWN}, short"}
     assert load(environ).encryption_keys == [OWN, "short"]
 
@@ -147,33 +147,33 @@ def test_no_secret_is_shown() -> None:
         f"postgresql://host/name?password={CANARY}@",
     ],
 )
-def test_a_malformed_database_url_is_refused_without_showing_it(url: str) -> None:
+def test_malformed_database_url_is_refused_without_showing_it(url: str) -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL must be of the form postgresql://") as failure:
         load({"DATABASE_URL": url})
     assert CANARY not in _everything(failure.value)
 
 
-def test_a_file_is_read_and_the_environment_wins(tmp_path: Path) -> None:
+def test_environment_overrides_file(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SERVICE_PORT=1111\nLOG_LEVEL='debug'\n# SERVICE_WORKERS=9\nJWT_ISSUER=file\n")
     settings = load({"SERVICE_PORT": "2222", "JWT_ISSUER": ""})
     assert (settings.service_port, settings.log_level, settings.service_workers) == (2222, "debug", 1)
     assert settings.jwt_issuer == "file", "an empty variable is not set, so the file's value counts"
 
 
-def test_an_error_in_the_file_is_reported_like_any_other(tmp_path: Path) -> None:
+def test_error_in_file_is_reported_like_any_other(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("SERVICE_PORT=none\n")
     with pytest.raises(SettingsError, match="SERVICE_PORT must be a port number"):
         load({})
 
 
 @pytest.mark.parametrize("name", [field.encode_name for field in msgspec.structs.fields(Settings)])
-def test_empty_counts_as_unset(name: str, tmp_path: Path) -> None:
+def test_empty_variable_counts_as_not_set(name: str, tmp_path: Path) -> None:
     (tmp_path / ".env").write_text(f"{name}=\n")
     assert load({name: ""}) == Settings()
 
 
 @pytest.mark.parametrize("mode", ["disable", "prefer", "require", "verify-ca", "verify-full"])
-def test_the_address_from_parts_survives_special_characters(mode: str) -> None:
+def test_address_from_parts_survives_special_characters(mode: str) -> None:
     settings = load(
         {
             "DATABASE_HOST": "/run/my sockets+more",
@@ -197,7 +197,7 @@ def test_the_address_from_parts_survives_special_characters(mode: str) -> None:
 
 @pytest.mark.parametrize("scheme", ["postgresql", "postgres", "PostgreSQL", "postgresql+psycopg", "postgresql+asyncpg"])
 @pytest.mark.parametrize("host", ["db.example:6432", "[::1]:6432", "one:1,two:2", "", "?host=/run"])
-def test_the_address_from_a_url_is_what_libpq_takes(scheme: str, host: str) -> None:
+def test_address_from_url_is_accepted_by_libpq(scheme: str, host: str) -> None:
     rest = host.replace("?", "/name?") if "?" in host else f"{host}/name?application_name=x"
     settings = load({"DATABASE_URL": f"{scheme}://me:{quote(SPECIAL, safe='')}@{rest}", "DATABASE_HOST": "ignored"})
     assert settings.dsn == f"postgresql://me:{quote(SPECIAL, safe='')}@{rest}"
@@ -213,13 +213,13 @@ def test_the_address_from_a_url_is_what_libpq_takes(scheme: str, host: str) -> N
         ("postgresql://host/name?application_name=x&sslmode=disable", "disable"),
     ],
 )
-def test_the_ssl_mode_goes_for_a_url_that_names_none(url: str, mode: str) -> None:
+def test_ssl_mode_applies_to_url_without_one(url: str, mode: str) -> None:
     settings = load({"DATABASE_URL": url, "DATABASE_SSL_MODE": "verify-full"})
     assert settings.dsn is not None
     assert conninfo_to_dict(settings.dsn)["sslmode"] == mode
 
 
-def test_origins_are_a_list() -> None:
+def test_origins_are_read_as_list() -> None:
     assert load({"ALLOWED_ORIGINS": "https://a.example, https://b.example,"}).origins == [
         "https://a.example",
         "https://b.example",
@@ -227,6 +227,6 @@ def test_origins_are_a_list() -> None:
 
 
 def _everything(error: BaseException) -> str:
-    """What a traceback of `error` would show of it and of what it came from."""
+    """Returns all that a traceback of `error` and its causes would show."""
     chain = [error.__cause__, None if error.__suppress_context__ else error.__context__]
     return repr(error) + "".join(_everything(cause) for cause in chain if cause is not None)

@@ -1,4 +1,4 @@
-"""What people send to an agent, and its answer: whole, or as a stream while it is made."""
+"""Messages that people send to an agent, and its answer: whole, or as a stream while it is produced."""
 
 import asyncio
 from functools import partial
@@ -38,8 +38,8 @@ LastEventId = Annotated[
 
 
 class SendMessage(msgspec.Struct):
-    """A message for the agent. The model gets `context` behind it, as JSON. `on_busy` says what becomes of it while the
-    agent is at work: it waits, it is refused (409), or the agent is interrupted."""
+    """A message for the agent. The model receives `context` after it, as JSON. `on_busy` decides what happens while the
+    agent is at work: the message waits, it is refused (409), or it interrupts the agent."""
 
     message: Text
     context: dict[str, Any] | None = None
@@ -47,14 +47,14 @@ class SendMessage(msgspec.Struct):
 
 
 class AnswerMetadata(msgspec.Struct):
-    """Which config answered, and in which run."""
+    """The config that answered, and the run."""
 
     config_id: str
     run_id: str
 
 
 class AgentAnswer(msgspec.Struct):
-    """What the agent said at the end of its turn."""
+    """The agent's last message of the turn."""
 
     session_id: str
     response: str
@@ -80,8 +80,9 @@ class MessagesController(Controller):
     async def send_message(
         self, request: Request, session_id: FromPath[str], data: JSONBody[SendMessage]
     ) -> AgentAnswer:
-        """Runs the agent and answers with what it says; the turn goes on when the client leaves. For owners, editors
-        and whoever has `send`; the session must be active. The same Idempotency-Key waits for the same run."""
+        """Runs the agent and answers with its last message; the turn continues when the client disconnects. For owners,
+        editors and participants with `send`; the session must be active. The same Idempotency-Key waits for the
+        same run."""
         return await _commit_and_wait(request, session_id, data)
 
     @post(
@@ -101,9 +102,9 @@ class MessagesController(Controller):
         data: JSONBody[SendMessage],
         last_event_id: LastEventId = None,
     ) -> RunStream:
-        """As `send_message`, as server-sent events of `data: {"type", ...}`: `connected`, then what the agent does, as
-        `{"type", "data"}`, then `response` with the `content` and `done`, or else one `error`. Whoever was cut off
-        sends the same request with Last-Event-ID."""
+        """Like `send_message`, as server-sent events of `data: {"type", ...}`: `connected`, then the agent's events, as
+        `{"type", "data"}`, then `response` with the `content` and `done`, or else one `error`. A client that was
+        disconnected sends the same request with Last-Event-ID."""
         return await _commit_and_follow(request, session_id, data, last_event_id)
 
 

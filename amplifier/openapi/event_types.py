@@ -16,19 +16,19 @@ from amplifier.web.types import Role, Status
 
 
 class FieldError(Struct):
-    """What is wrong with a parameter, or with a place in the body (`messages[0].role`, empty for all of it)."""
+    """A fault of a parameter, or of a place in the body (`messages[0].role`, empty for the whole body)."""
 
     field: str
     detail: str
 
 
 class Problem(Struct):
-    """An error (RFC 9457): `detail` says what to do, `errors` of a 422 which values do not fit, where it is known.
-    `request_id` finds a fault of the service in its log. Of a run that did not end well there is its `run_id`, and as
-    `code` the kind of error that its provider told.
+    """An error (RFC 9457): `detail` says what to do; `errors` of a 422 names the values that do not fit, where known.
+    `request_id` finds a fault of the service in its log. A run that failed adds its `run_id`, and as `code` the kind of
+    error that its provider reported.
 
     A 412 of an append also has the session's `last_seq`, the first hundred messages that were `missed`, and `next`,
-    behind which there are more.
+    after which there are more.
     """
 
     type: str
@@ -53,7 +53,7 @@ class Logged(Struct):
 
 
 class ParticipantEvent(Logged):
-    """Somebody was added, changed or removed."""
+    """A participant was added, changed or removed."""
 
     user_id: str
     role: Role
@@ -71,8 +71,8 @@ class SessionUpdated(Logged):
 
 
 class TranscriptRepaired(Logged):
-    """The messages from `from_seq` on are out of date: whoever has them drops them. They come anew behind this event,
-    `moved` of them, with `added` ones between."""
+    """The messages from `from_seq` on are out of date: drop them. They come again after this event, `moved` of them,
+    with `added` ones between."""
 
     from_seq: int
     moved: int
@@ -115,7 +115,7 @@ class ApprovalRequired(RunEvent):
 
 
 class ApprovalDecided(RunEvent):
-    """Somebody has answered, or `reason` says why nobody did."""
+    """A participant answered, or `reason` says why nobody did."""
 
     approval_id: str
     decision: str | UnsetType = UNSET
@@ -140,7 +140,7 @@ class StreamConnected(Struct):
 
 
 class StreamActivity(Struct):
-    """What the agent does, as amplifier-core names it; `data` has the `run_id`."""
+    """An event of the agent, as amplifier-core names it; `data` has the `run_id`."""
 
     type: str
     data: Raw
@@ -160,14 +160,14 @@ class StreamDone(Struct):
 
 
 class StreamError(Struct):
-    """The turn did not end well; nothing comes after it."""
+    """The turn failed; nothing comes after this event."""
 
     type: Literal["error"]
     message: str
 
 
 class PresenceChanged(Struct):
-    """Who follows the session now: how many, and at most 100 of them."""
+    """The followers of the session: their count, and at most 100 of them."""
 
     session_id: str
     count: int
@@ -175,13 +175,13 @@ class PresenceChanged(Struct):
 
 
 class TypingEvent(Struct):
-    """Somebody is writing."""
+    """A participant is typing."""
 
     user_id: str
 
 
 class ReadEvent(Struct):
-    """Somebody has read up to here."""
+    """A participant has read the messages up to here."""
 
     user_id: str
     last_read_seq: int

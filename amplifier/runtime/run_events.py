@@ -50,7 +50,7 @@ _Block = tuple[Any, Any, Any]
 
 
 class Feed:
-    """The events of one run. `partial` is the text of the model's answer that is not in the transcript yet."""
+    """The events of one run, for the streams in this process and for followers."""
 
     def __init__(self, hub: Hub, session_id: str, run_id: str) -> None:
         self._hub, self._session_id, self._run_id = hub, session_id, run_id
@@ -66,6 +66,7 @@ class Feed:
 
     @property
     def partial(self) -> str:
+        """Returns the text of the model's answer that is not in the transcript yet."""
         return str(cleaned("".join(self._text)))
 
     def settle(self) -> None:

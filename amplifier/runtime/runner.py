@@ -158,7 +158,7 @@ class Runner:
             self._draining = asyncio.get_running_loop().call_later(seconds, self._stop_all)
 
     async def finish(self) -> None:
-        """Waits until all runs of this process have ended, at most until the end of the grace period."""
+        """Begins no further run, and waits until the running ones have ended, little longer than the grace period."""
         self.drain()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=self._settings.shutdown_grace + _BEFORE_THE_END)

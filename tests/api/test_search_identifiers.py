@@ -12,7 +12,7 @@ from amplifier.postgres import embedded
 from amplifier.schema import migrate
 from tests.conftest import private_folder
 from tests.end_to_end.test_main_job import transcripts
-from tests.queries.test_search_inserts import insert_messages, insert_session, message_of
+from tests.queries.test_search_triggers import insert_messages, insert_session, message_of
 from tests.schema.test_migrate import INSTALLS
 
 Sql = Callable[..., list[Any]]

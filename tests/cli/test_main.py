@@ -1,4 +1,4 @@
-"""The command line, as whoever runs it sees it: real processes, their exit status and what they print."""
+"""The command line as an operator sees it: real processes, their exit status and their output."""
 
 import re
 import shutil
@@ -19,7 +19,7 @@ PASSWORD = "canary-7f3a"
 
 @pytest.fixture
 def home() -> Iterator[Path]:
-    """A place for the embedded PostgreSQL, where nothing runs in the end."""
+    """A home for the embedded PostgreSQL. No server runs in it after the test."""
     with private_folder() as folder:
         folder.chmod(0o755)
         yield folder / "home"
@@ -27,7 +27,7 @@ def home() -> Iterator[Path]:
 
 
 @pytest.mark.slow
-def test_a_fresh_start_serves_and_the_next_one_finds_the_data(home: Path) -> None:
+def test_first_start_serves_and_next_start_finds_data(home: Path) -> None:
     environ = {"AMPLIFIER_HOME": str(home)}
     with running_service(environ, limit=30) as service:
         config = httpx.post(f"{service.url}/configs", json=CONFIG).json()
@@ -63,7 +63,7 @@ def test_several_workers_serve_one_database_and_take_new_applications(home: Path
             refused = command(environ, "applications", "create", name)
             assert (refused.returncode, refused.stdout) == (1, "")
             assert re.fullmatch(r"amplifier-api: .*(already exists|app_id).*\n", refused.stderr), refused.stderr
-        for _ in range(20):  # each on a new connection, so that both workers get some
+        for _ in range(20):  # new connections, so that both workers get some
             listed = httpx.get(f"{service.url}/applications", headers=headers, verify=False)
             assert [application["app_id"] for application in listed.json()] == ["console"]
         assert made.stdout.strip() not in service.output
@@ -73,7 +73,7 @@ def test_several_workers_serve_one_database_and_take_new_applications(home: Path
 
 
 @pytest.mark.slow
-def test_a_killed_service_takes_its_workers_and_database_along(home: Path) -> None:
+def test_killed_service_ends_its_workers_and_database(home: Path) -> None:
     with running_service({"AMPLIFIER_HOME": str(home), "SERVICE_WORKERS": "2"}) as service:
         service.process.kill()
         service.process.wait(LIMIT)
@@ -81,7 +81,7 @@ def test_a_killed_service_takes_its_workers_and_database_along(home: Path) -> No
 
 
 @pytest.mark.slow
-def test_a_wrong_query_stops_the_start_with_its_place_and_the_reason(dsn: str, tmp_path: Path) -> None:
+def test_wrong_query_stops_start_with_place_and_reason(dsn: str, tmp_path: Path) -> None:
     queries = shutil.copytree(paths.folder("queries"), tmp_path / "queries")
     lines = (queries / "service.sql").read_text().splitlines()
     place = len(lines) + 6
@@ -95,7 +95,7 @@ def test_a_wrong_query_stops_the_start_with_its_place_and_the_reason(dsn: str, t
 
 
 @pytest.mark.slow
-def test_an_occupied_port_is_reported(dsn: str) -> None:
+def test_occupied_port_is_reported(dsn: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as other:
         port = other.getsockname()[1]
         done = command({"DATABASE_URL": dsn, "SERVICE_PORT": str(port)}, "serve")
@@ -114,7 +114,7 @@ def test_an_occupied_port_is_reported(dsn: str) -> None:
         ({"DATABASE_URL": f"postgresql://me:{PASSWORD}/x@host/name"}, "DATABASE_URL must be of the form"),
     ],
 )
-def test_wrong_settings_are_one_line(arguments: list[str], environ: dict[str, str], message: str) -> None:
+def test_wrong_settings_are_reported_in_one_line(arguments: list[str], environ: dict[str, str], message: str) -> None:
     done = command(environ, *arguments)
     assert (done.returncode, done.stdout) == (1, "")
     assert done.stderr.startswith(f"amplifier-api: {message}")
@@ -125,7 +125,7 @@ def test_wrong_settings_are_one_line(arguments: list[str], environ: dict[str, st
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["serve"], ["applications", "create", "console"]])
 @pytest.mark.parametrize("where", ["no such database", "no such host", "nobody listens"])
-def test_an_absent_database_is_a_message_without_the_password(arguments: list[str], where: str, server: str) -> None:
+def test_unreachable_database_is_reported_without_password(arguments: list[str], where: str, server: str) -> None:
     url = {
         "no such database": with_database(server, "no_such_database"),
         "no such host": "postgresql://me@no-such-host.invalid/name",
@@ -138,14 +138,14 @@ def test_an_absent_database_is_a_message_without_the_password(arguments: list[st
     assert PASSWORD not in done.stderr
 
 
-def test_without_the_embedded_postgresql_a_database_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_embedded_postgresql_requires_database(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
     with pytest.raises(embedded.EmbeddedError, match="set DATABASE_URL, or run: pip install"):
         embedded.wheel_install()
 
 
 @pytest.mark.slow
-def test_help_and_version() -> None:
+def test_help_and_version_are_printed() -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+\S*\n", command({}, "--version").stdout)
     assert "serve" in command({}, "--help").stdout
     assert command({}).returncode == 2

@@ -1,4 +1,4 @@
-"""`amplifier-api migrate new` and `check` as commands, and migrations that are tried on a server."""
+"""`amplifier-api migrate new` and `check` as commands, and migrations tried on a server."""
 
 import json
 import subprocess
@@ -21,7 +21,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture
 def few(tmp_path: Path) -> Path:
-    """A folder with two sealed migrations: each is tried in a moment."""
+    """A folder with two sealed migrations, which are quick to try."""
     folder = tmp_path / "migrations"
     folder.mkdir()
     for name in ("things", "others"):
@@ -34,7 +34,7 @@ def few(tmp_path: Path) -> Path:
 
 
 def add(folder: Path, forward: str, rollback: str) -> Path:
-    """Another migration."""
+    """Writes another migration."""
     file, back = check.new(folder, "things change")
     depends = file.read_text().splitlines()[0]
     file.write_text(f"{depends}\n{LIMIT}\n{forward}\n")
@@ -52,7 +52,7 @@ def test_each_rollback_undoes_its_migration(server: str) -> None:
     assert list(rollbacks.faults(paths.folder("migrations"), server)) == []
 
 
-def test_the_list_works_without_us() -> None:
+def test_applied_list_is_readable_by_sha256sum() -> None:
     subprocess.run(["sha256sum", "--check", "--quiet", check.SUMS], cwd=paths.folder("migrations"), check=True)
 
 
@@ -73,7 +73,7 @@ def test_the_list_works_without_us() -> None:
         ),
     ],
 )
-def test_what_is_not_taken_back_is_refused(
+def test_incomplete_rollback_is_refused(
     few: Path, server: str, forward: str, rollback: str, place: str, problem: str
 ) -> None:
     file = add(few, forward, rollback)
@@ -83,7 +83,7 @@ def test_what_is_not_taken_back_is_refused(
     assert fault.file == str(file.with_suffix(".rollback.sql") if place == "rollback" else file)
 
 
-def test_what_is_sealed_is_settled(few: Path, server: str) -> None:
+def test_sealed_migrations_are_settled(few: Path, server: str) -> None:
     wrong = add(few, "alter table things add y text;", "select null;")
     assert check.settled(few) == {"0001-things-create", "0002-others-create"}
     assert [one.rule for one in rollbacks.faults(few, server, check.settled(few))] == ["rollback"]
@@ -93,7 +93,7 @@ def test_what_is_sealed_is_settled(few: Path, server: str) -> None:
     assert [one.rule for one in rollbacks.faults(few, server)] == ["rollback"]
 
 
-def test_a_column_that_comes_back_may_be_the_last(few: Path, server: str) -> None:
+def test_restored_column_may_be_last(few: Path, server: str) -> None:
     add(few, "alter table things add y text, add z text;", "alter table things drop y, drop z;")
     file = add(few, "alter table things drop y;", "alter table things add y text;")
     assert list(rollbacks.faults(few, server)) == []
@@ -101,13 +101,13 @@ def test_a_column_that_comes_back_may_be_the_last(few: Path, server: str) -> Non
     assert [one.rule for one in rollbacks.faults(few, server)] == ["rollback"]
 
 
-def test_what_cannot_be_applied_twice_is_refused(few: Path, server: str) -> None:
-    file = add(few, "select lo_create(4711);", "select null;")  # stands in no dump of the schema
+def test_migration_that_cannot_be_applied_again_is_refused(few: Path, server: str) -> None:
+    file = add(few, "select lo_create(4711);", "select null;")  # not part of a schema dump
     [fault] = rollbacks.faults(few, server)
     assert (fault.file, fault.rule) == (str(file.with_suffix(".rollback.sql")), "rollback")
 
 
-def test_nothing_stays_on_the_server(few: Path, server: str) -> None:
+def test_check_leaves_no_database_on_server(few: Path, server: str) -> None:
     before = databases(server)
     assert list(rollbacks.faults(few, server)) == []
     add(few, "alter table things add y text;", "select null;")
@@ -116,7 +116,7 @@ def test_nothing_stays_on_the_server(few: Path, server: str) -> None:
 
 
 @pytest.mark.parametrize("more", ["", "\nselect 1 / 0;"])
-def test_no_role_stays_on_the_server(few: Path, server: str, more: str) -> None:
+def test_check_leaves_no_role_on_server(few: Path, server: str, more: str) -> None:
     role = f"amplifier_test_{uuid.uuid4().hex[:8]}"
     add(few, f"create role {role};", f"drop role {role};")
     add(few, f"create table more (x text);{more}", "drop table more;")
@@ -125,7 +125,7 @@ def test_no_role_stays_on_the_server(few: Path, server: str, more: str) -> None:
         assert connection.execute("select from pg_roles where rolname = %s", (role,)).fetchone() is None
 
 
-def test_the_commands_from_new_to_seal(few: Path, server: str) -> None:
+def test_commands_from_new_to_seal(few: Path, server: str) -> None:
     made = command({}, "migrate", "new", "things add archived_at", "--migrations", str(few))
     assert made.returncode == 0, made.stderr
     file, rollback = map(Path, made.stdout.splitlines())
@@ -164,14 +164,14 @@ def test_expected_failures_are_messages(few: Path, tmp_path: Path) -> None:
         assert "Traceback" not in done.stderr
 
 
-def test_the_command_brings_a_server_of_its_own(few: Path, tmp_path: Path) -> None:
+def test_check_starts_embedded_server(few: Path, tmp_path: Path) -> None:
     elsewhere = {"DATABASE_URL": "postgresql://x@127.0.0.1:1/x", "AMPLIFIER_HOME": str(tmp_path / "home")}
     done = command(elsewhere, "migrate", "check", "--migrations", str(few), limit=60)
     assert (done.returncode, done.stdout) == (0, "all migrations hold\n"), done.stderr
     assert not (tmp_path / "home").exists()
 
 
-def test_no_server_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_missing_server_is_reported(monkeypatch: pytest.MonkeyPatch) -> None:
     def missing() -> Path:
         raise embedded.EmbeddedError("not installed")
 
@@ -185,7 +185,7 @@ def test_no_server_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
         pass
 
 
-def test_a_login_that_may_make_no_database_is_told_so(few: Path, server: str) -> None:
+def test_login_without_createdb_is_reported(few: Path, server: str) -> None:
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute("create role amplifier_test_guest login")
         try:
@@ -197,14 +197,14 @@ def test_a_login_that_may_make_no_database_is_told_so(few: Path, server: str) ->
             connection.execute("drop role amplifier_test_guest")
 
 
-def test_a_missing_linter_is_named(few: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_missing_linter_is_reported(few: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(squawk.SquawkError, match="the linter is missing, run: pip install squawk-cli"):
         check.faults(few)
 
 
-def test_a_linter_that_does_not_work_is_told_of(few: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_failing_linter_is_reported(few: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "squawk").write_text("#!/bin/sh\necho broken >&2\nexit 3\n")
     (tmp_path / "squawk").chmod(0o755)
     monkeypatch.setattr("sys.executable", str(tmp_path / "python"))

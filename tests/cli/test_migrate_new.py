@@ -1,4 +1,4 @@
-"""`amplifier-api migrate new`: skeletons that are numbered, and do not pass before they are filled in."""
+"""`amplifier-api migrate new` writes numbered skeletons, which do not pass the check before they are filled in."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ def test_new_writes_skeletons_that_do_not_pass(folder: Path) -> None:
     assert int(second.name[:4]) == int(NEXT) + 1
 
 
-def test_the_first_migration_depends_on_none(tmp_path: Path) -> None:
+def test_first_migration_has_no_dependency(tmp_path: Path) -> None:
     file, _ = check.new(tmp_path, "things create")
     assert file.name == "0001-things-create.sql"
     assert "depends" not in file.read_text()

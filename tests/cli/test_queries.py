@@ -1,4 +1,4 @@
-"""`amplifier-api queries check`: what it compares, what it says, and its exit status for pipelines."""
+"""`amplifier-api queries check`: its comparisons, its output, and its exit status for pipelines."""
 
 import json
 import re
@@ -26,12 +26,12 @@ OWNER = "role = 'owner'"
 
 
 def checked(dsn: str, folder: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    """The command, for a folder and a database given to it."""
+    """Runs the command for a folder and a database."""
     return command({}, "queries", "check", "--database", dsn, "--queries", str(folder), *options, limit=60)
 
 
 async def told(folder: Path, dsn: str) -> str:
-    """What the command would print, without a process."""
+    """Returns the findings that the command would print, without a process."""
     found: list[Finding] = []
     queries = Queries(Database(settings_for(dsn), dsn), folder, found)
     await queries.database.connect()
@@ -42,14 +42,14 @@ async def told(folder: Path, dsn: str) -> str:
     return "\n".join(map(str, found))
 
 
-def test_what_holds(dsn: str, folder: Path) -> None:
+def test_valid_queries_pass(dsn: str, folder: Path) -> None:
     done = checked(dsn, folder)
     assert (done.returncode, done.stderr) == (0, "")
     assert re.fullmatch(r"\d+ queries hold\n", done.stdout)
 
 
 @pytest.mark.slow
-def test_all_findings_of_all_files_at_once(dsn: str, folder: Path) -> None:
+def test_check_reports_all_findings_of_all_files(dsn: str, folder: Path) -> None:
     edit(folder, "users.get", "-- @index  users_pkey\n", "")
     edit(folder, "sessions.get", "    s.title,\n", "    s.titel,\n")
     edit(folder, "configs.get", "user_id = :actor_id", ":actor_id::text is not null")
@@ -111,7 +111,7 @@ WRONG = [
     ("name", "old", "new", "problem"),
     [pytest.param(*wrong, marks=pytest.mark.slow if number % 3 else ()) for number, wrong in enumerate(WRONG)],
 )
-async def test_columns_types_and_parameters(
+async def test_wrong_columns_types_and_parameters_are_found(
     dsn: str, folder: Path, name: str, old: str, new: str, problem: str
 ) -> None:
     edit(folder, name, old, new)
@@ -120,7 +120,7 @@ async def test_columns_types_and_parameters(
     assert problem in found
 
 
-async def test_a_column_that_the_schema_lets_be_null(dsn: str, folder: Path) -> None:
+async def test_nullable_column_is_found(dsn: str, folder: Path) -> None:
     edit(folder, "sessions.get", "    s.owner_user_id,\n", "    s.last_accessed_by_app_id as owner_user_id,\n")
     assert "column owner_user_id may be null, Session takes no null there (coalesce it)" in await told(folder, dsn)
 
@@ -133,7 +133,9 @@ async def test_a_column_that_the_schema_lets_be_null(dsn: str, folder: Path) -> 
         ("sessions.lock", "role = 'owner'", "role is not null", "viewer"),
     ],
 )
-async def test_a_role_that_is_let_in(dsn: str, folder: Path, name: str, old: str, new: str, role: str) -> None:
+async def test_role_served_against_the_rules_is_found(
+    dsn: str, folder: Path, name: str, old: str, new: str, role: str
+) -> None:
     text = blocks(folder)[name]
     if old not in text:
         old = re.findall(r"(?:\w+\.)?role = 'owner'|(?:\w+\.)?role in \('owner', 'editor'\)", text)[0]
@@ -143,23 +145,23 @@ async def test_a_role_that_is_let_in(dsn: str, folder: Path, name: str, old: str
     assert re.search(rf"{re.escape(name)}: a session's {role} gets or changes what it may not", found), found
 
 
-async def test_a_role_that_is_kept_out(dsn: str, folder: Path) -> None:
+async def test_role_refused_against_the_rules_is_found(dsn: str, folder: Path) -> None:
     edit(folder, "sessions.get", "p.user_id = :actor_id", "p.user_id = :actor_id\n    and p.role = 'owner'")
     assert "a session's editor gets and changes nothing (set back what the query asks" in await told(folder, dsn)
 
 
-def test_whom_the_code_refuses_is_there(folder: Path) -> None:
+def test_refused_roles_belong_to_known_queries(folder: Path) -> None:
     assert REFUSED.keys() <= stub.contract().keys()
     assert {role for roles in REFUSED.values() for role in roles} == {"editor", "viewer"}
 
 
 @pytest.mark.slow
-async def test_a_query_without_an_end_is_stopped(dsn: str, folder: Path) -> None:
+async def test_endless_query_is_stopped(dsn: str, folder: Path) -> None:
     edit(folder, "users.get", "where user_id = :actor_id;", "where user_id = :actor_id and pg_sleep(4) is not null;")
     assert "users.get: it takes longer than 3 s on a handful of rows" in await told(folder, dsn)
 
 
-async def test_more_queries_than_the_code_knows_do_no_harm(dsn: str, folder: Path) -> None:
+async def test_additional_queries_pass(dsn: str, folder: Path) -> None:
     text = (folder / "users.sql").read_text()
     get = text[: text.index("\n\n\n")]
     (folder / "users.sql").write_text(text.rstrip() + "\n\n\n" + get.replace("name: get(", "name: find(") + "\n")
@@ -174,7 +176,7 @@ async def test_more_queries_than_the_code_knows_do_no_harm(dsn: str, folder: Pat
 
 
 @pytest.mark.slow
-def test_what_keeps_it_from_checking(dsn: str, folder: Path, tmp_path: Path) -> None:
+def test_check_reports_unusable_folder_and_database(dsn: str, folder: Path, tmp_path: Path) -> None:
     away = command({}, "queries", "check", "--database", "postgresql://x@127.0.0.1:1/x", "--queries", str(folder))
     assert (away.returncode, "Traceback" in away.stderr) == (1, False)
     assert away.stderr.startswith("amplifier-api: The database is not available")
@@ -185,7 +187,7 @@ def test_what_keeps_it_from_checking(dsn: str, folder: Path, tmp_path: Path) -> 
     assert (wrong.returncode, "DATABASE_URL must be of the form" in wrong.stderr) == (1, True)
 
 
-def test_headers() -> None:
+def test_header_is_parsed() -> None:
     header = parse(
         "What it\nsays.\n@param  a  text or null\n@param  b  or nullable\n@return Thing | none\n@access self\n"
         "@index  a_pkey or a_idx, b_pkey\n@cost   12"
@@ -198,7 +200,7 @@ def test_headers() -> None:
 
 
 @pytest.mark.slow
-def test_the_stub_is_up_to_date_and_written_anew(dsn: str, folder: Path) -> None:
+def test_stub_is_up_to_date_and_can_be_rewritten(dsn: str, folder: Path) -> None:
     assert command({}, "queries", "stub", "--check", "--database", dsn).returncode == 0
     edit(folder, "users.get", "@return User | none", "@return User")
     stale = command({"QUERIES_DIR": str(folder)}, "queries", "stub", "--check", "--database", dsn)

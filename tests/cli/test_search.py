@@ -1,4 +1,4 @@
-"""`amplifier-api search reindex`, and what `migrate` and `serve` make of SEARCH_LANGUAGE."""
+"""`amplifier-api search reindex`, and the effect of SEARCH_LANGUAGE on `migrate` and `serve`."""
 
 import itertools
 from concurrent.futures import ThreadPoolExecutor
@@ -32,7 +32,7 @@ UNSEEN = [
 ]
 
 
-def test_what_cannot_be_done_is_a_message(archive: Archive, server: str) -> None:
+def test_expected_failure_of_reindex_is_a_message(archive: Archive, server: str) -> None:
     with pytest.raises(
         ReindexError, match=r"SEARCH_LANGUAGE is 'klingon', PostgreSQL knows: arabic, .*english, .*german"
     ):
@@ -44,7 +44,7 @@ def test_what_cannot_be_done_is_a_message(archive: Archive, server: str) -> None
     assert archive.run(DEFAULT) == [("english",)]
 
 
-def test_a_connection_that_is_lost_is_a_message(archive: Archive) -> None:
+def test_lost_connection_is_a_message(archive: Archive) -> None:
     def lose(*_: object) -> None:
         others = "from pg_stat_activity where datname = current_database() and pid <> pg_backend_pid()"
         archive.run(f"select pg_terminate_backend(pid) {others} and backend_type = 'client backend'")
@@ -57,7 +57,7 @@ def test_a_connection_that_is_lost_is_a_message(archive: Archive) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("language", ["english", "german"])
-def test_a_login_that_may_only_serve_is_told_so(archive: Archive, language: str) -> None:
+def test_login_of_the_service_is_refused_with_reason(archive: Archive, language: str) -> None:
     url = f"{archive.dsn}{'&' if '?' in archive.dsn else '?'}options=-c%20role%3Damplifier_app"
     done = command({"DATABASE_URL": url, "SEARCH_LANGUAGE": language}, "search", "reindex")
     assert done.returncode == 1
@@ -67,7 +67,7 @@ def test_a_login_that_may_only_serve_is_told_so(archive: Archive, language: str)
 
 
 @pytest.mark.slow
-def test_a_database_without_the_search_is_told_to_be_migrated(empty_dsn: str) -> None:
+def test_outdated_schema_is_reported_with_migrate(empty_dsn: str) -> None:
     done = command({"DATABASE_URL": empty_dsn}, "search", "reindex")
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
@@ -75,7 +75,7 @@ def test_a_database_without_the_search_is_told_to_be_migrated(empty_dsn: str) ->
 
 
 @pytest.mark.slow
-def test_the_command_works_without_a_terminal_and_serve_insists_on_it(archive: Archive) -> None:
+def test_reindex_runs_without_terminal_and_serve_requires_it(archive: Archive) -> None:
     environ = {"DATABASE_URL": archive.dsn, "SEARCH_LANGUAGE": "de"}
     refused = command(environ, "serve")
     assert refused.returncode == 1
@@ -93,9 +93,9 @@ def test_the_command_works_without_a_terminal_and_serve_insists_on_it(archive: A
 
 
 @pytest.mark.slow
-def test_a_new_database_is_in_the_language_that_it_is_migrated_with(empty_dsn: str) -> None:
+def test_migrate_sets_language_of_new_database(empty_dsn: str) -> None:
     environ = {"DATABASE_URL": empty_dsn, "SEARCH_LANGUAGE": "german"}
-    with ThreadPoolExecutor(4) as pool:  # as many replicas start
+    with ThreadPoolExecutor(4) as pool:  # replicas that start at the same time
         done = list(pool.map(lambda _: command(environ, "migrate", limit=60), range(4)))
     assert [(process.returncode, process.stderr) for process in done] == [(0, "")] * 4
     assert Archive(empty_dsn).run(DEFAULT) == [("german",)]
@@ -105,7 +105,7 @@ def test_a_new_database_is_in_the_language_that_it_is_migrated_with(empty_dsn: s
 
 @pytest.mark.slow
 @pytest.mark.parametrize("arguments", [["migrate"], ["serve"], ["search", "reindex"]])
-def test_an_unknown_language_is_refused(archive: Archive, arguments: list[str]) -> None:
+def test_unknown_language_is_refused(archive: Archive, arguments: list[str]) -> None:
     done = command({"DATABASE_URL": archive.dsn, "SEARCH_LANGUAGE": "klingon"}, *arguments)
     assert done.returncode == 1
     assert done.stderr.splitlines()[-1].startswith("amplifier-api: ")
@@ -115,7 +115,7 @@ def test_an_unknown_language_is_refused(archive: Archive, arguments: list[str]) 
 
 
 @pytest.mark.slow
-def test_two_runs_at_once_do_no_harm(archive: Archive) -> None:
+def test_two_concurrent_reindex_commands_succeed(archive: Archive) -> None:
     environ = {"DATABASE_URL": archive.dsn, "SEARCH_LANGUAGE": "german"}
     with ThreadPoolExecutor(2) as pool:
         done = list(pool.map(lambda _: command(environ, "search", "reindex", limit=60), range(2)))
@@ -123,7 +123,7 @@ def test_two_runs_at_once_do_no_harm(archive: Archive) -> None:
     assert archive.run(STALE) == []
 
 
-def test_the_roles_cannot_change_what_is_indexed(archive: Archive) -> None:
+def test_roles_cannot_change_the_index(archive: Archive) -> None:
     for role, statement in itertools.product(("amplifier_app", "amplifier_readonly"), FORBIDDEN):
         with pytest.raises(psycopg.errors.InsufficientPrivilege):
             archive.run(f"set role {role}; {statement}")
@@ -136,4 +136,4 @@ def test_analysts_see_nothing_of_the_search(archive: Archive) -> None:
 
 
 def _nothing(*_: object) -> None:
-    """No progress is shown."""
+    """Ignores the progress of a run."""

@@ -1,4 +1,4 @@
-"""Encryption of secrets in configs: what is one, and that nothing a user sends can break or open another's."""
+"""Encryption of secrets in configs: which values are secrets, and that no user's input breaks or decrypts another's."""
 
 import base64
 import copy
@@ -56,7 +56,7 @@ CONTEXT = "config-1"
         ),
     ],
 )
-def test_a_key_that_names_a_secret_hides_its_value(key: str) -> None:
+def test_value_under_secret_name_is_encrypted(key: str) -> None:
     config = {"outer": [{key: "clear"}], key: "clear"}
     stored = KEYRING.encrypt(config, CONTEXT)
     for value in (stored[key], stored["outer"][0][key]):
@@ -74,12 +74,12 @@ def test_a_key_that_names_a_secret_hides_its_value(key: str) -> None:
         *("max_tokens", "maxTokens", "max_output_tokens", "total_tokens", "budget_tokens", "thinking_budget_tokens"),
     ],
 )
-def test_other_keys_hide_nothing(key: str) -> None:
+def test_value_under_other_name_is_not_encrypted(key: str) -> None:
     config = {key: "4096", "deep": [{key: ["4096"]}]}
     assert KEYRING.encrypt(config, CONTEXT) == config
 
 
-def test_everything_below_a_secret_key_is_secret() -> None:
+def test_all_values_below_secret_name_are_encrypted() -> None:
     config = {
         "credentials": {"user": "u", "hosts": ["h1", {"name": "h2"}], "nested": {"deeper": [["d"]]}},
         "api_keys": ["k1", "k2"],
@@ -94,7 +94,7 @@ def test_everything_below_a_secret_key_is_secret() -> None:
 
 
 @pytest.mark.parametrize("value", [None, [], {}, [None], "${API_KEY}", ["${A}"]])
-def test_null_and_references_stay(value: Any) -> None:
+def test_null_and_references_are_not_encrypted(value: Any) -> None:
     config = {"api_key": value, "secret": {"password": value}}
     assert KEYRING.encrypt(config, CONTEXT) == config
     assert KEYRING.decrypt(config, CONTEXT) == config
@@ -114,29 +114,29 @@ def test_numbers_and_booleans_are_encrypted_and_keep_their_type(value: Any) -> N
 
 
 def test_text_does_not_open_as_number_nor_number_as_text() -> None:
-    """The version, which says what a value was, is part of what is sealed."""
+    """The version, which tells the type of the value, is authenticated."""
     for value, version in (("1", b"\x02"), (1, b"\x01")):
         blob = base64.urlsafe_b64decode(KEYRING.encrypt({"pin_token": value}, CONTEXT)["pin_token"][4:])
         changed = {"pin_token": "enc:" + base64.urlsafe_b64encode(version + blob[1:]).decode()}
         assert KEYRING.decrypt(changed, CONTEXT) == changed
 
 
-def test_value_under_key_that_names_no_secret_any_more_is_decrypted() -> None:
-    """As a `tokenizer` that was encrypted by an earlier version."""
+def test_value_under_formerly_secret_name_is_decrypted() -> None:
+    """Such as a `tokenizer` that an earlier version encrypted."""
     sealed = KEYRING.encrypt({"token": "o200k"}, CONTEXT)["token"]
     assert KEYRING.decrypt({"tokenizer": sealed}, CONTEXT) == {"tokenizer": "o200k"}
     assert KEYRING.holds({"tokenizer": sealed}, CONTEXT)
 
 
 @pytest.mark.parametrize("text", ["x${A}", "${A}${B}", "${A", "$A", "${A} ", "", "é\u2028\x7f", "x" * 100_000])
-def test_any_other_text_is_hidden_and_comes_back(text: str) -> None:
+def test_any_text_is_encrypted_and_decrypted_again(text: str) -> None:
     stored = KEYRING.encrypt({"token": text}, CONTEXT)
     assert stored["token"].startswith("enc:")
     assert KEYRING.decrypt(stored, CONTEXT) == {"token": text}
 
 
 @pytest.mark.parametrize("text", ["enc:", "enc:zzz", "enc:====", "enc:é", "enc:\x00", "enc:enc:zzz", "enc:" + "A" * 80])
-def test_a_users_own_value_that_looks_encrypted_survives(text: str) -> None:
+def test_plain_value_that_looks_encrypted_survives(text: str) -> None:
     config = {"api_key": text}
     assert not KEYRING.holds(config, CONTEXT)
     assert KEYRING.decrypt(config, CONTEXT) == config, "stored before a key was configured"
@@ -145,14 +145,14 @@ def test_a_users_own_value_that_looks_encrypted_survives(text: str) -> None:
     assert KEYRING.decrypt(stored, CONTEXT) == config
 
 
-def test_the_given_config_is_not_changed() -> None:
+def test_given_config_is_not_changed() -> None:
     config = {"api_key": "clear", "list": [{"token": "clear"}]}
     before = copy.deepcopy(config)
     KEYRING.decrypt(KEYRING.encrypt(config, CONTEXT), CONTEXT)
     assert config == before
 
 
-def test_what_is_encrypted_already_stays_when_it_is_sent_back() -> None:
+def test_encrypted_value_that_is_sent_back_stays() -> None:
     stored = KEYRING.encrypt({"api_key": "clear", "token": ["a", "b"]}, CONTEXT)
     again = KEYRING.encrypt(stored | {"secret": "new"}, CONTEXT)
     assert {name: again[name] for name in stored} == stored
@@ -176,7 +176,7 @@ def test_rotation_encrypts_with_the_first_key_and_decrypts_with_all() -> None:
     assert not old.holds(by_both, CONTEXT)
 
 
-def test_a_value_moved_into_another_config_is_not_decrypted() -> None:
+def test_value_moved_into_another_config_is_not_decrypted() -> None:
     stolen = KEYRING.encrypt({"token": "clear"}, CONTEXT)
     assert KEYRING.decrypt(stolen, "config-2") == stolen
     assert not KEYRING.holds(stolen, "config-2")
@@ -185,8 +185,8 @@ def test_a_value_moved_into_another_config_is_not_decrypted() -> None:
 
 
 @pytest.mark.parametrize("length", [0, 1, 2])
-def test_a_value_changed_in_any_position_is_not_decrypted(length: int) -> None:
-    """Three lengths, for each of base64's paddings."""
+def test_value_changed_in_any_position_is_not_decrypted(length: int) -> None:
+    """Three lengths, one for each padding of base64."""
     text = KEYRING.encrypt({"token": "x" * length}, CONTEXT)["token"]
     for position, other in itertools.product(range(len(text)), "A_=\n é"):
         changed = {"token": text[:position] + other + text[position + 1 :]}
@@ -198,13 +198,13 @@ def test_a_value_changed_in_any_position_is_not_decrypted(length: int) -> None:
             assert KEYRING.decrypt(changed, CONTEXT) == changed, (position, bit)
 
 
-def test_a_shortened_or_lengthened_value_is_not_decrypted() -> None:
+def test_shortened_or_lengthened_value_is_not_decrypted() -> None:
     text = KEYRING.encrypt({"token": "clear"}, CONTEXT)["token"]
     for changed in [text[:end] for end in range(len(text))] + [text + more for more in ("=", "\n", "A", "AAAA", "é")]:
         assert KEYRING.decrypt({"token": changed}, CONTEXT) == {"token": changed}
 
 
-def test_derived_key_encrypts_only_where_there_is_no_other_and_always_decrypts() -> None:
+def test_derived_key_encrypts_only_without_another_and_always_decrypts() -> None:
     derived = Keyring(None, "the SECRET_KEY of a service")
     by_derived = derived.encrypt({"token": "clear"}, CONTEXT)
     assert by_derived["token"].startswith("enc:")
@@ -218,7 +218,7 @@ def test_derived_key_encrypts_only_where_there_is_no_other_and_always_decrypts()
 
 
 @pytest.mark.parametrize("keys", [None, "", " ", ",", " , "])
-def test_without_a_key_nothing_changes(keys: str | None) -> None:
+def test_config_without_key_is_not_changed(keys: str | None) -> None:
     keyring = Keyring(keys)
     config = {"api_key": "clear", "token": ["enc:zzz"]}
     assert keyring.encrypt(config, CONTEXT) == config

@@ -19,7 +19,7 @@ STOPS = {
 
 
 @pytest.mark.parametrize("stop", STOPS)
-async def test_a_key_stops_at_once_in_every_process(api: Api, sql: Sql, stop: str) -> None:
+async def test_revoked_key_is_refused_at_once_in_every_process(api: Api, sql: Sql, stop: str) -> None:
     async with serving(api.settings) as elsewhere:
         here, admin = await api.as_user("alice"), await api.as_user("root", "admin")
         there = elsewhere.client(dict(here.headers))
@@ -35,7 +35,9 @@ async def test_a_key_stops_at_once_in_every_process(api: Api, sql: Sql, stop: st
         assert_problem(await there.get("/configs"), 401, STOPS[stop])
 
 
-async def test_a_deaf_process_remembers_nothing(dsn: str, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_process_without_notifications_caches_no_credentials(
+    dsn: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(listener, "_BACK_OFF", (60.0, 60.0))
     async with serving(settings_for(dsn)) as api:
         alice = await api.as_user("alice")

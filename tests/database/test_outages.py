@@ -1,4 +1,4 @@
-"""The database as it fails: each wait ends within its limit as 503, all recovers, and what was acknowledged stays."""
+"""Outages of the database: each wait ends within its limit with 503, and no acknowledged write is lost."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ from tests.support.polling import TERMINATE, gives, remembers, until
 
 Sql = Callable[..., list[Any]]
 LIMITS = {"database_acquire_timeout": 0.5, "database_statement_timeout": 1, "database_lock_timeout": 0.5}
-LONGEST = 0.5 + (1 + 1) + 10  # seconds: for a connection, for a statement that the server does not end, to spare
+LONGEST = 0.5 + (1 + 1) + 10  # seconds: for a connection, for a statement that the server does not end, and a reserve
 
 
 class Service(NamedTuple):
@@ -40,7 +40,7 @@ class Service(NamedTuple):
         return (await self.append()).status_code == 201
 
     async def unavailable(self, request: Awaitable[httpx.Response]) -> None:
-        """The request gets a 503 in time, which says when to come back and nothing of the database."""
+        """Checks that the request gets a 503 in time, with a Retry-After and without details of the database."""
         async with asyncio.timeout(LONGEST):
             response = await request
         detail = assert_problem(response, 503)["detail"]
@@ -48,7 +48,7 @@ class Service(NamedTuple):
         assert response.headers["retry-after"] in ("1", "2", "3")
 
     async def refuses_all(self) -> None:
-        """Reads and writes are refused, and the health says so."""
+        """Checks that reads and writes are refused and that /health is degraded."""
         refused = (self.unavailable(request) for request in (self.client.get(self.session), self.append()))
         health, *_ = await asyncio.gather(self.client.get("/health"), *refused)
         assert (health.status_code, health.json()["status"]) == (200, "degraded")
@@ -65,14 +65,14 @@ async def started(dsn: str, limits: dict[str, Any] = LIMITS) -> AsyncIterator[Se
 
 @pytest.fixture
 async def service(dsn: str) -> AsyncIterator[Service]:
-    """On the shared server."""
+    """A service on the shared server."""
     async with started(dsn) as service:
         yield service
 
 
 @contextlib.contextmanager
 def frozen(home: Path) -> Iterator[None]:
-    """The server of `home` does nothing meanwhile."""
+    """Stops all processes of the server of `home` for as long as the context lasts."""
     postmaster = (home / "data/postmaster.pid").read_text().split("\n", 1)[0]
     children = subprocess.check_output(["ps", "-o", "pid=", "--ppid", postmaster], timeout=10).split()
     with contextlib.ExitStack() as stack:
@@ -82,7 +82,7 @@ def frozen(home: Path) -> Iterator[None]:
         yield
 
 
-async def test_without_a_free_connection_requests_are_refused_in_time(service: Service) -> None:
+async def test_requests_without_free_connection_are_refused_in_time(service: Service) -> None:
     async with contextlib.AsyncExitStack() as stack:
         for _ in range(service.api.settings.database_pool_max_size):
             await stack.enter_async_context(service.database.connection())
@@ -90,7 +90,7 @@ async def test_without_a_free_connection_requests_are_refused_in_time(service: S
     await until(service.recovers)
 
 
-async def test_a_statement_that_takes_too_long_ends_in_time(service: Service, sql: Sql) -> None:
+async def test_slow_statement_ends_in_time(service: Service, sql: Sql) -> None:
     async with asyncio.timeout(LONGEST):
         with pytest.raises(Unavailable, match="too long"):
             await service.database.fetchval("select pg_sleep(60)")
@@ -103,7 +103,7 @@ async def test_a_statement_that_takes_too_long_ends_in_time(service: Service, sq
 
 
 @pytest.mark.slow
-async def test_a_server_that_stops_freezes_and_comes_back_has_lost_nothing() -> None:
+async def test_restarted_and_frozen_server_loses_no_acknowledged_append() -> None:
     acknowledged: set[int] = set()
 
     async def write(service: Service) -> None:
@@ -132,7 +132,7 @@ async def test_a_server_that_stops_freezes_and_comes_back_has_lost_nothing() -> 
             assert acknowledged <= set(numbers)
 
 
-async def test_a_read_only_database_refuses_writes_until_it_is_writable(service: Service, sql: Sql) -> None:
+async def test_read_only_database_refuses_writes_until_it_is_writable(service: Service, sql: Sql) -> None:
     name = sql("select current_database()")[0][0]
     sql(f"alter database {name} set default_transaction_read_only = on")
     sql(f"{TERMINATE} and pid <> pg_backend_pid()")
@@ -152,7 +152,7 @@ async def test_terminated_connections_are_replaced(service: Service, sql: Sql) -
         await until(lambda: remembers(service.client, service.api))
 
 
-async def test_200_appends_at_once_are_all_there_in_one_order(dsn: str) -> None:
+async def test_200_concurrent_appends_are_stored_in_one_order(dsn: str) -> None:
     bodies = [{"messages": [{"role": "user", "content": str(n)}] * (1 + n % 3)} for n in range(200)]
     async with started(dsn, {"database_acquire_timeout": 30}) as service:
         url = f"{service.session}/transcript"
@@ -179,7 +179,7 @@ async def test_last_seen_moves_at_most_once_a_minute(api: Api, sql: Sql, alice: 
     assert sql("select user_id, last_seen_app_id from users where last_seen > '2001-01-01'") == [("carol", "other")]
 
 
-async def test_a_crash_is_500_and_shows_nothing(
+async def test_unexpected_error_is_500_without_details(
     api: Api, sql: Sql, alice: httpx.AsyncClient, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     caplog.set_level("DEBUG")
@@ -187,7 +187,7 @@ async def test_a_crash_is_500_and_shows_nothing(
     sql("alter table configs rename to elsewhere")
     crashes = [await alice.get("/sessions"), await alice.get("/configs")]
     sql("alter table applications rename column is_active to elsewhere")
-    crashes.append(await (await api.as_user("bob")).get("/users/me"))  # before anybody knows who calls
+    crashes.append(await (await api.as_user("bob")).get("/users/me"))  # before the caller is authenticated
     for response in crashes:
         problem = assert_problem(response, 500, "Internal server error. Report it with the request_id.")
         assert problem["request_id"] == response.headers["x-request-id"] in caplog.text

@@ -1,4 +1,4 @@
-"""The pool's bookkeeping: connections that close while they wait, callers who leave, statements that fail."""
+"""The pool returns and replaces connections after closures, cancelled callers and failed statements."""
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
@@ -45,12 +45,12 @@ async def test_connections_closed_while_they_wait_are_replaced(
         await asyncio.gather(*(database.fetchval("select pg_sleep(0.01)") for _ in range(SIZE * 2)))
         assert sql(TERMINATE)[0][0] == SIZE
         results = await together(database, 20, return_exceptions=True)
-        # one statement may meet a connection whose end has not been read yet
+        # one statement may get a connection whose closure has not been noticed yet
         assert all(result == 1 or isinstance(result, Unavailable) for result in results)
         assert results.count(1) >= 20 - SIZE
 
 
-async def test_callers_who_leave_keep_nothing(database: Database) -> None:
+async def test_cancelled_callers_keep_no_connection(database: Database) -> None:
     for _ in range(20):
         tasks = [asyncio.create_task(database.fetchval("select pg_sleep(0.005)")) for _ in range(SIZE * 4)]
         await asyncio.sleep(0)
@@ -60,13 +60,13 @@ async def test_callers_who_leave_keep_nothing(database: Database) -> None:
         assert all(isinstance(result, asyncio.CancelledError) for result in results[::2])
 
 
-async def test_a_statement_that_fails_gives_its_connection_back(database: Database) -> None:
+async def test_failed_statement_returns_its_connection(database: Database) -> None:
     for _ in range(SIZE * 3):
         with pytest.raises(asyncpg.UndefinedTableError):
             await database.fetch("select 1 from nothing")
 
 
-async def test_a_transaction_that_fails_is_rolled_back(database: Database, sql: Callable[..., list[Any]]) -> None:
+async def test_failed_transaction_is_rolled_back(database: Database, sql: Callable[..., list[Any]]) -> None:
     insert = "insert into users (user_id) values ('someone')"
 
     async def fail() -> None:
@@ -83,7 +83,7 @@ async def test_a_transaction_that_fails_is_rolled_back(database: Database, sql: 
     assert sql("select count(*) from users") == [(1,)]
 
 
-async def test_before_connecting(dsn: str) -> None:
+async def test_statement_before_connect_is_unavailable(dsn: str) -> None:
     with pytest.raises(Unavailable):
         await Database(settings_for(dsn), dsn).fetchval("select 1")
 

@@ -1,4 +1,4 @@
-"""DATABASE_SSL_MODE does what libpq's sslmode does, against servers with TLS, without, and under another name."""
+"""DATABASE_SSL_MODE works as libpq's sslmode, with servers that have TLS, no TLS, or another name."""
 
 import contextlib
 import ipaddress
@@ -25,7 +25,7 @@ pytestmark = [
 
 MODES = ("disable", "prefer", "require", "verify-ca", "verify-full")
 SERVERS = ("named", "misnamed", "plain")  # TLS as localhost, TLS as another host, no TLS
-ROOTS = ("right", "wrong", "none", "missing")  # PGSSLROOTCERT, where missing names a file that is not there
+ROOTS = ("right", "wrong", "none", "missing")  # PGSSLROOTCERT; `missing` names a file that does not exist
 TLS, CLEAR, REFUSED = "tls", "clear", "refused"
 LIBPQ = """
     disable     named     clear   clear   clear   clear
@@ -53,7 +53,7 @@ CASES = [
 
 @pytest.fixture(scope="module")
 def folder() -> Iterator[Path]:
-    """Where servers and certificates are; `right.crt` signed the servers' certificates, `wrong.crt` did not."""
+    """The folder of servers and certificates. `right.crt` signed the servers' certificates, `wrong.crt` did not."""
     with private_folder() as folder:
         folder.chmod(0o755)
         yield folder
@@ -82,14 +82,14 @@ def ports(folder: Path) -> Iterator[dict[str, int]]:
 
 @pytest.fixture(autouse=True)
 def _no_files_of_the_users(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Neither variables nor ~/.postgresql/root.crt of whoever runs the tests."""
+    """Hides the variables and ~/.postgresql/root.crt of the user who runs the tests."""
     for name in [name for name in os.environ if name.startswith("PG") or name.startswith("SSL_CERT")]:
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
 
 
 @pytest.mark.parametrize(("mode", "server", "root", "outcome"), CASES)
-async def test_every_mode(
+async def test_every_mode_has_the_outcome_of_libpq(
     mode: str,
     server: str,
     root: str,
@@ -119,7 +119,7 @@ async def test_every_mode(
         ("{folder}/{server}", embedded.ROLE, {}),
     ],
 )
-async def test_as_libpq(
+async def test_service_connects_where_libpq_does(
     mode: str,
     server: str,
     host: str,
@@ -139,7 +139,7 @@ async def test_as_libpq(
     ("variables", "outcome"),
     [({}, REFUSED), ({"SSL_CERT_FILE": "right.crt"}, TLS), ({"SSL_CERT_FILE": "wrong.crt"}, REFUSED)],
 )
-async def test_the_systems_root_certificates(
+async def test_system_root_certificates_are_used(
     variables: dict[str, str], outcome: str, folder: Path, ports: dict[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("PGSSLROOTCERT", "system")
@@ -150,7 +150,7 @@ async def test_the_systems_root_certificates(
 
 
 def _libpq(mode: str, port: int, host: str = "localhost", user: str = embedded.ROLE) -> str:
-    """What libpq makes of it."""
+    """Returns the outcome of a connection by libpq."""
     try:
         with psycopg.connect(
             host=host, port=port, user=user, dbname="postgres", sslmode=mode, connect_timeout=5
@@ -162,7 +162,7 @@ def _libpq(mode: str, port: int, host: str = "localhost", user: str = embedded.R
 
 
 async def _service(mode: str, port: int, host: str = "localhost", user: str = embedded.ROLE) -> str:
-    """What the service makes of it."""
+    """Returns the outcome of a connection by the service's pool."""
     settings = Settings(
         database_host=host, database_port=port, database_name="postgres", database_user=user, database_ssl_mode=mode
     )
@@ -170,7 +170,7 @@ async def _service(mode: str, port: int, host: str = "localhost", user: str = em
     try:
         await database.connect()
         async with database.connection() as connection:
-            await connection.execute("set role none")  # the service's role may not see this of a login
+            await connection.execute("set role none")  # the service's role may not read this about a login
             encrypted = await connection.fetchval("select ssl from pg_stat_ssl where pid = pg_backend_pid()")
     except Unavailable:
         return REFUSED

@@ -1,4 +1,4 @@
-"""What documents refer to exists: links, headings, files, tests, modules and settings."""
+"""The links, headings, files, tests, modules and settings that documents name exist."""
 
 import re
 from pathlib import Path
@@ -31,7 +31,7 @@ def anchors(document: Path) -> set[str]:
 
 
 @pytest.mark.parametrize("document", DOCUMENTS)
-def test_links_lead_somewhere(document: str) -> None:
+def test_links_have_targets(document: str) -> None:
     for link in _LINK.findall(text_of(document)):
         if "://" in link:
             continue
@@ -51,7 +51,7 @@ def test_named_files_and_tests_exist(document: str) -> None:
             assert re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{test}"
 
 
-def test_every_page_is_one_hop_from_readme() -> None:
+def test_readme_links_every_page() -> None:
     linked = {link.partition("#")[0] for link in _LINK.findall(text_of("README.md"))}
     assert {one for one in DOCUMENTS if one != "README.md"} <= linked
 
@@ -84,7 +84,7 @@ def test_every_setting_is_documented_with_its_default() -> None:
     assert documented == {field.encode_name: _shown(field.default) for field in msgspec.structs.fields(Settings)}
 
 
-def test_seconds_are_documented_as_such() -> None:
+def test_settings_in_seconds_are_documented_as_such() -> None:
     units = {name: unit for name, _, unit in _ROW.findall(text_of("docs/settings.md"))}
     types = {field.encode_name: str(field.type) for field in msgspec.structs.fields(Settings)}
     seconds = {name for name, type_ in types.items() if "number of seconds" in type_}

@@ -1,4 +1,4 @@
-"""migrations/README.md does what it says: its commands and statements are run against databases of their own."""
+"""The commands and statements of migrations/README.md run as written, on databases of their own."""
 
 import os
 import re
@@ -24,13 +24,13 @@ SETTINGS = ("DATABASE_URL", "SEARCH_LANGUAGE", "QUERIES_DIR")
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of what the commands work on, to be changed; programs that are run in it use it."""
+    """A copy of the checkout that the commands may change. Programs that run in it use it."""
     return copied(tmp_path)
 
 
 @pytest.fixture
 def logins(server: str) -> Iterator[dict[str, str]]:
-    """Other names for the logins of the examples, which belong to the whole server."""
+    """Other names for the logins of the examples, since logins belong to the whole server."""
     names = {name: f"amplifier_test_{name}_{uuid.uuid4().hex[:8]}" for name in ("api", "ana", "whoever_migrates")}
     yield names
     with psycopg.connect(server, autocommit=True) as connection:
@@ -39,7 +39,7 @@ def logins(server: str) -> Iterator[dict[str, str]]:
 
 
 def environ_of(checkout: Path) -> dict[str, str]:
-    """The checkout's code, and no settings of whoever runs the tests."""
+    """Returns an environment with the checkout's code and without the settings of the user who runs the tests."""
     return {"PYTHONPATH": str(checkout)} | {name: "" for name in SETTINGS if name in os.environ}
 
 
@@ -49,7 +49,7 @@ def sql(dsn: str, statements: str) -> list[tuple[object, ...]]:
         return cursor.fetchall() if cursor.description else []
 
 
-def test_a_column_from_the_first_line_to_the_last(checkout: Path, empty_dsn: str) -> None:
+def test_commands_that_add_a_column_run(checkout: Path, empty_dsn: str) -> None:
     script = "\n".join(blocks("sh", TEXT)).replace("postgresql://user:password@127.0.0.1/spare", f"'{empty_dsn}'")
     printed = run(script, checkout, environ_of(checkout))
     [made] = (checkout / "migrations").glob("*-sessions-add_archived_at.sql")
@@ -63,7 +63,7 @@ def test_a_column_from_the_first_line_to_the_last(checkout: Path, empty_dsn: str
     assert sql(empty_dsn, "select archived_at from sessions") == []
 
 
-def test_a_pipeline_applies_and_takes_back(checkout: Path, empty_dsn: str) -> None:
+def test_pipeline_applies_and_rolls_back(checkout: Path, empty_dsn: str) -> None:
     applied, taken_back = blocks("sh pipeline", TEXT)
     address = empty_dsn.replace("postgresql://", "postgresql+psycopg://", 1)
 
@@ -82,7 +82,7 @@ def test_a_pipeline_applies_and_takes_back(checkout: Path, empty_dsn: str) -> No
     assert len(migrate.pending(empty_dsn)) == len(files)
 
 
-def test_expand_and_contract(tmp_path: Path, empty_dsn: str, server: str) -> None:
+def test_expand_and_contract_steps_run(tmp_path: Path, empty_dsn: str, server: str) -> None:
     folder = Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
     [expand], [fill], [contract] = (blocks(f"sql {kind}", TEXT) for kind in ("expand", "fill", "contract"))
     keep = expand.partition(";")[2]
@@ -111,7 +111,7 @@ def test_expand_and_contract(tmp_path: Path, empty_dsn: str, server: str) -> Non
     assert sql(empty_dsn, "select realm from configuration where key = 'release 1'") == [("release 1",)]
 
 
-def test_roles_get_logins(dsn: str, logins: dict[str, str]) -> None:
+def test_statements_for_logins_of_roles_run(dsn: str, logins: dict[str, str]) -> None:
     [create], [administrator] = blocks("sql roles", TEXT), blocks("sql administrator", TEXT)
     for name in ("api", "ana"):
         create = create.replace(f"create role {name} ", f"create role {logins[name]} ")
@@ -125,7 +125,7 @@ def test_roles_get_logins(dsn: str, logins: dict[str, str]) -> None:
     assert sql(dsn, f"select pg_has_role('{logins['whoever_migrates']}', 'amplifier_app', 'member')") == [(True,)]
 
 
-def test_migrate_makes_the_login_of_the_service(checkout: Path, dsn: str) -> None:
+def test_migrate_creates_login_of_service(checkout: Path, dsn: str) -> None:
     [script] = blocks("sh login", TEXT)
     run(script, checkout, {**environ_of(checkout), "DATABASE_URL": dsn})
     try:
@@ -134,7 +134,7 @@ def test_migrate_makes_the_login_of_the_service(checkout: Path, dsn: str) -> Non
         sql(dsn, "drop role amplifier_service")
 
 
-def test_another_language(checkout: Path, empty_dsn: str) -> None:
+def test_language_of_search_is_changed(checkout: Path, empty_dsn: str) -> None:
     migrate.migrate(empty_dsn)
     run("\n".join(blocks("sh reindex", TEXT)), checkout, {**environ_of(checkout), "DATABASE_URL": empty_dsn})
     assert sql(empty_dsn, "select search_default_language()") == [("german",)]
@@ -149,7 +149,7 @@ def test_all_rules_are_explained() -> None:
 
 
 def write(folder: Path, title: str, forward: str, rollback: str) -> None:
-    """Another migration with the statements of a document."""
+    """Writes another migration with the statements of a document."""
     file, back = check.new(folder, title)
     depends = file.read_text().splitlines()[0]
     limit = "" if "transactional: false" in forward else f"{LOCK_LIMIT}\n"

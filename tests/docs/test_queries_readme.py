@@ -1,4 +1,4 @@
-"""`queries/README.md` does what it says: each block is run, in a copy of the checkout, beside a running service."""
+"""The commands of `queries/README.md` run as written, in a copy of the checkout and with a running service."""
 
 import os
 import re
@@ -28,7 +28,7 @@ DEBIAN = Path("/usr/lib/postgresql/15")
 
 
 class Reader:
-    """Somebody with a shell in a checkout, who does what the page says."""
+    """A reader with a shell in a checkout, who runs the commands of the page."""
 
     def __init__(self, folder: Path, dsn: str) -> None:
         self.checkout, self.edited = folder / "checkout", folder / "my-queries"
@@ -39,7 +39,7 @@ class Reader:
         subprocess.run(["git", "add", "queries"], cwd=self.checkout, check=True)
 
     def run(self, kind: str, status: int = 0) -> str:
-        """What a block prints; its last command ends with `status`."""
+        """Returns the output of a block, whose last command must exit with `status`."""
         [script] = blocks(f"sh {kind}", README)
         script = script.replace("/tmp/my-queries", str(self.edited))
         path = f"{Path(sys.executable).parent}:{embedded.wheel_install()}/bin:{os.environ['PATH']}"
@@ -65,19 +65,19 @@ def reader(tmp_path: Path, dsn: str) -> Reader:
 
 @pytest.fixture
 def service(reader: Reader) -> Iterator[Service]:
-    """A service with the edited copy."""
+    """A service that uses the copy of the checkout."""
     reader.run("edit")
     with running_service({"DATABASE_URL": reader.dsn, "QUERIES_DIR": str(reader.edited)}) as service:
         yield service
 
 
 def in_use(service: Service) -> dict[str, Any]:
-    """The queries in use, by name."""
+    """Returns the queries in use, by name."""
     shown = httpx.get(f"{service.url}/health/queries", verify=False).json()
     return {query["name"]: query["hash"] for query in shown["queries"]} | {"all": shown["hash"]}
 
 
-def test_an_edit_in_a_running_service(reader: Reader, service: Service) -> None:
+def test_edited_query_is_used_by_running_service(reader: Reader, service: Service) -> None:
     assert re.search(r"^`\d+ queries hold`", README, re.MULTILINE)
     [count] = re.findall(r"^(\d+) queries hold$", reader.run("edit"), re.MULTILINE)
     assert f"`{count} queries hold`" in README
@@ -105,7 +105,7 @@ def test_an_edit_in_a_running_service(reader: Reader, service: Service) -> None:
     assert "queries hold" in reader.run("update")
 
 
-def test_a_column_is_added_to_a_list(reader: Reader) -> None:
+def test_column_is_added_to_list(reader: Reader) -> None:
     reader.run("edit")
     refused = reader.run("column", 1)
     assert "streams.list: the result has streams, compared with Present (bring back user_id, since)" in refused
@@ -118,7 +118,7 @@ def test_a_column_is_added_to_a_list(reader: Reader) -> None:
 
 
 @pytest.mark.skipif(not (DEBIAN / "bin/postgres").exists(), reason="needs a PostgreSQL with pg_stat_statements")
-def test_what_queries_cost(tmp_path: Path) -> None:
+def test_commands_that_measure_queries_run(tmp_path: Path) -> None:
     with private_folder() as home:
         with embedded.running(home, "amplifier-api", DEBIAN) as dsn, psycopg.connect(dsn, autocommit=True) as owner:
             migrate.migrate(dsn)

@@ -1,11 +1,11 @@
-"""Every test that SECURITY.md names is there."""
+"""Every test that SECURITY.md names exists."""
 
 import re
 
 from tests.support.paths import ROOT
 
 
-def test_the_table_names_tests_that_exist() -> None:
+def test_table_names_existing_tests() -> None:
     rows = re.findall(r"^\| (API\d+) .*\| ([^|]*) \|$", (ROOT / "SECURITY.md").read_text(), re.MULTILINE)
     assert [number for number, _ in rows] == [f"API{number}" for number in range(1, 11)]
     for number, tests in rows:

@@ -1,4 +1,4 @@
-"""One user attacks the service in every way that once stopped it; another user's requests go on as if nothing was."""
+"""Attacks by one user, each of which once stopped the service, do not delay another user's requests."""
 
 import contextlib
 import json
@@ -72,7 +72,7 @@ def neighbour(service: Service) -> Iterator[Callable[[], list[dict[str, Any]]]]:
         return [json.loads(line) for line in received.splitlines(keepends=True) if line.endswith(b"\n")]
 
     try:
-        wait_until(lambda: len(answered()) >= 12)  # what a first request waits for is not the attack's doing
+        wait_until(lambda: len(answered()) >= 12)  # the warm-up: first requests are slow without an attack, too
         received = received[received.rfind(b"\n") + 1 :]
         yield answered
     finally:
@@ -87,6 +87,6 @@ def headers(user_id: str) -> dict[str, str]:
 
 
 def peak_memory(service: Service) -> int:
-    """The most memory that the process has had, in MB."""
+    """Returns the highest resident memory of the process so far, in MB."""
     status = Path(f"/proc/{service.process.pid}/status").read_text()
     return int(status.partition("VmHWM:")[2].split()[0]) // 1024

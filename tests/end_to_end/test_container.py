@@ -1,4 +1,4 @@
-"""The image: built from the Containerfile, run against a PostgreSQL in a container beside it."""
+"""The image is built from the Containerfile and runs with a PostgreSQL in another container."""
 
 import contextlib
 import json
@@ -27,7 +27,7 @@ from tests.support.paths import ROOT
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("container")]
 
 LIMIT = 60.0  # seconds for anything but the build
-PASSWORD = "p@ss:w/o rd%$?#"  # what would break an address
+PASSWORD = "p@ss:w/o rd%$?#"  # characters that break a URL
 
 HEALTHCHECK = re.compile(r"^HEALTHCHECK .* CMD (\[.*\])$", re.MULTILINE)
 
@@ -64,14 +64,14 @@ def image(engine: docker.DockerClient) -> Iterator[Image]:
 
 @pytest.fixture(scope="module")
 def network(engine: docker.DockerClient) -> Iterator[Network]:
-    """A network on which containers find each other by name."""
+    """A network whose containers reach each other by name."""
     with Network() as network:
         yield network
 
 
 @pytest.fixture(scope="module")
 def server(engine: docker.DockerClient, image: Image, network: Network) -> Iterator[PostgresContainer]:
-    """A PostgreSQL server that is called `database` on the network."""
+    """A PostgreSQL server with the name `database` on the network."""
     name = os.environ.get("TEST_POSTGRES_IMAGE", "docker.io/library/postgres:18")
     _obtain(engine, name)
     container = PostgresContainer(name, username="amplifier", password=PASSWORD, driver=None)
@@ -81,7 +81,7 @@ def server(engine: docker.DockerClient, image: Image, network: Network) -> Itera
 
 @pytest.fixture
 def run(engine: docker.DockerClient, image: Image, network: Network, server: PostgresContainer) -> Iterator[Run]:
-    """Starts a command of `amplifier-api` in a container, on an empty database of the test's own."""
+    """Starts a command of `amplifier-api` in a container, on an empty database for the test."""
     name = f"test_{time.monotonic_ns()}"
     assert server.exec(["createdb", "--username=amplifier", name]).exit_code == 0
     environment = {
@@ -106,7 +106,9 @@ def run(engine: docker.DockerClient, image: Image, network: Network, server: Pos
         yield start
 
 
-def test_migrate_serve_stop(engine: docker.DockerClient, run: Run, server: PostgresContainer, network: Network) -> None:
+def test_image_migrates_serves_and_stops(
+    engine: docker.DockerClient, run: Run, server: PostgresContainer, network: Network
+) -> None:
     assert finish(run("migrate"))[0] == 0
     service = run("serve", ports={"8765/tcp": None}, read_only=True)
     with client_of(service, server.get_container_host_ip()) as client:
@@ -141,7 +143,7 @@ def test_image_is_lean_and_unprivileged(run: Run) -> None:
     assert (status, output.splitlines()) == (0, ["10001 []", str(packaged)])
 
 
-def test_wrong_query_stops_the_start(run: Run, tmp_path: Path) -> None:
+def test_wrong_query_prevents_start(run: Run, tmp_path: Path) -> None:
     assert finish(run("migrate"))[0] == 0
     lines = (ROOT / "queries/sessions.sql").read_text().splitlines()
     line = next(number for number, text in enumerate(lines, 1) if text == "from session_participants as p")
@@ -156,13 +158,13 @@ def test_wrong_query_stops_the_start(run: Run, tmp_path: Path) -> None:
     assert 'relation "no_such_table" does not exist' in output
 
 
-def test_serve_refuses_a_database_without_the_schema(run: Run) -> None:
+def test_serve_refuses_database_without_schema(run: Run) -> None:
     status, output = finish(run("serve"))
     assert status == 1
     assert "amplifier-api migrate" in output
 
 
-def test_compose_file() -> None:
+def test_compose_file_starts_the_service() -> None:
     services = yaml.safe_load((ROOT / "compose.yaml").read_text())["services"]
     api, migrate = services["api"], services["migrate"]
     assert api["depends_on"]["migrate"] == {"condition": "service_completed_successfully"}
@@ -180,7 +182,7 @@ def test_compose_file() -> None:
 
 
 def _obtain(engine: docker.DockerClient, image: str) -> None:
-    """Skips the test when the image is neither here nor to be had."""
+    """Pulls the image if it is missing. Skips the test if that fails."""
     try:
         engine.images.get(image)
     except docker.errors.ImageNotFound:
@@ -192,7 +194,7 @@ def _obtain(engine: docker.DockerClient, image: str) -> None:
 
 @contextlib.contextmanager
 def client_of(service: Container, host: str) -> Iterator[httpx.Client]:
-    """A client of the service, once it is healthy."""
+    """Returns a client of the service as soon as it is healthy."""
     service.reload()
     port = service.ports["8765/tcp"][0]["HostPort"]
     deadline = time.monotonic() + LIMIT
@@ -210,12 +212,12 @@ def client_of(service: Container, host: str) -> Iterator[httpx.Client]:
 
 
 def finish(container: Container) -> tuple[int, str]:
-    """Exit status and output of a container, once it ends."""
+    """Waits for the end of a container. Returns its exit status and output."""
     status = container.wait(timeout=LIMIT)["StatusCode"]
     return status, container.logs().decode()
 
 
 def execute(container: Container, *command: str) -> tuple[int, str]:
-    """Exit status and output of a command in a running container."""
+    """Runs a command in a running container. Returns its exit status and output."""
     result = container.exec_run(list(command))
     return result.exit_code, result.output.decode()

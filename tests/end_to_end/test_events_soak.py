@@ -1,4 +1,4 @@
-"""Live events for as long as it takes something to break, through real processes: everything once, in order."""
+"""Live events through real processes and failures: every follower gets each event once and in order."""
 
 import asyncio
 import contextlib
@@ -22,16 +22,16 @@ from tests.support.streams import Audience, open_stream
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
-FOR_EVER = 3600.0  # seconds that somebody stays who does not leave before the test ends
+FOR_EVER = 3600.0  # seconds that a follower stays that does not leave before the test ends
 LIMIT = 90.0  # seconds; alone on two cores the longest takes a fifth of that
 
 
-async def test_every_reader_sees_everything_once_in_order(dsn: str, sql: Sql) -> None:
+async def test_every_reader_receives_each_event_once_in_order(dsn: str, sql: Sql) -> None:
     random_ = random.Random(8)
     goal, killed = 4000, 0
 
     async def write(api: httpx.AsyncClient, session_id: str) -> int:
-        """Until the session has enough, beside others who write to it, too."""
+        """Appends to the session, concurrently with others, until it has enough events."""
         last_seq = number = 0
         while last_seq < goal:
             messages = [{"role": "user", "content": "x"}] * random_.randint(1, 20)
@@ -44,7 +44,7 @@ async def test_every_reader_sees_everything_once_in_order(dsn: str, sql: Sql) ->
         return last_seq
 
     async def deafen() -> None:
-        """Every second nobody listens any more, for a moment."""
+        """Breaks all listening connections every second."""
         nonlocal killed
         while True:
             await asyncio.sleep(1)
@@ -58,7 +58,7 @@ async def test_every_reader_sees_everything_once_in_order(dsn: str, sql: Sql) ->
                     session_ids[number % 5],
                     events(session_ids[number % 5]),
                     lambda: random_.choice(processes).url,
-                    # who is left alone at the end has to get the rest without coming back
+                    # the last followers must get the rest without a new connection
                     lambda seen: FOR_EVER if seen > goal * 0.8 else random_.choice([0.2, 2.0]) * random_.random(),
                 )
             with contextlib.suppress(TimeoutError):
@@ -79,7 +79,7 @@ async def test_every_reader_sees_everything_once_in_order(dsn: str, sql: Sql) ->
             assert killed >= 4
 
 
-async def test_it_goes_on_when_postgresql_restarts() -> None:
+async def test_streams_survive_restarts_of_postgresql() -> None:
     random_ = random.Random(9)
     stop = asyncio.Event()
 
@@ -90,12 +90,12 @@ async def test_it_goes_on_when_postgresql_restarts() -> None:
         return last_seq
 
     async def all_have_more() -> None:
-        """Everybody gets something new."""
+        """Waits until every follower has got new events."""
         known = [len(follower.ids) for _, follower in audience.followers]
         await until(lambda: all(len(one.ids) > n + 20 for n, (_, one) in zip(known, audience.followers, strict=True)))
 
     async def end_by_hand(session_id: str, last_seq: int) -> None:
-        """The last message is one that nobody tells of, when nobody has anything else to read."""
+        """Inserts the last message by hand, without an announcement, after all followers have read the others."""
         await until(lambda: all(one.ids[-1] == last_seq for of, one in audience.followers if of == session_id))
         audience.ends[session_id] = last_seq + 1
         columns = "session_id, message, author_user_id, author_app_id"
@@ -126,14 +126,14 @@ async def test_it_goes_on_when_postgresql_restarts() -> None:
                             os.kill(int((home / "data/postmaster.pid").read_text().split()[0]), how)
                             server.close()
                             server.enter_context(embedded.running(home, "amplifier-api"))
-                        stop.set()  # what the writers repeat now is the last, and hardly anybody listens yet
+                        stop.set()  # the writers' last repetitions: few connections listen again by now
                         for session_id, writer in zip(session_ids, writers, strict=True):
                             await end_by_hand(session_id, await writer)
                 audience.check()
                 assert {follower.opened for _, follower in audience.followers[::2]} == {1}, "streams outlive restarts"
 
 
-async def test_a_process_that_dies_between_commit_and_notify_loses_nothing(dsn: str) -> None:
+async def test_process_killed_between_commit_and_notify_loses_no_event(dsn: str) -> None:
     with (
         services(1, dsn, NOTIFY_DELAY="3600") as [dying],
         services(1, dsn) as [living],

@@ -1,4 +1,4 @@
-"""Every route of the OpenAPI document under invented requests: no faults, and nothing it does not say."""
+"""Generated requests to every route of the OpenAPI document cause no faults and no undocumented responses."""
 
 import json
 import os
@@ -21,20 +21,23 @@ from tests.support.paths import ROOT
 
 pytestmark = pytest.mark.slow
 
-SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))  # how long to look; 0: the same few requests each time
-STREAMS = {"follow_session": "/sessions/{session_id}/events", "follow_sessions": "/events"}  # they do not end
+SECONDS = int(os.environ.get("FUZZ_SECONDS", "0"))  # 0: the same few requests each time
+STREAMS = {
+    "follow_session": "/sessions/{session_id}/events",
+    "follow_sessions": "/events",
+}  # these responses do not end
 LIMIT = 120  # seconds, for the short run on a busy machine
 
 
 @pytest.fixture
 def service(dsn: str) -> Iterator[Pair]:
-    """A process, and an admin application in it."""
+    """A service process and the credentials of an admin application."""
     with pair(dsn, is_admin=True, count=1) as one:
         yield one
 
 
 def known(service: Pair) -> dict[str, str]:
-    """Ids of what exists and is mia's."""
+    """Creates resources of the user mia and returns their ids."""
     with httpx.Client(base_url=service.urls[0], headers=service.headers("mia"), timeout=30) as mia:
         config_id = mia.post("/configs", json=CONFIG).json()["config_id"]
         session_id = mia.post("/sessions", json={"config_id": config_id}).json()["session_id"]
@@ -46,7 +49,7 @@ def known(service: Pair) -> dict[str, str]:
 
 
 def fuzz(service: Pair, folder: Path) -> str:
-    """What schemathesis says of the service."""
+    """Runs schemathesis on the service and returns its report."""
     environ = {"SCHEMATHESIS_HOOKS": str(ROOT / "tests/support/fuzz_hooks.py"), "FUZZ_APP": "app"}
     environ["FUZZ_USER"] = "mia"
     environ["FUZZ_KNOWN"] = json.dumps(known(service))
@@ -76,7 +79,7 @@ def fuzz(service: Pair, folder: Path) -> str:
     return ran.stdout
 
 
-def test_the_service_does_what_the_document_says(service: Pair, tmp_path: Path) -> None:
+def test_service_behaves_as_documented(service: Pair, tmp_path: Path) -> None:
     told = fuzz(service, tmp_path)
     assert "401 Unauthorized (" not in told, told
     assert " passed" in told
@@ -85,7 +88,7 @@ def test_the_service_does_what_the_document_says(service: Pair, tmp_path: Path) 
 
 
 @pytest.mark.parametrize("path", STREAMS.values())
-def test_a_stream_begins_or_is_refused_as_the_document_says(service: Pair, path: str) -> None:
+def test_stream_begins_or_is_refused_as_documented(service: Pair, path: str) -> None:
     document = schemathesis.openapi.from_url(f"{service.urls[0]}/openapi.json")
     operation, ids, statuses = document[path]["GET"], known(service), set()
     said = {*document.raw_schema["paths"][path]["get"]["responses"]}

@@ -1,4 +1,4 @@
-"""The main job on real conversations: store them over HTTP, find and read them, also after a restart.
+"""The main job on real conversations: they are stored over HTTP, found and read, also after a restart.
 
 The conversations are those of the file that TRANSCRIPTS names, a JSON array of objects whose `messages` or `traj` is a
 transcript; without it, a small sample in every dialect.
@@ -31,7 +31,7 @@ def transcripts() -> list[list[Any]]:
     return [entry.get("messages") or entry["traj"] for entry in json.loads(text)]
 
 
-async def test_every_conversation_survives(anyio_backend: object) -> None:
+async def test_every_conversation_is_stored_and_found(anyio_backend: object) -> None:
     given = transcripts()
     total = sum(map(len, given))
     assert total > 10
@@ -45,14 +45,14 @@ async def test_every_conversation_survives(anyio_backend: object) -> None:
         with running_service(environ) as service:
             async with client(service.url) as api:
                 await compare(api, stored)
-                # and the sessions go on where they were
+                # and the sessions continue with the next number
                 session_id, messages = next(iter(stored.items()))
                 answer = await api.post(f"/sessions/{session_id}/transcript", json={"messages": messages[:1]})
                 assert answer.json()["first_seq"] == len(messages) + 1
 
 
 async def store(api: httpx.AsyncClient, given: list[list[Any]]) -> dict[str, list[Any]]:
-    """The messages of each new session; written in several appends, as conversations grow."""
+    """Stores each conversation in a new session, in several appends. Returns the messages by session."""
     config_id = (await api.post("/configs", json=CONFIG)).json()["config_id"]
 
     async def one(messages: list[Any]) -> tuple[str, list[Any]]:
@@ -69,7 +69,7 @@ async def store(api: httpx.AsyncClient, given: list[list[Any]]) -> dict[str, lis
 
 
 async def compare(api: httpx.AsyncClient, stored: dict[str, list[Any]]) -> None:
-    """Every transcript equals what was sent, in both views, and the figures agree."""
+    """Checks that every transcript equals the messages sent, in both views, and that its counts agree."""
 
     async def one(item: tuple[str, list[Any]]) -> None:
         session_id, messages = item
@@ -88,7 +88,7 @@ async def compare(api: httpx.AsyncClient, stored: dict[str, list[Any]]) -> None:
 
 
 async def find(api: httpx.AsyncClient, stored: dict[str, list[Any]]) -> None:
-    """What somebody said is found by four of its words, and what a tool was asked by its name."""
+    """Checks that messages are found by four of their words, and tool calls by the tool's name."""
 
     async def one(item: tuple[str, list[Any]]) -> int:
         session_id, messages = item
@@ -110,7 +110,7 @@ async def find(api: httpx.AsyncClient, stored: dict[str, list[Any]]) -> None:
 
 
 async def bounded(work: Any, items: list[Any]) -> list[Any]:
-    """`work` on every item, a few at once."""
+    """Awaits `work` for every item, a few at a time."""
     gate = asyncio.Semaphore(CALLERS)
 
     async def guarded(item: Any) -> Any:

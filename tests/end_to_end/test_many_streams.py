@@ -24,18 +24,18 @@ GRACE = 10.0  # seconds of SHUTDOWN_GRACE
 
 @pytest.fixture
 def many_files() -> Iterator[None]:
-    """A thousand streams here, and in the processes that are started meanwhile."""
+    """Raises the limit of open files for a thousand streams, here and in new processes."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(4096, hard)), hard))
     yield
     resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
-async def test_a_reader_that_never_reads_costs_bounded_memory_and_harms_no_one(dsn: str) -> None:
+async def test_client_that_never_reads_takes_bounded_memory(dsn: str) -> None:
     stop, slowest = asyncio.Event(), 0.0
 
     def memory() -> int:
-        """Megabytes of the process."""
+        """Returns the resident memory of the service in MB."""
         status = Path(f"/proc/{service.process.pid}/status").read_text()
         return int(status.partition("VmRSS:")[2].split()[0]) // 1024
 
@@ -47,7 +47,9 @@ async def test_a_reader_that_never_reads_costs_bounded_memory_and_harms_no_one(d
             slowest = max(slowest, time.monotonic() - started)
             await asyncio.sleep(0.02)
 
-    with services(1, dsn, RUNTIME_MODULES="provider-echo") as [service]:  # SDKs would be imported meanwhile
+    with services(1, dsn, RUNTIME_MODULES="provider-echo") as [
+        service
+    ]:  # the import of SDKs would add memory during the test
         async with client(service) as api:
             audience, [session_id] = Audience(), await new_sessions(api, 1)
             audience.add(session_id, events(session_id), lambda: service.url, lambda _: FOR_EVER)
@@ -69,7 +71,7 @@ async def test_a_reader_that_never_reads_costs_bounded_memory_and_harms_no_one(d
                     assert [(await stream.logged()).id for _ in range(last_seq + 1)] == list(range(1, last_seq + 2))
 
 
-async def test_a_thousand_subscribers_need_no_more_connections(dsn: str, sql: Sql, many_files: None) -> None:
+async def test_thousand_subscribers_need_no_more_connections(dsn: str, sql: Sql, many_files: None) -> None:
     def connections() -> int:
         return int(sql(f"select count(*) {OURS}")[0][0])
 
@@ -78,7 +80,7 @@ async def test_a_thousand_subscribers_need_no_more_connections(dsn: str, sql: Sq
         async with client(service) as api, contextlib.AsyncExitStack() as stack:
             [session_id] = await new_sessions(api, 1)
             streams = await opened(stack, service, session_id, 1)
-            with psycopg.connect(dsn) as holding:  # so that the pool becomes as large as it may
+            with psycopg.connect(dsn) as holding:  # makes the pool open all its connections
                 holding.execute("select from sessions for update")
                 path = f"/sessions/{session_id}/transcript"
                 busy = [asyncio.create_task(api.post(path, json={"messages": [{"role": "user"}]})) for _ in range(10)]
@@ -101,7 +103,7 @@ async def test_shutdown_ends_five_hundred_streams(dsn: str, many_files: None) ->
             stalled = stack.enter_context(unread_stream(service.url, events(unread)))
             streams = await opened(stack, service, followed, 500)
             await append(api, followed, 0, 1)
-            # larger than what the system keeps for both ends: from its first byte on the rest waits in the process
+            # larger than the buffers of both sockets: after the first bytes the rest waits in the process
             await append(api, unread, 0, 1, "x" * 7_000_000)
             await until(lambda: b"message.created" in stalled.recv(2000, socket.MSG_PEEK))
             started = time.monotonic()

@@ -1,4 +1,4 @@
-"""Sessions against a model of them: random calls of several people through two processes, everything compared."""
+"""Random calls of several users through two processes have the results that the model of sessions predicts."""
 
 import os
 from typing import Any
@@ -28,7 +28,7 @@ from tests.support.model_inputs import (
 )
 from tests.support.pair import pair
 
-EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))  # how many sequences of calls; 0: the same few each time
+EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "0"))  # number of call sequences; 0: the same few each time
 
 
 sessions, invitations = Bundle("sessions"), Bundle("invitations")
@@ -39,7 +39,7 @@ class Sharing(Comparison):
 
     @initialize(target=sessions, process=st.booleans(), role=roles, said=messages)
     def begin(self, process: bool, role: str, said: Any) -> str:
-        """Two configs, and a session of three people."""
+        """Creates two configs, and a session with three participants."""
         for name in PEOPLE[:2]:
             self.configs[name] = self._call(name, process, 201, "POST", "/configs", CONFIG)["config_id"]
         key = str(self.create("ana", True, process))
@@ -151,7 +151,7 @@ class Sharing(Comparison):
 
     @rule(key=sessions, user=people, role=roles, leaves=st.booleans(), process=st.booleans())
     def come_back(self, key: str, user: str, role: str, leaves: bool, process: bool) -> None:
-        """By an invitation that was made before somebody was removed, or left."""
+        """Removes a participant, who then accepts an invitation that was made before."""
         session = self.model.sessions[key]
         if session.people:
             caller = ([*session.people].index(session.owner), process)
@@ -197,7 +197,7 @@ class Sharing(Comparison):
 
 
 @pytest.mark.parametrize("examples", [3, pytest.param(EXAMPLES or 20, marks=pytest.mark.slow)])
-def test_it_behaves_as_the_model(dsn: str, examples: int) -> None:
+def test_service_behaves_as_model(dsn: str, examples: int) -> None:
     size = {"max_examples": examples, "stateful_step_count": 60 if EXAMPLES else 30}
     with pair(dsn) as Sharing.pair:
         run(

@@ -1,4 +1,4 @@
-"""Several people at once through two processes: the history has what was acknowledged, in the order it happened in."""
+"""Concurrent calls of several users through two processes: the log has the acknowledged calls, in a valid order."""
 
 import asyncio
 import itertools
@@ -24,7 +24,7 @@ MESSAGES = "select seq, message, author_user_id from messages order by seq"
 
 
 class Seen(NamedTuple):
-    """What an answer said of the clock, and when its request was sent and answered."""
+    """The session's last number in a response, and the times of the request and the response."""
 
     sent: float
     answered: float
@@ -33,7 +33,7 @@ class Seen(NamedTuple):
 
 
 class Person:
-    """Somebody who does this and that, one call after the other, through either process."""
+    """A user who makes random calls, one after the other, through either process."""
 
     def __init__(self, name: str, clients: list[httpx.AsyncClient], session_id: str, dice: random.Random) -> None:
         self.name, self.clients, self.dice, self.path = name, clients, dice, f"/sessions/{session_id}"
@@ -44,7 +44,7 @@ class Person:
         self.known = 0  # the last number that this person heard of
 
     async def act(self) -> None:
-        """Everything that this person does."""
+        """Makes all calls of this user."""
         actions = [self.append] * 5 + [self.read_all] * 2 + [self.change_role] * 2 + [self.leave, self.rename]
         for _ in range(STEPS):
             await self.dice.choice(actions)()
@@ -74,7 +74,7 @@ class Person:
             self.read.append((self._seen(answer, sent, answer.json()["last_seq"]), rows))
 
     async def change_role(self) -> None:
-        """Adds who is out, too."""
+        """Changes a role, or adds the user if it is not a participant."""
         body = {"user_id": self.dice.choice([*ROLES]), "role": self.dice.choice(["viewer", "editor", "owner", "owner"])}
         await self._call("POST", "/participants", body)
 
@@ -99,7 +99,7 @@ class Person:
 
 
 async def everybody(both: Pair, seed: int) -> list[Person]:
-    """What everybody did in one session, all at once."""
+    """Lets all users call concurrently in one session and returns them."""
     dice = random.Random(seed)
     clients = {
         name: [httpx.AsyncClient(base_url=url, headers=both.headers(name), timeout=30) for url in both.urls]
@@ -119,13 +119,13 @@ async def everybody(both: Pair, seed: int) -> list[Person]:
 
 
 @pytest.mark.parametrize("seed", range(20 if EXAMPLES else 3))
-async def test_the_history_is_what_was_acknowledged(dsn: str, sql: Sql, seed: int) -> None:
+async def test_history_matches_acknowledged_calls(dsn: str, sql: Sql, seed: int) -> None:
     with pair(dsn) as both:
         persons = await everybody(both, seed)
     stored, log = sql(MESSAGES), sql(LOG)
     assert [seq for seq, *_ in log] == list(range(1, len(log) + 1))
     assert sql("select last_seq from sessions") == [(len(log),)]
-    people = replay([row for row in log if row[1] != "session.updated"])  # whoever did something had the right to
+    people = replay([row for row in log if row[1] != "session.updated"])  # raises if an actor had no right to a call
     assert sql("select user_id, role from session_participants order by 1") == sorted(
         (user_id, role) for user_id, (role, _) in people.items()
     )

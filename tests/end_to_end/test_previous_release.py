@@ -1,4 +1,4 @@
-"""`.ci/previous-release` runs the tests of the release before, as it was, on the migrations of today."""
+"""`.ci/previous-release` runs the tests of the previous release on the present migrations."""
 
 import shutil
 import subprocess
@@ -20,7 +20,7 @@ MAKEFILE = """.venv/ready:
 
 
 class Repository:
-    """A small one, with a release or without."""
+    """A small repository, with or without a release."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -53,12 +53,12 @@ def repository(tmp_path: Path) -> Repository:
     return Repository(tmp_path)
 
 
-def test_without_a_release_there_is_nothing_to_try(repository: Repository) -> None:
+def test_repository_without_release_passes(repository: Repository) -> None:
     done = repository.run()
     assert (done.returncode, done.stdout) == (0, "there is no release with other migrations: nothing to try\n")
 
 
-def test_a_release_is_not_tried_on_its_own_migrations(repository: Repository) -> None:
+def test_release_is_not_tried_on_its_own_migrations(repository: Repository) -> None:
     repository.git("tag", "v1")
     assert "nothing to try" in repository.run().stdout
     repository.commit("release 2", "create table things (title text, more text);")
@@ -68,7 +68,7 @@ def test_a_release_is_not_tried_on_its_own_migrations(repository: Repository) ->
     assert "v1 on the schema of v2\n" in done.stdout
 
 
-def test_its_own_tests_decide(repository: Repository) -> None:
+def test_tests_of_release_decide(repository: Repository) -> None:
     repository.git("tag", "v1")
     repository.commit("release 2", "create table things (title text, more text);")
     done = repository.run()
@@ -79,7 +79,7 @@ def test_its_own_tests_decide(repository: Repository) -> None:
     assert repository.run().returncode != 0
 
 
-def test_what_is_not_committed_counts(repository: Repository) -> None:
+def test_uncommitted_migrations_count(repository: Repository) -> None:
     repository.git("tag", "v1")
     (repository.folder / "migrations/0002-things-rename_title.sql").write_text("title")
     (repository.folder / "migrations/0001-things-create.sql").unlink()

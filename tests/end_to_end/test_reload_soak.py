@@ -1,4 +1,4 @@
-"""Under load: queries are replaced again and again, every second time by broken ones, and a column is added."""
+"""Under load queries are replaced repeatedly, every second time by broken ones, and a column is added."""
 
 import asyncio
 import contextlib
@@ -32,7 +32,7 @@ BROKEN = [
 
 
 class Load:
-    """What clients do all the time, and how often it went well; whatever else happens is kept."""
+    """The continuous requests of clients: counts successes and keeps all other outcomes."""
 
     def __init__(self, services: list[Service]) -> None:
         self._services = services
@@ -41,7 +41,7 @@ class Load:
 
     @contextlib.asynccontextmanager
     async def running(self) -> AsyncIterator[None]:
-        """While the context lasts."""
+        """Runs the clients for as long as the context lasts."""
         clients = [client(self._services[number % len(self._services)]) for number in range(CLIENTS)]
         session_ids = await new_sessions(clients[0], 8)
         tasks = [
@@ -80,7 +80,7 @@ class Load:
 
 
 async def hashes(services: list[Service]) -> list[str]:
-    """What each process says that it serves."""
+    """Returns the hash of the queries that each process reports."""
     shown = []
     for one in services:
         async with client(one) as api:
@@ -89,7 +89,7 @@ async def hashes(services: list[Service]) -> list[str]:
 
 
 def replace(folder: Path, source: Path, change: tuple[str, str, str] | None, number: int) -> None:
-    """Puts other files in place, each at once: sound ones with another note, or broken ones that show a wrong title."""
+    """Replaces the files atomically: by valid ones with another note, or by broken ones that return a wrong title."""
     made = Path(shutil.copytree(source, folder.with_name(f"made-{number}")))
     edit(made, "service.ping", "-- @return", f"-- Set {number}.\n-- @return")
     if change is not None:
@@ -101,7 +101,7 @@ def replace(folder: Path, source: Path, change: tuple[str, str, str] | None, num
 
 
 @pytest.mark.parametrize("reloads", [RELOADS])
-async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reloads: int) -> None:
+async def test_queries_are_replaced_under_load(dsn: str, folder: Path, tmp_path: Path, reloads: int) -> None:
     source = Path(shutil.copytree(folder, tmp_path / "source"))
     environ = {"DATABASE_URL": dsn, "QUERIES_DIR": str(folder), "LOG_LEVEL": "error"}
     with running_service(environ) as one, running_service(environ) as other:
@@ -123,7 +123,7 @@ async def test_reloads_under_load(dsn: str, folder: Path, tmp_path: Path, reload
         assert len(served) == (reloads + 1) // 2
 
 
-async def test_a_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
+async def test_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
     folder = Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
     file, rollback = check.new(folder, "sessions add archived_at")
     depends = file.read_text().splitlines()[0]
@@ -140,7 +140,7 @@ async def test_a_column_is_added_under_load(dsn: str, tmp_path: Path) -> None:
 
 
 async def _more(load: Load) -> None:
-    """Returns when every client had some answers more."""
+    """Returns when every client has had some more responses."""
     wanted = load.answers + 8 * CLIENTS
     async with asyncio.timeout(60):
         while load.answers < wanted:

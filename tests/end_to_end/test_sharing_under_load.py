@@ -1,4 +1,4 @@
-"""Sharing under load, through two applications on one database: the log explains the state, and a removal holds."""
+"""Sharing under load through two applications on one database: the log explains the state, and removals hold."""
 
 import asyncio
 import random
@@ -19,7 +19,7 @@ Sql = Callable[..., list[Any]]
 
 @pytest.fixture
 async def shared(dsn: str, sql: Sql) -> AsyncIterator[Shared]:
-    """Every caller gets a connection at once: what waits, waits for locks."""
+    """A shared session. Every caller gets a connection at once, so that calls wait for locks only."""
     settings = settings_for(dsn, database_pool_max_size=32)
     async with serving(settings) as one, serving(settings) as two:
         two.keys["app"] = await one.register("app")
@@ -28,7 +28,7 @@ async def shared(dsn: str, sql: Sql) -> AsyncIterator[Shared]:
 
 
 @pytest.mark.parametrize("seed", range(6))
-async def test_the_log_explains_what_50_callers_at_once_did(shared: Shared, sql: Sql, seed: int) -> None:
+async def test_log_explains_calls_of_50_concurrent_callers(shared: Shared, sql: Sql, seed: int) -> None:
     await shared.add("owner", "bob", "carol")
     await shared.add("editor", "dave", "erin")
     statuses: Counter[int] = Counter()
@@ -48,7 +48,7 @@ async def test_the_log_explains_what_50_callers_at_once_did(shared: Shared, sql:
     assert people[owner][0] == "owner"
 
 
-async def test_who_joins_otherwise_meanwhile_uses_no_invitation(shared: Shared, sql: Sql) -> None:
+async def test_user_added_before_accepting_uses_no_invitation(shared: Shared, sql: Sql) -> None:
     await shared.add("owner", "bob")
     made = await shared.call("alice", 0, "POST", "/invitations", {"role": "viewer"})
     claim = shared.clients["frank"][0].post("/invitations/accept", json={"token": made.json()["token"]})
@@ -57,7 +57,7 @@ async def test_who_joins_otherwise_meanwhile_uses_no_invitation(shared: Shared, 
     assert sql("select uses from session_invitations") == [(0,)]
 
 
-async def test_of_two_owners_who_demote_each_other_one_stays(shared: Shared, sql: Sql) -> None:
+async def test_one_of_two_owners_who_demote_each_other_stays(shared: Shared, sql: Sql) -> None:
     await shared.add("owner", "bob")
     for turn in range(30):
         pairs = enumerate([("alice", "bob"), ("bob", "alice")], turn)
@@ -69,7 +69,7 @@ async def test_of_two_owners_who_demote_each_other_one_stays(shared: Shared, sql
 
 
 async def assert_out(shared: Shared, user_id: str) -> None:
-    """The user has no part in the session, in either application."""
+    """Checks that the user cannot reach the session through either application."""
     for app, client in enumerate(shared.clients[user_id]):
         assert_problem(await shared.append(user_id, app), 404, "Session not found")
         for path in ("", "/transcript", "/participants"):
@@ -78,7 +78,7 @@ async def assert_out(shared: Shared, user_id: str) -> None:
 
 
 @pytest.mark.parametrize("order", ["append remove append", "remove append append"])
-async def test_who_is_removed_is_out_at_once_whatever_waited(shared: Shared, sql: Sql, order: str) -> None:
+async def test_removed_participant_is_out_despite_waiting_calls(shared: Shared, sql: Sql, order: str) -> None:
     await shared.add("editor", "bob")
     assert [(await shared.append("bob", app)).status_code for app in (0, 1)] == [201, 201]
     calls = [getattr(shared, name)("bob", turn % 2) for turn, name in enumerate(order.split())]
@@ -89,7 +89,7 @@ async def test_who_is_removed_is_out_at_once_whatever_waited(shared: Shared, sql
 
 
 async def flooded(shared: Shared, writers: list[tuple[str, int]], end: Awaitable[httpx.Response]) -> int:
-    """All append without pause until `end` succeeds, and are refused then. Gives how many messages there are."""
+    """Appends without pause until `end` succeeds and appends are refused. Returns the number of messages."""
     done: list[httpx.Response] = []
 
     async def flood(user_id: str, app: int) -> int:
@@ -106,7 +106,7 @@ async def flooded(shared: Shared, writers: list[tuple[str, int]], end: Awaitable
     return len(done)
 
 
-async def test_who_appends_without_pause_cannot_hold_off_the_removal(shared: Shared, sql: Sql) -> None:
+async def test_continuous_appends_do_not_delay_removal(shared: Shared, sql: Sql) -> None:
     await shared.add("editor", "bob")
     appends = await flooded(shared, [("bob", 0), ("bob", 1)] * 8, shared.remove("bob", 1))
     kinds = [type_ for _, type_, *_ in sql(LOG)]
@@ -114,7 +114,7 @@ async def test_who_appends_without_pause_cannot_hold_off_the_removal(shared: Sha
 
 
 @pytest.mark.parametrize("path", ["/sessions/{0.session_id}", "/configs/{0.config_id}?force=true"])
-async def test_what_is_deleted_while_8_clients_append_is_gone(shared: Shared, sql: Sql, path: str) -> None:
+async def test_session_deleted_during_appends_leaves_no_rows(shared: Shared, sql: Sql, path: str) -> None:
     for turn in range(6):
         shared = await shared.renewed()
         await shared.add("editor", "bob")
@@ -125,7 +125,7 @@ async def test_what_is_deleted_while_8_clients_append_is_gone(shared: Shared, sq
             assert sql(f"select count(*) from {table} where session_id = %s", shared.session_id) == [(0,)]
 
 
-async def test_a_session_is_deleted_while_somebody_new_appends(shared: Shared, sql: Sql, dsn: str) -> None:
+async def test_session_is_deleted_during_append_of_new_participant(shared: Shared, sql: Sql, dsn: str) -> None:
     """The newcomer is added while the deletion waits for another participant's row."""
     await shared.add("owner", "bob", "carol")
     sql("begin; select from session_participants where user_id = 'bob' for update")
@@ -135,7 +135,7 @@ async def test_a_session_is_deleted_while_somebody_new_appends(shared: Shared, s
     with psycopg.connect(dsn) as other:
         other.execute("select from sessions for update")
         sql("commit")
-        async with asyncio.timeout(10):  # until the deletion is the first that waits for the session's row
+        async with asyncio.timeout(10):  # until the deletion is the first to wait for the session's row
             while not sql("select pid from pg_locks where relation = 'sessions'::regclass and locktype = 'tuple'"):
                 await asyncio.sleep(0.01)
         append = asyncio.create_task(shared.append("dave", 1))
@@ -143,7 +143,7 @@ async def test_a_session_is_deleted_while_somebody_new_appends(shared: Shared, s
     assert [(await task).status_code for task in (deletion, append)] == [200, 404]
 
 
-async def test_adding_a_participant_costs_the_same_in_a_long_session(shared: Shared, sql: Sql) -> None:
+async def test_adding_participant_costs_the_same_in_long_session(shared: Shared, sql: Sql) -> None:
     query = shared.one.app.state.queries.participants.create
     sql(f"prepare adding as {query.statement}")
     touched = []

@@ -1,4 +1,4 @@
-"""Notifications: processes act on those that the database signed, once, and on no others."""
+"""Processes act once on each notification that the database signed, and ignore all others."""
 
 import contextlib
 import time
@@ -75,7 +75,7 @@ async def test_forged_notifications_have_no_effect(
         with analyst(dsn) as connection:
             for payload in forgeries(session_id):
                 connection.execute("select pg_notify('amplifier', %s)", (payload,))
-        second.app.state.hub.say(session_id, "typing", b'{"user_id":"bob"}')  # heard after all of these
+        second.app.state.hub.say(session_id, "typing", b'{"user_id":"bob"}')  # arrives after all of these
         assert await next_of_any(stream) == ("typing", {"user_id": "bob"})
         body = {"messages": [{"role": "user", "content": "hi"}]}
         assert (await alice.post(f"/sessions/{session_id}/transcript", json=body)).status_code == 201
@@ -102,7 +102,7 @@ async def test_copies_of_notifications_have_no_effect(
         assert await next_of_any(stream) == ("typing", {"user_id": "carol"})
 
 
-def test_analysts_cannot_sign(dsn: str) -> None:
+def test_analyst_cannot_sign_notifications(dsn: str) -> None:
     with analyst(dsn) as connection:
         for statement in ("select announce('reload queries')", "select inner_key from notification_keys"):
             with pytest.raises(psycopg.errors.InsufficientPrivilege):
@@ -124,7 +124,7 @@ async def test_replaced_keys_are_read_again(api: Live, sql: Sql, monkeypatch: py
     await until(is_heard)
 
 
-def test_a_notification_is_written_anew_and_of_a_known_type() -> None:
+def test_notice_data_is_encoded_anew_and_unknown_types_are_dropped() -> None:
     said = '[["s","typing",{\n"user_id" :\r\n"b"}],["s","message.created",{}],["s","x\\n\\ny:z",{}]]'
     notice = notifications.read(f'events {{"process":"x","said":{said}}}')
     assert notice is not None

@@ -1,4 +1,4 @@
-"""The background job that deletes what expired: each kind by itself, in bounded statements, nothing else."""
+"""The background job deletes expired rows, kind by kind and in bounded statements, and no other rows."""
 
 from collections.abc import Callable
 from typing import Any
@@ -32,12 +32,12 @@ KINDS = {"stream_tickets": TICKETS, "idempotency_keys": KEYS, "rate_limits": LIM
 
 
 def left(sql: Sql) -> dict[str, int]:
-    """How many rows of each kind there are."""
+    """Returns the number of rows of each kind."""
     return {table: sql(f"select count(*) from {table}")[0][0] for table in KINDS}
 
 
 def expire(sql: Sql, count: int = 3) -> None:
-    """So many expired rows of each kind, and two that are not."""
+    """Inserts `count` expired rows of each kind, and two that have not expired."""
     for insert in KINDS.values():
         sql(insert.format("over", "-1 second", count))
         sql(insert.format("kept", "20 seconds", 2))
@@ -56,7 +56,7 @@ async def test_many_rows_are_deleted_in_batches(api: Api, sql: Sql, monkeypatch:
     assert left(sql) == dict.fromkeys(KINDS, 2)
 
 
-async def test_a_round_has_an_end_and_says_what_is_left(
+async def test_round_is_limited_and_logs_remaining_rows(
     api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     monkeypatch.setattr(expiry, "_AT_ONCE", 5)
@@ -68,7 +68,7 @@ async def test_a_round_has_an_end_and_says_what_is_left(
 
 
 @pytest.mark.parametrize("table", KINDS)
-async def test_a_kind_that_fails_does_not_stop_the_others(
+async def test_error_of_one_kind_does_not_stop_the_others(
     api: Api, sql: Sql, caplog: pytest.LogCaptureFixture, table: str
 ) -> None:
     expire(sql)

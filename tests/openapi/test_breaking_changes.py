@@ -1,4 +1,4 @@
-"""What breaks clients of an earlier OpenAPI document is found, and nothing else is."""
+"""Changes of the OpenAPI document that break clients are found, and harmless ones are not."""
 
 import json
 import shutil
@@ -23,7 +23,7 @@ Edit = Callable[[Any, Any, Any], object]  # of the document, its paths and its s
 
 
 def of(paths: Any, path: str, name: str) -> Any:
-    """A parameter of what GET takes."""
+    """Returns a parameter of a GET operation."""
     return next(one for one in paths[path]["get"]["parameters"] if one["name"] == name)
 
 
@@ -159,7 +159,7 @@ def edited(edit: Edit) -> Any:
 
 
 @pytest.mark.parametrize("name", BREAKING)
-def test_what_breaks_clients_is_found(name: str) -> None:
+def test_breaking_change_is_found(name: str) -> None:
     edit, finding = BREAKING[name]
     found = breaking(DOCUMENT, edited(edit))
     assert any(finding in line for line in found), found
@@ -167,18 +167,18 @@ def test_what_breaks_clients_is_found(name: str) -> None:
 
 
 @pytest.mark.parametrize("name", HARMLESS)
-def test_what_breaks_nobody_is_not(name: str) -> None:
+def test_harmless_change_is_not_found(name: str) -> None:
     assert breaking(DOCUMENT, edited(HARMLESS[name])) == []
 
 
-def test_versions_announce_what_breaks() -> None:
+def test_version_announces_breaking_change() -> None:
     allowed = [("0.1.0", "0.2.0"), ("0.9.0", "1.0.0"), ("1.4.2", "2.0.0")]
     refused = [("0.1.0", "0.1.1"), ("1.0.0", "1.1.0"), ("1.0.0", "1.0.0"), ("2.0.0", "1.0.0"), ("0.2.0", "0.1.0")]
     assert [versions for versions in allowed + refused if may_break(*versions)] == allowed
 
 
 @pytest.mark.slow
-def test_the_command_compares_with_an_earlier_document(tmp_path: Path) -> None:
+def test_command_compares_with_earlier_document(tmp_path: Path) -> None:
     earlier = tmp_path / "earlier.json"
     earlier.write_text(json.dumps(edited(lambda d, p, s: p.update({"/old": p["/version"]}))))
     done = command({}, "openapi", "--against", str(earlier))
@@ -190,7 +190,7 @@ def test_the_command_compares_with_an_earlier_document(tmp_path: Path) -> None:
     assert command({}, "openapi", "--against", str(earlier)).returncode == 1
 
 
-def test_the_release_before_is_compared(tmp_path: Path) -> None:
+def test_previous_release_is_compared(tmp_path: Path) -> None:
     (tmp_path / ".ci").mkdir()
     (tmp_path / "openapi").mkdir()
     (tmp_path / ".venv/bin").mkdir(parents=True)

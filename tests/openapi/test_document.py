@@ -1,4 +1,4 @@
-"""The OpenAPI document: it is valid, says what the code says, names every error, and every example in it fits."""
+"""The OpenAPI document is valid, matches the code, lists every error, and its examples fit their schemas."""
 
 import argparse
 import json
@@ -29,11 +29,11 @@ SCHEMAS = DOCUMENT["components"]["schemas"]
 STREAMS = {"follow_session", "follow_sessions"}
 
 
-def test_the_committed_document_is_what_the_code_says() -> None:
+def test_committed_document_matches_code() -> None:
     assert document.file().read_text() == document.text(), "run: amplifier-api openapi"
 
 
-def test_the_command_writes_and_checks_the_document(
+def test_command_writes_and_checks_document(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     file = tmp_path / "openapi.json"
@@ -57,13 +57,13 @@ def test_the_command_writes_and_checks_the_document(
     assert "is not what the code says (run: amplifier-api openapi)" in capsys.readouterr().out
 
 
-async def test_the_service_serves_the_committed_document(api: Api) -> None:
+async def test_service_serves_committed_document(api: Api) -> None:
     served = await api.client().get("/openapi.json")
     assert served.headers["content-type"] == "application/json"
     assert served.content == document.file().read_bytes()
 
 
-async def test_answers_that_the_document_does_not_tell_of_are_noticed(anyio_backend: object) -> None:
+async def test_undocumented_responses_are_detected(anyio_backend: object) -> None:
     def answer(status: int, body: dict[str, Any]) -> httpx.Response:
         request = httpx.Request("GET", "http://test/health")
         headers = {"content-type": "application/json"}
@@ -81,7 +81,7 @@ async def test_answers_that_the_document_does_not_tell_of_are_noticed(anyio_back
             await contract.check(unknown)
 
 
-def test_the_document_is_valid() -> None:
+def test_document_is_valid() -> None:
     OpenAPIV31SpecValidator(DOCUMENT).validate()
     for schema in SCHEMAS.values():
         Draft202012Validator.check_schema(schema)
@@ -100,7 +100,7 @@ def test_every_route_is_described() -> None:
 
 
 @pytest.mark.parametrize("name", OPERATIONS)
-def test_an_operation_is_described_in_full(name: str) -> None:
+def test_operation_is_described_in_full(name: str) -> None:
     _, path, operation = OPERATIONS[name]
     assert re.fullmatch(r"[a-z]+(_[a-z]+)*", name)
     assert operation["summary"]
@@ -125,7 +125,7 @@ def test_an_operation_is_described_in_full(name: str) -> None:
 
 
 def bounded(schema: dict[str, Any]) -> bool:
-    """Whether a parameter's schema says how long, large or which it may be."""
+    """Returns whether a parameter's schema limits its values."""
     kinds = {
         "string": {"maxLength", "enum", "format"},
         "integer": {"maximum"},
@@ -150,7 +150,7 @@ def test_problems_are_problem_documents() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(OPERATIONS.keys() - STREAMS))
-def test_an_operation_has_examples_that_fit(name: str) -> None:
+def test_operation_has_valid_examples(name: str) -> None:
     *_, operation = OPERATIONS[name]
     contents = {
         f"{name}.responses.{status}": response["content"]["application/json"]
@@ -165,7 +165,7 @@ def test_an_operation_has_examples_that_fit(name: str) -> None:
         assert_fits(content["example"], content["schema"], place)
 
 
-def test_no_example_is_of_nothing() -> None:
+def test_every_example_is_of_an_operation() -> None:
     assert document.examples().keys() - OPERATIONS.keys() == set()
 
 
@@ -174,7 +174,7 @@ def assert_fits(value: Any, schema: dict[str, Any], place: str) -> None:
     assert [f"{place}: {error.json_path}: {error.message}" for error in validator.iter_errors(value)] == []
 
 
-def test_nothing_is_named_by_accident() -> None:
+def test_schema_names_are_words_in_camel_case() -> None:
     assert [name for name in SCHEMAS if not re.fullmatch(r"[A-Z][A-Za-z]+", name)] == []
 
 
@@ -205,7 +205,7 @@ def unions(schema: Any) -> Iterator[list[dict[str, Any]]]:
             yield from unions(inner)
 
 
-def test_only_settings_may_be_anything() -> None:
+def test_only_settings_have_untyped_values() -> None:
     untyped = {
         f"{name}.{field}"
         for name, schema in SCHEMAS.items()
@@ -215,7 +215,7 @@ def test_only_settings_may_be_anything() -> None:
     assert untyped == {"PutSetting.value", "Setting.value"}
 
 
-def test_public_routes_and_streams_say_who_may_call() -> None:
+def test_security_of_public_routes_and_streams_is_described() -> None:
     security = {name: operation.get("security") for name, (*_, operation) in OPERATIONS.items()}
     assert {name for name, asked in security.items() if asked == []} == {"get_service", "get_health", "get_version"}
     assert {name for name, asked in security.items() if asked and {"ticket": []} in asked} == STREAMS

@@ -1,4 +1,4 @@
-"""The data of every event is what the OpenAPI document says of it."""
+"""The data of every event fits its schema in the OpenAPI document."""
 
 import asyncio
 import json
@@ -24,7 +24,7 @@ async def api(dsn: str) -> AsyncIterator[Live]:
 
 
 def events(operation: str) -> dict[str, Draft202012Validator]:
-    """A validator for each event's data; what the document does not know is refused."""
+    """Returns a validator for each event's data, which refuses members that the document does not have."""
     content = OPERATIONS[operation][2]["responses"]["200"]["content"]["text/event-stream"]
     strict = {name: closed(schema) for name, schema in DOCUMENT["components"]["schemas"].items()}
     return {
@@ -36,7 +36,7 @@ def events(operation: str) -> dict[str, Draft202012Validator]:
 
 
 def closed(schema: dict[str, object]) -> dict[str, object]:
-    """A schema that knows all members of its objects, where it names any."""
+    """Returns a schema that refuses other members in objects with named ones."""
     return {"additionalProperties": False, **schema} if "properties" in schema else schema
 
 
@@ -47,7 +47,7 @@ def assert_described(event: Event | None, described: dict[str, Draft202012Valida
     return event.type
 
 
-async def test_the_events_of_a_session(
+async def test_events_of_session_fit_their_schemas(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
     path, described, seen = f"/sessions/{session_id}", events("follow_session"), set()
@@ -69,7 +69,7 @@ async def test_the_events_of_a_session(
         await socket.say(type="typing")
         await alice.post(f"{path}/transfer", json={"user_id": "bob"})
         await run_agents(api, bob, session_id)
-        while not seen >= described.keys() - LAST:  # whoever is removed is told nothing more
+        while not seen >= described.keys() - LAST:  # a removed participant gets no more events
             seen.add(assert_described(await stream.next(*described), described))
         await bob.delete(f"{path}/participants/alice")
         while event := await stream.next(*described):
@@ -78,7 +78,7 @@ async def test_the_events_of_a_session(
 
 
 async def run_agents(api: Live, client: httpx.AsyncClient, session_id: str) -> None:
-    """Runs that end well, fail, are cancelled before and after they began, and questions with and without an answer."""
+    """Makes runs that complete, fail and are cancelled before and after their start, and approvals."""
     path, message = f"/sessions/{session_id}", {"message": "one two"}
 
     async def config(**echo: float) -> None:
@@ -105,7 +105,7 @@ async def run_agents(api: Live, client: httpx.AsyncClient, session_id: str) -> N
 
 
 async def going(client: httpx.AsyncClient, path: str, count: int) -> dict[str, str]:
-    """The ids of the session's runs that are not over, by status, when there are so many."""
+    """Waits for `count` unfinished runs of the session and returns their ids by status."""
     async with asyncio.timeout(LIMIT):
         while True:
             runs = (await client.get(f"{path}/runs")).json()["runs"]
@@ -114,7 +114,9 @@ async def going(client: httpx.AsyncClient, path: str, count: int) -> dict[str, s
                 return found
 
 
-async def test_the_hints(api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+async def test_hints_fit_their_schemas(
+    api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
     described = events("follow_sessions")
     async with api.stream(bob, "/events") as stream:
         await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "viewer"})

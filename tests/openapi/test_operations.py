@@ -9,7 +9,7 @@ from amplifier.openapi.schemas import components, reference
 from amplifier.web.routing import get
 
 
-def test_a_handler_that_says_too_little_is_named() -> None:
+def test_incomplete_handler_is_refused() -> None:
     @get("/things", operation_id="get_things", summary="Things", tags=["service"], errors=(418,))
     async def get_things() -> Presence:
         """All."""
@@ -24,7 +24,7 @@ def test_a_handler_that_says_too_little_is_named() -> None:
         reference(dict[str, str])
 
 
-def test_two_structs_of_one_name_are_refused() -> None:
+def test_structs_of_same_name_are_refused() -> None:
     other = msgspec.defstruct("Presence", [("seq", int)])
     with pytest.raises(ValueError, match="structs of one name: Presence"):
         components([], [Presence, other])

@@ -1,4 +1,4 @@
-"""Clients generated from the OpenAPI document do the main job on a running service, fully typed."""
+"""Clients that are generated from the OpenAPI document do the main job on a running service, fully typed."""
 
 import fcntl
 import os
@@ -16,7 +16,7 @@ from tests.support.service import command, running_service
 pytestmark = pytest.mark.slow
 
 EXAMPLES = ROOT / "openapi/examples"
-LIMIT = 300  # seconds; the first time packages are downloaded
+LIMIT = 300  # seconds; the first run downloads packages
 SAID = [
     "appended up to 1",
     "shared with noor as editor",
@@ -32,7 +32,7 @@ needs_npm = pytest.mark.skipif(shutil.which("npm") is None, reason="there is no 
 
 @pytest.fixture(scope="module")
 def environ() -> Iterator[dict[str, str]]:
-    """A service with authentication, as the examples are told of it."""
+    """A service with authentication, and its address and credentials as variables for the examples."""
     with private_folder() as home:
         settings = {"AMPLIFIER_HOME": str(home), "AUTH_REQUIRED": "true", "SECRET_KEY": SECRET}
         with running_service(settings) as service:
@@ -40,7 +40,7 @@ def environ() -> Iterator[dict[str, str]]:
             yield {"AMPLIFIER_URL": service.url, "AMPLIFIER_KEY": key, "AMPLIFIER_TOKEN": token(sub="mia", exp=2**32)}
 
 
-def test_the_python_client(environ: dict[str, str]) -> None:
+def test_python_client_does_main_job(environ: dict[str, str]) -> None:
     make("sdk-python")
     client = str(ROOT / "build/sdk/python")
     example = str(EXAMPLES / "main_job.py")
@@ -54,7 +54,7 @@ def test_the_python_client(environ: dict[str, str]) -> None:
 
 
 @needs_npm
-def test_the_typescript_client(environ: dict[str, str]) -> None:
+def test_typescript_client_does_main_job(environ: dict[str, str]) -> None:
     make("sdk-typescript")
     run("node_modules/.bin/tsc", "--project", str(EXAMPLES))
     lines = run("node", "build/examples/main_job.js", environ=environ)
@@ -64,12 +64,12 @@ def test_the_typescript_client(environ: dict[str, str]) -> None:
     assert "stale [1]" in lines
 
 
-def test_the_lock_file_names_no_registry() -> None:
+def test_lock_file_names_no_registry() -> None:
     assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
 
 
 def make(target: str) -> None:
-    """Makes it, one worker after the other: two at once would take the packages away from each other."""
+    """Runs make under a lock: two workers at once would remove each other's packages."""
     folder = ROOT / "build"
     folder.mkdir(exist_ok=True)
     with (folder / "lock").open("w") as lock:
@@ -78,7 +78,7 @@ def make(target: str) -> None:
 
 
 def run(*arguments: str, environ: dict[str, str] | None = None) -> list[str]:
-    """The lines that a command prints; it must succeed."""
+    """Returns the lines that a command prints. It must succeed."""
     done = subprocess.run(
         arguments,
         cwd=ROOT,

@@ -15,15 +15,12 @@ from typing import Any
 import psycopg
 import pytest
 
-from amplifier.postgres import embedded
-from amplifier.postgres.embedded import EmbeddedError, running
-from tests.conftest import private_folder
+from amplifier.postgres.embedded import running
+from tests.postgres.conftest import USER, as_root, run
 from tests.support.service import LIMIT, postgres_servers, wait_until
 
 pytestmark = pytest.mark.slow
 
-USER = "amplifier-api"
-as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other users")
 OWNER = """
 import sys
 from pathlib import Path
@@ -34,48 +31,20 @@ with running(Path(sys.argv[1]), "amplifier-api") as dsn:
 """
 
 
-@pytest.fixture
-def folder() -> Iterator[Path]:
-    """A folder for homes."""
-    with private_folder() as folder:
-        folder.chmod(0o755)
-        yield folder
-        assert postgres_servers(folder) == [], "a server was left behind"
-
-
-@pytest.fixture(scope="module")
-def used_home() -> Iterator[Path]:
-    """A home with data, for all tests that leave it as usable as it was."""
-    with private_folder() as folder:
-        folder.chmod(0o755)
-        with running(folder / "home", USER) as dsn:
-            _run(dsn, "create table kept as select 1 as one")
-        yield folder / "home"
-
-
-@pytest.fixture
-def home(used_home: Path) -> Iterator[Path]:
-    """The home with data, and no server after the test."""
-    yield used_home
-    assert postgres_servers(used_home) == [], "a server was left behind"
-
-
-def test_a_fresh_start_makes_a_private_server_with_checksums_and_unicode(folder: Path) -> None:
+def test_first_start_makes_private_server_with_unicode(folder: Path) -> None:
     home = folder / "new/home"
     with running(home, USER) as dsn:
-        assert _run(dsn, "select lower('ÉCOLE'), current_setting('server_encoding')") == [("école", "UTF8")]
-        assert _run(dsn, "select current_setting('data_checksums'), current_setting('listen_addresses')") == [
-            ("on", "")
-        ]
+        assert run(dsn, "select lower('ÉCOLE'), current_setting('server_encoding')") == [("école", "UTF8")]
+        assert run(dsn, "select current_setting('data_checksums'), current_setting('listen_addresses')") == [("on", "")]
         assert {_mode(path) for path in (home, home / "run", home / "data")} == {0o700}
         assert _mode(next((home / "run").glob(".s.PGSQL.*[0-9]"))) == 0o700
         assert not list(home.glob("*.partial"))
 
 
-def test_the_next_start_finds_the_data(home: Path) -> None:
+def test_next_start_finds_data(home: Path) -> None:
     for _ in range(2):
         with running(home, USER) as dsn:
-            assert _run(dsn, "select one from kept") == [(1,)]
+            assert run(dsn, "select one from kept") == [(1,)]
         assert postgres_servers(home) == []
 
 
@@ -91,22 +60,22 @@ def test_other_users_cannot_connect(home: Path) -> None:
             psycopg.connect(dsn)
 
 
-def test_who_comes_second_joins(home: Path) -> None:
+def test_second_process_joins_server(home: Path) -> None:
     with running(home, USER) as dsn:
-        started = _run(dsn, "select pg_postmaster_start_time()")
+        started = run(dsn, "select pg_postmaster_start_time()")
         with running(home, USER) as joined, _owner(home) as (_, address):
             for other in (joined, address):
-                assert _run(other, "select pg_postmaster_start_time()") == started
+                assert run(other, "select pg_postmaster_start_time()") == started
             assert len(postgres_servers(home)) == 1
-        assert _run(dsn, "select one from kept") == [(1,)], "who joined does not stop it"
+        assert run(dsn, "select one from kept") == [(1,)], "who joined does not stop it"
 
 
-def test_who_comes_while_the_first_initialises_joins(folder: Path) -> None:
+def test_process_started_during_initdb_joins_server(folder: Path) -> None:
     found: list[Any] = []
 
     def start() -> None:
         with running(folder / "home", USER) as dsn:
-            found.append(_run(dsn, "select pg_postmaster_start_time()"))
+            found.append(run(dsn, "select pg_postmaster_start_time()"))
             together.wait(LIMIT)
 
     together = threading.Barrier(3)
@@ -118,17 +87,17 @@ def test_who_comes_while_the_first_initialises_joins(folder: Path) -> None:
     assert found == [found[0]] * 3
 
 
-def test_a_killed_process_takes_its_server_along_and_does_no_damage(home: Path) -> None:
+def test_killed_process_ends_its_server_without_data_loss(home: Path) -> None:
     with _owner(home) as (process, dsn):
-        _run(dsn, "create table made as select 2 as two")
+        run(dsn, "create table made as select 2 as two")
         process.kill()
         process.wait(LIMIT)
         wait_until(lambda: postgres_servers(home) == [])
     with running(home, USER) as again:
-        assert _run(again, "select two from made") == [(2,)]
+        assert run(again, "select two from made") == [(2,)]
 
 
-def test_a_server_that_is_left_behind_is_ended(home: Path) -> None:
+def test_orphaned_server_is_stopped(home: Path) -> None:
     with _owner(home) as (process, dsn):
         orphan = postgres_servers(home)[0]
         os.kill(orphan, signal.SIGSTOP)  # so that the end of its parent does not end it yet
@@ -138,22 +107,22 @@ def test_a_server_that_is_left_behind_is_ended(home: Path) -> None:
         timer.start()
         with running(home, USER) as again:
             assert again == dsn
-            assert _run(again, "select one from kept") == [(1,)]
+            assert run(again, "select one from kept") == [(1,)]
             assert orphan not in postgres_servers(home)
         timer.join(LIMIT)
 
 
 @as_root
-def test_another_server_with_the_old_process_id_is_left_alone(home: Path, folder: Path) -> None:
+def test_foreign_server_with_old_process_id_keeps_running(home: Path, folder: Path) -> None:
     shutil.copytree(home, folder / "other")
     subprocess.run(["chown", "-R", "nobody", folder / "other"], check=True, timeout=LIMIT)
     with running(folder / "other", "nobody") as dsn:
         (home / "data/postmaster.pid").write_text(f"{postgres_servers(folder)[0]}\n{home / 'data'}\n1\n5432\n")
         with running(home, USER) as mine:
-            assert _run(mine, "select one from kept") == _run(dsn, "select one from kept") == [(1,)]
+            assert run(mine, "select one from kept") == run(dsn, "select one from kept") == [(1,)]
 
 
-def test_an_initialisation_that_was_interrupted_is_done_again(folder: Path) -> None:
+def test_interrupted_initialisation_is_repeated(folder: Path) -> None:
     home = folder / "home"
     (home / "data.partial").mkdir(parents=True)
     (home / "data.partial/PG_VERSION").write_text("18\n")
@@ -162,59 +131,8 @@ def test_an_initialisation_that_was_interrupted_is_done_again(folder: Path) -> N
         process.kill()
         process.wait(LIMIT)
     with running(home, USER) as dsn:
-        assert _run(dsn, "select 1") == [(1,)]
+        assert run(dsn, "select 1") == [(1,)]
         assert not list(home.glob("data.partial*"))
-
-
-def test_a_home_that_is_too_long_for_a_socket_is_refused(folder: Path) -> None:
-    home = folder / ("x" * 100)
-    with (
-        pytest.raises(EmbeddedError, match="is too long for a socket's path: choose a shorter one"),
-        running(home, USER),
-    ):
-        pass
-
-
-def test_a_home_may_have_any_name(home: Path, folder: Path) -> None:
-    other = home.rename(folder / "a b+c%20d?e&f=g#h'é")
-    with running(other, USER) as dsn:
-        assert _run(dsn, "select one from kept") == [(1,)]
-    other.rename(home)
-
-
-def test_a_folder_of_somebody_elses_is_left_as_it_is(folder: Path) -> None:
-    (folder / "letter").write_text("dear")
-    with pytest.raises(EmbeddedError, match="has other files in it"), running(folder, USER):
-        pass
-    assert (folder.stat().st_mode & 0o777, folder.stat().st_uid) == (0o755, os.geteuid())
-    assert [path.name for path in folder.iterdir()] == ["letter"]
-
-
-@as_root
-def test_a_home_below_a_closed_folder_is_refused_and_the_folder_named(folder: Path) -> None:
-    closed = folder / "closed"
-    closed.mkdir(mode=0o700)
-    with pytest.raises(EmbeddedError, match=f"because {closed} is closed to it"), running(closed / "deep/home", USER):
-        pass
-
-
-@as_root
-def test_an_installation_that_is_closed_to_the_account_is_copied(folder: Path, home: Path) -> None:
-    install = folder / "closed/install"
-    (folder / "closed").mkdir(mode=0o700)
-    shutil.copytree(embedded.wheel_install(), install, symlinks=True)
-    subprocess.run(["chmod", "-R", "go=", install], check=True, timeout=LIMIT)  # as under umask 077
-    for _ in range(2):
-        with running(home, USER, install) as dsn:
-            assert _run(dsn, "select one from kept") == [(1,)]
-            assert list(home.glob("postgresql-*/bin/postgres"))
-
-
-def test_a_server_that_does_not_start_says_why(home: Path) -> None:
-    (home / "data/postgresql.auto.conf").write_text("no_such_setting = on\n")
-    with pytest.raises(EmbeddedError, match=r"(?s)PostgreSQL did not start:.*no_such_setting"), running(home, USER):
-        pass
-    (home / "data/postgresql.auto.conf").write_text("")
 
 
 @contextlib.contextmanager
@@ -245,12 +163,6 @@ def _nobody() -> Iterator[None]:
         yield
     finally:
         os.seteuid(0)
-
-
-def _run(dsn: str, statement: str) -> list[Any]:
-    with psycopg.connect(dsn, autocommit=True, connect_timeout=10) as connection:
-        cursor = connection.execute(statement)  # type: ignore[arg-type]
-        return cursor.fetchall() if cursor.description else []
 
 
 def _mode(path: Path) -> int:

@@ -16,7 +16,8 @@ from amplifier.errors import OperatorError
 from amplifier.postgres import embedded
 from amplifier.schema import migrate
 from tests.conftest import private_folder
-from tests.postgres.test_embedded import OWNER, USER
+from tests.postgres.conftest import USER
+from tests.postgres.test_embedded import OWNER
 from tests.support.service import LIMIT, Service, command, postgres_servers, running_service, wait_until
 
 pytestmark = pytest.mark.slow
@@ -66,7 +67,7 @@ def environ(home: Path) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
-def test_the_second_service_takes_over(home: Path, end: signal.Signals) -> None:
+def test_second_service_takes_over(home: Path, end: signal.Signals) -> None:
     with running_service(environ(home)) as one:
         servers = postgres_servers(home)
         with running_service(environ(home)) as two:
@@ -89,7 +90,7 @@ def test_the_second_service_takes_over(home: Path, end: signal.Signals) -> None:
         "count(*) filter (where application_name ~ 'listener') > 0",  # it starts to serve
     ],
 )
-def test_a_service_that_starts_while_the_first_stops_serves(home: Path, moment: str) -> None:
+def test_service_started_during_shutdown_of_first_serves(home: Path, moment: str) -> None:
     """The first one stops as soon as the second one is connected for something."""
     with first(home) as (process, dsn), psycopg.connect(dsn, autocommit=True) as connection:
         activity = "pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
@@ -133,13 +134,13 @@ def started(environ: dict[str, str], meanwhile: Any) -> Iterator[Service]:
         thread.join(LIMIT)
 
 
-def test_commands_work_while_a_service_runs(home: Path) -> None:
+def test_commands_work_during_service(home: Path) -> None:
     with running_service(environ(home)):
         done = command(environ(home), "queries", "check")
         assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_step_that_fails_by_itself_is_not_done_again(home: Path) -> None:
+def test_failing_step_is_not_repeated(home: Path) -> None:
     steps = []
 
     def fail() -> None:

@@ -1,15 +1,14 @@
-"""Breaks every query in ten ways and reports which the checks let pass: `python -m tests.queries.mutations`."""
+"""Runs the checks on mutants of every query and reports those that pass: `python -m tests.queries.mutations`."""
 
 import asyncio
 import contextlib
-import itertools
 import re
 import sys
 import tempfile
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import psycopg
 from psycopg.pq import TransactionStatus
@@ -26,30 +25,10 @@ from amplifier.schema import migrate
 from amplifier.server.row_structs import STRUCTS
 from amplifier.settings import Settings
 from tests.conftest import private_folder
+from tests.queries.mutants import KINDS, Mutant, mutants
 from tests.queries.test_checks import blocks
 
-KINDS = (
-    "a predicate is dropped",
-    "two columns are swapped",
-    "a column is renamed",
-    "a type is changed",
-    "access is widened",
-    "a parameter is wrong",
-    "select *",
-    "no index can be used",
-    "a line of the header is missing",
-    "a syntax error",
-)
-_COLUMN = re.compile(r"^    (?!-- )([^\n]*?)(?: as (\w+))?(,?)$", re.MULTILINE)
-_ROLES = re.compile(r"(\w+\.)?role (?:in \('owner', 'editor'\)|= 'owner')")
-_PREDICATE = re.compile(r"^ +and [^\n]*\n|^ *where [^\n]*\n|(?<=where\n)( +[^\n]*\n)( +)and ", re.MULTILINE)
-_INDEXED = re.compile(
-    r"(\w+\.)?(session_id|user_id|config_id|app_id|key|token_hash|ticket_hash|stream_id|seq|api_key_prefix) "
-    r"(= (?::\w+|any\(:\w+::text\[\]\)|\w+\.\w+)|> :\w+)"
-)
-
-
-# Mutants that give and change the same, whatever is stored, and why: patterns of "query: kind: change".
+# Patterns of "query: kind: change" for mutants that return and change the same rows on any data, and the reasons.
 SAME = {
     r".*: no index can be used: .*": "the plan is the same: another condition leads to the same rows",
     r".*: a predicate is dropped: (and |where )?\w+\.session_id = (\w+\.session_id|:session_id);?": (
@@ -76,113 +55,8 @@ SAME = {
 }
 
 
-class Mutant(NamedTuple):
-    """A broken query: which way, what was changed, and its text."""
-
-    query: str
-    kind: str
-    change: str
-    text: str
-
-    def __str__(self) -> str:
-        return f"{self.query}: {self.kind}: {self.change}"
-
-
-def mutants(name: str, text: str) -> Iterator[Mutant]:
-    """All mutants of a query, which may be none of some kind."""
-    header, body = _parts(text)
-    for kind, change, head, rest in _changes(header, body):
-        changed = head + rest
-        if changed != text:
-            yield Mutant(name, kind, change, changed)
-
-
-def _parts(text: str) -> tuple[str, str]:
-    end = [match.end() for match in re.finditer(r"^--[^\n]*\n", text, re.MULTILINE)]
-    return text[: end[-1]], text[end[-1] :]
-
-
-def _changes(header: str, body: str) -> Iterator[tuple[str, str, str, str]]:
-    dropped, swapped, renamed, typed, widened, wrong, everything, unindexed, missing, syntax = KINDS
-    for match in _PREDICATE.finditer(body):
-        line = match[0]
-        if line.count("(") == line.count(")"):
-            kept = (match[2] if match[1] else "") or ""
-            end = ";\n" if line.rstrip().endswith(";") else ""
-            rest = body[: match.start()].rstrip("\n") + end + "\n" + kept + body[match.end() :]
-            yield dropped, " ".join((match[1] or line).split()), header, rest
-    start, columns = _columns(body)
-    for first, second in itertools.pairwise(columns):
-        yield swapped, f"{first} and {second}", header, _replaced(body, start, columns, {first: second, second: first})
-    for column in columns:
-        expression, _, name = column.partition(" as ")
-        name = name or expression.rpartition(".")[2]
-        yield renamed, column, header, _replaced(body, start, columns, {column: f"{expression} as renamed"})
-        yield typed, column, header, _replaced(body, start, columns, {column: f"array[{expression}] as {name}"})
-    for access in ("public", "system", "self"):
-        yield widened, f"@access {access}", re.sub(r"(?<=@access )\w+", access, header), body
-    for match in _ROLES.finditer(body):
-        anybody = f"{match[1] or ''}role in ('owner', 'editor', 'viewer')"
-        yield widened, match[0], header, body[: match.start()] + anybody + body[match.end() :]
-    names = re.findall(r"^-- @param +(\w+)", header, re.MULTILINE)
-    for name in names:
-        yield wrong, f":{name} misspelled", header, re.sub(rf"(?<!:):{name}\b", f":{name}x", body)
-        yield (
-            wrong,
-            f"{name} renamed",
-            re.sub(rf"\b{name}\b(?!:)", f"{name}x", header),
-            re.sub(rf"(?<!:):{name}\b", f":{name}x", body),
-        )
-    for match in re.finditer(r"(?<!:):(\w+)", body):
-        other = next((one for one in names if one != match[1] and one.endswith("_id") == match[1].endswith("_id")), "")
-        if other and body.count(f":{match[1]}") > 1:
-            yield (
-                wrong,
-                f"{match[0]} is :{other} at {match.start()}",
-                header,
-                (body[: match.start()] + f":{other}" + body[match.end() :]),
-            )
-    if columns:
-        yield everything, "*", header, body.replace("".join(f"    {one},\n" for one in columns)[:-2], "    *", 1)
-    for match in _INDEXED.finditer(body):
-        column = f"{match[1] or ''}{match[2]}"
-        wrapped = f"({column} + 0)" if match[2] == "seq" else f"({column} || '')"
-        yield (
-            unindexed,
-            match[0],
-            header,
-            body[: match.start()] + wrapped + match[0][len(column) :] + body[match.end() :],
-        )
-    for line in re.findall(r"^-- (?:@\w+ [^\n]*|[^@\n]*)\n", header, re.MULTILINE):
-        if line.startswith(("-- @param", "-- @return", "-- @access", "-- @index")):
-            yield missing, line.strip(), header.replace(line, "", 1), body
-    yield syntax, "a comma too many", header, re.sub(r"^(select|insert|update|delete|with)\b", r"\1 ,", body, count=1)
-    yield syntax, "no closing", header, re.sub(r"\)(?=[^)]*$)", "", body) if ")" in body else body.replace(" ", " (", 1)
-
-
-def _columns(body: str) -> tuple[int, list[str]]:
-    """Where the list of what comes back begins, and its columns where each is a line."""
-    starts = [match.end() for match in re.finditer(r"^(?:select|returning)(?: distinct)?\n", body, re.MULTILINE)]
-    inserts = re.search(r"^insert\b", body, re.MULTILINE) and not re.search(r"^returning\n", body, re.MULTILINE)
-    if not starts or inserts:
-        return 0, []
-    start = starts[-2] if re.search(r"^union\b", body, re.MULTILINE) else starts[-1]  # the first branch has the names
-    columns = []
-    for line in body[start:].splitlines():
-        if not re.fullmatch(r"    \S.*", line) or line.count("(") != line.count(")"):
-            break
-        columns.append(line.strip().rstrip(",;"))
-    return start, columns
-
-
-def _replaced(body: str, start: int, columns: list[str], changes: dict[str, str]) -> str:
-    before = ",\n".join(f"    {one}" for one in columns)
-    after = ",\n".join(f"    {changes.get(one, one)}" for one in columns)
-    return body[:start] + body[start:].replace(before, after, 1)
-
-
 class Checker:
-    """The checks of `amplifier-api queries check --plans` for one query after the other, on databases made once."""
+    """The checks of `amplifier-api queries check --plans` for single queries, on databases that are created once."""
 
     def __init__(self, dsn: str, probe: Probe, profile: "psycopg.Connection[Any]", folder: Path) -> None:
         self._dsn, self._probe, self._profile = dsn, probe, profile
@@ -193,7 +67,7 @@ class Checker:
         self._expected = expected.queries
 
     async def finding(self, mutant: Mutant) -> str | None:
-        """The first finding, or none for a mutant that passes."""
+        """Returns the first finding, or None for a mutant that passes."""
         namespace = mutant.query.partition(".")[0]
         file = self._folder / f"{namespace}.sql"
         file.write_text(mutant.text)
@@ -225,7 +99,10 @@ class Checker:
 
 
 async def run(dsn: str, wanted: str = "") -> list[Mutant]:
-    """Tries all mutants of the queries whose names match `wanted`, on a server of its own; gives those that pass."""
+    """Tries all mutants of the queries whose names match `wanted` on the server of `dsn`, and returns those that pass.
+
+    Leaves out mutants that a pattern of SAME matches.
+    """
     with scratch.database(dsn) as plain, scratch.database(dsn) as full, tempfile.TemporaryDirectory() as folder:
         migrate.migrate(plain)
         migrate.migrate(full)
@@ -269,7 +146,7 @@ async def _probe(database: Database) -> AsyncIterator[Probe]:
             await transaction.rollback()
 
 
-UNUSED: Any = None  # a database that is not asked
+UNUSED: Any = None  # in place of a database: the query is never run
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""The probe: whichever place of a query forgets to look at who calls, it is found, or another place guards."""
+"""The probe finds every comparison with the caller that is missing in a query, unless a second one guards the rows."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -17,7 +17,7 @@ from tests.conftest import serving, settings_for
 from tests.queries.test_checks import FINDING, alone, blocks, edit, with_caller
 from tests.queries.test_registry import HEADER
 
-# Where a column is compared with the caller, and where the caller is merely written or shown.
+# PLACE matches comparisons of a column with the caller, VALUE places where the caller is only written or returned.
 PLACE = re.compile(
     r"(?:\w+\.)?\b(?!decided_by)\w+(?: ->> '\w+')? (?:=|<>|in) (?::actor_id\b|\((?::\w+, )*:actor_id(?:, :\w+)*\))"
     r"|(?:\w+\.)?user_id = any\(:actor_ids::text\[\]\)|p\.user_id = watched\.user_id"
@@ -29,47 +29,47 @@ VALUE = re.compile(
     r"|unnest\(.*:actor_ids::text\[\]\)",
     re.MULTILINE,
 )
-# Places that decide nothing about strangers because another one does, and the route on which that can be seen.
+# Comparisons that need not refuse strangers because a second one does, and the route that shows it.
 GUARDED = {
-    # it locks rows, and the statement behind it asks again whose config it is
+    # it locks rows, and the next statement compares the config's owner again
     "configs.lock_sessions: c.user_id = :actor_id": "DELETE /configs/{config_id}",
     "configs.lock_sessions: c.user_id = :actor_id #2": "DELETE /configs/{config_id}",
-    # it says which of the caller's own sessions are shared
+    # it counts which of the caller's own sessions are shared
     "configs.count_sessions: p.user_id <> :actor_id": "DELETE /configs/{config_id}",
-    # without these three nobody is admitted, or fewer people: they take away
+    # these three only exclude users: without them fewer users are admitted
     "invitation_claims.claim: user_id = :actor_id": "POST /invitations/accept",
     "invitation_claims.claim: e.data ->> 'user_id' = :actor_id": "POST /invitations/accept",
     "invitation_claims.claim: e.actor_user_id <> :actor_id": "POST /invitations/accept",
-    # the token is asked for as well, and who has none gets nothing
+    # the query also requires the token
     "invitation_claims.claim: p.user_id = :actor_id": "POST /invitations/accept",
-    # these two lock rows; `owners` counts the caller only when the caller is one
+    # these two lock rows; `owners` counts the caller only if the caller is an owner
     "participant_rights.update: user_id in (:actor_id, :user_id)": (
         "PATCH /sessions/{session_id}/participants/{user_id}"
     ),
     "participants.delete: user_id in (:actor_id, :user_id)": "DELETE /sessions/{session_id}/participants/{user_id}",
-    # `rights` has the last word on who hands over
+    # `rights` decides whether the caller may transfer the session
     "sessions.transfer: user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
     "sessions.transfer: p.user_id in (:actor_id, :user_id)": "POST /sessions/{session_id}/transfer",
     "sessions.transfer: p.user_id = :actor_id": "POST /sessions/{session_id}/transfer",
-    # it locks a row, and sessions.fork asks again whose config it is
+    # it locks a row, and sessions.fork compares the config's owner again
     "sessions.lock_source: c.user_id = :actor_id": "POST /sessions/{session_id}/fork",
-    # the session that is copied into was made by the same request
+    # the same request created the target session
     "transcripts.copy: user_id = :actor_id #2": "POST /sessions/{session_id}/fork",
-    # each of the two asks for the caller's role
+    # each of the two compares the caller's role
     "sessions.delete: actor.user_id = :actor_id": "DELETE /sessions/{session_id}",
     "sessions.delete: user_id = :actor_id": "DELETE /sessions/{session_id}",
-    # search_matches finds hits in the caller's sessions only; each is shown through the participants, too
+    # search_matches finds hits in the caller's sessions only, and each hit is joined to the participants again
     "search.list_messages: a.user_id = :actor_id": "GET /sessions/{session_id}/search?q=hi",
     "search.list_sessions: a.user_id = :actor_id": "GET /sessions?q=hi",
 }
-# Places that count the streams which the caller has open, and decide nothing else.
+# Comparisons that only count the caller's open streams.
 COUNTED = {"streams.open: t.user_id = :actor_id", "streams.open_hints: user_id = :actor_id"}
 ACCEPT = [{"token": "inv_{session_id}_" + "a" * 43}]
 PARTICIPATION = "\nwhere p.session_id = :session_id and p.user_id = :actor_id;\n"
 
 
 def places(folder: Path) -> dict[str, tuple[str, re.Match[str]]]:
-    """Each place where a query compares a column with the caller: the query's text, and where in it."""
+    """Returns the query's text and the match for each comparison of a column with the caller."""
     found: dict[str, tuple[str, re.Match[str]]] = {}
     for name, text in with_caller(folder).items():
         for match in PLACE.finditer(text):
@@ -82,7 +82,7 @@ def places(folder: Path) -> dict[str, tuple[str, re.Match[str]]]:
 
 @pytest.fixture
 async def database(dsn: str) -> AsyncIterator[Database]:
-    """The service's database, for many checks."""
+    """The service's database, connected."""
     database = Database(settings_for(dsn), dsn)
     await database.connect()
     yield database
@@ -90,7 +90,7 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 
 async def finding(database: Database, folder: Path) -> str:
-    """What `run.findings` says of the queries of a folder; others may be missing."""
+    """Returns the findings for the queries of a folder as text, without those about missing queries."""
     found = await run.findings(Queries(database, folder), STRUCTS)
     return "\n".join(str(one) for one in found if not one.problem.startswith("is missing"))
 
@@ -103,7 +103,7 @@ def test_every_mention_of_the_caller_is_known(folder: Path) -> None:
 
 
 @pytest.mark.parametrize("sabotage", ["{caller} is not null", "({place} or true)", "{place} or true"])
-async def test_the_probe_names_whichever_query_forgets_the_caller(
+async def test_probe_finds_every_query_that_ignores_the_caller(
     database: Database, folder: Path, tmp_path: Path, sabotage: str
 ) -> None:
     missed = []
@@ -121,7 +121,7 @@ async def test_the_probe_names_whichever_query_forgets_the_caller(
 
 @pytest.mark.slow
 @pytest.mark.parametrize("place", GUARDED)
-async def test_a_second_guard_keeps_strangers_out(
+async def test_second_guard_refuses_strangers(
     dsn: str, folder: Path, tmp_path: Path, sql: Callable[..., list[Any]], place: str
 ) -> None:
     text, match = places(folder)[place]
@@ -142,9 +142,9 @@ async def test_a_second_guard_keeps_strangers_out(
                 assert target.rows() == before, (caller, body)
 
 
-async def test_who_takes_part_elsewhere_is_a_stranger(database: Database, folder: Path, tmp_path: Path) -> None:
-    """The caller's own row of another session must not open this one."""
-    # two look at the session a second time, the third takes it from the caller's row
+async def test_probe_finds_query_open_to_other_sessions(database: Database, folder: Path, tmp_path: Path) -> None:
+    """The caller's participation in another session must not give access to this one."""
+    # two compare the session a second time, the third takes it from the caller's row
     guarded = {"invitation_claims.claim", "sessions.delete", "tickets.create"}
     seen = set()
     for name, text in with_caller(folder).items():
@@ -158,7 +158,7 @@ async def test_who_takes_part_elsewhere_is_a_stranger(database: Database, folder
         )
         broken = re.sub(r"\w+\.session_id = p\.session_id\s+and ", "", broken)
         told = await finding(database, alone(tmp_path, name, broken))
-        # a session made twice fails for its owner already
+        # creating a session twice fails for its owner, too
         noticed = (
             rf"{name}: (an owner of other things {FINDING}|whoever owns what it asks for gets and changes nothing)"
         )
@@ -177,7 +177,7 @@ async def test_who_takes_part_elsewhere_is_a_stranger(database: Database, folder
         "update sessions set last_seq = last_seq",
     ],
 )
-async def test_a_select_that_changes_something_is_found(database: Database, tmp_path: Path, change: str) -> None:
+async def test_probe_finds_select_that_changes_rows(database: Database, tmp_path: Path, change: str) -> None:
     header = HEADER.format(name="get").replace("(actor_id)^", "(actor_id, session_id)^").replace("owner", "participant")
     header = header.replace("-- @return", "-- @param  session_id  the session\n-- @return")
     sound = f"select p.user_id from session_participants as p{PARTICIPATION}"
@@ -187,7 +187,7 @@ async def test_a_select_that_changes_something_is_found(database: Database, tmp_
     assert re.search(rf"things\.sql:1: things\.get: somebody with nothing {FINDING}", told), told
 
 
-async def test_a_query_that_serves_nobody_is_found(database: Database, folder: Path, tmp_path: Path) -> None:
+async def test_probe_finds_query_that_serves_no_user(database: Database, folder: Path, tmp_path: Path) -> None:
     text = blocks(folder)["sessions.get"]
     nothing = text.replace("s.session_id = :session_id;", "s.session_id = :session_id and s.status = 'failed';")
     failing = text.replace("s.session_id = :session_id;", "s.session_id = :session_id and 1 / s.message_count > 0;")

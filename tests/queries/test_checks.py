@@ -1,4 +1,4 @@
-"""The locks that an edit of the queries meets: the loader's, the list of those without a caller, and a start's."""
+"""Checks that refuse edits of queries: in the loader, by the pinned access rules, on the database, and in `serve`."""
 
 import asyncio
 import re
@@ -21,7 +21,7 @@ FINDING = "gets or changes what is not theirs"
 
 
 def blocks(folder: Path) -> dict[str, str]:
-    """The text of every query, header included, by its name."""
+    """Returns the text of every query by name, including its header."""
     found = {}
     for file in sorted(folder.glob("*.sql")):
         for text in re.split(r"^(?=-- name: )", file.read_text(), flags=re.MULTILINE)[1:]:
@@ -30,12 +30,12 @@ def blocks(folder: Path) -> dict[str, str]:
 
 
 def with_caller(folder: Path) -> dict[str, str]:
-    """The queries that serve a user."""
+    """Returns the texts of the queries that serve a user, by name."""
     return {name: text for name, text in blocks(folder).items() if UNBOUND.get(name, "self") == "self"}
 
 
 def alone(parent: Path, name: str, text: str) -> Path:
-    """A folder of this query and no other."""
+    """Creates a folder with this query only."""
     folder = parent / "alone"
     folder.mkdir(exist_ok=True)
     for file in folder.iterdir():
@@ -45,7 +45,7 @@ def alone(parent: Path, name: str, text: str) -> Path:
 
 
 def edit(folder: Path, name: str, old: str, new: str) -> None:
-    """Changes one query of the folder."""
+    """Replaces text in one query of the folder."""
     file = folder / f"{name.partition('.')[0]}.sql"
     before = blocks(folder)[name]
     assert old in before, f"{name} reads otherwise now"
@@ -53,7 +53,7 @@ def edit(folder: Path, name: str, old: str, new: str) -> None:
 
 
 def without_caller(text: str, parameter: bool) -> str:
-    """A query that no longer looks at who calls; `parameter` says whether its header still names it."""
+    """Returns a query without its comparisons with the caller. `parameter` keeps the parameter in its header."""
     header, index, body = text.partition("-- @index")
     if not parameter:
         header = re.sub(r"\(actor_ids?(, )?", "(", header)
@@ -61,7 +61,7 @@ def without_caller(text: str, parameter: bool) -> str:
     return header + index + re.sub(r":actor_id\b", "'x'", body.replace(":actor_ids", "array['x']"))
 
 
-def test_a_parameter_that_no_predicate_names_is_refused(folder: Path, tmp_path: Path) -> None:
+def test_unused_parameter_is_refused(folder: Path, tmp_path: Path) -> None:
     queries = with_caller(folder)
     assert len(queries) > 20
     for name, text in queries.items():
@@ -70,7 +70,7 @@ def test_a_parameter_that_no_predicate_names_is_refused(folder: Path, tmp_path: 
         assert re.search(rf"\b{name.partition('.')[2]}\b", str(caught.value)), name
 
 
-def test_a_query_that_serves_a_user_needs_the_caller(folder: Path, tmp_path: Path) -> None:
+def test_query_for_users_requires_the_caller(folder: Path, tmp_path: Path) -> None:
     for name, text in with_caller(folder).items():
         with pytest.raises(QueriesError, match=rf":1: {name}: @access (participant|owner|self) needs the parameter"):
             load(alone(tmp_path, name, without_caller(text, parameter=False)))
@@ -78,7 +78,9 @@ def test_a_query_that_serves_a_user_needs_the_caller(folder: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("access", ["public", "system"])
 @pytest.mark.parametrize("keeps_predicate", [True, False])
-async def test_only_the_code_makes_a_query_public(dsn: str, folder: Path, access: str, keeps_predicate: bool) -> None:
+async def test_header_alone_cannot_make_a_query_public(
+    dsn: str, folder: Path, access: str, keeps_predicate: bool
+) -> None:
     queries = with_caller(folder)
     for name, text in queries.items():
         relabelled = re.sub(r"@access (participant|owner|self)", f"@access {access}", text)
@@ -89,7 +91,7 @@ async def test_only_the_code_makes_a_query_public(dsn: str, folder: Path, access
     assert found == list(queries)
 
 
-async def test_only_the_code_makes_a_query_one_for_oneself(dsn: str, folder: Path) -> None:
+async def test_header_alone_cannot_set_access_self(dsn: str, folder: Path) -> None:
     queries = {name: text for name, text in blocks(folder).items() if name not in UNBOUND}
     for name, text in queries.items():
         edit(folder, name, text, re.sub(r"@access (participant|owner)", "@access self", text))
@@ -99,13 +101,13 @@ async def test_only_the_code_makes_a_query_one_for_oneself(dsn: str, folder: Pat
     assert found == list(queries)
 
 
-async def test_a_public_query_is_not_a_systems(dsn: str, folder: Path) -> None:
+async def test_public_query_cannot_become_system(dsn: str, folder: Path) -> None:
     edit(folder, "settings.get", "@access public", "@access system")
     with pytest.raises(QueriesError, match=r"\.sql:\d+: settings\.get: @access system is not for a query of this name"):
         await check(folder, dsn)
 
 
-def test_the_list_has_what_is_there_and_no_more(folder: Path) -> None:
+def test_access_rules_match_headers(folder: Path) -> None:
     queries = load(folder).all()
     there = {
         query.name: query.header.access for query in queries if query.header.access in ("public", "system", "self")
@@ -135,7 +137,7 @@ def test_the_list_has_what_is_there_and_no_more(folder: Path) -> None:
         "table users",
     ],
 )
-def test_what_is_no_select_insert_update_or_delete_is_refused(tmp_path: Path, statement: str) -> None:
+def test_other_statements_than_select_and_dml_are_refused(tmp_path: Path, statement: str) -> None:
     with pytest.raises(QueriesError, match=r"service\.sql:1: service\.get: a query begins with one of select, with,"):
         load(alone(tmp_path, "service.get", f"{PUBLIC}{statement};\n"))
 
@@ -143,29 +145,29 @@ def test_what_is_no_select_insert_update_or_delete_is_refused(tmp_path: Path, st
 @pytest.mark.parametrize(
     "call", ["set_config('role', 'none', false)", "PG_ADVISORY_LOCK (1)", "pg_advisory_lock_shared(1)"]
 )
-def test_a_query_leaves_its_connection_as_it_was(tmp_path: Path, call: str) -> None:
+def test_query_that_changes_session_state_is_refused(tmp_path: Path, call: str) -> None:
     name = call.partition("(")[0].strip()
     with pytest.raises(QueriesError, match=rf"service\.sql:1: service\.get: {name} changes the connection"):
         load(alone(tmp_path, "service.get", f"{PUBLIC}select 1, {call};\n"))
 
 
 @pytest.mark.parametrize("second", ["reset role", "drop table messages", "select 1"])
-async def test_two_statements_are_not_one(dsn: str, folder: Path, second: str) -> None:
+async def test_query_of_two_statements_is_refused(dsn: str, folder: Path, second: str) -> None:
     edit(folder, "service.ping", "select 1;", f"select 1; {second};")
     with pytest.raises(QueriesError, match=r"service\.sql:1: service\.ping: cannot insert multiple commands"):
         await check(folder, dsn)
 
 
-async def test_the_service_must_work_in_its_role(
+async def test_check_requires_the_service_role(
     dsn: str, folder: Path, monkeypatch: pytest.MonkeyPatch, sql: Callable[..., list[Any]]
 ) -> None:
     [(user,)] = sql("select current_user")
-    monkeypatch.setattr(connections, "ROLE", "none")  # as behind a pooler that drops the parameter
+    monkeypatch.setattr(connections, "ROLE", "none")  # as with a pooler that drops the parameter
     with pytest.raises(OperatorError, match=rf"works as {user} instead of amplifier_app.*alter role {user} set role"):
         await check(folder, dsn)
 
 
-async def test_every_finding_comes_with_its_file_line_and_name(dsn: str, folder: Path) -> None:
+async def test_finding_has_file_line_and_name(dsn: str, folder: Path) -> None:
     edit(folder, "configs.get", "user_id = :actor_id", ":actor_id::text is not null")
     edit(folder, "messages.list", "p.user_id = :actor_id", "(p.user_id = :actor_id or true)")
     edit(folder, "sessions.count", "select count(*)", "select count(*), s.titel")
@@ -190,7 +192,7 @@ async def test_every_finding_comes_with_its_file_line_and_name(dsn: str, folder:
         assert int(place[1]) == lines[name]
 
 
-async def test_nothing_is_left_in_any_table(dsn: str, sql: Callable[..., list[Any]], folder: Path) -> None:
+async def test_check_leaves_no_rows(dsn: str, sql: Callable[..., list[Any]], folder: Path) -> None:
     sql(STATE, "active")
     before = _contents(sql)
     assert len(before) > 8
@@ -220,7 +222,7 @@ async def test_checks_do_not_disturb_each_other(dsn: str, folder: Path, sql: Cal
         ("user_id = :actor_id", "true", r"configs\.sql:\d+: configs\.get: unused declared parameter"),
     ],
 )
-def test_serve_does_not_start(dsn: str, folder: Path, old: str, new: str, finding: str) -> None:
+def test_serve_refuses_to_start_with_findings(dsn: str, folder: Path, old: str, new: str, finding: str) -> None:
     edit(folder, "configs.get", old, new)
     done = command({"DATABASE_URL": dsn, "QUERIES_DIR": str(folder)}, "serve")
     assert done.returncode == 1
@@ -229,7 +231,7 @@ def test_serve_does_not_start(dsn: str, folder: Path, old: str, new: str, findin
 
 
 def _contents(sql: Callable[..., list[Any]]) -> dict[str, Any]:
-    """How many rows each table has, and which."""
+    """Returns the number of rows and a digest of them for each table."""
     tables = sql("select relname from pg_class where relkind = 'r' and relnamespace = 'public'::regnamespace")
     digest = "select count(*), md5(string_agg(t::text, '|' order by t::text)) from"
     return {name: sql(f'{digest} "{name}" as t') for (name,) in tables}

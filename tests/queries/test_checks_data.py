@@ -1,4 +1,4 @@
-"""No row in the database decides whether the queries pass the checks, and so whether the service starts or reloads."""
+"""Checks pass or fail independently of the rows in the database, and so do starts and reloads."""
 
 import re
 from collections.abc import AsyncIterator, Callable
@@ -20,7 +20,7 @@ from tests.support import odd_rows
 from tests.support.service import command, running_service
 
 Sql = Callable[..., list[Any]]
-# the CTE that tickets.create once began with
+# a CTE with which tickets.create began in an earlier release
 SWEEP = "removed_tickets as (delete from stream_tickets where expires_at < now() - interval '1 minute' {})"
 
 
@@ -34,7 +34,7 @@ async def database(dsn: str) -> AsyncIterator[Database]:
 
 
 async def found(database: Database, folder: Path) -> str:
-    """What the checks say of the queries of a folder."""
+    """Returns the findings for the queries of a folder."""
     return "\n".join(map(str, await run.findings(Queries(database, folder), STRUCTS)))
 
 
@@ -48,7 +48,7 @@ async def test_expired_ticket_does_not_fail_check(
 
 
 @pytest.mark.slow
-def test_expired_huge_and_odd_rows_do_not_stop_a_start(dsn: str, folder: Path, sql: Sql) -> None:
+def test_expired_huge_and_odd_rows_do_not_stop_start(dsn: str, folder: Path, sql: Sql) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         for table in odd_rows.fill(connection):
             assert sql(f"select count(*) > 2000 from {table}") == [(True,)], table
@@ -61,7 +61,7 @@ def test_expired_huge_and_odd_rows_do_not_stop_a_start(dsn: str, folder: Path, s
         assert "Traceback" not in service.output
 
 
-async def test_a_used_and_aged_database_passes(
+async def test_used_and_aged_database_passes_checks(
     database: Database,
     api: Api,
     alice: httpx.AsyncClient,
@@ -90,7 +90,7 @@ async def test_locked_rows_do_not_fail_check(database: Database, session_id: str
     ("name", "condition"),
     [
         ("tickets.create", ""),
-        # only when somebody may get one, so that strangers change nothing
+        # runs only for callers that may get a ticket, so that strangers change nothing
         (
             "tickets.create",
             "and exists (select from session_participants where session_id = :session_id and user_id = :actor_id)",
@@ -139,10 +139,10 @@ async def test_tenants_have_rows_in_every_table_that_a_query_can_change(database
     assert {name for oid, name in changeable if oid not in tenants.tables} == set(), "give both tenants a row there"
 
 
-async def test_a_query_without_a_verdict_passes_only_as_released(
+async def test_query_without_verdict_passes_only_as_released(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A stopped statement, as a table that is too large for its plan would have it."""
+    """The statement times out, as on a table that is too large for its plan."""
     sleepy = "where user_id = :actor_id and pg_sleep(4) is not null;"
     edit(folder, "users.get", "where user_id = :actor_id;", sleepy)
     monkeypatch.setattr(access_probe, "_LIMIT", 0.1)
@@ -155,7 +155,7 @@ async def test_a_query_without_a_verdict_passes_only_as_released(
 
 
 async def use(api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
-    """Something of everything that users do."""
+    """Sends requests of many kinds, so that most tables have rows."""
     session, admin = f"/sessions/{session_id}", await api.as_user("root", "admin")
     said = {"messages": [{"role": "user", "content": "hello"}]}
     key = {"Idempotency-Key": "one"}

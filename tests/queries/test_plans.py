@@ -1,4 +1,4 @@
-"""Plans and results on the profile: what is refused, and what counts as a change."""
+"""Plans and results on the profile: forbidden plans, and differences from the baseline."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -39,7 +39,7 @@ def seen(generic: Plan = SCAN, custom: Plan = SCAN, results: dict[str, str] = RE
         (Plan(41, ["Index Scan on sessions_pkey, session_participants_pkey"]), "plan costs 41, its @cost is 40"),
     ],
 )
-def test_what_a_plan_must_never_be(folder: Path, plan: Plan, problem: str) -> None:
+def test_forbidden_plans_are_refused(folder: Path, plan: Plan, problem: str) -> None:
     query = loaded(folder).sessions.get
     good = Plan(10, ["Index Scan on sessions_pkey, session_participants_pkey"])
     for kind, observed in (("generic", seen(plan, good)), ("custom", seen(good, plan))):
@@ -66,15 +66,15 @@ def test_small_tables_may_be_read_whole(folder: Path) -> None:
         (seen(results={"usual": RESULTS["usual"]}), True, ["it gives or changes something else (fewer cases)"]),
     ],
 )
-def test_what_is_a_change(now: Observation, same_version: bool, told: list[str]) -> None:
+def test_changes_list_differences_from_baseline(now: Observation, same_version: bool, told: list[str]) -> None:
     assert list(baseline.changes(seen(), now, same_version)) == told
 
 
-def test_a_query_that_was_never_reviewed_is_new() -> None:
+def test_query_without_review_is_new() -> None:
     assert list(baseline.changes(None, seen(), True)) == ["new"]
 
 
-def test_the_baseline_is_written_as_it_is_read(tmp_path: Path) -> None:
+def test_baseline_survives_writing_and_reading(tmp_path: Path) -> None:
     written = baseline.Baseline(18, {"sessions.get": seen()})
     baseline.write(tmp_path / "plans.json", written)
     assert baseline.read(tmp_path / "plans.json") == written
@@ -82,7 +82,7 @@ def test_the_baseline_is_written_as_it_is_read(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_every_query_is_looked_at_and_a_change_is_found(folder: Path, server: str) -> None:
+def test_compare_covers_every_query_and_finds_change(folder: Path, server: str) -> None:
     def compare(change: Callable[[], Any]) -> Any:
         change()
         with scratch.database(server) as dsn:
@@ -101,7 +101,7 @@ def test_every_query_is_looked_at_and_a_change_is_found(folder: Path, server: st
 
 @pytest.mark.slow
 @pytest.mark.skipif(not (DEBIAN / "bin/postgres").exists(), reason="needs an older PostgreSQL")
-def test_the_rules_hold_on_an_older_postgresql(folder: Path) -> None:
+def test_rules_hold_on_older_postgresql(folder: Path) -> None:
     with (
         private_folder() as home,
         embedded.running(home, "amplifier-api", DEBIAN) as older,

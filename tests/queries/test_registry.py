@@ -1,4 +1,4 @@
-"""The query layer: headers, exact arguments, findings with file and line, and structs that match their queries."""
+"""The registry: headers, exact arguments, results, and findings with file and line."""
 
 import asyncio
 import re
@@ -47,8 +47,8 @@ async def check(folder: Path, dsn: str) -> None:
         (":actor_id =", ":from = :actor_id and 'x' =", "'from' is not a valid parameter name|undeclared parameter"),
     ],
 )
-def test_odd_headers(folder: Path, old: str, new: str, finding: str) -> None:
-    """What aiosql would take for another query, or stumble over, is a finding and no crash."""
+def test_odd_header_is_a_finding(folder: Path, old: str, new: str, finding: str) -> None:
+    """Headers that aiosql misreads or fails on become findings."""
     text = HEADER.format(name="get") + "select 1 where :actor_id = 'x';\n"
     assert old in text
     (folder / "things.sql").write_text(text.replace(old, new))
@@ -62,7 +62,7 @@ async def test_all_queries_prepare(dsn: str, folder: Path) -> None:
     await check(folder, dsn)
 
 
-async def test_a_wrong_query_is_named_with_file_line_and_reason(dsn: str, folder: Path) -> None:
+async def test_wrong_query_is_reported_with_file_line_and_reason(dsn: str, folder: Path) -> None:
     file = folder / "things.sql"
     file.write_text(
         HEADER.format(name="get") + "select\n    1 as fine,\n    wrong_column\nfrom users\nwhere user_id = :actor_id;\n"
@@ -95,7 +95,7 @@ async def test_a_wrong_query_is_named_with_file_line_and_reason(dsn: str, folder
         ("LockedParticipant | none", "row count", "does not go with its operator"),
     ],
 )
-def test_the_header_is_demanded(folder: Path, old: str, new: str, finding: str) -> None:
+def test_incomplete_header_is_refused(folder: Path, old: str, new: str, finding: str) -> None:
     text = HEADER.format(name="get") + "select 1 where :actor_id = 'x';\n"
     assert old in text
     (folder / "things.sql").write_text(text.replace(old, new))
@@ -104,20 +104,20 @@ def test_the_header_is_demanded(folder: Path, old: str, new: str, finding: str) 
     assert str(folder / "things.sql") in str(caught.value)
 
 
-def test_a_query_without_the_caller_must_say_that_it_is_public(folder: Path) -> None:
+def test_query_without_caller_must_be_public_or_system(folder: Path) -> None:
     text = HEADER.format(name="get").replace("actor_id", "thing_id") + "select 1 where :thing_id = 'x';\n"
     (folder / "things.sql").write_text(text)
     with pytest.raises(QueriesError, match="@access owner needs the parameter actor_id"):
         load(folder)
 
 
-def test_two_queries_of_one_name(folder: Path) -> None:
+def test_duplicate_query_name_is_refused(folder: Path) -> None:
     (folder / "things.sql").write_text((HEADER.format(name="get") + "select 1 where :actor_id = 'x';\n\n") * 2)
     with pytest.raises(QueriesError, match="two queries of the name get"):
         load(folder)
 
 
-def test_no_folder(tmp_path: Path) -> None:
+def test_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(QueriesError, match="QUERIES_DIR"):
         load(tmp_path / "missing")
 
@@ -132,12 +132,12 @@ def test_no_folder(tmp_path: Path) -> None:
         {"actor_id": "a", "sesion_id": "s"},
     ],
 )
-async def test_calls_demand_exactly_the_declared_arguments(api: Api, arguments: dict[str, str]) -> None:
+async def test_call_requires_exactly_the_declared_arguments(api: Api, arguments: dict[str, str]) -> None:
     with pytest.raises(TypeError, match=r"sessions\.get takes exactly"):
         await api.app.state.queries.sessions.get(**arguments)
 
 
-async def test_operators(api: Api) -> None:
+async def test_operator_determines_result(api: Api) -> None:
     queries = api.app.state.queries
     assert await queries.service.ping() == 1
     assert await queries.users.get(actor_id="nobody") is None
@@ -146,8 +146,10 @@ async def test_operators(api: Api) -> None:
     assert (await queries.users.get(actor_id="a"))["last_seen_app_id"] == "x"
     async with queries.database.transaction():
         assert await queries.users.touch(user_ids=["c"], app_ids=["x"]) == 1
-        assert await asyncio.create_task(queries.users.get(actor_id="c"), context=Context()) is None  # not in it
-        async with queries.database.transaction():  # joins
+        assert (
+            await asyncio.create_task(queries.users.get(actor_id="c"), context=Context()) is None
+        )  # another task is outside the transaction
+        async with queries.database.transaction():  # joins the outer one
             assert await queries.users.get(actor_id="c") is not None
     assert await queries.users.get(actor_id="c") is not None
     for missing in ("nothing", "sessions.nothing"):

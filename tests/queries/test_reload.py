@@ -1,21 +1,16 @@
-"""Queries are replaced while the service runs: all at once, in every process, only by what passes the whole check."""
+"""Reloading the queries of one process: the new set replaces the old one at once, if it passes the whole check.
+
+The command and signals are in `test_reload_command.py`.
+"""
 
 import asyncio
-import contextlib
 import os
-import pty
 import re
 import shutil
-import signal
-import subprocess
-import sys
-import tempfile
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
-import httpx
-import psycopg
 import pytest
 
 from amplifier.database.connections import LISTENER
@@ -25,7 +20,6 @@ from amplifier.queries.reload import RELOAD, REPORT, read
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 from tests.queries.test_checks import blocks, edit
 from tests.support.live import until
-from tests.support.service import LIMIT, Service, _environment, command, free_port, running_service, wait_until
 
 Sql = Callable[..., list[Any]]
 PING = ("service.ping", "select 1;", "select 1 where true;")
@@ -35,13 +29,13 @@ STRANGER = ("sessions.get", "p.user_id = :actor_id", "(p.user_id = :actor_id or 
 
 @pytest.fixture
 async def edited(dsn: str, folder: Path) -> AsyncIterator[Api]:
-    """The application with a copy of the queries."""
+    """The application, with a copy of the queries that tests may edit."""
     async with serving(settings_for(dsn, queries_dir=str(folder))) as api:
         yield api
 
 
 async def shown(api: Api) -> dict[str, Any]:
-    """What GET /health/queries says."""
+    """Returns the response to GET /health/queries."""
     response = await (await api.as_user("root", "admin")).get("/health/queries")
     assert response.status_code == 200, response.text
     answer: dict[str, Any] = response.json()
@@ -49,7 +43,7 @@ async def shown(api: Api) -> dict[str, Any]:
 
 
 async def reported(api: Api, sql: Sql) -> str:
-    """The notification in which the process answers a DBA's `announce`."""
+    """Asks for a reload as a DBA does, and returns the report that the process sends."""
     heard: list[str] = []
     listener = await api.app.state.queries.database.dedicated()
     try:
@@ -63,12 +57,12 @@ async def reported(api: Api, sql: Sql) -> str:
 
 
 async def reloaded(api: Api, sql: Sql) -> dict[str, Any]:
-    """What GET /health/queries says when a DBA's `announce` was answered."""
+    """Asks for a reload, waits for the report, and returns the response to GET /health/queries."""
     assert (await reported(api, sql)).startswith(REPORT)
     return await shown(api)
 
 
-def test_the_set_is_replaced_at_once_and_unchanged_queries_go_on_counting(folder: Path) -> None:
+def test_adopt_replaces_set_at_once_and_keeps_statistics(folder: Path) -> None:
     database: Any = None
     queries = Queries(database, folder)
     ping, get = queries.service.ping, queries.sessions.get
@@ -83,7 +77,7 @@ def test_the_set_is_replaced_at_once_and_unchanged_queries_go_on_counting(folder
     assert [query.name for query in queries.all()] == [query.name for query in begun.all()]
 
 
-async def test_a_notification_replaces_them(edited: Api, folder: Path, sql: Sql) -> None:
+async def test_notification_reloads_queries(edited: Api, folder: Path, sql: Sql) -> None:
     before = await shown(edited)
     edit(folder, *PING)
     after = await reloaded(edited, sql)
@@ -96,7 +90,7 @@ async def test_a_notification_replaces_them(edited: Api, folder: Path, sql: Sql)
     assert changed == ["service.ping"]
 
 
-async def test_what_is_shown_of_each_query(edited: Api, folder: Path) -> None:
+async def test_health_shows_place_and_calls_of_each_query(edited: Api, folder: Path) -> None:
     user = await edited.as_user("alice")
     config_id = (await user.post("/configs", json=CONFIG)).json()["config_id"]
     session_id = (await user.post("/sessions", json={"config_id": config_id})).json()["session_id"]
@@ -112,7 +106,7 @@ async def test_what_is_shown_of_each_query(edited: Api, folder: Path) -> None:
     assert line.startswith("-- name: get(")
 
 
-async def test_only_admin_applications_see_them(edited: Api) -> None:
+async def test_only_admin_applications_see_queries(edited: Api) -> None:
     assert_problem(await (await edited.as_user("alice")).get("/health/queries"), 403)
     assert_problem(await edited.client().get("/health/queries"), 401)
 
@@ -128,7 +122,7 @@ async def test_only_admin_applications_see_them(edited: Api) -> None:
         (("service.ping", "select 1;", "selec 1;"), "a query begins with one of"),
     ],
 )
-async def test_what_does_not_pass_changes_nothing(
+async def test_refused_files_change_nothing(
     edited: Api, folder: Path, sql: Sql, caplog: pytest.LogCaptureFixture, change: tuple[str, str, str], problem: str
 ) -> None:
     before = await shown(edited)
@@ -146,7 +140,7 @@ async def test_what_does_not_pass_changes_nothing(
     assert (await reloaded(edited, sql))["refused"] is None
 
 
-async def test_no_files_at_all(edited: Api, folder: Path, sql: Sql) -> None:
+async def test_empty_folder_is_refused(edited: Api, folder: Path, sql: Sql) -> None:
     hidden = Path(shutil.move(folder, f"{folder}-hidden"))
     refused = (await reloaded(edited, sql))["refused"]
     assert [one["problem"] for one in refused["findings"]] == ["no *.sql files here"]
@@ -154,14 +148,14 @@ async def test_no_files_at_all(edited: Api, folder: Path, sql: Sql) -> None:
     assert (await reloaded(edited, sql))["refused"] is None
 
 
-async def test_a_process_that_was_deaf_looks_again(edited: Api, folder: Path, sql: Sql) -> None:
+async def test_restored_listener_reloads_queries(edited: Api, folder: Path, sql: Sql) -> None:
     before = edited.app.state.queries.hash
     edit(folder, *PING)
     sql(f"select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{LISTENER}'")
     await until(lambda: edited.app.state.queries.hash != before)
 
 
-async def test_a_database_that_is_away_is_no_fault_of_the_files(
+async def test_unavailable_database_is_reported_as_not_checked(
     edited: Api, folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("amplifier.queries.reload._PAUSE", 0)
@@ -172,9 +166,7 @@ async def test_a_database_that_is_away_is_no_fault_of_the_files(
     assert (finding.problem[:12], finding.remedy) == ("not checked:", "reload again later")
 
 
-async def test_a_check_that_fails_is_answered_too(
-    edited: Api, folder: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_failing_check_is_reported(edited: Api, folder: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     before = edited.app.state.queries.hash
     await reported(edited, sql)
     edit(folder, *PING)
@@ -184,12 +176,12 @@ async def test_a_check_that_fails_is_answered_too(
     assert edited.app.state.queries.hash == before
 
 
-def test_what_is_no_report_is_none() -> None:
+def test_other_notifications_are_no_reports() -> None:
     for payload in ("", "events *", "queries ", "queries {}", "queries from somebody else"):
         assert read(payload) is None
 
 
-async def test_a_report_fits_into_a_notification(edited: Api, folder: Path, sql: Sql) -> None:
+async def test_report_fits_into_notification(edited: Api, folder: Path, sql: Sql) -> None:
     for name in blocks(folder):
         edit(folder, name, "-- @index", "-- @indexes")
     report = await reported(edited, sql)
@@ -199,98 +191,10 @@ async def test_a_report_fits_into_a_notification(edited: Api, folder: Path, sql:
     assert f'"faults":{len(after["refused"]["findings"])}' in report
 
 
-@contextlib.contextmanager
-def service(dsn: str, folder: Path, **environ: str) -> Iterator[Service]:
-    with running_service({"DATABASE_URL": dsn, "QUERIES_DIR": str(folder), **environ}) as one:
-        yield one
-
-
-def hashes(one: Service, count: int = 1) -> set[str]:
-    """The hashes that so many answers show; each comes from some worker."""
-    answers = [httpx.get(f"{one.url}/health/queries", verify=False, timeout=LIMIT).json() for _ in range(count)]
-    return {answer["hash"] for answer in answers}
-
-
-def listeners(dsn: str) -> int:
-    """Returns the number of processes that listen: one may be healthy while another of its workers still starts."""
-    listening = "select count(*) from pg_stat_activity where application_name = %s and query ~* %s"
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        [count] = connection.execute(listening, (LISTENER, "^(listen|select pg_notification)")).fetchone() or (0,)
-    return int(count)
-
-
-@pytest.mark.slow
-def test_the_command_reloads_all_processes_and_says_what_they_say(dsn: str, folder: Path) -> None:
-    environ = {"DATABASE_URL": dsn}
-    nobody = command(environ, "queries", "reload")
-    assert (nobody.returncode, nobody.stderr) == (
-        1,
-        "amplifier-api: no process of the service listens on this database\n",
-    )
-    with service(dsn, folder) as one, service(dsn, folder, SERVICE_WORKERS="2") as several:
-        wait_until(lambda: listeners(dsn) == 3)
-        before = hashes(one)
-        edit(folder, *PING)
-        done = command(environ, "queries", "reload")
-        assert done.returncode == 0, done.stdout + done.stderr
-        assert len(re.findall(r"^\S+:\d+: serves \w{12}$", done.stdout, re.MULTILINE)) == 3
-        after = hashes(one)
-        assert hashes(several, 8) == after != before
-        edit(folder, *BROKEN)
-        refused = command(environ, "queries", "reload")
-        assert refused.returncode == 1
-        assert refused.stdout.count(f"stays with {after.copy().pop()}") == 3
-        assert 'users.get: column "metadatum" does not exist' in refused.stdout
-        assert hashes(one) == hashes(several, 8) == after
-        assert 'column "metadatum" does not exist' in one.output
-
-
-@pytest.mark.slow
-def test_a_process_that_does_not_answer_is_counted(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True, application_name=LISTENER) as mute:
-        mute.execute(f"listen {CHANNEL}")
-        done = command({"DATABASE_URL": dsn}, "queries", "reload", "--timeout", "0.5")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "1 of 1 processes did not answer" in done.stderr
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("workers", ["1", "2"])
-def test_a_hangup_reloads(dsn: str, folder: Path, workers: str) -> None:
-    with service(dsn, folder, SERVICE_WORKERS=workers) as one, service(dsn, folder) as other:
-        before = hashes(one)
-        edit(folder, *PING)
-        one.process.send_signal(signal.SIGHUP)
-        wait_until(lambda: hashes(other) != before, explain=lambda: one.output)
-        after = hashes(other)
-        wait_until(lambda: hashes(one, 8) == after, explain=lambda: one.output)
-        assert one.process.poll() is None
-
-
-@pytest.mark.slow
-def test_a_terminal_that_is_gone_ends_the_service(dsn: str, folder: Path) -> None:
-    terminal, inner = pty.openpty()
-    environ = _environment({"DATABASE_URL": dsn, "SERVICE_PORT": str(free_port())})
-    with tempfile.TemporaryFile() as log:
-        process = subprocess.Popen(
-            [sys.executable, "-m", "amplifier", "serve"], env=environ, stdin=inner, stdout=log, stderr=log
-        )
-        os.close(inner)
-        try:
-            url = f"http://127.0.0.1:{environ['SERVICE_PORT']}"
-            Service(process, int(environ["SERVICE_PORT"]), log).wait_until_healthy()
-            process.send_signal(signal.SIGHUP)
-            assert httpx.get(f"{url}/health", verify=False).status_code == 200
-            os.close(terminal)
-            process.send_signal(signal.SIGHUP)
-            assert process.wait(LIMIT) in (0, -signal.SIGTERM)
-        finally:
-            process.kill()
-            process.wait(LIMIT)
-
-
-async def test_requests_of_one_set(edited: Api, folder: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A request that is under way runs all its queries of the set that it began with."""
+async def test_request_runs_queries_of_one_set(
+    edited: Api, folder: Path, sql: Sql, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A request that began before a reload runs all its queries from the former set."""
     queries, ran = edited.app.state.queries, list[str]()
     reached, go_on = asyncio.Event(), asyncio.Event()
     run = type(queries.configs.list).__call__

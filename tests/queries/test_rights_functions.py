@@ -1,4 +1,4 @@
-"""Functions that queries call: planned away in every query; rights are out of reach for an edit of the queries."""
+"""The functions that queries call are inlined in every plan, and an edit of queries cannot change rights."""
 
 import itertools
 from collections.abc import Iterator
@@ -23,7 +23,7 @@ INSTALLS = [16, *(file.parent.parent for file in sorted(Path("/usr/lib/postgresq
 
 @pytest.fixture(params=["the tests' own", *(pytest.param(one, marks=pytest.mark.slow) for one in INSTALLS)], ids=str)
 def any_dsn(request: pytest.FixtureRequest) -> Iterator[str]:
-    """The address of a migrated database, on the server of the tests and on every other version at hand."""
+    """The address of a migrated database, on the tests' server and on every other version at hand."""
     if request.param == "the tests' own":
         yield request.getfixturevalue("dsn")
         return
@@ -70,7 +70,7 @@ def texts(value: Any) -> Iterator[str]:
             yield from texts(one)
 
 
-def test_no_plan_calls_a_function(any_dsn: str) -> None:
+def test_no_plan_calls_functions(any_dsn: str) -> None:
     assert calls(any_dsn) == set()
 
 
@@ -91,7 +91,7 @@ def test_set_that_cannot_be_planned_away_is_found(dsn: str, name: str, change: s
 @pytest.mark.parametrize("name", FUNCTIONS)
 def test_functions_of_rights_allow_parallel_plans(dsn: str, name: str) -> None:
     with psycopg.connect(dsn) as connection:
-        # whatever it costs; until version 15 the setting had another name
+        # forces parallel plans; until version 15 the setting had another name
         connection.execute(
             "select set_config(name, 'on', false) from pg_settings"
             " where name in ('debug_parallel_query', 'force_parallel_mode')"

@@ -1,4 +1,4 @@
-"""Nothing that a message contains may keep it from being stored because of the search."""
+"""The search index never prevents a message from being stored, even if it has odd or huge contents."""
 
 import base64
 import json
@@ -7,10 +7,9 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 
-Sql = Callable[..., list[Any]]
+from tests.queries.test_search_triggers import Sql, insert_messages, message_of
 
 HAN = [chr(code) for code in range(0x20000, 0x2A6D0)]  # 4 bytes each
 NOISE = random.Random(20).randbytes(1_000_000)
@@ -48,7 +47,7 @@ LONG = """
     one word, 5 MB, a million words, all letters, hyphenated, underscored, one character each, addresses, base64,
     base64 for addresses, a log, a chain, a chain of numbers, a chain of names, deep and open, under a million,
     huge numbers, long numbers, many digits, a long key
-"""  # they take a second or more
+"""  # these take a second or more
 VALUES = {  # JSON as text, as arguments or as a result
     "deep": lambda: "[" * 10_000 + "]" * 10_000,
     "deep objects": lambda: '{"a":' * 10_000 + "1" + "}" * 10_000,
@@ -73,19 +72,12 @@ VALUES = {  # JSON as text, as arguments or as a result
 
 
 def each(texts: dict[str, Callable[[], str]]) -> Any:
-    """A test for each of these."""
+    """Parametrizes a test with each of the texts, and marks it as slow for those in LONG."""
     long = [name.strip() for name in LONG.split(",")]
     parameters = [
         pytest.param(make, id=name, marks=pytest.mark.slow if name in long else ()) for name, make in texts.items()
     ]
     return pytest.mark.parametrize("make", parameters)
-
-
-@pytest.fixture
-def guarded(sql: Sql) -> Sql:
-    """Statements of a DBA that end after 20 seconds."""
-    sql("set statement_timeout = '20s'")
-    return sql
 
 
 @each(TEXTS)
@@ -110,12 +102,14 @@ async def test_any_json_as_text_is_stored(alice: httpx.AsyncClient, session_id: 
     ],
     ids=["values", "blocks", "calls"],
 )
-async def test_very_many_parts(alice: httpx.AsyncClient, session_id: str, message: dict[str, Any]) -> None:
+async def test_message_of_very_many_parts_is_stored_and_found(
+    alice: httpx.AsyncClient, session_id: str, message: dict[str, Any]
+) -> None:
     await assert_stored_and_found(alice, session_id, [message])
 
 
 @pytest.mark.slow
-async def test_a_thousand_calls_and_a_thousand_messages(alice: httpx.AsyncClient, session_id: str) -> None:
+async def test_thousand_calls_and_messages_are_stored_and_found(alice: httpx.AsyncClient, session_id: str) -> None:
     calls = [{"id": f"c{number}", "tool": f"needle{number}", "arguments": {"n": number}} for number in range(1000)]
     messages: list[Any] = [{"role": "assistant", "content": None, "tool_calls": calls}]
     messages += [{"role": "user", "content": f"needle {number}"} for number in range(999)]
@@ -124,95 +118,30 @@ async def test_a_thousand_calls_and_a_thousand_messages(alice: httpx.AsyncClient
 
 
 @pytest.mark.parametrize("text", [r"\ud800", r"x\udfff", r"\udc00\ud800"])
-async def test_half_a_letter_is_refused_as_ever(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
+async def test_lone_surrogate_is_refused(alice: httpx.AsyncClient, session_id: str, text: str) -> None:
     body = f'{{"messages": [{{"role": "user", "content": "{text}"}}]}}'
     headers = {"Content-Type": "application/json"}
     answer = await alice.post(f"/sessions/{session_id}/transcript", content=body, headers=headers)
     assert answer.status_code == 422
 
 
-@pytest.mark.parametrize(
-    ("parts", "truncated"),
-    [
-        ({"said": "x" * 2046}, False),
-        ({"said": "x" * 2047}, True),
-        ({"returned": f"short {'x' * 3000} short"}, True),
-        ({"called": "é" * 1023}, False),
-        ({"called": "é" * 1024}, True),
-        ({"thought": "漢" * 1000}, True),
-        ({"said": ("word " * 20_000)}, False),
-        ({"said": ("word " * 20_000) + "x"}, True),
-        (dict.fromkeys(("said", "returned", "thought"), "word " * 5000) | {"called": "word " * 4999}, False),
-        (dict.fromkeys(("said", "called", "returned", "thought"), "word " * 5001), True),
-        ({"said": "word " * 5000, "thought": "x" * 2047}, True),
-        ({"said": ("word " * 20_000)[:97_953], "thought": "x" * 2047}, True),
-        ({"said": f"words{' ' * 3000}apart"}, False),
-        ({"said": f"words{'=' * 3000}{'-' * 3000}apart"}, False),
-        ({"said": "a-" * 3000}, False),
-    ],
-    ids=lambda value: value if isinstance(value, bool) else " ".join(f"{key} {len(value[key])}" for key in value),
-)
-def test_it_is_told_when_something_is_left_out(guarded: Sql, parts: dict[str, str], truncated: bool) -> None:
-    insert_session(guarded, "s")
-    insert_messages(guarded, "s", [message_of(**parts)])
-    [(is_truncated, words)] = guarded("select search_truncated, tsvector_to_array(search) from messages")
-    assert is_truncated is truncated
-    assert max(len(word.encode()) for word in ["", *words]) <= 2046
-
-
 @pytest.mark.slow
 @pytest.mark.parametrize("position", [0, 50_000], ids=["hit at the beginning", "hit further on"])
-async def test_sixteen_megabytes(alice: httpx.AsyncClient, session_id: str, guarded: Sql, position: int) -> None:
+async def test_message_of_sixteen_megabytes_is_stored_and_found(
+    alice: httpx.AsyncClient, session_id: str, sql: Sql, position: int
+) -> None:
+    sql("set statement_timeout = '20s'")
     text = ("word " * 3_355_000)[:position] + " needle " + ("word " * 3_355_000)[position:]
-    insert_messages(guarded, session_id, [{"role": "user", "content": text}])
-    assert guarded("select message ->> 'content' = %s, search_truncated from messages", text) == [(True, True)]
+    insert_messages(sql, session_id, [{"role": "user", "content": text}])
+    assert sql("select message ->> 'content' = %s, search_truncated from messages", text) == [(True, True)]
     assert await found(alice, "needle") == [1]
 
 
-@pytest.mark.parametrize("number", ["1e999", "-1e999", "1e-999", "1e131071", "9" * 5000])
-def test_huge_numbers_by_themselves(guarded: Sql, number: str) -> None:
-    insert_session(guarded, "s")
-    values = f'{{"n": {number}, "list": [{number}, {number}]}}'
-    message = f'{{"role": "assistant", "tool_calls": [{{"tool": "needle", "arguments": {values}}}], "n": {number}}}'
-    insert_messages(guarded, "s", message)
-    assert guarded("select search @@ 'needl', message = %s::jsonb from messages", message) == [(True, True)]
-
-
-@pytest.mark.parametrize("message", ["null", "5", '"text"', "[]", '[{"role": "user"}]', "{}", '{"role": 1}'])
-def test_what_is_no_message_is_refused_by_its_constraint_as_ever(guarded: Sql, message: str) -> None:
-    insert_session(guarded, "s")
-    with pytest.raises(psycopg.errors.CheckViolation) as refused:
-        insert_messages(guarded, "s", message)
-    assert "search" not in str(refused.value).splitlines()[0]
-
-
-def test_what_a_dba_writes_is_found_at_once(guarded: Sql) -> None:
-    insert_session(guarded, "s")
-    guarded(
-        "insert into messages (session_id, seq, message, author_user_id, author_app_id, search, search_truncated)"
-        " values ('s', 1, '{\"role\": \"user\", \"content\": \"needle\"}', 'u', 'a', 'forged', true)"
-    )
-    state = "select search::text, search_truncated, search_revision like 'english/%' from messages"
-    assert guarded(state) == [("'needl':1A", False, True)]
-    guarded("update messages set message = message || '{\"content\": \"haystacks\"}', search = 'forged'")
-    assert guarded(state) == [("'haystack':1A", False, True)]
-
-
-async def test_what_a_dba_writes_is_found_by_the_participants(
-    alice: httpx.AsyncClient, session_id: str, sql: Sql
-) -> None:
+async def test_participants_find_messages_written_by_dba(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     insert_messages(sql, session_id, [message_of(said="needle")])
     assert await found(alice, "needles") == [1]
     sql('update messages set message = message || \'{"content": "haystacks"}\'')
     assert [await found(alice, "needle"), await found(alice, "haystack")] == [[], [1]]
-
-
-# the last one, because it took the server down: such a word has more bytes in lower case than a tsvector can count
-def test_words_that_grow_when_folded_do_no_harm(guarded: Sql) -> None:
-    insert_session(guarded, "s")
-    insert_messages(guarded, "s", [message_of(said=f"needle {letter * 1000}") for letter in "ȺȾİ"])
-    found = guarded("select 'needl' = any(tsvector_to_array(search)) from messages where search::text <> ''")
-    assert found == [(True,)] * 3
 
 
 async def assert_stored_and_found(
@@ -235,30 +164,3 @@ async def found(client: httpx.AsyncClient, typed: str) -> list[int]:
     answer = await client.get("/search", params={"q": typed})
     assert answer.status_code == 200, answer.text
     return [hit["seq"] for hit in answer.json()["items"]]
-
-
-def message_of(**parts: str) -> dict[str, Any]:
-    """A message with something said, called, returned or thought."""
-    keys = {"said": ("text", "text"), "called": ("tool_call", "input"), "returned": ("tool_result", "output")}
-    keys["thought"] = ("thinking", "thinking")
-    return {"role": "assistant", "content": [{"type": keys[part][0], keys[part][1]: parts[part]} for part in parts]}
-
-
-def insert_session(sql: Sql, session_id: str) -> None:
-    """A session as a DBA would make one."""
-    sql("insert into configs (config_id, name, config_json) values ('c', 'C', '{}') on conflict do nothing")
-    sql(
-        "insert into sessions (session_id, config_id, owner_user_id, created_by_app_id) values (%s, 'c', 'u', 'a')",
-        session_id,
-    )
-
-
-def insert_messages(sql: Sql, session_id: str, messages: list[Any] | str) -> None:
-    """Messages, or the JSON of one."""
-    given = json.dumps(messages) if isinstance(messages, list) else f"[{messages}]"
-    sql(
-        "insert into messages (session_id, seq, message, author_user_id, author_app_id)"
-        " select %s, ordinality, value, 'u', 'a' from jsonb_array_elements(%s::jsonb) with ordinality",
-        session_id,
-        given,
-    )

@@ -1,4 +1,4 @@
-"""What is searched for when somebody types something, and how the hits are shown: the functions in the database."""
+"""The database functions that turn typed text into a tsquery and show hits in headlines."""
 
 import random
 from collections.abc import Callable
@@ -38,7 +38,7 @@ QUERIES = {  # in english
     '"flight': "'flight'",
     "flight*s": "'flight'",
 }
-# what the functions use themselves, and what is special in a query or in the text of one
+# placeholders of the functions, and characters that are special in a query or in its text
 PARTS = """
     qxz 907351 qxzaqxz qxzbqxz 'qxzaqxz' 'qxzbqxz' qxz' * ** " ' '' \\ - -- ( ) & | ! <-> < > : :* or OR and a the foo
     direct flights é É ß İ Ⱥ 漢 漢字 𐐀 😀 1 -1 1e9 2024-05 a.com/ a.com/x' x@y.org http:// /a ~/ <b> <!-- &amp;
@@ -75,33 +75,33 @@ LONG = [
 
 
 @pytest.mark.parametrize(("typed", "expected"), QUERIES.items())
-def test_what_is_typed_becomes_a_query(sql: Sql, typed: str, expected: str) -> None:
+def test_typed_text_becomes_tsquery(sql: Sql, typed: str, expected: str) -> None:
     assert sql("select search_query('english', %s)::text", typed) == [(expected,)]
 
 
 @pytest.mark.parametrize("typed", LONG, ids=lambda typed: f"{typed[:20]!a}, {len(typed)}")
-def test_nothing_long_or_odd_fails(sql: Sql, typed: str) -> None:
+def test_long_and_odd_input_never_fails(sql: Sql, typed: str) -> None:
     assert failures(sql, "english", [typed]) == []
 
 
-def test_nothing_at_all_fails(sql: Sql) -> None:
+def test_random_input_never_fails(sql: Sql) -> None:
     assert failures(sql, "english", any_strings(1000)) == []
 
 
-def test_nothing_fails_in_any_language(sql: Sql) -> None:
+def test_input_never_fails_in_any_language(sql: Sql) -> None:
     names = [name for (name,) in sql("select cfgname from pg_ts_config order by cfgname")]
     assert {"english", "german", "simple"} <= set(names)
     given = any_strings(30)
     assert [failure for name in names for failure in failures(sql, name, given)] == []
 
 
-def test_a_placeholder_that_somebody_types_stands_for_itself(sql: Sql) -> None:
+def test_typed_placeholder_is_plain_text(sql: Sql) -> None:
     for typed in ("qxzaqxz", "qxzbqxz", "qxz", "907351"):
         assert matches(sql, "english", f"see {typed} fork", f"fo* {typed}")
         assert not matches(sql, "english", "see fork", f"fo* {typed}")
 
 
-def test_the_marks_of_accents_and_case(sql: Sql) -> None:
+def test_search_ignores_case_of_accented_letters(sql: Sql) -> None:
     assert matches(sql, "english", "L'ÉCOLE", "école")
     assert matches(sql, "english", "l'école", "ÉCOLE")
     assert matches(sql, "english", "STRASSE, Straße", "straße")
@@ -119,18 +119,18 @@ def test_the_marks_of_accents_and_case(sql: Sql) -> None:
         ("", ""),
     ],
 )
-def test_a_query_within_weights_keeps_its_structure(sql: Sql, query: str, expected: str) -> None:
+def test_weighted_query_keeps_its_structure(sql: Sql, query: str, expected: str) -> None:
     assert sql("select search_query_within(%s::tsquery, 'ABC')::text", query) == [(expected,)]
 
 
-def test_a_query_within_weights_does_not_see_the_others(sql: Sql) -> None:
+def test_weighted_query_ignores_other_weights(sql: Sql) -> None:
     vector = "setweight(to_tsvector('english', 'said'), 'A') || setweight(to_tsvector('english', 'thought'), 'D')"
     for typed, expected in {"said": True, "thought": False, "thoug*": False, "said -thought": True}.items():
         query = "search_query_within(search_query('english', %s), 'ABC')"
         assert sql(f"select {vector} @@ {query}", typed) == [(expected,)], typed
 
 
-def test_a_headline_marks_hits_and_leaves_the_text_as_it_is(sql: Sql) -> None:
+def test_headline_marks_hits_and_keeps_text(sql: Sql) -> None:
     assert "\ue000cheap\ue001 \ue000flights\ue001" in headline(sql, "cheap flights", "two cheap flights a day")
     assert headline(sql, "flig*", "Flights") == "\ue000Flights\ue001"
     for text in (
@@ -141,14 +141,14 @@ def test_a_headline_marks_hits_and_leaves_the_text_as_it_is(sql: Sql) -> None:
         assert headline(sql, "needle", f"needle {text}") == f"\ue000needle\ue001 {text}"
 
 
-def test_a_headline_has_no_marks_of_the_texts_own(sql: Sql) -> None:
+def test_headline_drops_marks_in_the_text(sql: Sql) -> None:
     text = "\ue000that\ue001 \ue001hit\ue000 \ue000flight\ue000 \ue001home\ue001"
     found = headline(sql, "hit flight home", text)
     assert found.replace("\ue000", "[").replace("\ue001", "]").endswith("[hit] [flight] [home]")
 
 
 @pytest.mark.parametrize("words", [4000, 19000])
-def test_a_headline_of_a_long_text_has_the_hit(sql: Sql, words: int) -> None:
+def test_headline_of_long_text_contains_hit(sql: Sql, words: int) -> None:
     found = headline(sql, "needle", "word " * words + "needle " + "word " * words)
     assert "\ue000needle\ue001" in found
     assert len(found) < 1000
@@ -160,19 +160,19 @@ LONG += [f"needle{' ' * 5000}needle", f"{'- ' * 5000}needle{' -' * 5000}", f"{LO
 
 
 @pytest.mark.parametrize("text", LONG, ids=range(len(LONG)))
-def test_a_headline_has_at_most_1000_characters(sql: Sql, text: str) -> None:
+def test_headline_has_at_most_1000_characters(sql: Sql, text: str) -> None:
     found = headline(sql, "needle", text)
     assert len(found) <= 1000
     assert "\ue000needle\ue001" in found
     assert found.count("\ue000") == found.count("\ue001")
 
 
-def test_a_hit_that_is_cut_stays_marked(sql: Sql) -> None:
+def test_truncated_hit_stays_marked(sql: Sql) -> None:
     found = headline(sql, LONG_WORD, " ".join([LONG_WORD] * 200))
     assert found == f"\ue000{LONG_WORD[:989]}\ue001…"
 
 
-def test_headlines_of_whatever_is_typed_never_fail(sql: Sql) -> None:
+def test_headlines_of_random_input_never_fail(sql: Sql) -> None:
     text = " ".join(any_strings(20))
     for typed in any_strings(100):
         if failures(sql, "english", [typed]) == []:
@@ -181,7 +181,7 @@ def test_headlines_of_whatever_is_typed_never_fail(sql: Sql) -> None:
 
 
 def any_strings(count: int) -> list[str]:
-    """Up to 1,000 characters each, the same ones in every run."""
+    """Returns strings of up to 1,000 random characters, the same in every run."""
     chance = random.Random(20)
     strings = []
     for _ in range(count):
@@ -192,7 +192,7 @@ def any_strings(count: int) -> list[str]:
 
 
 def failures(sql: Sql, language: str, given: list[str]) -> list[tuple[str, str, str]]:
-    """What was typed and raises, as a query or within weights."""
+    """Returns language, text and error for each text that fails as a query or with weights."""
     found = []
     for typed in given:
         try:

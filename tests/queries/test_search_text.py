@@ -1,4 +1,4 @@
-"""What is searched of a message: every dialect of transcripts gives its text, and nothing of its structure."""
+"""The text that is indexed of a message: each format of transcripts gives its text and nothing of its structure."""
 
 import json
 from collections.abc import Callable, Iterator
@@ -110,28 +110,28 @@ STRUCTURE = {"type", "text", "content", "tool", "name", "function", "arguments",
 
 
 @pytest.mark.parametrize(("message", "expected"), DIALECTS.values(), ids=DIALECTS)
-def test_each_dialect_gives_its_text_and_nothing_of_its_structure(sql: Sql, message: Message, expected: Texts) -> None:
+def test_each_format_gives_its_text_without_structure(sql: Sql, message: Message, expected: Texts) -> None:
     found = texts(sql, message)
     assert [in_any_order(text) for text in found] == [in_any_order(text) for text in expected], found
 
 
 @pytest.mark.parametrize("value", ['{"success": true, "output": null, "error": null}', '{"flag": false}', "[{}, true]"])
-def test_json_without_any_text_has_no_keys_either(sql: Sql, value: str) -> None:
+def test_json_without_text_gives_no_keys(sql: Sql, value: str) -> None:
     assert [words(sql, returning(value)), words(sql, calling({"name": "pay", "arguments": value}))] == [set(), {"pay"}]
 
 
 @pytest.mark.parametrize("message", INTERNAL.values(), ids=INTERNAL)
-def test_internal_blocks_are_nowhere(sql: Sql, message: Message) -> None:
+def test_internal_blocks_are_not_searched(sql: Sql, message: Message) -> None:
     assert "hidden" not in str(texts(sql, message))
     assert "hidden" not in tools(sql, message), "the filter by tool would tell"
 
 
 @pytest.mark.parametrize("visibility", ["user", "developer", None, 1, {}])
-def test_every_other_visibility_is_searched(sql: Sql, visibility: Any) -> None:
+def test_blocks_of_other_visibility_are_searched(sql: Sql, visibility: Any) -> None:
     assert texts(sql, block("text", text="open", visibility=visibility))[0] == "open"
 
 
-def test_an_id_that_is_null_makes_no_result_of_what_was_said(sql: Sql) -> None:
+def test_null_tool_call_id_is_no_tool_result(sql: Sql) -> None:
     dumped = {"role": "user", "content": "hello", "name": None, "tool_calls": None, "tool_call_id": None}
     assert texts(sql, dumped) == ("hello", None, None, None)
 
@@ -146,24 +146,24 @@ def test_an_id_that_is_null_makes_no_result_of_what_was_said(sql: Sql) -> None:
     ],
     ids=["text", "name", "thinking beside", "thinking"],
 )
-def test_an_object_in_the_place_of_text_has_no_keys(sql: Sql, message: Message) -> None:
+def test_object_in_place_of_text_gives_no_keys(sql: Sql, message: Message) -> None:
     assert "key" not in words(sql, message)
 
 
-def test_a_result_that_has_only_blocks_is_searched_without_their_types(sql: Sql) -> None:
+def test_result_of_blocks_is_searched_without_types(sql: Sql) -> None:
     assert words(sql, block("tool_result", output=[{"type": "text", "text": "found"}])) == {"found"}
     assert words(sql, block("tool_result", output=None, content="found")) == {"found"}
 
 
 @pytest.mark.parametrize("odd", ODD, ids=json.dumps)
-def test_no_type_is_an_error_anywhere(sql: Sql, odd: Any) -> None:
+def test_unexpected_types_never_fail(sql: Sql, odd: Any) -> None:
     for message in odd_messages(odd):
         assert len(texts(sql, message)) == 4
         assert isinstance(tools(sql, message), list)
         assert words(sql, message).isdisjoint(STRUCTURE), message
 
 
-def test_parts_weigh_as_they_should(sql: Sql) -> None:
+def test_parts_have_their_weights(sql: Sql) -> None:
     message = {
         "role": "assistant",
         "content": [
@@ -191,12 +191,12 @@ def test_parts_weigh_as_they_should(sql: Sql) -> None:
         (returning("x", name="g"), []),
     ],
 )
-def test_the_names_of_tools_are_those_called(sql: Sql, message: Message, names: list[str]) -> None:
+def test_tool_names_are_those_of_calls(sql: Sql, message: Message, names: list[str]) -> None:
     assert tools(sql, message) == names
 
 
 def odd_messages(odd: Any) -> Iterator[Message]:
-    """A message with the odd value in each place where a text, a list or an object is expected."""
+    """Yields messages with the value in each place where a text, a list or an object is expected."""
     yield from (said(odd), returning(odd), {"role": "assistant", "tool_calls": odd}, calling(odd))
     for key in ("id", "type", "tool", "name", "function", "arguments", "input"):
         yield calling({"name": "known", key: odd})
@@ -224,5 +224,5 @@ def tools(sql: Sql, message: Message) -> list[str]:
 
 
 def in_any_order(text: str | None) -> list[list[str]] | None:
-    """jsonb keeps keys in its own order."""
+    """Returns the sorted words of each line, because jsonb has its own order of keys."""
     return None if text is None else [sorted(line.split()) for line in text.split("\n")]

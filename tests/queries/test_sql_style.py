@@ -1,4 +1,4 @@
-"""sqlfluff and `.ci/sql-indentation` hold one style of queries: another is refused with its place."""
+"""sqlfluff and `.ci/sql-indentation` accept one style of queries, and report deviations with their place."""
 
 import re
 import subprocess
@@ -71,7 +71,7 @@ def problems(folder: Path) -> list[str]:
 
 
 def test_queries_in_style_pass_and_others_are_refused(tmp_path: Path) -> None:
-    """In one run, because each takes seconds: a good file and one for each fault."""
+    """One run checks a good file and a file for each fault, because each run takes seconds."""
     (tmp_path / "good.sql").write_text(GOOD)
     for name, (old, new, _, _) in BROKEN.items():
         assert GOOD.count(old) == 1, name

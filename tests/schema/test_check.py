@@ -35,7 +35,7 @@ def told(folder: Path) -> list[str]:
     return [f"{Path(one.file).name}:{one.line}: {one.rule}" for one in check.faults(folder)]
 
 
-def test_what_is_there_holds(folder: Path) -> None:
+def test_committed_migrations_pass(folder: Path) -> None:
     assert check.faults(folder) == []
     assert list(check.unsealed(folder)) == []
 
@@ -72,7 +72,7 @@ HOLDS = {
 
 
 @pytest.mark.parametrize("case", HOLDS)
-def test_what_holds_nobody_up_passes(folder: Path, case: str) -> None:
+def test_harmless_migrations_pass(folder: Path, case: str) -> None:
     write(folder, "sessions change something", *HOLDS[case])
     assert check.faults(folder) == []
 
@@ -122,7 +122,7 @@ MORE = [
 
 
 @pytest.mark.parametrize(("rule", "statement"), [*REFUSED.items(), *MORE])
-def test_what_locks_a_table_for_long_is_refused(folder: Path, rule: str, statement: str) -> None:
+def test_long_table_lock_is_refused(folder: Path, rule: str, statement: str) -> None:
     file = write(folder, "sessions change something", f"select 1;\n{statement}", "select null;")
     found = [one for one in check.faults(folder) if one.rule == rule]
     assert {one.file for one in found} == {str(file)}, check.faults(folder)
@@ -130,7 +130,7 @@ def test_what_locks_a_table_for_long_is_refused(folder: Path, rule: str, stateme
     assert found[0].line >= 5
 
 
-def test_a_rule_is_set_aside_by_name_with_a_reason_for_one_statement(folder: Path) -> None:
+def test_comment_disables_rule_for_one_statement(folder: Path) -> None:
     drop = "alter table sessions drop column title;"
     for comment in ("-- allow ban-drop-column:", "-- allow rows: because", "-- allow ban-drop-column"):
         file = write(folder, "sessions drop title", f"{comment}\n{drop}", "select null;")
@@ -150,7 +150,7 @@ def test_a_rule_is_set_aside_by_name_with_a_reason_for_one_statement(folder: Pat
         (f"{AGAIN}\n{INDEX}", "drop index concurrently sessions_title_idx;", 2),
     ],
 )
-def test_an_index_that_was_interrupted_is_not_in_the_way(folder: Path, index: str, rollback: str, line: int) -> None:
+def test_interrupted_index_can_be_created_again(folder: Path, index: str, rollback: str, line: int) -> None:
     file = write(folder, "sessions index title", index, rollback, UNLOCKED.strip())
     assert [one.split(":", 1)[1] for one in told(folder)] == [f"{line}: concurrently"], file.read_text()
 
@@ -169,7 +169,7 @@ def test_an_index_that_was_interrupted_is_not_in_the_way(folder: Path, index: st
         ("-- Why.", "-- transactional: false", "rollback"),
     ],
 )
-def test_the_house_has_rules(folder: Path, old: str, new: str, rule: str) -> None:
+def test_each_rule_refuses_its_case(folder: Path, old: str, new: str, rule: str) -> None:
     file = write(folder, "sessions add x")
     assert old in file.read_text()
     file.write_text(file.read_text().replace(old, new))
@@ -188,7 +188,7 @@ def test_names_and_numbers_are_checked(folder: Path) -> None:
         assert told(folder) == [f"{name}.sql:1: {rule}"]
 
 
-def test_two_of_one_number_and_what_is_no_sql_are_refused(folder: Path) -> None:
+def test_duplicate_number_and_python_file_are_refused(folder: Path) -> None:
     file = write(folder, "sessions add x")
     for other in (file, file.with_suffix(".rollback.sql")):
         shutil.copy(other, folder / other.name.replace("add_x", "add_y"))
@@ -198,7 +198,7 @@ def test_two_of_one_number_and_what_is_no_sql_are_refused(folder: Path) -> None:
     assert told(folder)[-1] == "0099-sessions-add_z.py:1: name"
 
 
-def test_a_rollback_has_to_be_there(folder: Path) -> None:
+def test_missing_rollback_is_refused(folder: Path) -> None:
     file = write(folder, "sessions add x")
     rollback = file.with_suffix(".rollback.sql")
     rollback.write_text("-- nothing to do\n")
@@ -209,7 +209,7 @@ def test_a_rollback_has_to_be_there(folder: Path) -> None:
     assert [one.split(": ")[1] for one in told(folder)] == ["rollback", "rollback"]
 
 
-def test_what_is_sealed_never_changes(folder: Path) -> None:
+def test_change_of_sealed_file_is_refused(folder: Path) -> None:
     file = write(folder, "sessions add x")
     assert [(Path(one.file).name, one.rule) for one in check.unsealed(folder)] == [
         (f"{file.stem}.rollback.sql", "unsealed"),
@@ -228,12 +228,12 @@ def test_what_is_sealed_never_changes(folder: Path) -> None:
     assert f"{file.name}:1: edited" in told(folder)
 
 
-def test_the_list_is_one_of_sha256sum(folder: Path) -> None:
+def test_sealed_list_has_format_of_sha256sum(folder: Path) -> None:
     (folder / check.SUMS).write_text("0001-applications-create.sql\n")
     with pytest.raises(check.MigrationsError, match=r"applied.sha256:1: is no line of sha256sum"):
         check.faults(folder)
 
 
-def test_a_fault_says_where_what_and_what_mends_it() -> None:
+def test_fault_has_place_problem_and_remedy() -> None:
     fault = Fault("migrations/x.sql", 3, "name", "is not named so", "name it")
     assert str(fault) == "migrations/x.sql:3: name: is not named so (name it)"

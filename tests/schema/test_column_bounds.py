@@ -94,7 +94,7 @@ def _is_bound(sql: Sql, table: str, column: str, kind: str) -> bool:
     return False
 
 
-def test_every_bound_is_a_problem_that_says_what_to_do(sql: Sql) -> None:
+def test_every_bound_is_a_problem_with_a_remedy(sql: Sql) -> None:
     bounds = sql(
         """
         select conname from pg_constraint where conname ~ '_(size|length)_check$'
@@ -134,7 +134,7 @@ async def test_metadata_and_settings_have_64_kb(api: Api, route: str) -> None:
     assert (await alice.request(method, url, json=body | {field: kept})).status_code in (200, 201)
 
 
-async def test_a_config_whose_numbers_grow_is_refused(alice: httpx.AsyncClient, config_id: str) -> None:
+async def test_config_whose_numbers_grow_is_refused(alice: httpx.AsyncClient, config_id: str) -> None:
     body = {"config_data": CONFIG["config_data"] | {"x": [1e99] * 15_000}}  # type: ignore[operator]
     for answer in (
         await alice.post("/configs", json=CONFIG | body),
@@ -143,7 +143,7 @@ async def test_a_config_whose_numbers_grow_is_refused(alice: httpx.AsyncClient, 
         assert "must not be larger than 1048576 bytes" in assert_problem(answer, 422)["detail"]
 
 
-async def test_a_message_that_no_transcript_takes_cannot_wait(session_id: str, sql: Sql) -> None:
+async def test_invalid_message_cannot_be_queued(session_id: str, sql: Sql) -> None:
     with pytest.raises(psycopg.errors.CheckViolation) as refused:
         sql(
             "insert into runs (session_id, run_id, status, message, user_id, app_id) values"
@@ -153,7 +153,7 @@ async def test_a_message_that_no_transcript_takes_cannot_wait(session_id: str, s
     assert refused.value.diag.constraint_name == "runs_message_size_check"
 
 
-async def test_a_session_of_an_earlier_release_works_on(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+async def test_session_of_earlier_release_stays_usable(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     sql("alter table sessions disable trigger sessions_metadata_size_check")
     sql("""update sessions set metadata = jsonb_build_object('x', repeat('y', 100000))""")
     sql("alter table sessions enable trigger sessions_metadata_size_check")
@@ -167,9 +167,7 @@ async def test_a_session_of_an_earlier_release_works_on(alice: httpx.AsyncClient
     assert (await alice.patch(path, json={"metadata": {}})).json()["metadata"] == {}
 
 
-async def test_a_config_of_an_earlier_release_can_be_replaced(
-    alice: httpx.AsyncClient, config_id: str, sql: Sql
-) -> None:
+async def test_config_of_earlier_release_can_be_replaced(alice: httpx.AsyncClient, config_id: str, sql: Sql) -> None:
     sql("alter table configs disable trigger configs_config_json_size_check")
     sql("""update configs set config_json = config_json || jsonb_build_object('x', repeat('y', 2000000))""")
     sql("alter table configs enable trigger configs_config_json_size_check")

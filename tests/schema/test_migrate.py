@@ -104,7 +104,7 @@ def test_eight_processes_migrate_an_empty_database_at_once(empty_dsn: str) -> No
 
 
 @pytest.mark.slow
-def test_a_lock_that_a_dead_process_left_does_not_block(empty_dsn: str) -> None:
+def test_lock_of_dead_process_does_not_block(empty_dsn: str) -> None:
     _yoyo(empty_dsn, "apply", "--revision", "0002-users-create")
     _run(empty_dsn, "insert into yoyo_lock (locked, ctime, pid) values (1, now(), 1)")
     done = command({"DATABASE_URL": empty_dsn}, "migrate")
@@ -114,7 +114,7 @@ def test_a_lock_that_a_dead_process_left_does_not_block(empty_dsn: str) -> None:
 
 
 @pytest.mark.slow
-def test_serve_refuses_a_schema_that_is_behind(empty_dsn: str) -> None:
+def test_serve_refuses_outdated_schema(empty_dsn: str) -> None:
     port = free_port()
     done = command({"DATABASE_URL": empty_dsn, "SERVICE_PORT": str(port)}, "serve")
     assert done.returncode == 1
@@ -128,7 +128,7 @@ def test_serve_refuses_a_schema_that_is_behind(empty_dsn: str) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["an odd näme", "a+b%20c", "a'b\"c"])
-def test_a_database_may_have_any_name(name: str, server: str) -> None:
+def test_database_may_have_any_name(name: str, server: str) -> None:
     quoted = psycopg.sql.Identifier(f"{name} {os.getpid()}").as_string()
     _run(server, f"create database {quoted}")
     try:
@@ -191,7 +191,7 @@ def test_updated_at_moves_with_each_update(dsn: str) -> None:
         assert after > before, table
 
 
-def test_a_transcript_is_one_json_array_for_people_at_the_database(dsn: str) -> None:
+def test_transcript_view_is_one_json_array(dsn: str) -> None:
     for table in ("applications", "configs", "sessions"):
         _run(dsn, UPDATED[table])
     assert _run(dsn, "select session_id, transcript from session_transcripts") == [("s", [])]

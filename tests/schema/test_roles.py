@@ -84,7 +84,7 @@ def database(api: Api) -> Database:
     return database
 
 
-async def test_the_service_works_as_a_role_that_is_nobody(database: Database) -> None:
+async def test_service_role_is_unprivileged(database: Database) -> None:
     row = await database.fetchrow("select * from pg_roles where rolname = current_user")
     assert row["rolname"] == ROLE
     for attribute in ("rolsuper", "rolcreaterole", "rolcreatedb", "rolreplication", "rolbypassrls", "rolcanlogin"):
@@ -98,7 +98,7 @@ async def test_the_service_works_as_a_role_that_is_nobody(database: Database) ->
         await listener.close()
 
 
-async def test_the_service_can_change_neither_the_schema_nor_what_was_said(database: Database) -> None:
+async def test_service_cannot_change_schema_or_messages(database: Database) -> None:
     for statement in FORBIDDEN:
         try:
             await database.execute(statement)
@@ -107,7 +107,7 @@ async def test_the_service_can_change_neither_the_schema_nor_what_was_said(datab
         pytest.fail(f"allowed: {statement}")
 
 
-async def test_resetting_leaves_the_service_in_its_role(database: Database) -> None:
+async def test_reset_keeps_the_service_role(database: Database) -> None:
     async with database.connection() as connection:
         for statement in ("reset role", "reset all", "reset session authorization"):
             await connection.execute(statement)
@@ -116,7 +116,7 @@ async def test_resetting_leaves_the_service_in_its_role(database: Database) -> N
                 await connection.execute("delete from messages")
 
 
-async def test_the_service_has_the_rights_that_it_uses_and_no_others(database: Database) -> None:
+async def test_service_role_has_exactly_the_rights_it_uses(database: Database) -> None:
     rights = {
         "applications": "select insert update delete",
         "configs": "select insert update delete",
@@ -144,7 +144,7 @@ async def test_the_service_has_the_rights_that_it_uses_and_no_others(database: D
         assert await _rights(database, ROLE, name) == rights.get(name, ""), name
 
 
-async def test_analysts_read_views_and_nothing_else(
+async def test_analysts_read_views_only(
     database: Database, sql: Callable[..., list[Any]], alice: httpx.AsyncClient, session_id: str
 ) -> None:
     said = {"role": "user", "content": "hi"}

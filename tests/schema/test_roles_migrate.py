@@ -75,7 +75,7 @@ def place(any_server: str) -> Iterator[Place]:
             _run(any_server, f"drop role if exists {role}")
 
 
-async def test_a_login_that_is_no_superuser_migrates_and_serves(place: Place) -> None:
+async def test_unprivileged_login_migrates_and_serves(place: Place) -> None:
     dsn = place.dsn(MIGRATOR)
     assert place.run("select rolsuper from pg_roles where rolname = current_user", MIGRATOR) == [(False,)]
     before = place.names()
@@ -92,7 +92,7 @@ async def test_a_login_that_is_no_superuser_migrates_and_serves(place: Place) ->
 
 @pytest.mark.parametrize("attributes", ["createrole", "nocreaterole"])
 @pytest.mark.parametrize("member", [True, False])
-async def test_the_roles_may_be_an_administrators(place: Place, attributes: str, member: bool) -> None:
+async def test_roles_may_belong_to_an_administrator(place: Place, attributes: str, member: bool) -> None:
     place.run(f"alter role {MIGRATOR} {attributes}")
     place.run(f"create role {ROLE} nologin")
     place.run(f"create role {READER} nologin")
@@ -105,7 +105,7 @@ async def test_the_roles_may_be_an_administrators(place: Place, attributes: str,
     await _works(place.dsn(MIGRATOR))
 
 
-async def test_another_login_serves_once_it_is_a_member(place: Place) -> None:
+async def test_login_serves_after_grant_of_role(place: Place) -> None:
     migrate.migrate(place.dsn(MIGRATOR))
     place.run(f"create role {SERVER} login")
     place.run(f"grant {ROLE} to {SERVER}", MIGRATOR)
@@ -115,7 +115,7 @@ async def test_another_login_serves_once_it_is_a_member(place: Place) -> None:
         place.run("drop table messages", SERVER)
 
 
-async def test_a_rollback_leaves_another_database_its_roles(place: Place) -> None:
+async def test_rollback_keeps_roles_of_another_database(place: Place) -> None:
     second = place.dsn(MIGRATOR, "second")
     place.run(f"create database second owner {MIGRATOR} template template0")
     try:
@@ -130,7 +130,7 @@ async def test_a_rollback_leaves_another_database_its_roles(place: Place) -> Non
 
 
 @pytest.mark.parametrize("reads_migrations", [False, True])
-def test_a_login_that_is_no_member_does_not_serve(place: Place, reads_migrations: bool) -> None:
+def test_login_without_role_does_not_serve(place: Place, reads_migrations: bool) -> None:
     migrate.migrate(place.dsn(MIGRATOR))
     place.run(f"create role {OUTSIDER} login")
     if reads_migrations:

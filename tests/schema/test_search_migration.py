@@ -34,7 +34,7 @@ def old(empty_dsn: str) -> Archive:
     return database
 
 
-async def test_what_was_there_is_found_and_has_not_changed(old: Archive) -> None:
+async def test_existing_messages_are_found_and_unchanged(old: Archive) -> None:
     before = old.run("select session_id, updated_at from sessions order by session_id")
     assert migrate.migrate(old.dsn) == SEARCH
     assert old.run("select session_id, updated_at from sessions order by session_id") == before
@@ -66,7 +66,7 @@ async def _assert_found_over_http(dsn: str) -> None:
 
 
 @pytest.mark.parametrize("how", ["pg_terminate_backend", "pg_cancel_backend"])
-def test_an_interrupted_fill_goes_on_where_it_stopped(old: Archive, how: str) -> None:
+def test_interrupted_fill_continues_where_it_stopped(old: Archive, how: str) -> None:
     with old.filling() as migrated:
         filled = old.run("select ctid, xmin, session_id, seq from messages where search is not null")
         assert old.run(f"select {how}(pid) {WORKER}", "%do $$%") == [(True,)]
@@ -79,7 +79,7 @@ def test_an_interrupted_fill_goes_on_where_it_stopped(old: Archive, how: str) ->
     assert old.run(INDEX) == [(True, ["fastupdate=off"])]
 
 
-def test_a_session_that_is_locked_is_come_back_to(old: Archive) -> None:
+def test_fill_returns_to_locked_session(old: Archive) -> None:
     old.apply(14, 15)
     with ThreadPoolExecutor(1) as pool:
         with old.locked("sessions", "session_id = 's2'"):
@@ -91,7 +91,7 @@ def test_a_session_that_is_locked_is_come_back_to(old: Archive) -> None:
     assert old.run(STALE) == []
 
 
-def test_appends_go_through_while_the_fill_runs(old: Archive) -> None:
+def test_appends_succeed_during_fill(old: Archive) -> None:
     with ThreadPoolExecutor(4) as pool:
         with old.filling() as migrated:
             sessions = [["s1", "s2", "s2", f"s{n}"] * 10 for n in (3, 4, 5, 6)]
@@ -104,7 +104,7 @@ def test_appends_go_through_while_the_fill_runs(old: Archive) -> None:
     assert counts == {"s1": 40, "s2": 80, "s3": 10, "s4": 10, "s5": 10, "s6": 10}
 
 
-def test_an_interrupted_index_is_built_again(old: Archive) -> None:
+def test_interrupted_index_is_built_again(old: Archive) -> None:
     old.apply(14, 15)
     with ThreadPoolExecutor(1) as pool, psycopg.connect(old.dsn) as other:
         other.execute("lock table messages in row exclusive mode")  # an append, which `concurrently` waits for
@@ -118,7 +118,7 @@ def test_an_interrupted_index_is_built_again(old: Archive) -> None:
     assert old.run(INDEX) == [(True, ["fastupdate=off"])]
 
 
-async def test_each_part_goes_back_and_comes_again(old: Archive) -> None:
+async def test_each_search_migration_rolls_back_and_applies_again(old: Archive) -> None:
     before = old.run("select * from messages order by session_id, seq"), old.run("select * from sessions order by 1")
     migrate.migrate(old.dsn)
     for migration in reversed(migrations()[13:]):
@@ -147,7 +147,7 @@ async def test_each_part_goes_back_and_comes_again(old: Archive) -> None:
         'metadata = \'{"language": "german"}\'',
     ],
 )
-def test_a_change_of_a_session_moves_updated_at(change: str, dsn: str, sql: Callable[..., list[Any]]) -> None:
+def test_change_of_session_moves_updated_at(change: str, dsn: str, sql: Callable[..., list[Any]]) -> None:
     sql(ROWS)
     [(before,)] = sql("select updated_at from sessions where session_id = 's2'")
     sql(f"update sessions set {change} where session_id = 's2'")
@@ -156,7 +156,7 @@ def test_a_change_of_a_session_moves_updated_at(change: str, dsn: str, sql: Call
     assert sql(STALE.partition("union all")[2]) == []
 
 
-async def test_an_append_leaves_the_words_of_the_session_alone(dsn: str, sql: Callable[..., list[Any]]) -> None:
+async def test_append_keeps_search_words_of_session(dsn: str, sql: Callable[..., list[Any]]) -> None:
     sql(ROWS)
     sql("update sessions set search = 'sentinel'")
     async with serving(settings_for(dsn)) as api:
@@ -171,7 +171,7 @@ async def test_an_append_leaves_the_words_of_the_session_alone(dsn: str, sql: Ca
     assert sql("select updated_at > now() - interval '1 hour' from sessions where session_id = 's2'") == [(True,)]
 
 
-def test_a_language_is_adopted_by_a_database_without_sessions_only(old: Archive) -> None:
+def test_only_database_without_sessions_adopts_language(old: Archive) -> None:
     migrate.migrate(old.dsn)
     adopt(old.dsn, "german")
     assert old.run("select search_default_language()") == [("english",)]

@@ -73,7 +73,9 @@ async def connection(login: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
 
 
 @pytest.mark.parametrize("escape", ESCAPES)
-async def test_the_login_has_no_more_rights_than_its_role(connection: "asyncpg.Connection[Any]", escape: str) -> None:
+async def test_service_login_has_only_the_rights_of_its_role(
+    connection: "asyncpg.Connection[Any]", escape: str
+) -> None:
     await connection.execute(escape)
     user = await connection.fetchval("select current_user")
     assert user in (SERVICE, ROLE)
@@ -86,7 +88,7 @@ async def test_the_login_has_no_more_rights_than_its_role(connection: "asyncpg.C
         pytest.fail(f"allowed after {escape}: {statement}")
 
 
-async def test_the_login_owns_nothing_and_is_a_member_of_one_role(connection: "asyncpg.Connection[Any]") -> None:
+async def test_service_login_owns_nothing_and_has_one_role(connection: "asyncpg.Connection[Any]") -> None:
     row = await connection.fetchrow("select * from pg_roles where rolname = session_user")
     assert row["rolname"] == SERVICE
     for attribute in ("rolsuper", "rolcreaterole", "rolcreatedb", "rolreplication", "rolbypassrls"):
@@ -97,7 +99,7 @@ async def test_the_login_owns_nothing_and_is_a_member_of_one_role(connection: "a
 
 
 @pytest.mark.slow
-def test_migrate_makes_the_login_and_changes_its_password(dsn: str, sql: Sql) -> None:
+def test_migrate_creates_login_and_changes_password(dsn: str, sql: Sql) -> None:
     verifiers = set()
     try:
         for password in ("one", "two"):
@@ -112,7 +114,7 @@ def test_migrate_makes_the_login_and_changes_its_password(dsn: str, sql: Sql) ->
 
 
 @pytest.mark.parametrize("attribute", ["superuser login", "createrole login", "login in role pg_monitor", "nologin"])
-def test_a_role_with_other_rights_is_not_taken(dsn: str, sql: Sql, attribute: str) -> None:
+def test_role_with_other_rights_is_refused(dsn: str, sql: Sql, attribute: str) -> None:
     sql(f"create role {SERVICE} {attribute}")
     try:
         with pytest.raises(LoginError, match="name another one in DATABASE_SERVICE_USER"):
@@ -131,7 +133,7 @@ def test_serve_warns_of_a_superuser_once(dsn: str, login: str) -> None:
 
 
 @pytest.mark.slow
-def test_an_embedded_home_of_an_earlier_release_gets_the_login() -> None:
+def test_embedded_home_of_earlier_release_gets_login() -> None:
     with private_folder() as folder:
         folder.chmod(0o755)
         home = folder / "home"
@@ -155,5 +157,5 @@ def members(dsn: str) -> list[Any]:
         return connection.execute(f"select usename from pg_stat_activity where {names}".encode()).fetchall()
 
 
-def test_no_secret_is_shown() -> None:
+def test_password_is_not_in_repr_of_settings() -> None:
     assert PASSWORD not in repr(settings_for("postgresql://x/x", database_service_password=PASSWORD))

@@ -69,7 +69,7 @@ def test_usage_is_counted_by_day_user_and_application(sql: Sql) -> None:
     assert by_app == [("bot", 1, 1, 1, size), ("web", 2, 2, 3, 3 * size)]
 
 
-def test_what_was_deleted_is_not_counted_any_more(sql: Sql) -> None:
+def test_deleted_messages_are_not_counted(sql: Sql) -> None:
     written(sql)
     sql("delete from sessions where session_id <> 's3'")
     assert sql("select user_id from usage_by_day") == [("bo",)]
@@ -80,7 +80,7 @@ def test_views_of_an_empty_database_are_empty(analyst: Sql) -> None:
         assert analyst(f"select * from {view}") == []
 
 
-def test_views_say_what_they_and_all_their_columns_are(sql: Sql) -> None:
+def test_views_and_their_columns_have_comments(sql: Sql) -> None:
     views = "from pg_class where relkind = 'v' and relnamespace = 'public'::regnamespace"
     assert sql(f"select count(*) {views}") == [(len(VIEWS),)]
     assert sql(f"select relname {views} and obj_description(oid, 'pg_class') is null") == []
@@ -118,7 +118,7 @@ async def test_searches_are_counted_without_their_text(api: Api, session_id: str
     assert sql("select sum(searches)::integer from search_activity") == [(4,)]
 
 
-async def test_further_pages_are_no_searches(api: Api, config_id: str, sql: Sql) -> None:
+async def test_further_pages_are_not_counted(api: Api, config_id: str, sql: Sql) -> None:
     alice = await api.as_user("alice")
     for _ in range(3):
         await alice.post("/sessions", json={"config_id": config_id, "title": "needle"})
@@ -132,7 +132,7 @@ async def test_further_pages_are_no_searches(api: Api, config_id: str, sql: Sql)
     assert sql("select kind, searches, unsuccessful from search_activity") == [("sessions", 2, 1)]
 
 
-async def test_a_cancelled_search_is_counted_as_such(dsn: str, sql: Sql) -> None:
+async def test_cancelled_search_is_counted_as_cancelled(dsn: str, sql: Sql) -> None:
     async with serving(settings_for(dsn, search_timeout=0.05)) as api:
         alice = await api.as_user("alice")
         with psycopg.connect(dsn) as other:
@@ -142,7 +142,7 @@ async def test_a_cancelled_search_is_counted_as_such(dsn: str, sql: Sql) -> None
     assert sql("select searches, unsuccessful, cancelled from search_activity") == [(1, 0, 1)]
 
 
-async def test_processes_add_up_and_the_last_searches_are_written_at_the_end(dsn: str, sql: Sql) -> None:
+async def test_searches_of_processes_add_up_after_shutdown(dsn: str, sql: Sql) -> None:
     for _ in range(2):
         async with serving(settings_for(dsn)) as api:
             await searched(await api.as_user("alice", f"app{os.urandom(2).hex()}"), "/search", q="x")
@@ -158,7 +158,7 @@ async def test_processes_add_up_and_the_last_searches_are_written_at_the_end(dsn
     assert rows == [(4, 2, 2.0)] * 50
 
 
-async def test_what_could_not_be_written_is_written_later_and_once(dsn: str, sql: Sql) -> None:
+async def test_failed_write_is_repeated_once(dsn: str, sql: Sql) -> None:
     async with serving(settings_for(dsn, database_lock_timeout=0.1)) as api:
         noting = api.app.state.activity
         noting.note_search(KEY, 1, 5)
@@ -172,7 +172,7 @@ async def test_what_could_not_be_written_is_written_later_and_once(dsn: str, sql
     assert sql("select searches, unsuccessful, cancelled, seconds from search_activity") == [(2, 0, 1, 2.0)]
 
 
-async def test_a_locked_user_does_not_keep_the_last_searches_from_being_written(dsn: str, sql: Sql) -> None:
+async def test_locked_user_does_not_block_last_searches(dsn: str, sql: Sql) -> None:
     sql("insert into users (user_id) values ('bob')")
     with psycopg.connect(dsn) as other:
         other.execute("select from users for update")
@@ -195,9 +195,7 @@ class Late:
         await self.may_answer.wait()
 
 
-async def test_a_write_that_is_under_way_at_the_end_is_not_made_twice(
-    api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_pending_write_at_shutdown_happens_once(api: Api, sql: Sql, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(activity, "_FLUSH_INTERVAL", 0)
     queries = Late(api.app.state.queries)
     stopping = activity.Activity(queries)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""What tests of agents share: configs that name the stub of the models' APIs, and sessions whose agent answers."""
+"""Helpers for tests of agents: configs with a stub of the models' APIs, and sessions with an agent."""
 
 import asyncio
 import contextlib
@@ -22,25 +22,25 @@ ALLOWED = (
 
 
 def settings(dsn: str, *stubs: Stub, **changes: Any) -> Settings:
-    """Settings with which configs may name these stubs and the modules of the tests."""
+    """Returns settings that allow these stubs and the modules of the tests in configs."""
     allowed = {"runtime_modules": ALLOWED, "runtime_base_urls": ",".join(stub.url for stub in stubs)}
     return settings_for(dsn, **(allowed | changes))
 
 
 def model(stub: Stub, api: str = "openai", **config: Any) -> dict[str, Any]:
-    """A provider of the config: the stub."""
+    """Returns a provider for a config that calls the stub."""
     url = stub.openai_url if api == "openai" else stub.anthropic_url
     given = {"api_key": "sk-of-the-config", "model": "stub", "base_url": url, "max_retries": 0, **config}
     return {"module": f"provider-{api}", "config": given}
 
 
 def echo(**config: Any) -> dict[str, Any]:
-    """A provider that needs nothing."""
+    """Returns a provider that needs no server."""
     return {"module": "provider-echo", "config": config}
 
 
 class Agent(NamedTuple):
-    """A session as one of its people has it."""
+    """A session and a client of one of its participants."""
 
     client: httpx.AsyncClient
     session_id: str
@@ -50,42 +50,42 @@ class Agent(NamedTuple):
         return f"/sessions/{self.session_id}"
 
     async def say(self, text: str, status: int = 200, **more: Any) -> Any:
-        """The answer to a message."""
+        """Sends a message and returns the response."""
         answer = await self.client.post(f"{self.path}/messages", json={"message": text, **more})
         assert answer.status_code == status, answer.text
         return answer.json()
 
     async def runs(self) -> list[dict[str, Any]]:
-        """The runs, oldest first."""
+        """Returns the runs, oldest first."""
         found: list[dict[str, Any]] = (await self.client.get(f"{self.path}/runs?limit=200")).json()["runs"]
         return found[::-1]
 
     async def run(self, *statuses: str) -> dict[str, Any]:
-        """The newest run, when it has one of these statuses."""
+        """Waits until the newest run has one of these statuses and returns it."""
         async with asyncio.timeout(LIMIT):
             while not (found := await self.runs()) or found[-1]["status"] not in statuses:
                 await asyncio.sleep(0.01)
         return found[-1]
 
     async def transcript(self) -> list[dict[str, Any]]:
-        """The messages, which a model would accept."""
+        """Returns the messages, after a check that a model would accept them."""
         messages: list[dict[str, Any]] = (await self.client.get(f"{self.path}/transcript?view=plain")).json()
         assert diagnose(messages) == [], messages
         return messages
 
     async def said(self) -> list[tuple[str, Any]]:
-        """Who said what."""
+        """Returns the role and text of each message."""
         return [(message["role"], message["content"]) for message in await self.transcript()]
 
     async def cancel(self, status: int = 200, **query: str) -> Any:
-        """The answer to a request to stop."""
+        """Asks to cancel and returns the response."""
         answer = await self.client.post(f"{self.path}/cancel", params=query)
         assert answer.status_code == status, answer.text
         return answer.json()
 
 
 async def agent(client: httpx.AsyncClient, *providers: dict[str, Any], **sections: Any) -> Agent:
-    """A new session of a new config with these providers and sections."""
+    """Creates a session of a new config with these providers and sections."""
     config = {"bundle": {"name": "test"}, "providers": list(providers), **sections}
     made = await client.post("/configs", json={"name": "test", "config_data": config})
     assert made.status_code == 201, made.text
@@ -95,7 +95,7 @@ async def agent(client: httpx.AsyncClient, *providers: dict[str, Any], **section
 
 @contextlib.asynccontextmanager
 async def waiting(coroutine: Any) -> AsyncIterator["asyncio.Task[Any]"]:
-    """A task beside the test, which is over when the context is."""
+    """Runs a task for as long as the context lasts."""
     task = asyncio.create_task(coroutine)
     try:
         yield task

@@ -1,4 +1,4 @@
-"""A database that holds transcripts, for tests of what happens to all of them."""
+"""A database with transcripts, for tests of migrations and reindexing of all of them."""
 
 import contextlib
 from collections.abc import Iterator
@@ -52,7 +52,7 @@ MIGRATIONS = sorted(
 
 
 def migrations() -> list[Any]:
-    """The migrations, parsed, in their order."""
+    """Returns the parsed migrations in their order."""
     return sorted(migrate.known(), key=lambda migration: str(migration.id))
 
 
@@ -63,14 +63,14 @@ class Archive:
         self.dsn = dsn
 
     def run(self, statement: str, *args: Any) -> list[Any]:
-        """Runs a statement of its own."""
+        """Runs a statement outside a transaction."""
         with psycopg.connect(self.dsn, autocommit=True) as connection:
             cursor = connection.execute(statement, args or None)
             return cursor.fetchall() if cursor.description else []
 
     @contextlib.contextmanager
     def locked(self, table: str, where: str) -> Iterator[None]:
-        """Rows that another transaction holds."""
+        """Locks rows in another transaction for as long as the context lasts."""
         with psycopg.connect(self.dsn) as connection:
             connection.execute(f"select from {table} where {where} for update")
             yield
@@ -82,12 +82,12 @@ class Archive:
                 backend.apply_one(migration)
 
     def unfilled(self, table: str) -> int:
-        """How many rows have no words yet."""
+        """Returns the number of rows without an index entry."""
         return int(self.run(f"select count(*) from {table} where search is null")[0][0])
 
     @contextlib.contextmanager
     def filling(self) -> Iterator[Future[list[str]]]:
-        """A migration under way that has one message left to fill, which is locked; it is let go in the end."""
+        """Runs a migration that has one message left to fill, which is locked until the context ends."""
         self.apply(14, 15)
         with ThreadPoolExecutor(1) as pool, self.locked("messages", "session_id = 's3' and seq = 7"):
             migrated = pool.submit(migrate.migrate, self.dsn)

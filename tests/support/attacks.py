@@ -1,4 +1,4 @@
-"""Attacks of one user on a service: each returns when all it sent was answered, or after its limit of time."""
+"""Attacks by one user on a service. Each returns when all its requests are answered, or after a time limit."""
 
 import asyncio
 import contextlib
@@ -13,13 +13,13 @@ import websockets.asyncio.client
 from tests.support.agents import agent, echo
 from tests.support.service import Service
 
-SECONDS = 12.0  # that an attack without an end of its own goes on
+SECONDS = 12.0  # limit of an attack that would not end by itself
 ORPHANS = 1500  # tool calls without a result in a transcript that is repaired
 GROWING = "[" + ",".join(["1e99"] * 12_000) + "]"  # 60 kB that are 1.2 MB as numeric
 
 
 class Attacker:
-    """Credentials of one user, HTTP clients, and sockets that behave badly."""
+    """The credentials of one user, HTTP clients, and misbehaving sockets."""
 
     def __init__(self, service: Service, headers: dict[str, str]) -> None:
         self.service, self.headers = service, headers
@@ -29,32 +29,32 @@ class Attacker:
         )
 
     async def session(self, **sections: Any) -> str:
-        """The path of a new session whose agent repeats what is said."""
+        """Creates a session whose agent echoes messages, and returns its path."""
         return (await agent(self.client, sections.pop("provider", echo()), **sections)).path
 
     async def all(self, requests: Iterable[Awaitable[Any]]) -> list[Any]:
-        """The answers to requests made at once; one that is cut off or late is an exception here."""
+        """Makes requests concurrently and returns the responses, or an exception for each that is cut off or late."""
         async with asyncio.timeout(10 * SECONDS):
             return await asyncio.gather(*requests, return_exceptions=True)
 
     def post(self, path: str, body: str | bytes) -> Awaitable[httpx.Response]:
-        """A POST of JSON text."""
+        """Posts JSON text."""
         return self.client.post(path, content=body, headers={"Content-Type": "application/json"})
 
     def raw(self, method: str, path: str, *headers: str) -> bytes:
-        """The head of a request, as bytes."""
+        """Returns the head of a request as bytes."""
         lines = [f"{method} {path} HTTP/1.1", "Host: 127.0.0.1", *headers]
         lines += [f"{name}: {value}" for name, value in self.headers.items()]
         return ("\r\n".join(lines) + "\r\n\r\n").encode()
 
     @contextlib.asynccontextmanager
     async def sockets(self, count: int, data: bytes) -> AsyncIterator[list[asyncio.StreamWriter]]:
-        """So many connections that have sent `data` and read nothing."""
+        """Opens connections that send `data` and read nothing."""
         address = urlsplit(self.service.url)
         async with contextlib.AsyncExitStack() as stack:
             writers = []
             for _ in range(count):
-                # with a small limit the reader stops reading at once, and so does the socket
+                # with a small limit the reader and the socket stop reading at once
                 _, writer = await asyncio.open_connection(address.hostname, address.port, limit=1024)
                 stack.callback(writer.transport.abort)
                 writer.write(data)
@@ -63,14 +63,14 @@ class Attacker:
 
 
 async def braces(attacker: Attacker) -> None:
-    """A message that looks like the beginning of a call."""
+    """Sends messages that look like the beginning of a tool call."""
     path = await attacker.session()
     text = "/call " + "{" * 120_000 + " x"
     await attacker.all(attacker.client.post(f"{path}/messages", json={"message": text}) for _ in range(4))
 
 
 async def half_bodies(attacker: Attacker) -> None:
-    """More bodies than the pool has connections, each a byte at a time."""
+    """Sends more bodies than the pool has connections, each byte by byte."""
     path = await attacker.session()
     head = ("Idempotency-Key: {}", "Content-Type: application/json", "Content-Length: 1000")
     async with contextlib.AsyncExitStack() as stack:
@@ -81,7 +81,7 @@ async def half_bodies(attacker: Attacker) -> None:
 
 
 async def large_events(attacker: Attacker) -> None:
-    """As large a change as is taken, often, and streams that have to replay all of them."""
+    """Makes many changes of the largest size, and opens streams that replay all of them."""
     path = await attacker.session()
     for size in (1_000_000, 60_000):
         for number in range(30):
@@ -91,7 +91,7 @@ async def large_events(attacker: Attacker) -> None:
 
 
 async def growing_numbers(attacker: Attacker) -> None:
-    """Few bytes that are many when they are read."""
+    """Sends few bytes that become many when they are parsed."""
     path = await attacker.session()
     for body in (GROWING, "[" + ",".join([GROWING] * 100) + "]"):
         await attacker.client.patch(
@@ -102,7 +102,7 @@ async def growing_numbers(attacker: Attacker) -> None:
 
 
 async def poisoned_runs(attacker: Attacker) -> None:
-    """Messages that wait and cannot be begun, and transcripts that cannot be read."""
+    """Queues messages whose runs cannot start, and transcripts that cannot be read."""
     numbers = "[" + ",".join(["1e99"] * 200_000) + "]"
     paths = [await attacker.session(provider=echo(delay=0.2)) for _ in range(4)]
     for path in paths:
@@ -112,14 +112,14 @@ async def poisoned_runs(attacker: Attacker) -> None:
 
 
 async def many_runs(attacker: Attacker) -> None:
-    """More agents than a process runs at once, and each is slow."""
+    """Starts more slow agents than a process runs at a time."""
     paths = await asyncio.gather(*(attacker.session(provider=echo(delay=1)) for _ in range(60)))
     message = {"message": "one two three four five six"}
     await attacker.all(attacker.client.post(f"{path}/messages", json=message) for path in paths)
 
 
 async def heavy_appends(attacker: Attacker) -> None:
-    """More appends than the pool has connections, as large as they may be."""
+    """Sends more appends than the pool has connections, each of the largest size."""
     path = await attacker.session()
     body = _messages('"' + "lorem ipsum dolor " * 450 + '"', 200)
     await attacker.all(attacker.post(f"{path}/transcript", body) for _ in range(24))
@@ -127,7 +127,7 @@ async def heavy_appends(attacker: Attacker) -> None:
 
 
 async def repairs(attacker: Attacker) -> None:
-    """Transcripts with much to repair, all at once."""
+    """Repairs many faulty transcripts concurrently."""
     paths = [await attacker.session() for _ in range(12)]
     call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
     for path in paths:
@@ -142,7 +142,7 @@ async def repairs(attacker: Attacker) -> None:
 
 
 async def read_frames(attacker: Attacker) -> None:
-    """Read markers without end over sockets."""
+    """Sends read markers without end over sockets."""
     path = await attacker.session()
     await attacker.post(f"{path}/transcript", _messages('"x"', 100))
     url = f"ws{attacker.service.url.removeprefix('http')}{path}/ws"
@@ -156,7 +156,7 @@ async def read_frames(attacker: Attacker) -> None:
 
 
 async def unread_answers(attacker: Attacker) -> None:
-    """Streams and answers that are asked for and not read."""
+    """Requests streams and responses and does not read them."""
     path = await attacker.session()
     await attacker.post(f"{path}/transcript", _messages('"' + "x" * 7_900_000 + '"', 1))
     stream = attacker.raw("GET", f"{path}/events?after=0")
@@ -166,7 +166,7 @@ async def unread_answers(attacker: Attacker) -> None:
 
 
 def _messages(content: str, count: int) -> str:
-    """The body of an append of so many messages with this content, which is JSON text."""
+    """Returns the body of an append of so many messages with this content, which is JSON text."""
     return '{"messages": [' + ", ".join([f'{{"role": "user", "content": {content}}}'] * count) + "]}"
 
 

@@ -1,4 +1,4 @@
-"""Every answer that a test gets is one that the OpenAPI document tells of: its status, and the first ones' shape."""
+"""Checks that the OpenAPI document has the status of every response in a test, and the schema of the first ones."""
 
 import re
 from collections import Counter
@@ -11,20 +11,20 @@ from jsonschema import Draft202012Validator
 
 from amplifier.openapi import document
 
-_SHAPES = 10  # answers of an operation and a status that are compared with their schema; it takes a while
+_SHAPES = 10  # responses per operation and status that are compared with their schema, which is slow
 _LARGE = 50_000  # bytes
 _seen: Counter[tuple[str, int]] = Counter()
 
 
 async def check(response: httpx.Response) -> None:
-    """A hook for clients. Fails where the document does not tell of the answer; other routes are not its matter."""
+    """A hook for clients. Fails if the document does not have the response. Ignores routes outside the document."""
     path = response.request.url.path
     found = _operation(response.request.method, path)
     if found is None or "event-stream" in response.headers.get("content-type", ""):
         return
     name, statuses = found
     if response.status_code == 400 and "must be UTF-8" in (await response.aread()).decode():
-        return  # the document says so for all operations at once
+        return  # documented for all operations in the general description
     assert response.status_code in statuses, f"{name} answers {response.status_code}: say so in errors=(...)"
     await response.aread()
     key = (name, response.status_code)
@@ -41,7 +41,7 @@ async def check(response: httpx.Response) -> None:
 
 
 def forget() -> None:
-    """Compares answers again that were compared often enough."""
+    """Forgets how often responses were compared, so that they are compared again."""
     _seen.clear()
 
 
@@ -52,7 +52,7 @@ def _document() -> Any:
 
 @cache
 def _operations() -> list[tuple[str, re.Pattern[str], dict[str, Any]]]:
-    """The method, the form of the path and the operation of each; a path's last part may have slashes."""
+    """Returns method, pattern of the path and operation of each route. The last part of a path may have slashes."""
     found = []
     for path, item in _document()["paths"].items():
         form = re.sub(r"\\\{\w+\\\}(?=.)", "[^/]+", re.escape(path))
@@ -63,9 +63,9 @@ def _operations() -> list[tuple[str, re.Pattern[str], dict[str, Any]]]:
 
 @cache
 def _operation(method: str, path: str) -> tuple[str, dict[int, dict[str, Draft202012Validator]]] | None:
-    """The operation's name, and validators by status and media type."""
+    """Returns the operation's name, and validators by status and media type."""
     matching = [one for wanted, form, one in _operations() if wanted == method and form.fullmatch(path)]
-    # the most literal path is the route's
+    # the most literal path wins
     matching.sort(key=lambda one: [parameter["in"] for parameter in one.get("parameters", [])].count("path"))
     return _answers(matching[0]["operationId"]) if matching else None
 

@@ -1,4 +1,4 @@
-"""A proxy before PostgreSQL that cuts a connection at a chosen point of the conversation."""
+"""A proxy for PostgreSQL that cuts a connection at a chosen point of the protocol."""
 
 import asyncio
 import contextlib
@@ -14,8 +14,10 @@ _SIZE = 1 << 20  # bytes that are passed on at once
 
 
 class Cutter:
-    """Passes everything on. Armed, it cuts the connection that says something for the n-th time: before that is passed
-    on (the request is lost), or before what comes back is (the answer is lost)."""
+    """Passes all bytes on. When armed, it cuts the connection that sends the n-th message.
+
+    It cuts before it passes the message on (`request` is lost) or before the response (`answer` is lost).
+    """
 
     def __init__(self, dsn: str, folder: Path) -> None:
         parts = conninfo_to_dict(dsn)
@@ -27,16 +29,16 @@ class Cutter:
         self._lost: Lost = "request"
 
     def arm(self, point: int, lost: Lost) -> None:
-        """Cuts at the n-th thing that is said from now on."""
+        """Cuts at the n-th message from now on."""
         self._left, self._lost = point, lost
 
     def disarm(self) -> bool:
-        """Whether it has cut."""
+        """Disarms the proxy. Returns whether it has cut a connection."""
         left, self._left = self._left, 0
         return left == 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, passed on until either side ends it or it is cut."""
+        """Serves one connection until either side closes it or it is cut."""
         if self._host.startswith("/"):
             there = await asyncio.open_unix_connection(f"{self._host}/.s.PGSQL.{self._port}")
         else:
@@ -61,7 +63,7 @@ class Cutter:
 
 
 async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, deaf: asyncio.Event) -> None:
-    """What PostgreSQL says, until the first thing that is not to be heard."""
+    """Passes on PostgreSQL's responses, up to the first one that must get lost."""
     with contextlib.suppress(ConnectionError):
         while said := await reader.read(_SIZE):
             if deaf.is_set():
@@ -71,7 +73,7 @@ async def _pass_on(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, d
 
 @contextlib.asynccontextmanager
 async def cutting(dsn: str, folder: Path) -> AsyncIterator[Cutter]:
-    """The proxy, whose socket lies in the folder."""
+    """Starts the proxy, whose socket is in the folder."""
     cutter = Cutter(dsn, folder)
     server = await asyncio.start_unix_server(cutter.serve, cutter.socket)
     try:

@@ -21,7 +21,7 @@ from tests.support.databases import Clone, engine_answers, execute
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The address of a server on which databases may be made."""
+    """The address of a server for the databases of the tests."""
     with contextlib.ExitStack() as stack:
         if url := os.environ.get("DATABASE_URL"):
             yield url
@@ -32,7 +32,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             yield stack.enter_context(PostgresContainer(image, driver=None)).get_connection_url()
         else:
             url = stack.enter_context(embedded.running(stack.enter_context(private_folder()), "amplifier-api"))
-            for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # nothing here must outlive a crash
+            for setting in ("fsync", "full_page_writes", "synchronous_commit"):  # no data must survive a crash
                 execute(url, f"alter system set {setting} = off")
             execute(url, "select pg_reload_conf()")
             yield url
@@ -40,7 +40,7 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def template(server: str) -> Iterator[str]:
-    """The name of a migrated database, to be cloned."""
+    """The name of a migrated database, the template of all others."""
     files = sorted(paths.folder("migrations").glob("*.sql"))
     digest = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
     name = f"amplifier_template_{digest}_{os.getpid()}"
@@ -52,7 +52,7 @@ def template(server: str) -> Iterator[str]:
 
 @pytest.fixture(scope="session")
 def clones(server: str) -> Iterator[list[Clone]]:
-    """Clones of the template that no test uses at the moment."""
+    """The clones of the template that no test uses at the moment."""
     unused: list[Clone] = []
     yield unused
     for clone in unused:
@@ -61,7 +61,7 @@ def clones(server: str) -> Iterator[list[Clone]]:
 
 @pytest.fixture
 def clone(server: str, template: str, clones: list[Clone]) -> Iterator[Clone]:
-    """A migrated, empty database: that of the test before, if it left the schema as it was."""
+    """A migrated, empty database: an unused clone, or a new one. A test that changed the schema leaves none."""
     if not clones:
         name = f"test_{os.getpid()}_{time.monotonic_ns()}"
         execute(server, f"create database {name} template {template}")
@@ -85,7 +85,7 @@ def dsn(clone: Clone) -> str:
 
 @pytest.fixture
 def archive(server: str, template: str) -> Iterator[Archive]:
-    """A database of the test's own with twenty sessions of 150 messages; one of them is German, one has no title."""
+    """A database for one test with twenty sessions of 150 messages. One session is German, one has no title."""
     name = f"test_{os.getpid()}_{time.monotonic_ns()}"
     execute(server, f"create database {name} template {template}")
     archive = Archive(with_database(server, name))
@@ -97,7 +97,7 @@ def archive(server: str, template: str) -> Iterator[Archive]:
 
 @pytest.fixture
 def empty_dsn(server: str) -> Iterator[str]:
-    """The address of an empty database of the test's own."""
+    """The address of an empty database for one test."""
     name = f"test_{os.getpid()}_{time.monotonic_ns()}"
     execute(server, f"create database {name} template template0")
     yield with_database(server, name)
@@ -111,7 +111,7 @@ def sql(clone: Clone) -> Callable[..., list[Any]]:
 
 
 def assert_a_service_starts(dsn: str) -> None:
-    """Whatever a test left, the queries pass the checks on it, also when all of it has expired."""
+    """Checks that the queries pass `queries check` on the rows that a test left, after all of them expired."""
     from tests.support import odd_rows
     from tests.support.service import command
 

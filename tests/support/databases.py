@@ -1,4 +1,4 @@
-"""What the fixtures of databases are made of."""
+"""A database that tests share one after the other, and helpers for the fixtures of databases."""
 
 import time
 from typing import Any
@@ -21,7 +21,7 @@ _OTHERS = """
     select from pg_stat_activity
     where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'
 """
-_SCHEMA = (  # what a test may have changed besides rows
+_SCHEMA = (  # what a test may have changed, apart from rows
     "relname, relkind, relacl, relowner from pg_class where relnamespace = 'public'::regnamespace",
     "tgname, tgenabled from pg_trigger where not tgisinternal",
     "attrelid, attname, attnum, attisdropped from pg_attribute where attnum > 0 and attrelid >= 16384",
@@ -33,7 +33,7 @@ _SCHEMA = (  # what a test may have changed besides rows
 
 
 class Clone:
-    """A database for one test after the other, and a connection that stays: a new one reads the whole catalog first."""
+    """A database for one test after the other, with a permanent connection: new ones read the whole catalog first."""
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
@@ -46,7 +46,7 @@ class Clone:
         return cursor.fetchall() if cursor.description else []
 
     def is_emptied(self) -> bool:
-        """Whether all rows are gone now and nobody else is connected any more, which may take a moment."""
+        """Deletes all rows. Returns whether that succeeded and all other connections have closed."""
         try:
             self.run("discard all")
             deadline = time.monotonic() + 1
@@ -60,7 +60,7 @@ class Clone:
             return False
 
     def has_its_schema(self) -> bool:
-        """Whether the schema is what it was at first."""
+        """Returns whether the schema is unchanged."""
         return self._digests() == self._schema
 
     def _digests(self) -> list[Any]:
@@ -71,7 +71,7 @@ class Clone:
 
 
 def engine_answers() -> bool:
-    """Whether containers can be run here."""
+    """Returns whether a container engine is available."""
     import docker
 
     try:

@@ -1,4 +1,4 @@
-"""What schemathesis is told of this API: ids that exist, what it must not do to itself, which refusals are right."""
+"""Hooks of schemathesis for this API: existing ids, forbidden requests, and refusals that are correct."""
 
 import json
 import os
@@ -9,11 +9,11 @@ from typing import Any
 
 import schemathesis
 
-_KNOWN: dict[str, str] = json.loads(os.environ["FUZZ_KNOWN"])  # what exists, by the name of its parameter
+_KNOWN: dict[str, str] = json.loads(os.environ["FUZZ_KNOWN"])  # ids of existing resources, by parameter
 _OWN_APP = os.environ["FUZZ_APP"]  # whose key the requests carry
 _OWN_USER = os.environ["FUZZ_USER"]
 _OTHER_APP = "another"  # does not exist
-_GIVEN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")  # ids that the service gave in an answer before
+_GIVEN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")  # ids from earlier responses of the service
 _KEY = re.compile(r"[!-~]{1,255}")
 _TIMES = {"after", "before", "since", "until", "as_of"}
 _NUMBER = re.compile(r"^\W*[0-9.eE+-]+\W*$")
@@ -27,11 +27,13 @@ _UNSAID = re.compile(
 
 @schemathesis.hook
 def before_call(_context: Any, case: Any, _options: Any) -> None:
-    """Every other invented id becomes one that exists, unless it would be deleted; the own application stays, and its
-    user stays the owner of what there is."""
+    """Replaces every other generated id by an existing one, unless the request would delete the resource.
+
+    Requests never delete the own application, and its user remains the owner of the resources.
+    """
     headers = case.headers or {}
     if _KEY.fullmatch(headers.get("Idempotency-Key", "")):
-        headers["Idempotency-Key"] = str(uuid.uuid4())  # each thing to be done has its own
+        headers["Idempotency-Key"] = str(uuid.uuid4())  # each request has its own key
     deletes = case.method.upper() == "DELETE"
     _make_known(case.path_parameters, deletes)
     if isinstance(case.body, dict):
@@ -44,7 +46,7 @@ def before_call(_context: Any, case: Any, _options: Any) -> None:
 
 @schemathesis.hook
 def filter_failure(_context: Any, failure: Any, case: Any, response: Any) -> bool:
-    """Which failures count. 400 is for configs alone, and 412 for what has moved on."""
+    """Returns whether a failure counts. 400 is correct for configs only, and 412 for resources that have changed."""
     kind, status = type(failure).__name__, response.status_code
     if kind == "MissingHeaderNotRejected":  # the only required ones are credentials, which go with every request here
         return False
@@ -56,8 +58,10 @@ def filter_failure(_context: Any, failure: Any, case: Any, response: Any) -> boo
 
 
 def _is_lax(case: Any) -> bool:
-    """Null stands for what is absent and a number for a time, though the document offers neither; a config's `session`
-    may be anything."""
+    """Returns whether the service may accept the request although the document does not allow it.
+
+    It takes null as absent, numbers as times, and any value for the `session` of a config.
+    """
     body, query = case.body if isinstance(case.body, dict) else {}, case.query or {}
     has_null = None in body.values() or any("null" in str(value) for value in query.values())
     is_number = any(name in _TIMES and _NUMBER.search(str(value)) for name, value in query.items())

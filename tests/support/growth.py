@@ -1,4 +1,4 @@
-"""How the time of a function grows with its input: for twice the length twice the time if it is linear, else more."""
+"""Measures how the time of a function grows with its input: linear functions take twice the time for twice the size."""
 
 import gc
 import re
@@ -8,15 +8,15 @@ from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-LIMIT = 3.0  # between the two, whatever else the machine does
+LIMIT = 3.0  # of the ratio; the rest is a reserve for a busy machine
 _SIZES = (250, 1_000, 4_000, 16_000)
 _SHORT = (8, 22)  # an exponential pattern takes hundreds of times as long for the second, a cubic one 21
 _TRIES = 3
-_LEAST, _SLOW = 100e-6, 0.1  # seconds that say something, and that say enough
+_LEAST, _SLOW = 100e-6, 0.1  # seconds: the shortest time that counts, and the time from which one measurement suffices
 
 
 def ratio(run: Callable[[Any], Any], make: Callable[[int], Any]) -> float:
-    """The ratio of the times for twice a size and a size: the least of several, since a busy machine distorts some."""
+    """Returns the ratio of the times for twice a size and for that size. It is the least of several measurements."""
     if all(_seconds(run, make(_SHORT[1])) > 100 * max(1e-6, _seconds(run, make(_SHORT[0]))) for _ in range(_TRIES)):
         return float("inf")
     least = float("inf")
@@ -30,7 +30,7 @@ def ratio(run: Callable[[Any], Any], make: Callable[[int], Any]) -> float:
 
 
 def _seconds(run: Callable[[Any], Any], given: Any) -> float:
-    """Of this thread's work alone, the least of some tries."""
+    """Returns the CPU seconds of this thread, the least of some tries."""
     least = float("inf")
     gc.disable()  # a collection looks at all objects of the process, and counts as this thread's work
     try:
@@ -46,9 +46,9 @@ def _seconds(run: Callable[[Any], Any], given: Any) -> float:
 
 
 def adversaries(pattern: "re.Pattern[Any]") -> Iterator[tuple[str, str, str]]:
-    """Beginnings, parts to repeat, and ends of texts on which a pattern may go back again and again.
+    """Yields beginnings, repeated parts and ends of texts on which a pattern may backtrack.
 
-    They come from the pattern: what matches it up to each of its repetitions, and then every character that it names.
+    They come from the pattern: a text that matches up to each of its repetitions, then every character that it names.
     """
     text = pattern.pattern if isinstance(pattern.pattern, str) else pattern.pattern.decode("latin-1")
     tree = parser.parse(text, pattern.flags & ~re.DEBUG)
@@ -63,7 +63,7 @@ def adversaries(pattern: "re.Pattern[Any]") -> Iterator[tuple[str, str, str]]:
 
 
 def _before_repeats(tree: Any, before: str) -> Iterator[str]:
-    """What matches up to each repetition."""
+    """Yields a text that matches the part before each repetition."""
     for op, given in tree:
         if op in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
             yield before
@@ -74,7 +74,7 @@ def _before_repeats(tree: Any, before: str) -> Iterator[str]:
 
 
 def _bodies(tree: Any) -> Iterator[str]:
-    """What matches the repeated parts themselves."""
+    """Yields a text that matches each repeated part."""
     for op, given in tree:
         if op in (sre.MAX_REPEAT, sre.MIN_REPEAT, sre.POSSESSIVE_REPEAT):
             yield _sample(given[2])
@@ -95,7 +95,7 @@ def _inner(op: Any, given: Any) -> list[Any]:
 
 
 def _sample(tree: Any) -> str:
-    """A text that matches, its repetitions once."""
+    """Returns a text that matches, with each repetition once."""
     text = ""
     for op, given in tree:
         if op is sre.LITERAL:
@@ -115,7 +115,7 @@ def _sample(tree: Any) -> str:
 
 
 def _characters(tree: Any) -> Iterator[str]:
-    """Every character that a pattern names, and some of each of its classes."""
+    """Yields every character that a pattern names, and some of each of its classes."""
     for op, given in tree:
         if op in (sre.LITERAL, sre.NOT_LITERAL):
             yield chr(given)

@@ -1,4 +1,4 @@
-"""The application behind uvicorn in this process: streams and sockets come as they come over the network."""
+"""The application with uvicorn in this process, for tests of streams and sockets over the network."""
 
 import asyncio
 import contextlib
@@ -21,7 +21,7 @@ EPHEMERAL = {"presence.changed", "typing", "read"}
 
 
 def is_kept(type: str) -> bool:
-    """Whether an event is replayed, or ends the stream; what the agent is doing has a colon in its name."""
+    """Returns whether an event is replayed or ends the stream. Activities of agents have a colon in their type."""
     return type not in EPHEMERAL and ":" not in type
 
 
@@ -42,18 +42,18 @@ class Stream:
         self.comments = self.retries = 0
 
     async def next(self, *types: str) -> Event | None:
-        """The next event of these types, by default one that is replayed or ends the stream; none at the end."""
+        """Returns the next event of these types, by default one that `is_kept`, or None at the end of the stream."""
         while True:
             event = await self._read()
             if event is None or (event.type in types if types else is_kept(event.type)):
                 return event
 
     async def ids(self, count: int) -> list[int | None]:
-        """The ids of so many events."""
+        """Returns the ids of the next `count` events."""
         return [event.id for _ in range(count) if (event := await self.next())]
 
     async def line(self) -> str:
-        """The next line, of whatever kind."""
+        """Returns the next line of any kind."""
         async with asyncio.timeout(LIMIT):
             line = await anext(self._lines)
         self.comments += line.startswith(":")

@@ -6,17 +6,17 @@
         stub.when("weather", Reply(calls=[Call("weather")]), Reply("It rains."))
         stub.queue(Reply(status=429, headers={"retry-after-ms": "5"}), Reply("well"))
 
-What it answers: the first rule of `when` whose text is in the last human message (or whose function says so), else the
-next of the queue, else an echo of that message. Of a rule with several replies the first answers the human message
-itself, the second what follows the first assistant's message behind it, and so on, the last one all further ones: that
-follows from the transcript alone, so any number of sessions may do the same at once.
+The stub answers with the first rule of `when` whose text is in the last human message (or whose function returns True),
+otherwise with the next reply of the queue, otherwise with an echo of that message. If a rule has several replies, the
+first one answers the human message, the second one the request after the first assistant's message, and so on; the last
+one answers all further requests. The choice depends only on the transcript, so that sessions may share a rule.
 
 A reply streams if the request asks for it. `gate` holds back each delta until the test lets it through, `pause` waits
 before each one, `stall_after` sends so many deltas and then nothing until `gate` opens or the client leaves,
 `cut_after` sends so many and breaks the connection. Transcripts that the real APIs refuse are answered with 400.
 
-Every request is in `stub.requests` as soon as its body has come; see `Seen`. A stub that serves thousands of them
-should not keep their bodies: `stub.keep_bodies = False`.
+Every request is in `stub.requests` as soon as its body has arrived; see `Seen`. For thousands of requests the stub need
+not keep their bodies: `stub.keep_bodies = False`.
 """
 
 import asyncio
@@ -38,54 +38,54 @@ _STATUS_TEXT = {200: "OK", 302: "Found"}
 
 
 class Stub:
-    """The server; made by `running` or `in_thread`."""
+    """The stub's server. `running` and `in_thread` create it."""
 
     def __init__(self) -> None:
         self.requests: list[Seen] = []
         self.keep_bodies = True
         self.strict = True  # refuses what the real APIs refuse
         self.port = 0
-        self.connections = 0  # that were ever opened
+        self.connections = 0  # connections opened so far
         self._rules: list[tuple[str | Callable[[Seen], bool], tuple[Reply, ...]]] = []
         self._queue: deque[Reply] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
     def url(self) -> str:
-        """The address."""
+        """The URL of the server."""
         return f"http://127.0.0.1:{self.port}"
 
     @property
     def openai_url(self) -> str:
-        """The address for OpenAI's SDK."""
+        """The base URL for OpenAI's SDK."""
         return f"{self.url}/v1"
 
     @property
     def anthropic_url(self) -> str:
-        """The address for Anthropic's SDK."""
+        """The base URL for Anthropic's SDK."""
         return self.url
 
     def when(self, match: str | Callable[[Seen], bool], *replies: Reply) -> None:
-        """Answers so when the last human message contains the text, or the function says so."""
+        """Adds a rule: replies if the last human message contains the text, or the function returns True."""
         self._rules.append((match, replies))
 
     def queue(self, *replies: Reply) -> None:
-        """Answers the next requests so, those for which there is no rule."""
+        """Adds replies to the next requests for which there is no rule."""
         self._queue.extend(replies)
 
     def reset(self) -> None:
-        """Forgets rules, queue and requests."""
+        """Removes rules, queue and requests."""
         self._rules, self.requests = [], []
         self._queue.clear()
 
     async def start(self) -> asyncio.Server:
-        """Listens, on any free port."""
+        """Starts to listen on a free port."""
         server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
     async def stop(self, server: asyncio.Server) -> None:
-        """Breaks all connections."""
+        """Stops the server and breaks all connections."""
         server.close()
         for task in list(self._tasks):
             task.cancel()
@@ -103,7 +103,7 @@ class Stub:
             while begun is not None and (seen := await self._read(reader, begun)) is not None:
                 begun = await self._answer(seen, reader, writer)
         except (ConnectionError, asyncio.IncompleteReadError):
-            pass  # the client left; what it asked for says so
+            pass  # the client left, as `Seen.disconnected` tells
         finally:
             writer.transport.abort()
 
@@ -131,7 +131,7 @@ class Stub:
         return self._queue.popleft() if self._queue else Reply(f"You said: {seen.asked}")
 
     async def _answer(self, seen: Seen, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bytes | None:
-        """What came of the next request; none when the connection is not to be used again."""
+        """Answers the next request. Returns None if the connection cannot be used again."""
         body = seen.body
         seen.asked, seen.step = last_human(body.get("messages") or [])
         reply = self._choose(seen, body)
@@ -139,7 +139,7 @@ class Stub:
             seen.raw = b""
         seen.status = reply.status
         answering = asyncio.ensure_future(self._write(seen, body, reply, writer))
-        leaving = asyncio.ensure_future(reader.read(1))  # nothing comes before the answer is whole, unless the end
+        leaving = asyncio.ensure_future(reader.read(1))  # only the end of the connection can arrive
         try:
             await asyncio.wait((answering, leaving), return_when=asyncio.FIRST_COMPLETED)
             seen.disconnected = not answering.done() or answering.exception() is not None
@@ -172,7 +172,7 @@ class Stub:
         return True
 
     async def _may_send(self, seen: Seen, reply: Reply, writer: asyncio.StreamWriter) -> bool:
-        """Waits as the reply says; false when the connection is cut here."""
+        """Waits as the reply demands. Returns False if the connection is cut here."""
         if reply.cut_after == len(seen.sent):
             await writer.drain()
             writer.transport.close()
@@ -190,7 +190,7 @@ class Stub:
 
 @contextlib.asynccontextmanager
 async def running() -> AsyncIterator[Stub]:
-    """The stub in this event loop."""
+    """Runs a stub in this event loop."""
     stub = Stub()
     server = await stub.start()
     try:
@@ -201,7 +201,7 @@ async def running() -> AsyncIterator[Stub]:
 
 @contextlib.contextmanager
 def in_thread() -> Iterator[Stub]:
-    """The stub in a thread of its own; rules, gates and what was seen work from any thread."""
+    """Runs a stub in a thread of its own. Rules, gates and requests can be used from any thread."""
     stub = Stub()
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)

@@ -1,4 +1,4 @@
-"""What the real APIs refuse in a transcript, so that the stub refuses it too."""
+"""The rules by which the real APIs refuse transcripts, for the stub."""
 
 from typing import Any
 
@@ -6,7 +6,7 @@ Body = dict[str, Any]
 
 
 def refusal(api: str, body: Body) -> str | None:
-    """Why the API answers 400, in its words; none for a valid request."""
+    """Returns the error text with which the API answers 400, or None for a valid request."""
     if not isinstance(body.get("model"), str) or not body.get("messages"):
         return "model and messages are required"
     return _openai(body["messages"]) if api == "openai" else _anthropic(body)

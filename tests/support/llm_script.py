@@ -1,4 +1,4 @@
-"""What the stub of the model APIs is told to answer, and what it saw."""
+"""Replies for the stub of the models' APIs, and the requests that it received."""
 
 import asyncio
 import json
@@ -12,7 +12,7 @@ from tests.support.llm_wire import Call, Said
 
 
 class Gate:
-    """Holds back deltas. Closed at first; works from any thread."""
+    """Holds back deltas. It is closed at first, and can be used from any thread."""
 
     def __init__(self) -> None:
         self._left = 0.0
@@ -20,7 +20,7 @@ class Gate:
         self._lock = threading.Lock()
 
     def let(self, count: float = 1) -> None:
-        """Lets so many deltas through, of whatever request asks first."""
+        """Lets `count` deltas through, in the order in which requests wait."""
         with self._lock:
             self._left += count
             while self._left and self._waiting:
@@ -31,11 +31,11 @@ class Gate:
                 loop.call_soon_threadsafe(lambda future=future: future.done() or future.set_result(None))
 
     def open(self) -> None:
-        """Lets all through, from now on."""
+        """Lets all deltas through from now on."""
         self.let(float("inf"))
 
     async def wait(self) -> None:
-        """Returns when one more may pass."""
+        """Waits until one more delta may pass."""
         with self._lock:
             if self._left:
                 self._left -= 1
@@ -68,7 +68,7 @@ class Reply:
     cut_after: int | None = None
 
     def said(self, number: int) -> Said:
-        """The parts of it."""
+        """The parts of the answer."""
         deltas = _pieces(self.text, self.pieces) if self.deltas is None else self.deltas
         return Said(deltas, self.thinking, self.calls, self.usage, self.reason, self.signature, self.redacted, number)
 
@@ -92,7 +92,7 @@ class Seen:
 
     @property
     def body(self) -> Any:
-        """The JSON that was sent."""
+        """The JSON of the body."""
         return json.loads(self.raw) if self.raw else {}
 
     @property
@@ -107,11 +107,11 @@ class Seen:
 
     @property
     def query(self) -> dict[str, str]:
-        """The parameters."""
+        """The query parameters."""
         return dict(parse_qsl(urlsplit(self.target).query))
 
     def header(self, name: str) -> str | None:
-        """The value of a header, whatever the case of its name."""
+        """Returns the value of a header. The case of its name does not matter."""
         return next((value for key, value in self.headers if key.lower() == name.lower()), None)
 
 
@@ -121,7 +121,7 @@ def _pieces(text: str, count: int) -> list[str]:
 
 
 def last_human(messages: list[dict[str, Any]]) -> tuple[str, int]:
-    """The text of the last human message, and how many assistant's messages follow it."""
+    """Returns the text of the last human message, and the number of assistant's messages after it."""
     step = 0
     for message in reversed(messages):
         text = _text(message) if message["role"] == "user" else ""

@@ -1,4 +1,4 @@
-"""Answers in the form of the APIs of OpenAI and Anthropic: as pieces of a stream, or whole."""
+"""Encodes answers for the APIs of OpenAI and Anthropic, as a stream or as one body."""
 
 import json
 from collections.abc import Iterator
@@ -10,20 +10,20 @@ Body = dict[str, Any]
 
 @dataclass(frozen=True)
 class Call:
-    """A call that the model makes; `arguments` may be text that is no JSON."""
+    """A call by the model. `arguments` may be a text that is not JSON."""
 
     name: str
     arguments: dict[str, Any] | str = field(default_factory=dict)
     id: str = ""
 
     def text(self) -> str:
-        """The arguments as the model writes them."""
+        """The arguments as a text."""
         return self.arguments if isinstance(self.arguments, str) else json.dumps(self.arguments)
 
 
 @dataclass(frozen=True)
 class Said:
-    """What the model says: in this order, each text in its deltas."""
+    """The parts of a model's answer in their order, each text as its deltas."""
 
     deltas: list[str]
     thinking: list[str]
@@ -32,7 +32,7 @@ class Said:
     reason: str | None
     signature: str
     redacted: str
-    number: int  # of the request, for ids
+    number: int  # number of the request, for ids
 
 
 def openai(said: Said, body: Body) -> Iterator[tuple[bytes, bool]]:
@@ -93,7 +93,7 @@ def anthropic_whole(said: Said, body: Body) -> Body:
 
 
 def error(api: str, status: int, message: str) -> Body:
-    """The body of an error."""
+    """Returns the body of an error."""
     types = {400: "invalid_request_error", 401: "authentication_error", 403: "permission_error", 404: "not_found_error"}
     kind = types.get(status) or {429: "rate_limit_error", 529: "overloaded_error"}.get(status, "api_error")
     inner: Body = {"type": kind, "message": message}

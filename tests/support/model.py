@@ -1,4 +1,4 @@
-"""What the service promises of sessions, as a few lines of Python: each call gives the status that must come."""
+"""A model of sessions in a few lines of Python: each call returns the status that the service must return."""
 
 import itertools
 from collections.abc import Iterator
@@ -8,7 +8,7 @@ RANKS = ["viewer", "editor", "owner"]
 
 
 class Part:
-    """Somebody's part in a session."""
+    """A participant's role, permissions and read marker."""
 
     def __init__(self, role: str, rights: dict[str, bool] | None = None) -> None:
         self.role, self.rights, self.last_read = role, dict(rights or {}), 0
@@ -19,7 +19,7 @@ class Part:
 
     @property
     def shown(self) -> tuple[str, dict[str, bool], int]:
-        """What the list of participants says besides the name."""
+        """The values of the list of participants besides the name."""
         return self.role, self.rights, self.last_read
 
     def may_invite(self, role: str) -> bool:
@@ -27,7 +27,7 @@ class Part:
 
 
 class Message(NamedTuple):
-    """A message as it must come back."""
+    """A message as the service must return it."""
 
     seq: int
     message: Any
@@ -35,7 +35,7 @@ class Message(NamedTuple):
 
 
 class Invitation:
-    """What lets people in."""
+    """An invitation to a session."""
 
     def __init__(self, made_by: str, seq: int, role: str, max_uses: int) -> None:
         self.made_by, self.seq, self.role, self.left, self.revoked = made_by, seq, role, max_uses, False
@@ -165,16 +165,16 @@ class Session:
         return 200
 
     def behind(self, seq: int, limit: int | None = None) -> list[Message]:
-        """The messages of a page."""
+        """Returns the messages of a page."""
         return [message for message in self.messages if message.seq > seq][:limit]
 
     def unread(self, actor: str) -> int:
-        """What others said behind the actor's marker, and what the actor's agents did."""
+        """Returns the number of messages after the actor's marker without the actor's own, at most 100."""
         behind = self.behind(self.people[actor].last_read)
         return min(100, sum(one.author != actor or one.message["role"] != "user" for one in behind))
 
     def summary(self, actor: str) -> dict[str, Any]:
-        """What the list of sessions must say."""
+        """Returns the members that the list of sessions must have."""
         return {
             "status": self.status,
             "title": self.title,
@@ -203,25 +203,25 @@ class Session:
 
 
 class Model:
-    """All sessions."""
+    """The model of all sessions."""
 
     def __init__(self) -> None:
         self.clock = itertools.count()
         self.sessions: dict[str, Session] = {}
 
     def of(self, actor: str, owned: bool = False) -> list[str]:
-        """The ids of the actor's sessions, last changed first."""
+        """Returns the ids of the actor's sessions, the last changed first."""
         mine = [key for key, one in self.sessions.items() if actor in one.people]
         mine = [key for key in mine if not owned or self.sessions[key].people[actor].role == "owner"]
         return sorted(mine, key=lambda key: -self.sessions[key].changed)
 
     def saying(self, actor: str, word: str) -> set[tuple[str, int]]:
-        """Where the actor finds messages with this content."""
+        """Returns session and number of each message with this content that the actor may read."""
         found = [(key, one) for key in self.of(actor) for one in self.sessions[key].messages]
         return {(key, one.seq) for key, one in found if one.message["content"] == word}
 
     def delete_config(self, owner: str) -> list[str]:
-        """The ids of the sessions that go with the owner's config."""
+        """Deletes the owner's config. Returns the ids of the sessions that are deleted with it."""
         gone = [key for key, one in self.sessions.items() if one.config_owner == owner]
         for key in gone:
             self.sessions[key].people = {}

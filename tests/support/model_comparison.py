@@ -24,7 +24,7 @@ class Comparison(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.model, self.turn, self.run = Model(), itertools.count(), next(_runs)
-        self.seen: list[str] = []  # sessions to be compared behind this rule
+        self.seen: list[str] = []  # sessions to be compared after this rule
         self.configs: dict[str, str] = {}
         self.clients = [httpx.Client(base_url=url, timeout=30) for url in self.pair.urls]
         self.headers = {name: self.pair.headers(self._id(name)) for name in PEOPLE}
@@ -34,7 +34,7 @@ class Comparison(RuleBasedStateMachine):
             client.close()
 
     def _compare(self, name: str, key: str, session: Session, process: bool) -> None:
-        """All that one person may see of a session."""
+        """Compares all that a user may see of a session with the model."""
         status = 200 if name in session.people else 404
         page = self._call(name, process, status, "GET", f"/sessions/{key}/transcript?limit=1000")
         listed = self._call(name, not process, status, "GET", f"/sessions/{key}/participants")
@@ -47,7 +47,7 @@ class Comparison(RuleBasedStateMachine):
             assert owner == self._id(session.owner)
 
     def _see(self, key: str, caller: Caller) -> tuple[str, Call, Session]:
-        """Who calls, how to, and the session, which is compared behind the call."""
+        """Returns the caller, a function that calls as this user, and the session, which is compared after the call."""
         self.seen.append(key)
         session = self.model.sessions[key]
         known = list(session.people) if caller[0] < 8 else []

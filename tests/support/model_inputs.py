@@ -9,7 +9,7 @@ WORDS = ["amber", "birch", "cedar"]
 Caller = tuple[int, bool]
 Rights = dict[str, bool] | None
 
-# who calls (below 8 one of those who take part, else anybody), and which process answers
+# the caller (below 8 a participant, otherwise any user), and the process that answers
 callers = st.tuples(st.integers(0, 9), st.booleans())
 people = st.sampled_from(PEOPLE)
 roles = st.sampled_from(RANKS)

@@ -1,7 +1,7 @@
 """Makes a user's ordinary requests, one after the other: `python -m tests.support.neighbour URL`.
 
-Credentials come in the variable CREDENTIALS, a JSON object of headers. Prints a line of JSON for each request (what was
-asked, the status, the seconds it took) until standard input ends. A process of its own, so that work of the test's
+Credentials come in the variable CREDENTIALS, a JSON object of headers. Prints a line of JSON for each request (its
+name, the status, the seconds it took) until standard input ends. A process of its own, so that work of the test's
 process delays no measurement.
 """
 
@@ -20,7 +20,7 @@ ECHO = {"bundle": {"name": "neighbour"}, "providers": [{"module": "provider-echo
 
 
 class Neighbour:
-    """A user with an agent and a session."""
+    """A user with a session that has an agent."""
 
     def __init__(self, url: str, headers: dict[str, str]) -> None:
         self._client = httpx.Client(base_url=url, headers=headers, timeout=LIMIT, verify=False)
@@ -48,7 +48,7 @@ class Neighbour:
 
 
 def main() -> None:
-    """Asks until standard input ends."""
+    """Makes requests until standard input ends."""
     neighbour = Neighbour(sys.argv[1], json.loads(os.environ["CREDENTIALS"]))
     while not select.select([sys.stdin], [], [], 0)[0]:
         for answered in neighbour.requests():

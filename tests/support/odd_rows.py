@@ -1,5 +1,6 @@
-"""Rows that a database may hold, made from its catalog: expired, endless, huge and odd ones, in every table
-that the service writes to.
+"""Rows that a database may hold, generated from its catalog: expired, permanent, huge and odd ones.
+
+They are in every table that the service writes to.
 
 A new table or column is filled without a change here, as long as its checks accept one of the values that are tried.
 """
@@ -81,7 +82,7 @@ class Column(NamedTuple):
 
 
 class Kind(NamedTuple):
-    """How the rows of one kind look: expressions of SQL by type, where `n` counts rows."""
+    """The values of one kind of rows: SQL expressions by type, in which `n` counts rows."""
 
     name: str
     count: int
@@ -128,9 +129,9 @@ _USUAL = {
 
 
 def fill(connection: "psycopg.Connection[Any]") -> set[str]:
-    """Fills all tables, and gives their names. The connection is the owner's, in autocommit.
+    """Fills all tables and returns their names. Needs a connection of the owner, in autocommit.
 
-    The bounds of new rows are taken away: rows of earlier releases may be over them.
+    Removes the bounds of new rows, since rows of earlier releases may exceed them.
     """
     for (statement,) in connection.execute(_BOUNDS).fetchall():
         connection.execute(statement.encode())
@@ -158,7 +159,7 @@ def _table(column: str | None) -> str | None:
 def _insert(
     connection: "psycopg.Connection[Any]", columns: list[Column], kind: Kind, chosen: dict[str, str]
 ) -> dict[str, str]:
-    """Inserts rows of the first values that the table takes; gives the values by column."""
+    """Inserts rows with the first values that the table accepts. Returns the values by column."""
     table, names = columns[0].table, [column.name for column in columns]
     values = [list(_values(column, kind, chosen)) for column in columns]
     tried: set[tuple[int, ...]] = set()
@@ -183,7 +184,7 @@ def _insert(
 
 
 def _values(column: Column, kind: Kind, chosen: dict[str, str]) -> Iterator[str]:
-    """Expressions for a column, the kind's own first."""
+    """Yields expressions for a column, the kind's own first."""
     if column.nullable and (kind.has_nulls or column.type == "tsvector"):
         yield "null"
     if column.parent is not None:
@@ -209,7 +210,7 @@ def _values(column: Column, kind: Kind, chosen: dict[str, str]) -> Iterator[str]
 
 
 def age(connection: "psycopg.Connection[Any]") -> None:
-    """Makes every time of every row a year older: whatever expires has. The connection is a superuser's."""
+    """Makes all times in all rows a year older, so that all expiring rows expire. Needs a superuser's connection."""
     columns: dict[str, list[str]] = {}
     for row in connection.execute(_COLUMNS).fetchall():
         if row[2] == _TIME:

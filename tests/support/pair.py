@@ -1,4 +1,4 @@
-"""Two processes on one database that ask for credentials, and an application: several people through either process."""
+"""Two processes on one database, with authentication, for calls of several users through either process."""
 
 import contextlib
 from collections.abc import Iterator
@@ -9,23 +9,23 @@ from tests.conftest import SECRET, token
 from tests.support.databases import execute
 from tests.support.soak import services
 
-_LATER = 2**40  # when tokens expire, in seconds since 1970
+_LATER = 2**40  # expiry of tokens, in seconds since 1970
 
 
 class Pair(NamedTuple):
-    """The processes' addresses, and the key of the application `app`, which is an admin one when asked for."""
+    """The addresses of the processes, and the key of the application `app`."""
 
     urls: list[str]
     key: str
 
     def headers(self, user_id: str) -> dict[str, str]:
-        """The credentials of a user."""
+        """Returns the credentials of a user."""
         return {"X-API-Key": self.key, "Authorization": f"Bearer {token(sub=user_id, exp=_LATER)}"}
 
 
 @contextlib.contextmanager
 def pair(dsn: str, is_admin: bool = False, count: int = 2) -> Iterator[Pair]:
-    """So many processes, stopped at the end; none may have logged a fault of its own."""
+    """Runs `count` processes until the context ends. None may have logged an unexpected error."""
     key = generate_key()
     values = f"'app', 'app', '{key.hash}', '{key.prefix}', {is_admin}"
     execute(

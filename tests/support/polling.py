@@ -12,7 +12,7 @@ TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where datnam
 
 
 async def until(condition: Callable[[], Any], seconds: float = 20) -> None:
-    """Waits for the condition, at most so long."""
+    """Waits until the condition holds. Raises TimeoutError after `seconds`."""
     async with asyncio.timeout(seconds):
         while not await condition():
             await asyncio.sleep(0.01)

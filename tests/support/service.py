@@ -1,4 +1,4 @@
-"""Real processes of `amplifier-api`, for tests that need what no application inside this process can show."""
+"""Real processes of `amplifier-api`, for tests that an application inside the test process cannot serve."""
 
 import contextlib
 import os
@@ -17,7 +17,7 @@ import msgspec
 
 from amplifier.settings import Settings
 
-LIMIT = 30.0  # seconds for whatever another process does
+LIMIT = 30.0  # seconds for any step of another process
 _SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)}
 
 
@@ -44,23 +44,23 @@ class Service:
             except httpx.TransportError:
                 return False
 
-        with httpx.Client(timeout=5, verify=False) as client:  # else it reads all certificates first
+        with httpx.Client(timeout=5, verify=False) as client:  # otherwise it reads all certificates first
             wait_until(healthy, limit, lambda: self.output)
 
     def interrupt(self) -> int:
-        """The exit status after Ctrl-C, which reaches every process of the terminal's group."""
+        """Sends SIGINT to the process group, as Ctrl-C does, and returns the exit status."""
         os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(LIMIT)
 
     def stop(self) -> int:
-        """The exit status after SIGTERM."""
+        """Sends SIGTERM and returns the exit status."""
         self.process.terminate()
         return self.process.wait(LIMIT)
 
 
 @contextlib.contextmanager
 def running_service(environ: Mapping[str, str], limit: float = LIMIT) -> Iterator[Service]:
-    """A healthy service with the settings `environ` (none are inherited), on a free port unless SERVICE_PORT is given.
+    """Starts a service with the settings `environ` only, on a free port unless SERVICE_PORT is given.
 
     It is stopped at the end if it still runs, and must exit with 0 then.
     """
@@ -88,7 +88,7 @@ def running_service(environ: Mapping[str, str], limit: float = LIMIT) -> Iterato
 
 
 def command(environ: Mapping[str, str], *arguments: str, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:
-    """What `amplifier-api` with these arguments and settings did."""
+    """Runs `amplifier-api` with these arguments and settings."""
     with tempfile.TemporaryDirectory() as folder:
         return subprocess.run(
             [sys.executable, "-m", "amplifier", *arguments],
@@ -102,13 +102,13 @@ def command(environ: Mapping[str, str], *arguments: str, limit: float = LIMIT) -
 
 
 def free_port() -> int:
-    """A port on which nobody listens."""
+    """Returns a port on which no process listens."""
     with socket.create_server(("127.0.0.1", 0)) as server:
         return int(server.getsockname()[1])
 
 
 def postgres_servers(folder: Path) -> list[int]:
-    """The ids of PostgreSQL servers with their data below `folder`."""
+    """Returns the process ids of PostgreSQL servers with their data below `folder`."""
     lines = subprocess.run(["ps", "-ww", "-eo", "pid=,args="], capture_output=True, text=True, timeout=LIMIT).stdout
     return [int(line.split()[0]) for line in lines.splitlines() if "postgres -D" in line and f" {folder}/" in line]
 
@@ -122,6 +122,6 @@ def wait_until(condition: Callable[[], bool], limit: float = LIMIT, explain: Cal
 
 
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
-    """This process's environment without settings, and `environ`."""
+    """Returns this process's environment without settings, extended by `environ`."""
     inherited = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
     return {**inherited, **environ}

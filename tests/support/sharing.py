@@ -17,11 +17,11 @@ WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' 
 LOG = """select seq, type, actor_user_id, data from session_events union all
     select seq, 'message', author_user_id, '{}' from messages order by seq"""
 MESSAGE = {"messages": [{"role": "user"}]}
-Done = Counter[tuple[str, str]]  # type of event, or message, and who did it
+Done = Counter[tuple[str, str]]  # type of event, or `message`, and its actor
 
 
 class Shared(NamedTuple):
-    """A session of alice's, and clients of everybody through two applications, which stand for two processes."""
+    """A session of alice, and clients of all users through two applications, in place of two processes."""
 
     one: Api
     sql: Sql
@@ -44,21 +44,21 @@ class Shared(NamedTuple):
             assert (await self.call(actor, 0, "POST", "/participants", body)).status_code == 201
 
     async def renewed(self) -> "Shared":
-        """The same people with a new config and session."""
+        """Returns the same users with a new config and session."""
         alice = self.clients["alice"][0]
         config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
         session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
         return self._replace(config_id=config_id, session_id=session_id)
 
     async def until_waiting(self, count: int) -> None:
-        """Returns when so many statements wait for a lock."""
+        """Waits until `count` statements wait for a lock."""
         async with asyncio.timeout(10):
             while self.sql(WAITING) != [(count,)]:
-                self.sql("select pg_stat_clear_snapshot()")  # it would stay the same within a transaction
+                self.sql("select pg_stat_clear_snapshot()")  # within a transaction it would not change
                 await asyncio.sleep(0.01)
 
     async def queued(self, *calls: Coroutine[Any, Any, httpx.Response]) -> list[int]:
-        """The statuses of calls that waited in this order while a DBA held the session's row."""
+        """Makes calls that wait in this order while a DBA holds the session's row. Returns their statuses."""
         self.sql("begin; select from sessions for update")
         tasks = []
         for call in calls:
@@ -69,10 +69,10 @@ class Shared(NamedTuple):
 
 
 async def change(shared: Shared, dice: random.Random, done: Done, statuses: Counter[int]) -> None:
-    """A random call, or an invitation and two who accept it at once; notes what was acknowledged."""
+    """Makes a random call, or an invitation that two users accept at once. Counts the acknowledged calls."""
     actor, other, app = dice.choice(PEOPLE), dice.choice(PEOPLE), dice.randrange(2)
     rights = {"permissions": {dice.choice(["invite", "send"]): dice.random() < 0.7}}
-    role = {"role": dice.choice([*ROLES, "owner", "owner"])}  # lest few may do anything soon
+    role = {"role": dice.choice([*ROLES, "owner", "owner"])}  # otherwise few participants would soon have any right
     calls: list[tuple[str, str, str, Any]] = [
         ("participant.added", "POST", "/participants", {"user_id": other} | role | dice.choice([rights, {}])),
         ("participant.changed", "PATCH", f"/participants/{other}", dice.choice([role, rights])),
@@ -96,7 +96,7 @@ async def change(shared: Shared, dice: random.Random, done: Done, statuses: Coun
 
 
 def replay(events: list[Any]) -> dict[str, tuple[str, dict[str, bool]]]:
-    """Everybody's role and permissions in the end. At each event its actor had a right to it and an owner is left."""
+    """Returns the final role and permissions of each participant. Checks the right to each event, and its owners."""
     people: dict[str, tuple[str, dict[str, bool]]] = {"alice": ("owner", {})}
     joining = ""
     for _, type_, actor, data in events:

@@ -1,4 +1,4 @@
-"""What soak tests do with real processes: sessions, appends that are repeated, many streams at once."""
+"""Helpers for soak tests with real processes: sessions, repeated appends, many streams at a time."""
 
 import asyncio
 import contextlib
@@ -18,7 +18,7 @@ LISTENING = "(query ilike 'listen%' or query ilike '%pg_notification_queue_usage
 
 @contextlib.contextmanager
 def services(count: int, dsn: str, **environ: str) -> Iterator[list[Service]]:
-    """Processes on one database."""
+    """Runs processes on one database."""
     changes = {"DATABASE_URL": dsn, "MAX_STREAMS_PER_USER": "1000", "LOG_LEVEL": "warning", **environ}
     with contextlib.ExitStack() as stack:
         yield [stack.enter_context(running_service(changes)) for _ in range(count)]
@@ -39,7 +39,7 @@ def events(session_id: str) -> str:
 
 
 async def append(api: httpx.AsyncClient, session_id: str, last_seq: int, count: int, content: str = "x") -> int:
-    """The new last_seq of a session to which nobody else appends; repeats what may have failed."""
+    """Appends to a session that has no other writers, and repeats on errors. Returns the new last_seq."""
     body = {"messages": [{"role": "user", "content": content}] * count, "expected_seq": last_seq}
     while (answer := await api.post(f"/sessions/{session_id}/transcript", json=body)).status_code == 503:
         await asyncio.sleep(0.05)
@@ -49,7 +49,7 @@ async def append(api: httpx.AsyncClient, session_id: str, last_seq: int, count: 
 
 
 async def opened(stack: contextlib.AsyncExitStack, service: Service, session_id: str, count: int) -> list[Events]:
-    """So many streams of a session from now on, a few opened at once."""
+    """Opens `count` streams of a session, a few at a time."""
     gate = asyncio.Semaphore(50)
 
     async def one() -> Events:
@@ -60,7 +60,7 @@ async def opened(stack: contextlib.AsyncExitStack, service: Service, session_id:
 
 
 async def until(condition: Callable[[], Any], seconds: float = 30) -> None:
-    """Returns when the condition holds."""
+    """Waits until the condition holds."""
     async with asyncio.timeout(seconds):
         while not condition():
             await asyncio.sleep(0.01)

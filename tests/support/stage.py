@@ -1,4 +1,4 @@
-"""A session whose statements meet: on two connections, one of which goes no further until the test lets it."""
+"""Concurrent statements on a session: one transaction stays open until the test ends it."""
 
 import asyncio
 import contextlib
@@ -26,23 +26,23 @@ QUESTION = {"run_id": "going", "process_id": "one", "prompt": "May I?", "options
 
 
 class Stage(NamedTuple):
-    """A session of alice's and bob's, and statements that run while a transaction of another connection is open."""
+    """A session of alice and bob, and statements that run while another connection's transaction is open."""
 
     queries: Any
     sql: Sql
 
     def soon(self, statement: Any) -> "asyncio.Task[Any]":
-        """The statement, on a connection of its own."""
+        """Runs a statement as a task on a connection of its own."""
         return asyncio.create_task(statement, context=Context())
 
     @contextlib.asynccontextmanager
     async def open(self) -> AsyncIterator[None]:
-        """What runs in the context is committed at its end."""
+        """Opens a transaction that is committed when the context ends."""
         async with self.queries.database.transaction():
             yield
 
     async def until_waiting(self, count: int = 1) -> None:
-        """Returns when so many statements wait for a lock."""
+        """Waits until `count` statements wait for a lock."""
         await until(lambda: self.sql(WAITING) == [(count,)])
 
     def ask(self, approval_id: str = "question") -> Any:
@@ -66,11 +66,11 @@ class Stage(NamedTuple):
         return self.queries.runs.cancel(**HERE, actor_id="alice", run_id=run_id)
 
     def statuses(self) -> dict[str, str]:
-        """Of all runs."""
+        """Returns the statuses of all runs."""
         return dict(self.sql("select run_id, status from runs"))
 
     def log(self) -> list[str]:
-        """What happened, in order; each number once."""
+        """Returns the types of the log in order, after a check that each number occurs once."""
         rows = self.sql(
             "select seq, type from session_events union all select seq, 'message' from messages order by seq"
         )
@@ -81,7 +81,7 @@ class Stage(NamedTuple):
 
 @contextlib.contextmanager
 def holding(dsn: str, statement: str) -> Iterator[Callable[[], None]]:
-    """Locks rows until what is given is called."""
+    """Locks rows until the yielded function is called."""
     with psycopg.connect(dsn) as connection:
         connection.execute(statement)  # type: ignore[arg-type]
         yield connection.rollback
@@ -93,7 +93,7 @@ def message(text: str) -> bytes:
 
 @contextlib.asynccontextmanager
 async def staged(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
-    """In an empty database."""
+    """Creates the session in an empty database."""
     sql("insert into users (user_id) values ('alice')")
     sql("insert into configs (config_id, name, config_json, user_id) values ('config', 'config', '{}', 'alice')")
     sql(

@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mappin
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit
 
-LIMIT = 20.0  # seconds until an answer must have begun
-_PAUSE = 0.05  # seconds until a service that does not answer, or has no database, is asked again
+LIMIT = 20.0  # seconds until a response must have begun
+_PAUSE = 0.05  # seconds between two attempts on a service that does not answer or has no database
 
 
 class Event(NamedTuple):
-    """`id` is none for what is never replayed; `data` is as it came."""
+    """A server-sent event. `id` is None for one that is never replayed; `data` is the received text."""
 
     id: int | None
     type: str
@@ -21,7 +21,7 @@ class Event(NamedTuple):
 
 
 class Refused(Exception):
-    """The answer is no stream."""
+    """The response is not a stream."""
 
     def __init__(self, status: int, body: bytes) -> None:
         super().__init__(f"{status} {body.decode(errors='replace')}")
@@ -29,7 +29,7 @@ class Refused(Exception):
 
 
 class Events:
-    """What comes over an open stream until the server ends it properly; one that is cut off raises ConnectionError."""
+    """The events of an open stream until the server ends it. Raises ConnectionError if it is cut off."""
 
     def __init__(self, reader: asyncio.StreamReader) -> None:
         self.retries: list[int] = []
@@ -52,14 +52,14 @@ class Events:
         return self._waiting.popleft()
 
     async def logged(self) -> Event:
-        """The next event that has an id."""
+        """Returns the next event that has an id."""
         async for event in self:
             if event.id is not None:
                 return event
         raise ConnectionError("the stream has ended")
 
     async def _chunk(self) -> bytes:
-        """The next chunk of the body; the last one is empty."""
+        """Returns the next chunk of the body. The last one is empty."""
         try:
             size = int(await self._reader.readline(), 16)
             return (await self._reader.readexactly(size + 2))[:-2]
@@ -79,7 +79,7 @@ class Events:
 
 @contextlib.asynccontextmanager
 async def open_stream(url: str, path: str, headers: Mapping[str, str] | None = None) -> AsyncIterator[Events]:
-    """The events of a stream, which is dropped at the end. Raises Refused and ConnectionError."""
+    """Opens a stream, and drops it when the context ends. Raises Refused and ConnectionError."""
     async with asyncio.timeout(LIMIT):
         address = urlsplit(url)
         reader, writer = await asyncio.open_connection(address.hostname, address.port)
@@ -99,7 +99,7 @@ async def open_stream(url: str, path: str, headers: Mapping[str, str] | None = N
 
 @contextlib.contextmanager
 def unread_stream(url: str, path: str) -> Iterator[socket.socket]:
-    """A stream that was opened and is never read, with as small a buffer as there is."""
+    """Opens a stream with the smallest possible buffer and does not read it."""
     address = urlsplit(url)
     with socket.socket() as client:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1)
@@ -112,7 +112,7 @@ def unread_stream(url: str, path: str) -> Iterator[socket.socket]:
 
 @contextlib.asynccontextmanager
 async def read_on(client: socket.socket) -> AsyncIterator[Events]:
-    """What comes over a stream of `unread_stream`, from its first event on; it is read at full speed from now on."""
+    """Reads a stream of `unread_stream` from its first event on, at full speed."""
     client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1024 * 1024)
     client.setblocking(False)
     reader, writer = await asyncio.open_connection(sock=client)
@@ -124,9 +124,10 @@ async def read_on(client: socket.socket) -> AsyncIterator[Events]:
 
 
 class Follower:
-    """Follows a stream from its beginning, coming back with `Last-Event-ID` whenever it ends, breaks or lasted long.
+    """Follows a stream from its beginning. Reconnects with `Last-Event-ID` whenever it ends, breaks or lasts too long.
 
-    `choose` says which address to ask, `patience` for how many seconds to stay when so much came; `ids` is what came.
+    `choose` returns the address to ask, `patience` the seconds to stay for a number of received events. `ids` has the
+    ids of the received events.
     """
 
     def __init__(self, path: str, choose: Callable[[], str], patience: Callable[[int], float]) -> None:
@@ -135,7 +136,7 @@ class Follower:
         self.opened = 0
 
     async def follow(self, is_last: Callable[[int], bool]) -> None:
-        """Returns with the event whose id is the last."""
+        """Follows until the event with the last id."""
         while True:
             try:
                 async with asyncio.timeout(self.patience(len(self.ids))):
@@ -160,22 +161,22 @@ class Follower:
 
 
 class Audience:
-    """Followers of several logs, and the id with which each of these ends, once that is known."""
+    """Followers of several logs, and the last id of each log, once it is known."""
 
     def __init__(self) -> None:
         self.followers: list[tuple[str, Follower]] = []
         self.ends: dict[str, int] = {}
 
     def add(self, log: str, path: str, choose: Callable[[], str], patience: Callable[[int], float]) -> None:
-        """One more follower of a log; `log` is what it is called here."""
+        """Adds a follower of the log with this name."""
         self.followers.append((log, Follower(path, choose, patience)))
 
     def follow(self) -> list[Coroutine[Any, Any, None]]:
-        """What each of them does until the end."""
+        """Returns a coroutine for each follower, which follows its log to the end."""
         return [one.follow(lambda number, log=log: number == self.ends.get(log)) for log, one in self.followers]  # type: ignore[misc]
 
     def check(self) -> None:
-        """Everybody saw 1, 2, 3 and so on to the end."""
+        """Checks that every follower has received 1, 2, 3 and so on to the end."""
         assert self.followers
         for log, one in self.followers:
             assert one.ids == list(range(1, self.ends.get(log, 0) + 1))

@@ -20,7 +20,7 @@ INSTALLS = sorted(Path("/usr/lib/postgresql").glob("*/bin/postgres"))
 
 
 class Authority:
-    """A certificate authority of the test's own."""
+    """A certificate authority for the tests."""
 
     def __init__(self, name: str) -> None:
         self._key = ec.generate_private_key(ec.SECP256R1())

@@ -1,4 +1,4 @@
-"""Transcripts in every dialect, cut and shuffled: what a model gets is always valid, and nothing is ever lost."""
+"""Transcripts in every format, cut and shuffled, become valid for models, and no message is lost."""
 
 import json
 import random
@@ -20,7 +20,7 @@ SAID: Message = {"role": "assistant", "content": "Done"}
 
 
 def call(*ids: str, dialect: str = "amplifier") -> Message:
-    """An assistant's message with calls."""
+    """Returns an assistant's message with calls."""
     shapes = {
         "amplifier": lambda id: {"id": id, "tool": "run", "arguments": {}},
         "openai": lambda id: {"id": id, "type": "function", "function": {"name": "run", "arguments": "{}"}},
@@ -35,7 +35,7 @@ def call(*ids: str, dialect: str = "amplifier") -> Message:
 
 
 def result(*ids: str, dialect: str = "amplifier", content: str = "ok") -> Message:
-    """A message with the results of calls; of one call only in most dialects."""
+    """Returns a message with the results of calls. Most formats allow the result of one call only."""
     if dialect == "tool_use":
         return {
             "role": "user",
@@ -55,7 +55,7 @@ DIALECTS = ["amplifier", "openai", "plain", "tool_call", "tool_use"]
 
 @st.composite
 def conversations(draw: st.DrawFn) -> list[Message]:
-    """A valid transcript; ids come again in later turns, as some models have it."""
+    """Draws a valid transcript. Ids repeat in later turns, as with some models."""
     messages: list[Message] = draw(st.sampled_from([[], [SYSTEM], [SYSTEM, SAID]]))
     messages = list(messages)
     for number in range(draw(st.integers(0, 4))):
@@ -75,7 +75,7 @@ def conversations(draw: st.DrawFn) -> list[Message]:
 
 @st.composite
 def sabotaged(draw: st.DrawFn) -> list[Message]:
-    """Messages of such a one, some of them missing, in another order, or twice."""
+    """Draws a transcript of which some messages are missing, moved or repeated."""
     messages = draw(conversations())
     kept = [message for message in messages if draw(st.integers(0, 4)) != 0]
     twice = [message for message in kept for _ in range(1 + (draw(st.integers(0, 7)) == 0))]
@@ -99,7 +99,7 @@ def multiset(messages: list[Message]) -> Counter[str]:
 
 
 @given(conversations())
-def test_nothing_is_wrong_with_a_valid_one(messages: list[Message]) -> None:
+def test_valid_transcript_has_no_findings(messages: list[Message]) -> None:
     assert diagnose(messages) == []
     assert valid(messages) is messages
     assert repaired(messages) == list(enumerate(messages))
@@ -107,7 +107,7 @@ def test_nothing_is_wrong_with_a_valid_one(messages: list[Message]) -> None:
 
 
 @given(sabotaged(), st.booleans())
-def test_what_a_model_gets_is_valid(messages: list[Message], open_end: bool) -> None:
+def test_messages_for_model_are_valid(messages: list[Message], open_end: bool) -> None:
     before = json.dumps(messages)
     given = valid(messages, open_end)
     assert diagnose(given, open_end) == []
@@ -116,7 +116,7 @@ def test_what_a_model_gets_is_valid(messages: list[Message], open_end: bool) -> 
 
 
 @given(sabotaged(), st.booleans())
-def test_a_repair_loses_nothing_and_leaves_nothing_to_repair(messages: list[Message], open_end: bool) -> None:
+def test_repair_loses_no_message_and_needs_no_other_repair(messages: list[Message], open_end: bool) -> None:
     entries = repaired(messages, open_end)
     assert sorted(index for index, _ in entries if index is not None) == list(range(len(messages)))
     assert all(messages[index] is message for index, message in entries if index is not None)
@@ -129,12 +129,12 @@ def test_a_repair_loses_nothing_and_leaves_nothing_to_repair(messages: list[Mess
 
 
 @given(sabotaged())
-def test_what_is_plain_needs_no_closer_look(messages: list[Message]) -> None:
+def test_plain_transcript_has_no_findings(messages: list[Message]) -> None:
     assert not is_plain(messages) or diagnose(messages) == []
 
 
 @given(sabotaged(), st.sampled_from(["cancelled", "failed"]))
-def test_what_closes_a_turn_leaves_its_end_valid(messages: list[Message], status: Any) -> None:
+def test_closing_messages_leave_valid_end(messages: list[Message], status: Any) -> None:
     added = closing(messages, status, "half an ans")
     after = messages + added
     assert closing(after, status) == []
@@ -147,7 +147,7 @@ def test_what_closes_a_turn_leaves_its_end_valid(messages: list[Message], status
 
 
 @pytest.mark.parametrize("dialect", DIALECTS)
-def test_each_problem_in_each_dialect(dialect: str) -> None:
+def test_each_problem_is_found_in_each_format(dialect: str) -> None:
     asked, answer = call("a", "b", dialect=dialect), [result("a", dialect=dialect), result("b", dialect=dialect)]
     assert problems([ASKED, asked, *answer, SAID]) == []
     assert problems([ASKED, asked, answer[0], SAID]) == [("missing_result", 1, "b", 1)]
@@ -168,7 +168,7 @@ def test_each_problem_in_each_dialect(dialect: str) -> None:
     ]
 
 
-def test_what_is_missing_is_put_where_it_belongs() -> None:
+def test_missing_results_and_answers_are_inserted() -> None:
     lost = [{"role": "tool", "tool_call_id": id, "name": "run", "content": LOST} for id in "ab"]
     given = valid([ASKED, call("a", "b"), result("b"), ASKED])
     assert given == [ASKED, call("a", "b"), lost[0], result("b"), given[4], ASKED]
@@ -178,14 +178,14 @@ def test_what_is_missing_is_put_where_it_belongs() -> None:
     assert valid([ASKED, call("b"), SAID]) == [ASKED, call("b"), lost[1], SAID]
 
 
-def test_results_are_put_in_the_order_of_their_calls() -> None:
+def test_results_are_moved_into_order_of_calls() -> None:
     messages = [ASKED, call("a", "b"), SYSTEM, result("b"), REMINDER, result("a"), SAID]
     in_order = [ASKED, call("a", "b"), result("a"), result("b"), SYSTEM, REMINDER, SAID]
     assert valid(messages) == in_order
     assert repaired(messages) == [(index, messages[index]) for index in (0, 1, 5, 3, 2, 4, 6)]
 
 
-def test_a_call_id_that_comes_again_is_another_call() -> None:
+def test_repeated_call_id_is_another_call() -> None:
     first, second = result("call_1", content="first"), result("call_1", content="second")
     turn = [ASKED, call("call_1"), first, SAID]
     assert diagnose([*turn, ASKED, call("call_1"), second, SAID]) == []
@@ -194,7 +194,7 @@ def test_a_call_id_that_comes_again_is_another_call() -> None:
     assert problems(late) == [("missing_result", 1, "call_1", 1), ("duplicate_result", 6, "call_1", 2)]
 
 
-def test_a_result_that_answers_nothing_is_kept_and_not_sent() -> None:
+def test_dead_result_is_stored_and_not_sent_to_model() -> None:
     messages = [ASKED, call("a"), result("a"), result("x"), result("a"), {"role": "function", "name": "old"}, SAID]
     assert [one.problem for one in diagnose(messages)] == ["unknown_result", "duplicate_result", "unknown_result"]
     assert wrong(messages) == []
@@ -202,23 +202,23 @@ def test_a_result_that_answers_nothing_is_kept_and_not_sent() -> None:
     assert repaired(messages) == list(enumerate(messages))
 
 
-def test_what_somebody_says_beside_such_a_result_is_sent() -> None:
+def test_text_beside_dead_result_is_sent_to_model() -> None:
     text = {"type": "text", "text": "Never mind"}
     both = {"role": "user", "content": [*result("x", "a", dialect="tool_use")["content"], text]}
     assert valid([ASKED, call("a"), both, SAID])[2] == {**both, "content": both["content"][1:]}
-    assert problems([ASKED, both])[-1] == ("unknown_result", 1, "a", 2)  # a turn of its own
+    assert problems([ASKED, both])[-1] == ("unknown_result", 1, "a", 2)  # the message begins a turn
     assert valid([ASKED, SAID, both]) == [ASKED, SAID, {"role": "user", "content": [text]}]
 
 
-def test_a_null_call_id_makes_no_result_of_a_question() -> None:
-    """As messages that were written with all their fields have it."""
+def test_null_call_id_makes_no_result_of_question() -> None:
+    """Some clients write all fields of a message."""
     asked = {**ASKED, "name": None, "tool_calls": None, "tool_call_id": None}
     cut_off = [asked, SAID, asked, call("a"), result("a"), asked]
     assert problems(cut_off) == [("unfinished_turn", 4, None, 2)]
-    assert problems([asked, SAID, asked, asked]) == []  # people may say several things before they are answered
+    assert problems([asked, SAID, asked, asked]) == []  # users may send several messages before an answer
 
 
-def test_an_interrupted_turn_is_closed() -> None:
+def test_interrupted_turn_is_closed() -> None:
     messages = [ASKED, call("a", "b"), result("a")]
     gone, answer = closing(messages, "cancelled")
     assert (gone["role"], gone["tool_call_id"], gone["name"]) == ("tool", "b", "run")
@@ -231,8 +231,8 @@ def test_an_interrupted_turn_is_closed() -> None:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_real_conversations(seed: int) -> None:
-    """They are fine but for turns without an end, and mended after some of their results moved or went."""
+def test_real_conversations_are_repaired(seed: int) -> None:
+    """They are valid but for unfinished turns, and are repaired after some results were moved or removed."""
     dice = random.Random(seed)
     for messages in transcripts():
         assert {one.problem for one in wrong(messages)} <= {"unfinished_turn"}

@@ -1,4 +1,4 @@
-"""The context manager `context-simple`: keeps messages in memory and selects the newest turns that fit a model.
+"""The context manager `context-simple`: keeps messages in memory and selects the newest turns that a model can take.
 
 Messages are stored by `transcript_writer.py`, which wraps every context manager.
 """
