@@ -1,6 +1,6 @@
 """Shares scarce places between users: each gets a limited number of them, and users who wait take turns.
 
-What a place stands for is up to the caller: a database connection for the pool, a turn for the repair of transcripts.
+Callers decide the meaning of a place: a database connection for the pool, a turn for the repair of transcripts.
 """
 
 import asyncio

@@ -1,4 +1,4 @@
-"""Live events: how soon they come, what followers and notifications cost, beside what is demanded.
+"""Measures live events: their delay and the cost of followers and notifications, compared with the demanded limits.
 
 `python -m benchmarks.events delivery memory` runs some sections only. Every follower is another user.
 """
@@ -20,13 +20,14 @@ from amplifier.postgres import embedded
 from amplifier.schema import migrate
 from benchmarks import requests
 from benchmarks.events_clients import Appended, Appends, Call, Followers, elsewhere
-from benchmarks.search_queries import APPLICATION, at_least, at_most, authorised, connected, percentile
+from benchmarks.figures import at_least, at_most, percentile
+from benchmarks.search_queries import APPLICATION, authorised, connected
 
 SESSIONS, WRITER = 100, "writer"
 RATE, WARM = 50, 3  # appends a second, seconds
 WRITERS, ROUND = 16, 3  # clients, seconds
 SHORT, AS_MANY = 1, 4  # seconds of a round of `notify`, and times as many of them: it looks for a few percent
-SETTLE = 1.5  # seconds until what followed from a change is over: presence, sweeps
+SETTLE = 1.5  # seconds until the consequences of a change are over: presence, sweeps
 WITHIN = {"delivery": (10, 150), "across": (40, None)}  # ms, of the 50th and the 99th percentile
 MEMORY = 40  # KB
 WITH_FOLLOWERS, WITH_NOTIFY = 0.8, 0.95
@@ -35,7 +36,7 @@ _FOLLOWERS = "insert into session_participants (session_id, user_id, role) value
 
 
 class Bench(NamedTuple):
-    """The service's environment, requests that follow and that append, and how much is measured."""
+    """The environment of the service, clients that follow and append, and the amount of measurements."""
 
     environ: dict[str, str]
     follow: list[bytes]
@@ -44,7 +45,7 @@ class Bench(NamedTuple):
     rounds: int
 
     def service(self, **settings: str) -> contextlib.AbstractContextManager[int]:
-        """The port of a service."""
+        """Runs a service and yields its port."""
         return requests._server(None, self.environ | settings)
 
     def followers(self, port: int, timed: bool = False) -> contextlib.AbstractContextManager[Call]:
@@ -57,19 +58,19 @@ class Bench(NamedTuple):
 
 
 def delivery(bench: Bench) -> None:
-    """From the commit to each follower, on one process."""
+    """Measures the time from the commit to each follower on one process."""
     with bench.service() as port:
         _deliver(bench, "delivery", port, port)
 
 
 def across(bench: Bench) -> None:
-    """The same from one process to another."""
+    """Measures the time from the commit to each follower on another process."""
     with bench.service() as port, bench.service() as other:
         _deliver(bench, "across", port, other)
 
 
 def memory(bench: Bench) -> None:
-    """What a follower takes of the service's memory. The second half needs nothing that was left of the warm-up."""
+    """Measures the service's memory per follower. The second half of the followers uses no memory of the warm-up."""
     count = len(bench.follow)
     with bench.service() as port, bench.followers(port) as follow:
         follow("open", count // 10)
@@ -89,7 +90,7 @@ def memory(bench: Bench) -> None:
 
 
 def appends(bench: Bench) -> None:
-    """Appends while all sessions are followed, and while none is."""
+    """Measures appends with followers of all sessions and with none."""
     shares = []
     with bench.service() as port, bench.followers(port) as follow, bench.appends(port) as append:
 
@@ -111,7 +112,7 @@ def appends(bench: Bench) -> None:
 
 
 def notify(bench: Bench) -> None:
-    """Appends to a process that tells another one of them, and to one that tells nobody."""
+    """Measures appends to a process that notifies another one, and to one that notifies none."""
     with (
         bench.service() as port,
         bench.service(NOTIFY_DELAY="3600") as silent,
@@ -189,7 +190,7 @@ def _compare(title: str, ours: Callable[[], float], theirs: Callable[[], float],
 
 
 async def _seed(dsn: str, options: argparse.Namespace) -> Bench:
-    """Sessions of one writer with as many followers each."""
+    """Creates sessions of one writer, with the same number of followers each."""
     environ, headers_of = await authorised(dsn)
     sessions = [f"00000000-0000-4000-8000-{number:012}" for number in range(SESSIONS)]
     users = {f"follower-{number}": sessions[number % SESSIONS] for number in range(options.followers)}

@@ -1,4 +1,4 @@
-"""Clients for live events in processes of their own: as cheap as can be, for they share the cores with the service."""
+"""Clients for live events, in processes of their own. They are as cheap as possible: the service shares their cores."""
 
 import asyncio
 import contextlib
@@ -15,12 +15,12 @@ from typing import Any, NamedTuple
 
 import uvloop
 
-AT_ONCE = 8  # streams being opened, and connections that a pace begins with
+AT_ONCE = 8  # streams opened at a time, and connections with which `paced` begins
 _LAST_SEQ = re.compile(rb'"last_seq":(\d+)')
 
 
 class Appended(NamedTuple):
-    """An append: the session's number, what seq it got, when the request was sent and when its answer was there."""
+    """An append: the session's number, its seq, and the times of the request and the response."""
 
     session: int
     seq: int
@@ -29,27 +29,27 @@ class Appended(NamedTuple):
 
 
 class Followers:
-    """Open streams. `timed` ones note when which event arrived, others count events."""
+    """Open streams. If `timed`, they record the arrival of each event; otherwise they count events."""
 
     def __init__(self, port: int, requests: list[bytes], timed: bool) -> None:
         self._port, self._requests, self._timed = port, requests, timed
         self._open: list[_Stream] = []
 
     async def open(self, count: int) -> None:
-        """The first `count` of the streams that are not open yet; returns when all have begun."""
+        """Opens the next `count` streams. Returns when all have begun."""
         gate = asyncio.Semaphore(AT_ONCE)
         numbers = range(len(self._open), len(self._open) + count)
         self._open += await asyncio.gather(*(self._begin(number, gate) for number in numbers))
 
     async def close(self) -> int:
-        """Closes all; how many events came."""
+        """Closes all streams. Returns the number of received events."""
         streams, self._open = self._open, []
         for stream in streams:
             stream.close()
         return sum(stream.events for stream in streams)
 
     async def arrivals(self) -> list[list[tuple[int, float]]]:
-        """What arrived at each stream, and when."""
+        """Returns the events of each stream with the times of their arrival."""
         return [stream.arrivals for stream in self._open]
 
     async def _begin(self, number: int, gate: asyncio.Semaphore) -> "_Stream":
@@ -96,7 +96,7 @@ class _Stream(asyncio.Protocol):
         assert self._is_closed, "the service ended a stream"
 
     def close(self) -> None:
-        """Leaves."""
+        """Closes the connections."""
         self._is_closed = True
         self.transport.close()
 
@@ -109,7 +109,7 @@ class Appends:
         self._turns = itertools.count()
 
     async def paced(self, rate: int, seconds: float) -> list[Appended]:
-        """So many a second, whether or not those before were answered."""
+        """Appends so many messages a second, without waiting for the responses to earlier ones."""
         done: list[Appended] = []
         idle = deque([await self._connected() for _ in range(AT_ONCE)])  # in turns: the service closes unused ones
         started = time.perf_counter()
@@ -122,7 +122,7 @@ class Appends:
         return done
 
     async def rate(self, clients: int, seconds: float) -> tuple[float, int]:
-        """Appends a second by clients that wait for their answers, and how many there were."""
+        """Appends with clients that wait for their responses. Returns the appends per second and their number."""
         connections = [await self._connected() for _ in range(clients)]
         started = time.perf_counter()
         counts = await asyncio.gather(*(self._go_on(each, started + seconds) for each in connections))
@@ -152,7 +152,7 @@ class Appends:
 
 
 class _Requests(asyncio.Protocol):
-    """A connection with one request at a time, each answered by a flat JSON object."""
+    """A connection with one request at a time. Each response is a flat JSON object."""
 
     transport: asyncio.Transport
     _answer: "asyncio.Future[tuple[bytes, float]]"
@@ -161,7 +161,7 @@ class _Requests(asyncio.Protocol):
         self.transport = transport  # type: ignore[assignment]
 
     def answer(self, request: bytes) -> "asyncio.Future[tuple[bytes, float]]":
-        """What was answered, and when."""
+        """Returns the response and the time of its arrival."""
         self._data = b""
         self._answer = asyncio.get_running_loop().create_future()
         self.transport.write(request)
@@ -179,7 +179,7 @@ Call = Callable[..., Any]
 
 @contextlib.contextmanager
 def elsewhere(kind: Callable[..., Any], *arguments: Any) -> Iterator[Call]:
-    """Calls methods, by name, of an object that lives in a process of its own."""
+    """Yields a function that calls methods, by name, of an object in a process of its own."""
     ours, theirs = get_context("spawn").Pipe()
     process = get_context("spawn").Process(target=_run, args=(theirs, kind, arguments), daemon=True)
     process.start()
@@ -212,6 +212,6 @@ def _run(pipe: Connection, kind: Callable[..., Any], arguments: tuple[Any, ...])
 
 
 def _give_up(context: dict[str, Any]) -> None:
-    """What went wrong in a callback ends the process, and with it the measurement."""
+    """Ends the process, and with it the measurement, on an error in a callback."""
     print(context, file=sys.stderr, flush=True)
     os._exit(1)

@@ -1,4 +1,4 @@
-"""What the service is measured against: the plainest Litestar handler and a bare ASGI callable, on the same SQL."""
+"""The lower bounds of the service's times: a plain Litestar handler and a bare ASGI callable, with the same SQL."""
 
 import os
 from collections.abc import AsyncIterator
@@ -20,7 +20,7 @@ USER, APPLICATION = "bench-user", "bench"
 
 
 class Append(msgspec.Struct):
-    """The body of an append, as one would first write it."""
+    """The body of an append, in its simplest form."""
 
     messages: list[dict[str, Any]]
     expected_seq: int | None = None
@@ -46,7 +46,7 @@ class Floor:
         await self.database.connect()
 
     async def get(self, session_id: str) -> Session:
-        """One session."""
+        """Returns one session."""
         arguments = {"actor_id": USER, "session_id": session_id}
         row = await self.database.fetchrow(self.get_sql, *[arguments[name] for name in self.get_order])
         return Session(*row)
@@ -64,7 +64,7 @@ class Floor:
         return Appended(*row)
 
     async def read(self, session_id: str) -> list[Any]:
-        """The rows of a page of 1,000 messages."""
+        """Returns the rows of a page of 1,000 messages."""
         arguments = {
             "actor_id": USER,
             "session_id": session_id,
@@ -97,7 +97,7 @@ def plain() -> Litestar:
 
 
 def bare() -> Any:
-    """An ASGI callable that knows three routes."""
+    """Returns an ASGI callable with three routes."""
     floor = Floor()
     decoder, encoder = msgspec.json.Decoder(Append), msgspec.json.Encoder()
 
@@ -132,7 +132,7 @@ def bare() -> Any:
 
 
 async def _page(session_id: str, rows: list[Any]) -> bytes:
-    """The very bytes of the service's answer, made once."""
+    """Returns the bytes of the service's response, encoded once."""
     from amplifier.api.transcripts import Entry, Transcript
 
     entries = [Entry(*row[2:]) for row in rows]

@@ -1,4 +1,4 @@
-"""What the query layer adds to a call of asyncpg, and what the check of all queries takes."""
+"""Measures the overhead of the query layer on a call of asyncpg, and the time of the check of all queries."""
 
 import asyncio
 import statistics
@@ -21,7 +21,7 @@ ROUNDS, CALLS = 15, 20_000
 
 
 class Nothing:
-    """A connection that answers at once: what is left is the part before and after it."""
+    """A connection that responds at once, so that only the work before and after the call is measured."""
 
     async def fetchrow(self, query: str, /, *args: Any) -> Any:
         return None
@@ -85,7 +85,7 @@ async def _compare(
 
 
 async def _timed(call: Callable[[], Awaitable[Any]], calls: int) -> float:
-    """Microseconds a call."""
+    """Returns the microseconds per call."""
     started = time.perf_counter()
     for _ in range(calls):
         await call()

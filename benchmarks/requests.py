@@ -1,4 +1,4 @@
-"""Requests a second of the service, beside the plainest Litestar handler and a bare ASGI callable.
+"""Measures requests per second of the service, compared with a plain Litestar handler and a bare ASGI callable.
 
 Every server is a uvicorn of one worker on the same embedded PostgreSQL; wrk drives them in turns with 32 connections,
 several rounds each, and the table shows medians and the medians of the rounds' ratios.
@@ -120,7 +120,7 @@ def _compare(title: str, ours: Callable[[], float], theirs: Callable[[], float])
 
 
 async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
-    """An application's key, sessions, and one with 10 and one with 10,000 messages."""
+    """Creates sessions, one with 10 and one with 10,000 messages. Returns them and an application's key."""
     database, key = Database(Settings(), dsn), generate_key()
     await database.connect()
     queries = Queries(database, paths.folder("queries"))
@@ -164,7 +164,7 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
 
 @contextlib.contextmanager
 def _server(app: str | None, environ: dict[str, str]) -> Iterator[int]:
-    """The port of a running server: the service, or a floor under the same uvicorn."""
+    """Runs the service, or a floor with the same uvicorn, and yields its port."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -198,7 +198,7 @@ _processes: dict[int, int] = {}
 def _script(
     home: Path, name: str, headers: dict[str, str], paths: list[str], sent: object | None, keyed: bool = False
 ) -> Path:
-    """A wrk script that goes round the paths and checks the answers, by choice with a new Idempotency-Key each time."""
+    """Returns a wrk script that requests the paths in turn, optionally with Idempotency-Keys, and checks responses."""
     body = "nil" if sent is None else f"[==[{json.dumps(sent)}]==]"
     lines = [f"local paths = {{{', '.join(json.dumps(path) for path in paths)}}}", "local turn = 0"]
     lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
@@ -216,7 +216,7 @@ def _script(
 
 
 def _wrk(port: int, script: Path, connections: int = CONNECTIONS) -> float:
-    """Requests a second. Fails when any answer is not a success."""
+    """Returns the requests per second. Fails if any response is not a success."""
     output = subprocess.run(
         ["wrk", "-t1", f"-c{connections}", f"-d{SECONDS}s", "-s", str(script), f"http://127.0.0.1:{port}"],
         capture_output=True,
@@ -230,7 +230,7 @@ def _wrk(port: int, script: Path, connections: int = CONNECTIONS) -> float:
 
 
 def _rss(port: int) -> int:
-    """Resident memory of the server's process in kB."""
+    """Returns the resident memory of the server's process in kB."""
     urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=10).close()
     status = Path(f"/proc/{_processes[port]}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1])  # type: ignore[index]

@@ -1,4 +1,4 @@
-"""Search in a million messages: how long it takes, what it costs appends, how well it ranks, beside what is demanded.
+"""Measures search in a million messages: its time, its cost for appends and its ranking, against demanded limits.
 
 `python -m benchmarks.search sql http` runs some sections only. The corpus takes about three minutes; with `--home` it
 stays there for the next run.

@@ -1,4 +1,4 @@
-"""What search costs an append, and how appends fare while its index grows and while everything is indexed again."""
+"""Measures the cost of search for appends, also while the index grows and while all messages are indexed again."""
 
 import asyncio
 import contextlib
@@ -22,8 +22,9 @@ import psycopg
 from amplifier.errors import Unavailable
 from amplifier.queries.registry import Queries
 from benchmarks import requests
+from benchmarks.figures import at_most, percentile
 from benchmarks.search_corpus import EVERYONE, Corpus, recent_sessions
-from benchmarks.search_queries import APPLICATION, at_most, authorised, connected, percentile
+from benchmarks.search_queries import APPLICATION, authorised, connected
 from benchmarks.search_words import texts
 
 ROUNDS, SECONDS = 11, 3
@@ -35,7 +36,7 @@ _STALE = "select count(*) from {} where search_revision is distinct from search_
 
 
 class Appends:
-    """Appends of one message each to sessions that are active, at a pace; late ones count as slow, not as fewer."""
+    """Appends of one message each to active sessions, at a pace. Late ones count as slow, not as fewer."""
 
     def __init__(self, queries: Queries, corpus: Corpus) -> None:
         self.milliseconds: list[float] = []
@@ -47,7 +48,7 @@ class Appends:
 
     @contextlib.asynccontextmanager
     async def going_on(self, rate: int) -> AsyncIterator[None]:
-        """So many a second, for as long as the context lasts."""
+        """Appends at the pace for as long as the context lasts."""
         task = asyncio.create_task(self._go_on(rate))
         try:
             yield
@@ -81,7 +82,7 @@ class Appends:
 
 
 async def append(corpus: Corpus) -> None:
-    """One client appends in turns to three copies: as it is, without the index, and without the trigger as well."""
+    """Appends in turns to three copies of the corpus: unchanged, without the index, and also without the trigger."""
     with contextlib.ExitStack() as stack:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="amplifier-bench-")))
         rates = {
@@ -108,7 +109,7 @@ async def append(corpus: Corpus) -> None:
 
 
 async def growth(corpus: Corpus) -> None:
-    """Appends at a pace while the index grows: the beginning beside the end."""
+    """Appends at a pace while the index grows, and compares the beginning with the end."""
     with corpus.copy("growing") as dsn:
         async with connected(dsn) as queries:
             appends = Appends(queries, corpus)
@@ -122,7 +123,7 @@ async def growth(corpus: Corpus) -> None:
 
 
 async def size(corpus: Corpus) -> None:
-    """The index beside the text."""
+    """Compares the size of the index with that of the text."""
     with psycopg.connect(corpus.dsn) as owner:
         text, index = owner.execute(_BYTES).fetchone() or (1, 0)
     print(
@@ -132,7 +133,7 @@ async def size(corpus: Corpus) -> None:
 
 
 async def reindex(corpus: Corpus) -> None:
-    """`amplifier-api search reindex` to another language while appends go on."""
+    """Runs `amplifier-api search reindex` to another language during appends."""
     with corpus.copy("reindexed") as dsn, psycopg.connect(dsn, autocommit=True) as owner:
         sizes = [(owner.execute(_BYTES).fetchone() or (0, 0))[1]]
         async with connected(dsn) as queries:
@@ -163,7 +164,7 @@ async def _reindex(dsn: str, language: str) -> None:
 
 
 async def _rate(stack: contextlib.ExitStack, home: Path, corpus: Corpus, name: str, change: str) -> Callable[[], float]:
-    """Appends a second to a copy of the corpus with a change, through a service of its own."""
+    """Returns the appends per second to a changed copy of the corpus, through a service of its own."""
     dsn = stack.enter_context(corpus.copy(name))
     environ, headers_of = await authorised(dsn)
     port = stack.enter_context(requests._server(None, environ))
@@ -175,7 +176,7 @@ async def _rate(stack: contextlib.ExitStack, home: Path, corpus: Corpus, name: s
 
 
 def _script(headers: dict[str, str], sessions: list[str]) -> Iterator[str]:
-    """A wrk script that appends another message to another session at each turn."""
+    """Returns a wrk script that appends another message to another session in each request."""
     bodies = (f"[==[{json.dumps({'messages': [message]})}]==]" for message in _messages())
     yield f"local paths = {{{', '.join(json.dumps(f'/sessions/{session}/transcript') for session in sessions)}}}"
     yield f"local bodies = {{{', '.join(bodies)}}}"
@@ -186,7 +187,7 @@ def _script(headers: dict[str, str], sessions: list[str]) -> Iterator[str]:
 
 
 def _wrk(port: int, script: Path) -> float:
-    """Requests a second of one connection."""
+    """Returns the requests per second of one connection."""
     command = ["wrk", "-t1", "-c1", f"-d{SECONDS}s", "-s", str(script), f"http://127.0.0.1:{port}"]
     output = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60).stdout
     if "Non-2xx" in output or "Socket errors" in output:

@@ -1,4 +1,4 @@
-"""The corpus of the search benchmark: a million messages of sessions and users as in life, the same in each run."""
+"""The corpus of the search benchmark: a million messages with a realistic distribution, the same in each run."""
 
 import contextlib
 import time
@@ -21,7 +21,7 @@ from amplifier.schema import migrate
 from benchmarks.search_words import VOCABULARY, counted_texts, vocabulary
 
 EVERYONE = "user-everyone"  # takes part in all sessions
-SIZES = {2000: 5, 500: 15, 10: 20, 40: 960}  # sessions of a user: how many have so many
+SIZES = {2000: 5, 500: 15, 10: 20, 40: 960}  # number of sessions: number of users with so many sessions
 LENGTH = 50  # messages of a session in the mean
 ACTIVE = 300  # sessions at a time
 CHUNK = 10_000  # messages in a transaction
@@ -43,7 +43,7 @@ _COLUMNS = {
 
 
 class Plan(NamedTuple):
-    """Which session each message belongs to, in the order of time, and its number there."""
+    """The session of each message, in the order of time, and its number in the session."""
 
     sessions: NDArray[np.int64]
     seqs: NDArray[np.int64]
@@ -59,12 +59,12 @@ def server(home: Path) -> Iterator[str]:
 
 
 def database(dsn: str, name: str) -> str:
-    """The address of another database of the same server."""
+    """Returns the address of another database of the same server."""
     return urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
 
 
 class Corpus(NamedTuple):
-    """A server, the name of the database with the corpus there, and the number of its messages."""
+    """A server, the name of the database with the corpus, and the number of its messages."""
 
     server: str
     name: str
@@ -76,13 +76,13 @@ class Corpus(NamedTuple):
         return database(self.server, self.name)
 
     def copy(self, name: str) -> contextlib.AbstractContextManager[str]:
-        """The address of a copy, for what writes."""
+        """Creates a copy for measurements that write, and yields its address."""
         return made(self.server, name, self.name)
 
 
 @contextlib.contextmanager
 def made(server_dsn: str, name: str, template: str = "template1") -> Iterator[str]:
-    """The address of a new database, dropped in the end."""
+    """Creates a database and yields its address. Drops it at the end."""
     with psycopg.connect(server_dsn, autocommit=True) as owner:
         owner.execute(f"drop database if exists {name} with (force)".encode())
         owner.execute(f"create database {name} template {template} strategy file_copy".encode())
@@ -93,7 +93,7 @@ def made(server_dsn: str, name: str, template: str = "template1") -> Iterator[st
 
 
 def build(server_dsn: str, messages: int) -> Corpus:
-    """The corpus; made, unless it is there from a run before."""
+    """Returns the corpus. Builds it unless an earlier run has left it."""
     corpus = Corpus(server_dsn, f"corpus_{messages}", messages)
     with psycopg.connect(server_dsn, autocommit=True) as owner:
         if owner.execute("select from pg_database where datname = %s", (corpus.name,)).fetchone() is None:
@@ -106,12 +106,12 @@ def build(server_dsn: str, messages: int) -> Corpus:
 
 
 def users(size: int) -> list[str]:
-    """The users that take part in so many sessions."""
+    """Returns the users that take part in so many sessions."""
     return [f"user-{size}-{number}" for number in range(SIZES[size])]
 
 
 def recent_sessions(messages: int) -> list[str]:
-    """The sessions that were active at last."""
+    """Returns the sessions that were active last."""
     count = messages // LENGTH
     return [_session(number) for number in range(max(0, count - ACTIVE), count)]
 
@@ -136,13 +136,13 @@ def _fill(dsn: str, messages: int) -> None:
 
 
 def index_statement() -> str:
-    """What the migration makes the index with."""
+    """Returns the statement with which the migration creates the index."""
     text = (paths.folder("migrations") / "0017-messages-index_search.sql").read_text()
     return text[text.index("create index") :]
 
 
 def _plan(messages: int) -> Plan:
-    """Skewed sizes; sessions begin one after the other and end the later the longer they are."""
+    """Returns a plan with skewed sizes. Sessions begin one after the other, and longer ones end later."""
     random, count = np.random.default_rng(SEED), messages // LENGTH
     sizes = random.lognormal(0, 1, count)
     sizes = np.maximum(1, np.rint(sizes * messages / sizes.sum())).astype(np.int64)
@@ -183,7 +183,7 @@ def _participants(random: np.random.Generator, sessions: int) -> Iterator[tuple[
 
 
 def _load_messages(dsn: str, plan: Plan) -> NDArray[np.int64]:
-    """Two processes, one for each half of the time; gives in how many messages each word is."""
+    """Loads the messages with two processes. Returns the number of messages with each word."""
     half = len(plan.sessions) // 2
     parts = ((0, plan.sessions[:half], plan.seqs[:half]), (half, plan.sessions[half:], plan.seqs[half:]))
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
@@ -216,12 +216,12 @@ def _copy(owner: psycopg.Connection[Any], table: str, rows: Any) -> None:
 
 @cache
 def _session(number: int) -> str:
-    """Ids are random: they have no order in time."""
+    """Returns a session's id. Ids are random and have no order in time."""
     return str(UUID(bytes=np.random.default_rng([SEED, 3, number]).bytes(16), version=4))
 
 
 def _moment(number: int) -> str:
-    """A message every thirty seconds."""
+    """Returns the time of a message, one every thirty seconds."""
     return time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(1_750_000_000 + int(number) * 30))
 
 

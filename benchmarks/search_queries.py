@@ -1,4 +1,4 @@
-"""How long searches take: on the database itself, through the service, and beside `ilike` over the same messages."""
+"""Measures the time of searches: in the database, through the service, and of `ilike` on the same messages."""
 
 import contextlib
 import http.client
@@ -20,6 +20,7 @@ from amplifier.settings import Settings
 from amplifier.web.authentication import generate_key
 from amplifier.web.search import MOST_RANKED, START
 from benchmarks import requests
+from benchmarks.figures import at_least, at_most, percentile
 from benchmarks.search_corpus import EVERYONE, Corpus, users
 
 RUNS, WARM = 60, 5
@@ -43,7 +44,7 @@ ARGUMENTS: dict[str, Any] = {
     "after_session_id": START.session_id,
     "after_seq": START.seq,
     "most_ranked": MOST_RANKED,
-    "limit": 21,  # the service asks for one more than it shows
+    "limit": 21,  # the service asks for one more than it returns
     "context": 0,
 }
 _ILIKE = """
@@ -68,7 +69,7 @@ Call = Callable[[str, str], Awaitable[float]]
 
 @contextlib.asynccontextmanager
 async def connected(dsn: str) -> AsyncIterator[Queries]:
-    """The service's queries on its own pool."""
+    """Yields the service's queries on a pool of their own."""
     database = Database(Settings(), dsn)
     await database.connect()
     try:
@@ -77,23 +78,8 @@ async def connected(dsn: str) -> AsyncIterator[Queries]:
         await database.close()
 
 
-def percentile(values: list[float], percent: int) -> float:
-    """Of measured values."""
-    return statistics.quantiles(values, n=100, method="inclusive")[percent - 1]
-
-
-def at_most(value: float, limit: float | None) -> str:
-    """What is demanded, and whether it is so."""
-    return "" if limit is None else f"at most {limit:g}{'' if value <= limit else ' (MISSED)'}"
-
-
-def at_least(value: float, limit: float) -> str:
-    """The same for what should be large."""
-    return f"at least {limit:g}{'' if value >= limit else ' (MISSED)'}"
-
-
 async def sql(corpus: Corpus) -> None:
-    """The query with the service's arguments, under either kind of plan."""
+    """Measures the query with the service's arguments, with both kinds of plans."""
     kinds = terms(corpus)
     async with connected(corpus.dsn) as queries, queries.database.connection() as connection:
         for mode in MODES:
@@ -116,7 +102,7 @@ def _row(kind: str, times: list[list[float]]) -> str:
 
 
 async def http_beside_sql(corpus: Corpus) -> None:
-    """Each search in turns on the database and through the service, by one client that keeps its connection."""
+    """Measures each search in turns in the database and through the service, on one connection of a client."""
     kinds, (environ, headers_of) = terms(corpus), await authorised(corpus.dsn)
     with (
         requests._server(None, environ) as port,
@@ -138,7 +124,7 @@ async def http_beside_sql(corpus: Corpus) -> None:
 
 
 async def ilike(corpus: Corpus) -> None:
-    """A rare term in the messages of a user, of one who takes part in all sessions, and whosever they are."""
+    """Measures a rare term in the messages of a user, of a user in all sessions, and of all users."""
     words, user = terms(corpus)["rare"], users(2000)[0]
     async with connected(corpus.dsn) as queries, queries.database.connection() as connection:
         await connection.execute("set plan_cache_mode = force_generic_plan; set statement_timeout = '60s'")
@@ -162,7 +148,7 @@ async def ilike(corpus: Corpus) -> None:
 
 
 def terms(corpus: Corpus) -> dict[str, list[str]]:
-    """What is searched for, by how frequent it is; several of a kind, so that not only one place is looked at."""
+    """Returns the searched words by frequency. Several of a kind avoid that all searches read the same pages."""
     with psycopg.connect(corpus.dsn) as owner:
 
         def words(lowest: float, highest: float, order: str, most: int) -> list[str]:
@@ -185,7 +171,7 @@ def terms(corpus: Corpus) -> dict[str, list[str]]:
 
 
 async def authorised(dsn: str) -> tuple[dict[str, str], Callable[[str], dict[str, str]]]:
-    """The environment of a service with authentication on, and a user's headers."""
+    """Returns the environment of a service with authentication, and a user's headers."""
     key = generate_key()
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("delete from applications")
@@ -243,7 +229,7 @@ def _through_service(client: http.client.HTTPConnection, headers_of: Callable[[s
 
 
 async def _in_turns(calls: tuple[Call, ...], words: list[str], size: int) -> list[list[float]]:
-    """Milliseconds for each of the calls, with the same users and words; each comes first as often."""
+    """Returns the milliseconds of each call, with the same users and words. Each call is first equally often."""
     drawn, times = random.Random(size), [[0.0] * (RUNS + WARM) for _ in calls]
     people = users(size)
     for run in range(RUNS + WARM):

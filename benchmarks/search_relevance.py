@@ -1,4 +1,4 @@
-"""How well hits are ranked: messages that are looked for by words of theirs, beside BM25 on the same texts.
+"""Measures the ranking of hits in searches for messages by their own words, compared with BM25 on the same texts.
 
 TRANSCRIPTS names a JSON file (or .json.gz): a list of objects whose `messages` or `traj` is a transcript.
 """
@@ -17,8 +17,9 @@ from rank_bm25 import BM25Okapi
 
 from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
+from benchmarks.figures import at_least
 from benchmarks.search_corpus import made
-from benchmarks.search_queries import ARGUMENTS, at_least, connected
+from benchmarks.search_queries import ARGUMENTS, connected
 
 USER = "bench-user"
 QUERIES, FIRST = 400, 10  # how many are asked, and how many hits of each count
@@ -71,7 +72,7 @@ async def relevance(server_dsn: str) -> None:
 
 
 def transcripts(file: Path) -> list[list[dict[str, Any]]]:
-    """The transcripts of a file."""
+    """Returns the transcripts of a file."""
     content = gzip.decompress(file.read_bytes()) if file.suffix == ".gz" else file.read_bytes()
     return [record.get("messages") or record["traj"] for record in msgspec.json.decode(content)]
 
@@ -90,7 +91,7 @@ async def _load(queries: Queries, all_messages: list[list[dict[str, Any]]]) -> N
 
 
 def _draw(texts: list[list[str]]) -> list[Looked]:
-    """Two to four words of a message that has at least four that are no stop words."""
+    """Draws two to four words of a message that has at least four words that are not stop words."""
     drawn, looked, stop_words = random.Random(20261122), list[Looked](), set(_STOP_WORDS.split())
     while len(looked) < QUERIES:
         number = drawn.randrange(len(texts))
@@ -101,7 +102,7 @@ def _draw(texts: list[list[str]]) -> list[Looked]:
 
 
 async def _rank(queries: Queries, q: str, place: Place) -> int:
-    """The rank of the message by the service's own query, from 1; 0 when it is not among the first."""
+    """Returns the rank of the message by the service's own query, from 1, or 0 if it is not among the first."""
     rows = await queries.search.list_messages(actor_id=USER, q=q, **(ARGUMENTS | {"limit": FIRST}))
     found = [(row["session_id"], row["seq"]) for row in rows]
     return found.index(place) + 1 if place in found else 0

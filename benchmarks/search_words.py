@@ -17,12 +17,12 @@ _STOP_WORDS = (
 
 
 def texts(number: int) -> list[str]:
-    """Texts that are like those of the corpus and not in it."""
+    """Returns texts similar to those of the corpus that are not in it."""
     return counted_texts(np.random.default_rng(VOCABULARY), number)[0]
 
 
 def counted_texts(random: np.random.Generator, number: int) -> tuple[list[str], NDArray[np.int64]]:
-    """Texts, and in how many of them each word of the vocabulary is."""
+    """Returns texts, and the number of texts with each word of the vocabulary."""
     words, cumulated = vocabulary(), _cumulated()
     lengths = np.maximum(3, random.lognormal(3.83, 0.7, number).astype(np.int64))
     drawn = np.minimum(np.searchsorted(cumulated, random.random(lengths.sum())), len(words) - 1)
@@ -35,12 +35,12 @@ def counted_texts(random: np.random.Generator, number: int) -> tuple[list[str], 
 
 @cache
 def vocabulary() -> list[str]:
-    """The words, most frequent first, and behind them the stop words."""
+    """Returns the words, the most frequent first, and after them the stop words."""
     return [_word(number + 400) + "kpgb"[number % 4] for number in range(VOCABULARY)] + _STOP_WORDS.split()
 
 
 def _word(number: int) -> str:
-    """Syllables; what is behind them in the end has no stem."""
+    """Returns a word of syllables whose ending has no stem."""
     word = ""
     while number or not word:
         number, consonant = divmod(number, 16)

@@ -1,4 +1,4 @@
-"""Seconds from the command to the first answer: on an empty home, beside `initdb` and a server's start, and warm."""
+"""Measures the seconds from the command to the first response: with an empty home, and with an existing one."""
 
 import contextlib
 import os
@@ -41,7 +41,7 @@ def main() -> None:
 
 
 def _floor(home: Path) -> float:
-    """Seconds that PostgreSQL itself needs: the same files, made and served without anything around them."""
+    """Returns the seconds that PostgreSQL itself needs for `initdb` and its start with the same files."""
     account = account_of("amplifier-api")
     make_private(home, account)
     install = reachable_install(embedded.wheel_install(), home, account)
@@ -63,7 +63,7 @@ def _floor(home: Path) -> float:
 
 
 def _serve(home: Path) -> float:
-    """Seconds from `amplifier-api serve` to its first answer."""
+    """Returns the seconds from `amplifier-api serve` to its first response."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -85,7 +85,7 @@ def _serve(home: Path) -> float:
 
 @contextlib.contextmanager
 def _folder() -> Iterator[Path]:
-    """A new folder that PostgreSQL's user can reach."""
+    """Creates a folder that PostgreSQL's user can reach."""
     folder = Path(tempfile.mkdtemp(prefix="amplifier-bench-", dir="/tmp"))
     try:
         yield folder

@@ -1,4 +1,4 @@
-"""Statements side by side on the database itself: lists of 10,000 sessions, what a lock and an index cost an append."""
+"""Measures statements in the database: lists of 10,000 sessions, and the cost of a lock and an index for appends."""
 
 import asyncio
 import statistics
@@ -65,7 +65,7 @@ async def _measure(dsn: str, owner: psycopg.Connection[Any]) -> None:
 
 
 async def _lists(queries: Queries) -> None:
-    """Pages of 50 of a user's 10,000 sessions: the first, and one in the middle."""
+    """Measures pages of 50 of a user's 10,000 sessions: the first, and one in the middle."""
     first = decode_cursor(None)
     row = await queries.database.fetchrow(
         "select last_active_at, session_id from session_participants where user_id = 'user-1'"
@@ -96,7 +96,7 @@ async def _lists(queries: Queries) -> None:
 
 
 async def _locks(queries: Queries, owner: psycopg.Connection[Any]) -> None:
-    """Appends by many writers: to one session by the lock, to many with and without an index on what they write."""
+    """Measures appends by many writers: to one session with its lock, and to many with and without an index."""
     append = queries.messages.append
     shared = append.statement.replace("for no key update", "for share")
     assert shared != append.statement
@@ -134,7 +134,7 @@ def _timed(call: Callable[[], Awaitable[Any]]) -> Callable[[], Awaitable[float]]
 def _rate(
     database: Database, statement: str, parameters: list[str], sessions: list[str]
 ) -> Callable[[], Awaitable[float]]:
-    """Appends a second by all writers."""
+    """Returns the appends per second of all writers."""
     arguments = {
         "actor_id": "user-1",
         "actor_app_id": "bench",

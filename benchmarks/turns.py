@@ -1,4 +1,4 @@
-"""What the service adds to an agent's turn, beside amplifier-core alone; how late deltas and timers are.
+"""Measures the overhead of the service on an agent's turn, compared with amplifier-core, and the delay of deltas.
 
 The models' API is a stub in a process of its own, which tells when it got a request and when it sent each delta, by the
 clock that all processes of a machine share.
@@ -70,7 +70,7 @@ async def _measure(url: str, stub: llm.Stub) -> None:
 
 
 async def _turn(url: str, session: str, stub: llm.Stub) -> float:
-    """Seconds of a turn without those between the model's call and its last byte, over an open connection."""
+    """Returns the seconds of a turn over an open connection, without those from the model's call to its last byte."""
     lines = _lines(url, f"/sessions/{session}/messages", {"message": "a turn"})
     started = await anext(lines)
     async for _ in lines:
@@ -79,7 +79,7 @@ async def _turn(url: str, session: str, stub: llm.Stub) -> float:
 
 
 async def _core(config: dict[str, Any], history: list[dict[str, Any]], stub: llm.Stub) -> float:
-    """The same by amplifier-core alone, from the messages as they come from the database's text."""
+    """Returns the same seconds for amplifier-core alone, from the messages as texts of the database."""
     text = json.dumps(history)
     started = time.perf_counter()
     session = AmplifierSession(
@@ -99,7 +99,7 @@ def _without_model(started: float, stub: llm.Stub) -> float:
 
 
 async def _stream(url: str, session: str, stub: llm.Stub) -> float:
-    """Seconds from the moment when the model sent its first delta until the client has it."""
+    """Returns the seconds from the model's first delta until the client has it."""
     async for line in _lines(url, f"/sessions/{session}/stream", {"message": "a turn"}):
         if isinstance(line, bytes) and b"llm:stream_block_delta" in line:
             got = time.perf_counter()
@@ -108,7 +108,7 @@ async def _stream(url: str, session: str, stub: llm.Stub) -> float:
 
 
 async def _crowd(url: str, config_id: str, stub: llm.Stub) -> None:
-    """Many streams at once; the loop of the service tells how late its timers were."""
+    """Measures many streams at a time, and how late the timers of the service's loop are."""
     stub.when("crowd", llm.Reply(deltas=["word "] * DELTAS, pause=PAUSE))
     sessions = [_session(url, config_id) for _ in range(STREAMS)]
     _get(f"{url}/lags")
@@ -127,7 +127,7 @@ async def _count(url: str, session: str) -> int:
 
 
 async def sampled(scope: Any, receive: Any, send: Any) -> None:
-    """The service, which measures how late its loop is and tells that at /lags."""
+    """The service as an ASGI application that also measures the delay of its loop and reports it at /lags."""
     global _app
     if scope["type"] == "lifespan":
         _app = from_environment()
@@ -172,8 +172,7 @@ def _service(environ: dict[str, str]) -> Iterator[str]:
 
 
 async def _lines(url: str, path: str, body: Any) -> AsyncIterator[Any]:
-    """When the request was sent, then the lines of the answer, over a plain socket: a client that costs next to
-    nothing."""
+    """Yields the time of the request, then the lines of the response, over a plain socket as the cheapest client."""
     host, port = url.removeprefix("http://").split(":")
     reader, writer = await asyncio.open_connection(host, int(port))
     content = json.dumps(body).encode()
@@ -187,7 +186,7 @@ async def _lines(url: str, path: str, body: Any) -> AsyncIterator[Any]:
 
 
 def _history() -> list[dict[str, Any]]:
-    """Turns of a question, a call, its result and an answer."""
+    """Returns turns of a question, a call, its result and an answer."""
     said = "The quick brown fox jumps over the lazy dog, twice a day. " * 4
     messages: list[dict[str, Any]] = []
     for n in range(MESSAGES // 4):

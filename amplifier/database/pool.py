@@ -30,7 +30,7 @@ _limit: ContextVar[float | None] = ContextVar("limit", default=None)  # seconds,
 
 
 def refuse_in_transaction() -> None:
-    """Raises RuntimeError inside a transaction: while a client is awaited there, nobody else can use its connection."""
+    """Raises RuntimeError inside a transaction: while a client is awaited there, its connection is not available."""
     if _held.get() is not None:
         raise RuntimeError("a client is awaited inside a transaction: receive and send before it begins or after it")
 

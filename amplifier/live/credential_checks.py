@@ -45,4 +45,4 @@ class CredentialChecks:
                 if subscriber.expires_at <= now:
                     subscriber.end(frame("token.expired"))
                 else:
-                    subscriber.look()
+                    subscriber.check_keepalive()

@@ -132,12 +132,12 @@ class Hub:
             self._hints.open(subscriber)
         else:
             self._topics.open(session_id, subscriber)
-            self._presence.came(session_id)
+            self._presence.changed(session_id)
         try:
             yield
         finally:
             self._streams.discard(subscriber)
-            self._presence.left(subscriber)
+            self._presence.closed(subscriber)
             if session_id is None:
                 self._hints.close(subscriber)
             else:
@@ -169,7 +169,7 @@ class Hub:
             try:
                 for error in await self._topics.read(changed):
                     logger.warning("followers of a session wait: %r", error)
-                await self._hints.give(changed)
+                await self._hints.send(changed)
                 rested = time.monotonic() + min(_REST * (time.monotonic() - started), _LONGEST_REST)
             except Exception as error:  # of any kind: the next round tries again
                 logger.warning("followers wait: %r", error)
@@ -208,7 +208,7 @@ class Hub:
                 self._wake(session_id)
         for session_id in notice.changed:
             self._wake(session_id)
-        self._presence.look_at(notice.present)
+        self._presence.schedule(notice.present)
         for gone in notice.gone:
             self._hints.gone(gone)
         for said in notice.said:

@@ -29,24 +29,24 @@ class Presence:
         self._queries = queries
         self._notifier = notifier
         self._topics = topics
-        self._look_at: set[str] = set()
+        self._scheduled: set[str] = set()
         self._closed: dict[str, str | None] = {}
         self._wanted = asyncio.Event()
         self._writing = asyncio.Lock()  # without it `keep` would write a row again that `flush` has just deleted
 
-    def came(self, session_id: str) -> None:
-        """Schedules an event after a stream was opened or closed, in all processes."""
-        self.look_at([session_id])
+    def changed(self, session_id: str) -> None:
+        """Schedules an event for a session whose followers changed, in all processes."""
+        self.schedule([session_id])
         self._notifier.present(session_id)
 
-    def left(self, subscriber: Subscriber) -> None:
+    def closed(self, subscriber: Subscriber) -> None:
         """Schedules the deletion of the row of a stream that ended."""
         self._closed[subscriber.stream_id] = subscriber.session_id
         self._wanted.set()
 
-    def look_at(self, session_ids: Iterable[str]) -> None:
-        """Schedules an event for sessions whose followers may have changed."""
-        self._look_at.update(session_ids)
+    def schedule(self, session_ids: Iterable[str]) -> None:
+        """Schedules events for sessions whose followers may have changed, in this process."""
+        self._scheduled.update(session_ids)
         self._wanted.set()
 
     async def keep(self, subscribers: Collection[Subscriber]) -> None:
@@ -62,7 +62,7 @@ class Presence:
             await self._queries.streams.keep(
                 process_id=self._notifier.process, stream_ids=stream_ids, session_ids=session_ids, user_ids=user_ids
             )
-        self.look_at(self._topics)
+        self.schedule(self._topics)
 
     async def keep_showing(self) -> None:
         """Deletes rows and sends events as they are scheduled. Never returns."""
@@ -87,14 +87,14 @@ class Presence:
                     self._closed = closed | self._closed
                     raise
         for session_id in {one for one in closed.values() if one is not None}:
-            self.came(session_id)
+            self.changed(session_id)
 
     async def _show(self) -> None:
         now = time.monotonic()
-        watched = {one for one in self._look_at if one in self._topics}
+        watched = {one for one in self._scheduled if one in self._topics}
         session_ids = [one for one in watched if self._topics[one].presence_at <= now - _SHOW_PAUSE]
-        self._look_at = watched.difference(session_ids)
-        if self._look_at:
+        self._scheduled = watched.difference(session_ids)
+        if self._scheduled:
             self._wanted.set()
         if not session_ids:
             return

@@ -25,7 +25,7 @@ class Hints:
 
     def __init__(self, queries: Queries) -> None:
         self._queries = queries
-        self._given: dict[str, tuple[int, float]] = {}
+        self._sent: dict[str, tuple[int, float]] = {}
         self._swept: dict[str, float] = {}  # when the sessions of each user were swept, the longest ago first
         self.followers: defaultdict[str, set[Subscriber]] = defaultdict(set)
 
@@ -41,7 +41,7 @@ class Hints:
             del self.followers[subscriber.user_id]
             del self._swept[subscriber.user_id]
 
-    async def give(self, session_ids: Iterable[str]) -> None:
+    async def send(self, session_ids: Iterable[str]) -> None:
         """Sends hints about sessions that changed to their present participants. Raises Unavailable."""
         changed = list(session_ids)
         while changed and self.followers:
@@ -57,11 +57,11 @@ class Hints:
             user_ids, due = due[:_SWEPT], due[_SWEPT:] if everybody else []
             seconds = now - self._swept.get(user_ids[0], now) + _OVERLAP
             rows = await self._queries.events.list_changed(actor_ids=user_ids, seconds=seconds)
-            await self.give({row["session_id"] for row in rows if self._is_news(row)})
+            await self.send({row["session_id"] for row in rows if self._is_new(row)})
             for user_id in user_ids:
                 if self._swept.pop(user_id, None) is not None:  # moves the user to the end
                     self._swept[user_id] = now
-        self._given = {one: given for one, given in self._given.items() if given[1] > now - _REMEMBER}
+        self._sent = {one: sent for one, sent in self._sent.items() if sent[1] > now - _REMEMBER}
 
     def gone(self, gone: Gone) -> None:
         """Sends a hint to the users who lost a session."""
@@ -70,13 +70,13 @@ class Hints:
             for subscriber in self.followers.get(user_id, ()):
                 subscriber.hint(gone.session_id, hint)
 
-    def _is_news(self, row: Any) -> bool:
-        return self._given.get(row["session_id"], (-1, 0.0))[0] < int(row["last_seq"])
+    def _is_new(self, row: Any) -> bool:
+        return self._sent.get(row["session_id"], (-1, 0.0))[0] < int(row["last_seq"])
 
     def _pass_on(self, rows: list[Any]) -> None:
         now = time.monotonic()
-        for user_id, session_id, last_seq, type in [row for row in rows if self._is_news(row)]:
+        for user_id, session_id, last_seq, type in [row for row in rows if self._is_new(row)]:
             hint = frame("hint", session_id=session_id, last_seq=last_seq, type=type)
             for subscriber in self.followers.get(user_id, ()):
                 subscriber.hint(session_id, hint)
-            self._given[session_id] = (last_seq, now)
+            self._sent[session_id] = (last_seq, now)

@@ -88,7 +88,7 @@ class Subscriber:
         self.presence = presence
         self._flag.set()
 
-    def look(self) -> None:
+    def check_keepalive(self) -> None:
         """Requests a keep-alive if the stream has been quiet for long enough. Called once a second."""
         if time.monotonic() - self._quiet_since >= _KEEPALIVE:
             self._keepalive = True
