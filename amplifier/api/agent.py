@@ -101,7 +101,7 @@ class MessagesController(Controller):
         session_id: FromPath[str],
         data: JSONBody[SendMessage],
         last_event_id: LastEventId = None,
-    ) -> Any:
+    ) -> RunStream:
         """Like `send_message`, as server-sent events of `data: {"type", ...}`: `connected`, then the agent's events, as
         `{"type", "data"}`, then `response` with the `content` and `done`, or else one `error`. A client that was
         disconnected sends the same request with Last-Event-ID."""

@@ -23,7 +23,8 @@ Handler: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 class JsonRoute(HTTPRouteHandler):
     """A route whose structs become an Answer directly: Litestar's Response takes a third of a request's time here.
 
-    An answer about a session notes that the caller was active in it. Unless to a GET, it tells followers to look.
+    An answer about a session notes that the caller was active in it. After any method but GET it also tells the hub
+    that the session may have changed.
     """
 
     _handlers_by_error: "ExceptionHandlersMap | None" = None

@@ -102,7 +102,7 @@ class RunStream:
             stopping = asyncio.create_task(_stop_with(runner, subscriber))
             try:
                 ending = await self._ending(state)
-                if ending is not None and not subscriber.attached:  # it was over before anybody listened
+                if ending is not None and not subscriber.attached:  # the run had finished before this stream listened
                     return await _send(send, ending, more=False)
                 await subscriber.follow(state.hub.catch_up, write)
             finally:

@@ -16,7 +16,7 @@ async def test_equal_configs_share_client(stub: llm.Stub, api: str) -> None:
     async with mounted(api, stub) as one, mounted(api, stub, temperature=1, max_retries=5, model="other") as other:
         assert one.provider._client is other.provider._client
         await asyncio.gather(one.ask("a"), other.ask("b"))
-    assert stub.connections == 2
+    assert stub.connections <= 2  # one if the first answer ends before the second request begins
 
 
 @pytest.mark.parametrize("api", APIS)

@@ -1,4 +1,4 @@
-"""X-Forwarded-For: whose word the audit log takes for where a request came from."""
+"""X-Forwarded-For: the audit log believes it only from trusted proxies."""
 
 from collections.abc import Callable
 from typing import Any

@@ -1,4 +1,4 @@
-"""Cursors that were tampered with, or are somebody else's: they move a page, and show nothing more than it may."""
+"""Cursors that were tampered with or belong to another user: they show no row that the caller may not see."""
 
 import base64
 import json

@@ -78,7 +78,7 @@ def jwks(keys: dict[str, Any]) -> bytes:
 
 @pytest.fixture
 async def trusting(dsn: str, issuer: Any) -> AsyncIterator[Api]:
-    """The application that takes tokens of the issuer."""
+    """The application, which trusts tokens of the issuer."""
     rs256 = {"auth_mode": "jwt_only", "jwt_algorithm": "RS256", "jwt_public_key_url": issuer.url}
     async with serving(settings_for(dsn, **rs256)) as api:
         yield api

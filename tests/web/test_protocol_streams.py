@@ -1,4 +1,4 @@
-"""Streams and sockets over the wire: who does not read is cut off, who is quiet is not, and a stop ends them."""
+"""Streams and WebSockets over the wire: clients that do not read are cut off, quiet ones are not, a stop ends all."""
 
 import asyncio
 import contextlib

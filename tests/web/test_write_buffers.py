@@ -1,4 +1,4 @@
-"""Clients that do not read: what is kept for them is bounded for each user, and kept once for all who follow."""
+"""Clients that do not read: unread data is bounded for each user, and followers share the bytes of large events."""
 
 import asyncio
 import contextlib
