@@ -18,7 +18,7 @@ as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can be other u
 
 @pytest.fixture
 def folder() -> Iterator[Path]:
-    """A folder for homes."""
+    """A folder for homes. Fails if a server still runs in one after the test."""
     with private_folder() as folder:
         folder.chmod(0o755)
         yield folder
@@ -27,7 +27,7 @@ def folder() -> Iterator[Path]:
 
 @pytest.fixture(scope="module")
 def used_home() -> Iterator[Path]:
-    """A home with data, for all tests that leave it as usable as it was."""
+    """A home with data, shared by the tests of a module, which must leave it usable."""
     with private_folder() as folder:
         folder.chmod(0o755)
         with running(folder / "home", USER) as dsn:
@@ -37,7 +37,7 @@ def used_home() -> Iterator[Path]:
 
 @pytest.fixture
 def home(used_home: Path) -> Iterator[Path]:
-    """The home with data, and no server after the test."""
+    """The home with data. Fails if a server still runs in it after the test."""
     yield used_home
     assert postgres_servers(used_home) == [], "a server was left behind"
 

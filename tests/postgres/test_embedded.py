@@ -1,4 +1,7 @@
-"""The embedded PostgreSQL: private, kept from start to start, shared by processes, and never left behind."""
+"""The embedded PostgreSQL is private, keeps its data, is shared by processes, and ends with the last of them.
+
+Homes that are refused or unusual are in `test_embedded_homes.py`.
+"""
 
 import contextlib
 import os
@@ -54,7 +57,7 @@ def test_other_users_cannot_connect(home: Path) -> None:
         path = next((home / "run").glob(".s.PGSQL.*[0-9]"))
         with _nobody(), socket.socket(socket.AF_UNIX) as client, pytest.raises(PermissionError):
             client.connect(str(path))
-        for opened in (home, home / "run", path):  # even when somebody opens all doors
+        for opened in (home, home / "run", path):  # authentication also refuses users who can reach the socket
             opened.chmod(0o777)
         with _nobody(), pytest.raises(psycopg.OperationalError, match="Peer authentication failed"):
             psycopg.connect(dsn)
@@ -100,7 +103,7 @@ def test_killed_process_ends_its_server_without_data_loss(home: Path) -> None:
 def test_orphaned_server_is_stopped(home: Path) -> None:
     with _owner(home) as (process, dsn):
         orphan = postgres_servers(home)[0]
-        os.kill(orphan, signal.SIGSTOP)  # so that the end of its parent does not end it yet
+        os.kill(orphan, signal.SIGSTOP)  # so that it survives the end of its parent for a moment
         process.kill()
         process.wait(LIMIT)
         timer = threading.Timer(0.3, os.kill, (orphan, signal.SIGCONT))
@@ -137,7 +140,7 @@ def test_interrupted_initialisation_is_repeated(folder: Path) -> None:
 
 @contextlib.contextmanager
 def _python(home: Path) -> Iterator["subprocess.Popen[str]"]:
-    """Another process that runs the server of `home` until its standard input ends."""
+    """Starts another process, which runs the server of `home` until its standard input ends."""
     process = subprocess.Popen(
         [sys.executable, "-c", OWNER, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )

@@ -1,4 +1,4 @@
-"""Several processes on one embedded PostgreSQL: when the one that runs it ends, another one takes it over."""
+"""Several processes share one embedded PostgreSQL, and another one takes it over when the one that runs it ends."""
 
 import contextlib
 import signal
@@ -27,7 +27,7 @@ CONFIG = {"name": "kept", "config_data": {"bundle": {"name": "kept"}}}
 
 @pytest.fixture(scope="module")
 def migrated() -> Iterator[Path]:
-    """A home with the schema."""
+    """A home with the schema applied."""
     with private_folder() as folder:
         folder.chmod(0o755)
         with embedded.running(folder / "home", USER) as dsn:
@@ -37,14 +37,14 @@ def migrated() -> Iterator[Path]:
 
 @pytest.fixture
 def home(migrated: Path) -> Iterator[Path]:
-    """The home, and no server after the test."""
+    """The migrated home. Fails if a server still runs in it after the test."""
     yield migrated
     assert postgres_servers(migrated) == [], "a server was left behind"
 
 
 @contextlib.contextmanager
 def first(home: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
-    """A process that runs the server of `home` until its standard input ends, and the address."""
+    """Yields a process that runs the server of `home` until its standard input ends, and the server's address."""
     with subprocess.Popen(
         [sys.executable, "-c", OWNER, str(home)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     ) as process:
@@ -54,7 +54,7 @@ def first(home: Path) -> Iterator[tuple["subprocess.Popen[str]", str]]:
 
 
 def serves(service: Service) -> bool:
-    """Whether the service answers and writes."""
+    """Returns whether the service responds and can write."""
     with contextlib.suppress(httpx.HTTPError):
         if httpx.get(f"{service.url}/health", timeout=5).json()["status"] == "healthy":
             return httpx.post(f"{service.url}/configs", json=CONFIG, timeout=5).status_code == 201
@@ -62,7 +62,7 @@ def serves(service: Service) -> bool:
 
 
 def environ(home: Path) -> dict[str, str]:
-    """Settings of a service on the home."""
+    """Returns the environment of a service on the home."""
     return {"AMPLIFIER_HOME": str(home), "AMPLIFIER_USER": USER}
 
 
@@ -85,13 +85,13 @@ def test_second_service_takes_over(home: Path, end: signal.Signals) -> None:
 @pytest.mark.parametrize(
     "moment",
     [
-        "count(*) > 0",  # it migrates
-        "count(*) filter (where application_name = 'amplifier-api') > 0",  # it checks the queries
-        "count(*) filter (where application_name ~ 'listener') > 0",  # it starts to serve
+        "count(*) > 0",  # during migrations
+        "count(*) filter (where application_name = 'amplifier-api') > 0",  # during the check of the queries
+        "count(*) filter (where application_name ~ 'listener') > 0",  # when it starts to serve
     ],
 )
 def test_service_started_during_shutdown_of_first_serves(home: Path, moment: str) -> None:
-    """The first one stops as soon as the second one is connected for something."""
+    """The first process stops at the moment when the second one has such a connection."""
     with first(home) as (process, dsn), psycopg.connect(dsn, autocommit=True) as connection:
         activity = "pg_stat_activity where backend_type = 'client backend' and pid <> pg_backend_pid()"
 
@@ -112,7 +112,7 @@ def test_service_started_during_shutdown_of_first_serves(home: Path, moment: str
 
 @contextlib.contextmanager
 def started(environ: dict[str, str], meanwhile: Any) -> Iterator[Service]:
-    """As `running_service`, with something that happens while it starts."""
+    """Runs a service like `running_service`, and calls `meanwhile` in a thread during its start."""
     import threading
 
     failed: list[BaseException] = []

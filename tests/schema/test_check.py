@@ -1,4 +1,4 @@
-"""The rules of `amplifier-api migrate check`: what would hold the service up is refused, file by file."""
+"""The rules of `amplifier-api migrate check`, which refuse migrations that would block the running service."""
 
 import shutil
 from pathlib import Path
@@ -18,12 +18,12 @@ UNLOCKED = "-- transactional: false\n"
 
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
-    """A copy of the migrations, to be added to."""
+    """A copy of the migrations, to which tests add files."""
     return Path(shutil.copytree(paths.folder("migrations"), tmp_path / "migrations"))
 
 
 def write(folder: Path, title: str, forward: str = COLUMN, rollback: str = NO_COLUMN, head: str = "") -> Path:
-    """Another migration; `head` stands in both files instead of the lock's limit."""
+    """Writes another migration. `head` replaces the lock timeout in both files."""
     file, back = check.new(folder, title)
     depends = file.read_text().splitlines()[0]
     file.write_text(f"{depends}\n-- Why.\n{head or LIMIT}\n{forward}\n")

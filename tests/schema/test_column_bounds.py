@@ -13,7 +13,7 @@ from tests.conftest import CONFIG, Api, assert_problem
 from tests.schema.test_migrate import UPDATED
 
 Sql = Callable[..., list[Any]]
-OTHERS = {  # a row for each table, in the order of their foreign keys; those of UPDATED come first
+OTHERS = {  # a row for each table without one in UPDATED, in the order of their foreign keys
     "application_keys": "(app_id, key_id, name, api_key_hash) values ('a', 'k', 'n', repeat('0', 64))",
     "audit_log": "(user_id, app_id, action, target_type, details) values ('u', 'a', 'x', 'session', '{}')",
     "config_versions": "(config_id, version, name, config_json, tags, created_at)"
@@ -49,7 +49,7 @@ COLUMNS = """
     order by 1, 2
 """
 LARGE = 17 * 1024 * 1024
-VALUES = {  # as much as no column takes; a text is tried with what is too long for an id first
+VALUES = {  # values that exceed every bound; of a text the first is too long for an id only
     "text": [f"repeat('x', {size})" for size in (300, LARGE)],
     "character varying": ["repeat('x', 300)"],
     "jsonb": [f"jsonb_build_object('x', repeat('x', {LARGE}))"],
@@ -64,7 +64,7 @@ UNBOUND = {
 }
 REFUSALS = (
     psycopg.errors.CheckViolation,
-    psycopg.errors.ForeignKeyViolation,  # the column that it refers to has the bound
+    psycopg.errors.ForeignKeyViolation,  # the referenced column has the bound
     psycopg.errors.StringDataRightTruncation,
 )
 
@@ -109,7 +109,7 @@ def test_every_bound_is_a_problem_with_a_remedy(sql: Sql) -> None:
 
 
 TOO_LARGE = "{} must not be larger than 64 kB as text: a number counts with all the digits that the database writes"
-ROUTES = {  # what is bound, and what else the body has
+ROUTES = {  # the bounded field, and the other fields of the body
     "POST /sessions": ("metadata", {"config_id": "{config_id}"}),
     "PATCH /sessions/{session_id}": ("metadata", {}),
     "POST /applications": ("settings", {"app_id": "new", "app_name": "New"}),

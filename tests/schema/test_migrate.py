@@ -1,4 +1,4 @@
-"""The schema: up, down and up again on every PostgreSQL at hand, by yoyo and by many processes at once."""
+"""Migrations apply, roll back and apply again on every PostgreSQL at hand, by yoyo and by several processes at once."""
 
 import difflib
 import os
@@ -42,20 +42,20 @@ OURS = """
 
 
 class Server:
-    """A PostgreSQL server and the programs that came with it."""
+    """A PostgreSQL server and its client programs."""
 
     def __init__(self, install: Path, dsn: str) -> None:
         self.install = install
         self.dsn = dsn
 
     def dump(self, dsn: str) -> str:
-        """Our schema in a database, without what differs from run to run."""
+        """Returns the schema of a database without the lines that differ from run to run."""
         return rollbacks.dump(dsn, self.install / "bin/pg_dump")
 
 
 @pytest.fixture(scope="module", params=INSTALLS, ids=str)
 def any_server(request: pytest.FixtureRequest) -> Iterator[Server]:
-    """One server after the other."""
+    """Every server at hand, one per test."""
     install = embedded.wheel_install(request.param) if isinstance(request.param, int) else request.param
     with private_folder() as folder, embedded.running(folder, "amplifier-api", install) as dsn:
         yield Server(install, dsn)

@@ -1,4 +1,4 @@
-"""The service's role at the database: it owns nothing, and can change neither the schema nor what was said."""
+"""The service's role at the database owns nothing, and can change neither the schema nor stored messages."""
 
 from collections.abc import Callable
 from typing import Any
@@ -79,7 +79,7 @@ FORBIDDEN = [
 
 @pytest.fixture
 def database(api: Api) -> Database:
-    """The database as the application has it."""
+    """The database with the application's connections."""
     database: Database = api.app.state.queries.database
     return database
 
@@ -167,12 +167,12 @@ async def test_analysts_read_views_only(
     ):
         with pytest.raises(psycopg.Error) as caught:
             sql(statement)
-        assert caught.value.sqlstate in ("42501", "55000"), statement  # 55000: no such view can be written by anybody
+        assert caught.value.sqlstate in ("42501", "55000"), statement  # 55000: such a view is never writable
     assert await database.fetch(OWNED, READER) == []
 
 
 async def _rights(database: Database, role: str, relation: str) -> str:
-    """What a role may do with a relation."""
+    """Returns the privileges of a role on a relation."""
     kinds = ("select", "insert", "update", "delete", "truncate", "references", "trigger")
     query = "select has_table_privilege($1, format('public.%I', $2::text), $3)"
     return " ".join([kind for kind in kinds if await database.fetchval(query, role, relation, kind)])

@@ -1,4 +1,4 @@
-"""Migrating and serving by logins that are no superusers, on every PostgreSQL at hand, as real logins."""
+"""Unprivileged logins migrate and serve, on every PostgreSQL at hand."""
 
 import os
 import pwd
@@ -27,14 +27,14 @@ MIGRATOR, SERVER, OUTSIDER = "migrator", "server", "outsider"
 
 
 class Place:
-    """An empty database that belongs to a login which is no superuser."""
+    """An empty database that belongs to an unprivileged login."""
 
     def __init__(self, server: str) -> None:
         self.server = server
         self.admin = with_database(server, "place")
 
     def dsn(self, login: str, database: str = "place") -> str:
-        """The address for a login."""
+        """Returns the address for a login."""
         parts = urlsplit(with_database(self.server, database))
         return urlunsplit(parts._replace(netloc=f"{login}@{parts.netloc.rpartition('@')[2]}"))
 
@@ -43,13 +43,13 @@ class Place:
         return _run(self.dsn(login) if login else self.admin, statement)
 
     def names(self) -> set[str]:
-        """Our relations, functions and types."""
+        """Returns the names of the relations, functions and types in the schema."""
         return {name for (name,) in self.run(OURS) if "yoyo" not in name}
 
 
 @pytest.fixture(scope="module", params=INSTALLS, ids=str)
 def any_server(request: pytest.FixtureRequest) -> Iterator[str]:
-    """One server after the other; whoever runs the tests may log in under each of the names."""
+    """Every server at hand. The user that runs the tests may log in with each of the roles."""
     install = embedded.wheel_install(request.param) if isinstance(request.param, int) else request.param
     with private_folder() as folder, embedded.running(folder, "amplifier-api", install) as dsn:
         person = pwd.getpwuid(os.geteuid()).pw_name
@@ -62,12 +62,12 @@ def any_server(request: pytest.FixtureRequest) -> Iterator[str]:
 
 @pytest.fixture
 def place(any_server: str) -> Iterator[Place]:
-    """The logins and the database; afterwards the server has neither them nor our roles."""
+    """The logins and the database. Both, and the service's roles, are dropped after the test."""
     place = Place(any_server)
     _run(any_server, f"create role {MIGRATOR} login createrole")
     _run(any_server, f"create database place owner {MIGRATOR} template template0")
     try:
-        wait_until(lambda: _may_log_in(place.dsn(MIGRATOR)))  # the server reads its files again when it finds the time
+        wait_until(lambda: _may_log_in(place.dsn(MIGRATOR)))  # the server reads its files again asynchronously
         yield place
     finally:
         _run(any_server, "drop database if exists place with (force)")
@@ -144,7 +144,7 @@ def test_login_without_role_does_not_serve(place: Place, reads_migrations: bool)
 
 
 async def _works(dsn: str) -> None:
-    """The application starts with this login, checks its queries, and makes a config and a session."""
+    """Starts the application with this login, checks the queries, and creates a config and a session."""
     async with serving(settings_for(dsn)) as api:
         queries = api.app.state.queries
         await run.check(queries, STRUCTS)

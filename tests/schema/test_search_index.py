@@ -1,4 +1,7 @@
-"""Another search language, or another extraction, reaches what is stored while the service goes on."""
+"""Reindexing brings all stored rows to another search language while the service runs.
+
+Other writers during a run are in `test_search_index_concurrency.py`.
+"""
 
 from typing import Any
 
@@ -11,7 +14,7 @@ from amplifier.schema.search_index import ReindexError, reindex
 from tests.conftest import serving, settings_for
 from tests.support.archive import APPEND, MESSAGES, SESSIONS, STALE, Archive
 
-GERMAN = MESSAGES  # messages of s1, whose config names its language
+GERMAN = MESSAGES  # the messages of s1, whose config has its own language
 TUPLES = "select ctid, xmin, session_id, seq from messages union all select ctid, xmin, session_id, 0 from sessions"
 DEFAULT = "select search_default_language()"
 
@@ -103,7 +106,7 @@ async def test_running_service_searches_in_new_language_at_once(archive: Archive
     async with serving(settings) as api:
         alice = await api.as_user("alice")
         await _append(alice, "Die Häuser von gestern, the running of yesterday")
-        for _ in range(6):  # as often as a plan needs to become generic
+        for _ in range(6):  # PostgreSQL considers a generic plan from the sixth execution on
             assert (await _found(alice, "Haus"), await _found(alice, "runs")) == ([], [MESSAGES + 1])
         await anyio.to_thread.run_sync(reindex, archive.dsn, "german", no_progress)
         await _append(alice, "Das Haus von morgen")

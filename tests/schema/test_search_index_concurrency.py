@@ -22,7 +22,7 @@ BEGUN = "select 1 from sessions where search_revision ~ 'german'"
 
 
 class Writer:
-    """Somebody who writes during a run: three times more whenever a part of it is done."""
+    """A client that writes during a run. It may run three more statements after each batch of the run."""
 
     def __init__(self, dsn: str, statement: str, sessions: list[str]) -> None:
         self.dsn, self.statement, self.sessions = dsn, statement, sessions
@@ -30,7 +30,7 @@ class Writer:
         self.stopped = threading.Event()
 
     def write(self) -> int:
-        """How many statements were committed, at most one for each session."""
+        """Runs the statement for one session after the other, and returns the number of statements."""
         with psycopg.connect(self.dsn, autocommit=True, options="-c lock_timeout=5s") as connection:
             for count, session_id in enumerate(self.sessions):
                 self.permits.acquire()
@@ -40,11 +40,11 @@ class Writer:
         return len(self.sessions)
 
     def go_on(self) -> None:
-        """Does not wait, so that it writes during the next part."""
+        """Permits three more statements, without waiting for them, so that they run during the next batch."""
         self.permits.release(3)
 
     def stop(self) -> None:
-        """Lets it end."""
+        """Ends `write` before its next statement."""
         self.stopped.set()
         self.permits.release()
 
@@ -106,7 +106,7 @@ def test_concurrent_reindex_runs_cover_all_rows(archive: Archive) -> None:
         first = pool.submit(reindex, archive.dsn, "german", no_progress)
         wait_until(lambda: first.done() or archive.run(BEGUN) != [])
         second = reindex(archive.dsn, "german", no_progress)
-        # a row that one commits while the other reads is done by both
+        # both runs index a row that one commits while the other reads it
         assert first.result(60) + second >= 1 + MESSAGES
     assert is_reindexed(archive, "german")
 
@@ -134,7 +134,7 @@ def test_concurrent_changes_of_default_succeed(archive: Archive, run: Callable[[
 
 
 def _only_long_messages(archive: Archive, words: int) -> None:
-    """Leaves one session, with messages that take a while to be indexed."""
+    """Deletes all sessions but one, and gives its messages texts that take a while to index."""
     content = f"(select string_agg('houses' || n, ' ') from generate_series(1, {words}) as n)"
     archive.run("delete from sessions where session_id <> 's2'")
     archive.run(

@@ -1,4 +1,4 @@
-"""Search comes to a database that holds transcripts already, while these are added to."""
+"""The migrations that add search to a database with transcripts, while messages are appended."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -27,7 +27,7 @@ SEARCH_COLUMNS = "select attrelid::regclass::text, attname from pg_attribute whe
 
 @pytest.fixture
 def old(empty_dsn: str) -> Archive:
-    """A database from before the search, with twenty sessions of 150 messages."""
+    """A database from before the search migrations, with twenty sessions of 150 messages."""
     database = Archive(empty_dsn)
     database.apply(1, 13)
     database.run(ROWS)

@@ -1,4 +1,4 @@
-"""The service's own login: what SECURITY.md promises holds for it whatever it does about its role."""
+"""The service's login cannot get more rights than its role has, as SECURITY.md promises."""
 
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Any
@@ -47,7 +47,7 @@ MORE = [
 
 
 def address(dsn: str) -> str:
-    """The database's address for the service's login."""
+    """Returns the database's address for the service's login."""
     if embedded.service_address(dsn) != dsn:
         return embedded.service_address(dsn)
     parts = urlsplit(dsn)
@@ -57,7 +57,7 @@ def address(dsn: str) -> str:
 
 @pytest.fixture
 def login(dsn: str, sql: Sql) -> Iterator[str]:
-    """The address for the service's login, which has no more than `service_login.ensure` gave it."""
+    """The address for a login that `service_login.ensure` created."""
     service_login.ensure(dsn, SERVICE, PASSWORD)
     yield address(dsn)
     sql(f"drop role {SERVICE}")
@@ -65,7 +65,7 @@ def login(dsn: str, sql: Sql) -> Iterator[str]:
 
 @pytest.fixture
 async def connection(login: str) -> AsyncIterator["asyncpg.Connection[Any]"]:
-    """A connection as the service has it."""
+    """A connection like those of the service."""
     database = Database(settings_for(login), login)
     connection = await database.dedicated()
     yield connection
@@ -151,7 +151,7 @@ def test_embedded_home_of_earlier_release_gets_login() -> None:
 
 
 def members(dsn: str) -> list[Any]:
-    """The logins of the service's connections."""
+    """Returns the logins of the service's connections."""
     with psycopg.connect(dsn) as connection:
         names = "application_name like 'amplifier-api%'"
         return connection.execute(f"select usename from pg_stat_activity where {names}".encode()).fetchall()

@@ -1,4 +1,4 @@
-"""What analysts see: usage by user, application and day, and how much is searched, but never what for."""
+"""The views for analysts: usage by user, application and day, and numbers of searches without their text."""
 
 import asyncio
 import os
@@ -26,13 +26,13 @@ KEY = SearchKey("bob", "app", date(2026, 1, 1), "messages")
 
 @pytest.fixture
 def analyst(sql: Sql) -> Sql:
-    """Reads as a member of amplifier_readonly does."""
+    """Statements with the role amplifier_readonly."""
     sql("set role amplifier_readonly")
     return sql
 
 
 def written(sql: Sql) -> None:
-    """Messages of two people, through two applications, in three sessions, on two days."""
+    """Inserts messages of two users, through two applications, in three sessions, on two days."""
     sql(
         "insert into configs (config_id, name, config_json) values ('c', 'C', '{}');"
         "insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)"
@@ -55,7 +55,7 @@ def written(sql: Sql) -> None:
 def test_usage_is_counted_by_day_user_and_application(sql: Sql) -> None:
     written(sql)
     size = len('{"role": "user", "content": "hi"}')
-    sql("set role amplifier_readonly; set timezone = 'America/New_York'")  # days are those of UTC all the same
+    sql("set role amplifier_readonly; set timezone = 'America/New_York'")  # the views count days in UTC nevertheless
     by_day = sql("select day::text, user_id, app_id, sessions, messages, bytes from usage_by_day order by 1, 2, 3")
     assert by_day == [
         ("2026-01-01", "ann", "web", 1, 1, size),
@@ -183,7 +183,7 @@ async def test_locked_user_does_not_block_last_searches(dsn: str, sql: Sql) -> N
 
 
 class Late:
-    """The queries of `searches`, whose answer comes when it is asked for."""
+    """The queries of `searches`, with a result that arrives only after `may_answer` is set."""
 
     def __init__(self, queries: Any) -> None:
         self.searches, self._queries = self, queries
@@ -203,7 +203,7 @@ async def test_pending_write_at_shutdown_happens_once(api: Api, sql: Sql, monkey
     task = asyncio.create_task(stopping.keep_flushing())
     await queries.written.wait()
     task.cancel()
-    await asyncio.wait([task], timeout=0)  # it is told, and would be cut off now
+    await asyncio.wait([task], timeout=0)  # the task has received its cancellation, which must not abort the write
     queries.may_answer.set()
     assert isinstance((await asyncio.gather(task, return_exceptions=True))[0], asyncio.CancelledError)
     await stopping.flush()
