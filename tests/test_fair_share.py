@@ -127,7 +127,12 @@ async def test_waiting_requests_of_user_are_bounded(monkeypatch: pytest.MonkeyPa
 
 async def test_requests_count_against_their_user(dsn: str) -> None:
     """Each request holds a transaction that waits for a lock."""
-    limits = {"database_pool_max_size": 6, "database_acquire_timeout": 0.3, "database_lock_timeout": 10}
+    limits = {
+        "database_pool_min_size": 6,
+        "database_pool_max_size": 6,
+        "database_acquire_timeout": 1,
+        "database_lock_timeout": 10,
+    }
     async with serving(settings_for(dsn, database_statement_timeout=10, **limits)) as api:
         alice, bob = await api.as_user("alice"), await api.as_user("bob")
         config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
