@@ -28,7 +28,7 @@ class Shares:
     def __init__(self, places: int, share: int) -> None:
         self._free, self._share = places, share
         self._taken: dict[Hashable, int] = {}
-        # the waiting requests of each user, in order, and the users in turn; while a place is free none may take it
+        # the waiting requests of each user, in order; users in turn; while a place is free, all these have their share
         self._waiting: OrderedDict[Hashable, OrderedDict[asyncio.Future[None], None]] = OrderedDict()
 
     def take_at_once(self, user: Hashable) -> bool:

@@ -16,7 +16,7 @@ from amplifier.settings import Settings
 from tests.conftest import Api, serving
 from tests.support import contract
 
-LIMIT = 10.0  # seconds, for what must happen
+LIMIT = 30.0  # seconds, for what must happen; a first run imports for several
 EPHEMERAL = {"presence.changed", "typing", "read"}
 
 
