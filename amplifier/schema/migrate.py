@@ -29,7 +29,7 @@ def migrate(dsn: str, folder: Path | None = None) -> list[str]:
     """
     try:
         with exclusively(dsn), yoyo_backend(dsn) as backend:
-            backend.break_lock()  # if a process left it when it died; no other holds the advisory lock now
+            backend.break_lock()  # a process that died may have left it; no other process holds the advisory lock now
             with backend.lock():
                 missing = backend.to_apply(known(folder))
                 backend.apply_migrations(missing)

@@ -70,7 +70,7 @@ class Script:
 
     @property
     def is_transactional(self) -> bool:
-        """True unless the file says `-- transactional: false`, so that yoyo runs it without a transaction."""
+        """True if yoyo runs the file in a transaction, which it does unless that says `-- transactional: false`."""
         return ("transactional", "false") not in [(name, value.strip()) for name, value in self._directives]
 
     @property
