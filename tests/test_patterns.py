@@ -19,7 +19,7 @@ pytestmark = pytest.mark.slow
 _METHODS = ("match", "fullmatch", "search", "sub", "subn", "findall", "finditer", "split")
 # Texts of the operator's own: files of queries and migrations, plans, the settings. No caller's text meets these.
 _OPERATORS = (
-    *("amplifier.schema.migrate", "amplifier.queries.registry", "amplifier.openapi.document"),
+    *("amplifier.schema.", "amplifier.queries.", "amplifier.openapi."),
     *("amplifier.settings", "amplifier.api.docs"),
 )
 
