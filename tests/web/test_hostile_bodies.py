@@ -185,11 +185,15 @@ async def test_many_tiny_values_are_stored_or_refused_whole(target: Target, name
 @pytest.mark.slow
 async def test_append_beyond_time_limit_stores_nothing(dsn: str, sql: Sql) -> None:
     zeros = b'{"messages": [{"role": "user", "content": [' + b",".join([b"0"] * 4_000_000) + b"]}]}"
-    async with serving(settings_for(dsn, database_statement_timeout=0.5, database_pool_max_size=1)) as api:
+    async with serving(settings_for(dsn)) as api:
         alice = await api.as_user("alice")
         config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]
         session_id = (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"]
         path = f"/sessions/{session_id}/transcript"
+        keys = api.keys
+    async with serving(settings_for(dsn, database_statement_timeout=0.1, database_pool_max_size=1)) as api:
+        api.keys.update(keys)
+        alice = await api.as_user("alice")
         answer = await alice.post(path, content=zeros, headers=JSON)
         # the server ends the statement, or the service no longer waits for it
         assert re.search("took too long|did not answer in time", assert_problem(answer, 503)["detail"])

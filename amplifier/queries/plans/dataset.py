@@ -148,6 +148,9 @@ insert into rate_limits (app_id, user_id, granted, full_at)
 select 'app-1', 'user-' || n, 1, now() + case when n % 2 = 0 then interval '10 days' else interval '-1 hour' end
 from generate_series(1, 1000) as n;
 
+-- a user may have an empty bucket in one application and a full one in another
+insert into rate_limits (app_id, user_id, granted, full_at) values ('app-2', 'user-1', 1, now() + interval '10 days');
+
 -- for each session two finished runs; for some a running one, with a valid or an expired lease, and queued ones
 insert into runs (
     session_id, run_id, status, message, user_id, app_id, queued_at, started_at, finished_at, response, process_id,
