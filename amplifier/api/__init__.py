@@ -1,1 +1,1 @@
-"""One module a resource: structs on top, one Controller below."""
+"""Structs and handlers of one resource each, and the route table. What they share is in `web`."""

@@ -1,1 +1,1 @@
-"""Runs agents with amplifier-core, which is an extra: nothing outside this package imports it."""
+"""Executes agent runs. amplifier-core, an optional extra, is imported only here."""
