@@ -20,7 +20,7 @@ _METHODS = ("match", "fullmatch", "search", "sub", "subn", "findall", "finditer"
 # Texts of the operator's own: files of queries and migrations, plans, the settings. No caller's text meets these.
 _OPERATORS = (
     *("amplifier.schema.", "amplifier.queries.", "amplifier.openapi."),
-    *("amplifier.settings", "amplifier.api.docs"),
+    *("amplifier.settings", "amplifier.postgres_urls", "amplifier.api.docs"),
 )
 
 

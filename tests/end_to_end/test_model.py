@@ -175,13 +175,15 @@ class Sharing(Comparison):
         found = self._call(actor, process, 200, "GET", f"/search?q={word}&sort=recent&limit=100")["items"]
         assert {(hit["session_id"], hit["seq"]) for hit in found} == self.model.saying(actor, word)
 
-    @rule(actor=people, owner=st.sampled_from(PEOPLE[:2]), really=rarely, process=st.booleans())
-    def delete_config(self, actor: str, owner: str, really: bool, process: bool) -> None:
+    @rule(actor=people, owner=st.sampled_from(PEOPLE[:2]), really=rarely, process=st.booleans(), force=st.booleans())
+    def delete_config(self, actor: str, owner: str, really: bool, process: bool, force: bool) -> None:
         if really and owner in self.configs:
-            self._call(actor, process, 200 if actor == owner else 404, "DELETE", f"/configs/{self.configs[owner]}")
-            if actor == owner:
+            status, gone = self.model.delete_config(owner, force) if actor == owner else (404, [])
+            path = f"/configs/{self.configs[owner]}?force={str(force).lower()}"
+            self._call(actor, process, status, "DELETE", path)
+            if status == 200:
                 del self.configs[owner]
-                self.seen += self.model.delete_config(owner)
+                self.seen += gone
 
     @invariant()
     def everybody_sees_what_is_theirs(self) -> None:

@@ -44,7 +44,7 @@ class Invitation:
 class Session:
     """A session; `people` stand in the order in which they joined. Nobody takes part in one that was deleted."""
 
-    def __init__(self, clock: Iterator[int], owner: str, config_owner: str) -> None:
+    def __init__(self, clock: Iterator[int], owner: str, config_owner: str | None) -> None:
         self._clock = clock
         self.owner, self.config_owner = owner, config_owner
         self.people = {owner: Part("owner")}
@@ -87,7 +87,8 @@ class Session:
             return refusal
         if user not in self.people:
             return 404
-        self.people[actor].role, self.people[user].role, self.owner = "editor", "owner", user
+        self.people[actor].role, self.people[user].role = "editor", "owner"
+        self._hand_over(user)
         self._tick()
         return 200
 
@@ -199,7 +200,14 @@ class Session:
 
     def _keep_owner(self) -> None:
         owners = [name for name, part in self.people.items() if part.role == "owner"]
-        self.owner = self.owner if self.owner in owners else owners[0]
+        if self.owner not in owners:
+            self._hand_over(owners[0])
+
+    def _hand_over(self, user: str) -> None:
+        """Changes the owner. The session of another user runs a copy of the config, which belongs to nobody."""
+        self.owner = user
+        if user != self.config_owner:
+            self.config_owner = None
 
 
 class Model:
@@ -220,9 +228,11 @@ class Model:
         found = [(key, one) for key in self.of(actor) for one in self.sessions[key].messages]
         return {(key, one.seq) for key, one in found if one.message["content"] == word}
 
-    def delete_config(self, owner: str) -> list[str]:
-        """Deletes the owner's config. Returns the ids of the sessions that are deleted with it."""
-        gone = [key for key, one in self.sessions.items() if one.config_owner == owner]
+    def delete_config(self, owner: str, force: bool) -> tuple[int, list[str]]:
+        """Deletes the owner's config. Returns the status, and the ids of the sessions that are deleted with it."""
+        gone = [key for key, one in self.sessions.items() if one.config_owner == owner and one.people]
+        if not force and any(self.sessions[key].people.keys() - {owner} for key in gone):
+            return 409, []
         for key in gone:
             self.sessions[key].people = {}
-        return gone
+        return 200, gone
