@@ -110,8 +110,8 @@ async def test_run_of_a_dead_process_is_ended(alice: httpx.AsyncClient, sql: Cal
     sql(insert, here.session_id, message)
     columns = "session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at"
     sql(
-        f"insert into runs ({columns}) values (%s, %s, 'running', '{{}}', 'alice', 'app', now(), 'dead', now())",
-        *(here.session_id, str(uuid.uuid4())),
+        f"insert into runs ({columns}) values (%s, %s, 'running', %s, 'alice', 'app', now(), 'dead', now())",
+        *(here.session_id, str(uuid.uuid4()), '{"role": "user", "content": "lost"}'),
     )
     answer = await here.say("next")
     assert answer["response"] == "You said: next"
