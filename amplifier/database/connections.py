@@ -58,6 +58,9 @@ def _server_settings(settings: Settings) -> dict[str, str]:
         "application_name": "amplifier-api",
         "timezone": "UTC",
         "jit": "off",  # compilation takes longer than any of these statements
+        # One plan for all calls. PostgreSQL's own choice plans some statements anew for each call, above all those with
+        # arrays: 5.4 ms instead of 0.1 for streams.list_present, 1.8 instead of 0.2 for participants.touch.
+        "plan_cache_mode": "force_generic_plan",
         "role": ROLE,
         "statement_timeout": milliseconds(settings.database_statement_timeout),
         "lock_timeout": milliseconds(settings.database_lock_timeout),

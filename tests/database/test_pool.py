@@ -106,3 +106,11 @@ async def test_limit_does_not_include_the_wait_for_a_connection(database: Databa
     with database.limited(0.1):
         assert await database.fetchval("select 1") == 1
     await asyncio.gather(*busy)
+
+
+async def test_statement_keeps_one_plan_for_all_arguments(database: Database) -> None:
+    async with database.transaction():
+        for number in range(3):
+            await database.fetchval("select $1::bigint", number)
+        plans = "select custom_plans, generic_plans from pg_prepared_statements where statement = 'select $1::bigint'"
+        assert [tuple(row) for row in await database.fetch(plans)] == [(0, 3)]

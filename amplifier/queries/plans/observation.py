@@ -1,6 +1,6 @@
 """Observes a query on the profile: its two plans, and the rows that it returns and writes for each case.
 
-PostgreSQL may use either: the generic plan is for any arguments, the custom plan for the usual ones.
+The generic plan, for any arguments, is the one that the service uses; the custom plan is for the usual arguments.
 `amplifier.queries.plans.baseline` compares observations with the reviewed ones.
 """
 
