@@ -8,7 +8,7 @@ from collections.abc import Iterable
 import pytest
 
 from amplifier.runtime.secret_references import Veil, redact
-from tests.support.growth import LIMIT, ratio
+from tests.support.growth import LIMIT, exponent
 
 KEY, LONGER, OTHER = "sk-12345678", "sk-1234567890", "90-other-key"
 SECRETS = frozenset({KEY, LONGER, 'with "quotes" / é'})
@@ -91,5 +91,5 @@ def test_without_secrets_nothing_is_held_back() -> None:
 def test_pieces_take_time_in_proportion_to_text(part: str) -> None:
     """The texts consist of near misses of long secrets."""
     veil = Veil(frozenset({"a" * 7_000 + "b", "ab" * 3_000 + "c", "aaaabaaac"}))
-    assert ratio(veil.show, lambda size: part * size) <= LIMIT
-    assert ratio(lambda text: [veil.show(one) for one in text], lambda size: part * (size // 8)) <= LIMIT
+    assert exponent(veil.show, lambda size: part * size) <= LIMIT
+    assert exponent(lambda text: [veil.show(one) for one in text], lambda size: part * (size // 8)) <= LIMIT

@@ -1,6 +1,7 @@
-"""Measures how the time of a function grows with its input: linear functions take twice the time for twice the size."""
+"""Measures the growth of a function's time with its input as an exponent: 1 is linear, 2 quadratic."""
 
 import gc
+import math
 import re
 import time
 from collections.abc import Callable, Iterator
@@ -8,25 +9,37 @@ from re import _constants as sre  # type: ignore[attr-defined]
 from re import _parser as parser  # type: ignore[attr-defined]
 from typing import Any
 
-LIMIT = 3.0  # of the ratio; the rest is a reserve for a busy machine
-_SIZES = (250, 1_000, 4_000, 16_000)
-_SHORT = (8, 22)  # an exponential pattern takes hundreds of times as long for the second, a cubic one 21
-_TRIES = 3
-_LEAST, _SLOW = 100e-6, 0.1  # seconds: the shortest time that counts, and the time from which one measurement suffices
+# Half way: over a factor of 16 in size, a linear function would have to be measured 4 times too slow to exceed it.
+LIMIT = 1.5
+_SMALLEST, _STEP, _LARGEST = 16, 4, 65_536  # sizes
+_FAR = 16 * _LARGEST  # where a suspicion is checked: short times are measured less exactly
+_SHORT = (8, 22)  # an exponential function takes hundreds of times as long for the second, a cubic one 21
+_TRIES, _MOST_CHECKS = 3, 5
+_SLOW = 0.02  # seconds: larger sizes are not tried, and one measurement suffices
 
 
-def ratio(run: Callable[[Any], Any], make: Callable[[int], Any]) -> float:
-    """Returns the ratio of the times for twice a size and for that size. It is the least of several measurements."""
+def exponent(run: Callable[[Any], Any], make: Callable[[int], Any]) -> float:
+    """Returns the exponent of the growth of a function's time, infinity for an exponential function.
+
+    A value above `LIMIT` is measured again, with larger inputs where that is possible; the least of all is returned.
+    """
     if all(_seconds(run, make(_SHORT[1])) > 100 * max(1e-6, _seconds(run, make(_SHORT[0]))) for _ in range(_TRIES)):
-        return float("inf")
-    least = float("inf")
-    for size in (*_SIZES, *_SIZES[1:], *_SIZES[1:]):
-        short, long = _seconds(run, make(size)), _seconds(run, make(2 * size))
-        if long >= _LEAST:
-            least = min(least, long / max(short, 1e-7))
-            if least <= LIMIT or long > _SLOW:
-                break
-    return 0 if least == float("inf") else least
+        return math.inf
+    grows = _exponent_up_to(run, make, _LARGEST)
+    for _ in range(_MOST_CHECKS):
+        if grows <= LIMIT:
+            break
+        grows = min(grows, _exponent_up_to(run, make, _FAR))
+    return grows
+
+
+def _exponent_up_to(run: Callable[[Any], Any], make: Callable[[int], Any], largest: int) -> float:
+    """Returns the exponent between the largest size that is not slow and the size two steps before it."""
+    size, times = _SMALLEST, [_seconds(run, make(_SMALLEST))]
+    while size < largest and (times[-1] < _SLOW or len(times) < 3):
+        size *= _STEP
+        times.append(_seconds(run, make(size)))
+    return math.log(times[-1] / max(times[-3], 1e-7), _STEP**2)
 
 
 def _seconds(run: Callable[[Any], Any], given: Any) -> float:
