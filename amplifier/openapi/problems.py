@@ -14,6 +14,7 @@ from amplifier.web.problems import MEDIA_TYPE
 
 # by operation and status: problem documents without the members that follow from the status
 Errors: TypeAlias = dict[str, dict[str, list[dict[str, Any]]]]
+_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 _WORDS = 6  # of a detail, in the name of its example
 
 
@@ -86,7 +87,7 @@ def _named(errors: Errors) -> dict[tuple[int, str], str]:
     names: dict[tuple[int, str], str] = {}
     used: Counter[str] = Counter()
     for status, members in sorted(known):
-        words = re.findall(r"[a-z0-9]+", json.loads(members)["detail"].lower())[:_WORDS]
+        words = re.findall(r"[a-z]+", _ID.sub("", json.loads(members)["detail"].lower()))[:_WORDS]
         name = "_".join(words) or str(status)
         used[name] += 1
         names[status, members] = name if used[name] == 1 else f"{name}_{used[name]}"

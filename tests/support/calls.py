@@ -40,14 +40,18 @@ class Operation:
         return name in {parameter["name"] for parameter in self.parameters}
 
     async def call(
-        self, client: httpx.AsyncClient, ids: dict[str, str] | None = None, query: Any = None, **options: Any
+        self,
+        client: httpx.AsyncClient,
+        ids: dict[str, str] | None = None,
+        query: dict[str, str] | None = None,
+        **options: Any,
     ) -> httpx.Response:
         """Sends the request with the body of the document's example, unless `options` have `content`."""
         path = self.path.format_map(PATHS | (ids or {}))
         if self.body is not None and "content" not in options:
             options["content"] = json.dumps(self.body)
         headers = {"Content-Type": "application/json"} | options.pop("headers", {})
-        given = _QUERIES.get(self.name, {}) if query is None else query
+        given = _QUERIES.get(self.name, {}) | (query or {})
         return await client.request(self.method, path, params=given, headers=headers, **options)
 
 
