@@ -15,7 +15,7 @@ from litestar.routes import HTTPRoute
 
 from amplifier import __version__, paths
 from amplifier.api.routes import routes
-from amplifier.openapi import texts
+from amplifier.openapi import descriptions, texts
 from amplifier.openapi.event_types import DOCUMENTS, STREAMS
 from amplifier.openapi.operations import Operation
 from amplifier.openapi.schemas import PREFIX, components
@@ -92,7 +92,7 @@ def _schemas(operations: Any) -> dict[str, Any]:
     sent = [operation.body for operation in operations if operation.body is not None]
     given = [type_ for operation in operations for type_ in operation.answers.values()]
     events = [type_ for stream in STREAMS.values() for type_ in stream.values()]
-    return components(sent, [*given, *events, *DOCUMENTS])
+    return descriptions.described(components(sent, [*given, *events, *DOCUMENTS]), descriptions.texts())
 
 
 def _problems() -> dict[str, Any]:
