@@ -1,12 +1,17 @@
-"""Every member of every schema has a description, from one table whose entries are all used."""
+"""The document explains itself: every member has a description, operations have an order, streams say what they are."""
 
+import itertools
 from typing import Any
 
 import pytest
 
-from amplifier.openapi.descriptions import described, texts
-from tests.openapi.test_document import DOCUMENT, SCHEMAS
+from amplifier.openapi import document, texts
+from amplifier.openapi.descriptions import described
+from amplifier.openapi.descriptions import texts as descriptions
+from tests.openapi.test_document import DOCUMENT, OPERATIONS, SCHEMAS
 
+TOUR = ["service", "configs", "sessions", "transcripts", "search", "agent", "events", "participants"]
+STREAMS = ("stream_message", "follow_session", "follow_sessions")
 USER = {"type": "object", "properties": {"user_id": {"type": "string"}, "name": {"$ref": "#/components/schemas/Name"}}}
 KEY = {"type": "object", "properties": {"name": {"type": "string"}}}
 
@@ -45,7 +50,7 @@ def test_every_member_and_parameter_is_described_in_sentences() -> None:
         for method, operation in item.items():
             shown |= {f"{method} {path} {one['name']}": one for one in operation.get("parameters", ())}
     assert [place for place, one in shown.items() if not one.get("description")] == []
-    assert [key for key, text in texts().items() if not text.endswith(".")] == []
+    assert [key for key, text in descriptions().items() if not text.endswith(".")] == []
 
 
 def test_counts_and_units_are_explained() -> None:
@@ -59,3 +64,26 @@ def test_counts_and_units_are_explained() -> None:
     }.items():
         schema, name = place.split(".")
         assert words in SCHEMAS[schema]["properties"][name]["description"], place
+
+
+def test_operations_are_in_order_of_tour() -> None:
+    tags = [operation["tags"][0] for *_, operation in OPERATIONS.values()]
+    together = [tag for tag, _ in itertools.groupby(tags)]
+    assert [tag["name"] for tag in DOCUMENT["tags"]] == together
+    assert together[: len(TOUR)] == TOUR
+    first = {tag: name for name, (*_, operation) in reversed(OPERATIONS.items()) for tag in operation["tags"]}
+    assert (first["transcripts"], first["agent"]) == ("get_transcript", "send_message")
+    assert (first["events"], first["participants"]) == ("follow_session", "list_participants")
+    assert set(texts.FIRST_PATHS) <= DOCUMENT["paths"].keys()
+
+
+def test_streams_say_how_to_read_them() -> None:
+    for name in STREAMS:
+        _, path, operation = OPERATIONS[name]
+        assert f"`curl -N 'http://127.0.0.1:8765{path}'" in operation["description"]
+    assert sum("curl" in operation["description"] for *_, operation in OPERATIONS.values()) == 3
+
+
+def test_python_client_leaves_out_streams() -> None:
+    files = sorted(f"api/{OPERATIONS[name][2]['tags'][0]}/{name}.py" for name in STREAMS)
+    assert f"  - rm {' '.join(files)}\n" in document.file().with_name("python-client.yaml").read_text()
