@@ -8,7 +8,6 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier import paths
 from amplifier.openapi import document
 from amplifier.openapi.problems import Problems
 from tests.openapi import error_examples
@@ -80,8 +79,7 @@ def test_command_writes_and_checks_file(
 ) -> None:
     lines = [json.dumps(one) for one in produced("Session not found", operation="get_session", status=404)]
     (tmp_path / "1.jsonl").write_text("\n".join(lines))
-    monkeypatch.setattr(paths, "folder", lambda _: tmp_path)
-    monkeypatch.setattr(document, "examples", dict)
+    monkeypatch.setattr(document, "ERRORS", str(tmp_path / "errors.json"))
     assert error_examples.main([str(tmp_path)]) == 0
     assert json.loads((tmp_path / "errors.json").read_text()) == {"get_session": {"404": [NOT_FOUND]}}
     assert "get_session 401: has no example" in capsys.readouterr().out
