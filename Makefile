@@ -12,7 +12,7 @@ WORKERS = -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist 
 # else each worker and each process that a test starts compiles everything anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve test test-all fuzz check format bench sdk sdk-python sdk-typescript lock clean
+.PHONY: help serve test test-all fuzz check errors format bench sdk sdk-python sdk-typescript lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -42,6 +42,12 @@ check: .venv/ready ## lint, format, types, import contracts, the style of querie
 	$(BIN)/amplifier-api queries stub --check --scratch
 	$(BIN)/amplifier-api queries check --plans --scratch
 	$(BIN)/amplifier-api openapi --check
+
+errors: .venv/ready ## write openapi/errors.json and the OpenAPI document anew, with errors that the tests provoke
+	rm -rf build/errors
+	ERROR_EXAMPLES=$(CURDIR)/build/errors $(BIN)/pytest $(WORKERS) tests/api tests/web
+	$(BIN)/python -m tests.openapi.error_examples build/errors
+	$(BIN)/amplifier-api openapi
 
 format: .venv/ready ## rewrite the code in the house style
 	$(BIN)/ruff check --fix .
