@@ -1,5 +1,6 @@
 """Describes one operation of the OpenAPI document from its handler: body, responses and problems. Texts: `texts.py`."""
 
+import json
 from http import HTTPStatus
 from typing import Any, get_args
 
@@ -8,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from amplifier.openapi import texts
 from amplifier.openapi.event_types import STREAMS
+from amplifier.openapi.problems import Problems
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
 from amplifier.web.authentication import authenticate
 from amplifier.web.event_stream import authenticate_stream
@@ -15,15 +17,20 @@ from amplifier.web.event_stream import authenticate_stream
 JSON = "application/json"
 NEWEST = 2**63 - 1
 _PLAIN = {"type": "array", "items": {"$ref": f"{PREFIX}Message"}}  # the transcript with view=plain
+HIDEABLE = (
+    "session_id",
+    "config_id",
+    "app_id",
+)  # in an answer that is not repeated to those who may not see it any more
 _LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
 class Operation:
     """A handler's operation: `body` is the type of its body, or None, `answers` the types of responses by status."""
 
-    def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any]) -> None:
+    def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any], problems: Problems) -> None:
         self.name = str(handler.operation_id)
-        self._handler, self._shown = handler, shown
+        self._handler, self._shown, self._answered = handler, shown, problems
         field = handler.parsed_data_field
         self.body: Any = field.annotation if field else None
         self.answers: dict[int, Any] = {}
@@ -33,15 +40,17 @@ class Operation:
             if self.name not in STREAMS:
                 self.answers[status] = spec.data_container
 
-    def described(self, generated: dict[str, Any]) -> dict[str, Any]:
+    def described(self, path: str, generated: dict[str, Any]) -> dict[str, Any]:
         """Returns the operation in OpenAPI's form. Raises ValueError if the handler's description is incomplete."""
         for wanted in ("summary", "description", "tags"):
             if not generated.get(wanted):
                 raise ValueError(f"{self.name}: the handler has no {wanted}")
+        if unknown := set(generated["tags"]) - texts.TAGS.keys():
+            raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the tags {sorted(unknown)}")
         operation: dict[str, Any] = {
             "tags": generated["tags"],
             "summary": generated["summary"],
-            "description": " ".join(generated["description"].split()),
+            "description": " ".join(generated["description"].split()) + self._stream_note(path),
             "operationId": self.name,
         }
         if parameters := self._parameters(generated):
@@ -52,6 +61,12 @@ class Operation:
         answers = {str(status): self._answer(status, generated) for status in sorted(self.answers or {200: None})}
         operation["responses"] = answers | self._problems(parameters)
         return operation | self._security()
+
+    def _stream_note(self, path: str) -> str:
+        if self.name not in STREAMS:
+            return ""
+        body = "" if self.body is None else f" -H 'Content-Type: {JSON}' -d '{json.dumps(self._shown['request'])}'"
+        return "\n\n" + texts.STREAM.format(command=f"curl -N 'http://127.0.0.1:8765{path}'{body}")
 
     @property
     def _before(self) -> Any:
@@ -122,23 +137,23 @@ class Operation:
 
     def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         """Returns the handler's own problems, and those that follow from its parameters, body and authentication."""
-        statuses = {500, *self._handler.opt.get("errors", ())}
+        statuses = set(self._handler.opt.get("errors", ()))
         if self._before is not None:
-            statuses |= {401, 429, 503}
+            statuses |= {401, 429, 500, 503}
         if self.body is not None:
             statuses |= {413, 415}
         if "If-None-Match" in self._conditions:
             statuses.add(304)
         if "Idempotency-Key" in self._conditions:
-            statuses |= {404, 409, 422}
+            statuses |= {409, 422, *((404,) if any(map(self._has, HIDEABLE)) else ())}
         if parameters or self.body is not None:
             statuses.add(422)
         if any(parameter["in"] == "path" for parameter in parameters):
             statuses.add(404)
-        known = {status: name for status, (name, *_) in (texts.PROBLEMS | texts.NO_BODY).items()}
-        if unknown := statuses - known.keys():
+        statuses -= set(self._handler.opt.get("never", ()))
+        if unknown := statuses - texts.PROBLEMS.keys() - texts.NO_BODY.keys():
             raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the statuses {sorted(unknown)}")
-        return {str(status): {"$ref": f"#/components/responses/{known[status]}"} for status in sorted(statuses)}
+        return {str(status): self._answered.response(self.name, status) for status in sorted(statuses)}
 
     def _security(self) -> dict[str, Any]:
         if self._before is None:
