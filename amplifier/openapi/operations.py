@@ -113,7 +113,8 @@ class Operation:
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in self._headers},
         }
         if self.name in STREAMS:
-            return answer | {"content": {"text/event-stream": _stream(self.name)}}
+            shown = _example(self._shown.get("responses", {}), str(status))
+            return answer | {"content": {"text/event-stream": _stream(self.name) | shown}}
         schema = reference(self.answers[status])
         if self.name == "get_transcript":
             schema = {"oneOf": [schema, _PLAIN]}

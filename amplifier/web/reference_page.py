@@ -96,10 +96,18 @@ class _Reference:
         answers = {status: self._resolved(answer) for status, answer in operation["responses"].items()}
         for status, answer in answers.items():
             if status.startswith("2"):
-                yield from _answer(status, answer)
+                yield from self._answer(status, answer)
         others = [(status, "", _other(answer)) for status, answer in answers.items() if not status.startswith("2")]
         named = ", ".join(status for status, *_ in others)
         yield f"<details><summary>Other answers: {named}</summary>{_list(others)}</details></article>"
+
+    def _answer(self, status: str, answer: dict[str, Any]) -> Iterator[str]:
+        for media_type, content in answer.get("content", {}).items():
+            events = content.get("x-events", {})
+            yield f"<h4>Answer {status}: {escape(media_type) if events else _type(content['schema'])}</h4>"
+            if events:
+                yield _list((name, _type(schema), _text(self._resolved(schema))) for name, schema in events.items())
+            yield _examples(content)
 
     def _resolved(self, value: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in value:
@@ -134,14 +142,6 @@ def _members(schema: dict[str, Any]) -> str:
     )
 
 
-def _answer(status: str, answer: dict[str, Any]) -> Iterator[str]:
-    for media_type, content in answer.get("content", {}).items():
-        kind = _type(content["schema"]) if "x-events" not in content else escape(media_type)
-        yield f"<h4>Answer {status}: {kind}</h4>{_examples(content)}"
-        if events := content.get("x-events"):
-            yield _list((escape(name), _type(schema), "") for name, schema in events.items())
-
-
 def _other(answer: dict[str, Any]) -> str:
     contents = answer.get("content", {}).values()
     details = [shown["detail"] for content in contents for shown in _shown(content) if "detail" in shown]
@@ -156,8 +156,8 @@ def _shown(content: dict[str, Any]) -> list[Any]:
 
 
 def _examples(content: dict[str, Any]) -> str:
-    texts = (escape(json.dumps(one, indent=2, ensure_ascii=False)) for one in _shown(content))
-    return "".join(f"<details><summary>Example</summary><pre>{text}</pre></details>" for text in texts)
+    shown = [one if isinstance(one, str) else json.dumps(one, indent=2, ensure_ascii=False) for one in _shown(content)]
+    return "".join(f"<details><summary>Example</summary><pre>{escape(text)}</pre></details>" for text in shown)
 
 
 def _type(schema: dict[str, Any]) -> str:
