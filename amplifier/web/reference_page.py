@@ -92,12 +92,12 @@ class _Reference:
         if body := operation.get("requestBody"):
             [content] = body["content"].values()
             yield f"<h4>Body: {_type(content['schema'])}</h4>"
-            yield _members(self._resolved(content["schema"])) + _examples(content)
+            yield _members(self._resolved(content["schema"])) + _example(content)
         answers = {status: self._resolved(answer) for status, answer in operation["responses"].items()}
         for status, answer in answers.items():
             if status.startswith("2"):
                 yield from self._answer(status, answer)
-        others = [(status, "", _other(answer)) for status, answer in answers.items() if not status.startswith("2")]
+        others = [(status, "", self._other(answer)) for status, answer in answers.items() if not status.startswith("2")]
         named = ", ".join(status for status, *_ in others)
         yield f"<details><summary>Other answers: {named}</summary>{_list(others)}</details></article>"
 
@@ -107,7 +107,12 @@ class _Reference:
             yield f"<h4>Answer {status}: {escape(media_type) if events else _type(content['schema'])}</h4>"
             if events:
                 yield _list((name, _type(schema), _text(self._resolved(schema))) for name, schema in events.items())
-            yield _examples(content)
+            yield _example(content)
+
+    def _other(self, answer: dict[str, Any]) -> str:
+        contents = answer.get("content", {}).values()
+        shown = [self._resolved(one)["value"] for content in contents for one in content.get("examples", {}).values()]
+        return _text(answer) + "".join(f"<p><q>{escape(one['detail'])}</q></p>" for one in shown)
 
     def _resolved(self, value: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in value:
@@ -142,22 +147,12 @@ def _members(schema: dict[str, Any]) -> str:
     )
 
 
-def _other(answer: dict[str, Any]) -> str:
-    contents = answer.get("content", {}).values()
-    details = [shown["detail"] for content in contents for shown in _shown(content) if "detail" in shown]
-    return _text(answer) + "".join(f"<p><q>{escape(detail)}</q></p>" for detail in details)
-
-
-def _shown(content: dict[str, Any]) -> list[Any]:
-    """Returns the examples of a body or an answer."""
-    return [one["value"] for one in content.get("examples", {}).values()] or [
-        content[name] for name in ("example",) if name in content
-    ]
-
-
-def _examples(content: dict[str, Any]) -> str:
-    shown = [one if isinstance(one, str) else json.dumps(one, indent=2, ensure_ascii=False) for one in _shown(content)]
-    return "".join(f"<details><summary>Example</summary><pre>{escape(text)}</pre></details>" for text in shown)
+def _example(content: dict[str, Any]) -> str:
+    if "example" not in content:
+        return ""
+    shown = content["example"]
+    text = shown if isinstance(shown, str) else json.dumps(shown, indent=2, ensure_ascii=False)
+    return f"<details><summary>Example</summary><pre>{escape(text)}</pre></details>"
 
 
 def _type(schema: dict[str, Any]) -> str:
