@@ -25,7 +25,7 @@ PATHS = sorted(
 METHODS = ["GET", "HEAD", "OPTIONS", "POST", "PUT", "PATCH", "DELETE", "QUERY"]
 QUERIES = """
     limit=0 limit=x after=x after=-1 after=1 after=999 after=%00 cursor=x view=all q= q=hi q=hi&cursor=x offset=1 tag=x
-    q=hi&role=x decrypt=true decrypt=x q=hi&created_after=2020-01-01 tag=a:b owned=true ticket=x unknown=1 q=hi&context=9
+    q=hi&role=x decrypt=true decrypt=x q=hi&created_after=2020 tag=a:b owned=true ticket=x unknown=1 q=hi&context=9
 """
 GOOD = {
     "config_id": "none",

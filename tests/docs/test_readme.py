@@ -46,6 +46,13 @@ def _tour(shown: Shown) -> None:
     assert sum(line == "event: message.created" for line in shown.lines) == 6
 
 
+@checks("docs/api.md")
+def _api(shown: Shown) -> None:
+    participants, sessions = shown.answers
+    assert [row["user_id"] for row in participants["items"]] == ["dev-user"]
+    assert (len(sessions["sessions"]), sessions["total"] > 0) == (1, True)
+
+
 @checks("docs/transcripts.md")
 def _transcripts(shown: Shown) -> None:
     answers = iter(shown.answers)
