@@ -20,7 +20,7 @@ async def put(client: httpx.AsyncClient, session_id: str, user_id: str, role: st
 
 async def remove(client: httpx.AsyncClient, session_id: str, user_id: str) -> None:
     response = await client.delete(f"/sessions/{session_id}/participants/{user_id}")
-    assert response.status_code == 200, response.text
+    assert response.status_code == 204, response.text
 
 
 async def try_invite(client: httpx.AsyncClient, session_id: str, role: str = "viewer") -> httpx.Response:

@@ -113,7 +113,7 @@ async def world(api: Api, sql: Sql) -> World:
         await owner.post(f"{path}/participants", json={"user_id": user_id, "role": "editor"})
     invitation = (await owner.post(f"{path}/invitations", json={"role": "viewer"})).json()
     await owner.post(f"{path}/transcript", json={"messages": [{"role": "user", "content": "hi"}]})
-    assert (await owner.delete(f"{path}/participants/removed")).status_code == 200
+    assert (await owner.delete(f"{path}/participants/removed")).status_code == 204
     real = {"config_id": config_id, "session_id": session_id, "invitation_id": invitation["invitation_id"]}
     unreal = {name: str(uuid.uuid4()) for name in real}
     strangers = {
