@@ -7,6 +7,11 @@ class OperatorError(Exception):
     """A command cannot continue. The message tells the operator what to do."""
 
 
+def one_line(error: Exception) -> str:
+    """Returns an error's message in one line. Those of libpq have several, with hints."""
+    return " ".join(str(error).split())
+
+
 class Unavailable(Exception):
     """The database is unreachable, read-only, out of connections or too slow. The same call may succeed later."""
 
