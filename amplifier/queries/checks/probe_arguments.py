@@ -16,6 +16,7 @@ _BY_NAME: dict[str, Any] = {
     "added": b"[]",
     "after": 0,
     "author_user_id": None,
+    "before": 2**62,
     "before_seq": 2**62,
     "expected_seq": 2,
     "before_version": 2**62,
