@@ -15,7 +15,7 @@ from litestar.routes import HTTPRoute
 
 from amplifier import __version__, paths
 from amplifier.api.routes import routes
-from amplifier.openapi import texts
+from amplifier.openapi import descriptions, texts
 from amplifier.openapi.event_types import DOCUMENTS, STREAMS
 from amplifier.openapi.operations import Operation
 from amplifier.openapi.schemas import PREFIX, components
@@ -50,9 +50,9 @@ def document(shown: dict[str, Any]) -> dict[str, Any]:
         handler.operation_id: Operation(handler, shown.get(str(handler.operation_id), {})) for handler in _handlers(app)
     }
     paths: dict[str, Any] = {}
-    for path, item in sorted(generated["paths"].items()):
+    for path, item in generated["paths"].items():
         paths[path] = {
-            method: operations[item[method]["operationId"]].described(item[method])
+            method: operations[item[method]["operationId"]].described(path, item[method])
             for method in _METHODS
             if method in item
         }
@@ -67,7 +67,7 @@ def document(shown: dict[str, Any]) -> dict[str, Any]:
         "servers": [{"url": "/", "description": "The service that this document comes from"}],
         "security": [{"api_key": [], "bearer": []}, {"bearer": []}],
         "tags": [{"name": name, "description": text} for name, text in texts.TAGS.items()],
-        "paths": paths,
+        "paths": dict(sorted(paths.items(), key=_place)),
         "components": {
             "schemas": _schemas(operations.values()),
             "responses": _problems(),
@@ -88,11 +88,19 @@ def _handlers(app: Litestar) -> list[HTTPRouteHandler]:
     return list(handlers.values())
 
 
+def _place(path: tuple[str, dict[str, Any]]) -> tuple[int, int, str]:
+    """Returns the place of a path in the document: by tag, then as `texts.FIRST_PATHS` says, then by the alphabet."""
+    address, item = path
+    tags, first = list(texts.TAGS), texts.FIRST_PATHS
+    tag = min(tags.index(operation["tags"][0]) for operation in item.values())
+    return tag, first.index(address) if address in first else len(first), address
+
+
 def _schemas(operations: Any) -> dict[str, Any]:
     sent = [operation.body for operation in operations if operation.body is not None]
     given = [type_ for operation in operations for type_ in operation.answers.values()]
     events = [type_ for stream in STREAMS.values() for type_ in stream.values()]
-    return components(sent, [*given, *events, *DOCUMENTS])
+    return descriptions.described(components(sent, [*given, *events, *DOCUMENTS]), descriptions.texts())
 
 
 def _problems() -> dict[str, Any]:

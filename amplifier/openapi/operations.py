@@ -1,5 +1,6 @@
 """Describes one operation of the OpenAPI document from its handler: body, responses and problems. Texts: `texts.py`."""
 
+import json
 from http import HTTPStatus
 from typing import Any, get_args
 
@@ -33,15 +34,17 @@ class Operation:
             if self.name not in STREAMS:
                 self.answers[status] = spec.data_container
 
-    def described(self, generated: dict[str, Any]) -> dict[str, Any]:
+    def described(self, path: str, generated: dict[str, Any]) -> dict[str, Any]:
         """Returns the operation in OpenAPI's form. Raises ValueError if the handler's description is incomplete."""
         for wanted in ("summary", "description", "tags"):
             if not generated.get(wanted):
                 raise ValueError(f"{self.name}: the handler has no {wanted}")
+        if unknown := set(generated["tags"]) - texts.TAGS.keys():
+            raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the tags {sorted(unknown)}")
         operation: dict[str, Any] = {
             "tags": generated["tags"],
             "summary": generated["summary"],
-            "description": " ".join(generated["description"].split()),
+            "description": " ".join(generated["description"].split()) + self._stream_note(path),
             "operationId": self.name,
         }
         if parameters := self._parameters(generated):
@@ -52,6 +55,12 @@ class Operation:
         answers = {str(status): self._answer(status, generated) for status in sorted(self.answers or {200: None})}
         operation["responses"] = answers | self._problems(parameters)
         return operation | self._security()
+
+    def _stream_note(self, path: str) -> str:
+        if self.name not in STREAMS:
+            return ""
+        body = "" if self.body is None else f" -H 'Content-Type: {JSON}' -d '{json.dumps(self._shown['request'])}'"
+        return "\n\n" + texts.STREAM.format(command=f"curl -N 'http://127.0.0.1:8765{path}'{body}")
 
     @property
     def _before(self) -> Any:

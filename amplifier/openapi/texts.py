@@ -33,14 +33,20 @@ as `If-None-Match` to get only what is new (else 304).
 **Also** HEAD works wherever GET does, `Link` names the next page, and large answers come as gzip to who accepts it.
 """
 
+# in the order of the tour, which is that of the operations, too
 TAGS = {
+    "service": "The service itself: whether it works, and in which versions.",
+    "configs": "Reusable descriptions of an agent, with their secrets encrypted at rest.",
+    "sessions": "Sessions made from configs, with a title, tags and a state.",
+    "transcripts": (
+        "What was said: append-only, a row a message, given back as it came. A repair puts what models would refuse "
+        "into another order, and adds what is missing."
+    ),
+    "search": "Ranked full-text search over everything that the caller may read.",
     "agent": (
         "Agents that answer: runs of what a session's config names, one at a time in a session, over all processes. "
         "While one goes on, followers of the session see what it does."
     ),
-    "audit": "Who did what, for admin applications.",
-    "applications": "The programs that call, and their keys. Admin applications manage all.",
-    "configs": "Reusable descriptions of an agent, with their secrets encrypted at rest.",
     "events": (
         "Live sessions. The streams are server-sent events; the same are served over WebSocket at "
         "`/sessions/{session_id}/ws` and `/ws`, an object of `type`, `seq` and `data` a message, where clients of a "
@@ -48,16 +54,26 @@ TAGS = {
         "open one with a ticket."
     ),
     "participants": "The people in a session, as owners, editors and viewers, and invitations for others.",
-    "search": "Ranked full-text search over everything that the caller may read.",
-    "service": "The service itself.",
-    "sessions": "Sessions made from configs.",
-    "settings": "Settings of the deployment, shared by its applications.",
-    "transcripts": (
-        "What was said: append-only, a row a message, given back as it came. A repair puts what models would refuse "
-        "into another order, and adds what is missing."
-    ),
     "users": "Users, as their tokens name them, and their sessions.",
+    "applications": "The programs that call, and their keys. Admin applications manage all.",
+    "settings": "Settings of the deployment, shared by its applications.",
+    "audit": "Who did what, for admin applications.",
 }
+
+# paths that come first among those of their tag; the others follow in the order of the alphabet
+FIRST_PATHS = (
+    "/sessions/{session_id}/transcript",
+    "/sessions/{session_id}/messages",
+    "/sessions/{session_id}/stream",
+    "/sessions/{session_id}/events",
+    "/sessions/{session_id}/participants",
+)
+
+# follows the description of an operation that streams
+STREAM = (
+    "The answer is a stream of server-sent events. Read it with a client for those, or in a shell with `{command}` and "
+    "the headers of other requests; a method of a generated client would wait for its end."
+)
 
 PATHS = {
     "app_id": "The application's id",

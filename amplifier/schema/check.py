@@ -18,7 +18,7 @@ _TITLE = re.compile(r"[a-z][a-z0-9_]*( [a-z][a-z0-9_]*)+")
 _SKELETON = f"""{{depends}}-- {TO_FILL_IN}: what changes, for whom, and why.
 {LOCK_LIMIT}
 
--- {TO_FILL_IN}: the statements.
+-- {TO_FILL_IN}: the statements, with a comment on each new table, column, view and function.
 """
 _ROLLBACK = f"""-- {TO_FILL_IN}: what is lost, or take this line out.
 {LOCK_LIMIT}

@@ -1,4 +1,6 @@
-"""Every command of README.md, CONTRIBUTING.md and docs/ runs as written, page by page, against a new service."""
+"""Every command of README.md, CONTRIBUTING.md and docs/ runs as written, in bash and in zsh, page by page, against a
+new service.
+"""
 
 import json
 import re
@@ -7,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.markdown import PAGES, Shown, run_page, runnable
+from tests.support.markdown import PAGES, Shown, needs_zsh, run_page, runnable
 from tests.support.paths import ROOT
 
 CHECKS: dict[str, Callable[[Shown], None]] = {}
@@ -25,9 +27,10 @@ def checks(page: str) -> Callable[[Callable[[Shown], None]], Callable[[Shown], N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shell", ["bash", pytest.param("zsh", marks=needs_zsh)])
 @pytest.mark.parametrize("page", RUN)
-def test_commands_of_page_do_what_it_says(page: str, tmp_path: Path) -> None:
-    shown = run_page(page, tmp_path)
+def test_commands_of_page_do_what_it_says(page: str, shell: str, tmp_path: Path) -> None:
+    shown = run_page(page, tmp_path, shell)
     CHECKS[page](shown)
 
 

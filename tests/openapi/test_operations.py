@@ -17,9 +17,11 @@ def test_incomplete_handler_is_refused() -> None:
 
     generated = {"summary": "Things", "description": "All.", "tags": ["service"], "responses": {}}
     with pytest.raises(ValueError, match=r"get_things: the handler has no description"):
-        Operation(get_things, {}).described({**generated, "description": None})
+        Operation(get_things, {}).described("/things", {**generated, "description": None})
+    with pytest.raises(ValueError, match=r"get_things: .*texts.py does not know the tags \['things'\]"):
+        Operation(get_things, {}).described("/things", {**generated, "tags": ["things"]})
     with pytest.raises(ValueError, match=r"get_things: .*texts.py does not know the statuses \[418\]"):
-        Operation(get_things, {}).described(generated)
+        Operation(get_things, {}).described("/things", generated)
     with pytest.raises(ValueError, match="neither a struct nor a list of structs"):
         reference(dict[str, str])
 
