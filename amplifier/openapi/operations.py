@@ -9,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from amplifier.openapi import texts
 from amplifier.openapi.event_types import STREAMS
+from amplifier.openapi.problems import Problems
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
 from amplifier.web.authentication import authenticate
 from amplifier.web.event_stream import authenticate_stream
@@ -16,15 +17,20 @@ from amplifier.web.event_stream import authenticate_stream
 JSON = "application/json"
 NEWEST = 2**63 - 1
 _PLAIN = {"type": "array", "items": {"$ref": f"{PREFIX}Message"}}  # the transcript with view=plain
+HIDEABLE = (
+    "session_id",
+    "config_id",
+    "app_id",
+)  # in an answer that is not repeated to those who may not see it any more
 _LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
 class Operation:
     """A handler's operation: `body` is the type of its body, or None, `answers` the types of responses by status."""
 
-    def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any]) -> None:
+    def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any], problems: Problems) -> None:
         self.name = str(handler.operation_id)
-        self._handler, self._shown = handler, shown
+        self._handler, self._shown, self._answered = handler, shown, problems
         field = handler.parsed_data_field
         self.body: Any = field.annotation if field else None
         self.answers: dict[int, Any] = {}
@@ -131,23 +137,23 @@ class Operation:
 
     def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         """Returns the handler's own problems, and those that follow from its parameters, body and authentication."""
-        statuses = {500, *self._handler.opt.get("errors", ())}
+        statuses = set(self._handler.opt.get("errors", ()))
         if self._before is not None:
-            statuses |= {401, 429, 503}
+            statuses |= {401, 429, 500, 503}
         if self.body is not None:
             statuses |= {413, 415}
         if "If-None-Match" in self._conditions:
             statuses.add(304)
         if "Idempotency-Key" in self._conditions:
-            statuses |= {404, 409, 422}
+            statuses |= {409, 422, *((404,) if any(map(self._has, HIDEABLE)) else ())}
         if parameters or self.body is not None:
             statuses.add(422)
         if any(parameter["in"] == "path" for parameter in parameters):
             statuses.add(404)
-        known = {status: name for status, (name, *_) in (texts.PROBLEMS | texts.NO_BODY).items()}
-        if unknown := statuses - known.keys():
+        statuses -= set(self._handler.opt.get("never", ()))
+        if unknown := statuses - texts.PROBLEMS.keys() - texts.NO_BODY.keys():
             raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the statuses {sorted(unknown)}")
-        return {str(status): {"$ref": f"#/components/responses/{known[status]}"} for status in sorted(statuses)}
+        return {str(status): self._answered.response(self.name, status) for status in sorted(statuses)}
 
     def _security(self) -> dict[str, Any]:
         if self._before is None:

@@ -97,9 +97,14 @@ class _Reference:
         for status, answer in answers.items():
             if status.startswith("2"):
                 yield from _answer(status, answer)
-        others = [(status, "", _other(answer)) for status, answer in answers.items() if not status.startswith("2")]
+        others = [(status, "", self._other(answer)) for status, answer in answers.items() if not status.startswith("2")]
         named = ", ".join(status for status, *_ in others)
         yield f"<details><summary>Other answers: {named}</summary>{_list(others)}</details></article>"
+
+    def _other(self, answer: dict[str, Any]) -> str:
+        contents = answer.get("content", {}).values()
+        shown = [self._resolved(one)["value"] for content in contents for one in content.get("examples", {}).values()]
+        return _text(answer) + "".join(f"<p><q>{escape(one['detail'])}</q></p>" for one in shown)
 
     def _resolved(self, value: dict[str, Any]) -> dict[str, Any]:
         while "$ref" in value:
@@ -140,12 +145,6 @@ def _answer(status: str, answer: dict[str, Any]) -> Iterator[str]:
         yield f"<h4>Answer {status}: {kind}</h4>{_examples(content)}"
         if events := content.get("x-events"):
             yield _list((escape(name), _type(schema), "") for name, schema in events.items())
-
-
-def _other(answer: dict[str, Any]) -> str:
-    contents = answer.get("content", {}).values()
-    details = [shown["detail"] for content in contents for shown in _shown(content) if "detail" in shown]
-    return _text(answer) + "".join(f"<p><q>{escape(detail)}</q></p>" for detail in details)
 
 
 def _shown(content: dict[str, Any]) -> list[Any]:

@@ -1,5 +1,6 @@
 """The pages that show the API: served whole by the service itself, under a strict policy, and working in a browser."""
 
+import html
 import json
 import os
 import re
@@ -51,6 +52,8 @@ async def test_reference_page_shows_whole_document_without_scripts(api: Api) -> 
         assert f"<code>{path}</code>" in page
         for parameter in operation.get("parameters", ()):
             assert f"<dt><code>{parameter['name']}</code>" in page
+    for example in DOCUMENT["components"]["examples"].values():
+        assert f"<q>{html.escape(example['value']['detail'])}</q>" in page
     for schema in SCHEMAS.values():
         for member in schema.get("properties", {}):
             assert f"<dt><code>{member}</code>" in page

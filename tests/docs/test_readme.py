@@ -1,6 +1,4 @@
-"""Every command of README.md, CONTRIBUTING.md and docs/ runs as written, in bash and in zsh, page by page, against a
-new service.
-"""
+"""Every command of README.md, CONTRIBUTING.md and docs/ runs as written in bash and zsh, against a new service."""
 
 import json
 import re

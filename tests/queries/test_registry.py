@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from amplifier.database.pool import Database
+from amplifier.errors import InputError
 from amplifier.queries.checks import run
 from amplifier.queries.findings import Finding, QueriesError
 from amplifier.queries.registry import Queries
@@ -117,9 +118,17 @@ def test_duplicate_query_name_is_refused(folder: Path) -> None:
         load(folder)
 
 
-def test_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(QueriesError, match="QUERIES_DIR"):
-        load(tmp_path / "missing")
+def test_folder_without_queries_is_refused(tmp_path: Path) -> None:
+    for path, problem in ((tmp_path / "missing", "there is no such folder"), (tmp_path, "no [*].sql files here")):
+        with pytest.raises(InputError, match=rf"{path}: {problem} \(set QUERIES_DIR to the folder with the queries\)"):
+            load(path)
+
+
+def test_hidden_files_of_editors_are_not_read(folder: Path) -> None:
+    before = load(folder).hash
+    (folder / ".#users.sql").symlink_to("me@host.1")
+    (folder / ".users.sql").write_text("-- name: get(")
+    assert load(folder).hash == before
 
 
 @pytest.mark.parametrize(
