@@ -84,7 +84,7 @@ from advanced_session;
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
 -- @access participant
--- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey, session_events_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
 -- @cost   150
 select
     case
@@ -147,7 +147,7 @@ order by page.seq;
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
 -- @access participant
--- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey, session_events_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
 -- @cost   150
 select
     case
