@@ -85,7 +85,7 @@ PATHS = {
     "run_id": "The run's id",
     "seq": "The message's number",
     "session_id": "The session's id",
-    "user_id": "The user's id, percent-encoded where it has special characters; below `/users` also `me`",
+    "user_id": "The user's id, percent-encoded where it has special characters; `me` is the caller",
 }
 
 SECURITY = {
