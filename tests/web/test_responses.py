@@ -164,7 +164,14 @@ async def test_json_ends_with_line_break(dsn: str, alice: httpx.AsyncClient, ses
 async def test_head_answers_like_get(dsn: str, alice: httpx.AsyncClient, config_id: str, session_id: str) -> None:
     async with live(settings_for(dsn)) as service:
         admin = await service.as_user("alice", "admin")
-        ids = {"config_id": config_id, "session_id": session_id, "user_id": "alice", "version": "1", "app_id": "admin"}
+        ids = {
+            "config_id": config_id,
+            "session_id": session_id,
+            "user_id": "alice",
+            "version": "1",
+            "app_id": "admin",
+            "seq": "1",
+        }
         await admin.put("/settings/key", json={"value": 1})
         await admin.post(f"/sessions/{session_id}/messages", json={"message": "its config names no provider"})
         [run] = (await admin.get(f"/sessions/{session_id}/runs")).json()["items"]
