@@ -70,7 +70,8 @@ async def test_broken_cursor_shows_no_rows_of_others(api: Api, target: Target, p
     assert statuses == {200, 422}
 
 
-PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /sessions/@/transcript/1, GET /sessions/@/diagnosis,
+PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /sessions/@/transcript/1,
+    GET /sessions/@/diagnosis,
     POST /sessions/@/repair, GET /applications/@, GET /settings/@,
     DELETE /configs/@, DELETE /sessions/@, DELETE /applications/@, DELETE /settings/@, POST /sessions/@/resume,
     POST /sessions/@/transcript, POST /sessions/@/messages, POST /sessions/@/stream, POST /sessions/@/cancel,
