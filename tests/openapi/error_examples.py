@@ -15,6 +15,7 @@ from typing import Any
 from amplifier import paths
 from amplifier.openapi import document
 from amplifier.openapi.problems import Errors
+from amplifier.web.problems import NO_ROUTE
 from tests.support.problem_recorder import Recorded, recorded
 
 MOST = 3  # examples of an operation and status
@@ -59,6 +60,7 @@ def chosen(errors: Errors, produced: Iterable[Recorded], wanted: Iterable[Place]
     result: Errors = {}
     for operation, status in wanted:
         present = candidates.get((operation, status), [])
+        present = [one for one in present if NO_ROUTE not in one] or present  # that is about a path like /settings/..
         again = {_comparable(example) for example in present}
         kept = [one for one in _texts(errors, (operation, status)) if _comparable(one) in again]
         if examples := list(_distinct([*kept, *sorted(present, key=_unsuitability)]))[:MOST]:

@@ -11,8 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from amplifier.web.problems import NO_ROUTE
-
 REQUEST_ID = "5d0c5cf6d5cb4a2ebf8f1b7f0f0e4c11"
 _RANDOM_CALLS = "tests/end_to_end/"  # tests that send other requests in each run
 _LONGEST = 2000  # characters of an example
@@ -44,7 +42,7 @@ def record(operation: str, status: int, problem: dict[str, Any]) -> None:
     if not folder or os.environ.get("PYTEST_CURRENT_TEST", "").startswith(_RANDOM_CALLS):
         return
     example = normal(problem)
-    if problem["detail"] != NO_ROUTE and len(example) <= _LONGEST:
+    if len(example) <= _LONGEST:
         _append(Path(folder), Recorded(operation, status, example))
 
 
