@@ -88,9 +88,10 @@ class Operation:
                 del described["default"]
             if text is None:
                 raise ValueError(f"{self.name}: the parameter {given['name']} has no description")
-            required = {"required": True} if given.get("required") else {}
+            flags = {"required": True} if given.get("required") else {}
+            flags |= {"deprecated": True} if described.pop("deprecated", False) else {}
             parameters.append(
-                {"name": given["name"], "in": given["in"], "description": text, **required, "schema": described}
+                {"name": given["name"], "in": given["in"], "description": text, **flags, "schema": described}
             )
         return parameters + [_header(name) for name in self._conditions]
 
@@ -109,8 +110,13 @@ class Operation:
     @property
     def _from_zero(self) -> set[str]:
         """The parameters with the minimum 0, which Litestar omits for optional parameters."""
-        fields = self._handler.parsed_fn_signature.parameters.values()
-        return {field.name for field in fields if getattr(field.kwarg_definition, "ge", None) == 0}
+        fields = self._fields.items()
+        return {name for name, field in fields if getattr(field.kwarg_definition, "ge", None) == 0}
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        """The parameters of the handler's function by name."""
+        return self._handler.parsed_fn_signature.parameters
 
     def _answer(self, status: int, generated: dict[str, Any]) -> dict[str, Any]:
         spec = (self._handler.responses or {}).get(status)
@@ -120,6 +126,8 @@ class Operation:
         }
         if self.name in STREAMS:
             return answer | {"content": {"text/event-stream": _stream(self.name)}}
+        if self.answers[status] is type(None):
+            return answer
         schema = reference(self.answers[status])
         if self.name == "get_transcript":
             schema = {"oneOf": [schema, _PLAIN]}
@@ -132,7 +140,7 @@ class Operation:
         reads = HttpMethod.GET in self._handler.http_methods
         found = ["X-Request-ID", *(_LIMITED if self._before is not None else ())]
         found += ["ETag"] if self._has("etag") else []
-        found += ["Link"] if reads and self._has("next") else []
+        found += ["Link"] if reads and (self._has("next") or "cursor" in self._fields) else []
         return found + ([] if reads else ["Idempotency-Replayed"])
 
     def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:

@@ -84,7 +84,7 @@ PATHS = {
     "key_id": "The key up to its secret part",
     "run_id": "The run's id",
     "session_id": "The session's id",
-    "user_id": "The user's id, percent-encoded where it has special characters; below `/users` also `me`",
+    "user_id": "The user's id, percent-encoded where it has special characters; `me` is the caller",
 }
 
 SECURITY = {

@@ -174,7 +174,7 @@ def test_operation_has_valid_examples(name: str) -> None:
     contents = {
         f"{name}.responses.{status}": response["content"]["application/json"]
         for status, response in operation["responses"].items()
-        if status.startswith("2") and "application/json" in response["content"]
+        if status.startswith("2") and "application/json" in response.get("content", {})
     }
     if "requestBody" in operation:
         contents[f"{name}.request"] = operation["requestBody"]["content"]["application/json"]

@@ -14,7 +14,7 @@ def test_incomplete_handler_is_refused() -> None:
     @get("/things", operation_id="get_things", summary="Things", tags=["service"], errors=(418,))
     async def get_things() -> Presence:
         """All."""
-        return Presence("", [])
+        return Presence("", [], None)
 
     generated = {"summary": "Things", "description": "All.", "tags": ["service"], "responses": {}}
     with pytest.raises(ValueError, match=r"get_things: the handler has no description"):
