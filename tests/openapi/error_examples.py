@@ -96,18 +96,21 @@ def _texts(errors: Errors, place: Place) -> list[str]:
 
 
 def _distinct(examples: Iterable[str]) -> Iterator[str]:
-    """Yields the first example of each kind: those of one kind differ in quoted values and numbers."""
+    """Yields the first example of each kind: those of one kind differ in quoted values, numbers and ids."""
     kinds = set()
     for example in examples:
-        kind = re.sub(r"`[^`]*`|'[^']*'|\d+", "", json.loads(example)["detail"])
+        kind = re.sub(r"`[^`]*`|'[^']*'|\d+|(?<=not found: )[\s\S]*", "", json.loads(example)["detail"])
         if kind not in kinds:
             kinds.add(kind)
             yield example
 
 
-def _unsuitability(example: str) -> tuple[bool, int, str]:
-    """Returns the order of examples: plain and short ones first."""
-    return not re.fullmatch(r"[ -~]*", json.loads(example)["detail"]), len(example), example
+def _unsuitability(example: str) -> tuple[bool, bool, bool, int, str]:
+    """Returns the order of examples: those that name a member, plain text, and short ones come first."""
+    members = json.loads(example)
+    is_named = any(error["field"] for error in members.get("errors", ()))
+    is_odd = re.search(r"not found: (?!\w{8}-)", members["detail"]) is not None  # an id that the service never makes
+    return not is_named, not re.fullmatch(r"[ -~]*", members["detail"]), is_odd, len(example), example
 
 
 def _comparable(example: str) -> str:
