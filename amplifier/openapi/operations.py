@@ -125,7 +125,8 @@ class Operation:
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in self._headers},
         }
         if self.name in STREAMS:
-            return answer | {"content": {"text/event-stream": _stream(self.name)}}
+            shown = _example(self._shown.get("responses", {}), str(status))
+            return answer | {"content": {"text/event-stream": _stream(self.name) | shown}}
         if self.answers[status] is type(None):
             return answer
         schema = reference(self.answers[status])
@@ -158,7 +159,6 @@ class Operation:
             statuses.add(422)
         if any(parameter["in"] == "path" for parameter in parameters):
             statuses.add(404)
-        statuses -= set(self._handler.opt.get("never", ()))
         if unknown := statuses - texts.PROBLEMS.keys() - texts.NO_BODY.keys():
             raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the statuses {sorted(unknown)}")
         return {str(status): self._answered.response(self.name, status) for status in sorted(statuses)}
