@@ -40,6 +40,7 @@ TABLE = """
     GET    /search?q=hi&session_id={session_id}                   200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/participants                    200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/participants                    201 201 201 403 403 404 404 404 401
+    GET    /sessions/{session_id}/participants/{user_id}          200 200 200 200 200 404 404 404 401
     PATCH  /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
     DELETE /sessions/{session_id}/participants/{user_id}          204 204 204 403 403 404 404 404 401
     GET    /sessions/{session_id}/events?after=999                422 422 422 422 422 404 404 404 401
