@@ -71,7 +71,7 @@ class ParticipantsController(Controller):
     path = "/sessions/{session_id:str}/participants"
     tags = ["participants"]
 
-    @get(operation_id="list_participants", summary="Who takes part")
+    @get(operation_id="list_participants", summary="A session's participants")
     async def list_participants(
         self,
         request: Request,

@@ -14,9 +14,9 @@ PREFIX = "#/components/schemas/"
 INT32 = 2**31
 
 _ENUMS = {
-    "MessageRole": (MessageRole, "Who says a message."),
-    "Role": (Role, "What somebody is in a session."),
-    "Status": (Status, "Where a session stands; only an active one takes messages."),
+    "MessageRole": (MessageRole, "The speaker of a message."),
+    "Role": (Role, "A participant's role: owners may do everything, editors also write, viewers only read."),
+    "Status": (Status, "A session's state. Only an active one takes messages; `resume` makes the others active again."),
 }
 _OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _SECTION = {"type": "array", "items": _OBJECT}
@@ -32,7 +32,7 @@ _UNTYPED: dict[str, dict[str, Any]] = {
     "value": {},
 }
 MESSAGE = {
-    "description": "A message in any dialect: only its `role` is prescribed; the rest is given back as it came.",
+    "description": "A message in any dialect: only its `role` is prescribed; the rest is returned as it came.",
     "type": "object",
     "properties": {"role": {"$ref": f"{PREFIX}MessageRole"}},
     "required": ["role"],
