@@ -32,7 +32,7 @@ limit :limit;
 -- @param  user_id     the participant
 -- @return Participant | none
 -- @access participant
--- @index  session_participants_pkey
+-- @index  session_participants_pkey or session_participants_user_id_idx
 select
     p.user_id,
     p.role,
