@@ -307,7 +307,7 @@ found_sessions as (
                 and (
                     :participant::text is null
                     or (
-                        select count(*) = 1
+                        select true
                         from session_participants as o
                         where
                             o.session_id = m.session_id

@@ -195,7 +195,8 @@ where
 
 -- name: list_filtered(actor_id, owned, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before, sort, ascending, after_moment, after_session_id, limit, offset)
 -- Lists the sessions that a user takes part in, with the user's part in them, in any order and by any filter. `list` and
--- `list_by_activity` are faster for the usual ones. All of the user's sessions are read and sorted, as in `list`.
+-- `list_by_activity` are faster for the usual ones. All of the user's sessions are read and sorted, as in `list`; `participant`
+-- is looked up in each, because `exists` could read all sessions of that user instead.
 -- @param  actor_id          user_id of the caller
 -- @param  owned             true for only those in which the user is an owner
 -- @param  tags              a JSON object that the tags must contain
@@ -266,8 +267,8 @@ where
     and (:updated_before::timestamptz is null or s.updated_at < :updated_before)
     and (
         :participant::text is null
-        or exists (
-            select
+        or (
+            select true
             from session_participants as o
             where
                 o.session_id = p.session_id
@@ -328,8 +329,8 @@ where
     and (:updated_before::timestamptz is null or s.updated_at < :updated_before)
     and (
         :participant::text is null
-        or exists (
-            select
+        or (
+            select true
             from session_participants as o
             where
                 o.session_id = p.session_id
