@@ -141,7 +141,7 @@ class ConfigsController(Controller):
             found = await queries.list(**given, **place, after_updated_at=start.moment)
         else:
             place |= {"by_creation": sort == "created_at", "ascending": order == "asc"}
-            found = await queries.list_sorted(**given, **place, after_moment=start.moment)
+            found = await request.queries.config_lists.list(**given, **place, after_moment=start.moment)
         rows, following = pages.page(found, ConfigSummary, limit)
         complete = is_complete(rows, following, offset, cursor is None and after is None)
         total = offset + len(rows) if complete else await queries.count(**given)

@@ -107,7 +107,7 @@ class ParticipantsController(Controller):
     @get("/{user_id:str}", operation_id="get_participant", summary="One participant")
     async def get_participant(self, request: Request, session_id: FromPath[str], user_id: FromPath[str]) -> Participant:
         """For all participants; `me` is the caller."""
-        row = await request.queries.participants.get(
+        row = await request.queries.participations.get(
             actor_id=request.caller.user_id, session_id=session_id, user_id=named_user(request, user_id)
         )
         if row is None:

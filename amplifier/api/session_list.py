@@ -136,7 +136,7 @@ class SessionListController(Controller):
         else:
             given = {"actor_id": actor_id, **filters}
             rows = await list_filtered(request, given, sort or "updated_at", order, start, limit + 1, offset)
-            found, count = [_columns(row) for row in rows], partial(queries.count_filtered, **given)
+            found, count = [_columns(row) for row in rows], partial(request.queries.session_lists.count, **given)
         sessions, following = pages.page(found, SessionSummary, limit)
         complete = is_complete(sessions, following, offset, cursor is None and after is None)
         return SessionList(sessions, offset + len(sessions) if complete else await count(), following)

@@ -52,8 +52,8 @@ async def list_filtered(
     limit: int,
     offset: int = 0,
 ) -> list[Any]:
-    """Returns rows of sessions.list_filtered; `given` are the user and the filters."""
-    return await request.queries.sessions.list_filtered(
+    """Returns rows of session_lists.list; `given` are the user and the filters."""
+    return await request.queries.session_lists.list(
         **given,
         sort=sort,
         ascending=order == "asc",

@@ -7,6 +7,7 @@ from typing import Any
 # part in a session made from them.
 CALLERS = ["owner", "elsewhere", "partner", "editor", "viewer", "stranger", "admin", "removed", "nobody"]
 ACTIVE = ("/transcript", "/repair", "/messages", "/stream")  # of routes for active sessions
+FILTERED = ("GET /sessions", "GET /users/{user_id}/sessions")  # lists of what is the user's, by any config_id
 STRANGERS = ("stranger", "admin", "removed")
 TABLE = """
     POST   /sessions                                              201 201 404 404 404 404 404 404 401
