@@ -18,6 +18,7 @@ _BY_NAME: dict[str, Any] = {
     "after_requested_at": datetime.min.replace(tzinfo=UTC),
     "author_user_id": None,
     "created_after": None,
+    "before": 2**62,
     "before_seq": 2**62,
     "expected_seq": 2,
     "before_version": 2**62,
