@@ -48,7 +48,7 @@ class UpdateParticipant(msgspec.Struct):
 
 
 class Participant(msgspec.Struct):
-    """A user's part in a session, with the read marker; `last_active_at` moves at most once a minute."""
+    """A user's part in a session, with the read marker."""
 
     user_id: str
     role: Role
