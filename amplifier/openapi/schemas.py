@@ -114,7 +114,7 @@ def _struct(schema: dict[str, Any], struct: type[Struct], is_answer: bool) -> di
             given = {key: value for key, value in given.items() if key != "default"}
         if _mentions(field.type, datetime):
             given = _with_format(given)
-        properties[name] = tidied(_typed(name, given), nullable=is_answer)
+        properties[name] = tidied(_typed(name, given), nullable=is_answer or _is_cleared_by_null(field))
     required = [name for name, field in fields.items() if (is_answer and field.default is not UNSET) or field.required]
     described: dict[str, Any] = {
         "description": " ".join(inspect.cleandoc(struct.__doc__ or "").split()),
@@ -137,6 +137,11 @@ def _typed(name: str, schema: dict[str, Any]) -> dict[str, Any]:
             "anyOf": [one if "null" in str(one.get("type")) else _typed(name, one) for one in schema["anyOf"]],
         }
     return schema
+
+
+def _is_cleared_by_null(field: Any) -> bool:
+    """Returns whether null means something else in a request than a missing field."""
+    return field.default is UNSET and type(None) in get_args(field.type)
 
 
 def _mentions(type_: Any, wanted: type) -> bool:
