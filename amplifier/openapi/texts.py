@@ -78,6 +78,7 @@ STREAM = (
 # path parameters that mean more than the member of the same name in `openapi/fields.toml`
 PATHS = {
     "key": "The setting's key.",
+    "seq": "The message's number.",
     "user_id": "The user's id, percent-encoded where it has special characters; `me` is the caller",
 }
 
