@@ -40,7 +40,7 @@ SortOf = Annotated[Sort | None, QueryParameter(description="By this time, by def
 
 
 class User(msgspec.Struct):
-    """A user's record; `last_seen` moves at most once a minute, `total_sessions` counts sessions created."""
+    """A user's record."""
 
     user_id: str
     first_seen: datetime
@@ -51,11 +51,7 @@ class User(msgspec.Struct):
 
 
 class UserSession(msgspec.Struct):
-    """A session and the user's part in it.
-
-    `last_active_at` moves at most once a minute; `unread` counts the messages after `last_read_seq`, 100 for 100 or
-    more.
-    """
+    """A session and the user's part in it."""
 
     session_id: str
     config_id: str
