@@ -9,7 +9,7 @@ from amplifier.settings import Settings
 
 
 def announce(settings: Settings, dsn: str) -> None:
-    """Prints the lines to stderr. The service starts also if the program that reads them has ended."""
+    """Prints the lines to stderr. Without a reader they are lost, as messages of the log are."""
     with contextlib.suppress(BrokenPipeError):
         print("\n".join(lines(settings, dsn)), file=sys.stderr, flush=True)
 
