@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
+from amplifier.web.bodies import Body
 from amplifier.web.request import Request, key_manager, not_key_manager
 from amplifier.web.routing import delete, get, post
 from amplifier.web.types import Name
@@ -19,7 +20,7 @@ MOST_KEYS = 20  # an application may have
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 366 * 86_400)]  # ten years at most
 
 
-class CreateApplicationKey(msgspec.Struct):
+class CreateApplicationKey(Body):
     """Another key; `expires_in` in seconds, for ever unless given."""
 
     name: Name

@@ -7,9 +7,11 @@ import asyncpg
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
+from amplifier.web.bodies import Body, LenientBody, Warnings
 from amplifier.web.bounds import encoded
 from amplifier.web.request import Request, key_manager, not_key_manager, require_admin
 from amplifier.web.routing import delete, get, patch, post
@@ -19,7 +21,7 @@ AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z
 KeyManagers = Annotated[list[Identifier], msgspec.Meta(max_length=20)]
 
 
-class CreateApplication(msgspec.Struct):
+class CreateApplication(LenientBody):
     """A new application; `is_admin` lets it manage the others. `key_managers` are user ids of those who may list, add,
     replace and remove its keys through it."""
 
@@ -30,7 +32,7 @@ class CreateApplication(msgspec.Struct):
     key_managers: KeyManagers = []
 
 
-class UpdateApplication(msgspec.Struct):
+class UpdateApplication(Body):
     """The changes; absent or null stays. An application that is not active gets 401 with all its keys and tokens.
     `key_managers` replaces the whole list."""
 
@@ -67,6 +69,7 @@ class ApplicationKey(msgspec.Struct):
     is_active: bool
     created_at: datetime
     message: str
+    warnings: Warnings = UNSET
 
 
 class ApplicationMessage(msgspec.Struct):

@@ -8,6 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
 
@@ -33,7 +34,7 @@ class ApprovalList(msgspec.Struct):
     approvals: list[Approval]
 
 
-class DecideApproval(msgspec.Struct):
+class DecideApproval(Body):
     """One of the options, or in short `allow` or `deny`."""
 
     decision: Decision

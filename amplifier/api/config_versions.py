@@ -66,7 +66,7 @@ class ConfigVersionsController(Controller):
         versions, more = page(found, ConfigVersionSummary, limit)
         return ConfigVersionList(versions, versions[-1].version if more else None)
 
-    @get("/{version:int}", operation_id="get_config_version", summary="One version of a config")
+    @get("/{version:str}", operation_id="get_config_version", summary="One version of a config")
     async def get_config_version(
         self, request: Request, config_id: FromPath[str], version: FromPath[Version]
     ) -> ConfigVersion:
@@ -79,7 +79,7 @@ class ConfigVersionsController(Controller):
         return ConfigVersion(*row)
 
     @post(
-        "/{version:int}/restore",
+        "/{version:str}/restore",
         operation_id="restore_config_version",
         summary="Go back to a former version",
         errors=(412,),

@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from amplifier.configs.sealing import sealed
 from amplifier.configs.validation import check_bounds, validate, validate_sections
 from amplifier.errors import Problem
+from amplifier.web.bodies import LenientBody
 from amplifier.web.config_view import (
     Config,
     ConfigSummary,
@@ -43,7 +44,7 @@ Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in whi
 _SECTIONS = ("session", "includes", "tools", "providers")
 
 
-class CreateConfig(msgspec.Struct):
+class CreateConfig(LenientBody):
     """A new config; the four sections, when given, overwrite those of `config_data`."""
 
     name: Name
@@ -56,7 +57,7 @@ class CreateConfig(msgspec.Struct):
     providers: Any = None
 
 
-class UpdateConfig(msgspec.Struct):
+class UpdateConfig(LenientBody):
     """The changes. `config_data` replaces the whole config; without it the four sections are merged into it."""
 
     name: Name | None = None

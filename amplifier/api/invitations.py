@@ -14,6 +14,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import hash_secret
+from amplifier.web.bodies import Body
 from amplifier.web.paging import Limit, page
 from amplifier.web.request import Request, participation
 from amplifier.web.responses import answer
@@ -27,7 +28,7 @@ _NEWEST = 2**63 - 1
 AfterSeq = Annotated[int, QueryParameter(ge=1, le=_NEWEST, description="The `next` of the page before")]
 
 
-class CreateInvitation(msgspec.Struct):
+class CreateInvitation(Body):
     """For a role up to one's own; `expires_in` in seconds, a week unless given. It admits one person unless `max_uses`
     says more."""
 
@@ -58,7 +59,7 @@ class InvitationList(msgspec.Struct):
     next: int | None
 
 
-class AcceptInvitation(msgspec.Struct):
+class AcceptInvitation(Body):
     """The token, as it was shown when the invitation was made."""
 
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=400)]

@@ -8,6 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.event_stream import mark_read
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
@@ -27,7 +28,7 @@ class Presence(msgspec.Struct):
     present: list[Present]
 
 
-class MarkRead(msgspec.Struct):
+class MarkRead(Body):
     """The number of the last message that the caller has read."""
 
     seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

@@ -9,6 +9,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body, LenientBody
 from amplifier.web.bounds import encoded
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request, participation
@@ -19,7 +20,7 @@ from amplifier.web.types import Identifier, Role, Status, Tags, Title
 _WRITERS: tuple[Role, ...] = ("owner", "editor")
 
 
-class CreateSession(msgspec.Struct):
+class CreateSession(LenientBody):
     """A new session of one of the caller's configs."""
 
     config_id: Identifier
@@ -28,7 +29,7 @@ class CreateSession(msgspec.Struct):
     metadata: dict[str, Any] | None = None
 
 
-class UpdateSession(msgspec.Struct):
+class UpdateSession(Body):
     """The changes; an absent or null field stays as it is, an empty title removes the title."""
 
     title: Title | None = None
@@ -37,7 +38,7 @@ class UpdateSession(msgspec.Struct):
     status: Status | None = None
 
 
-class TransferSession(msgspec.Struct):
+class TransferSession(Body):
     """The participant who becomes the session's owner."""
 
     user_id: Identifier

@@ -8,6 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.bounds import encoded
 from amplifier.web.paging import After, Limit, Offset, is_complete, page
 from amplifier.web.request import Request, require_admin
@@ -16,7 +17,7 @@ from amplifier.web.routing import delete, get, put
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
-class PutSetting(msgspec.Struct):
+class PutSetting(Body):
     """Any JSON value, and what it is meant for."""
 
     value: msgspec.Raw

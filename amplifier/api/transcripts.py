@@ -12,8 +12,9 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 
 from amplifier.errors import Problem
 from amplifier.live.frames import Entry
+from amplifier.web.bodies import Body
+from amplifier.web.misfits import misfit
 from amplifier.web.paging import utc
-from amplifier.web.problems import misfit
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.responses import JsonStream
 from amplifier.web.routing import get, post
@@ -39,7 +40,7 @@ View = Annotated[
 ]
 
 
-class AppendTranscript(msgspec.Struct):
+class AppendTranscript(Body):
     """1 to 1,000 messages; `expected_seq` makes the append fail (412) unless it is the session's `last_seq`."""
 
     messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
@@ -194,4 +195,4 @@ async def _name_the_message(request: Request) -> None:
     try:
         msgspec.json.decode(await request.body(), type=_Shapes)
     except msgspec.ValidationError as error:
-        raise misfit(error) from None
+        raise misfit(error, _Shapes) from None

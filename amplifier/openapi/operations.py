@@ -11,6 +11,7 @@ from amplifier.openapi.event_types import STREAMS
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
 from amplifier.web.authentication import authenticate
 from amplifier.web.event_stream import authenticate_stream
+from amplifier.web.query_parameters import check
 
 JSON = "application/json"
 NEWEST = 2**63 - 1
@@ -115,24 +116,22 @@ class Operation:
     def _headers(self) -> list[str]:
         """The headers of a response."""
         reads = HttpMethod.GET in self._handler.http_methods
-        found = ["X-Request-ID", *(_LIMITED if self._before is not None else ())]
+        found = ["X-Request-ID", *(_LIMITED if self._before is not check else ())]
         found += ["ETag"] if self._has("etag") else []
         found += ["Link"] if reads and self._has("next") else []
         return found + ([] if reads else ["Idempotency-Replayed"])
 
     def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         """Returns the handler's own problems, and those that follow from its parameters, body and authentication."""
-        statuses = {500, *self._handler.opt.get("errors", ())}
-        if self._before is not None:
+        statuses = {422, 500, *self._handler.opt.get("errors", ())}
+        if self._before is not check:
             statuses |= {401, 429, 503}
         if self.body is not None:
             statuses |= {413, 415}
         if "If-None-Match" in self._conditions:
             statuses.add(304)
         if "Idempotency-Key" in self._conditions:
-            statuses |= {404, 409, 422}
-        if parameters or self.body is not None:
-            statuses.add(422)
+            statuses |= {404, 409}
         if any(parameter["in"] == "path" for parameter in parameters):
             statuses.add(404)
         known = {status: name for status, (name, *_) in (texts.PROBLEMS | texts.NO_BODY).items()}
@@ -141,7 +140,7 @@ class Operation:
         return {str(status): {"$ref": f"#/components/responses/{known[status]}"} for status in sorted(statuses)}
 
     def _security(self) -> dict[str, Any]:
-        if self._before is None:
+        if self._before is check:
             return {"security": []}
         if self._before is authenticate_stream:
             return {"security": [{"api_key": [], "bearer": []}, {"bearer": []}, {"ticket": []}]}

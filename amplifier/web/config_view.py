@@ -4,11 +4,13 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
 from amplifier.configs.encryption import Keyring
 from amplifier.configs.sealing import opened, sealed_again
 from amplifier.configs.validation import check_size
 from amplifier.errors import Problem
+from amplifier.web.bodies import Warnings
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request
 
@@ -38,6 +40,7 @@ class Config(ConfigSummary):
     config_data: dict[str, Any]
     message: str | None
     encrypted: bool
+    warnings: Warnings = UNSET
 
     @property
     def etag(self) -> str:

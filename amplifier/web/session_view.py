@@ -4,7 +4,9 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
+from msgspec import UNSET
 
+from amplifier.web.bodies import Warnings
 from amplifier.web.request import Request
 from amplifier.web.types import Role, Status
 
@@ -35,6 +37,7 @@ class Session(msgspec.Struct):
     forked_from_session_id: str | None
     forked_at_seq: int | None
     message: str | None = None
+    warnings: Warnings = UNSET
 
     @property
     def etag(self) -> str:
