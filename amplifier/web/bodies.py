@@ -23,23 +23,23 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request; unknown fields are refused (422)."""
 
 
-class LenientBody(msgspec.Struct):
+class LenientBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request that clients of the earlier service send: unknown fields are ignored.
 
-    The answer names them in `warnings`, which its struct must have.
+    The answer names them in `warnings`, which its struct must have. They are forbidden to the decoder only, which so
+    finds them without a second look at bodies that have none.
     """
 
 
 def decode(type_: Any, body: bytes) -> tuple[Any, list[str]]:
     """Returns the body as `type_`, and a warning for each field that was ignored. Raises what msgspec raises."""
-    if not (isinstance(type_, type) and issubclass(type_, LenientBody)):
-        return _decoder(type_).decode(body), []
     try:
-        return _decoder(_strict(type_)).decode(body), []
+        return _decoder(type_).decode(body), []
     except msgspec.ValidationError as error:
-        if not str(error).startswith(UNKNOWN):
+        if not (str(error).startswith(UNKNOWN) and issubclass(type_, LenientBody)):
             raise
-    return _decoder(type_).decode(body), _ignored(type_, body)
+    known = _decoder(_lenient(type_)).decode(body)
+    return type_(*(getattr(known, name) for name in type_.__struct_fields__)), _ignored(type_, body)
 
 
 def _ignored(type_: type[msgspec.Struct], body: bytes) -> list[str]:
@@ -52,9 +52,8 @@ def _ignored(type_: type[msgspec.Struct], body: bytes) -> list[str]:
 
 
 @cache
-def _strict(type_: type[msgspec.Struct]) -> type[msgspec.Struct]:
-    """Returns a subclass that refuses unknown fields: bodies without any are decoded once."""
-    return msgspec.defstruct(type_.__name__, [], bases=(type_,), forbid_unknown_fields=True)
+def _lenient(type_: type[msgspec.Struct]) -> type[msgspec.Struct]:
+    return msgspec.defstruct(type_.__name__, [], bases=(type_,), forbid_unknown_fields=False)
 
 
 @cache
