@@ -34,7 +34,7 @@ def refuse(connection: Connection) -> None:
     seen: set[str] = set()
     errors: dict[str, str] = {}
     unknown: list[str] = []
-    for name, value in connection.query_params.multi_items():
+    for name, value in connection.query_params.items():
         if name not in known:
             unknown.append(name[:_SHOWN])
         elif not value and name != _MAY_BE_EMPTY:
