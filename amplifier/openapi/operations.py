@@ -11,7 +11,7 @@ from amplifier.openapi.event_types import STREAMS
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
 from amplifier.web.authentication import authenticate
 from amplifier.web.event_stream import authenticate_stream
-from amplifier.web.query_parameters import check
+from amplifier.web.query_parameters import MAY_BE_EMPTY, check
 
 JSON = "application/json"
 NEWEST = 2**63 - 1
@@ -68,9 +68,11 @@ class Operation:
                 continue
             if given["in"] == "path" and described.get("type") == "string":
                 described = {"minLength": 1, "maxLength": 255} | described
+            if given["in"] == "query" and given["name"] != MAY_BE_EMPTY:
+                described = _with_text(described)
             if given["name"] in self._from_zero:
                 described["minimum"] = 0
-            if described.get("default") == NEWEST:  # means the start of a list, and is no number to JavaScript
+            if described.get("default") in (NEWEST, ""):  # means the start of a list
                 del described["default"]
             if text is None:
                 raise ValueError(f"{self.name}: the parameter {given['name']} has no description")
@@ -153,6 +155,14 @@ def _header(name: str) -> dict[str, Any]:
     """Returns the parameter for a header of `texts.REQUEST_HEADERS`."""
     text, described = texts.REQUEST_HEADERS[name]
     return {"name": name, "in": "header", "description": text, "schema": described}
+
+
+def _with_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of a parameter that must not be empty."""
+    if schema.get("type") == "array":
+        return schema | {"items": _with_text(schema["items"])}
+    is_text = schema.get("type") == "string" and not schema.keys() & {"enum", "format"}
+    return {"minLength": 1} | schema if is_text else schema
 
 
 def _fields(type_: Any) -> tuple[str, ...]:

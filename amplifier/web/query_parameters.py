@@ -12,7 +12,7 @@ from litestar.enums import ParamType
 
 from amplifier.errors import Problem
 
-_MAY_BE_EMPTY = "q"  # a search for nothing answers with a notice
+MAY_BE_EMPTY = "q"  # a search for nothing answers with a notice
 _SHOWN = 100  # characters of a name that nobody knows
 _MOST = 5  # unknown names in one detail
 
@@ -37,7 +37,7 @@ def refuse(connection: Connection) -> None:
     for name, value in connection.query_params.items():
         if name not in known:
             unknown.append(name[:_SHOWN])
-        elif not value and name != _MAY_BE_EMPTY:
+        elif not value and name != MAY_BE_EMPTY:
             errors[name] = f"Query parameter '{name}' is empty: give it a value or leave it out"
         elif name in seen and not known[name]:
             errors[name] = f"Query parameter '{name}' is given more than once: give it once"
