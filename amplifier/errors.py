@@ -1,10 +1,23 @@
 """Exceptions that every layer may raise. `web/problems.py` maps them to responses."""
 
+from pathlib import Path
 from typing import Any
 
 
 class OperatorError(Exception):
-    """A command cannot continue. The message tells the operator what to do."""
+    """A command cannot continue, and exits with `status`. The message tells the operator what to do."""
+
+    status = 1
+
+
+class InputError(OperatorError):
+    """A file or folder that a command works on is missing, empty or unreadable."""
+
+    status = 2
+
+    def __init__(self, path: Path, problem: str, remedy: str | None = None) -> None:
+        super().__init__(f"{path}: {problem}" + (f" ({remedy})" if remedy else ""))
+        self.path, self.problem, self.remedy = path, problem, remedy
 
 
 class Unavailable(Exception):

@@ -1,6 +1,8 @@
-"""Finds the folders of data files that are part of the package: queries, migrations and the OpenAPI document."""
+"""Finds the folders of queries, migrations and the OpenAPI document, and reads and writes their files for commands."""
 
 from pathlib import Path
+
+from amplifier.errors import InputError
 
 _PACKAGE = Path(__file__).parent
 
@@ -14,6 +16,40 @@ def folder(name: str, override: str | None = None) -> Path:
         return Path(override)
     checkout = _PACKAGE.parent / name
     return checkout if checkout.is_dir() else _PACKAGE / "share" / name
+
+
+def sql_files(folder: Path, remedy: str | None = None) -> list[Path]:
+    """Returns the SQL files of a folder, sorted by name, without hidden ones, which editors make.
+
+    Raises InputError with `remedy` if there are none.
+    """
+    if not folder.is_dir():
+        raise InputError(folder, "there is no such folder", remedy)
+    try:
+        found = sorted(path for path in folder.iterdir() if path.suffix == ".sql" and not path.name.startswith("."))
+    except OSError as error:
+        raise InputError(folder, f"cannot be read: {error.strerror}", remedy) from error
+    if not found:
+        raise InputError(folder, "no *.sql files here", remedy)
+    return found
+
+
+def text_of(file: Path) -> str:
+    """Returns the text of a file. Raises InputError if it cannot be read, or is not in UTF-8."""
+    try:
+        return file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise InputError(file, f"cannot be read: {error.strerror}") from error
+    except UnicodeDecodeError as error:
+        raise InputError(file, f"cannot be read: {error}", "it must be text in UTF-8") from error
+
+
+def write(file: Path, text: str) -> None:
+    """Writes a text to a file. Raises InputError."""
+    try:
+        file.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise InputError(file, f"cannot be written: {error.strerror}") from error
 
 
 def is_packaged(path: Path) -> bool:

@@ -1,9 +1,12 @@
--- name: list(actor_id, app_id, reader_app_id, is_admin)
+-- name: list(actor_id, app_id, reader_app_id, is_admin, after_created_at, after_key_id, limit)
 -- An application's keys, newest first, for its key managers and for admin applications.
--- @param  actor_id       user_id of the caller
--- @param  app_id         the application
--- @param  reader_app_id  the calling application
--- @param  is_admin       whether that is an admin application
+-- @param  actor_id          user_id of the caller
+-- @param  app_id            the application
+-- @param  reader_app_id     the calling application
+-- @param  is_admin          whether that is an admin application
+-- @param  after_created_at  position of the last row of the page before
+-- @param  after_key_id      the same
+-- @param  limit             rows at most
 -- @return ApplicationKeySummary[]
 -- @access system
 -- @index  application_keys_app_id_name_key, applications_pkey
@@ -18,7 +21,9 @@ inner join applications as a on a.app_id = k.app_id
 where
     a.app_id = :app_id
     and ((a.app_id = :reader_app_id and :actor_id = any(a.key_managers)) or :is_admin::boolean)
-order by k.created_at desc, k.key_id;
+    and (k.created_at, k.key_id) < (:after_created_at, :after_key_id::text)
+order by k.created_at desc, k.key_id desc
+limit :limit;
 
 
 -- name: create(app_id, key_id, name, api_key_hash, expires_in, most)^

@@ -61,8 +61,11 @@ returning
     key_managers;
 
 
--- name: list()
+-- name: list(after_created_at, after_app_id, limit)
 -- All applications, newest first, for admin applications.
+-- @param  after_created_at  position of the last row of the page before
+-- @param  after_app_id      the same
+-- @param  limit             rows at most
 -- @return Application[]
 -- @access system
 -- @index  none
@@ -76,7 +79,9 @@ select
     settings,
     key_managers
 from applications
-order by created_at desc, app_id;
+where (created_at, app_id) < (:after_created_at, :after_app_id::text)
+order by created_at desc, app_id desc
+limit :limit;
 
 
 -- name: list_versions(app_ids)

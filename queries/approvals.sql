@@ -82,10 +82,13 @@ select
 from added_approval;
 
 
--- name: list(actor_id, session_id)
+-- name: list(actor_id, session_id, after_requested_at, after_approval_id, limit)
 -- Lists the questions that the running run of a session waits for, the oldest first, for participants.
--- @param  actor_id    user_id of the caller
--- @param  session_id  the session
+-- @param  actor_id            user_id of the caller
+-- @param  session_id          the session
+-- @param  after_requested_at  position of the last row of the page before
+-- @param  after_approval_id   the same
+-- @param  limit               rows at most
 -- @return Approval[]
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_running_idx or runs_pkey
@@ -105,6 +108,7 @@ cross join lateral (
         q.session_id = :session_id
         and q.granted is null
         and q.expires_at > now()
+        and (q.requested_at, q.approval_id) > (:after_requested_at::timestamptz, :after_approval_id::text)
         and r.session_id = :session_id
         and r.run_id = q.run_id
         and r.status = 'running'
@@ -114,4 +118,5 @@ where
     and p.user_id = :actor_id
 order by
     a.requested_at,
-    a.approval_id;
+    a.approval_id
+limit :limit::bigint;

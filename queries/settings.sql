@@ -18,15 +18,6 @@ limit :limit
 offset :offset;
 
 
--- name: count()$
--- Counts the settings.
--- @return value
--- @access public
--- @index  none
-select count(*)
-from configuration;
-
-
 -- name: get(key)^
 -- One setting of the deployment.
 -- @param  key  its key

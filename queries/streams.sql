@@ -110,11 +110,13 @@ delete from streams
 where stream_id = any(:stream_ids::text[]);
 
 
--- name: list(actor_id, session_id)
+-- name: list(actor_id, session_id, after_user_id, limit)
 -- Lists the users who follow a session now, and since when, by user_id. Every participant may; users who no longer take part
 -- are left out.
--- @param  actor_id    user_id of the caller
--- @param  session_id  the session
+-- @param  actor_id       user_id of the caller
+-- @param  session_id     the session
+-- @param  after_user_id  the last user_id of the page before, empty for the beginning
+-- @param  limit          rows at most
 -- @return Present[]
 -- @access participant
 -- @index  session_participants_pkey, streams_session_id_idx
@@ -128,10 +130,12 @@ where
     actor.session_id = :session_id
     and actor.user_id = :actor_id
     and p.session_id = :session_id
+    and p.user_id > :after_user_id
     and t.session_id = :session_id
     and t.seen_at > now() - interval '15 seconds'
 group by p.user_id
-order by p.user_id;
+order by p.user_id
+limit :limit;
 
 
 -- name: list_present(session_ids)

@@ -30,12 +30,25 @@ try {
   shown.body = await answer.locator(".highlight-code").first().innerText();
   await page.screenshot({ path: join(folder, "docs.png") });
 
-  await page.goto(`${url}/redoc`);
-  const append = page.locator("#operations-transcripts-append_transcript");
-  await append.locator("button.opblock-summary-control").click();
-  await append.locator(".opblock-body .example").first().waitFor();
-  shown.operations = await page.locator(".opblock").count();
-  shown.buttons = await page.getByRole("button", { name: "Try it out" }).count();
+  shown.buttons = {};
+  for (const [tag, name] of [
+    ["events", "follow_sessions"],
+    ["events", "follow_session"],
+    ["agent", "stream_message"],
+    ["sessions", "get_session"],
+  ]) {
+    const one = page.locator(`#operations-${tag}-${name}`);
+    await one.locator("button.opblock-summary-control").click();
+    await one.locator(".opblock-body .responses-wrapper").waitFor();
+    shown.buttons[name] = await one.getByRole("button", { name: "Try it out" }).count();
+    if (name === "follow_sessions") await one.screenshot({ path: join(folder, "stream.png") });
+  }
+
+  await page.setViewportSize({ width: 360, height: 800 });
+  await page.goto(`${url}/redoc#append_transcript`);
+  await page.locator("#append_transcript").getByText("Example").first().click();
+  shown.articles = await page.locator("article").count();
+  shown.overflow = await page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth");
   await page.screenshot({ path: join(folder, "redoc.png") });
 } finally {
   await context.close();

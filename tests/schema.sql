@@ -20,6 +20,7 @@ begin
     return null;
 end
 $$;
+COMMENT ON FUNCTION public.advance_clock_by_hand() IS 'Trigger: moves a session''s clock and message count to messages and events that another role than the service''s inserted';
 CREATE FUNCTION public.announce(payload text) RETURNS void
     LANGUAGE plpgsql
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -35,6 +36,7 @@ begin
     );
 end
 $$;
+COMMENT ON FUNCTION public.announce(payload text) IS 'Sends all processes a signed notification, such as `select announce(''reload queries'')`';
 CREATE FUNCTION public.announce_application() RETURNS trigger
     LANGUAGE plpgsql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -45,6 +47,7 @@ begin
     return null;
 end
 $$;
+COMMENT ON FUNCTION public.announce_application() IS 'Trigger: deletes the stream tickets of a changed application and makes all processes forget its keys';
 CREATE FUNCTION public.bound_event() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -53,6 +56,7 @@ begin
     return new;
 end
 $$;
+COMMENT ON FUNCTION public.bound_event() IS 'Trigger: replaces the data of an event above 8,192 bytes by bounded_event';
 CREATE FUNCTION public.bounded_event(data jsonb) RETURNS jsonb
     LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -87,6 +91,7 @@ CREATE FUNCTION public.bounded_event(data jsonb) RETURNS jsonb
             'changed', coalesce((select jsonb_agg(key order by key) from left_out where bytes <= 2048), '[]')
         )
 $$;
+COMMENT ON FUNCTION public.bounded_event(data jsonb) IS 'Returns the smallest members of an event''s data, 4,096 bytes together, and the names of the others in `changed`';
 CREATE TABLE public.messages (
     session_id text NOT NULL COLLATE pg_catalog."C",
     seq bigint NOT NULL,
@@ -105,12 +110,26 @@ CREATE TABLE public.messages (
     CONSTRAINT messages_seq_check CHECK ((seq > 0)),
     CONSTRAINT messages_size_check CHECK ((size <= 16777216))
 );
+COMMENT ON TABLE public.messages IS 'Transcripts, one row per message. The service only adds rows; a repair gives them higher numbers with messages_move. Rows inserted by hand are streamed and searched like others.';
+COMMENT ON COLUMN public.messages.session_id IS 'The session';
+COMMENT ON COLUMN public.messages.seq IS 'Number on the clock of the session, shared with session_events: ascending in the order of commits. If left out by hand, the next one';
+COMMENT ON COLUMN public.messages.message IS 'The message as the client or the agent sent it, a JSON object of at most 16 MB with `role` and usually `content`';
+COMMENT ON COLUMN public.messages.role IS 'Role in the message, derived: system, developer, user, assistant, function or tool';
+COMMENT ON COLUMN public.messages.size IS 'Length of the message as text, in bytes, derived';
+COMMENT ON COLUMN public.messages.author_user_id IS 'The user that added the message, or in whose name the agent did';
+COMMENT ON COLUMN public.messages.author_app_id IS 'The application that the message was added through';
+COMMENT ON COLUMN public.messages.created_at IS 'Time of the statement that added the message';
+COMMENT ON COLUMN public.messages.search IS 'Words of the message by weight: A said, B tools called, C tools returned, D thought. A trigger derives it from the message';
+COMMENT ON COLUMN public.messages.search_truncated IS 'True if the message has more words than search holds: the first 100,000 characters count';
+COMMENT ON COLUMN public.messages.search_revision IS 'Language and version of the functions that search was made with. Set it to null to index the row again';
 CREATE FUNCTION public.count_unread(session text, reader text, last_read_seq bigint) RETURNS integer
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT count(*) AS count FROM (SELECT FROM public.messages m WHERE ((m.session_id = count_unread.session) AND (m.seq > count_unread.last_read_seq) AND ((m.role <> 'user'::text) OR (m.author_user_id <> count_unread.reader))) LIMIT 100) unread);
+COMMENT ON FUNCTION public.count_unread(session text, reader text, last_read_seq bigint) IS 'Returns how many messages after a number a participant has not read, at most 100';
 CREATE FUNCTION public.json_string(value jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (jsonb_typeof(value) = 'string'::text) THEN (value #>> '{}'::text[]) ELSE NULL::text END;
+COMMENT ON FUNCTION public.json_string(value jsonb) IS 'Returns a JSON string as text, null for other JSON';
 CREATE FUNCTION public.json_text_values(value text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE STRICT
     AS $$
@@ -124,12 +143,15 @@ exception
         return null;
 end
 $$;
+COMMENT ON FUNCTION public.json_text_values(value text) IS 'Returns the strings and numbers in JSON that is written as text, null for other text';
 CREATE FUNCTION public.json_values(value jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT string_agg(scalar.value, ' '::text) AS string_agg FROM jsonb_array_elements_text(jsonb_path_query_array(json_values.value, 'strict $.**?(@.type() == "string" || @.type() == "number")'::jsonpath)) scalar(value));
+COMMENT ON FUNCTION public.json_values(value jsonb) IS 'Returns the strings and numbers in a JSON value, without its keys';
 CREATE FUNCTION public.json_texts(value jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN public.json_values(CASE WHEN (value @? '$[*]?(@.type() == "object" && @."text".type() == "string")'::jsonpath) THEN (jsonb_path_query_array(value, '$[*]?(@.type() == "string")'::jsonpath) || jsonb_path_query_array(value, '$[*]?(@.type() == "object" && !(@."visibility" == "internal"))."text"'::jsonpath)) ELSE value END);
+COMMENT ON FUNCTION public.json_texts(value jsonb) IS 'Returns the strings and numbers in a JSON value; of content blocks only their text, without internal blocks';
 CREATE FUNCTION public.keep_config_version() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -140,6 +162,7 @@ begin
     return new;
 end
 $$;
+COMMENT ON FUNCTION public.keep_config_version() IS 'Trigger: copies a config that changes to config_versions and counts its version up';
 CREATE FUNCTION public.keep_default_key() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -156,15 +179,19 @@ begin
     return null;
 end
 $$;
+COMMENT ON FUNCTION public.keep_default_key() IS 'Trigger: copies an application''s own key to application_keys, as the key named `default`';
 CREATE FUNCTION public.may_cancel(role text, permissions jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(((permissions ->> 'cancel'::text))::boolean, (role = ANY (ARRAY['owner'::text, 'editor'::text])));
+COMMENT ON FUNCTION public.may_cancel(role text, permissions jsonb) IS 'Returns whether a participant may stop the agent: as `permissions` say, else owners and editors';
 CREATE FUNCTION public.may_invite(role text, permissions jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(((permissions ->> 'invite'::text))::boolean, (role = 'owner'::text));
+COMMENT ON FUNCTION public.may_invite(role text, permissions jsonb) IS 'Returns whether a participant may add people up to the own role: as `permissions` say, else owners';
 CREATE FUNCTION public.may_send(role text, permissions jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(((permissions ->> 'send'::text))::boolean, (role = ANY (ARRAY['owner'::text, 'editor'::text])));
+COMMENT ON FUNCTION public.may_send(role text, permissions jsonb) IS 'Returns whether a participant may add messages, send them to the agent and answer its questions: as `permissions` say, else owners and editors';
 CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS tsvector
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -196,6 +223,7 @@ CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS
         end
     from message_texts(message)
 $$;
+COMMENT ON FUNCTION public.message_search(message jsonb, language regconfig) IS 'Returns the words of a message, weighted A said, B tools called, C tools returned, D thought';
 CREATE FUNCTION public.message_texts(message jsonb) RETURNS TABLE(said text, called text, returned text, thought text)
     LANGUAGE sql IMMUTABLE
     AS $_$
@@ -286,9 +314,11 @@ CREATE FUNCTION public.message_texts(message jsonb) RETURNS TABLE(said text, cal
             ''
         )
 $_$;
+COMMENT ON FUNCTION public.message_texts(message jsonb) IS 'Returns the texts of a message that are searched: said, called (tools and their arguments), returned (by tools) and thought';
 CREATE FUNCTION public.message_tools(message jsonb) RETURNS text[]
     LANGUAGE sql IMMUTABLE
     RETURN ARRAY(SELECT COALESCE(public.json_string((call.value #> '{function,name}'::text[])), public.json_string((call.value -> 'tool'::text)), public.json_string((call.value -> 'name'::text))) AS "coalesce" FROM jsonb_array_elements((jsonb_path_query_array(message_tools.message, '$."tool_calls"[*]?(@.type() == "object")'::jsonpath) || jsonb_path_query_array(message_tools.message, '$."content"[*]?((@."type" == "tool_call" || @."type" == "tool_use") && !(@."visibility" == "internal"))'::jsonpath))) call(value));
+COMMENT ON FUNCTION public.message_tools(message jsonb) IS 'Returns the names of the tools that a message calls';
 CREATE FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -306,6 +336,7 @@ CREATE FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_
     select count(*)
     from moved_messages
 $$;
+COMMENT ON FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) IS 'Gives messages of a session higher numbers, for the repair of a transcript, and returns how many it moved. Works as its owner, because the service may not update messages';
 CREATE FUNCTION public.messages_refresh_search(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -369,6 +400,7 @@ begin
     from next;
 end
 $$;
+COMMENT ON FUNCTION public.messages_refresh_search(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) IS 'Indexes the next messages again whose words are of another language or revision; used by `amplifier-api search reindex`';
 CREATE FUNCTION public.messages_set_search() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -408,6 +440,7 @@ begin
     return new;
 end
 $$;
+COMMENT ON FUNCTION public.messages_set_search() IS 'Trigger: derives `search`, `search_truncated` and `search_revision` from a message';
 CREATE FUNCTION public.refuse_value() RETURNS trigger
     LANGUAGE plpgsql
     AS $_$
@@ -427,9 +460,11 @@ begin
     return new;
 end
 $_$;
+COMMENT ON FUNCTION public.refuse_value() IS 'Trigger: refuses a value over its bound with the error of a CHECK constraint that has the trigger''s name. Its argument is the column, which may keep the value that it has';
 CREATE FUNCTION public.request_limit(settings jsonb) RETURNS integer
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN CASE WHEN (settings @? 'strict $."rate_limit_requests_per_minute"?(((@.type() == "number" && @ >= 0) && @ <= 1000000) && @ == @.floor())'::jsonpath) THEN (((settings ->> 'rate_limit_requests_per_minute'::text))::numeric)::integer ELSE NULL::integer END;
+COMMENT ON FUNCTION public.request_limit(settings jsonb) IS 'Returns the rate limit in an application''s settings, in requests per minute; null if they have no valid one';
 CREATE FUNCTION public.runs_count_queued(of_session_id text) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -437,6 +472,7 @@ begin
     return (select count(*) from public.runs where session_id = of_session_id and status = 'queued');
 end
 $$;
+COMMENT ON FUNCTION public.runs_count_queued(of_session_id text) IS 'Returns how many runs of a session wait, commits during the calling statement included';
 CREATE FUNCTION public.runs_count_queued_of_user(of_user_id text) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -445,6 +481,7 @@ begin
     return (select count(*) from public.runs where user_id = of_user_id and status = 'queued');
 end
 $$;
+COMMENT ON FUNCTION public.runs_count_queued_of_user(of_user_id text) IS 'Returns how many runs of a user wait in all sessions, and locks this count until the end of the transaction';
 CREATE FUNCTION public.runs_count_running(of_session_id text) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -452,12 +489,15 @@ begin
     return (select count(*) from public.runs where session_id = of_session_id and status = 'running');
 end
 $$;
+COMMENT ON FUNCTION public.runs_count_running(of_session_id text) IS 'Returns how many runs of a session are running, commits during the calling statement included';
 CREATE FUNCTION public.search_apart(value text, filler text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN regexp_replace(regexp_replace(value, '([0-9][0-9])T([0-9][0-9]:)'::text, format('\1%sT%s\2'::text, filler, filler), 'g'::text), '(:[0-9][0-9](?:[.][0-9]+)?)Z'::text, format('\1%sZ'::text, filler), 'g'::text);
+COMMENT ON FUNCTION public.search_apart(value text, filler text) IS 'Returns text with `filler` between the parts of times such as 2024-05-20T10:00:00Z';
 CREATE FUNCTION public.search_default_language() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 'english'::text;
+COMMENT ON FUNCTION public.search_default_language() IS 'Returns the text search configuration of sessions that name none; `amplifier-api search reindex` replaces it';
 CREATE FUNCTION public.search_estimate(query tsquery) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -468,18 +508,23 @@ begin
     return (plan #>> '{0,Plan,Plan Rows}')::bigint;
 end
 $$;
+COMMENT ON FUNCTION public.search_estimate(query tsquery) IS 'Returns how many messages have the words of a query, as the planner estimates it';
 CREATE FUNCTION public.search_separators() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((((('[<>&./@+_:~%#=?]'::text || '|[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0\u05C3'::text) || '\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020'::text) || '\u3030\u303D-\u303F\u30FB\uFE00-\uFE1F\uFE30-\uFE6F\uFEFF\uFF00-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65'::text) || '\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E01EF]'::text) || '|\\(?:\\|[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'::text);
+COMMENT ON FUNCTION public.search_separators() IS 'Returns a regular expression of the characters that separate words';
 CREATE FUNCTION public.search_fragments(language regconfig, query tsquery, value text) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN (SELECT replace(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_fragments.language, plain.text, search_fragments.query, options.options) END, ''::text, ''::text) AS replace FROM ((regexp_replace(public.search_apart(translate("left"(search_fragments.value, 100003), ''::text, ''::text), ''::text), format('(%s|-)'::text, public.search_separators()), '\1'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_fragments.language, "left"(plain.text, 20000), search_fragments.query, options.options) beginning(headline)));
+COMMENT ON FUNCTION public.search_fragments(language regconfig, query tsquery, value text) IS 'Returns the fragments of a text that a query matches, with hits between U+E000 and U+E001, not escaped';
 CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value text) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN (SELECT CASE WHEN (length(found.text) <= 1000) THEN found.text ELSE concat(CASE WHEN (found.start > 1) THEN '…'::text ELSE NULL::text END, regexp_replace(substr(found.text, found.start, 990), '[^]*$'::text, '\&'::text), '…') END AS concat FROM (SELECT text.text, GREATEST((strpos(text.text, ''::text) - 300), 1) AS start FROM public.search_fragments(search_headline.language, search_headline.query, search_headline.value) text(text) OFFSET 0) found);
+COMMENT ON FUNCTION public.search_headline(language regconfig, query tsquery, value text) IS 'Returns search_fragments in at most 1,000 characters; of longer ones the part around the first hit';
 CREATE FUNCTION public.search_language(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT ((c.oid)::regconfig)::text AS oid FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND ((((c.oid)::regconfig)::text = search_language.name) OR (c.cfgname = ANY (ARRAY[(search_language.name)::name, (lower(search_language.name))::name, (COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))::name])))) LIMIT 1);
+COMMENT ON FUNCTION public.search_language(name text) IS 'Returns the text search configuration for a name such as `german`, `de` or `de-AT`, quoted where needed; null for an unknown one';
 CREATE FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(language text, configuration regconfig, may_write boolean, query tsquery, rank_query tsquery, session_id text, seq bigint, created_at timestamp with time zone, search tsvector)
     LANGUAGE sql STABLE
     AS $$
@@ -745,9 +790,11 @@ select
     search
 from matches
 $$;
+COMMENT ON FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) IS 'Returns the messages in which typed text is found, and the sessions with it in title or tags (as seq 0), among the sessions of the reader. A filter that is null leaves all';
 CREATE FUNCTION public.search_plain(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN lower(regexp_replace(public.search_apart(value, ' '::text), (public.search_separators() || '|-'::text), ' '::text, 'g'::text));
+COMMENT ON FUNCTION public.search_plain(value text) IS 'Returns text as it is given to the parser of words: lower case, identifiers and paths in parts';
 CREATE FUNCTION public.search_queries(typed text) RETURNS TABLE(language text, configuration regconfig, writer_query tsquery, reader_query tsquery)
     LANGUAGE sql STABLE
     AS $$
@@ -781,6 +828,7 @@ from (
 cross join lateral search_query(l.configuration, typed) as t (query)
 where numnode(t.query) > 0
 $$;
+COMMENT ON FUNCTION public.search_queries(typed text) IS 'Returns typed text as a tsquery for each language that sessions are indexed in, for participants who may send and for readers';
 CREATE FUNCTION public.search_query(language regconfig, q text) RETURNS tsquery
     LANGUAGE plpgsql IMMUTABLE
     AS $_$
@@ -844,17 +892,21 @@ begin
     return parsed::tsquery;
 end
 $_$;
+COMMENT ON FUNCTION public.search_query(language regconfig, q text) IS 'Returns typed text (words, "phrases", or, -not, beginnings*) as a tsquery; never fails, and is empty without a word';
 CREATE FUNCTION public.search_query_within(query tsquery, weights text) RETURNS tsquery
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (regexp_replace((query)::text, '(''(?:[^'']|'''')*'')(?::(\*))?'::text, ('\1:\2'::text || weights), 'g'::text))::tsquery;
+COMMENT ON FUNCTION public.search_query_within(query tsquery, weights text) IS 'Returns a query that finds its words with the given weights only';
 CREATE FUNCTION public.search_revision(language text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (language || '/1'::text);
+COMMENT ON FUNCTION public.search_revision(language text) IS 'Returns the value of `search_revision` for rows that are indexed in a language now';
 CREATE FUNCTION public.session_text(title text, tags jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN concat_ws('
 '::text, title, (SELECT string_agg(((jsonb_each_text.key || ' '::text) || jsonb_each_text.value), '
 '::text) AS string_agg FROM jsonb_each_text(CASE WHEN (jsonb_typeof(session_text.tags) = 'object'::text) THEN session_text.tags ELSE NULL::jsonb END) jsonb_each_text(key, value)));
+COMMENT ON FUNCTION public.session_text(title text, tags jsonb) IS 'Returns what is searched of a session besides its messages: its title and its tags';
 CREATE FUNCTION public.sessions_drop_config() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -871,6 +923,7 @@ begin
     return null;
 end
 $$;
+COMMENT ON FUNCTION public.sessions_drop_config() IS 'Trigger: deletes the copy of a config together with the last session that uses it';
 CREATE FUNCTION public.sessions_keep_config() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -897,6 +950,7 @@ begin
     return new;
 end
 $$;
+COMMENT ON FUNCTION public.sessions_keep_config() IS 'Trigger: gives a session whose owner changes a copy of its config that belongs to nobody';
 CREATE FUNCTION public.sessions_refresh_search(INOUT after_session_id text, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) RETURNS record
     LANGUAGE plpgsql
     AS $$
@@ -934,6 +988,7 @@ begin
     from next;
 end
 $$;
+COMMENT ON FUNCTION public.sessions_refresh_search(INOUT after_session_id text, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) IS 'Indexes the next sessions again whose words are of another language or revision; used by `amplifier-api search reindex`';
 CREATE FUNCTION public.sessions_set_search() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -956,6 +1011,7 @@ begin
     return new;
 end
 $$;
+COMMENT ON FUNCTION public.sessions_set_search() IS 'Trigger: derives `search`, `search_language` and `search_revision` of a session from title, tags and language';
 CREATE FUNCTION public.set_updated_at() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -964,6 +1020,7 @@ begin
     return new;
 end
 $$;
+COMMENT ON FUNCTION public.set_updated_at() IS 'Trigger: sets `updated_at` to the time of the change';
 CREATE FUNCTION public.take_number_by_hand() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -982,6 +1039,7 @@ begin
     return new;
 end
 $$;
+COMMENT ON FUNCTION public.take_number_by_hand() IS 'Trigger: gives a message or event that another role than the service''s inserts the next number of the session''s clock';
 CREATE TABLE public.application_keys (
     app_id character varying(100) NOT NULL COLLATE pg_catalog."C",
     key_id text NOT NULL COLLATE pg_catalog."C",
@@ -993,6 +1051,14 @@ CREATE TABLE public.application_keys (
     CONSTRAINT application_keys_api_key_hash_check CHECK ((api_key_hash ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT application_keys_name_check CHECK (((name)::text <> ''::text))
 );
+COMMENT ON TABLE public.application_keys IS 'Keys of applications, several for each. Written by the service; a trigger of applications writes the key named `default`.';
+COMMENT ON COLUMN public.application_keys.app_id IS 'The application';
+COMMENT ON COLUMN public.application_keys.key_id IS 'First characters of the key, which find its row; not secret';
+COMMENT ON COLUMN public.application_keys.name IS 'Name of the key, unique in its application';
+COMMENT ON COLUMN public.application_keys.api_key_hash IS 'SHA-256 of the key, in hexadecimal; the key itself is not stored';
+COMMENT ON COLUMN public.application_keys.created_at IS 'Time when the key was made, or last replaced';
+COMMENT ON COLUMN public.application_keys.expires_at IS 'Time from which the key is refused, null for never';
+COMMENT ON COLUMN public.application_keys.last_used_at IS 'Time of the last request with the key, at most a minute late; null until then';
 CREATE TABLE public.applications (
     app_id character varying(100) NOT NULL COLLATE pg_catalog."C",
     app_name character varying(255) NOT NULL,
@@ -1010,6 +1076,17 @@ CREATE TABLE public.applications (
     CONSTRAINT applications_settings_check CHECK ((jsonb_typeof(settings) = 'object'::text)),
     CONSTRAINT applications_settings_depth_check CHECK ((NOT (settings @? '$.**{64}'::jsonpath)))
 );
+COMMENT ON TABLE public.applications IS 'Applications, which call the API with a key. Written by the service and by `amplifier-api applications`; processes forget the keys of a changed row at once.';
+COMMENT ON COLUMN public.applications.app_id IS 'Name of the application, chosen by the admin that registered it: a-z, 0-9 and `-`';
+COMMENT ON COLUMN public.applications.app_name IS 'Name for people';
+COMMENT ON COLUMN public.applications.api_key_hash IS 'SHA-256 of the key named `default`, in hexadecimal; a trigger copies it to application_keys';
+COMMENT ON COLUMN public.applications.api_key_prefix IS 'First characters of the key named `default`, which find its row among all keys; not secret';
+COMMENT ON COLUMN public.applications.is_active IS 'False while the application is disabled: its keys get 401, its streams end';
+COMMENT ON COLUMN public.applications.is_admin IS 'True for applications that may manage the others, settings and the audit log';
+COMMENT ON COLUMN public.applications.settings IS 'Settings of the application, a JSON object of at most 64 kB. The service reads `rate_limit_requests_per_minute`';
+COMMENT ON COLUMN public.applications.created_at IS 'Time of the registration';
+COMMENT ON COLUMN public.applications.updated_at IS 'Time of the last change, kept by a trigger';
+COMMENT ON COLUMN public.applications.key_managers IS 'user_ids of those who may replace and remove the keys, besides admin applications';
 CREATE TABLE public.audit_log (
     audit_id bigint NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -1022,6 +1099,17 @@ CREATE TABLE public.audit_log (
     address text,
     request_id text COLLATE pg_catalog."C"
 );
+COMMENT ON TABLE public.audit_log IS 'Changes that were made through the service, one row per request. Rows are only added, in the transaction of the change; the owner of the database deletes old ones.';
+COMMENT ON COLUMN public.audit_log.audit_id IS 'Number of the entry, in the order of insertion, with gaps';
+COMMENT ON COLUMN public.audit_log.created_at IS 'Time when the transaction of the change began';
+COMMENT ON COLUMN public.audit_log.user_id IS 'The user that made the change';
+COMMENT ON COLUMN public.audit_log.app_id IS 'The application that the change was made through';
+COMMENT ON COLUMN public.audit_log.action IS 'The operation, by its operation_id in the OpenAPI document, such as `delete_session`';
+COMMENT ON COLUMN public.audit_log.target_type IS 'Kind of what was changed: session, config, application, setting or user';
+COMMENT ON COLUMN public.audit_log.target_id IS 'Its id, null if the operation has no single target';
+COMMENT ON COLUMN public.audit_log.details IS 'Whatever else identifies the target or the change, a JSON object without secrets';
+COMMENT ON COLUMN public.audit_log.address IS 'IP address of the client, or of the proxy if FORWARDED_ALLOW_IPS does not name it';
+COMMENT ON COLUMN public.audit_log.request_id IS 'The X-Request-ID of the request, as in the log';
 ALTER TABLE public.audit_log ALTER COLUMN audit_id ADD GENERATED ALWAYS AS IDENTITY (
     SEQUENCE NAME public.audit_log_audit_id_seq
     START WITH 1
@@ -1039,6 +1127,14 @@ CREATE TABLE public.config_versions (
     tags jsonb NOT NULL,
     created_at timestamp with time zone NOT NULL
 );
+COMMENT ON TABLE public.config_versions IS 'Former versions of configs. A trigger of configs writes them, also after a change by hand; the service adds and reads them only.';
+COMMENT ON COLUMN public.config_versions.config_id IS 'The config';
+COMMENT ON COLUMN public.config_versions.version IS 'Number of the version, from 1';
+COMMENT ON COLUMN public.config_versions.name IS 'The name that the config had';
+COMMENT ON COLUMN public.config_versions.description IS 'The description that the config had';
+COMMENT ON COLUMN public.config_versions.config_json IS 'The config_json that the config had, with secrets encrypted as they were stored';
+COMMENT ON COLUMN public.config_versions.tags IS 'The tags that the config had';
+COMMENT ON COLUMN public.config_versions.created_at IS 'Time since which the config was in this version: its updated_at of then';
 CREATE TABLE public.configs (
     config_id text NOT NULL COLLATE pg_catalog."C",
     name character varying(255) NOT NULL,
@@ -1055,6 +1151,17 @@ CREATE TABLE public.configs (
     CONSTRAINT configs_name_check CHECK (((name)::text <> ''::text)),
     CONSTRAINT configs_tags_check CHECK ((jsonb_typeof(tags) = 'object'::text))
 );
+COMMENT ON TABLE public.configs IS 'Configs of agents. Written by the service for their owners.';
+COMMENT ON COLUMN public.configs.config_id IS 'Id of the config, a uuid if the service made it';
+COMMENT ON COLUMN public.configs.name IS 'Name for people';
+COMMENT ON COLUMN public.configs.description IS 'Text of at most 10,000 characters, or null';
+COMMENT ON COLUMN public.configs.config_json IS 'The config, a JSON object of at most 1 MB: `bundle`, `providers`, `tools` and more. Secrets are encrypted (`enc:...`) if CONFIG_ENCRYPTION_KEY was set';
+COMMENT ON COLUMN public.configs.user_id IS 'The owner, the only user that sees the config; null for a copy that belongs to a session whose owner changed';
+COMMENT ON COLUMN public.configs.tags IS 'Tags, a JSON object of texts';
+COMMENT ON COLUMN public.configs.created_at IS 'Time when the config was made';
+COMMENT ON COLUMN public.configs.updated_at IS 'Time of the last change, kept by a trigger';
+COMMENT ON COLUMN public.configs.version IS 'Number of the present version, from 1; a trigger counts it up. It is the ETag';
+COMMENT ON COLUMN public.configs.copied_from_config_id IS 'For a copy that belongs to a session: the config that it was copied from, for whose id the secrets are encrypted. Else null';
 CREATE TABLE public.configuration (
     key text NOT NULL COLLATE pg_catalog."C",
     value jsonb NOT NULL,
@@ -1064,6 +1171,11 @@ CREATE TABLE public.configuration (
     CONSTRAINT configuration_scope_check CHECK (((length(scope) >= 1) AND (length(scope) <= 100))),
     CONSTRAINT configuration_value_depth_check CHECK ((NOT (value @? '$.**{64}'::jsonpath)))
 );
+COMMENT ON TABLE public.configuration IS 'Settings of the deployment that applications share. Written by the service for admin applications, and not read by it.';
+COMMENT ON COLUMN public.configuration.key IS 'Name of the setting';
+COMMENT ON COLUMN public.configuration.value IS 'Value, any JSON of at most 64 kB';
+COMMENT ON COLUMN public.configuration.scope IS 'Scope that the writer gave, by default `global`';
+COMMENT ON COLUMN public.configuration.updated_at IS 'Time of the last change, kept by a trigger';
 CREATE TABLE public.idempotency_keys (
     app_id text NOT NULL COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -1077,6 +1189,18 @@ CREATE TABLE public.idempotency_keys (
     config_ids text[] COLLATE pg_catalog."C",
     app_ids text[] COLLATE pg_catalog."C"
 );
+COMMENT ON TABLE public.idempotency_keys IS 'Answers to requests with an Idempotency-Key, which repeated requests get again. Written by the service in the transaction of the change; deleted after 24 hours.';
+COMMENT ON COLUMN public.idempotency_keys.app_id IS 'The application of the caller';
+COMMENT ON COLUMN public.idempotency_keys.user_id IS 'The caller';
+COMMENT ON COLUMN public.idempotency_keys.key_hash IS 'SHA-256 of the caller and the key, in hexadecimal';
+COMMENT ON COLUMN public.idempotency_keys.request_hash IS 'SHA-256 of the request, in hexadecimal: the key is refused for another request';
+COMMENT ON COLUMN public.idempotency_keys.status IS 'Status of the answer';
+COMMENT ON COLUMN public.idempotency_keys.response IS 'Body of the answer, encrypted';
+COMMENT ON COLUMN public.idempotency_keys.etag IS 'ETag of the answer, or null';
+COMMENT ON COLUMN public.idempotency_keys.created_at IS 'Time when the answer was stored';
+COMMENT ON COLUMN public.idempotency_keys.session_ids IS 'Sessions that the answer shows and its caller saw. It is given again only while the caller sees all of them';
+COMMENT ON COLUMN public.idempotency_keys.config_ids IS 'Configs, likewise';
+COMMENT ON COLUMN public.idempotency_keys.app_ids IS 'Applications, likewise';
 CREATE TABLE public.notification_keys (
     single boolean DEFAULT true NOT NULL,
     inner_key bytea NOT NULL,
@@ -1085,6 +1209,10 @@ CREATE TABLE public.notification_keys (
     CONSTRAINT notification_keys_outer_key_check CHECK ((octet_length(outer_key) = 64)),
     CONSTRAINT notification_keys_single_check CHECK (single)
 );
+COMMENT ON TABLE public.notification_keys IS 'One row with the keys that sign notifications between processes. Made by a migration; update the row to replace them.';
+COMMENT ON COLUMN public.notification_keys.single IS 'Always true: there is one row only';
+COMMENT ON COLUMN public.notification_keys.inner_key IS 'First secret key, 64 random bytes';
+COMMENT ON COLUMN public.notification_keys.outer_key IS 'Second secret key, 64 random bytes';
 CREATE UNLOGGED TABLE public.rate_limits (
     app_id text NOT NULL COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -1092,6 +1220,11 @@ CREATE UNLOGGED TABLE public.rate_limits (
     full_at timestamp with time zone NOT NULL
 )
 WITH (fillfactor='50');
+COMMENT ON TABLE public.rate_limits IS 'Used parts of rate limits, one row per user of an application. Written by the service, deleted when nothing is used. Unlogged: empty after a crash of PostgreSQL, so that all limits begin anew.';
+COMMENT ON COLUMN public.rate_limits.app_id IS 'The application';
+COMMENT ON COLUMN public.rate_limits.user_id IS 'The user';
+COMMENT ON COLUMN public.rate_limits.granted IS 'Requests that the last statement granted to a process';
+COMMENT ON COLUMN public.rate_limits.full_at IS 'Time from which the whole limit may be used again, unless further requests come';
 CREATE TABLE public.run_approvals (
     session_id text NOT NULL COLLATE pg_catalog."C",
     approval_id text NOT NULL COLLATE pg_catalog."C",
@@ -1107,6 +1240,18 @@ CREATE TABLE public.run_approvals (
     CONSTRAINT run_approvals_decided_at_check CHECK (((granted IS NULL) = (decided_at IS NULL))),
     CONSTRAINT run_approvals_options_check CHECK (((cardinality(options) >= 1) AND (cardinality(options) <= 20)))
 );
+COMMENT ON TABLE public.run_approvals IS 'Questions that runs ask people before they continue, with the answers. Written by the service.';
+COMMENT ON COLUMN public.run_approvals.session_id IS 'The session';
+COMMENT ON COLUMN public.run_approvals.approval_id IS 'Id of the question';
+COMMENT ON COLUMN public.run_approvals.run_id IS 'The run that waits for the answer';
+COMMENT ON COLUMN public.run_approvals.prompt IS 'The question, at most 10,000 characters';
+COMMENT ON COLUMN public.run_approvals.options IS 'The answers to choose from, 1 to 20';
+COMMENT ON COLUMN public.run_approvals.requested_at IS 'Time when the question was asked';
+COMMENT ON COLUMN public.run_approvals.expires_at IS 'Time from which nobody can answer any more';
+COMMENT ON COLUMN public.run_approvals.granted IS 'True if the run may continue, false if not; null until somebody answers or the time is over';
+COMMENT ON COLUMN public.run_approvals.decision IS 'The chosen option, or null';
+COMMENT ON COLUMN public.run_approvals.decided_by_user_id IS 'The user that answered, or null';
+COMMENT ON COLUMN public.run_approvals.decided_at IS 'Time of the answer, or null';
 CREATE TABLE public.runs (
     session_id text NOT NULL COLLATE pg_catalog."C",
     run_id text NOT NULL COLLATE pg_catalog."C",
@@ -1132,6 +1277,23 @@ CREATE TABLE public.runs (
     CONSTRAINT runs_status_check CHECK ((status = ANY (ARRAY['queued'::text, 'running'::text, 'completed'::text, 'failed'::text, 'cancelled'::text])))
 )
 WITH (fillfactor='70');
+COMMENT ON TABLE public.runs IS 'Runs of agents, one row per message that an agent has to answer. Written by the service. One run of a session is running at a time.';
+COMMENT ON COLUMN public.runs.session_id IS 'The session';
+COMMENT ON COLUMN public.runs.run_id IS 'Id of the run';
+COMMENT ON COLUMN public.runs.status IS 'State: queued, running, completed, failed or cancelled';
+COMMENT ON COLUMN public.runs.message IS 'The message to answer, a JSON object. It is a row of messages from the start of the run';
+COMMENT ON COLUMN public.runs.user_id IS 'The user that sent the message';
+COMMENT ON COLUMN public.runs.app_id IS 'The application that the message was sent through';
+COMMENT ON COLUMN public.runs.queued_at IS 'Time when the message arrived';
+COMMENT ON COLUMN public.runs.started_at IS 'Time when the run started, null before';
+COMMENT ON COLUMN public.runs.finished_at IS 'Time when the run ended, null before';
+COMMENT ON COLUMN public.runs.response IS 'Text that the agent answered, or null';
+COMMENT ON COLUMN public.runs.error IS 'Reason why the run failed, a JSON object without secrets; null for other runs';
+COMMENT ON COLUMN public.runs.usage IS 'Numbers of model calls, tool calls and tokens, a JSON object';
+COMMENT ON COLUMN public.runs.timing IS 'Seconds that models and tools took, a JSON object';
+COMMENT ON COLUMN public.runs.cancelled_by_user_id IS 'The user that cancelled the run, or null';
+COMMENT ON COLUMN public.runs.process_id IS 'The process that executes the run, null for queued runs';
+COMMENT ON COLUMN public.runs.lease_expires_at IS 'Time until which this process must renew its lease. After it, another process ends the run';
 CREATE TABLE public.searches (
     user_id text NOT NULL COLLATE pg_catalog."C",
     app_id text NOT NULL COLLATE pg_catalog."C",
@@ -1143,6 +1305,15 @@ CREATE TABLE public.searches (
     seconds double precision NOT NULL,
     CONSTRAINT searches_kind_check CHECK ((kind = ANY (ARRAY['messages'::text, 'sessions'::text])))
 );
+COMMENT ON TABLE public.searches IS 'Numbers of searches, one row per user, application, day and kind, without their words. Every process adds its own once a minute.';
+COMMENT ON COLUMN public.searches.user_id IS 'The user';
+COMMENT ON COLUMN public.searches.app_id IS 'The application';
+COMMENT ON COLUMN public.searches.day IS 'Day in UTC';
+COMMENT ON COLUMN public.searches.kind IS '`messages` for searches of messages, `sessions` for searches for sessions';
+COMMENT ON COLUMN public.searches.searches IS 'Number of searches; further pages do not count';
+COMMENT ON COLUMN public.searches.unsuccessful IS 'Number of those that found nothing';
+COMMENT ON COLUMN public.searches.cancelled IS 'Number of those that took longer than SEARCH_TIMEOUT';
+COMMENT ON COLUMN public.searches.seconds IS 'Time of all together, in seconds';
 CREATE VIEW public.search_activity AS
  SELECT day,
     user_id,
@@ -1153,15 +1324,15 @@ CREATE VIEW public.search_activity AS
     cancelled,
     seconds
    FROM public.searches;
-COMMENT ON VIEW public.search_activity IS 'Searches of a user through an application on a day (UTC), without what was searched for. Up to a minute behind.';
-COMMENT ON COLUMN public.search_activity.day IS 'in UTC';
-COMMENT ON COLUMN public.search_activity.user_id IS 'who searched';
-COMMENT ON COLUMN public.search_activity.app_id IS 'the application that was searched through';
-COMMENT ON COLUMN public.search_activity.kind IS 'messages (GET /search and below a session) or sessions (GET /sessions?q=)';
-COMMENT ON COLUMN public.search_activity.searches IS 'how many; further pages of one do not count';
-COMMENT ON COLUMN public.search_activity.unsuccessful IS 'those that found nothing';
-COMMENT ON COLUMN public.search_activity.cancelled IS 'those that took longer than SEARCH_TIMEOUT';
-COMMENT ON COLUMN public.search_activity.seconds IS 'that all of them took together';
+COMMENT ON VIEW public.search_activity IS 'Searches per day (UTC), user, application and kind, without their words. Up to a minute late.';
+COMMENT ON COLUMN public.search_activity.day IS 'Day in UTC';
+COMMENT ON COLUMN public.search_activity.user_id IS 'The user that searched';
+COMMENT ON COLUMN public.search_activity.app_id IS 'The application that the user searched through';
+COMMENT ON COLUMN public.search_activity.kind IS '`messages` (GET /search and in a session) or `sessions` (GET /sessions?q=)';
+COMMENT ON COLUMN public.search_activity.searches IS 'Number of searches; further pages do not count';
+COMMENT ON COLUMN public.search_activity.unsuccessful IS 'Number of those that found nothing';
+COMMENT ON COLUMN public.search_activity.cancelled IS 'Number of those that took longer than SEARCH_TIMEOUT';
+COMMENT ON COLUMN public.search_activity.seconds IS 'Time of all together, in seconds';
 CREATE TABLE public.session_events (
     session_id text NOT NULL COLLATE pg_catalog."C",
     seq bigint NOT NULL,
@@ -1173,6 +1344,13 @@ CREATE TABLE public.session_events (
     CONSTRAINT session_events_seq_check CHECK ((seq > 0)),
     CONSTRAINT session_events_type_check CHECK ((type ~ '^[a-z_]+[.][a-z_]+$'::text))
 );
+COMMENT ON TABLE public.session_events IS 'Events of sessions: everything that happened besides messages. The service only adds rows, in the statement of the change.';
+COMMENT ON COLUMN public.session_events.session_id IS 'The session';
+COMMENT ON COLUMN public.session_events.seq IS 'Number on the clock of the session, shared with messages';
+COMMENT ON COLUMN public.session_events.type IS 'Type of the event, such as `participant.joined`';
+COMMENT ON COLUMN public.session_events.data IS 'Data of the event, a JSON object of at most 8,192 bytes; a trigger replaces large members by their names in `changed`';
+COMMENT ON COLUMN public.session_events.actor_user_id IS 'The user that caused the event, null for the service itself';
+COMMENT ON COLUMN public.session_events.created_at IS 'Time of the statement that added the event';
 CREATE TABLE public.session_invitations (
     session_id text NOT NULL COLLATE pg_catalog."C",
     invitation_id text NOT NULL COLLATE pg_catalog."C",
@@ -1189,6 +1367,18 @@ CREATE TABLE public.session_invitations (
     CONSTRAINT session_invitations_token_hash_check CHECK ((token_hash ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT session_invitations_uses_check CHECK (((uses >= 0) AND (uses <= max_uses)))
 );
+COMMENT ON TABLE public.session_invitations IS 'Invitations to sessions for people whose user_id is not known. Written by the service.';
+COMMENT ON COLUMN public.session_invitations.session_id IS 'The session';
+COMMENT ON COLUMN public.session_invitations.invitation_id IS 'Id of the invitation; not secret';
+COMMENT ON COLUMN public.session_invitations.seq IS 'The session''s last_seq when the invitation was made: it admits nobody who was removed after that';
+COMMENT ON COLUMN public.session_invitations.token_hash IS 'SHA-256 of the token that admits, in hexadecimal; the token itself is not stored';
+COMMENT ON COLUMN public.session_invitations.role IS 'Role of those who join: owner, editor or viewer';
+COMMENT ON COLUMN public.session_invitations.max_uses IS 'Number of people that it admits';
+COMMENT ON COLUMN public.session_invitations.uses IS 'Number of people that it has admitted';
+COMMENT ON COLUMN public.session_invitations.created_by_user_id IS 'The user that made the invitation';
+COMMENT ON COLUMN public.session_invitations.created_at IS 'Time when the invitation was made';
+COMMENT ON COLUMN public.session_invitations.expires_at IS 'Time from which it admits nobody';
+COMMENT ON COLUMN public.session_invitations.revoked_at IS 'Time when it was revoked, or null';
 CREATE TABLE public.session_participants (
     session_id text NOT NULL COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -1202,6 +1392,14 @@ CREATE TABLE public.session_participants (
     CONSTRAINT session_participants_role_check CHECK ((role = ANY (ARRAY['owner'::text, 'editor'::text, 'viewer'::text]))),
     CONSTRAINT session_participants_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
 );
+COMMENT ON TABLE public.session_participants IS 'Participants of sessions with their roles. Every query that serves a user joins this table. Written by the service.';
+COMMENT ON COLUMN public.session_participants.session_id IS 'The session';
+COMMENT ON COLUMN public.session_participants.user_id IS 'The participant';
+COMMENT ON COLUMN public.session_participants.role IS 'owner, editor or viewer';
+COMMENT ON COLUMN public.session_participants.joined_at IS 'Time when the participant joined';
+COMMENT ON COLUMN public.session_participants.last_active_at IS 'Time of the last request in the session, at most a minute late';
+COMMENT ON COLUMN public.session_participants.permissions IS 'Rights that differ from the role, a JSON object of booleans: `send`, `cancel`, `invite`';
+COMMENT ON COLUMN public.session_participants.last_read_seq IS 'Number up to which the participant has read, set by clients; 0 for never';
 CREATE TABLE public.sessions (
     session_id text NOT NULL COLLATE pg_catalog."C",
     config_id text NOT NULL COLLATE pg_catalog."C",
@@ -1232,6 +1430,27 @@ CREATE TABLE public.sessions (
     CONSTRAINT sessions_title_check CHECK ((length(title) <= 255))
 )
 WITH (fillfactor='80');
+COMMENT ON TABLE public.sessions IS 'Sessions, each with its clock `last_seq`. Written by the service; messages and events by hand move the clock by triggers.';
+COMMENT ON COLUMN public.sessions.session_id IS 'Id of the session, a uuid if the service made it';
+COMMENT ON COLUMN public.sessions.config_id IS 'The config that the agent runs with';
+COMMENT ON COLUMN public.sessions.owner_user_id IS 'The user that owns the session; a participant of the role owner';
+COMMENT ON COLUMN public.sessions.created_by_app_id IS 'The application that the session was made through';
+COMMENT ON COLUMN public.sessions.last_accessed_by_app_id IS 'The application of the last change, or null';
+COMMENT ON COLUMN public.sessions.last_accessed_at IS 'Time of the last change through the service, or null';
+COMMENT ON COLUMN public.sessions.status IS 'active, completed, failed or cancelled; an agent runs in active sessions only';
+COMMENT ON COLUMN public.sessions.title IS 'Title for people, at most 255 characters, or null';
+COMMENT ON COLUMN public.sessions.tags IS 'Tags, a JSON object of texts';
+COMMENT ON COLUMN public.sessions.metadata IS 'Data of the client, a JSON object of at most 64 kB. `language` chooses the language of the search';
+COMMENT ON COLUMN public.sessions.message_count IS 'Number of messages with the role user';
+COMMENT ON COLUMN public.sessions.last_seq IS 'Clock: number of the last message or event, 0 for none. Also the ETag';
+COMMENT ON COLUMN public.sessions.created_at IS 'Time when the session was made';
+COMMENT ON COLUMN public.sessions.updated_at IS 'Time of the last change or message, kept by statements or a trigger';
+COMMENT ON COLUMN public.sessions.search IS 'Words of title and tags. A trigger derives it';
+COMMENT ON COLUMN public.sessions.search_language IS 'Text search configuration of the session''s messages; null for the default of the database';
+COMMENT ON COLUMN public.sessions.search_revision IS 'Language and version of the functions that search was made with. Set it to null to index the row again';
+COMMENT ON COLUMN public.sessions.config_version IS 'Version of the config when the session was made; null for older sessions';
+COMMENT ON COLUMN public.sessions.forked_from_session_id IS 'The session that this one was copied from, which may be gone; else null';
+COMMENT ON COLUMN public.sessions.forked_at_seq IS 'Number up to which that session was copied; else null';
 CREATE VIEW public.session_transcripts AS
  SELECT session_id,
     last_seq,
@@ -1239,10 +1458,10 @@ CREATE VIEW public.session_transcripts AS
            FROM public.messages
           WHERE (messages.session_id = sessions.session_id)), '[]'::jsonb) AS transcript
    FROM public.sessions;
-COMMENT ON VIEW public.session_transcripts IS 'A session''s whole transcript. Ask for single sessions: each is put together when it is read.';
-COMMENT ON COLUMN public.session_transcripts.session_id IS 'the session, also without messages';
-COMMENT ON COLUMN public.session_transcripts.last_seq IS 'the number of its last message or event';
-COMMENT ON COLUMN public.session_transcripts.transcript IS 'all messages, a JSON array in order of their numbers';
+COMMENT ON VIEW public.session_transcripts IS 'Whole transcripts, one row per session. Select single sessions: each transcript is put together when it is read.';
+COMMENT ON COLUMN public.session_transcripts.session_id IS 'The session, also if it has no messages';
+COMMENT ON COLUMN public.session_transcripts.last_seq IS 'Number of its last message or event';
+COMMENT ON COLUMN public.session_transcripts.transcript IS 'All messages, a JSON array in the order of their numbers';
 CREATE TABLE public.stream_tickets (
     ticket_hash text NOT NULL COLLATE pg_catalog."C",
     session_id text COLLATE pg_catalog."C",
@@ -1251,6 +1470,13 @@ CREATE TABLE public.stream_tickets (
     token_expires_at timestamp with time zone NOT NULL,
     expires_at timestamp with time zone NOT NULL
 );
+COMMENT ON TABLE public.stream_tickets IS 'Tickets that open one stream within 30 seconds, for clients that cannot send headers. Written by the service; deleted when used or expired.';
+COMMENT ON COLUMN public.stream_tickets.ticket_hash IS 'SHA-256 of the ticket, in hexadecimal; the ticket itself is not stored';
+COMMENT ON COLUMN public.stream_tickets.session_id IS 'The session whose stream it opens; null for a stream of hints about all sessions';
+COMMENT ON COLUMN public.stream_tickets.user_id IS 'The user that follows the stream';
+COMMENT ON COLUMN public.stream_tickets.app_id IS 'The application that the ticket was made through';
+COMMENT ON COLUMN public.stream_tickets.token_expires_at IS 'Time when the caller''s credentials expire, and the stream ends';
+COMMENT ON COLUMN public.stream_tickets.expires_at IS 'Time from which the ticket opens nothing';
 CREATE UNLOGGED TABLE public.streams (
     stream_id text NOT NULL COLLATE pg_catalog."C",
     process_id text NOT NULL COLLATE pg_catalog."C",
@@ -1260,6 +1486,13 @@ CREATE UNLOGGED TABLE public.streams (
     seen_at timestamp with time zone DEFAULT now() NOT NULL
 )
 WITH (fillfactor='50');
+COMMENT ON TABLE public.streams IS 'Streams that are open now, in any process. Processes touch their rows every few seconds; older ones belong to a process that died. Unlogged: empty after a crash of PostgreSQL, then written again.';
+COMMENT ON COLUMN public.streams.stream_id IS 'Id of the stream';
+COMMENT ON COLUMN public.streams.process_id IS 'The process that serves it';
+COMMENT ON COLUMN public.streams.session_id IS 'The session; null for a stream of hints about all sessions';
+COMMENT ON COLUMN public.streams.user_id IS 'The user that follows it';
+COMMENT ON COLUMN public.streams.opened_at IS 'Time when the stream was opened';
+COMMENT ON COLUMN public.streams.seen_at IS 'Time when the process last touched the row';
 CREATE VIEW public.usage_by_application AS
  SELECT author_app_id AS app_id,
     count(DISTINCT author_user_id) AS users,
@@ -1270,14 +1503,14 @@ CREATE VIEW public.usage_by_application AS
     max(created_at) AS last_at
    FROM public.messages
   GROUP BY author_app_id;
-COMMENT ON VIEW public.usage_by_application IS 'Messages that were added through an application, in sessions that still exist.';
-COMMENT ON COLUMN public.usage_by_application.app_id IS 'the application that the messages were added through';
-COMMENT ON COLUMN public.usage_by_application.users IS 'how many people added them';
-COMMENT ON COLUMN public.usage_by_application.sessions IS 'how many sessions they are in';
-COMMENT ON COLUMN public.usage_by_application.messages IS 'how many, of any role';
-COMMENT ON COLUMN public.usage_by_application.bytes IS 'of message text, as JSON';
-COMMENT ON COLUMN public.usage_by_application.first_at IS 'when the first of them was added';
-COMMENT ON COLUMN public.usage_by_application.last_at IS 'when the last of them was added';
+COMMENT ON VIEW public.usage_by_application IS 'Messages added through each application, in sessions that still exist. Reads all messages.';
+COMMENT ON COLUMN public.usage_by_application.app_id IS 'The application';
+COMMENT ON COLUMN public.usage_by_application.users IS 'Number of users that added messages';
+COMMENT ON COLUMN public.usage_by_application.sessions IS 'Number of sessions with these messages';
+COMMENT ON COLUMN public.usage_by_application.messages IS 'Number of messages, of any role';
+COMMENT ON COLUMN public.usage_by_application.bytes IS 'Length of the messages as JSON text, in bytes';
+COMMENT ON COLUMN public.usage_by_application.first_at IS 'Time of the first message';
+COMMENT ON COLUMN public.usage_by_application.last_at IS 'Time of the last message';
 CREATE VIEW public.usage_by_day AS
  SELECT ((created_at AT TIME ZONE 'UTC'::text))::date AS day,
     author_user_id AS user_id,
@@ -1287,13 +1520,13 @@ CREATE VIEW public.usage_by_day AS
     sum(size) AS bytes
    FROM public.messages
   GROUP BY (((created_at AT TIME ZONE 'UTC'::text))::date), author_user_id, author_app_id;
-COMMENT ON VIEW public.usage_by_day IS 'Messages that a user added through an application on a day (UTC), in sessions that still exist.';
-COMMENT ON COLUMN public.usage_by_day.day IS 'in UTC';
-COMMENT ON COLUMN public.usage_by_day.user_id IS 'who added the messages';
-COMMENT ON COLUMN public.usage_by_day.app_id IS 'the application that they were added through';
-COMMENT ON COLUMN public.usage_by_day.sessions IS 'how many sessions they are in';
-COMMENT ON COLUMN public.usage_by_day.messages IS 'how many, of any role';
-COMMENT ON COLUMN public.usage_by_day.bytes IS 'of message text, as JSON';
+COMMENT ON VIEW public.usage_by_day IS 'Messages added per day (UTC), user and application, in sessions that still exist. Reads all messages.';
+COMMENT ON COLUMN public.usage_by_day.day IS 'Day in UTC';
+COMMENT ON COLUMN public.usage_by_day.user_id IS 'The user that added the messages';
+COMMENT ON COLUMN public.usage_by_day.app_id IS 'The application that they were added through';
+COMMENT ON COLUMN public.usage_by_day.sessions IS 'Number of sessions with these messages';
+COMMENT ON COLUMN public.usage_by_day.messages IS 'Number of messages, of any role';
+COMMENT ON COLUMN public.usage_by_day.bytes IS 'Length of the messages as JSON text, in bytes';
 CREATE VIEW public.usage_by_user AS
  SELECT author_user_id AS user_id,
     count(DISTINCT session_id) AS sessions,
@@ -1303,13 +1536,13 @@ CREATE VIEW public.usage_by_user AS
     max(created_at) AS last_at
    FROM public.messages
   GROUP BY author_user_id;
-COMMENT ON VIEW public.usage_by_user IS 'Messages that a user added, through any application, in sessions that still exist.';
-COMMENT ON COLUMN public.usage_by_user.user_id IS 'who added the messages';
-COMMENT ON COLUMN public.usage_by_user.sessions IS 'how many sessions they are in';
-COMMENT ON COLUMN public.usage_by_user.messages IS 'how many, of any role';
-COMMENT ON COLUMN public.usage_by_user.bytes IS 'of message text, as JSON';
-COMMENT ON COLUMN public.usage_by_user.first_at IS 'when the first of them was added';
-COMMENT ON COLUMN public.usage_by_user.last_at IS 'when the last of them was added';
+COMMENT ON VIEW public.usage_by_user IS 'Messages added by each user, in sessions that still exist. Reads all messages.';
+COMMENT ON COLUMN public.usage_by_user.user_id IS 'The user that added the messages';
+COMMENT ON COLUMN public.usage_by_user.sessions IS 'Number of sessions with these messages';
+COMMENT ON COLUMN public.usage_by_user.messages IS 'Number of messages, of any role';
+COMMENT ON COLUMN public.usage_by_user.bytes IS 'Length of the messages as JSON text, in bytes';
+COMMENT ON COLUMN public.usage_by_user.first_at IS 'Time of the first message';
+COMMENT ON COLUMN public.usage_by_user.last_at IS 'Time of the last message';
 CREATE TABLE public.users (
     user_id text NOT NULL COLLATE pg_catalog."C",
     first_seen timestamp with time zone DEFAULT now() NOT NULL,
@@ -1321,6 +1554,13 @@ CREATE TABLE public.users (
     CONSTRAINT users_total_sessions_check CHECK ((total_sessions >= 0)),
     CONSTRAINT users_user_id_check CHECK (((length(user_id) >= 1) AND (length(user_id) <= 255)))
 );
+COMMENT ON TABLE public.users IS 'Users, as tokens name them. Written by the service with the first request; no other table refers to them.';
+COMMENT ON COLUMN public.users.user_id IS 'Name of the user: the `sub` of the tokens';
+COMMENT ON COLUMN public.users.first_seen IS 'Time of the first request';
+COMMENT ON COLUMN public.users.last_seen IS 'Time of the last request, at most a minute late';
+COMMENT ON COLUMN public.users.last_seen_app_id IS 'The application of the last request';
+COMMENT ON COLUMN public.users.total_sessions IS 'Number of sessions that the user has made, deleted ones included';
+COMMENT ON COLUMN public.users.metadata IS 'Data about the user, a JSON object of at most 64 kB, not written by the service';
 ALTER TABLE ONLY public.application_keys
     ADD CONSTRAINT application_keys_app_id_name_key UNIQUE (app_id, name);
 ALTER TABLE public.application_keys

@@ -1,7 +1,8 @@
 """The keys of applications: several for each, so that they can be replaced without an outage."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import asyncpg
 import msgspec
@@ -11,11 +12,13 @@ from litestar.params import FromPath, JSONBody
 from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
 from amplifier.web.bodies import Body
+from amplifier.web.paging import LATEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, key_manager, not_key_manager
 from amplifier.web.routing import delete, get, post
 from amplifier.web.types import Name
 
 MOST_KEYS = 20  # an application may have
+_PAGES = Pages("application_keys", Position, LATEST, "created_at", "key_id")
 
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 366 * 86_400)]  # ten years at most
 
@@ -44,15 +47,10 @@ class NewApplicationKey(ApplicationKeySummary):
 
 
 class ApplicationKeyList(msgspec.Struct):
-    """The keys of an application, newest first."""
+    """A page of an application's keys, newest first; `next` is the `cursor` of the following page, null at the end."""
 
-    keys: list[ApplicationKeySummary]
-
-
-class ApplicationKeyMessage(msgspec.Struct):
-    """Confirms the change."""
-
-    message: str
+    items: list[ApplicationKeySummary]
+    next: str | None
 
 
 class ApplicationKeysController(Controller):
@@ -62,12 +60,14 @@ class ApplicationKeysController(Controller):
     tags = ["applications"]
 
     @get(operation_id="list_application_keys", summary="An application's keys", errors=(403,))
-    async def list_application_keys(self, request: Request, app_id: FromPath[str]) -> ApplicationKeyList:
+    async def list_application_keys(
+        self, request: Request, app_id: FromPath[str], limit: LongLimit = 200, cursor: Cursor = None
+    ) -> ApplicationKeyList:
         """For the application's key managers and admin applications; 403 for its other users."""
-        rows = await request.queries.application_keys.list(**key_manager(request, app_id))
-        if not rows:  # the default one is always there
+        found = await _list(request, app_id, _PAGES.start(cursor), limit + 1)
+        if not found and not await _list(request, app_id, LATEST, 1):  # the default key is always there
             raise await not_key_manager(request, app_id)
-        return ApplicationKeyList([ApplicationKeySummary(*row) for row in rows])
+        return ApplicationKeyList(*_PAGES.page(found, ApplicationKeySummary, limit))
 
     @post(operation_id="create_application_key", summary="Add a key", errors=(403,))
     async def create_application_key(
@@ -98,22 +98,31 @@ class ApplicationKeysController(Controller):
             row["key_id"], row["name"], row["created_at"], row["expires_at"], row["last_used_at"], key.text
         )
 
-    @delete("/{key_id:str}", operation_id="delete_application_key", summary="Remove a key", errors=(403, 409))
-    async def delete_application_key(
-        self, request: Request, app_id: FromPath[str], key_id: FromPath[str]
-    ) -> ApplicationKeyMessage:
+    @delete(
+        "/{key_id:str}",
+        operation_id="delete_application_key",
+        summary="Remove a key",
+        errors=(403, 409),
+        status_code=204,
+    )
+    async def delete_application_key(self, request: Request, app_id: FromPath[str], key_id: FromPath[str]) -> None:
         """It stops at once, and open streams of the application come back with their credentials checked. The default
         key can only be replaced (409). For the application's key managers and admin applications."""
         request.tell(key_id=key_id)
         if not await request.queries.application_keys.delete(**key_manager(request, app_id), key_id=key_id):
             raise await _refusal(request, app_id, key_id)
         request.afterwards(request.app.state.authenticator.forget)
-        return ApplicationKeyMessage("API key removed successfully")
+
+
+async def _list(request: Request, app_id: str, after: Position, limit: int) -> Sequence[Any]:
+    return await request.queries.application_keys.list(
+        **key_manager(request, app_id), after_created_at=after.moment, after_key_id=after.identifier, limit=limit
+    )
 
 
 async def _refusal(request: Request, app_id: str, key_id: str) -> Problem:
     """Returns the problem of a key that was not removed."""
-    keys = await request.queries.application_keys.list(**key_manager(request, app_id))
+    keys = await _list(request, app_id, LATEST, MOST_KEYS)
     if not keys:
         return await not_key_manager(request, app_id)
     if any(row["key_id"] == key_id for row in keys):

@@ -13,11 +13,14 @@ from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
 from amplifier.web.bodies import Body, LenientBody, Warnings
 from amplifier.web.bounds import encoded
+from amplifier.web.paging import LATEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, key_manager, not_key_manager, require_admin
+from amplifier.web.responses import answered
 from amplifier.web.routing import delete, get, patch, post
 from amplifier.web.types import Identifier, Name
 
 AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z0-9-]+$")]
+_PAGES = Pages("applications", Position, LATEST, "created_at", "app_id")
 KeyManagers = Annotated[list[Identifier], msgspec.Meta(max_length=20)]
 
 
@@ -107,10 +110,17 @@ class ApplicationsController(Controller):
         return _with_key(Application(*row), key.text, "Application registered successfully")
 
     @get(operation_id="list_applications", summary="All applications", errors=(403,))
-    async def list_applications(self, request: Request) -> list[ApplicationSummary]:
-        """Newest first. Admin applications only."""
+    async def list_applications(
+        self, request: Request, limit: LongLimit = 1000, cursor: Cursor = None
+    ) -> list[ApplicationSummary]:
+        """Newest first; `Link` names the next page. Admin applications only."""
         require_admin(request)
-        return [ApplicationSummary(*row[:-2]) for row in await request.queries.applications.list()]
+        start = _PAGES.start(cursor)
+        found = await request.queries.applications.list(
+            after_created_at=start.moment, after_app_id=start.identifier, limit=limit + 1
+        )
+        applications, following = _PAGES.page([row[:-2] for row in found], ApplicationSummary, limit)
+        return answered(200, applications, request.scope, following)  # type: ignore[return-value]
 
     @get("/{app_id:str}", operation_id="get_application", summary="One application")
     async def get_application(self, request: Request, app_id: FromPath[str]) -> Application:

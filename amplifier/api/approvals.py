@@ -1,7 +1,8 @@
 """Questions that an agent asks people before it continues, and their answers."""
 
+from collections.abc import Sequence
 from datetime import datetime
-from typing import Annotated
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller
@@ -9,10 +10,12 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.bodies import Body
+from amplifier.web.paging import EARLIEST, NEWEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
 
 _REFUSALS = ("deny", "no", "reject", "cancel")  # how options begin that do not grant anything
+_PAGES = Pages("approvals", Position, EARLIEST, "requested_at", "approval_id")
 
 Decision = Annotated[str, msgspec.Meta(min_length=1, max_length=200)]
 
@@ -29,9 +32,11 @@ class Approval(msgspec.Struct):
 
 
 class ApprovalList(msgspec.Struct):
-    """The questions that wait, oldest first."""
+    """A page of the questions that wait, oldest first; `next` is the `cursor` of the following page, null at the
+    end."""
 
-    approvals: list[Approval]
+    items: list[Approval]
+    next: str | None
 
 
 class DecideApproval(Body):
@@ -56,12 +61,14 @@ class ApprovalsController(Controller):
     tags = ["agent"]
 
     @get(operation_id="list_approvals", summary="What the agent waits for")
-    async def list_approvals(self, request: Request, session_id: FromPath[str]) -> ApprovalList:
+    async def list_approvals(
+        self, request: Request, session_id: FromPath[str], limit: LongLimit = 200, cursor: Cursor = None
+    ) -> ApprovalList:
         """The questions of the run that goes on. For participants."""
-        approvals = await _waiting(request, session_id)
-        if not approvals:
+        found = await _waiting(request, session_id, _PAGES.start(cursor), limit + 1)
+        if not found:
             await participation(request, session_id)
-        return ApprovalList(approvals)
+        return ApprovalList(*_PAGES.page(found, Approval, limit))
 
     @post(
         "/{approval_id:str}", operation_id="decide_approval", summary="Answer the agent", status_code=200, errors=(403,)
@@ -73,10 +80,10 @@ class ApprovalsController(Controller):
         part = await participation(request, session_id)
         if not part.may_send:
             raise Problem(403, "Only owners, editors and whoever has the permission send may answer the agent")
-        waiting = {one.approval_id: one for one in await _waiting(request, session_id)}
+        waiting = {row["approval_id"]: row["options"] for row in await _waiting(request, session_id, EARLIEST, NEWEST)}
         if approval_id not in waiting:
             raise Problem(404, "Approval not found, or answered already")
-        granted, decision = _chosen(waiting[approval_id].options, data.decision)
+        granted, decision = _chosen(waiting[approval_id], data.decision)
         row = await request.queries.approval_decisions.decide(
             actor_id=request.caller.user_id,
             session_id=session_id,
@@ -90,9 +97,14 @@ class ApprovalsController(Controller):
         return DecidedApproval(*row)
 
 
-async def _waiting(request: Request, session_id: str) -> list[Approval]:
-    rows = await request.queries.approvals.list(actor_id=request.caller.user_id, session_id=session_id)
-    return [Approval(*row) for row in rows]
+async def _waiting(request: Request, session_id: str, after: Position, limit: int) -> Sequence[Any]:
+    return await request.queries.approvals.list(
+        actor_id=request.caller.user_id,
+        session_id=session_id,
+        after_requested_at=after.moment,
+        after_approval_id=after.identifier,
+        limit=limit,
+    )
 
 
 def _chosen(options: list[str], decision: str) -> tuple[bool, str]:

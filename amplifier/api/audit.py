@@ -7,11 +7,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
-from amplifier.web.paging import Limit, page, utc
+from amplifier.web.paging import NEWEST, After, CreatedAfter, CreatedBefore, Cursor, Limit, Number, Pages, period
 from amplifier.web.request import Request, require_admin
 from amplifier.web.routing import get
 
-_NEWEST = 2**63 - 1
+_PAGES = Pages("audit", Number, NEWEST, "audit_id")
 
 
 def _only(name: str, of: str) -> Any:
@@ -23,9 +23,6 @@ AppId = Annotated[str | None, _only("app_id", "what came through this applicatio
 Action = Annotated[str | None, _only("action", "this operation, by its id in the OpenAPI document")]
 TargetType = Annotated[str | None, _only("target_type", "what was done to a session, config, application or setting")]
 TargetId = Annotated[str | None, _only("target_id", "what was done to this session, config, application or setting")]
-Since = Annotated[datetime | None, QueryParameter(description="Only from this time on (RFC 3339; UTC without zone)")]
-Until = Annotated[datetime | None, QueryParameter(description="Only before this time")]
-AfterEntry = Annotated[int, QueryParameter(ge=1, le=_NEWEST, description="The `next` of the page before")]
 
 
 class AuditEntry(msgspec.Struct):
@@ -47,10 +44,10 @@ class AuditEntry(msgspec.Struct):
 
 
 class AuditList(msgspec.Struct):
-    """A page of the audit log, latest first; `next` is the `after` of the following page, null at the end."""
+    """A page of the audit log, latest first; `next` is the `cursor` of the following page, null at the end."""
 
-    entries: list[AuditEntry]
-    next: int | None
+    items: list[AuditEntry]
+    next: str | None
 
 
 class AuditController(Controller):
@@ -68,20 +65,22 @@ class AuditController(Controller):
         action: Action = None,
         target_type: TargetType = None,
         target_id: TargetId = None,
-        since: Since = None,
-        until: Until = None,
+        created_after: CreatedAfter = None,
+        created_before: CreatedBefore = None,
         limit: Limit = 50,
-        after: AfterEntry = _NEWEST,
+        cursor: Cursor = None,
+        after: After = None,
     ) -> AuditList:
         """Changes that were made, latest first. Appends are not among them: each message says who wrote it. Admin
         applications only."""
         require_admin(request)
         filters: dict[str, Any] = {"user_id": user_id, "app_id": app_id, "action": action, "target_type": target_type}
-        filters |= {"since": utc("since", since), "until": utc("until", until), "before_id": after, "limit": limit + 1}
+        since, until = period("created", created_after, created_before).values()
+        start = _PAGES.start(cursor, after)
+        filters |= {"since": since, "until": until, "before_id": start, "limit": limit + 1}
         audit = request.queries.audit
         if target_id is None:
             found = await audit.list(**filters)
         else:
             found = await audit.list_of_target(target_id=target_id, **filters)
-        entries, more = page(found, AuditEntry, limit)
-        return AuditList(entries, entries[-1].audit_id if more else None)
+        return AuditList(*_PAGES.page(found, AuditEntry, limit))

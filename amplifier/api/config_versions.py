@@ -5,18 +5,16 @@ from typing import Annotated
 
 import msgspec
 from litestar import Controller
-from litestar.params import FromPath, PathParameter, QueryParameter
+from litestar.params import FromPath, PathParameter
 
 from amplifier.errors import Problem
 from amplifier.web.config_view import Config, encrypted_again, refusal, shown, stored_config
-from amplifier.web.paging import Limit, page
+from amplifier.web.paging import NEWEST, After, Cursor, Limit, Number, Pages
 from amplifier.web.request import Request
 from amplifier.web.routing import get, post
 
-_NEWEST = 2**63 - 1
-
-Version = Annotated[int, PathParameter(ge=1, le=_NEWEST, description="The number of a version")]
-AfterVersion = Annotated[int, QueryParameter(ge=1, le=_NEWEST, description="The `next` of the page before")]
+Version = Annotated[int, PathParameter(ge=1, le=NEWEST, description="The number of a version")]
+_PAGES = Pages("config_versions", Number, NEWEST, "version")
 
 
 class ConfigVersionSummary(msgspec.Struct):
@@ -42,10 +40,10 @@ class ConfigVersion(ConfigVersionSummary):
 
 
 class ConfigVersionList(msgspec.Struct):
-    """A page of versions, the present one first; `next` is the `after` of the following page, null at the end."""
+    """A page of versions, the present one first; `next` is the `cursor` of the following page, null at the end."""
 
-    versions: list[ConfigVersionSummary]
-    next: int | None
+    items: list[ConfigVersionSummary]
+    next: str | None
 
 
 class ConfigVersionsController(Controller):
@@ -56,15 +54,20 @@ class ConfigVersionsController(Controller):
 
     @get(operation_id="list_config_versions", summary="A config's versions")
     async def list_config_versions(
-        self, request: Request, config_id: FromPath[str], limit: Limit = 50, after: AfterVersion = _NEWEST
+        self,
+        request: Request,
+        config_id: FromPath[str],
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        after: After = None,
     ) -> ConfigVersionList:
         """Its owner's only. Every change of a config makes a new version and keeps the former."""
         key = {"actor_id": request.caller.user_id, "config_id": config_id}
-        found = await request.queries.config_versions.list(**key, before_version=after, limit=limit + 1)
+        before = _PAGES.start(cursor, after)
+        found = await request.queries.config_versions.list(**key, before_version=before, limit=limit + 1)
         if not found and await request.queries.configs.get(**key) is None:
             raise Problem(404, "Config not found")
-        versions, more = page(found, ConfigVersionSummary, limit)
-        return ConfigVersionList(versions, versions[-1].version if more else None)
+        return ConfigVersionList(*_PAGES.page(found, ConfigVersionSummary, limit))
 
     @get("/{version:str}", operation_id="get_config_version", summary="One version of a config")
     async def get_config_version(
@@ -95,4 +98,4 @@ class ConfigVersionsController(Controller):
         )
         if row is None:
             raise await refusal(request, config_id, "Config version not found")
-        return await shown(request, await encrypted_again(request, stored_config(row)), "Config restored successfully")
+        return await shown(request, await encrypted_again(request, stored_config(row)), None)

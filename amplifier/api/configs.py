@@ -23,14 +23,15 @@ from amplifier.web.config_view import (
     stored_config,
 )
 from amplifier.web.paging import (
+    LATEST,
     After,
+    Cursor,
     Limit,
     Offset,
+    Pages,
+    Position,
     TagFilter,
-    decode_cursor,
-    encode_cursor,
     is_complete,
-    page,
     tag_filter,
 )
 from amplifier.web.problems import changed_meanwhile
@@ -41,6 +42,7 @@ from amplifier.web.types import Name, Tags
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
 Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in which other people take part")]
+_PAGES = Pages("configs", Position, LATEST, "updated_at", "config_id")
 _SECTIONS = ("session", "includes", "tools", "providers")
 
 
@@ -71,7 +73,7 @@ class UpdateConfig(LenientBody):
 
 
 class ConfigList(msgspec.Struct):
-    """A page of configs; `next` is the cursor of the page after it."""
+    """A page of configs; `next` is the `cursor` of the following page, null at the end."""
 
     configs: list[ConfigSummary]
     total: int
@@ -110,11 +112,17 @@ class ConfigsController(Controller):
 
     @get(operation_id="list_configs", summary="The caller's configs")
     async def list_configs(
-        self, request: Request, limit: Limit = 50, offset: Offset = 0, after: After = None, tag: TagFilter = None
+        self,
+        request: Request,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        after: After = None,
+        offset: Offset = 0,
+        tag: TagFilter = None,
     ) -> ConfigList:
         """Last changed first; `total` counts what the same filters match."""
         queries, actor_id, tags = request.queries.configs, request.caller.user_id, tag_filter(tag)
-        position = decode_cursor(after)
+        position = _PAGES.start(cursor, after)
         found = await queries.list(
             actor_id=actor_id,
             tags=tags,
@@ -123,10 +131,10 @@ class ConfigsController(Controller):
             limit=limit + 1,
             offset=offset,
         )
-        rows, more = page(found, ConfigSummary, limit)
-        complete = is_complete(rows, more, offset, after)
+        rows, following = _PAGES.page(found, ConfigSummary, limit)
+        complete = is_complete(rows, following, offset, position is LATEST)
         total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, tags=tags)
-        return ConfigList(rows, total, encode_cursor(rows[-1].updated_at, rows[-1].config_id) if more else None)
+        return ConfigList(rows, total, following)
 
     @get("/{config_id:str}", operation_id="get_config", summary="One config")
     async def get_config(self, request: Request, config_id: FromPath[str], decrypt: Decrypt = False) -> Config:

@@ -1,6 +1,7 @@
 """The description of the API: the OpenAPI document as it was committed, and as pages that ask no other host."""
 
 import hashlib
+import json
 import re
 from functools import cache
 from pathlib import Path
@@ -18,6 +19,7 @@ _STATIC = Path(__file__).parent.parent / "static"
 _TYPES = {
     "docs.js": "text/javascript; charset=utf-8",
     "favicon-32x32.png": "image/png",
+    "reference.css": "text/css; charset=utf-8",
     "swagger-ui-bundle.js": "text/javascript; charset=utf-8",
     "swagger-ui.css": "text/css; charset=utf-8",
 }
@@ -49,10 +51,15 @@ class DocsController(Controller):
         """The OpenAPI document."""
         return Answer(200, _document(), _version(_document()), _CHECKED)
 
-    @get(["/docs", "/redoc"])
-    async def get_page(self) -> Any:
-        """The document as a console, or to read."""
-        return Answer(200, _page(), _version(_page()), _PAGE, b"text/html; charset=utf-8")
+    @get("/docs")
+    async def get_console(self) -> Any:
+        """The document as a console."""
+        return _page(_console())
+
+    @get("/redoc")
+    async def get_reference(self) -> Any:
+        """The document as a page to read."""
+        return _page(_reference())
 
     @get("/docs/assets/{name:str}")
     async def get_asset(self, name: FromPath[str]) -> Any:
@@ -68,12 +75,25 @@ def _document() -> bytes:
     return (paths.folder("openapi") / "openapi.json").read_bytes()
 
 
-@cache
-def _page() -> bytes:
-    def address(match: re.Match[str]) -> str:
-        return f"/docs/assets/{match[1]}?v={_asset(match[1]).version}"
+def _page(text: bytes) -> Answer:
+    return Answer(200, text, _version(text), _PAGE, b"text/html; charset=utf-8")
 
-    return re.sub(r"\{([a-z0-9.-]+)\}", address, (_STATIC / "docs.html").read_text()).encode()
+
+@cache
+def _console() -> bytes:
+    text = (_STATIC / "docs.html").read_text()
+    return re.sub(r"\{([a-z0-9.-]+)\}", lambda match: _address(match[1]), text).encode()
+
+
+@cache
+def _reference() -> bytes:
+    from amplifier.web.reference_page import page  # here, because few ever look at the pages
+
+    return page(json.loads(_document()), _address).encode()
+
+
+def _address(name: str) -> str:
+    return f"/docs/assets/{name}?v={_asset(name).version}"
 
 
 @cache
@@ -91,6 +111,6 @@ def _found(name: str) -> Any:
     own = _STATIC / name
     if own.is_file():
         return own
-    from swagger_ui_bundle import swagger_ui_path  # here, because few ever look at the pages
+    from swagger_ui_bundle import swagger_ui_path  # here for the same reason
 
     return swagger_ui_path / name

@@ -61,7 +61,7 @@ class ForksController(Controller):
             )
         request.tell(forked_from_session_id=session_id, forked_at_seq=row["forked_at_seq"])
         request.afterwards(partial(request.hub.announce, fork_id))
-        return await shown(request, row, "Session forked successfully")
+        return await shown(request, row)
 
 
 async def _no_fork(request: Request, session_id: str, data: ForkSession) -> Problem:

@@ -10,12 +10,12 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Controller
 from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import hash_secret
 from amplifier.web.bodies import Body
-from amplifier.web.paging import Limit, page
+from amplifier.web.paging import NEWEST, After, Cursor, Limit, Number, Pages
 from amplifier.web.request import Request, participation
 from amplifier.web.responses import answer
 from amplifier.web.routing import delete, get, post
@@ -23,9 +23,7 @@ from amplifier.web.types import Role
 
 _TOKEN = re.compile(r"inv_(.{1,255})_[A-Za-z0-9_-]{43}\Z")  # the session's id, then 256 random bits
 _WEEK, _YEAR = 604_800, 31_536_000  # seconds
-_NEWEST = 2**63 - 1
-
-AfterSeq = Annotated[int, QueryParameter(ge=1, le=_NEWEST, description="The `next` of the page before")]
+_PAGES = Pages("invitations", Number, NEWEST, "seq")
 
 
 class CreateInvitation(Body):
@@ -53,10 +51,10 @@ class Invitation(msgspec.Struct):
 
 
 class InvitationList(msgspec.Struct):
-    """A page of invitations, newest first; `next` is the `after` of the following page, null at the end."""
+    """A page of invitations, newest first; `next` is the `cursor` of the following page, null at the end."""
 
-    invitations: list[Invitation]
-    next: int | None
+    items: list[Invitation]
+    next: str | None
 
 
 class AcceptInvitation(Body):
@@ -108,21 +106,34 @@ class InvitationsController(Controller):
 
     @get(operation_id="list_invitations", summary="A session's invitations", errors=(403,))
     async def list_invitations(
-        self, request: Request, session_id: FromPath[str], limit: Limit = 50, after: AfterSeq = _NEWEST
+        self,
+        request: Request,
+        session_id: FromPath[str],
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        after: After = None,
     ) -> InvitationList:
         """Spent ones too, without their tokens. For owners."""
         found = await request.queries.invitations.list(
-            actor_id=request.caller.user_id, session_id=session_id, before_seq=after, limit=limit + 1
+            actor_id=request.caller.user_id,
+            session_id=session_id,
+            before_seq=_PAGES.start(cursor, after),
+            limit=limit + 1,
         )
         if not found and (await participation(request, session_id)).role != "owner":
             raise Problem(403, "Only owners may see invitations")
-        invitations, more = page(found, Invitation, limit)
-        return InvitationList(invitations, invitations[-1].seq if more else None)
+        return InvitationList(*_PAGES.page(found, Invitation, limit))
 
-    @delete("/{invitation_id:str}", operation_id="revoke_invitation", summary="Revoke an invitation", errors=(403,))
+    @delete(
+        "/{invitation_id:str}",
+        operation_id="revoke_invitation",
+        summary="Revoke an invitation",
+        errors=(403,),
+        status_code=204,
+    )
     async def revoke_invitation(
         self, request: Request, session_id: FromPath[str], invitation_id: FromPath[str]
-    ) -> Invitation:
+    ) -> None:
         """It admits nobody from now on; who came by it stays. For owners."""
         request.tell(invitation_id=invitation_id)
         row = await request.queries.invitations.revoke(
@@ -132,7 +143,6 @@ class InvitationsController(Controller):
             if (await participation(request, session_id)).role != "owner":
                 raise Problem(403, "Only owners may revoke invitations")
             raise Problem(404, "Invitation not found, or revoked already")
-        return Invitation(*row)
 
 
 class AcceptController(Controller):

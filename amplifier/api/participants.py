@@ -7,19 +7,18 @@ from typing import Annotated
 import msgspec
 from litestar import Controller
 from litestar.openapi import ResponseSpec
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
 from amplifier.web.bodies import Body
-from amplifier.web.paging import page
+from amplifier.web.paging import After, Cursor, LongLimit, Pages, Text
 from amplifier.web.request import Request, participation
 from amplifier.web.responses import answer
 from amplifier.web.routing import delete, get, patch, post
 from amplifier.web.types import Identifier, Role
 
-AfterUser = Annotated[str, QueryParameter(max_length=255, description="The `next` of the page before")]
-PageLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="Participants at most")]
+_PAGES = Pages("participants", Text, "", "user_id")
 _ReadOnly = Annotated[bool, msgspec.Meta(extra_json_schema={"readOnly": True})]
 
 
@@ -61,16 +60,10 @@ class Participant(msgspec.Struct):
 
 
 class ParticipantList(msgspec.Struct):
-    """A page of participants, by user_id; `next` is the `after` of the following page, null at the end."""
+    """A page of participants, by user_id; `next` is the `cursor` of the following page, null at the end."""
 
-    participants: list[Participant]
+    items: list[Participant]
     next: str | None
-
-
-class RemovedParticipant(msgspec.Struct):
-    """Confirms the removal."""
-
-    message: str
 
 
 class ParticipantsController(Controller):
@@ -81,16 +74,23 @@ class ParticipantsController(Controller):
 
     @get(operation_id="list_participants", summary="Who takes part")
     async def list_participants(
-        self, request: Request, session_id: FromPath[str], limit: PageLimit = 200, after: AfterUser = ""
+        self,
+        request: Request,
+        session_id: FromPath[str],
+        limit: LongLimit = 200,
+        cursor: Cursor = None,
+        after: After = None,
     ) -> ParticipantList:
         """For all participants."""
         found = await request.queries.participants.list(
-            actor_id=request.caller.user_id, session_id=session_id, after_user_id=after, limit=limit + 1
+            actor_id=request.caller.user_id,
+            session_id=session_id,
+            after_user_id=_PAGES.start(cursor, after),
+            limit=limit + 1,
         )
         if not found:
             await participation(request, session_id)
-        participants, more = page(found, Participant, limit)
-        return ParticipantList(participants, participants[-1].user_id if more else None)
+        return ParticipantList(*_PAGES.page(found, Participant, limit))
 
     @post(
         operation_id="put_participant",
@@ -139,10 +139,9 @@ class ParticipantsController(Controller):
         operation_id="remove_participant",
         summary="Remove a participant, or leave",
         errors=(403, 409),
+        status_code=204,
     )
-    async def remove_participant(
-        self, request: Request, session_id: FromPath[str], user_id: FromPath[str]
-    ) -> RemovedParticipant:
+    async def remove_participant(self, request: Request, session_id: FromPath[str], user_id: FromPath[str]) -> None:
         """Owners remove anybody, everybody may leave. The last owner stays (409). It takes effect with the answer."""
         actor_id = request.caller.user_id
         row = await request.queries.participants.delete(actor_id=actor_id, session_id=session_id, user_id=user_id)
@@ -150,7 +149,6 @@ class ParticipantsController(Controller):
             raise await _refusal(request, session_id, user_id, "Only owners may remove others")
         request.tell(user_id=user_id)
         request.afterwards(partial(request.hub.announce_gone, session_id, "participant.removed", [user_id]))
-        return RemovedParticipant("Participant removed successfully")
 
 
 async def _change(

@@ -10,8 +10,11 @@ from litestar.params import FromPath, JSONBody
 from amplifier.errors import Problem
 from amplifier.web.bodies import Body
 from amplifier.web.event_stream import mark_read
+from amplifier.web.paging import Cursor, LongLimit, Pages, Text
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
+
+_PAGES = Pages("presence", Text, "", "user_id")
 
 
 class Present(msgspec.Struct):
@@ -22,10 +25,11 @@ class Present(msgspec.Struct):
 
 
 class Presence(msgspec.Struct):
-    """The followers, by user_id."""
+    """A page of the followers, by user_id; `next` is the `cursor` of the following page, null at the end."""
 
     session_id: str
-    present: list[Present]
+    items: list[Present]
+    next: str | None
 
 
 class MarkRead(Body):
@@ -49,12 +53,16 @@ class PresenceController(Controller):
     tags = ["events"]
 
     @get("/presence", operation_id="get_presence", summary="Who follows a session")
-    async def get_presence(self, request: Request, session_id: FromPath[str]) -> Presence:
+    async def get_presence(
+        self, request: Request, session_id: FromPath[str], limit: LongLimit = 200, cursor: Cursor = None
+    ) -> Presence:
         """For participants."""
-        rows = await request.queries.streams.list(actor_id=request.caller.user_id, session_id=session_id)
-        if not rows:
+        found = await request.queries.streams.list(
+            actor_id=request.caller.user_id, session_id=session_id, after_user_id=_PAGES.start(cursor), limit=limit + 1
+        )
+        if not found:
             await participation(request, session_id)
-        return Presence(session_id, [Present(*row) for row in rows])
+        return Presence(session_id, *_PAGES.page(found, Present, limit))
 
     @post("/read", operation_id="mark_read", summary="Mark a session as read", status_code=200, audited=False)
     async def mark_read(self, request: Request, session_id: FromPath[str], data: JSONBody[MarkRead]) -> ReadMarker:

@@ -61,7 +61,6 @@ class Repair(msgspec.Struct):
     last_seq: int
     moved: int
     added: int
-    message: str = "Transcript repaired successfully"
 
 
 class _Whole(NamedTuple):
@@ -140,7 +139,7 @@ async def _move(request: Request, session_id: str, whole: _Whole, entries: list[
     """Writes the new order in one statement. Raises _ChangedMeanwhile unless the session is as it was read."""
     first = next((place for place, (index, _) in enumerate(entries) if index != place), None)
     if first is None:
-        return Repair(session_id, whole.last_seq, 0, 0, "Nothing to repair")
+        return Repair(session_id, whole.last_seq, 0, 0)
     async with request.queries.database.patient(_LONGEST):
         row = await request.queries.transcripts.repair(
             actor_id=request.caller.user_id,

@@ -10,7 +10,7 @@ from litestar.params import FromPath, QueryParameter
 
 from amplifier.errors import Problem
 from amplifier.runtime.runner import Runner
-from amplifier.web.paging import After, Limit, decode_cursor, encode_cursor, page
+from amplifier.web.paging import LATEST, After, Cursor, Limit, Pages, Position
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
 
@@ -18,6 +18,9 @@ RunId = Annotated[
     str | None,
     QueryParameter(max_length=255, description="This run; by default the one that goes on, else the next one"),
 ]
+
+
+_PAGES = Pages("runs", Position, LATEST, "queued_at", "run_id")
 
 
 class RunError(msgspec.Struct):
@@ -52,7 +55,7 @@ class Run(msgspec.Struct):
 class RunList(msgspec.Struct):
     """A page of runs; `next` is the cursor of the page after it."""
 
-    runs: list[Run]
+    items: list[Run]
     next: str | None
 
 
@@ -70,10 +73,10 @@ class RunsController(Controller):
 
     @get("/runs", operation_id="list_runs", summary="The agent's runs")
     async def list_runs(
-        self, request: Request, session_id: FromPath[str], limit: Limit = 50, after: After = None
+        self, request: Request, session_id: FromPath[str], limit: Limit = 50, cursor: Cursor = None, after: After = None
     ) -> RunList:
         """Newest first, those that wait and the one that goes on among them. For participants."""
-        before = decode_cursor(after)
+        before = _PAGES.start(cursor, after)
         rows = await request.queries.runs.list(
             actor_id=request.caller.user_id,
             session_id=session_id,
@@ -83,8 +86,7 @@ class RunsController(Controller):
         )
         if not rows:
             await participation(request, session_id)
-        runs, more = page(rows, Run, limit)
-        return RunList(runs, encode_cursor(runs[-1].queued_at, runs[-1].run_id) if more else None)
+        return RunList(*_PAGES.page(rows, Run, limit))
 
     @get("/runs/{run_id:str}", operation_id="get_run", summary="One run")
     async def get_run(self, request: Request, session_id: FromPath[str], run_id: FromPath[str]) -> Run:

@@ -2,17 +2,16 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
-from amplifier.errors import Problem
-from amplifier.web.paging import TagFilter, tag_filter, utc
+from amplifier.web.paging import CreatedAfter, CreatedBefore, Cursor, TagFilter, period, tag_filter
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get
-from amplifier.web.search import MOST_RANKED, Cursor, Position, Q, Search, no_terms, to_html
+from amplifier.web.search import MOST_RANKED, Position, Q, Search, no_terms, to_html
 from amplifier.web.types import MessageRole
 
 Sort = Annotated[Literal["rank", "recent"], QueryParameter(description="The best hit first, or the newest")]
@@ -23,8 +22,6 @@ OfConfig = Annotated[str | None, QueryParameter(max_length=255, description="Onl
 OfRole = Annotated[MessageRole | None, QueryParameter(description="Only messages of this role")]
 Author = Annotated[str | None, QueryParameter(max_length=255, description="Only messages that this user added")]
 Tool = Annotated[str | None, QueryParameter(max_length=255, description="Only messages that call this tool")]
-NotBefore = Annotated[datetime | None, QueryParameter(description="Only what is as new as this time (RFC 3339)")]
-Before = Annotated[datetime | None, QueryParameter(description="Only what is older than this time (RFC 3339)")]
 
 _RANKED_SOME = (
     f"More than {MOST_RANKED:,} messages match: the best of the newest {MOST_RANKED:,} are shown. "
@@ -63,8 +60,6 @@ class Hit(msgspec.Struct):
 class SearchResults(msgspec.Struct):
     """A page of hits; `next` is the `cursor` of the following one. `notice` says what the hits do not."""
 
-    next_parameter: ClassVar = "cursor"
-
     items: list[Hit]
     next: str | None
     notice: str | None
@@ -86,8 +81,8 @@ class SearchController(Controller):
         role: OfRole = None,
         author: Author = None,
         tag: TagFilter = None,
-        after: NotBefore = None,
-        before: Before = None,
+        created_after: CreatedAfter = None,
+        created_before: CreatedBefore = None,
         tool: Tool = None,
         sort: Sort = "rank",
         limit: PageLimit = 20,
@@ -96,7 +91,19 @@ class SearchController(Controller):
     ) -> SearchResults:
         """Messages, and titles and tags of sessions, in all sessions that the caller takes part in."""
         return await _search(
-            request, q, session_id, config_id, tag, role, author, tool, after, before, sort, limit, cursor, context
+            request,
+            q,
+            session_id,
+            config_id,
+            tag,
+            role,
+            author,
+            tool,
+            period("created", created_after, created_before),
+            sort,
+            limit,
+            cursor,
+            context,
         )
 
 
@@ -114,8 +121,8 @@ class SessionSearchController(Controller):
         q: Q,
         role: OfRole = None,
         author: Author = None,
-        after: NotBefore = None,
-        before: Before = None,
+        created_after: CreatedAfter = None,
+        created_before: CreatedBefore = None,
         tool: Tool = None,
         sort: Sort = "rank",
         limit: PageLimit = 20,
@@ -124,7 +131,19 @@ class SessionSearchController(Controller):
     ) -> SearchResults:
         """Searches one session as `search` does. For its participants."""
         return await _search(
-            request, q, session_id, None, None, role, author, tool, after, before, sort, limit, cursor, context
+            request,
+            q,
+            session_id,
+            None,
+            None,
+            role,
+            author,
+            tool,
+            period("created", created_after, created_before),
+            sort,
+            limit,
+            cursor,
+            context,
         )
 
 
@@ -137,16 +156,13 @@ async def _search(
     role: str | None,
     author: str | None,
     tool: str | None,
-    after: datetime | None,
-    before: datetime | None,
+    created: dict[str, datetime | None],
     sort: str,
     limit: int,
     cursor: str | None,
     context: int,
 ) -> SearchResults:
-    since, until, by_rank = utc("after", after), utc("before", before), sort == "rank"
-    if since is not None and until is not None and until < since:
-        raise Problem(422, "before: must not be earlier than after")
+    (since, until), by_rank = created.values(), sort == "rank"
     find = partial(
         request.queries.search.list_messages,
         q=q,

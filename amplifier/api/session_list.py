@@ -9,16 +9,26 @@ from litestar import Controller
 from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
-from amplifier.web.paging import Limit, Offset, TagFilter, decode_cursor, encode_cursor, is_complete, page, tag_filter
+from amplifier.web.paging import (
+    LATEST,
+    After,
+    Cursor,
+    Limit,
+    Offset,
+    Pages,
+    TagFilter,
+    is_complete,
+    one_cursor,
+    tag_filter,
+)
+from amplifier.web.paging import Position as Place
 from amplifier.web.request import Request
 from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html
 from amplifier.web.types import Role, Status
 
 Owned = Annotated[bool, QueryParameter(description="Only sessions in which the caller is an owner")]
-After = Annotated[
-    str | None, QueryParameter(max_length=2000, description="The `next` of the page before: continues behind it")
-]
+_PAGES = Pages("sessions", Place, LATEST, "updated_at", "session_id")
 Wanted = Annotated[
     str | None, QueryParameter(name="q", max_length=1000, description=f"Only sessions in which this is found. {SYNTAX}")
 ]
@@ -51,7 +61,7 @@ class SessionSummary(msgspec.Struct):
 
 
 class SessionList(msgspec.Struct):
-    """A page of sessions; `next` is the cursor of the page after it."""
+    """A page of sessions; `next` is the `cursor` of the following page, null at the end."""
 
     sessions: list[SessionSummary]
     total: int
@@ -70,8 +80,9 @@ class SessionListController(Controller):
         self,
         request: Request,
         limit: Limit = 50,
-        offset: Offset = 0,
+        cursor: Cursor = None,
         after: After = None,
+        offset: Offset = 0,
         tag: TagFilter = None,
         owned: Owned = False,
         q: Wanted = None,
@@ -80,8 +91,8 @@ class SessionListController(Controller):
         match."""
         queries, actor_id, tags = request.queries.sessions, request.caller.user_id, tag_filter(tag)
         if q is not None:
-            return await _found(request, q, owned, tags, limit, offset, after)
-        position = decode_cursor(after)
+            return await _found(request, q, owned, tags, limit, offset, cursor, after)
+        position = _PAGES.start(cursor, after)
         found = await queries.list(
             actor_id=actor_id,
             owned=owned,
@@ -91,17 +102,18 @@ class SessionListController(Controller):
             limit=limit + 1,
             offset=offset,
         )
-        rows, more = page(found, SessionSummary, limit)
-        complete = is_complete(rows, more, offset, after)
+        rows, following = _PAGES.page(found, SessionSummary, limit)
+        complete = is_complete(rows, following, offset, position is LATEST)
         total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, owned=owned, tags=tags)
-        return SessionList(rows, total, encode_cursor(rows[-1].updated_at, rows[-1].session_id) if more else None)
+        return SessionList(rows, total, following)
 
 
 async def _found(
-    request: Request, q: str, owned: bool, tags: bytes, limit: int, offset: int, after: str | None
+    request: Request, q: str, owned: bool, tags: bytes, limit: int, offset: int, cursor: str | None, after: str | None
 ) -> SessionList:
     search = Search("sessions", {"q": q, "owned": owned, "tags": tags, "most_ranked": MOST_RANKED})
-    start = search.decode_cursor(after, "after")
+    parameter, given = one_cursor(cursor, after)
+    start = search.decode_cursor(given, parameter)
     find = partial(
         request.queries.search.list_sessions,
         actor_id=request.caller.user_id,

@@ -133,7 +133,7 @@ class SessionsController(Controller):
                 raise Problem(403, "Only owners may hand a session over")
             raise Problem(404, "Participant not found: add the new owner first")
         request.tell(owner_user_id=data.user_id)
-        return await shown(request, row, "Session transferred successfully")
+        return await shown(request, row)
 
 
 async def _update(request: Request, session_id: str, data: UpdateSession, message: str) -> Session:

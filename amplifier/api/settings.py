@@ -10,10 +10,11 @@ from litestar.params import FromPath, JSONBody
 from amplifier.errors import Problem
 from amplifier.web.bodies import Body
 from amplifier.web.bounds import encoded
-from amplifier.web.paging import After, Limit, Offset, is_complete, page
+from amplifier.web.paging import After, Cursor, Limit, Offset, Pages, Text
 from amplifier.web.request import Request, require_admin
 from amplifier.web.routing import delete, get, put
 
+_PAGES: Pages[str | None] = Pages("settings", Text, None, "key")
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
@@ -34,17 +35,10 @@ class Setting(msgspec.Struct):
 
 
 class SettingList(msgspec.Struct):
-    """A page of settings; `next` is the cursor of the page after it."""
+    """A page of settings; `next` is the `cursor` of the following page, null at the end."""
 
-    settings: list[Setting]
-    total: int
+    items: list[Setting]
     next: str | None
-
-
-class SettingMessage(msgspec.Struct):
-    """Confirms the change."""
-
-    message: str
 
 
 class SettingsController(Controller):
@@ -55,13 +49,12 @@ class SettingsController(Controller):
 
     @get(operation_id="list_settings", summary="All settings")
     async def list_settings(
-        self, request: Request, limit: Limit = 50, offset: Offset = 0, after: After = None
+        self, request: Request, limit: Limit = 50, cursor: Cursor = None, after: After = None, offset: Offset = 0
     ) -> SettingList:
-        """By key; `after` is the last key of the page before."""
-        queries = request.queries.settings
-        rows, more = page(await queries.list(limit=limit + 1, offset=offset, after=after), Setting, limit)
-        total = offset + len(rows) if is_complete(rows, more, offset, after) else await queries.count()
-        return SettingList(rows, total, rows[-1].key if more else None)
+        """By key."""
+        start = _PAGES.start(cursor, after)
+        found = await request.queries.settings.list(limit=limit + 1, offset=offset, after=start)
+        return SettingList(*_PAGES.page(found, Setting, limit))
 
     @get("/{key:str}", operation_id="get_setting", summary="One setting")
     async def get_setting(self, request: Request, key: FromPath[str]) -> Setting:
@@ -71,17 +64,16 @@ class SettingsController(Controller):
             raise Problem(404, "Setting not found")
         return Setting(*row)
 
-    @put("/{key:str}", operation_id="put_setting", summary="Write a setting", errors=(403,))
+    @put("/{key:str}", operation_id="put_setting", summary="Write a setting", errors=(403,), never=(404,))
     async def put_setting(self, request: Request, key: FromPath[str], data: JSONBody[PutSetting]) -> Setting:
         """New or not. Admin applications only."""
         require_admin(request)
         value = encoded("value", data.value)
         return Setting(*await request.queries.settings.put(key=key, value=value, scope=data.scope))
 
-    @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting", errors=(403,))
-    async def delete_setting(self, request: Request, key: FromPath[str]) -> SettingMessage:
+    @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting", errors=(403,), status_code=204)
+    async def delete_setting(self, request: Request, key: FromPath[str]) -> None:
         """Admin applications only."""
         require_admin(request)
         if await request.queries.settings.delete(key=key) == 0:
             raise Problem(404, "Setting not found")
-        return SettingMessage("Setting deleted successfully")

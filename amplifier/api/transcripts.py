@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 import asyncpg
 import msgspec
@@ -58,6 +58,8 @@ class Appended(msgspec.Struct):
 
 class Transcript(msgspec.Struct):
     """A page of a transcript; `next` is the `after` of the following page, null at the end."""
+
+    next_parameter: ClassVar = "after"
 
     session_id: str
     last_seq: int

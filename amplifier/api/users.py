@@ -7,10 +7,12 @@ from litestar import Controller
 from litestar.params import FromPath
 
 from amplifier.errors import Problem
-from amplifier.web.paging import After, Limit, decode_cursor, encode_cursor, page
+from amplifier.web.paging import LATEST, After, Cursor, Limit, Pages, Position
 from amplifier.web.request import Request
 from amplifier.web.routing import get
 from amplifier.web.types import Role, Status
+
+_PAGES = Pages("user_sessions", Position, LATEST, "last_active_at", "session_id")
 
 
 class User(msgspec.Struct):
@@ -49,9 +51,9 @@ class UserSession(msgspec.Struct):
 
 
 class UserSessionList(msgspec.Struct):
-    """A page of sessions; `next` is the cursor of the page after it."""
+    """A page of sessions; `next` is the `cursor` of the following page, null at the end."""
 
-    sessions: list[UserSession]
+    items: list[UserSession]
     next: str | None
 
 
@@ -76,19 +78,22 @@ class UsersController(Controller):
 
     @get("/{user_id:str}/sessions", operation_id="list_user_sessions", summary="A user's sessions")
     async def list_user_sessions(
-        self, request: Request, user_id: FromPath[str], limit: Limit = 50, after: After = None
+        self,
+        request: Request,
+        user_id: FromPath[str],
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        after: After = None,
     ) -> UserSessionList:
         """Own and shared ones; where the user was active last comes first. For whom `get_user` is."""
-        position = decode_cursor(after)
+        position = _PAGES.start(cursor, after)
         found = await request.queries.sessions.list_by_activity(
             actor_id=_subject(request, user_id),
             after_last_active_at=position.moment,
             after_session_id=position.identifier,
             limit=limit + 1,
         )
-        sessions, more = page(found, UserSession, limit)
-        end = encode_cursor(sessions[-1].last_active_at, sessions[-1].session_id) if more else None
-        return UserSessionList(sessions, end)
+        return UserSessionList(*_PAGES.page(found, UserSession, limit))
 
 
 def _subject(request: Request, user_id: str) -> str:

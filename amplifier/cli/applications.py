@@ -6,6 +6,7 @@ It needs no API key, so that operators can create the first admin application. T
 import argparse
 import contextlib
 from collections.abc import AsyncIterator, Callable, Coroutine
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from amplifier.cli.target_database import connected, opened
@@ -13,8 +14,6 @@ from amplifier.errors import OperatorError
 from amplifier.settings import Settings
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from amplifier.queries.registry import Queries
 
 _LONGEST = 10 * 366 * 86_400  # seconds; the longest validity of a key
@@ -101,7 +100,9 @@ async def _set_key_managers(queries: "Queries", arguments: argparse.Namespace) -
 
 
 async def _list_keys(queries: "Queries", arguments: argparse.Namespace) -> str:
-    rows = await queries.application_keys.list(**_of(arguments))
+    rows = await queries.application_keys.list(
+        **_of(arguments), after_created_at=datetime.max.replace(tzinfo=UTC), after_key_id="", limit=1000
+    )
     if not rows:  # every application has a default key
         raise _unknown(arguments)
     line = "{:<22}{:<22}{:<22}{:<22}{}".format

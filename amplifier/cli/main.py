@@ -6,6 +6,7 @@ a first start imports while PostgreSQL creates its files.
 
 import argparse
 import logging
+import os
 import signal
 import sys
 
@@ -15,10 +16,27 @@ from amplifier.errors import OperatorError
 from amplifier.settings import load
 
 _FORMAT = "%(levelname)s %(name)s: %(message)s"
+_BROKEN_PIPE = 128 + signal.SIGPIPE  # the status of other programs, which this signal ends
 
 
 def main() -> None:
-    """Runs a command. An OperatorError becomes a message on stderr and exit status 1."""
+    """Runs a command, and exits when its output is written.
+
+    The status is 2 for wrong arguments and for files and folders that cannot be used, 1 for other errors, and 141 if
+    the program that reads the output has ended.
+    """
+    try:
+        _run()
+        status: object = 0
+    except SystemExit as ended:
+        status = ended.code
+    except BrokenPipeError:
+        status = _BROKEN_PIPE
+    sys.exit(status if _flush() else _BROKEN_PIPE)  # type: ignore[arg-type]
+
+
+def _run() -> None:
+    """Runs a command. An OperatorError becomes a message on stderr and an exit status."""
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, _stop)
     try:
@@ -28,14 +46,32 @@ def main() -> None:
     except KeyboardInterrupt:
         sys.exit(0)
     except OperatorError as error:
-        sys.exit(f"amplifier-api: {error}")
+        print(f"amplifier-api: {error}", file=sys.stderr)
+        sys.exit(error.status)
+
+
+def _flush() -> bool:
+    """Writes buffered output. Returns False if the program that reads stdout has ended.
+
+    What cannot be written goes to /dev/null: Python would try again at its end, print a traceback and exit with 120.
+    """
+    broken = []
+    for stream in filter(None, (sys.stdout, sys.stderr)):
+        try:
+            stream.flush()
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+            broken.append(stream)
+    return sys.stdout not in broken
 
 
 def _log(level: str) -> None:
     """Sets the level of the service's own loggers. Libraries log warnings and errors only.
 
-    At lower levels libraries log headers, statements and prompts.
+    At lower levels libraries log headers, statements and prompts. Messages that cannot be written are lost without a
+    traceback, since the program that reads the log may have ended.
     """
+    logging.raiseExceptions = False
     logging.basicConfig(level=max(logging.WARNING, logging.getLevelName(level)), format=_FORMAT)
     logging.getLogger("amplifier").setLevel(level)
 

@@ -3,9 +3,24 @@
 import argparse
 import sys
 from pathlib import Path
+from typing import Annotated, Any
 
-from amplifier.errors import OperatorError
+import msgspec
+
+from amplifier import paths
+from amplifier.errors import InputError, OperatorError
 from amplifier.settings import Settings
+
+
+class _Info(msgspec.Struct):
+    version: Annotated[str, msgspec.Meta(pattern=r"^\d+(\.\d+)*(-.*)?$")]
+
+
+class _Document(msgspec.Struct):
+    """What a file must have at least to be compared."""
+
+    info: _Info
+    paths: dict[str, dict[str, Any]]
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -29,7 +44,7 @@ def _openapi(_: Settings, arguments: argparse.Namespace) -> None:
     except ValueError as error:  # a handler that says too little
         raise OperatorError(str(error)) from error
     if not arguments.check:
-        file.write_text(text)
+        paths.write(file, text)
         print(file)
         return
     if not file.exists() or file.read_text() != text:
@@ -41,21 +56,26 @@ def _openapi(_: Settings, arguments: argparse.Namespace) -> None:
 def _compare(file: Path, earlier: Path) -> None:
     """Prints the changes in the committed document that break clients of an earlier one.
 
-    Raises OperatorError if there are any and the version does not allow them.
+    Raises InputError, and OperatorError if there are any and the version does not allow them.
     """
-    import json
-
     from amplifier.openapi.breaking_changes import breaking
 
-    try:
-        old, new = (json.loads(path.read_text()) for path in (earlier, file))
-    except (OSError, ValueError) as error:
-        raise OperatorError(f"no OpenAPI document can be read: {error}") from error
+    old, new = _read(earlier), _read(file)
     found = breaking(old, new)
     versions = old["info"]["version"], new["info"]["version"]
     print("\n".join(found) or f"nothing breaks clients of {versions[0]}")
     if found and not may_break(*versions):
         raise OperatorError(f"version {versions[1]} must not break clients of {versions[0]}: {len(found)} findings")
+
+
+def _read(file: Path) -> Any:
+    """Returns the OpenAPI document in a file. Raises InputError."""
+    text = paths.text_of(file)
+    try:
+        msgspec.json.decode(text, type=_Document)
+        return msgspec.json.decode(text)
+    except (msgspec.MsgspecError, RecursionError) as error:
+        raise InputError(file, f"is no OpenAPI document: {error}") from error
 
 
 def may_break(old: str, new: str) -> bool:

@@ -49,7 +49,11 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
 
     import msgspec
 
+    from amplifier import paths
+    from amplifier.queries.query import files
+
     settings = configured(arguments)
+    files(paths.folder("queries", settings.queries_dir))  # before a database is started
     with chosen(settings, arguments) as dsn:
         count, found = asyncio.run(_findings(settings, dsn))
         lines: list[Line] = []
@@ -118,11 +122,11 @@ def _reload(_: Settings, arguments: argparse.Namespace) -> None:
 def _top(_: Settings, arguments: argparse.Namespace) -> None:
     from amplifier import paths
     from amplifier.queries import control
-    from amplifier.queries.query import read
+    from amplifier.queries.query import files, read
 
     settings = configured(arguments)
-    files = paths.folder("queries", settings.queries_dir).glob("*.sql")
-    places = {query.name: f"{query.file}:{query.line}" for file in files for query in read(file)[0]}
+    folder = paths.folder("queries", settings.queries_dir)
+    places = {query.name: f"{query.file}:{query.line}" for file in files(folder) for query in read(file)[0]}
     with opened(settings) as dsn:
         rows = control.top(dsn, arguments.limit)
     print(f"{'calls':>10} {'total s':>10} {'mean ms':>10} {'rows':>10}  query")
@@ -133,6 +137,7 @@ def _top(_: Settings, arguments: argparse.Namespace) -> None:
 def _stub(_: Settings, arguments: argparse.Namespace) -> None:
     import asyncio
 
+    from amplifier import paths
     from amplifier.queries.checks import stub
 
     settings = configured(arguments)
@@ -142,7 +147,7 @@ def _stub(_: Settings, arguments: argparse.Namespace) -> None:
         return
     if arguments.check:
         raise OperatorError(f"{stub.FILE} is stale, run: amplifier-api queries stub")
-    stub.FILE.write_text(text)
+    paths.write(stub.FILE, text)
     print(f"wrote {stub.FILE}")
 
 

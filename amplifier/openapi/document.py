@@ -1,7 +1,8 @@
 """Renders the OpenAPI document: Litestar's own for routes and parameters, completed with what Litestar cannot derive.
 
 A handler lists with `errors=(403, 409)` the problems of its own that it may return. The general ones follow from its
-parameters and its route (`operations.py`). Examples are in `openapi/examples.json`, by operation.
+parameters and its route (`operations.py`). Examples are in `openapi/examples.json`, by operation,
+those of errors in `openapi/errors.json`.
 """
 
 import json
@@ -15,20 +16,21 @@ from litestar.routes import HTTPRoute
 
 from amplifier import __version__, paths
 from amplifier.api.routes import routes
-from amplifier.openapi import texts
+from amplifier.openapi import descriptions, texts
 from amplifier.openapi.event_types import DOCUMENTS, STREAMS
 from amplifier.openapi.operations import Operation
-from amplifier.openapi.schemas import PREFIX, components
+from amplifier.openapi.problems import Errors, Problems
+from amplifier.openapi.schemas import components
 from amplifier.settings import Settings
-from amplifier.web.problems import MEDIA_TYPE
 
 NAME = "openapi.json"
+ERRORS = "errors.json"
 _METHODS = ("get", "post", "put", "patch", "delete")  # HEAD is GET without a body
 
 
 def text() -> str:
     """Returns the document as it is committed and served."""
-    return json.dumps(document(examples()), indent=2, ensure_ascii=False) + "\n"
+    return json.dumps(document(examples(), errors()), indent=2, ensure_ascii=False) + "\n"
 
 
 def file() -> Path:
@@ -41,18 +43,25 @@ def examples() -> dict[str, Any]:
     return json.loads((paths.folder("openapi") / "examples.json").read_text())  # type: ignore[no-any-return]
 
 
-def document(shown: dict[str, Any]) -> dict[str, Any]:
+def errors() -> Errors:
+    """Returns the examples of errors."""
+    return json.loads((paths.folder("openapi") / ERRORS).read_text())  # type: ignore[no-any-return]
+
+
+def document(shown: dict[str, Any], errors: Errors) -> dict[str, Any]:
     """Returns the document with these examples. Raises ValueError if the description of a handler is incomplete."""
+    problems = Problems(errors)
     config = OpenAPIConfig(title=texts.TITLE, version=__version__, use_handler_docstrings=True)
     app = routes(Settings(), config)
     generated = app.openapi_schema.to_schema()
     operations = {
-        handler.operation_id: Operation(handler, shown.get(str(handler.operation_id), {})) for handler in _handlers(app)
+        handler.operation_id: Operation(handler, shown.get(str(handler.operation_id), {}), problems)
+        for handler in _handlers(app)
     }
     paths: dict[str, Any] = {}
-    for path, item in sorted(generated["paths"].items()):
+    for path, item in generated["paths"].items():
         paths[path] = {
-            method: operations[item[method]["operationId"]].described(item[method])
+            method: operations[item[method]["operationId"]].described(path, item[method])
             for method in _METHODS
             if method in item
         }
@@ -67,10 +76,11 @@ def document(shown: dict[str, Any]) -> dict[str, Any]:
         "servers": [{"url": "/", "description": "The service that this document comes from"}],
         "security": [{"api_key": [], "bearer": []}, {"bearer": []}],
         "tags": [{"name": name, "description": text} for name, text in texts.TAGS.items()],
-        "paths": paths,
+        "paths": dict(sorted(paths.items(), key=_place)),
         "components": {
             "schemas": _schemas(operations.values()),
-            "responses": _problems(),
+            "responses": problems.responses(),
+            "examples": problems.examples(),
             "headers": texts.HEADERS,
             "securitySchemes": texts.SECURITY,
         },
@@ -88,31 +98,16 @@ def _handlers(app: Litestar) -> list[HTTPRouteHandler]:
     return list(handlers.values())
 
 
+def _place(path: tuple[str, dict[str, Any]]) -> tuple[int, int, str]:
+    """Returns the place of a path in the document: by tag, then as `texts.FIRST_PATHS` says, then by the alphabet."""
+    address, item = path
+    tags, first = list(texts.TAGS), texts.FIRST_PATHS
+    tag = min(tags.index(operation["tags"][0]) for operation in item.values())
+    return tag, first.index(address) if address in first else len(first), address
+
+
 def _schemas(operations: Any) -> dict[str, Any]:
     sent = [operation.body for operation in operations if operation.body is not None]
     given = [type_ for operation in operations for type_ in operation.answers.values()]
     events = [type_ for stream in STREAMS.values() for type_ in stream.values()]
-    return components(sent, [*given, *events, *DOCUMENTS])
-
-
-def _problems() -> dict[str, Any]:
-    """Returns the response of each kind of problem, by its name."""
-    described: dict[str, Any] = {}
-    for status, (name, text, detail) in texts.PROBLEMS.items():
-        headers = ["X-Request-ID", *([texts.WITH_HEADER[status]] if status in texts.WITH_HEADER else [])]
-        described[name] = {
-            "description": text,
-            "headers": {header: {"$ref": f"#/components/headers/{header}"} for header in headers},
-            "content": {
-                MEDIA_TYPE: {
-                    "schema": {"$ref": f"{PREFIX}Problem"},
-                    "example": texts.example(status, detail),
-                }
-            },
-        }
-    for name, text in texts.NO_BODY.values():
-        described[name] = {
-            "description": text,
-            "headers": {"X-Request-ID": {"$ref": "#/components/headers/X-Request-ID"}},
-        }
-    return described
+    return descriptions.described(components(sent, [*given, *events, *DOCUMENTS]), descriptions.texts())

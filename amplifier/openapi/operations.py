@@ -1,5 +1,6 @@
 """Describes one operation of the OpenAPI document from its handler: body, responses and problems. Texts: `texts.py`."""
 
+import json
 from http import HTTPStatus
 from typing import Any, get_args
 
@@ -8,6 +9,7 @@ from litestar.handlers import HTTPRouteHandler
 
 from amplifier.openapi import texts
 from amplifier.openapi.event_types import STREAMS
+from amplifier.openapi.problems import Problems
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
 from amplifier.web.authentication import authenticate
 from amplifier.web.event_stream import authenticate_stream
@@ -16,15 +18,20 @@ from amplifier.web.query_parameters import MAY_BE_EMPTY, check
 JSON = "application/json"
 NEWEST = 2**63 - 1
 _PLAIN = {"type": "array", "items": {"$ref": f"{PREFIX}Message"}}  # the transcript with view=plain
+HIDEABLE = (
+    "session_id",
+    "config_id",
+    "app_id",
+)  # in an answer that is not repeated to those who may not see it any more
 _LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
 class Operation:
     """A handler's operation: `body` is the type of its body, or None, `answers` the types of responses by status."""
 
-    def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any]) -> None:
+    def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any], problems: Problems) -> None:
         self.name = str(handler.operation_id)
-        self._handler, self._shown = handler, shown
+        self._handler, self._shown, self._answered = handler, shown, problems
         field = handler.parsed_data_field
         self.body: Any = field.annotation if field else None
         self.answers: dict[int, Any] = {}
@@ -34,15 +41,17 @@ class Operation:
             if self.name not in STREAMS:
                 self.answers[status] = spec.data_container
 
-    def described(self, generated: dict[str, Any]) -> dict[str, Any]:
+    def described(self, path: str, generated: dict[str, Any]) -> dict[str, Any]:
         """Returns the operation in OpenAPI's form. Raises ValueError if the handler's description is incomplete."""
         for wanted in ("summary", "description", "tags"):
             if not generated.get(wanted):
                 raise ValueError(f"{self.name}: the handler has no {wanted}")
+        if unknown := set(generated["tags"]) - texts.TAGS.keys():
+            raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the tags {sorted(unknown)}")
         operation: dict[str, Any] = {
             "tags": generated["tags"],
             "summary": generated["summary"],
-            "description": " ".join(generated["description"].split()),
+            "description": " ".join(generated["description"].split()) + self._stream_note(path),
             "operationId": self.name,
         }
         if parameters := self._parameters(generated):
@@ -53,6 +62,12 @@ class Operation:
         answers = {str(status): self._answer(status, generated) for status in sorted(self.answers or {200: None})}
         operation["responses"] = answers | self._problems(parameters)
         return operation | self._security()
+
+    def _stream_note(self, path: str) -> str:
+        if self.name not in STREAMS:
+            return ""
+        body = "" if self.body is None else f" -H 'Content-Type: {JSON}' -d '{json.dumps(self._shown['request'])}'"
+        return "\n\n" + texts.STREAM.format(command=f"curl -N 'http://127.0.0.1:8765{path}'{body}")
 
     @property
     def _before(self) -> Any:
@@ -76,9 +91,10 @@ class Operation:
                 del described["default"]
             if text is None:
                 raise ValueError(f"{self.name}: the parameter {given['name']} has no description")
-            required = {"required": True} if given.get("required") else {}
+            flags = {"required": True} if given.get("required") else {}
+            flags |= {"deprecated": True} if described.pop("deprecated", False) else {}
             parameters.append(
-                {"name": given["name"], "in": given["in"], "description": text, **required, "schema": described}
+                {"name": given["name"], "in": given["in"], "description": text, **flags, "schema": described}
             )
         return parameters + [_header(name) for name in self._conditions]
 
@@ -97,8 +113,13 @@ class Operation:
     @property
     def _from_zero(self) -> set[str]:
         """The parameters with the minimum 0, which Litestar omits for optional parameters."""
-        fields = self._handler.parsed_fn_signature.parameters.values()
-        return {field.name for field in fields if getattr(field.kwarg_definition, "ge", None) == 0}
+        fields = self._fields.items()
+        return {name for name, field in fields if getattr(field.kwarg_definition, "ge", None) == 0}
+
+    @property
+    def _fields(self) -> dict[str, Any]:
+        """The parameters of the handler's function by name."""
+        return self._handler.parsed_fn_signature.parameters
 
     def _answer(self, status: int, generated: dict[str, Any]) -> dict[str, Any]:
         spec = (self._handler.responses or {}).get(status)
@@ -108,6 +129,8 @@ class Operation:
         }
         if self.name in STREAMS:
             return answer | {"content": {"text/event-stream": _stream(self.name)}}
+        if self.answers[status] is type(None):
+            return answer
         schema = reference(self.answers[status])
         if self.name == "get_transcript":
             schema = {"oneOf": [schema, _PLAIN]}
@@ -120,26 +143,26 @@ class Operation:
         reads = HttpMethod.GET in self._handler.http_methods
         found = ["X-Request-ID", *(_LIMITED if self._before is not check else ())]
         found += ["ETag"] if self._has("etag") else []
-        found += ["Link"] if reads and self._has("next") else []
+        found += ["Link"] if reads and (self._has("next") or "cursor" in self._fields) else []
         return found + ([] if reads else ["Idempotency-Replayed"])
 
     def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         """Returns the handler's own problems, and those that follow from its parameters, body and authentication."""
-        statuses = {422, 500, *self._handler.opt.get("errors", ())}
+        statuses = {422, *self._handler.opt.get("errors", ())}
         if self._before is not check:
-            statuses |= {401, 429, 503}
+            statuses |= {401, 429, 500, 503}
         if self.body is not None:
             statuses |= {413, 415}
         if "If-None-Match" in self._conditions:
             statuses.add(304)
         if "Idempotency-Key" in self._conditions:
-            statuses |= {404, 409}
+            statuses |= {409, *((404,) if any(map(self._has, HIDEABLE)) else ())}
         if any(parameter["in"] == "path" for parameter in parameters):
             statuses.add(404)
-        known = {status: name for status, (name, *_) in (texts.PROBLEMS | texts.NO_BODY).items()}
-        if unknown := statuses - known.keys():
+        statuses -= set(self._handler.opt.get("never", ()))
+        if unknown := statuses - texts.PROBLEMS.keys() - texts.NO_BODY.keys():
             raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the statuses {sorted(unknown)}")
-        return {str(status): {"$ref": f"#/components/responses/{known[status]}"} for status in sorted(statuses)}
+        return {str(status): self._answered.response(self.name, status) for status in sorted(statuses)}
 
     def _security(self) -> dict[str, Any]:
         if self._before is check:

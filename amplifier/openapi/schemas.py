@@ -30,7 +30,7 @@ _UNTYPED: dict[str, dict[str, Any]] = {
     "providers": _SECTION,
     "tags": {"type": "object", "additionalProperties": {"type": "string"}},
     "tools": _SECTION,
-    "value": {"description": "Any JSON value"},
+    "value": {},
 }
 MESSAGE = {
     "description": "A message in any dialect: only its `role` is prescribed; the rest is given back as it came.",

@@ -33,14 +33,20 @@ as `If-None-Match` to get only what is new (else 304).
 **Also** HEAD works wherever GET does, `Link` names the next page, and large answers come as gzip to who accepts it.
 """
 
+# in the order of the tour, which is that of the operations, too
 TAGS = {
+    "service": "The service itself: whether it works, and in which versions.",
+    "configs": "Reusable descriptions of an agent, with their secrets encrypted at rest.",
+    "sessions": "Sessions made from configs, with a title, tags and a state.",
+    "transcripts": (
+        "What was said: append-only, a row a message, given back as it came. A repair puts what models would refuse "
+        "into another order, and adds what is missing."
+    ),
+    "search": "Ranked full-text search over everything that the caller may read.",
     "agent": (
         "Agents that answer: runs of what a session's config names, one at a time in a session, over all processes. "
         "While one goes on, followers of the session see what it does."
     ),
-    "audit": "Who did what, for admin applications.",
-    "applications": "The programs that call, and their keys. Admin applications manage all.",
-    "configs": "Reusable descriptions of an agent, with their secrets encrypted at rest.",
     "events": (
         "Live sessions. The streams are server-sent events; the same are served over WebSocket at "
         "`/sessions/{session_id}/ws` and `/ws`, an object of `type`, `seq` and `data` a message, where clients of a "
@@ -48,16 +54,26 @@ TAGS = {
         "open one with a ticket."
     ),
     "participants": "The people in a session, as owners, editors and viewers, and invitations for others.",
-    "search": "Ranked full-text search over everything that the caller may read.",
-    "service": "The service itself.",
-    "sessions": "Sessions made from configs.",
-    "settings": "Settings of the deployment, shared by its applications.",
-    "transcripts": (
-        "What was said: append-only, a row a message, given back as it came. A repair puts what models would refuse "
-        "into another order, and adds what is missing."
-    ),
     "users": "Users, as their tokens name them, and their sessions.",
+    "applications": "The programs that call, and their keys. Admin applications manage all.",
+    "settings": "Settings of the deployment, shared by its applications.",
+    "audit": "Who did what, for admin applications.",
 }
+
+# paths that come first among those of their tag; the others follow in the order of the alphabet
+FIRST_PATHS = (
+    "/sessions/{session_id}/transcript",
+    "/sessions/{session_id}/messages",
+    "/sessions/{session_id}/stream",
+    "/sessions/{session_id}/events",
+    "/sessions/{session_id}/participants",
+)
+
+# follows the description of an operation that streams
+STREAM = (
+    "The answer is a stream of server-sent events. Read it with a client for those, or in a shell with `{command}` and "
+    "the headers of other requests; a method of a generated client would wait for its end."
+)
 
 PATHS = {
     "app_id": "The application's id",
@@ -68,7 +84,7 @@ PATHS = {
     "key_id": "The key up to its secret part",
     "run_id": "The run's id",
     "session_id": "The session's id",
-    "user_id": "The user's id, percent-encoded where it has special characters; below `/users` also `me`",
+    "user_id": "The user's id, percent-encoded where it has special characters; `me` is the caller",
 }
 
 SECURITY = {
@@ -131,67 +147,36 @@ HEADERS = {
     },
 }
 
-# by status: the name of the response, what it means, and the detail of its example
+# by status: the name of the response, and what it means
 PROBLEMS = {
-    400: ("BadRequest", "The config is not valid.", "Missing required section: 'bundle'"),
-    401: ("Unauthorized", "No or wrong credentials, or a ticket that was used.", "Missing X-API-Key header"),
-    403: ("Forbidden", "You may see it but not do this.", "Only owners may delete a session"),
-    404: ("NotFound", "It is not there, or not yours: these are never told apart.", "Session not found"),
-    409: (
-        "Conflict",
-        "It exists already, or its state does not allow this; the `detail` says which.",
-        "The session is completed: resume it before you append",
-    ),
-    410: ("Gone", "The invitation is spent.", "The invitation has expired: ask for a new one"),
+    400: ("BadRequest", "The config is not valid."),
+    401: ("Unauthorized", "No or wrong credentials, or a ticket that was used."),
+    403: ("Forbidden", "You may see it but not do this."),
+    404: ("NotFound", "It is not there, or not yours: these are never told apart."),
+    409: ("Conflict", "It exists already, or its state does not allow this; the `detail` says which."),
+    410: ("Gone", "The invitation is spent."),
     412: (
         "PreconditionFailed",
         "It changed meanwhile. Of a transcript the answer has the messages you missed: append with the new `last_seq`.",
-        "The transcript has moved on: expected_seq is 4, last_seq is 5",
     ),
-    413: (
-        "ContentTooLarge",
-        "The body exceeds 8 MB.",
-        "The body is larger than 8 MB: send the messages in several requests",
-    ),
-    415: (
-        "UnsupportedMediaType",
-        "The body is not declared as JSON.",
-        "Send the body as Content-Type: application/json",
-    ),
-    422: ("UnprocessableContent", "A value does not fit; the `detail` names it.", "limit: Expected `int` <= 200"),
-    429: ("TooManyRequests", "Too many requests, or too many open streams.", "You have 100 streams open: close one"),
-    500: (
-        "InternalServerError",
-        "A fault of the service: report the `request_id`.",
-        "Internal server error. Report it with the request_id.",
-    ),
-    501: (
-        "NotImplemented",
-        "The service runs no agents.",
-        "This service runs no agents: it lacks amplifier-api[runtime]. Transcripts can be recorded.",
-    ),
-    502: ("BadGateway", "The model's provider refused or failed.", "Incorrect API key provided: ***"),
+    413: ("ContentTooLarge", "The body exceeds 8 MB."),
+    415: ("UnsupportedMediaType", "The body is not declared as JSON."),
+    422: ("UnprocessableContent", "A value does not fit; the `detail` names it."),
+    429: ("TooManyRequests", "Too many requests, or too many open streams."),
+    500: ("InternalServerError", "A fault of the service: report the `request_id`."),
+    501: ("NotImplemented", "The service runs no agents."),
+    502: ("BadGateway", "The model's provider refused or failed."),
     503: (
         "ServiceUnavailable",
         "The database is away or too slow, or a search took too long. A write may have happened.",
-        "The database does not answer. Try again shortly.",
     ),
-    504: (
-        "GatewayTimeout",
-        "The model, or the agent's turn, took too long.",
-        "The model did not answer within 300 s (RUN_MODEL_TIMEOUT)",
-    ),
+    504: ("GatewayTimeout", "The model, or the agent's turn, took too long."),
 }
 WITH_HEADER = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
 NO_BODY = {304: ("NotModified", "It is as the client has it.")}
 
 
-def example(status: int, detail: str) -> dict[str, Any]:
-    """Returns the body of a problem, as `problems.document` makes it."""
+def problem(status: int) -> dict[str, Any]:
+    """Returns the members of a problem that follow from its status, as `web.problems.document` makes them."""
     title = re.sub(r"(?<!^)(?=[A-Z])", " ", PROBLEMS[status][0])  # HTTPStatus has other words in other Pythons
-    shown: dict[str, Any] = {"type": "about:blank", "title": title, "status": status, "detail": detail}
-    if status == 422:
-        shown["errors"] = [{"field": "limit", "detail": "Expected `int` <= 200"}]
-    if status == 500:
-        shown["request_id"] = "5d0c5cf6d5cb4a2ebf8f1b7f0f0e4c11"
-    return shown
+    return {"type": "about:blank", "title": title, "status": status}

@@ -22,7 +22,8 @@ from pg_extension as e
 inner join pg_namespace as n on n.oid = e.extnamespace
 where e.extname = 'pg_stat_statements'
 """
-# statements that carry the name of a query; texts of the same name are added up
+# statements that carry the name of a query; texts of the same name are added up. Those of the probe carry none, and
+# only a start asks for the languages.
 _TOP = r"""
 select
     substring(query from '/[*] (\w+[.]\w+) [*]/') as name,
@@ -35,6 +36,8 @@ where
     dbid = (select oid from pg_database where datname = current_database())
     and userid = {}::regrole
     and query ~ '/[*] \w+[.]\w+ [*]/'
+    and query !~ '/[*] search[.]get_languages [*]/'
+    and calls > 0
 group by name
 order by seconds desc
 limit %s
@@ -73,7 +76,7 @@ def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
 
 
 def top(dsn: str, limit: int) -> list[tuple[Any, ...]]:
-    """Returns the `limit` queries with the longest total execution time, from pg_stat_statements.
+    """Returns the `limit` queries with the longest total execution time, from pg_stat_statements, without checks.
 
     A row has the name, calls, seconds, milliseconds per call, and rows. Raises OperatorError.
     """

@@ -15,7 +15,9 @@ from typing import Any, NamedTuple, cast
 import aiosql
 from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
 
+from amplifier import paths
 from amplifier.database.pool import Database
+from amplifier.errors import InputError
 from amplifier.queries.findings import Finding
 from amplifier.queries.header import Header, checked, parse
 
@@ -117,12 +119,22 @@ class Query:
         return TypeError(f"{self.name} takes exactly {sorted(self.parameters)}, got {sorted(arguments)}")
 
 
+def files(folder: Path) -> list[Path]:
+    """Returns the files with queries in a folder. Raises InputError if there are none."""
+    return paths.sql_files(folder, "set QUERIES_DIR to the folder with the queries")
+
+
 def read(file: Path) -> tuple[list[Parsed], list[Finding]]:
-    """Returns the queries of a file that can be parsed, and the findings in the file."""
+    """Returns the queries of a file that can be parsed, and the findings in the file.
+
+    Raises InputError if the file cannot be read.
+    """
     try:
         text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         return [], [Finding(str(file), 1, None, f"cannot be read: {error}", "queries are text in UTF-8")]
+    except OSError as error:
+        raise InputError(file, f"cannot be read: {error.strerror}") from error
     return _parse(file, text)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from amplifier.database.pool import Database
 from amplifier.queries.findings import Finding, QueriesError
-from amplifier.queries.query import Query, read
+from amplifier.queries.query import Query, files, read
 
 _RESERVED = {"adopt", "all", "database", "folder", "hash", "snapshot"}
 
@@ -27,10 +27,9 @@ class QuerySet:
     def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
         """Takes the arguments of Queries and raises the same errors."""
         self.database, self.folder = database, folder
-        files = sorted(folder.glob("*.sql"))
-        findings = [] if files else [_no_files(folder)]
+        findings: list[Finding] = []
         self._all: list[Query] = []
-        for file in files:
+        for file in files(folder):
             parsed, wrong = read(file)
             findings += wrong
             if file.stem in _RESERVED:
@@ -56,8 +55,8 @@ class Queries:
     def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
         """Loads the folder.
 
-        Raises QueriesError with the findings in the files. If `faults` is given, appends the findings to it instead and
-        loads the queries that can be used.
+        Raises InputError if there are no files to read, and QueriesError with the findings in them. If `faults` is
+        given, appends the findings to it instead and loads the queries that can be used.
         """
         self._current = QuerySet(database, folder, faults)
 
@@ -75,7 +74,3 @@ class Queries:
             if (same := before.get(query.name)) is not None and same.hash == query.hash:
                 query.usage = same.usage
         self._current = other.snapshot()
-
-
-def _no_files(folder: Path) -> Finding:
-    return Finding(str(folder), 1, None, "no *.sql files here", "set QUERIES_DIR to the folder with the queries")

@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import msgspec
 
-from amplifier.errors import OperatorError, Unavailable
+from amplifier.errors import InputError, OperatorError, Unavailable
 from amplifier.queries.checks.row_types import Structs
 from amplifier.queries.checks.run import check
 from amplifier.queries.findings import Finding, QueriesError
@@ -114,6 +114,8 @@ class Reloader:
                 await check(queries, self._structs)
             except QueriesError as error:
                 return error.findings
+            except InputError as error:
+                return [Finding(str(error.path), 1, None, error.problem, error.remedy)]
             except OperatorError as error:
                 return [Finding(str(folder), 1, None, str(error))]
             except Unavailable as error:

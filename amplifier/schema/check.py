@@ -8,7 +8,8 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-from amplifier.errors import OperatorError
+from amplifier import paths
+from amplifier.errors import InputError, OperatorError
 from amplifier.schema import rules, squawk
 from amplifier.schema.rules import LOCK_LIMIT, TO_FILL_IN
 from amplifier.schema.scripts import Fault, Script
@@ -18,7 +19,7 @@ _TITLE = re.compile(r"[a-z][a-z0-9_]*( [a-z][a-z0-9_]*)+")
 _SKELETON = f"""{{depends}}-- {TO_FILL_IN}: what changes, for whom, and why.
 {LOCK_LIMIT}
 
--- {TO_FILL_IN}: the statements.
+-- {TO_FILL_IN}: the statements, with a comment on each new table, column, view and function.
 """
 _ROLLBACK = f"""-- {TO_FILL_IN}: what is lost, or take this line out.
 {LOCK_LIMIT}
@@ -38,7 +39,7 @@ def new(folder: Path, title: str) -> list[Path]:
     """
     if not _TITLE.fullmatch(title):
         raise MigrationsError(f'{title!r} is not "<table> <act>" in lower case, like "sessions add archived_at"')
-    files = _files(folder)
+    files = [] if _is_empty(folder) else _files(folder)
     if files and not re.match(r"\d{4}-", files[-1].name):
         raise MigrationsError(f"{files[-1]}: has no number, so there is no next one")
     number = int(files[-1].name[:4]) + 1 if files else 1
@@ -60,7 +61,8 @@ def new(folder: Path, title: str) -> list[Path]:
 def faults(folder: Path) -> list[Fault]:
     """Returns the faults in the files of a folder, sorted by file and line, without running them.
 
-    Raises MigrationsError, and SquawkError if the linter does not work.
+    Raises InputError if there are none or one cannot be read, MigrationsError, and SquawkError if the linter does not
+    work.
     """
     files, sums = _files(folder), _sums(folder)
     found = list(_edited(folder, sums))
@@ -146,9 +148,11 @@ def _files(folder: Path) -> list[Path]:
 
 
 def _all(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        raise MigrationsError(f"{folder}: there is no such folder")
-    return sorted(folder.glob("*.sql"))
+    return paths.sql_files(folder)
+
+
+def _is_empty(folder: Path) -> bool:
+    return folder.is_dir() and not any(folder.glob("*.sql"))
 
 
 def _rollback_of(file: Path) -> Path:
@@ -157,7 +161,7 @@ def _rollback_of(file: Path) -> Path:
 
 def _sums(folder: Path) -> dict[str, str]:
     file = folder / SUMS
-    lines = file.read_text().splitlines() if file.exists() else []
+    lines = paths.text_of(file).splitlines() if file.exists() else []
     found = [re.fullmatch(r"([0-9a-f]{64}) [ *](\S+\.sql)", line) for line in lines]
     if None in found:
         raise MigrationsError(f"{file}:{found.index(None) + 1}: is no line of sha256sum")
@@ -165,4 +169,7 @@ def _sums(folder: Path) -> dict[str, str]:
 
 
 def _sum(file: Path) -> str:
-    return hashlib.sha256(file.read_bytes()).hexdigest()
+    try:
+        return hashlib.sha256(file.read_bytes()).hexdigest()
+    except OSError as error:
+        raise InputError(file, f"cannot be read: {error.strerror}") from error

@@ -79,12 +79,17 @@ def dump(dsn: str, program: Path | None = None) -> str:
 
 
 def _unordered(dump: str) -> str:
-    """Sorts the columns of each table in a dump, because a rollback can restore a dropped column only as the last."""
+    """Sorts the columns of each table in a dump, and their comments.
+
+    A rollback can restore a dropped column only as the last.
+    """
 
     def sort(found: re.Match[str]) -> str:
         return found[1] + "\n".join(sorted(line.rstrip(",") for line in found[2].splitlines())) + found[3]
 
-    return re.sub(r"^(CREATE (?:UNLOGGED )?TABLE [^\n]* \(\n)(.*?)(\n\))", sort, dump, flags=re.MULTILINE | re.DOTALL)
+    for lines in (r"(CREATE (?:UNLOGGED )?TABLE [^\n]* \(\n)(.*?)(\n\))", r"()((?:COMMENT ON COLUMN [^\n]*\n)+)()"):
+        dump = re.sub(f"^{lines}", sort, dump, flags=re.MULTILINE | re.DOTALL)
+    return dump
 
 
 def _attempt(act: Any, migration: Any) -> str:

@@ -10,6 +10,8 @@ from typing import NamedTuple
 
 import msgspec
 
+from amplifier import paths
+
 _COMMENTS = r"--[^\n]*|/\*.*?\*/"
 _HIDDEN = re.compile(rf"{_COMMENTS}|(\$\w*\$).*?\1|'(?:[^']|'')*'", re.DOTALL)
 _HEAD = re.compile(r"(?:[ \t]*(?:--[^\n]*)?\n)*")
@@ -62,7 +64,7 @@ class Script:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self.text = path.read_text()
+        self.text = paths.text_of(path)
         self.is_rollback = path.name.endswith(".rollback.sql")
         # yoyo reads directives only in the comment at the top
         head = _HEAD.match(self.text)

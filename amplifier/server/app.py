@@ -121,6 +121,7 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 def from_environment(checked: bool = False) -> Litestar:
     """Returns the application for a worker process. Its parent has put the database's address into the environment."""
     end_with_parent()
+    logging.raiseExceptions = False  # as in a command: the program that reads the log may have ended
     settings = load()
     if settings.dsn is None:
         raise SettingsError("DATABASE_URL must be set for a worker process")

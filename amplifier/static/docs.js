@@ -1,5 +1,18 @@
-// Shows the service's OpenAPI document: /docs as a console, /redoc to read.
-const reading = location.pathname.startsWith("/redoc");
+// Shows the service's OpenAPI document as a console.
+
+// "Execute" shows an answer when it has ended. An operation that follows events has no end: its text has a command instead.
+const isEndless = (spec, path, method) =>
+  method === "get" && spec.hasIn(["paths", path, method, "responses", "200", "content", "text/event-stream"]);
+const refuseEndless = {
+  statePlugins: {
+    spec: {
+      wrapSelectors: {
+        allowTryItOutFor: (allowed, system) => (state, path, method) =>
+          !isEndless(system.specSelectors.specJson(), path, method) && allowed(state, path, method),
+      },
+    },
+  },
+};
 
 SwaggerUIBundle({
   url: "/openapi.json",
@@ -7,9 +20,9 @@ SwaggerUIBundle({
   deepLinking: true,
   displayRequestDuration: true,
   docExpansion: "list", // unfolding everything takes a browser half a minute
-  defaultModelsExpandDepth: reading ? 1 : 0,
-  filter: !reading,
+  defaultModelsExpandDepth: 0,
+  filter: true,
   persistAuthorization: false, // keys and tokens stay in the page
-  supportedSubmitMethods: reading ? [] : ["get", "post", "put", "patch", "delete"],
+  plugins: [refuseEndless],
   validatorUrl: null, // else it would ask another host
 });

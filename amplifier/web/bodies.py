@@ -4,7 +4,7 @@ What is wrong with a body is put into words in misfits.py.
 """
 
 from functools import cache
-from typing import Annotated, Any, TypeAlias
+from typing import Any, TypeAlias
 
 import msgspec
 from msgspec import UnsetType
@@ -14,9 +14,7 @@ from amplifier.web.misfits import UNKNOWN
 _SHOWN = 100  # characters of a name that nobody knows
 _MOST = 20  # warnings in one answer
 
-Warnings: TypeAlias = (
-    Annotated[list[str], msgspec.Meta(description="What of the request was ignored; absent if nothing was")] | UnsetType
-)
+Warnings: TypeAlias = list[str] | UnsetType
 
 
 class Body(msgspec.Struct, forbid_unknown_fields=True):

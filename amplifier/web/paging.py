@@ -1,64 +1,121 @@
-"""Paged lists: parameters, cursors and filters by tag. The cursors of searches live in search.py."""
+"""Lists: their parameters and cursors, the same for every list. The cursors of searches live in search.py."""
 
 import base64
 import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, NamedTuple, TypeVar
 
 import msgspec
 from litestar.params import QueryParameter
+from msgspec import Meta
 
 from amplifier.errors import Problem
 
 Row = TypeVar("Row", bound=msgspec.Struct)
+Place = TypeVar("Place")
 
 Limit = Annotated[int, QueryParameter(ge=1, le=200, description="Rows at most")]
-Offset = Annotated[int, QueryParameter(ge=0, le=2**31 - 1, description="Rows to skip; prefer `after` for many")]
+LongLimit = Annotated[int, QueryParameter(ge=1, le=1000, description="Rows at most")]
+Cursor = Annotated[
+    str | None, QueryParameter(max_length=2000, description="The `next` of the page before; other parameters unchanged")
+]
 After = Annotated[
-    str | None, QueryParameter(max_length=1000, description="The `next` of the page before: continues behind it")
+    str | None,
+    QueryParameter(max_length=2000, description="Former name of `cursor`", schema_extra={"deprecated": True}),
+]
+Offset = Annotated[
+    int,
+    QueryParameter(
+        ge=0, le=2**31 - 1, description="Rows to skip; `cursor` is faster and stable", schema_extra={"deprecated": True}
+    ),
 ]
 TagFilter = Annotated[
     list[str] | None,
     QueryParameter(name="tag", max_items=20, description="Only rows with this tag, as `key:value`; may be repeated"),
 ]
+CreatedAfter = Annotated[
+    datetime | None,
+    QueryParameter(description="Only what was created at this time or later (RFC 3339; UTC without zone)"),
+]
+CreatedBefore = Annotated[datetime | None, QueryParameter(description="Only what was created before this time")]
+UpdatedAfter = Annotated[datetime | None, QueryParameter(description="Only what was changed at this time or later")]
+UpdatedBefore = Annotated[datetime | None, QueryParameter(description="Only what was changed before this time")]
+
+Text = Annotated[str, Meta(max_length=255)]
+Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
+NEWEST = 2**63 - 1
 
 
 class Position(NamedTuple):
     """The time and id of the last row of a page, after which the next page begins."""
 
-    moment: datetime
-    identifier: str
+    moment: Annotated[datetime, Meta(tz=True)]
+    identifier: Text
 
 
 # Before every row. Null would need an `or` in queries, with which a generic plan reads all earlier pages.
-_START = Position(datetime.max.replace(tzinfo=UTC), "")
+LATEST = Position(datetime.max.replace(tzinfo=UTC), "")
+EARLIEST = Position(datetime.min.replace(tzinfo=UTC), "")
 
 
-def encode_cursor(moment: datetime, identifier: str) -> str:
-    """Returns the opaque `next` of a page that ends with this row: a position, and no right to anything."""
-    return base64.urlsafe_b64encode(msgspec.json.encode((moment, identifier))).decode().rstrip("=")
+class Pages(Generic[Place]):
+    """The pages of one list, whose cursors are valid for no other list.
+
+    `columns` are the fields of a row that make its place, of the type `place`; `start` is before every row.
+    """
+
+    def __init__(self, name: str, place: Any, start: Place, *columns: str) -> None:
+        self._name, self._start, self._columns = name, start, columns
+        self._decoder: msgspec.json.Decoder[tuple[str, Place]] = msgspec.json.Decoder(tuple[str, place])
+
+    def start(self, cursor: str | None, after: str | None = None) -> Place:
+        """Returns the place after which the page begins. Raises Problem 422 for what is no cursor of this list."""
+        parameter, given = one_cursor(cursor, after)
+        if given is None:
+            return self._start
+        try:
+            name, place = self._decoder.decode(unpacked(given))
+        except (ValueError, msgspec.MsgspecError):
+            name, place = "", self._start
+        if name != self._name:
+            raise Problem(422, f"{parameter}: not a cursor of this list; use the `next` of the page before")
+        return place
+
+    def page(self, found: Sequence[Any], struct: type[Row], limit: int) -> tuple[list[Row], str | None]:
+        """Returns a page's rows as structs, and the cursor of the next page if `found` has more rows than `limit`."""
+        rows = [struct(*row) for row in found[:limit]]
+        return rows, self._cursor(rows[-1]) if len(found) > limit else None
+
+    def _cursor(self, row: Any) -> str:
+        """Returns the opaque `next` of a page that ends with this row: a place, and no right to anything."""
+        values = [getattr(row, column) for column in self._columns]
+        return packed((self._name, values if len(values) > 1 else values[0]))
 
 
-def decode_cursor(cursor: str | None) -> Position:
-    """Returns the position in a cursor of `encode_cursor`, the start for None. Raises Problem 422 for other text."""
-    if cursor is None:
-        return _START
+def one_cursor(cursor: str | None, after: str | None) -> tuple[str, str | None]:
+    """Returns the name and value of whichever is given, `cursor` and None for none. Raises Problem 422 for both."""
+    if cursor is not None and after is not None:
+        raise Problem(422, "after: is the former name of cursor; give cursor alone")
+    return ("cursor", cursor) if after is None else ("after", after)
+
+
+def packed(value: Any) -> str:
+    """Returns a value as the text of a cursor."""
+    return base64.urlsafe_b64encode(msgspec.json.encode(value)).decode().rstrip("=")
+
+
+def unpacked(cursor: str) -> bytes:
+    """Returns the JSON in a cursor of `packed`. Raises ValueError for other text."""
     try:
-        text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-        return Position(*_cursor_decoder.decode(text))
-    except (binascii.Error, ValueError, msgspec.MsgspecError):
-        raise Problem(422, "after: not a cursor of this list; use the `next` of the page before") from None
+        return base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
+    except binascii.Error as error:
+        raise ValueError("not base64") from error
 
 
-def page(found: Sequence[Any], struct: type[Row], limit: int) -> tuple[list[Row], bool]:
-    """Returns a page's rows as structs, and whether more follow: then `found` has more rows than `limit`."""
-    return [struct(*row) for row in found[:limit]], len(found) > limit
-
-
-def is_complete(rows: Sequence[Any], more: bool, offset: int, after: str | None) -> bool:
+def is_complete(rows: Sequence[Any], following: str | None, offset: int, is_first: bool) -> bool:
     """Returns whether a page reaches the end of the list, so that its offset and length give the total."""
-    return after is None and not more and (bool(rows) or offset == 0)
+    return is_first and following is None and (bool(rows) or offset == 0)
 
 
 def tag_filter(tags: list[str] | None) -> bytes:
@@ -81,6 +138,10 @@ def utc(name: str, moment: datetime | None) -> datetime | None:
         raise Problem(422, f"{name}: out of range") from None
 
 
-_cursor_decoder = msgspec.json.Decoder(
-    tuple[Annotated[datetime, msgspec.Meta(tz=True)], Annotated[str, msgspec.Meta(max_length=255)]]
-)
+def period(name: str, after: datetime | None, before: datetime | None) -> dict[str, datetime | None]:
+    """Returns the bounds `<name>_after` and `<name>_before` in UTC. Raises Problem 422 for an end before its start."""
+    bounds = {f"{name}_after": utc(f"{name}_after", after), f"{name}_before": utc(f"{name}_before", before)}
+    start, end = bounds.values()
+    if start is not None and end is not None and end < start:
+        raise Problem(422, f"{name}_before: must not be earlier than {name}_after")
+    return bounds

@@ -4,6 +4,7 @@ import asyncio
 import re
 import zlib
 from collections.abc import AsyncIterator, Iterable, Mapping
+from http import HTTPStatus
 from typing import Any
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -13,6 +14,7 @@ from litestar.types import Receive, Scope, Send
 _COMPRESSED_FROM = 2048  # bytes; compressing less costs more than it saves
 _IN_THREAD_FROM = 128 * 1024  # bytes; compressing more in the event loop would delay other requests
 _LEVEL = 1  # of zlib: JSON gets a fifth of its size, at 100 MB/s
+_WITHOUT_BODY = (204, 304)
 _GZIP = 31  # zlib's wbits for the format
 _TAG = re.compile(r'(W/)?"([^"]*)"\s*(?:,|\Z)')
 _NUMBER = re.compile(r"(\d{1,19})(?:-gzip)?\Z")
@@ -40,7 +42,9 @@ class Answer:
     async def __call__(self, scope: Any, _receive: Receive, send: Send) -> None:
         headers = [(b"content-type", self.media_type), *self.headers]
         body, etag, status = self.body, self.etag, self.status
-        if etag is not None and scope["method"] == "GET" and is_known(scope, etag):
+        if status == HTTPStatus.NO_CONTENT:
+            headers = [*self.headers]
+        elif etag is not None and scope["method"] == "GET" and is_known(scope, etag):
             status, body, headers = 304, b"", [*self.headers]
         elif len(body) >= _COMPRESSED_FROM:
             headers.append((b"vary", b"Accept-Encoding"))
@@ -50,7 +54,7 @@ class Answer:
                 etag = etag and f"{etag}-gzip"
         if etag is not None:
             headers.append((b"etag", f'"{etag}"'.encode()))
-        if status != 304:
+        if status not in _WITHOUT_BODY:
             headers.append((b"content-length", b"%d" % len(body)))
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body, "more_body": False})
@@ -89,14 +93,17 @@ async def _gone(receive: Receive) -> None:
         pass
 
 
-def answered(status: int, data: Any, scope: Any) -> Answer:
-    """Returns the answer that carries `data`, with its `etag` and a Link to the page of its `next`, if it has these.
+def answered(status: int, data: Any, scope: Any, following: str | None = None) -> Answer:
+    """Returns the answer that carries `data`, with its `etag` and a Link to the page `following` or of its `next`, if
+    it has these. A 204 carries nothing.
 
     The answer to a body with fields that were ignored names them in its `warnings`.
     """
+    if status == HTTPStatus.NO_CONTENT:
+        return Answer(204, b"")
     if IGNORED in scope["state"] and hasattr(data, "warnings"):
         data.warnings = scope["state"][IGNORED]
-    following = getattr(data, "next", None) if scope["method"] == "GET" else None
+    following = following or (getattr(data, "next", None) if scope["method"] == "GET" else None)
     headers = () if following is None else ((b"link", _link(scope, data, following)),)
     return Answer(status, encoder.encode(data), getattr(data, "etag", None), headers)
 
@@ -134,8 +141,9 @@ def is_known(scope: Scope, etag: str) -> bool:
 
 def _link(scope: Scope, data: Any, following: Any) -> bytes:
     """Returns the Link to the next page: this address, with the path of `request_target.read` and another cursor."""
-    parameter = getattr(data, "next_parameter", "after")
-    query = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1"), True) if pair[0] != parameter]
+    parameter = getattr(data, "next_parameter", "cursor")
+    replaced = ("cursor", "after", "offset") if parameter == "cursor" else (parameter,)
+    query = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1"), True) if pair[0] not in replaced]
     address = f"{quote(scope['path'], safe='/%')}?{urlencode([*query, (parameter, following)])}"
     return f'<{address}>; rel="next"'.encode()
 

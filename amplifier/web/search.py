@@ -3,8 +3,6 @@
 `queries/search.sql` ranks matches, the function search_matches of the database finds them.
 """
 
-import base64
-import binascii
 import hashlib
 import html
 import math
@@ -20,6 +18,7 @@ from msgspec import Meta
 
 from amplifier.errors import Problem, TooSlow
 from amplifier.maintenance.activity import SearchKey
+from amplifier.web.paging import packed, unpacked
 from amplifier.web.request import Request
 
 MOST_RANKED = 2000  # matches; ranking all matches of a frequent word would take too long
@@ -30,9 +29,6 @@ Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)
 Kind = Literal["messages", "sessions"]
 Row = TypeVar("Row")
 _Moment = Annotated[datetime, Meta(tz=True)]
-Cursor = Annotated[
-    str | None, QueryParameter(max_length=2000, description="The `next` of the page before: continues behind it")
-]
 
 _NO_TERMS = "There is nothing to search for in q: it has only punctuation, or words that are in nearly every text."
 # a hit's marks, as search_headline sets them; one between the parts of search_direct_flight joins them
@@ -68,9 +64,8 @@ class Search:
         if cursor is None:
             return START
         try:
-            text = base64.b64decode(cursor + "=" * (-len(cursor) % 4), altchars=b"-_", validate=True)
-            fingerprint, position = _decoder.decode(text)
-        except (binascii.Error, ValueError, msgspec.MsgspecError):
+            fingerprint, position = _decoder.decode(unpacked(cursor))
+        except (ValueError, msgspec.MsgspecError):
             fingerprint = ""
         if fingerprint != self._fingerprint:
             raise Problem(
@@ -81,7 +76,7 @@ class Search:
     def encode_cursor(self, start: Position, end: Position) -> str:
         """Returns the opaque `next` of a page from `start` to `end`: a position, and no right to anything."""
         end = end._replace(searched_at=min(start.searched_at, end.searched_at))
-        return base64.urlsafe_b64encode(msgspec.json.encode((self._fingerprint, end))).decode().rstrip("=")
+        return packed((self._fingerprint, end))
 
     async def run(self, request: Request, statement: Awaitable[list[Row]], is_first_page: bool) -> list[Row]:
         """Returns the rows of a statement, which is cancelled after SEARCH_TIMEOUT. Raises Problem 503 then.

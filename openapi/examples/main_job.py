@@ -93,7 +93,7 @@ def given(kind: type[Answer], answer: object) -> Answer:
 
 
 def events(client: httpx.Client, session_id: str, after: int) -> Iterator[tuple[str, str]]:
-    """The type and the data of each event; generated clients know no streams."""
+    """The type and the data of each event: the generated client leaves out the operations that stream."""
     with client.stream("GET", f"/sessions/{session_id}/events", params={"after": after}, timeout=60) as stream:
         stream.raise_for_status()
         event = ""

@@ -61,14 +61,18 @@ function append(expected_seq: number, content: string) {
   return client.POST("/sessions/{session_id}/transcript", { params: { path }, body });
 }
 
-/** The type and the data of each event; the generated client knows no streams. */
+/** The type and the data of each event. */
 async function* events(after: number) {
-  const address = new URL(`/sessions/${encodeURIComponent(session_id)}/events?after=${after}`, baseUrl);
   const stop = new AbortController();
-  const response = await fetch(address, { headers, signal: stop.signal });
-  if (!response.ok || response.body === null) throw new Error(await response.text());
+  const stream = given(
+    await client.GET("/sessions/{session_id}/events", {
+      params: { path, query: { after } },
+      parseAs: "stream",
+      signal: stop.signal,
+    }),
+  );
   try {
-    yield* response.body.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
+    yield* stream.pipeThrough(new TextDecoderStream()).pipeThrough(new EventSourceParserStream());
   } finally {
     stop.abort();
   }

@@ -41,14 +41,14 @@ TABLE = """
     GET    /sessions/{session_id}/participants                    200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/participants                    201 201 201 403 403 404 404 404 401
     PATCH  /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
-    DELETE /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
+    DELETE /sessions/{session_id}/participants/{user_id}          204 204 204 403 403 404 404 404 401
     GET    /sessions/{session_id}/events?after=999                422 422 422 422 422 404 404 404 401
     POST   /sessions/{session_id}/events/ticket                   201 201 201 201 201 404 404 404 401
     GET    /sessions/{session_id}/presence                        200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/read                            200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/invitations                     200 200 200 403 403 404 404 404 401
     POST   /sessions/{session_id}/invitations                     201 201 201 403 403 404 404 404 401
-    DELETE /sessions/{session_id}/invitations/{invitation_id}     200 200 200 403 403 404 404 404 401
+    DELETE /sessions/{session_id}/invitations/{invitation_id}     204 204 204 403 403 404 404 404 401
 """
 # The body that the route takes, and others to which its participants get other answers.
 BODIES: dict[str, list[Any]] = {

@@ -86,7 +86,7 @@ class Target:
         [(config_id, session_id, invitation_id)] = self.sql(STATE, status)
         self.sql(RUN, session_id)
         gone = await self.clients["owner"].delete(f"/sessions/{session_id}/participants/removed")
-        assert gone.status_code == 200, gone.text
+        assert gone.status_code == 204, gone.text
         ids = {"config_id": config_id, "session_id": session_id, "invitation_id": invitation_id}
         return ids | {"user_id": "guest", "version": "1", "run_id": "run", "approval_id": "approval"}
 

@@ -137,7 +137,7 @@ async def test_participant_removed_since_is_skipped(
     api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, shared: str, sql: Sql
 ) -> None:
     assert (await act(bob, shared, "transcript")).is_success
-    assert (await alice.delete(f"/sessions/{shared}/participants/bob")).status_code == 200
+    assert (await alice.delete(f"/sessions/{shared}/participants/bob")).status_code == 204
     await flushed(api, sql, {"alice"})
     assert sql("select user_id from session_participants order by user_id") == [("alice",), ("eve",)]
 

@@ -27,7 +27,7 @@ async def test_strangers_and_admins(api: Api, alice: httpx.AsyncClient) -> None:
             assert_problem(await alice.request(method, url, json=body), 404, "Application not found")
     assert_problem(await alice.patch("/applications/app", json={"is_active": True}), 403)
     assert_problem(await alice.delete(f"/applications/app/keys/{key}"), 404, "API key not found")
-    assert len((await admin.get("/applications/other/keys")).json()["keys"]) == 2
+    assert len((await admin.get("/applications/other/keys")).json()["items"]) == 2
 
 
 @pytest.mark.parametrize(

@@ -72,7 +72,7 @@ async def test_only_key_managers_replace_the_keys_of_their_application(api: Api)
     assert_problem(await other.post("/applications/app/regenerate-key"), 404, "Application not found")
     assert (await bob.post("/applications/app/keys", json={"name": "mine"})).status_code == 201
     assert (await bob.post("/applications/app/regenerate-key")).status_code == 200
-    told = (await admin.get("/audit?action=update_application&limit=2")).json()["entries"]
+    told = (await admin.get("/audit?action=update_application&limit=2")).json()["items"]
     assert [entry["details"] for entry in told] == [{}, {"key_managers": ["bob"]}]
 
 

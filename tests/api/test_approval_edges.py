@@ -28,7 +28,7 @@ async def test_two_questions_at_once(alice: httpx.AsyncClient, stub: Stub) -> No
     here = await asking(alice, stub)
     stub.when("both", Reply(calls=[Call("say", {"text": "first"}), Call("say", {"text": "second"})]), Reply("Well."))
     async with waiting(here.say("both")):
-        while len(found := (await alice.get(f"{here.path}/approvals")).json()["approvals"]) < 2:
+        while len(found := (await alice.get(f"{here.path}/approvals")).json()["items"]) < 2:
             await asyncio.sleep(0.01)
         await decide(here, found[0]["approval_id"], "deny")
         await decide(here, found[1]["approval_id"], "allow")
@@ -80,7 +80,7 @@ async def test_run_ends_while_it_asks(dsn: str, stub: Stub, installed: None) -> 
         here = await asking(await api.as_user("alice"), stub)
         async with waiting(here.say("go", 504)):
             asked = await question(here)
-        assert (await here.client.get(f"{here.path}/approvals")).json()["approvals"] == []
+        assert (await here.client.get(f"{here.path}/approvals")).json()["items"] == []
         await decide(here, asked["approval_id"], "allow", 404)
         assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant"]
 

@@ -31,7 +31,7 @@ async def asking(client: httpx.AsyncClient, stub: Stub, module: str = "hooks-ask
 async def question(here: Agent) -> dict[str, Any]:
     """The question, when there is one."""
     async with asyncio.timeout(LIMIT):
-        while not (found := (await here.client.get(f"{here.path}/approvals")).json()["approvals"]):
+        while not (found := (await here.client.get(f"{here.path}/approvals")).json()["items"]):
             await asyncio.sleep(0.01)
     return dict(found[0])
 
@@ -59,7 +59,7 @@ async def test_answer(alice: httpx.AsyncClient, stub: Stub, module: str, decisio
     granted = decision == "allow"
     assert (decided["granted"], decided["decision"]) == (granted, "Allow" if granted else "Deny")
     assert ("done" in await outcome(here)) == granted
-    assert (await alice.get(f"{here.path}/approvals")).json()["approvals"] == []
+    assert (await alice.get(f"{here.path}/approvals")).json()["items"] == []
     events = (await alice.get(f"{here.path}/transcript")).json()["last_seq"]
     assert events > 6
 

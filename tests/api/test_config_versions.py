@@ -19,7 +19,7 @@ async def test_every_change_keeps_the_former(alice: httpx.AsyncClient, config_id
     third = (await alice.put(path, json={"tools": [{"module": "t"}], "description": "d"})).json()
     assert (created["version"], third["version"]) == (1, 3)
     page = (await alice.get(f"{path}/versions")).json()
-    assert [(v["version"], v["name"], v["description"], v["tags"]) for v in page["versions"]] == [
+    assert [(v["version"], v["name"], v["description"], v["tags"]) for v in page["items"]] == [
         (3, "second", "d", {"a": "b"}),
         (2, "second", None, {"a": "b"}),
         (1, "assistant", None, {}),
@@ -28,7 +28,7 @@ async def test_every_change_keeps_the_former(alice: httpx.AsyncClient, config_id
     former = (await alice.get(f"{path}/versions/2")).json()
     assert former["config_data"] == CONFIG["config_data"]
     assert (await alice.get(f"{path}/versions/3")).json()["config_data"] == third["config_data"]
-    assert page["versions"][2]["created_at"] == created["updated_at"]
+    assert page["items"][2]["created_at"] == created["updated_at"]
 
 
 async def test_change_that_changes_nothing_makes_no_version(alice: httpx.AsyncClient, config_id: str) -> None:
@@ -41,7 +41,7 @@ async def test_change_by_hand_keeps_the_former_too(
 ) -> None:
     sql("update configs set name = 'by hand'")
     page = (await alice.get(f"/configs/{config_id}/versions")).json()
-    assert [version["name"] for version in page["versions"]] == ["by hand", "assistant"]
+    assert [version["name"] for version in page["items"]] == ["by hand", "assistant"]
 
 
 async def test_pages(alice: httpx.AsyncClient, config_id: str) -> None:
@@ -50,10 +50,10 @@ async def test_pages(alice: httpx.AsyncClient, config_id: str) -> None:
     seen, after = [], ""
     while True:
         page = (await alice.get(f"/configs/{config_id}/versions?limit=2{after}")).json()
-        seen += [version["version"] for version in page["versions"]]
+        seen += [version["version"] for version in page["items"]]
         if page["next"] is None:
             break
-        after = f"&after={page['next']}"
+        after = f"&cursor={page['next']}"
     assert seen == [5, 4, 3, 2, 1]
 
 
@@ -64,7 +64,7 @@ async def test_restore(alice: httpx.AsyncClient, config_id: str) -> None:
     assert restored.status_code == 200
     body = restored.json()
     assert (body["version"], body["name"], body["config_data"]) == (3, "assistant", CONFIG["config_data"])
-    assert body["message"] == "Config restored successfully"
+    assert body["message"] is None
     assert restored.headers["etag"] == '"3"'
     assert (await alice.get(f"{path}/versions/2")).json()["name"] == "second"  # nothing is lost
     assert_problem(await alice.post(f"{path}/versions/3/restore"), 404, "Config version not found")  # it is the present
@@ -119,7 +119,7 @@ async def test_changes_at_once_all_become_versions(api: Api, alice: httpx.AsyncC
             *(clients[n % 2].put(f"/configs/{config_id}", json={"name": name}) for n, name in enumerate(names))
         )
     assert sorted(answer.json()["version"] for answer in answers) == list(range(2, 22))
-    versions = (await alice.get(f"/configs/{config_id}/versions?limit=100")).json()["versions"]
+    versions = (await alice.get(f"/configs/{config_id}/versions?limit=100")).json()["items"]
     assert sorted(version["name"] for version in versions) == sorted([*names, "assistant"])
 
 

@@ -36,7 +36,7 @@ async def test_fork_begins_with_the_transcript(alice: httpx.AsyncClient, session
     assert (fork["forked_from_session_id"], fork["forked_at_seq"]) == (session_id, source["last_seq"])
     assert (fork["role"], fork["owner_user_id"], fork["status"]) == ("owner", "alice", "active")
     assert await transcript(alice, fork["session_id"]) == await transcript(alice, session_id)
-    people = (await alice.get(f"/sessions/{fork['session_id']}/participants")).json()["participants"]
+    people = (await alice.get(f"/sessions/{fork['session_id']}/participants")).json()["items"]
     assert [person["user_id"] for person in people] == ["alice"]
 
 

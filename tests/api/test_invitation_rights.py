@@ -20,7 +20,7 @@ async def put(client: httpx.AsyncClient, session_id: str, user_id: str, role: st
 
 async def remove(client: httpx.AsyncClient, session_id: str, user_id: str) -> None:
     response = await client.delete(f"/sessions/{session_id}/participants/{user_id}")
-    assert response.status_code == 200, response.text
+    assert response.status_code == 204, response.text
 
 
 async def try_invite(client: httpx.AsyncClient, session_id: str, role: str = "viewer") -> httpx.Response:
@@ -55,7 +55,7 @@ async def test_lists_and_revocations_are_for_owners(
         await try_invite(stranger, session_id),
     ):
         assert_problem(refused, 404, "Session not found")
-    listed = (await alice.get(path)).json()["invitations"]
+    listed = (await alice.get(path)).json()["items"]
     assert listed == [{**made, "token": None}]
 
 
@@ -86,7 +86,7 @@ async def test_participants_invite_up_to_own_role(
             assert (answer.status_code, answer.json()["created_by_user_id"]) == (201, "bob")
         else:
             assert_problem(answer, 403)
-    listed = (await alice.get(f"/sessions/{session_id}/invitations")).json()["invitations"]
+    listed = (await alice.get(f"/sessions/{session_id}/invitations")).json()["items"]
     assert [row["role"] for row in listed] == allowed[::-1]
 
 
@@ -150,7 +150,7 @@ async def test_participant_who_left_may_rejoin(
     await remove(bob, session_id, "bob")
     answer = await accept(bob, token)
     assert (answer.status_code, answer.json()["is_new"]) == (201, True)
-    listed = (await alice.get(f"/sessions/{session_id}/invitations")).json()["invitations"]
+    listed = (await alice.get(f"/sessions/{session_id}/invitations")).json()["items"]
     assert [row["uses"] for row in listed] == [2]
 
 

@@ -109,7 +109,7 @@ async def test_invite_covers_adding_people_up_to_the_own_role(
         assert (await put(bob, session_id, f"new-{wanted}", wanted)).json()["role"] == wanted
     for wanted in sorted(refused):
         assert_problem(await put(bob, session_id, f"new-{wanted}", wanted), 403)
-    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["participants"]
+    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["items"]
     assert {row["user_id"] for row in rows} == {"alice", "bob", *(f"new-{wanted}" for wanted in allowed)}
 
 
@@ -128,7 +128,7 @@ async def test_invite_covers_nothing_else(alice: httpx.AsyncClient, bob: httpx.A
         await bob.post(f"/sessions/{session_id}/transfer", json={"user_id": "bob"}),
     ):
         assert_problem(refused, 403)
-    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["participants"]
+    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["items"]
     assert [(row["user_id"], row["role"]) for row in rows] == [
         ("alice", "owner"),
         ("bob", "editor"),
@@ -147,7 +147,7 @@ async def test_owner_without_invite_changes_roles_but_adds_nobody(
     assert (await patch(bob, session_id, "carol", role="editor")).status_code == 200
     assert (await put(bob, session_id, "carol", "owner")).status_code == 200
     assert (await patch(bob, session_id, "carol", permissions={"send": False})).status_code == 200
-    assert (await bob.delete(f"/sessions/{session_id}/participants/carol")).status_code == 200
+    assert (await bob.delete(f"/sessions/{session_id}/participants/carol")).status_code == 204
     assert_problem(await put(bob, session_id, "carol", "viewer"), 403)
 
 
@@ -170,7 +170,7 @@ async def test_export_cannot_be_set_and_stays_where_it_is(alice: httpx.AsyncClie
     sql(f"alter {guard.format('disable')}")  # as an earlier release wrote it
     sql("""update session_participants set permissions = '{"export": true}' where user_id = 'bob'""")
     sql(f"alter {guard.format('enable')}")
-    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["participants"]
+    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["items"]
     assert rows[1]["permissions"] == {"export": True}
     changed = await patch(alice, session_id, "bob", role="editor")
     assert (changed.status_code, changed.json()["permissions"]) == (200, {"export": True})
@@ -182,7 +182,7 @@ async def test_export_cannot_be_set_and_stays_where_it_is(alice: httpx.AsyncClie
 async def test_wrong_permissions_are_refused(alice: httpx.AsyncClient, session_id: str, permissions: Any) -> None:
     assert_problem(await put(alice, session_id, "bob", "viewer", permissions=permissions), 422)
     assert_problem(await patch(alice, session_id, "alice", permissions=permissions), 422)
-    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["participants"]
+    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["items"]
     assert [(row["user_id"], row["permissions"]) for row in rows] == [("alice", {})]
 
 

@@ -26,7 +26,7 @@ async def present(client: httpx.AsyncClient, session_id: str) -> list[str]:
     """Returns the followers."""
     response = await client.get(f"/sessions/{session_id}/presence")
     assert response.status_code == 200, response.text
-    return [person["user_id"] for person in response.json()["present"]]
+    return [person["user_id"] for person in response.json()["items"]]
 
 
 async def shown(stream: Any, *expected: str) -> None:
@@ -104,7 +104,7 @@ async def test_lists_count_what_is_not_read(
     assert await unread(bob) == [(4, 0)]
     await add(alice, session_id, *["word"] * 150)
     assert await unread(bob) == [(4, 100)], "at most"
-    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["participants"]
+    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["items"]
     assert {row["user_id"]: row["last_read_seq"] for row in rows} == {"alice": 0, "bob": 4}
 
 

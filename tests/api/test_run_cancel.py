@@ -61,10 +61,10 @@ async def test_while_it_asks(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub), tools=TOOLS, hooks=[{"module": "hooks-asking"}])
     stub.when("ask", Reply(calls=[Call("say")]))
     async with waiting(here.say("ask", 409)):
-        while not (await alice.get(f"{here.path}/approvals")).json()["approvals"]:
+        while not (await alice.get(f"{here.path}/approvals")).json()["items"]:
             await asyncio.sleep(0.01)
         await here.cancel()
-    assert (await alice.get(f"{here.path}/approvals")).json()["approvals"] == []
+    assert (await alice.get(f"{here.path}/approvals")).json()["items"] == []
     assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant"]
 
 

@@ -22,11 +22,11 @@ async def api(dsn: str, stub: Stub, installed: None) -> AsyncIterator[Api]:
 async def test_pages_newest_first(alice: httpx.AsyncClient, bob: httpx.AsyncClient) -> None:
     here, other = await agent(alice, echo()), await agent(alice, echo())
     ids = [(await here.say(f"message {number}"))["metadata"]["run_id"] for number in range(5)]
-    assert (await other.runs(), (await alice.get(f"{other.path}/runs")).json()) == ([], {"runs": [], "next": None})
+    assert (await other.runs(), (await alice.get(f"{other.path}/runs")).json()) == ([], {"items": [], "next": None})
     found, after = [], None
     while True:
         page = (await alice.get(f"{here.path}/runs", params={"limit": 2} | ({"after": after} if after else {}))).json()
-        found += [run["run_id"] for run in page["runs"]]
+        found += [run["run_id"] for run in page["items"]]
         if (after := page["next"]) is None:
             break
     assert found == ids[::-1]

@@ -177,12 +177,12 @@ async def test_cursor_belongs_to_its_search(alice: httpx.AsyncClient, session_id
     same = await search(alice, "needle", limit=3, cursor=cursor, context=1, sort="rank")
     assert len(same["items"]) == 3, "another limit is no other search"
     others = [{"q": "hay"}, {"q": "needle "}, {"sort": "recent"}, {"role": "user"}, {"author": "alice"}]
-    others += [{"session_id": session_id}, {"tag": "a:b"}, {"tool": "x"}, {"after": "2020-01-01T00:00:00Z"}]
+    others += [{"session_id": session_id}, {"tag": "a:b"}, {"tool": "x"}, {"created_after": "2020-01-01T00:00:00Z"}]
     others += [{"config_id": "x"}, {"before": "2999-01-01T00:00:00Z"}]
     for other in others:
         assert_problem(await alice.get("/search", params={"q": "needle", "cursor": cursor, **other}), 422)
     for path in (f"/sessions/{session_id}/search", "/sessions"):
-        params = {"q": "needle", "cursor": cursor, "after": cursor if path == "/sessions" else None}
+        params = {"q": "needle", "cursor": cursor}
         assert_problem(await alice.get(path, params={k: v for k, v in params.items() if v}), 422)
 
 

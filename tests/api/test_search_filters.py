@@ -77,10 +77,10 @@ def filters(world: World) -> list[tuple[str, str, Predicate]]:
         ("config_id", "absent", lambda row: False),
         ("tag", "team:red", lambda row: row["tags"].get("team") == "red"),
         ("tag", "n:1", lambda row: row["tags"].get("n") == "1"),
-        ("after", NOON.isoformat(), lambda row: row["created_at"] >= NOON),
-        ("before", "2024-05-20T14:00:00", lambda row: row["created_at"] < NOON + timedelta(hours=2)),
-        ("before", "2024-05-20T12:00:00.000001+00:00", lambda row: row["created_at"] <= NOON),
-        ("after", "2024-05-20T12:00:00+02:00", lambda row: row["created_at"] >= NOON - timedelta(hours=2)),
+        ("created_after", NOON.isoformat(), lambda row: row["created_at"] >= NOON),
+        ("created_before", "2024-05-20T14:00:00", lambda row: row["created_at"] < NOON + timedelta(hours=2)),
+        ("created_before", "2024-05-20T12:00:00.000001+00:00", lambda row: row["created_at"] <= NOON),
+        ("created_after", "2024-05-20T12:00:00+02:00", lambda row: row["created_at"] >= NOON - timedelta(hours=2)),
     ]
 
 
@@ -93,7 +93,7 @@ async def test_filters_alone_and_together(world: World, together: int) -> None:
         params: dict[str, Any] = {}
         for name, value, _ in chosen:
             params[name] = [*params.get(name, []), value] if name == "tag" else value
-        if params.get("after", "") > params.get("before", "9"):
+        if params.get("created_after", "") > params.get("created_before", "9"):
             continue
         assert await world.found(**params) == world.expected([one for *_, one in chosen]), params
 
@@ -109,8 +109,8 @@ async def test_filters_within_a_session(world: World) -> None:
 async def test_every_filter_at_once(world: World) -> None:
     first = world.rows[0]
     params = {"session_id": first["session_id"], "config_id": first["config_id"], "tag": ["team:red", "n:1"]}
-    params |= {"role": "assistant", "author": "alice", "tool": "book", "after": "2024-05-20T10:00:00Z"}
-    found = await world.found(**params, before="2024-05-20T12:00:00Z", sort="recent")
+    params |= {"role": "assistant", "author": "alice", "tool": "book", "created_after": "2024-05-20T10:00:00Z"}
+    found = await world.found(**params, created_before="2024-05-20T12:00:00Z", sort="recent")
     assert found == [(first["session_id"], seq) for seq in (3, 4)]
 
 
@@ -161,9 +161,9 @@ async def test_filters_of_messages_exclude_titles(alice: httpx.AsyncClient, conf
     assert await seqs(alice, "needle", tool="x") == []
     created = datetime.fromisoformat((await alice.get(f"/sessions/{session_id}")).json()["created_at"])
     late = (created + timedelta(microseconds=1)).isoformat()
-    assert await seqs(alice, "needle", after=late) == [1]
-    assert await seqs(alice, "needle", before=late) == [None]
-    assert sorted(await seqs(alice, "needle", after=created.isoformat()), key=str) == [1, None]
+    assert await seqs(alice, "needle", created_after=late) == [1]
+    assert await seqs(alice, "needle", created_before=late) == [None]
+    assert sorted(await seqs(alice, "needle", created_after=created.isoformat()), key=str) == [1, None]
 
 
 BAD = [
@@ -176,14 +176,14 @@ BAD = [
     *[f"q=x&sort={order}" for order in ("best", "", "RANK")],
     *[
         f"q=x&{name}={day}"
-        for name in ("after", "before")
+        for name in ("created_after", "created_before")
         for day in ("x", "2024-13-01T00:00:00Z", "2024-05-20", "%00", "")
     ],
-    "q=x&after=9999-12-31T23:59:59-14:00",
-    "q=x&before=0001-01-01T00:00:00%2B14:00",
-    "q=x&after=10000-01-01T00:00:00Z",
-    "q=x&after=2024-05-20T12:00:00Z&before=2024-05-20T11:59:59Z",
-    "q=x&after=2024-05-20T12:00:00&before=2024-05-20T13:00:00%2B02:00",
+    "q=x&created_after=9999-12-31T23:59:59-14:00",
+    "q=x&created_before=0001-01-01T00:00:00%2B14:00",
+    "q=x&created_after=10000-01-01T00:00:00Z",
+    "q=x&created_after=2024-05-20T12:00:00Z&created_before=2024-05-20T11:59:59Z",
+    "q=x&created_after=2024-05-20T12:00:00&created_before=2024-05-20T13:00:00%2B02:00",
     f"q=x&author={'x' * 256}",
     f"q=x&tool={'x' * 256}",
     f"q=x&cursor={'x' * 2001}",
@@ -205,9 +205,9 @@ BAD_THERE = [
 HARMLESS = [
     "q=%ff%fe",
     "q=%ed%a0%80",
-    "q=x&after=0001-01-01T00:00:00Z&before=9999-12-31T23:59:59.999999Z",
-    "q=x&after=2024-05-20T12:00:00&before=2024-05-20T12:00:00",
-    "q=x&before=9999-12-31T23:59:59",
+    "q=x&created_after=0001-01-01T00:00:00Z&created_before=9999-12-31T23:59:59.999999Z",
+    "q=x&created_after=2024-05-20T12:00:00&created_before=2024-05-20T12:00:00",
+    "q=x&created_before=9999-12-31T23:59:59",
     "q=x&author=%ff",
 ]
 

@@ -12,7 +12,7 @@ from amplifier.api.users import User, UserSession
 from tests.conftest import Api, assert_problem
 
 Sql = Callable[..., list[Any]]
-NOTHING: dict[str, Any] = {"sessions": [], "next": None}
+NOTHING: dict[str, Any] = {"items": [], "next": None}
 
 
 def names(struct: type[msgspec.Struct]) -> set[str]:
@@ -41,11 +41,11 @@ async def walk(client: httpx.AsyncClient, limit: int) -> list[str]:
     query: dict[str, Any] = {"limit": limit}
     while True:
         page = await read(client, "/users/me/sessions", **query)
-        assert len(page["sessions"]) <= limit
-        collected += [row["session_id"] for row in page["sessions"]]
+        assert len(page["items"]) <= limit
+        collected += [row["session_id"] for row in page["items"]]
         if page["next"] is None:
             return collected
-        query["after"] = page["next"]
+        query["cursor"] = page["next"]
 
 
 async def test_me_is_the_caller(alice: httpx.AsyncClient) -> None:
@@ -71,7 +71,7 @@ async def test_admin_application_may_ask_for_anybody(api: Api, alice: httpx.Asyn
     assert (await read(admin, "/users/me"))["user_id"] == "x"
     sessions = await read(admin, "/users/alice/sessions")
     assert sessions == await read(alice, "/users/me/sessions")
-    assert [row["session_id"] for row in sessions["sessions"]] == [session_id]
+    assert [row["session_id"] for row in sessions["items"]] == [session_id]
     assert_problem(await admin.get("/users/nobody"), 404, "User not found")
     assert await read(admin, "/users/nobody/sessions") == NOTHING
     assert await read(admin, "/users/me/sessions") == NOTHING
@@ -95,14 +95,14 @@ async def test_sessions_are_own_and_shared_ones(
     body = {"title": "Trip", "tags": {"team": "red"}, "status": "active"}
     await alice.patch(f"/sessions/{session_id}", json=body)
     await bob.post(f"/sessions/{session_id}/transcript", json={"messages": [{"role": "user"}]})
-    (shared,) = (await read(bob, "/users/bob/sessions"))["sessions"]
+    (shared,) = (await read(bob, "/users/bob/sessions"))["items"]
     assert shared.keys() == names(UserSession)
     session = (await bob.get(f"/sessions/{session_id}")).json()
-    (_, part) = (await bob.get(f"/sessions/{session_id}/participants")).json()["participants"]
+    (_, part) = (await bob.get(f"/sessions/{session_id}/participants")).json()["items"]
     own = {"joined_at": part["joined_at"], "last_active_at": shared["last_active_at"], "last_read_seq": 0, "unread": 0}
     assert shared == {name: session[name] for name in names(UserSession) - own.keys()} | own
     assert (shared["role"], shared["owner_user_id"], shared["config_id"]) == ("editor", "alice", config_id)
-    (owned,) = (await read(alice, "/users/me/sessions"))["sessions"]
+    (owned,) = (await read(alice, "/users/me/sessions"))["items"]
     assert (owned["role"], owned["last_seq"], owned["message_count"]) == ("owner", 3, 1)
     await alice.delete(f"/sessions/{session_id}/participants/bob")
     assert await read(bob, "/users/me/sessions") == NOTHING
@@ -122,36 +122,37 @@ async def test_pages_cover_all_in_the_order_of_activity(
     for limit in (1, 2, 3, 7, 200):  # some of them end between rows of the same moment
         assert await walk(alice, limit) == expected
     assert await walk(bob, 2) == [session_id for session_id in expected if session_id in made[:3]]
-    rows = (await read(alice, "/users/me/sessions"))["sessions"]
+    rows = (await read(alice, "/users/me/sessions"))["items"]
     assert [row["last_active_at"] for row in rows] == [moments[session_id] for session_id in expected]
     for wrong in ({"limit": 0}, {"limit": 201}, {"limit": "x"}):
         assert_problem(await alice.get("/users/me/sessions", params=wrong), 422)
 
 
 @pytest.mark.parametrize(
-    "after",
+    "wrong",
     [
         "",
         "x",
         "!!!",
-        "x" * 1001,
+        "x" * 2001,
         cursor("{}"),
         cursor("[]"),
-        cursor('["2026-01-01T00:00:00Z"]'),
-        cursor('["2026-01-01T00:00:00","x"]'),
-        cursor('["2026-01-01T00:00:00Z","x","y"]'),
-        cursor('["2026-13-01T00:00:00Z","x"]'),
-        cursor('["9999-12-31T23:59:59-14:00","x"]'),
-        cursor('["2026-01-01T00:00:00Z","\\u0000"]'),
-        cursor('["2026-01-01T00:00:00Z","\\ud800"]'),
-        cursor('["2026-01-01T00:00:00Z",7]'),
-        cursor('["2026-01-01T00:00:00Z","%s"]' % ("x" * 256)),
+        cursor('["sessions",["2026-01-01T00:00:00Z","x"]]'),
+        cursor('["user_sessions",["2026-01-01T00:00:00Z"]]'),
+        cursor('["user_sessions",["2026-01-01T00:00:00","x"]]'),
+        cursor('["user_sessions",["2026-01-01T00:00:00Z","x","y"]]'),
+        cursor('["user_sessions",["2026-13-01T00:00:00Z","x"]]'),
+        cursor('["user_sessions",["9999-12-31T23:59:59-14:00","x"]]'),
+        cursor('["user_sessions",["2026-01-01T00:00:00Z","\\u0000"]]'),
+        cursor('["user_sessions",["2026-01-01T00:00:00Z","\\ud800"]]'),
+        cursor('["user_sessions",["2026-01-01T00:00:00Z",7]]'),
+        cursor('["user_sessions",["2026-01-01T00:00:00Z","%s"]]' % ("x" * 256)),
         "é",
     ],
     ids=lambda text: repr(text)[:40],
 )
-async def test_broken_cursor_is_refused(alice: httpx.AsyncClient, session_id: str, after: str) -> None:
-    assert_problem(await alice.get("/users/me/sessions", params={"after": after}), 422)
+async def test_broken_cursor_is_refused(alice: httpx.AsyncClient, session_id: str, wrong: str) -> None:
+    assert_problem(await alice.get("/users/me/sessions", params={"cursor": wrong}), 422)
 
 
 async def test_cursor_gives_no_right_to_anything(
@@ -160,4 +161,4 @@ async def test_cursor_gives_no_right_to_anything(
     await create(alice, config_id, 2)
     page = await read(alice, "/users/me/sessions", limit=1)
     assert page["next"] is not None
-    assert await read(bob, "/users/me/sessions", after=page["next"]) == NOTHING
+    assert await read(bob, "/users/me/sessions", cursor=page["next"]) == NOTHING

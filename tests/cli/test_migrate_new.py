@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from amplifier.errors import InputError
 from amplifier.schema import check
 from tests.schema.test_check import LAST, LIMIT, NEXT, folder, told
 
@@ -54,7 +55,7 @@ def test_new_overwrites_nothing(folder: Path) -> None:
 
 
 def test_new_needs_a_folder_with_numbers(tmp_path: Path) -> None:
-    with pytest.raises(check.MigrationsError, match="there is no such folder"):
+    with pytest.raises(InputError, match="there is no such folder"):
         check.new(tmp_path / "missing", "sessions add x")
     (tmp_path / "sessions.sql").write_text("select null;")
     with pytest.raises(check.MigrationsError, match="has no number"):

@@ -176,13 +176,10 @@ async def test_additional_queries_pass(dsn: str, folder: Path) -> None:
 
 
 @pytest.mark.slow
-def test_check_reports_unusable_folder_and_database(dsn: str, folder: Path, tmp_path: Path) -> None:
+def test_check_reports_unusable_database(folder: Path) -> None:
     away = command({}, "queries", "check", "--database", "postgresql://x@127.0.0.1:1/x", "--queries", str(folder))
     assert (away.returncode, "Traceback" in away.stderr) == (1, False)
     assert away.stderr.startswith("amplifier-api: The database is not available")
-    empty = checked(dsn, tmp_path / "nothing")
-    assert empty.returncode == 1
-    assert "no *.sql files here (set QUERIES_DIR to the folder with the queries)" in empty.stdout
     wrong = command({}, "queries", "check", "--database", "mysql://x")
     assert (wrong.returncode, "DATABASE_URL must be of the form" in wrong.stderr) == (1, True)
 

@@ -103,7 +103,9 @@ def test_expand_and_contract_steps_run(tmp_path: Path, empty_dsn: str, server: s
     changed = "select realm, scope from configuration where key <> 'release 1' order by key"
     assert sql(empty_dsn, changed) == [("old", "old"), ("new", "new")]
     scope = "scope text not null default 'global' constraint configuration_scope_check"
+    [(comment,)] = sql(empty_dsn, "select quote_literal(col_description('configuration'::regclass, 3))")
     back = f"alter table configuration add column {scope} check (length(scope) between 1 and 100);\n{keep}"
+    back += f"comment on column configuration.scope is {comment};"
     write(folder, "configuration drop scope", contract, back)
     assert check.faults(folder) == []
     assert list(rollbacks.faults(folder, server)) == []

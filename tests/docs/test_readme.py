@@ -1,4 +1,4 @@
-"""Every command of README.md, CONTRIBUTING.md and docs/ runs as written, page by page, against a new service."""
+"""Every command of README.md, CONTRIBUTING.md and docs/ runs as written in bash and zsh, against a new service."""
 
 import json
 import re
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.markdown import PAGES, Shown, run_page, runnable
+from tests.support.markdown import PAGES, Shown, needs_zsh, run_page, runnable
 from tests.support.paths import ROOT
 
 CHECKS: dict[str, Callable[[Shown], None]] = {}
@@ -25,9 +25,10 @@ def checks(page: str) -> Callable[[Callable[[Shown], None]], Callable[[Shown], N
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("shell", ["bash", pytest.param("zsh", marks=needs_zsh)])
 @pytest.mark.parametrize("page", RUN)
-def test_commands_of_page_do_what_it_says(page: str, tmp_path: Path) -> None:
-    shown = run_page(page, tmp_path)
+def test_commands_of_page_do_what_it_says(page: str, shell: str, tmp_path: Path) -> None:
+    shown = run_page(page, tmp_path, shell)
     CHECKS[page](shown)
 
 
@@ -44,6 +45,13 @@ def _tour(shown: Shown) -> None:
     numbers = [int(line.removeprefix("id: ")) for line in shown.lines if line.startswith("id: ")]
     assert numbers == list(range(1, len(numbers) + 1))
     assert sum(line == "event: message.created" for line in shown.lines) == 6
+
+
+@checks("docs/api.md")
+def _api(shown: Shown) -> None:
+    participants, sessions = shown.answers
+    assert [row["user_id"] for row in participants["items"]] == ["dev-user"]
+    assert (len(sessions["sessions"]), sessions["total"] > 0) == (1, True)
 
 
 @checks("docs/transcripts.md")
@@ -79,7 +87,7 @@ def _agents(shown: Shown) -> None:
     assert "".join(deltas) == "You said: Say it again, please"
     transcript, runs, cancelled, stopped = shown.answers[-4:]
     assert [message["role"] for message in transcript][-4:] == ["user", "assistant"] * 2
-    assert {run["status"] for run in runs["runs"]} == {"completed"}
+    assert {run["status"] for run in runs["items"]} == {"completed"}
     assert cancelled == {"message": "Cancellation requested"}
     assert (stopped["status"], stopped["detail"]) == (409, "The run was cancelled")
 
@@ -100,20 +108,19 @@ def _live(shown: Shown) -> None:
     assert numbers == list(range(1, len(numbers) + 1))
     assert '"content": "Hello, live"' in followed
     assert "event: read" in followed
-    assert '"present":[{"user_id":"dev-user"' in "\n".join(shown.lines)
+    assert '"items":[{"user_id":"dev-user"' in "\n".join(shown.lines)
 
 
 @checks("docs/sharing.md")
 def _sharing(shown: Shown) -> None:
-    added, appended, shared, joined, read, changed, handed_over, removed, left, own = shown.answers
+    added, appended, shared, joined, read, changed, handed_over, left, own = shown.answers
     assert (added["user_id"], added["role"]) == ("noor", "editor")
     assert (appended["first_seq"], shared["sessions"][0]["role"]) == (2, "editor")
     assert (joined["user_id"], joined["role"], read["messages"][0]["author_user_id"]) == ("omar", "viewer", "noor")
     assert changed["permissions"] == {"send": True}
     assert (handed_over["owner_user_id"], handed_over["role"]) == ("noor", "editor")
-    assert removed == {"message": "Participant removed successfully"}
-    assert {row["user_id"]: row["role"] for row in left["participants"]} == {"mia": "editor", "noor": "owner"}
-    assert own["sessions"][0]["title"] == "Flight to Geneva"
+    assert {row["user_id"]: row["role"] for row in left["items"]} == {"mia": "editor", "noor": "owner"}
+    assert own["items"][0]["title"] == "Flight to Geneva"
 
 
 @checks("docs/authentication.md")
@@ -121,11 +128,11 @@ def _authentication(shown: Shown) -> None:
     mia, applications, keys, replaced, refused, served, audit, config = shown.answers
     assert mia["user_id"] == "mia"
     assert [application["app_id"] for application in applications] == ["travel", "console"]
-    assert [key["name"] for key in keys["keys"]] == ["2027", "default"]
+    assert [key["name"] for key in keys["items"]] == ["2027", "default"]
     assert replaced["message"] == "API key regenerated successfully"
     assert (refused["status"], served["user_id"]) == (401, "mia")
     assert sum(line.startswith("app_") for line in shown.lines) >= 2, "keys that the command line made"
-    assert len(audit["entries"]) == 3
+    assert len(audit["items"]) == 3
     assert config["config_data"]["providers"][0]["config"]["api_key"].startswith("enc:")
 
 
@@ -134,7 +141,7 @@ def _reliability(shown: Shown) -> None:
     once, again, changed, refused, known, versions, restored = shown.answers
     assert once == again
     assert (changed["version"], refused["status"], known) == (2, 412, "304")
-    assert [version["version"] for version in versions["versions"]] == [2, 1]
+    assert [version["version"] for version in versions["items"]] == [2, 1]
     assert (restored["version"], restored["description"]) == (3, None)
 
 

@@ -108,7 +108,7 @@ async def going(client: httpx.AsyncClient, path: str, count: int) -> dict[str, s
     """Waits for `count` unfinished runs of the session and returns their ids by status."""
     async with asyncio.timeout(LIMIT):
         while True:
-            runs = (await client.get(f"{path}/runs")).json()["runs"]
+            runs = (await client.get(f"{path}/runs")).json()["items"]
             found = {run["status"]: run["run_id"] for run in runs if run["status"] in ("queued", "running")}
             if len(found) == count:
                 return found

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from amplifier.database.pool import Database
+from amplifier.errors import InputError
 from amplifier.queries.checks import run
 from amplifier.queries.findings import Finding, QueriesError
 from amplifier.queries.registry import Queries
@@ -117,9 +118,17 @@ def test_duplicate_query_name_is_refused(folder: Path) -> None:
         load(folder)
 
 
-def test_missing_folder_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(QueriesError, match="QUERIES_DIR"):
-        load(tmp_path / "missing")
+def test_folder_without_queries_is_refused(tmp_path: Path) -> None:
+    for path, problem in ((tmp_path / "missing", "there is no such folder"), (tmp_path, "no [*].sql files here")):
+        with pytest.raises(InputError, match=rf"{path}: {problem} \(set QUERIES_DIR to the folder with the queries\)"):
+            load(path)
+
+
+def test_hidden_files_of_editors_are_not_read(folder: Path) -> None:
+    before = load(folder).hash
+    (folder / ".#users.sql").symlink_to("me@host.1")
+    (folder / ".users.sql").write_text("-- name: get(")
+    assert load(folder).hash == before
 
 
 @pytest.mark.parametrize(
@@ -139,9 +148,9 @@ async def test_call_requires_exactly_the_declared_arguments(api: Api, arguments:
 
 async def test_operator_determines_result(api: Api) -> None:
     queries = api.app.state.queries
-    assert await queries.service.ping() == 1
+    assert await queries.settings.list(limit=1, offset=0, after=None) == []
     assert await queries.users.get(actor_id="nobody") is None
-    assert await queries.applications.list() == []
+    assert await queries.service.ping() == 1
     assert await queries.users.touch(user_ids=["a", "b"], app_ids=["x", "y"]) == 2
     assert (await queries.users.get(actor_id="a"))["last_seen_app_id"] == "x"
     async with queries.database.transaction():

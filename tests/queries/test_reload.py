@@ -140,10 +140,10 @@ async def test_refused_files_change_nothing(
     assert (await reloaded(edited, sql))["refused"] is None
 
 
-async def test_empty_folder_is_refused(edited: Api, folder: Path, sql: Sql) -> None:
+async def test_missing_folder_is_refused(edited: Api, folder: Path, sql: Sql) -> None:
     hidden = Path(shutil.move(folder, f"{folder}-hidden"))
     refused = (await reloaded(edited, sql))["refused"]
-    assert [one["problem"] for one in refused["findings"]] == ["no *.sql files here"]
+    assert [one["problem"] for one in refused["findings"]] == ["there is no such folder"]
     shutil.move(hidden, folder)
     assert (await reloaded(edited, sql))["refused"] is None
 

@@ -30,10 +30,10 @@ async def test_viewers_and_strangers_cannot_control_run(world: World) -> None:
         world.stub.when("go", Reply(calls=[Call("say", {"text": "done"})]), Reply("Well."))
         async with answer(here, "go") as stream:
             await stream.next("approval.required")
-            [asked] = (await mia.get(f"{here.path}/approvals")).json()["approvals"]
+            [asked] = (await mia.get(f"{here.path}/approvals")).json()["items"]
             for other, status in ((mallory, 404), (vera, 403)):
                 await assert_kept_out(Agent(other, here.session_id), asked, status)
-            assert (await vera.get(f"{here.path}/approvals")).json()["approvals"] == [asked]
+            assert (await vera.get(f"{here.path}/approvals")).json()["items"] == [asked]
             async with answer(Agent(vera, here.session_id), "x", {"Last-Event-ID": stream.last_id}) as joined:
                 await joined.next("connected")
                 assert (await allow(here, asked)).json()["granted"]
@@ -94,7 +94,7 @@ async def test_secrets_are_sent_to_their_provider_only(world: World, dsn: str, a
             async with answer(here, "go") as stream:
                 for _ in calls[:2]:
                     await stream.next("approval.required")
-                for asked in (await mia.get(f"{here.path}/approvals")).json()["approvals"]:
+                for asked in (await mia.get(f"{here.path}/approvals")).json()["items"]:
                     shown[0].append((await allow(here, asked)).text)
                 shown[0] += await stream.rest()
             async with answer(here, "stop") as stream:

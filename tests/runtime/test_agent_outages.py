@@ -53,6 +53,6 @@ async def over(here: Any) -> None:
     async with asyncio.timeout(20):
         while True:
             answer: httpx.Response = await here.client.get(f"{here.path}/runs")
-            if answer.status_code == 200 and all(run["finished_at"] for run in answer.json()["runs"]):
+            if answer.status_code == 200 and all(run["finished_at"] for run in answer.json()["items"]):
                 return
             await asyncio.sleep(0.05)

@@ -127,7 +127,7 @@ async def test_approval_is_decided_in_another_process(dsn: str, stub: Stub) -> N
         async with both(one, other, model(stub), **sections) as (here, there):
             stub.when("go", Reply(calls=[Call("say", {"text": "done"})]), Reply("Well."))
             async with waiting(here.say("go")):
-                while not (asked := (await there.client.get(f"{here.path}/approvals")).json()["approvals"]):
+                while not (asked := (await there.client.get(f"{here.path}/approvals")).json()["items"]):
                     await asyncio.sleep(0.01)
                 path = f"{here.path}/approvals/{asked[0]['approval_id']}"
                 assert (await there.client.post(path, json={"decision": "allow"})).json()["granted"]
@@ -149,7 +149,7 @@ async def test_cancellation_and_decision_need_no_notification(
                 await there.cancel()
                 await until(lambda: stub.requests[0].disconnected, LEASE)
             async with waiting(here.say("ask")):
-                while not (asked := (await there.client.get(f"{here.path}/approvals")).json()["approvals"]):
+                while not (asked := (await there.client.get(f"{here.path}/approvals")).json()["items"]):
                     await asyncio.sleep(0.01)
                 path = f"{here.path}/approvals/{asked[0]['approval_id']}"
                 assert (await there.client.post(path, json={"decision": "allow"})).json()["granted"]

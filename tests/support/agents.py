@@ -57,7 +57,7 @@ class Agent(NamedTuple):
 
     async def runs(self) -> list[dict[str, Any]]:
         """Returns the runs, oldest first."""
-        found: list[dict[str, Any]] = (await self.client.get(f"{self.path}/runs?limit=200")).json()["runs"]
+        found: list[dict[str, Any]] = (await self.client.get(f"{self.path}/runs?limit=200")).json()["items"]
         return found[::-1]
 
     async def run(self, *statuses: str) -> dict[str, Any]:

@@ -10,6 +10,8 @@ import msgspec
 from jsonschema import Draft202012Validator
 
 from amplifier.openapi import document
+from amplifier.web.problems import MEDIA_TYPE
+from tests.support import problem_recorder
 
 _SHAPES = 10  # responses per operation and status that are compared with their schema, which is slow
 _LARGE = 50_000  # bytes
@@ -27,6 +29,8 @@ async def check(response: httpx.Response) -> None:
         return  # documented for all operations in the general description
     assert response.status_code in statuses, f"{name} answers {response.status_code}: say so in errors=(...)"
     await response.aread()
+    if response.headers.get("content-type") == MEDIA_TYPE:
+        problem_recorder.record(name, response.status_code, response.json())
     key = (name, response.status_code)
     if _seen[key] < _SHAPES and len(response.content) < _LARGE:
         _seen[key] += 1

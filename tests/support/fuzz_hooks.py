@@ -15,14 +15,14 @@ _OWN_USER = os.environ["FUZZ_USER"]
 _OTHER_APP = "another"  # does not exist
 _GIVEN = re.compile(r"[0-9a-f]{8}-[0-9a-f-]{27}")  # ids from earlier responses of the service
 _KEY = re.compile(r"[!-~]{1,255}")
-_TIMES = {"after", "before", "since", "until", "as_of"}
+_TIMES = {"created_after", "created_before", "updated_after", "updated_before", "as_of"}
 _NUMBER = re.compile(r"^\W*[0-9.eE+-]+\W*$")
 # Why values are refused that fit the document: no schema can say which text is a cursor, nor refuse 1.0 as an integer.
 _UNSAID = re.compile(
     r"not a cursor of this list|not of this search|beyond the session's last_seq|must be the id of an event"
     r"|NUL character|check its escapes|half of a surrogate|given more than once|[Oo]ut of range|got `float`"
     r"|must be of the form key:value|two values at once"
-    r"|must not be earlier than after|nested deeper than 64"
+    r"|must not be earlier than|former name of cursor|nested deeper than 64"
 )
 
 

@@ -10,6 +10,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from amplifier.postgres import embedded
 from tests.conftest import private_folder
 from tests.support.paths import ROOT
@@ -19,6 +21,8 @@ README = (ROOT / "README.md").read_text()
 PAGES = sorted(str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
 _CONTINUES = re.compile(r"of the\s\[tour\]\(../README.md")
 COPIED = ("amplifier", "migrations", "openapi", "queries")  # what commands in a checkout work on
+needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
+_SHELLS = {"bash": ["bash"], "zsh": ["zsh", "-f", "-i", "-o", "no_prompt_sp", "-o", "no_prompt_cr"]}
 _ADDRESS = "http://127.0.0.1:8765"
 _SECRET_KEY = re.compile(r"^export AUTH_REQUIRED=true SECRET_KEY=(.*)", re.MULTILINE)
 _BLOCK = re.compile(r"^( *)```(sh|sql)( [a-z ]+)?\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
@@ -43,15 +47,19 @@ def blocks(kind: str, text: str) -> list[str]:
     return found
 
 
-def run(script: str, folder: Path, environ: Mapping[str, str]) -> str:
-    """Returns the output of a shell script that runs in `folder`, with our programs first; the script must succeed."""
+def run(script: str, folder: Path, environ: Mapping[str, str], shell: str = "bash") -> str:
+    """Returns the output of a script that runs in `folder`, with our programs first; the script must succeed.
+
+    zsh is interactive, as where commands are pasted: it takes `#` for a command and a URL's `?` for a pattern.
+    """
     programs = f"{Path(sys.executable).parent}"
     path = f"{programs}:{embedded.wheel_install()}/bin:{os.environ['PATH']}"
-    environ = {**os.environ, "PATH": path, **environ}
+    script = script.replace(".venv/bin/", programs + "/")
     done = subprocess.run(
-        ["bash", "-c", f"set -euo pipefail\n{script.replace('.venv/bin/', programs + '/')}"],
+        _SHELLS[shell],
+        input=f"set -o errexit -o nounset -o pipefail\n{script}\n",
         cwd=folder,
-        env=environ,
+        env={**os.environ, "PATH": path, **environ, "PS1": "", "PS2": ""},
         capture_output=True,
         text=True,
         timeout=120,
@@ -67,11 +75,11 @@ def copied(folder: Path) -> Path:
     return folder
 
 
-def run_page(page: str, folder: Path) -> Shown:
+def run_page(page: str, folder: Path, shell: str) -> Shown:
     """Runs all `sh` and `sql` blocks of a page, in order, in one shell and against one new service.
 
-    Blocks without a language are not run: they start services, or need Docker or a key. A request that fails ends the
-    page, except in a block marked `sh refused`. Pages that continue the tour run the tour first.
+    `shell` blocks are not run: they start services, or need Docker or a key. A request that fails ends the page,
+    except in a block marked `sh refused`. Pages that continue the tour run the tour first.
     """
     text = (ROOT / page).read_text()
     parts = [README, text] if is_continued(text) else [text]
@@ -83,7 +91,7 @@ def run_page(page: str, folder: Path) -> Shown:
         psql = {"PGHOST": str(home / "run"), "PGUSER": embedded.ROLE, "PGDATABASE": embedded.DATABASE}
         with running_service(environ) as service:
             script = 'echo "page begins"\n'.join(map(_script, parts)).replace(_ADDRESS, service.url)
-            output = run(script, copied(folder), {**environ, **psql, "PYTHONPATH": str(folder)})
+            output = run(script, copied(folder), {**environ, **psql, "PYTHONPATH": str(folder)}, shell)
     return Shown(output.partition("page begins\n")[2] if len(parts) > 1 else output)
 
 

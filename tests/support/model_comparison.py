@@ -42,7 +42,7 @@ class Comparison(RuleBasedStateMachine):
             assert (self._messages(page["messages"]), page["last_seq"]) == (session.messages, session.last_seq)
             fields = ("user_id", "role", "permissions", "last_read_seq")
             wanted = [(self._id(one), *part.shown) for one, part in sorted(session.people.items())]
-            assert [tuple(row[field] for field in fields) for row in listed["participants"]] == wanted
+            assert [tuple(row[field] for field in fields) for row in listed["items"]] == wanted
             owner = self._call(name, process, 200, "GET", f"/sessions/{key}")["owner_user_id"]
             assert owner == self._id(session.owner)
 

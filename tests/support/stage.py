@@ -12,7 +12,7 @@ from amplifier import paths
 from amplifier.database.pool import Database
 from amplifier.queries.registry import Queries
 from tests.conftest import settings_for
-from tests.support.live import until
+from tests.support.live import LIMIT, until
 
 Sql = Callable[..., list[Any]]
 WAITING = "select count(*) from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
@@ -104,7 +104,9 @@ async def staged(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
         "insert into session_participants (session_id, user_id, role)"
         " values ('here', 'alice', 'owner'), ('here', 'bob', 'editor')"
     )
-    database = Database(settings_for(dsn), dsn)
+    # locks are held for as long as the test needs, also on a busy machine
+    settings = settings_for(dsn, database_lock_timeout=LIMIT, database_statement_timeout=2 * LIMIT)
+    database = Database(settings, dsn)
     await database.connect()
     yield Stage(Queries(database, paths.folder("queries")), sql)
     await database.close()

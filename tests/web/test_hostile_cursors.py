@@ -17,17 +17,17 @@ TRIES = [20, pytest.param(600, marks=pytest.mark.slow)]  # for each list
 SIGNS = "-_=.AMZaz019\0\n%é+/ "
 # A list, the parameter that its `next` goes into, the member of rows in its answer, and what of a row is its own.
 LISTS = {
-    "/configs?limit=1": ("after", "configs", "config_id"),
-    "/sessions?limit=1": ("after", "sessions", "session_id"),
+    "/configs?limit=1": ("cursor", "configs", "config_id"),
+    "/sessions?limit=1": ("cursor", "sessions", "session_id"),
     "/sessions?limit=1&owned=true": ("after", "sessions", "session_id"),
-    "/sessions?limit=1&q=needle": ("after", "sessions", "session_id"),
-    "/users/me/sessions?limit=1": ("after", "sessions", "session_id"),
+    "/sessions?limit=1&q=needle": ("cursor", "sessions", "session_id"),
+    "/users/me/sessions?limit=1": ("cursor", "items", "session_id"),
     "/search?limit=1&q=needle": ("cursor", "items", "session_id"),
     "/search?limit=1&q=needle&sort=recent": ("cursor", "items", "session_id"),
     "/sessions/{session_id}/search?limit=1&q=needle": ("cursor", "items", "session_id"),
     "/sessions/{session_id}/transcript?limit=1": ("after", "messages", "author_user_id"),
-    "/sessions/{session_id}/participants?limit=1": ("after", "participants", "user_id"),
-    "/sessions/{session_id}/invitations?limit=1": ("after", "invitations", "created_by_user_id"),
+    "/sessions/{session_id}/participants?limit=1": ("cursor", "items", "user_id"),
+    "/sessions/{session_id}/invitations?limit=1": ("cursor", "items", "created_by_user_id"),
 }
 each_list = pytest.mark.parametrize("path", LISTS)
 

@@ -39,6 +39,16 @@ async def contents(client: httpx.AsyncClient, session: str) -> list[str]:
     return [message["content"] for message in plain.json()]
 
 
+async def test_repeated_deletion_replays_answer_without_body(alice: httpx.AsyncClient) -> None:
+    session = await new_session(alice)
+    await alice.post(f"{session}/participants", json={"user_id": "bob", "role": "viewer"})
+    headers = keyed()
+    answers = [await alice.delete(f"{session}/participants/bob", headers=headers) for _ in range(2)]
+    assert [(answer.status_code, answer.content) for answer in answers] == [(204, b"")] * 2
+    assert ["idempotency-replayed" in answer.headers for answer in answers] == [False, True]
+    assert_problem(await alice.delete(f"{session}/participants/bob"), 404, "Participant not found")
+
+
 async def test_repeated_request_replays_answer_without_change(
     alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
 ) -> None:

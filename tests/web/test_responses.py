@@ -144,7 +144,7 @@ async def test_head_answers_like_get(dsn: str, alice: httpx.AsyncClient, config_
         ids = {"config_id": config_id, "session_id": session_id, "user_id": "alice", "version": "1", "app_id": "admin"}
         await admin.put("/settings/key", json={"value": 1})
         await admin.post(f"/sessions/{session_id}/messages", json={"message": "its config names no provider"})
-        [run] = (await admin.get(f"/sessions/{session_id}/runs")).json()["runs"]
+        [run] = (await admin.get(f"/sessions/{session_id}/runs")).json()["items"]
         ids["run_id"] = run["run_id"]
         paths = {
             route.path_format for route in service.app.routes if isinstance(route, HTTPRoute) and "GET" in route.methods

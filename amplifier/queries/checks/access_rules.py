@@ -50,7 +50,6 @@ UNBOUND = {
     "search.get_terms": "public",
     "searches.add": "system",
     "service.ping": "public",
-    "settings.count": "public",
     "settings.delete": "system",
     "settings.get": "public",
     "settings.list": "public",

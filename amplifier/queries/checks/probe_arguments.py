@@ -15,6 +15,7 @@ TARGETS = ("session_id", "config_id", "user_id", "invitation_id", "run_id", "app
 _BY_NAME: dict[str, Any] = {
     "added": b"[]",
     "after": 0,
+    "after_requested_at": datetime.min.replace(tzinfo=UTC),
     "author_user_id": None,
     "before_seq": 2**62,
     "expected_seq": 2,

@@ -66,18 +66,23 @@ class Cases:
 def _values(on: Subject) -> dict[str, list[Any]]:
     """Returns the values of parameters by name, the usual one first. A key may be a name and its type."""
     number = on.session.removeprefix("session-")
-    first, earlier = datetime.max.replace(tzinfo=UTC), on.made_at - timedelta(days=1, seconds=30)
+    first, last = datetime.max.replace(tzinfo=UTC), datetime.min.replace(tzinfo=UTC)
+    earlier = on.made_at - timedelta(days=1, seconds=30)
     message, other = '{"role": "user", "content": "word3 again"}', '{"role": "tool", "content": "word4"}'
     return {
         "actor_id": [on.owner, on.editor, on.viewer, "user-0", "user-inviting", "user-muted"],
         "actor_ids": [[on.owner, on.editor], [on.viewer, "user-0"]],
         "after int8": [0, 2, on.last_seq + 100],
         "after text": ["key-3"],
+        "after_app_id": ["", "app-3"],
+        "after_approval_id": ["", "approval-1"],
         "after_config_id": ["", on.config],
         "after_created_at": [first, earlier],
+        "after_key_id": ["", "amp_3"],
         "after_last_active_at": [first, earlier],
         "after_matched_at": [first, earlier],
         "after_rank": [math.inf, 0.1],
+        "after_requested_at": [last, on.made_at - timedelta(minutes=5)],
         "after_session_id": ["", on.session],
         "after_updated_at": [first, earlier],
         "after_user_id": ["", on.owner],

@@ -10,6 +10,8 @@ from pathlib import Path
 import msgspec
 import psycopg
 
+from amplifier import paths
+from amplifier.errors import InputError
 from amplifier.queries.checks.describe import describe
 from amplifier.queries.findings import Finding
 from amplifier.queries.plans.observation import Observation, Plan, explain, prepare, results
@@ -107,13 +109,19 @@ def changes(before: Observation | None, now: Observation, same_version: bool) ->
 
 
 def read(file: Path) -> Baseline | None:
-    """Returns the baseline in a file, or None if there is no file."""
-    return msgspec.json.decode(file.read_bytes(), type=Baseline) if file.exists() else None
+    """Returns the baseline in a file, or None if there is no file. Raises InputError."""
+    if not file.exists():
+        return None
+    try:
+        return msgspec.json.decode(paths.text_of(file), type=Baseline)
+    except msgspec.MsgspecError as error:
+        remedy = "to write it anew, remove it and run: queries check --plans --update"
+        raise InputError(file, f"has no plans that can be read: {error}", remedy) from error
 
 
 def write(file: Path, baseline: Baseline) -> None:
     """Writes a baseline as indented JSON, so that changes are visible line by line in a diff."""
-    file.write_bytes(msgspec.json.format(msgspec.json.encode(baseline), indent=1) + b"\n")
+    paths.write(file, msgspec.json.format(msgspec.json.encode(baseline), indent=1).decode() + "\n")
 
 
 def _shown(plan: Plan) -> str:
