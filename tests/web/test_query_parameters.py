@@ -8,6 +8,9 @@ from litestar.handlers import HTTPRouteHandler, WebsocketRouteHandler
 from litestar.routes import HTTPRoute, WebSocketRoute
 
 from amplifier.api.routes import routes
+from amplifier.web import query_parameters
+from amplifier.web.authentication import authenticate
+from amplifier.web.event_stream import authenticate_stream
 from amplifier.web.query_parameters import taken
 from amplifier.web.routing import JsonRoute
 from tests.conftest import Api, assert_problem, settings_for
@@ -46,7 +49,7 @@ async def test_every_route_refuses_unknown_parameters(api: Api) -> None:
 
 async def test_detail_lists_parameters_that_route_takes(alice: httpx.AsyncClient, session_id: str) -> None:
     named = assert_problem(await alice.get("/sessions", params={"limt": 1, "limit": 2, "x": 3}), 422)["detail"]
-    assert named.startswith("Unknown query parameters 'limt', 'x': this route takes limit, offset,")
+    assert named.startswith("Unknown query parameters 'limt', 'x': this route takes limit, cursor,")
     assert "tag" in named
     none = assert_problem(await alice.get(f"/sessions/{session_id}?x"), 422)["detail"]
     assert none == "Unknown query parameter 'x': this route takes no query parameters"
@@ -108,8 +111,8 @@ def test_parameters_of_sockets_are_those_of_streams() -> None:
         assert taken(found[socket]) == taken(found[stream])
 
 
-def test_all_json_routes_check_their_query() -> None:
-    unchecked = [
-        name for name, one in handlers().items() if isinstance(one, JsonRoute) and not one.resolve_before_request()
-    ]
-    assert set(unchecked) == {"get_asset", "get_openapi", "get_page"}
+def test_all_documented_routes_check_their_query() -> None:
+    described = [one for one in handlers().values() if isinstance(one, JsonRoute) and one.resolve_include_in_schema()]
+    assert len(described) == len({one[0] for one in OPERATIONS})
+    hooks = {one.resolve_before_request() for one in described}
+    assert hooks == {authenticate, authenticate_stream, query_parameters.check}
