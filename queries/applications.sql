@@ -160,31 +160,75 @@ returning
 
 
 -- name: update(app_id, app_name, is_active, settings, key_managers)^
--- Changes an application; null leaves a value as it is. For admin applications.
+-- Changes an application; null leaves a value as it is. Without a difference the row stays as it is. For admin applications.
 -- @param  app_id        the application
 -- @param  app_name      new name or null
 -- @param  is_active     false: its keys and tokens stop at once; true: they count again; or null
 -- @param  settings      new settings or null
 -- @param  key_managers  new key managers or null
--- @return Application | none
+-- @return ApplicationChange | none
 -- @access system
 -- @index  applications_pkey
-update applications
-set
-    app_name = coalesce(:app_name::text, app_name),
-    is_active = coalesce(:is_active::boolean, is_active),
-    settings = coalesce(:settings::jsonb, settings),
-    key_managers = coalesce(:key_managers::text[], key_managers)
-where app_id = :app_id
-returning
-    app_id,
-    app_name,
-    is_active,
-    created_at,
-    updated_at,
-    is_admin,
-    settings,
-    key_managers;
+with locked_application as (
+    select *
+    from applications
+    where app_id = :app_id
+    for no key update
+),
+
+changes as (
+    select
+        coalesce(
+            jsonb_object_agg(
+                f.name,
+                case when f.name = 'settings' then '{}' else jsonb_build_object('old', f.former, 'new', f.value) end
+            ) filter (where f.value <> f.former),
+            '{}'
+        ) as data
+    from locked_application as a
+    cross join lateral (
+        values
+        ('app_name', to_jsonb(coalesce(:app_name::text, a.app_name)), to_jsonb(a.app_name)),
+        ('is_active', to_jsonb(coalesce(:is_active::boolean, a.is_active)), to_jsonb(a.is_active)),
+        ('settings', coalesce(:settings::jsonb, a.settings), a.settings),
+        ('key_managers', to_jsonb(coalesce(:key_managers::text[], a.key_managers)), to_jsonb(a.key_managers))
+    ) as f (name, value, former)
+),
+
+changed_application as (
+    update applications as a
+    set
+        app_name = coalesce(:app_name::text, a.app_name),
+        is_active = coalesce(:is_active::boolean, a.is_active),
+        settings = coalesce(:settings::jsonb, a.settings),
+        key_managers = coalesce(:key_managers::text[], a.key_managers)
+    from locked_application as l
+    inner join changes as c on c.data <> '{}'
+    where
+        a.app_id = :app_id
+        and l.app_id = a.app_id
+    returning a.*
+),
+
+result as (
+    select * from changed_application
+    union all
+    select * from locked_application
+    where not exists (select from changed_application)
+)
+
+select
+    a.app_id,
+    a.app_name,
+    a.is_active,
+    a.created_at,
+    a.updated_at,
+    a.is_admin,
+    a.settings,
+    a.key_managers,
+    c.data as changes
+from result as a
+cross join changes as c;
 
 
 -- name: lock(actor_id, app_id, reader_app_id, is_admin)!

@@ -78,37 +78,3 @@ where
     c.config_id = :config_id
     and c.user_id = :actor_id
     and v.version = :version;
-
-
--- name: restore(actor_id, config_id, version, if_versions)^
--- Makes a former version of a config of the caller's the current one, as a new version.
--- @param  actor_id     user_id of the caller
--- @param  config_id    the config
--- @param  version      the former version
--- @param  if_versions  the versions that the config may have, or null
--- @return StoredConfig | none
--- @access owner
--- @index  configs_pkey, config_versions_pkey
-update configs as c
-set
-    name = v.name,
-    description = v.description,
-    config_json = v.config_json,
-    tags = v.tags
-from config_versions as v
-where
-    c.config_id = :config_id
-    and c.user_id = :actor_id
-    and (:if_versions::bigint[] is null or c.version = any(:if_versions))
-    and v.config_id = :config_id
-    and v.version = :version
-returning
-    c.config_id,
-    c.name,
-    c.description,
-    c.user_id,
-    c.created_at,
-    c.updated_at,
-    c.tags,
-    c.version,
-    c.config_json;

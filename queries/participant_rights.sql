@@ -25,19 +25,25 @@ where
 -- Changes a participant's role or permissions; null leaves a value as it is. Owners may; the last owner stays owner. All
 -- owners' rows are locked first, in one order, so that when two owners demote each other the second is refused. If the
 -- participant was the session's owner_user_id and is no longer an owner, the owner who joined first becomes owner_user_id.
+-- Without a difference the row stays as it is, and there is no event.
 -- @param  actor_id     user_id of the caller
 -- @param  session_id   the session
 -- @param  user_id      the participant to change
 -- @param  role         the new role, or null
 -- @param  permissions  the new overrides, a JSON object, or null
--- @return Participant | none
+-- @return ParticipantChange | none
 -- @access participant
 -- @index  session_participants_pkey, sessions_pkey
+-- @cte    locked_participants  the rows of all owners, of the caller and of the participant, locked
+-- @cte    owners               whether the caller is one of the owners, and which of the others joined first
+-- @cte    former_participant   the participant before the change, if the caller may make it
+-- @cte    changes              the values that differ, as a JSON object
+-- @cte    changed_participant  the participant with the new values, if a value differs
+-- @cte    advanced_session     the session with one more number
+-- @cte    added_event          `participant.changed`
+-- @cte    result               the participant as it is now
 with locked_participants as (
-    select
-        user_id,
-        role,
-        joined_at
+    select *
     from session_participants
     where
         session_id = :session_id
@@ -54,26 +60,47 @@ owners as (
     where role = 'owner'
 ),
 
+former_participant as (
+    select
+        p.*,
+        o.other_user_id
+    from locked_participants as p
+    cross join owners as o
+    where
+        p.user_id = :user_id
+        and o.include_actor
+        and (coalesce(:role::text, 'owner') = 'owner' or o.other_user_id is not null)
+),
+
+changes as (
+    select
+        coalesce(
+            jsonb_object_agg(f.name, jsonb_build_object('old', f.former, 'new', f.value))
+            filter (where f.value <> f.former),
+            '{}'
+        ) as data
+    from former_participant as p
+    cross join lateral (
+        values
+        ('role', to_jsonb(coalesce(:role::text, p.role)), to_jsonb(p.role)),
+        ('permissions', coalesce(:permissions::jsonb, p.permissions), p.permissions)
+    ) as f (name, value, former)
+),
+
 changed_participant as (
     update session_participants as p
     set
         role = coalesce(:role::text, p.role),
         permissions = coalesce(:permissions::jsonb, p.permissions)
-    from owners as o
+    from former_participant as f
+    inner join changes as c on c.data <> '{}'
     where
         p.session_id = :session_id
         and p.user_id = :user_id
-        and o.include_actor
-        and (coalesce(:role, 'owner') = 'owner' or o.other_user_id is not null)
+        and f.user_id = p.user_id
     returning
-        p.session_id,
-        p.user_id,
-        p.role,
-        p.permissions,
-        p.joined_at,
-        p.last_active_at,
-        p.last_read_seq,
-        o.other_user_id
+        p.*,
+        f.other_user_id
 ),
 
 advanced_session as (
@@ -106,13 +133,22 @@ added_event as (
         s.updated_at
     from advanced_session as s
     inner join changed_participant as p on p.session_id = s.session_id
+),
+
+result as (
+    select * from changed_participant
+    union all
+    select * from former_participant
+    where not exists (select from changed_participant)
 )
 
 select
-    user_id,
-    role,
-    permissions,
-    joined_at,
-    last_active_at,
-    last_read_seq
-from changed_participant;
+    p.user_id,
+    p.role,
+    p.permissions,
+    p.joined_at,
+    p.last_active_at,
+    p.last_read_seq,
+    c.data as changes
+from result as p
+cross join changes as c;

@@ -230,7 +230,7 @@ where
 
 -- name: update(actor_id, actor_app_id, session_id, title, tags, metadata, status, if_seqs)^
 -- Changes a session; null leaves a value as it is. Owners and editors may. The event `session.updated` carries the values
--- that differ afterwards; without a difference there is no event.
+-- that differ afterwards. Without a difference the row stays as it is, and there is no event.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -239,14 +239,15 @@ where
 -- @param  metadata      new metadata or null
 -- @param  status        new status or null
 -- @param  if_seqs       the values that last_seq may have, or null
--- @return Session | none
+-- @return SessionChange | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participant  the caller's row, locked, if the caller is an owner or editor
 -- @cte    locked_session      the session, locked, if its last_seq is one of `if_seqs`
--- @cte    changes             the values that differ, as a JSON object
--- @cte    updated_session     the session with its new values, and one more number if a value differs
+-- @cte    changes             the values that differ, for the event and for the audit log, each a JSON object
+-- @cte    updated_session     the session with its new values and one more number, if a value differs
 -- @cte    added_event         `session.updated`, if a value differs
+-- @cte    result              the session as it is now
 with locked_participant as (
     select
         session_id,
@@ -260,12 +261,7 @@ with locked_participant as (
 ),
 
 locked_session as (
-    select
-        s.session_id,
-        s.title,
-        s.tags,
-        s.metadata,
-        s.status
+    select s.*
     from sessions as s
     inner join locked_participant as p on p.session_id = s.session_id
     where
@@ -276,21 +272,28 @@ locked_session as (
 
 changes as (
     select
-        l.session_id,
-        coalesce(jsonb_object_agg(f.name, f.value) filter (where f.value is distinct from f.former), '{}') as data
+        coalesce(jsonb_object_agg(f.name, f.value), '{}') as data,
+        coalesce(
+            jsonb_object_agg(
+                f.name,
+                case when f.is_told then jsonb_build_object('old', f.former, 'new', f.value) else '{}' end
+            ),
+            '{}'
+        ) as told
     from locked_session as l
     cross join lateral (
         values
         (
             'title',
             to_jsonb(case when :title::text is null then l.title else nullif(:title, '') end),
-            to_jsonb(l.title)
+            to_jsonb(l.title),
+            true
         ),
-        ('tags', coalesce(:tags::jsonb, l.tags), l.tags),
-        ('metadata', coalesce(:metadata::jsonb, l.metadata), l.metadata),
-        ('status', to_jsonb(coalesce(:status::text, l.status)), to_jsonb(l.status))
-    ) as f (name, value, former)
-    group by l.session_id
+        ('tags', coalesce(:tags::jsonb, l.tags), l.tags, false),
+        ('metadata', coalesce(:metadata::jsonb, l.metadata), l.metadata, false),
+        ('status', to_jsonb(coalesce(:status::text, l.status)), to_jsonb(l.status), true)
+    ) as f (name, value, former, is_told)
+    where f.value is distinct from f.former
 ),
 
 updated_session as (
@@ -300,30 +303,36 @@ updated_session as (
         tags = coalesce(:tags::jsonb, s.tags),
         metadata = coalesce(:metadata::jsonb, s.metadata),
         status = coalesce(:status::text, s.status),
-        last_seq = s.last_seq + (c.data <> '{}')::integer,
+        last_seq = s.last_seq + 1,
         last_accessed_by_app_id = :actor_app_id,
         last_accessed_at = clock_timestamp(),
         updated_at = clock_timestamp()
-    from changes as c
+    from locked_session as l
+    inner join changes as c on c.data <> '{}'
     where
-        s.session_id = c.session_id
+        s.session_id = l.session_id
         and s.session_id = :session_id
-    returning
-        s.*,
-        c.data
+    returning s.*
 ),
 
 added_event as (
     insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
     select
-        session_id,
-        last_seq,
+        s.session_id,
+        s.last_seq,
         'session.updated',
-        data,
+        c.data,
         :actor_id,
-        updated_at
-    from updated_session
-    where data <> '{}'
+        s.updated_at
+    from updated_session as s
+    cross join changes as c
+),
+
+result as (
+    select * from updated_session
+    union all
+    select * from locked_session
+    where not exists (select from updated_session)
 )
 
 select
@@ -344,9 +353,11 @@ select
     s.updated_at,
     s.config_version,
     s.forked_from_session_id,
-    s.forked_at_seq
-from updated_session as s
-inner join locked_participant as p on p.session_id = s.session_id;
+    s.forked_at_seq,
+    c.told as changes
+from result as s
+inner join locked_participant as p on p.session_id = s.session_id
+cross join changes as c;
 
 
 -- name: transfer(actor_id, actor_app_id, session_id, user_id)^
@@ -356,9 +367,15 @@ inner join locked_participant as p on p.session_id = s.session_id;
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
 -- @param  user_id       the new owner, who takes part already
--- @return Session | none
+-- @return SessionChange | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
+-- @cte    locked_participants   the rows of the caller and of the new owner, locked
+-- @cte    rights                whether the caller is an owner, and whether the new owner takes part
+-- @cte    changed_participants  the two with their new roles, if both are true
+-- @cte    locked_session        the session and its former owner
+-- @cte    handed_over_session   the session with its new owner, and one more number
+-- @cte    added_event           `ownership.transferred`
 with locked_participants as (
     select
         user_id,
@@ -393,6 +410,16 @@ changed_participants as (
         p.role
 ),
 
+locked_session as (
+    select
+        s.session_id,
+        s.owner_user_id
+    from (select session_id from changed_participants group by session_id) as p
+    inner join sessions as s on s.session_id = p.session_id
+    where s.session_id = :session_id
+    for no key update of s
+),
+
 handed_over_session as (
     update sessions as s
     set
@@ -401,11 +428,13 @@ handed_over_session as (
         last_accessed_by_app_id = :actor_app_id,
         last_accessed_at = clock_timestamp(),
         updated_at = clock_timestamp()
-    from (select session_id from changed_participants group by session_id) as p
+    from locked_session as l
     where
-        s.session_id = p.session_id
+        s.session_id = l.session_id
         and s.session_id = :session_id
-    returning s.*
+    returning
+        s.*,
+        l.owner_user_id as former_owner_user_id
 ),
 
 added_event as (
@@ -438,7 +467,10 @@ select
     s.updated_at,
     s.config_version,
     s.forked_from_session_id,
-    s.forked_at_seq
+    s.forked_at_seq,
+    jsonb_build_object(
+        'owner_user_id', jsonb_build_object('old', s.former_owner_user_id, 'new', s.owner_user_id)
+    ) as changes
 from handed_over_session as s
 inner join changed_participants as p on p.session_id = s.session_id
 where p.user_id = :actor_id;

@@ -34,24 +34,61 @@ where key = :key;
 
 
 -- name: put(key, value, scope)^
--- Creates or replaces a setting. For admin applications.
+-- Creates or replaces a setting. One that has this value and scope already stays as it is. For admin applications.
 -- @param  key    its key
 -- @param  value  any JSON
 -- @param  scope  what it is for
--- @return Setting
+-- @return SettingChange
 -- @access system
 -- @index  configuration_pkey
-insert into configuration (key, value, scope)
-values (:key, :value, :scope)
-on conflict (key) do update
-set
-    value = excluded.value,
-    scope = excluded.scope
-returning
-    key,
-    value,
-    scope,
-    updated_at;
+with locked_setting as (
+    select *
+    from configuration
+    where key = :key
+    for no key update
+),
+
+changes as (
+    select coalesce(jsonb_object_agg(f.name, '{}'::jsonb) filter (where f.value is distinct from f.former), '{}') as data
+    from (select) as new
+    left join locked_setting as l on true
+    cross join lateral (
+        values
+        ('value', :value::jsonb, l.value),
+        ('scope', to_jsonb(:scope::text), to_jsonb(l.scope))
+    ) as f (name, value, former)
+),
+
+written_setting as (
+    insert into configuration (key, value, scope)
+    select
+        :key,
+        :value,
+        :scope
+    from changes
+    where data <> '{}'
+    on conflict (key) do update
+    set
+        value = excluded.value,
+        scope = excluded.scope
+    returning *
+),
+
+result as (
+    select * from written_setting
+    union all
+    select * from locked_setting
+    where not exists (select from written_setting)
+)
+
+select
+    r.key,
+    r.value,
+    r.scope,
+    r.updated_at,
+    c.data as changes
+from result as r
+cross join changes as c;
 
 
 -- name: delete(key)!

@@ -7,12 +7,13 @@ import asyncpg
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
 from amplifier.web.bodies import Body, LenientBody, Warnings
 from amplifier.web.bounds import encoded
+from amplifier.web.changes import changed
 from amplifier.web.paging import LATEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, key_manager, not_key_manager, require_admin
 from amplifier.web.responses import answered
@@ -36,13 +37,13 @@ class CreateApplication(LenientBody):
 
 
 class UpdateApplication(Body):
-    """The changes; absent or null stays. An application that is not active gets 401 with all its keys and tokens.
-    `key_managers` replaces the whole list."""
+    """The changes; an absent field stays as it is. An application that is not active gets 401 with all its keys and
+    tokens. `key_managers` replaces the whole list."""
 
-    app_name: Name | None = None
-    is_active: bool | None = None
-    settings: dict[str, Any] | None = None
-    key_managers: KeyManagers | None = None
+    app_name: Name | UnsetType = UNSET
+    is_active: bool | UnsetType = UNSET
+    settings: dict[str, Any] | UnsetType = UNSET
+    key_managers: KeyManagers | UnsetType = UNSET
 
 
 class ApplicationSummary(msgspec.Struct):
@@ -56,11 +57,23 @@ class ApplicationSummary(msgspec.Struct):
     is_admin: bool
 
 
-class Application(ApplicationSummary):
-    """An application; `key_managers` may list, add, replace and remove its keys."""
+class StoredApplication(ApplicationSummary):
+    """An application as the database has it."""
 
     settings: msgspec.Raw
     key_managers: list[str]
+
+
+class ApplicationChange(StoredApplication):
+    """An application after a change, with what changed."""
+
+    changes: msgspec.Raw
+
+
+class Application(StoredApplication):
+    """An application; `key_managers` may list, add, replace and remove its keys."""
+
+    changed: list[str] | UnsetType = UNSET
 
 
 class ApplicationKey(msgspec.Struct):
@@ -137,26 +150,22 @@ class ApplicationsController(Controller):
     async def update_application(
         self, request: Request, app_id: FromPath[str], data: JSONBody[UpdateApplication]
     ) -> Application:
-        """Changes an application, or switches it off and on, at once. Admin applications only; none can switch off
-        itself (409)."""
+        """Changes an application, or switches it off and on, at once. Without a difference it stays as it is. Admin
+        applications only; none can switch off itself (409)."""
         _require_admin(request, app_id)
         if data.is_active is False and app_id == request.caller.app_id:
             raise Problem(409, "An application cannot deactivate itself: let another admin application do it")
         row = await request.queries.applications.update(
             app_id=app_id,
-            app_name=data.app_name,
-            is_active=data.is_active,
-            settings=None if data.settings is None else encoded("settings", data.settings),
-            key_managers=data.key_managers,
+            app_name=data.app_name or None,
+            is_active=None if data.is_active is UNSET else data.is_active,
+            settings=None if data.settings is UNSET else encoded("settings", data.settings),
+            key_managers=None if data.key_managers is UNSET else data.key_managers,
         )
         if row is None:
             raise _not_found()
-        if data.is_active is not None:
-            request.tell(is_active=data.is_active)
-        if data.key_managers is not None:
-            request.tell(key_managers=data.key_managers)
         request.afterwards(request.app.state.authenticator.forget)
-        return Application(*row)
+        return changed(request, Application, row)
 
     @delete("/{app_id:str}", operation_id="delete_application", summary="Delete an application", errors=(403,))
     async def delete_application(self, request: Request, app_id: FromPath[str]) -> ApplicationMessage:

@@ -60,7 +60,7 @@ class ApprovalsController(Controller):
     path = "/sessions/{session_id:str}/approvals"
     tags = ["agent"]
 
-    @get(operation_id="list_approvals", summary="What the agent waits for")
+    @get(operation_id="list_approvals", summary="The agent's open questions")
     async def list_approvals(
         self, request: Request, session_id: FromPath[str], limit: LongLimit = 200, cursor: Cursor = None
     ) -> ApprovalList:

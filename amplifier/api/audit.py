@@ -56,7 +56,7 @@ class AuditController(Controller):
     path = "/audit"
     tags = ["audit"]
 
-    @get(operation_id="list_audit_entries", summary="Who did what", errors=(403,))
+    @get(operation_id="list_audit_entries", summary="The audit log", errors=(403,))
     async def list_audit_entries(
         self,
         request: Request,

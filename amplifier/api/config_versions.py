@@ -8,7 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, PathParameter
 
 from amplifier.errors import Problem
-from amplifier.web.config_view import Config, encrypted_again, refusal, shown, stored_config
+from amplifier.web.config_view import Config, changed_config, encrypted_again, refusal, shown_change
 from amplifier.web.paging import NEWEST, After, Cursor, Limit, Number, Pages
 from amplifier.web.request import Request
 from amplifier.web.routing import get, post
@@ -93,9 +93,10 @@ class ConfigVersionsController(Controller):
     ) -> Config:
         """Its owner's only. The former version becomes the present one, with a new number; nothing is lost."""
         request.tell(version=version)
-        row = await request.queries.config_versions.restore(
+        row = await request.queries.config_changes.restore(
             actor_id=request.caller.user_id, config_id=config_id, version=version, if_versions=request.if_match
         )
         if row is None:
             raise await refusal(request, config_id, "Config version not found")
-        return await shown(request, await encrypted_again(request, stored_config(row)), None)
+        restored = await encrypted_again(request, changed_config(row))
+        return await shown_change(request, restored, None)

@@ -6,6 +6,7 @@ from typing import Annotated, Any
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, QueryParameter
+from msgspec import UNSET, UnsetType
 
 from amplifier.configs.sealing import sealed
 from amplifier.configs.validation import check_bounds, validate, validate_sections
@@ -15,11 +16,13 @@ from amplifier.web.config_view import (
     Config,
     ConfigSummary,
     StoredConfig,
+    changed_config,
     encrypted_again,
     keyring,
     not_found,
     refusal,
     shown,
+    shown_change,
     stored_config,
 )
 from amplifier.web.paging import (
@@ -60,11 +63,12 @@ class CreateConfig(LenientBody):
 
 
 class UpdateConfig(LenientBody):
-    """The changes. `config_data` replaces the whole config; without it the four sections are merged into it."""
+    """The changes. `config_data` replaces the whole config; without it the four sections are merged into it. A null
+    `description` removes it; other fields that are null stay as they are."""
 
     name: Name | None = None
     config_data: dict[str, Any] | None = None
-    description: Description | None = None
+    description: Description | UnsetType | None = UNSET
     tags: Tags | None = None
     session: Any = None
     includes: Any = None
@@ -146,17 +150,20 @@ class ConfigsController(Controller):
 
     @put("/{config_id:str}", operation_id="update_config", summary="Change a config", errors=(400, 412))
     async def update_config(self, request: Request, config_id: FromPath[str], data: JSONBody[UpdateConfig]) -> Config:
-        """Its owner's only. What is absent or null stays as it is; the former version is kept."""
+        """Its owner's only. What is absent stays as it is; the former version is kept. Without a difference there is no
+        new version."""
         whole = data.config_data is not None
         given = data.config_data if data.config_data is not None else _sections(data)
         check_bounds(given)
         (validate if whole else validate_sections)(given)
-        given_json = await sealed(keyring(request), given, config_id)
-        row = await request.queries.configs.update(
-            actor_id=request.caller.user_id,
-            config_id=config_id,
+        key = {"actor_id": request.caller.user_id, "config_id": config_id}
+        former = await request.queries.configs.get(**key) if given else None
+        given_json = await sealed(keyring(request), given, config_id, None if former is None else former["config_json"])
+        row = await request.queries.config_changes.update(
+            **key,
             name=data.name,
-            description=data.description,
+            has_description=data.description is not UNSET,
+            description=None if data.description is UNSET else data.description,
             config_json=given_json if whole else None,
             sections=b"{}" if whole else given_json,
             tags=None if data.tags is None else _encode(data.tags),
@@ -164,8 +171,8 @@ class ConfigsController(Controller):
         )
         if row is None:
             raise await refusal(request, config_id)
-        stored = stored_config(row) if whole else await encrypted_again(request, stored_config(row))
-        return await shown(request, stored, "Config updated successfully")
+        stored = changed_config(row) if whole else await encrypted_again(request, changed_config(row))
+        return await shown_change(request, stored, "Config updated successfully")
 
     @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(409, 412))
     async def delete_config(self, request: Request, config_id: FromPath[str], force: Force = False) -> ConfigMessage:

@@ -12,6 +12,7 @@ from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
 from amplifier.web.bodies import Body
+from amplifier.web.changes import changed
 from amplifier.web.paging import After, Cursor, LongLimit, Pages, Text
 from amplifier.web.request import Request, participation
 from amplifier.web.responses import answer
@@ -38,18 +39,18 @@ class PutParticipant(Body):
 
     user_id: Identifier
     role: Role
-    permissions: Permissions | None = None
+    permissions: Permissions | UnsetType = UNSET
 
 
 class UpdateParticipant(Body):
-    """The changes; an absent or null field stays as it is. `permissions` replaces all overrides."""
+    """The changes; an absent field stays as it is. `permissions` replaces all overrides."""
 
-    role: Role | None = None
-    permissions: Permissions | None = None
+    role: Role | UnsetType = UNSET
+    permissions: Permissions | UnsetType = UNSET
 
 
-class Participant(msgspec.Struct):
-    """A user's part in a session, with the read marker; `last_active_at` moves at most once a minute."""
+class StoredParticipant(msgspec.Struct):
+    """A user's part in a session as the database has it."""
 
     user_id: str
     role: Role
@@ -57,6 +58,18 @@ class Participant(msgspec.Struct):
     joined_at: datetime
     last_active_at: datetime
     last_read_seq: int
+
+
+class ParticipantChange(StoredParticipant):
+    """A participant after a change, with what changed."""
+
+    changes: msgspec.Raw
+
+
+class Participant(StoredParticipant):
+    """A user's part in a session, with the read marker; `last_active_at` moves at most once a minute."""
+
+    changed: list[str] | UnsetType = UNSET
 
 
 class ParticipantList(msgspec.Struct):
@@ -72,7 +85,7 @@ class ParticipantsController(Controller):
     path = "/sessions/{session_id:str}/participants"
     tags = ["participants"]
 
-    @get(operation_id="list_participants", summary="Who takes part")
+    @get(operation_id="list_participants", summary="A session's participants")
     async def list_participants(
         self,
         request: Request,
@@ -101,10 +114,10 @@ class ParticipantsController(Controller):
     async def put_participant(
         self, request: Request, session_id: FromPath[str], data: JSONBody[PutParticipant]
     ) -> Participant:
-        """Answers 201 when added, 200 when changed. For owners; participants with `invite` may add people, up to their
-        own role."""
+        """Answers 201 when added, 200 when changed or the same already. For owners; participants with `invite` may add
+        people, up to their own role."""
         permissions = _encoded(data.permissions)
-        request.tell(user_id=data.user_id, role=data.role)
+        request.tell(user_id=data.user_id)
         database = request.queries.database
         row = await database.attempt(
             request.queries.participants.create(
@@ -116,23 +129,24 @@ class ParticipantsController(Controller):
             )
         )
         if row is not None:
+            request.tell(role=row["role"], permissions=row["permissions"])
             return Participant(*row)
-        changed = await database.attempt(_change(request, session_id, data.user_id, data.role, permissions))
-        if changed is None:
+        participant = await database.attempt(_change(request, session_id, data.user_id, data.role, permissions))
+        if participant is None:
             forbidden = "Only owners may do this; whoever has the permission invite may add people up to their own role"
             raise await _refusal(request, session_id, data.user_id, forbidden, adding=True)
-        return answer(200, changed)  # type: ignore[no-any-return]
+        return answer(200, participant)  # type: ignore[no-any-return]
 
     @patch("/{user_id:str}", operation_id="update_participant", summary="Change a participant", errors=(403, 409))
     async def update_participant(
         self, request: Request, session_id: FromPath[str], user_id: FromPath[str], data: JSONBody[UpdateParticipant]
     ) -> Participant:
-        """For owners. The last owner stays owner (409)."""
-        request.tell(user_id=user_id, role=data.role)
-        changed = await _change(request, session_id, user_id, data.role, _encoded(data.permissions))
-        if changed is None:
+        """For owners. The last owner stays owner (409). Without a difference the participant stays as it is."""
+        request.tell(user_id=user_id)
+        participant = await _change(request, session_id, user_id, data.role or None, _encoded(data.permissions))
+        if participant is None:
             raise await _refusal(request, session_id, user_id, "Only owners may change participants")
-        return changed
+        return participant
 
     @delete(
         "/{user_id:str}",
@@ -147,7 +161,7 @@ class ParticipantsController(Controller):
         row = await request.queries.participants.delete(actor_id=actor_id, session_id=session_id, user_id=user_id)
         if row is None:
             raise await _refusal(request, session_id, user_id, "Only owners may remove others")
-        request.tell(user_id=user_id)
+        request.tell(user_id=user_id, role=row["role"], permissions=row["permissions"])
         request.afterwards(partial(request.hub.announce_gone, session_id, "participant.removed", [user_id]))
 
 
@@ -157,7 +171,7 @@ async def _change(
     row = await request.queries.participant_rights.update(
         actor_id=request.caller.user_id, session_id=session_id, user_id=user_id, role=role, permissions=permissions
     )
-    return None if row is None else Participant(*row)
+    return None if row is None else changed(request, Participant, row)
 
 
 async def _refusal(request: Request, session_id: str, user_id: str, forbidden: str, adding: bool = False) -> Problem:
@@ -176,5 +190,5 @@ async def _refusal(request: Request, session_id: str, user_id: str, forbidden: s
     return Problem(409, "The session changed at the same time: try again")
 
 
-def _encoded(permissions: Permissions | None) -> bytes | None:
-    return None if permissions is None else msgspec.json.encode(permissions)
+def _encoded(permissions: Permissions | UnsetType) -> bytes | None:
+    return None if permissions is UNSET else msgspec.json.encode(permissions)

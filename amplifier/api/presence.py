@@ -52,7 +52,7 @@ class PresenceController(Controller):
     path = "/sessions/{session_id:str}"
     tags = ["events"]
 
-    @get("/presence", operation_id="get_presence", summary="Who follows a session")
+    @get("/presence", operation_id="get_presence", summary="A session's followers")
     async def get_presence(
         self, request: Request, session_id: FromPath[str], limit: LongLimit = 200, cursor: Cursor = None
     ) -> Presence:

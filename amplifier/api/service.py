@@ -48,12 +48,12 @@ class ServiceController(Controller):
     path = "/"
     tags = ["service"]
 
-    @get("/", operation_id="get_service", summary="What answers here")
+    @get("/", operation_id="get_service", summary="The service's name and version")
     async def get_service(self) -> Service:
         """Name and version of the service and where to look next."""
         return Service("amplifier-api", __version__, "The session backend for AI agents", "/docs", "/health")
 
-    @get("/health", operation_id="get_health", summary="Whether the service can work")
+    @get("/health", operation_id="get_health", summary="The service's health")
     async def get_health(self, request: Request) -> Health:
         """Asks the database; the answer is 200 either way and comes within the limit of a database wait."""
         try:

@@ -7,10 +7,12 @@ from typing import Any
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
 from amplifier.web.bodies import Body, LenientBody
 from amplifier.web.bounds import encoded
+from amplifier.web.changes import confirmation, told
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import delete, get, patch, post
@@ -30,12 +32,12 @@ class CreateSession(LenientBody):
 
 
 class UpdateSession(Body):
-    """The changes; an absent or null field stays as it is, an empty title removes the title."""
+    """The changes; an absent field stays as it is. A title that is null or empty removes the title."""
 
-    title: Title | None = None
-    tags: Tags | None = None
-    metadata: dict[str, Any] | None = None
-    status: Status | None = None
+    title: Title | UnsetType | None = UNSET
+    tags: Tags | UnsetType = UNSET
+    metadata: dict[str, Any] | UnsetType = UNSET
+    status: Status | UnsetType = UNSET
 
 
 class TransferSession(Body):
@@ -86,7 +88,7 @@ class SessionsController(Controller):
     async def update_session(
         self, request: Request, session_id: FromPath[str], data: JSONBody[UpdateSession]
     ) -> Session:
-        """For owners and editors."""
+        """For owners and editors. Without a difference the session stays as it is, and so does its ETag."""
         return await _update(request, session_id, data, "Session updated successfully")
 
     @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session", errors=(403, 412))
@@ -110,7 +112,8 @@ class SessionsController(Controller):
         status_code=200,
     )
     async def resume_session(self, request: Request, session_id: FromPath[str]) -> Session:
-        """Makes it active again, so that its transcript can go on. For owners and editors."""
+        """Makes it active again, so that its transcript can go on. One that is active stays as it is. For owners and
+        editors."""
         return await _update(request, session_id, UpdateSession(status="active"), "Session resumed successfully")
 
     @post(
@@ -132,7 +135,7 @@ class SessionsController(Controller):
             if (await participation(request, session_id)).role != "owner":
                 raise Problem(403, "Only owners may hand a session over")
             raise Problem(404, "Participant not found: add the new owner first")
-        request.tell(owner_user_id=data.user_id)
+        told(request, row["changes"])
         return await shown(request, row)
 
 
@@ -142,17 +145,16 @@ async def _update(request: Request, session_id: str, data: UpdateSession, messag
         actor_id=caller.user_id,
         actor_app_id=caller.app_id,
         session_id=session_id,
-        title=data.title,
-        tags=None if data.tags is None else msgspec.json.encode(data.tags),
-        metadata=None if data.metadata is None else encoded("metadata", data.metadata),
-        status=data.status,
+        title=None if data.title is UNSET else data.title or "",
+        tags=None if data.tags is UNSET else msgspec.json.encode(data.tags),
+        metadata=None if data.metadata is UNSET else encoded("metadata", data.metadata),
+        status=data.status or None,
         if_seqs=request.if_match,
     )
     if row is None:
         raise await _refusal(request, session_id, _WRITERS, "Only owners and editors may change a session")
-    if data.status is not None:
-        request.tell(status=data.status)
-    return await shown(request, row, message)
+    changed = told(request, row["changes"])
+    return await shown(request, row, confirmation(changed, message), changed)
 
 
 async def _refusal(request: Request, session_id: str, may: tuple[Role, ...], forbidden: str) -> Problem:

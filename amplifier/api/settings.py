@@ -6,10 +6,12 @@ from typing import Annotated
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody
+from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
 from amplifier.web.bodies import Body
 from amplifier.web.bounds import encoded
+from amplifier.web.changes import changed
 from amplifier.web.paging import After, Cursor, Limit, Offset, Pages, Text
 from amplifier.web.request import Request, require_admin
 from amplifier.web.routing import delete, get, put
@@ -25,13 +27,25 @@ class PutSetting(Body):
     scope: Scope = "global"
 
 
-class Setting(msgspec.Struct):
-    """A setting."""
+class StoredSetting(msgspec.Struct):
+    """A setting as the database has it."""
 
     key: str
     value: msgspec.Raw
     scope: str
     updated_at: datetime
+
+
+class SettingChange(StoredSetting):
+    """A setting after a change, with what changed."""
+
+    changes: msgspec.Raw
+
+
+class Setting(StoredSetting):
+    """A setting."""
+
+    changed: list[str] | UnsetType = UNSET
 
 
 class SettingList(msgspec.Struct):
@@ -66,10 +80,11 @@ class SettingsController(Controller):
 
     @put("/{key:str}", operation_id="put_setting", summary="Write a setting", errors=(403,), never=(404,))
     async def put_setting(self, request: Request, key: FromPath[str], data: JSONBody[PutSetting]) -> Setting:
-        """New or not. Admin applications only."""
+        """New or not. Without a difference it stays as it is. Admin applications only."""
         require_admin(request)
         value = encoded("value", data.value)
-        return Setting(*await request.queries.settings.put(key=key, value=value, scope=data.scope))
+        row = await request.queries.settings.put(key=key, value=value, scope=data.scope)
+        return changed(request, Setting, row)
 
     @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting", errors=(403,), status_code=204)
     async def delete_setting(self, request: Request, key: FromPath[str]) -> None:

@@ -89,13 +89,16 @@ async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
 
 
 async def _set_key_managers(queries: "Queries", arguments: argparse.Namespace) -> str:
+    import msgspec
+
     app_id, managers = arguments.app_id, _user_ids(arguments.user_ids)
-    async with _audited(queries, "update_application", app_id, key_managers=managers):
+    async with _audited(queries, "update_application", app_id) as details:
         row = await queries.applications.update(
             app_id=app_id, app_name=None, is_active=None, settings=None, key_managers=managers
         )
         if row is None:
             raise _unknown(arguments)
+        details["changed"] = msgspec.json.decode(row["changes"])
     return f"{app_id}: {', '.join(managers) or 'only admin applications'}"
 
 
@@ -163,14 +166,19 @@ async def _remove_key(queries: "Queries", arguments: argparse.Namespace) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _audited(queries: "Queries", action: str, app_id: str, **details: object) -> AsyncIterator[None]:
-    """Runs the context in a transaction and adds its entry to the audit log at the end."""
+async def _audited(queries: "Queries", action: str, app_id: str, **details: object) -> AsyncIterator[dict[str, object]]:
+    """Runs the context in a transaction and adds its entry to the audit log at the end, unless nothing `changed`.
+
+    Yields the details of the entry.
+    """
     import getpass
 
     import msgspec
 
     async with queries.database.transaction():
-        yield
+        yield details
+        if details.get("changed") == {}:
+            return
         await queries.audit.add(
             actor_id=getpass.getuser(),
             actor_app_id="command line",

@@ -1,4 +1,4 @@
-"""The console script: amplifier-api serve | migrate | queries | applications | search | openapi.
+"""The console script: amplifier-api serve | migrate | queries | applications | search | psql | openapi.
 
 Each command is in a module of this package, which adds its parser. Commands import most modules when they run, so that
 a first start imports while PostgreSQL creates its files.
@@ -11,7 +11,7 @@ import signal
 import sys
 
 from amplifier import __version__
-from amplifier.cli import applications, migrate, openapi, queries, search, serve
+from amplifier.cli import applications, migrate, openapi, psql, queries, search, serve
 from amplifier.errors import OperatorError
 from amplifier.settings import load
 
@@ -80,7 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("amplifier-api", description="The session backend for AI agents, on PostgreSQL.")
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for module in (serve, migrate, queries, applications, search, openapi):
+    for module in (serve, migrate, queries, applications, search, psql, openapi):
         module.add(commands)
     return parser
 

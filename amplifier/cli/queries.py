@@ -28,6 +28,9 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     check.add_argument("--json", action="store_true", help="findings as JSON")
     check.set_defaults(run=_check)
     reload = queries.add_parser("reload", help="have all running processes take over the files, if they pass the check")
+    reload.add_argument("--queries", metavar="DIR", help="with --plans: the folder, instead of QUERIES_DIR")
+    reload.add_argument("--plans", action="store_true", help="warn of plans that cost more than before, on a profile")
+    reload.add_argument("--refuse", action="store_true", help="the same, and reload nothing if one does")
     reload.add_argument("--timeout", type=float, default=30, metavar="SECONDS", help="to wait for their answers (30)")
     reload.set_defaults(run=_reload)
     top = queries.add_parser("top", help="what the queries cost the database, from pg_stat_statements")
@@ -101,7 +104,9 @@ def _plans(settings: Settings, dsn: str, update: bool) -> "tuple[list[Line], lis
 def _reload(_: Settings, arguments: argparse.Namespace) -> None:
     from amplifier.queries import control
 
-    with opened(configured(arguments), migrated=False) as dsn:
+    settings = configured(arguments)
+    with opened(settings, migrated=False) as dsn:
+        compared = _warned(settings, dsn, arguments.refuse) if arguments.plans or arguments.refuse else None
         expected, reports = control.reload(dsn, arguments.timeout)
     for report in reports:
         print(f"{report.process}: " + (f"stays with {report.hash}" if report.faults else f"serves {report.hash}"))
@@ -109,6 +114,8 @@ def _reload(_: Settings, arguments: argparse.Namespace) -> None:
             print(f"  {finding}")
         if report.faults > len(report.findings):
             print(f"  and {report.faults - len(report.findings)} more, see GET /health/queries or its log")
+        if compared not in (None, report.hash) and not report.faults:
+            print(f"warning: {report.process}: reads other files than those whose plans were compared", file=sys.stderr)
     if not expected:
         raise OperatorError("no process of the service listens on this database")
     if len(reports) < expected:
@@ -117,6 +124,31 @@ def _reload(_: Settings, arguments: argparse.Namespace) -> None:
         sys.exit(1)
     if len({report.hash for report in reports}) > 1:
         raise OperatorError("the processes serve different files: give all nodes the same ones")
+
+
+def _warned(settings: Settings, dsn: str, refuse: bool) -> str:
+    """Prints a warning for each query whose plan costs more than before, and returns the hash of the queries.
+
+    Raises OperatorError if there are any and `refuse` is true.
+    """
+    from amplifier import paths
+    from amplifier.database.pool import Database
+    from amplifier.postgres import scratch
+    from amplifier.queries.plans import growth
+    from amplifier.queries.registry import Queries
+    from amplifier.schema import migrate
+
+    with scratch.database(dsn) as profile:
+        migrate.migrate(profile)
+        database = Database(settings, profile)
+        queries = Queries(database, paths.folder("queries", settings.queries_dir))
+        found = growth.compare(profile, queries, Queries(database, paths.folder("queries")))
+    for finding in found.findings:
+        print(f"warning: {finding}", file=sys.stderr)
+    print(f"{len(found.findings)} of {found.count} plans cost more than those of {found.basis}")
+    if found.findings and refuse:
+        raise OperatorError("nothing was reloaded: without --refuse the queries would be")
+    return str(queries.hash)
 
 
 def _top(_: Settings, arguments: argparse.Namespace) -> None:

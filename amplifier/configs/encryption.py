@@ -69,6 +69,28 @@ class Keyring:
         encrypted: dict[str, Any] = _map_scalars(config, lambda value: self._encrypt(value, context), names_secret)
         return encrypted
 
+    def keep(self, config: Any, former: Any, context: str) -> Any:
+        """Returns a copy of an encrypted config with the encrypted text of `former` where that means the same.
+
+        The same value encrypts to another text each time. A text of `former` under another key than the first is not
+        kept, so that a config that is written again can be encrypted under a new key.
+        """
+        if isinstance(config, dict) and isinstance(former, dict):
+            return {key: self.keep(value, former.get(key), context) for key, value in config.items()}
+        if isinstance(config, list) and isinstance(former, list):
+            return [self.keep(*pair, context) for pair in zip(config, former, strict=False)] + config[len(former) :]
+        if isinstance(config, str) and isinstance(former, str) and self._means(config, former, context):
+            return former
+        return config
+
+    def _means(self, text: str, former: str, context: str) -> bool:
+        """Returns whether two encrypted texts have the same value, the second under the first key."""
+        blob = _decode(former)
+        if blob is None or blob[1 : 1 + _ID_LENGTH] != self._primary:
+            return False
+        value, wanted = self._open(former, context), self._open(text, context)
+        return value is not None and type(value) is type(wanted) and value == wanted
+
     def decrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
         """Returns a copy of `config` with its secrets decrypted. A value that no key decrypts stays as it is.
 
@@ -99,19 +121,16 @@ class Keyring:
 
     def _open(self, text: str, context: str) -> Any:
         """Returns the value that `encrypt` made into `text`; None for any other text, even if it begins with `enc:`."""
-        if not text.startswith(_PREFIX):
+        if (blob := _decode(text)) is None:
             return None
         try:
-            blob = base64.urlsafe_b64decode(text[len(_PREFIX) :].encode())
-            if _encode(blob) != text:  # the decoder ignores unknown characters, and unused bits at the end
-                return None
             version, identifier = blob[:1], blob[1 : 1 + _ID_LENGTH]
             if version not in (_TEXT, _JSON) or identifier not in self._keys:
                 return None
             nonce, sealed = blob[1 + _ID_LENGTH :][:_NONCE_LENGTH], blob[1 + _ID_LENGTH + _NONCE_LENGTH :]
             clear = self._keys[identifier].decrypt(nonce, sealed, _bound(context, version))
             return clear.decode() if version == _TEXT else msgspec.json.decode(clear)
-        except (binascii.Error, InvalidTag, ValueError):
+        except (InvalidTag, ValueError):
             return None
 
 
@@ -122,6 +141,17 @@ def _bound(context: str, version: bytes) -> bytes:
 
 def _encode(blob: bytes) -> str:
     return _PREFIX + base64.urlsafe_b64encode(blob).decode()
+
+
+def _decode(text: str) -> bytes | None:
+    """Returns the bytes that `_encode` made into `text`, or None for any other text."""
+    if not text.startswith(_PREFIX):
+        return None
+    try:
+        blob = base64.urlsafe_b64decode(text[len(_PREFIX) :].encode())
+    except (binascii.Error, ValueError):
+        return None
+    return blob if _encode(blob) == text else None  # the decoder ignores unknown characters, and unused bits at the end
 
 
 def _derive(key: str) -> bytes:

@@ -18,13 +18,23 @@ _IN_THREAD_FROM = 64 * 1024  # bytes
 _ENCRYPTED = b'"enc:'  # the start of an encrypted value in JSON
 
 
-async def sealed(keyring: Keyring, config: dict[str, Any], config_id: str) -> bytes:
-    """Returns the JSON of a config with its secrets encrypted. Raises Problem 422 if the config is too large."""
+async def sealed(keyring: Keyring, config: dict[str, Any], config_id: str, former: msgspec.Raw | None = None) -> bytes:
+    """Returns the JSON of a config with its secrets encrypted. Raises Problem 422 if the config is too large.
+
+    `former` is the config as it is stored: a secret that it has at the same place keeps its encrypted text, so that a
+    config that is written again stays the same.
+    """
     clear = msgspec.json.encode(config)
     check_size(clear)
     text = await _worked(clear, lambda: msgspec.json.encode(keyring.encrypt(config, config_id)))
+    if former is not None and text != clear:
+        text = await _worked(former, lambda: msgspec.json.encode(_kept(keyring, text, former, config_id)))
     check_size(text)
     return text
+
+
+def _kept(keyring: Keyring, text: bytes, former: msgspec.Raw, config_id: str) -> Any:
+    return keyring.keep(json_numbers.read(text), json_numbers.read(former), config_id)
 
 
 async def sealed_again(keyring: Keyring, text: msgspec.Raw, config_id: str) -> bytes | None:

@@ -128,7 +128,8 @@ class Operation:
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in self._headers},
         }
         if self.name in STREAMS:
-            return answer | {"content": {"text/event-stream": _stream(self.name)}}
+            shown = _example(self._shown.get("responses", {}), str(status))
+            return answer | {"content": {"text/event-stream": _stream(self.name) | shown}}
         if self.answers[status] is type(None):
             return answer
         schema = reference(self.answers[status])

@@ -15,9 +15,9 @@ PREFIX = "#/components/schemas/"
 INT32 = 2**31
 
 _ENUMS = {
-    "MessageRole": (MessageRole, "Who says a message."),
-    "Role": (Role, "What somebody is in a session."),
-    "Status": (Status, "Where a session stands; only an active one takes messages."),
+    "MessageRole": (MessageRole, "The speaker of a message."),
+    "Role": (Role, "A participant's role: owners may do everything, editors also write, viewers only read."),
+    "Status": (Status, "A session's state. Only an active one takes messages; `resume` makes the others active again."),
 }
 _OBJECT: dict[str, Any] = {"type": "object", "additionalProperties": True}
 _SECTION = {"type": "array", "items": _OBJECT}
@@ -33,7 +33,7 @@ _UNTYPED: dict[str, dict[str, Any]] = {
     "value": {},
 }
 MESSAGE = {
-    "description": "A message in any dialect: only its `role` is prescribed; the rest is given back as it came.",
+    "description": "A message in any dialect: only its `role` is prescribed; the rest is returned as it came.",
     "type": "object",
     "properties": {"role": {"$ref": f"{PREFIX}MessageRole"}},
     "required": ["role"],
@@ -115,7 +115,7 @@ def _struct(schema: dict[str, Any], struct: type[Struct], is_answer: bool) -> di
             given = {key: value for key, value in given.items() if key != "default"}
         if _mentions(field.type, datetime):
             given = _with_format(given)
-        properties[name] = tidied(_typed(name, given), nullable=is_answer)
+        properties[name] = tidied(_typed(name, given), nullable=is_answer or _is_cleared_by_null(field))
     required = [name for name, field in fields.items() if (is_answer and field.default is not UNSET) or field.required]
     described: dict[str, Any] = {
         "description": " ".join(inspect.cleandoc(struct.__doc__ or "").split()),
@@ -140,6 +140,11 @@ def _typed(name: str, schema: dict[str, Any]) -> dict[str, Any]:
             "anyOf": [one if "null" in str(one.get("type")) else _typed(name, one) for one in schema["anyOf"]],
         }
     return schema
+
+
+def _is_cleared_by_null(field: Any) -> bool:
+    """Returns whether null means something else in a request than a missing field."""
+    return field.default is UNSET and type(None) in get_args(field.type)
 
 
 def _mentions(type_: Any, wanted: type) -> bool:

@@ -135,7 +135,7 @@ def _start(
     if not (data / "PG_VERSION").exists():
         _initialise(home, install, account, meanwhile)
     stop_orphan(data)
-    _let_in(data)
+    _let_in(data, account)
     options = {
         "listen_addresses": "",
         "unix_socket_directories": str(sockets),
@@ -175,13 +175,16 @@ def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None, me
     partial.rename(data)
 
 
-def _let_in(data: Path) -> None:
-    """Lets the owner of this process log in with both roles. Data folders of earlier releases allow one only."""
-    owner = pwd.getpwuid(os.geteuid()).pw_name
+def _let_in(data: Path, account: pwd.struct_passwd | None) -> None:
+    """Lets the owner of this process, and the server's account, log in with both roles.
+
+    Data folders of earlier releases allow less.
+    """
+    owners = {pwd.getpwuid(os.geteuid()).pw_name, *([account.pw_name] if account else [])}
     idents = data / "pg_ident.conf"
     known = idents.read_text().splitlines()
     with idents.open("a") as file:
-        lines = (f'amplifier "{owner}" {role}' for role in (ROLE, SERVICE))
+        lines = (f'amplifier "{owner}" {role}' for owner in sorted(owners) for role in (ROLE, SERVICE))
         file.writelines(f"{line}\n" for line in lines if line not in known)
 
 

@@ -42,6 +42,11 @@ group by name
 order by seconds desc
 limit %s
 """
+_INSTALLED = "select exists (select from pg_available_extensions where name = 'pg_stat_statements')"
+_NOT_INSTALLED = (
+    "this PostgreSQL has no pg_stat_statements to load: install its contrib modules. The embedded one has none; GET "
+    "/health/queries shows what a process has measured itself"
+)
 _NOT_THERE = (
     "the database has no pg_stat_statements: set shared_preload_libraries = 'pg_stat_statements' (or the like of your "
     "provider), restart PostgreSQL, and run: create extension pg_stat_statements"
@@ -84,7 +89,8 @@ def top(dsn: str, limit: int) -> list[tuple[Any, ...]]:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=5, options=f"-c role={ROLE}") as connection:
             where = connection.execute(_SCHEMA).fetchone()
             if where is None:
-                raise OperatorError(_NOT_THERE)
+                [installed] = connection.execute(_INSTALLED).fetchone() or (False,)
+                raise OperatorError(_NOT_THERE if installed else _NOT_INSTALLED)
             return connection.execute(SQL(_TOP).format(Identifier(where[0]), ROLE), (limit,)).fetchall()
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
         raise OperatorError(_NOT_THERE) from error

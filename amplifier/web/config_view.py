@@ -4,13 +4,14 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from amplifier.configs.encryption import Keyring
 from amplifier.configs.sealing import opened, sealed_again
 from amplifier.configs.validation import check_size
 from amplifier.errors import Problem
 from amplifier.web.bodies import Warnings
+from amplifier.web.changes import confirmation, told
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request
 
@@ -34,12 +35,19 @@ class StoredConfig(ConfigSummary):
     config_json: msgspec.Raw
 
 
+class ConfigChange(StoredConfig):
+    """A config after a change, with what changed."""
+
+    changes: msgspec.Raw
+
+
 class Config(ConfigSummary):
     """A config; `encrypted` says whether secrets in it are encrypted at rest. Its ETag is its `version`."""
 
     config_data: dict[str, Any]
     message: str | None
     encrypted: bool
+    changed: list[str] | UnsetType = UNSET
     warnings: Warnings = UNSET
 
     @property
@@ -47,7 +55,7 @@ class Config(ConfigSummary):
         return str(self.version)
 
 
-async def encrypted_again(request: Request, stored: StoredConfig) -> StoredConfig:
+async def encrypted_again(request: Request, stored: ConfigChange) -> ConfigChange:
     """A config that was merged or restored, with the secrets encrypted that were stored before there was a key.
 
     Raises Problem 422 for one that is too large, which takes the change back.
@@ -55,17 +63,21 @@ async def encrypted_again(request: Request, stored: StoredConfig) -> StoredConfi
     text = await sealed_again(keyring(request), stored.config_json, stored.config_id)
     if text is None:
         return stored
-    row = await request.queries.configs.update(
+    row = await request.queries.config_changes.update(
         actor_id=request.caller.user_id,
         config_id=stored.config_id,
         name=None,
+        has_description=False,
         description=None,
         config_json=text,
         sections=b"{}",
         tags=None,
         if_versions=None,
     )
-    return stored_config(row)
+    again = changed_config(row)
+    changes = msgspec.json.decode(stored.changes) | msgspec.json.decode(again.changes)
+    again.changes = msgspec.Raw(msgspec.json.encode(changes))
+    return again
 
 
 def stored_config(row: Any) -> StoredConfig:
@@ -73,6 +85,21 @@ def stored_config(row: Any) -> StoredConfig:
     stored = StoredConfig(*row)
     check_size(stored.config_json)
     return stored
+
+
+def changed_config(row: Any) -> ConfigChange:
+    """Returns the config in the row of a statement that changes it. Raises Problem 422 if it is too large."""
+    changed = ConfigChange(*row)
+    check_size(changed.config_json)
+    return changed
+
+
+async def shown_change(request: Request, stored: ConfigChange, message: str | None) -> Config:
+    """Returns the answer to a change, which is also told to the audit log."""
+    changed = told(request, stored.changes)
+    config = await shown(request, stored, message and confirmation(changed, message))
+    config.changed = changed
+    return config
 
 
 async def shown(request: Request, stored: StoredConfig, message: str | None, decrypt: bool = False) -> Config:

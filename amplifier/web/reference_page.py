@@ -92,14 +92,22 @@ class _Reference:
         if body := operation.get("requestBody"):
             [content] = body["content"].values()
             yield f"<h4>Body: {_type(content['schema'])}</h4>"
-            yield _members(self._resolved(content["schema"])) + _examples(content)
+            yield _members(self._resolved(content["schema"])) + _example(content)
         answers = {status: self._resolved(answer) for status, answer in operation["responses"].items()}
         for status, answer in answers.items():
             if status.startswith("2"):
-                yield from _answer(status, answer)
+                yield from self._answer(status, answer)
         others = [(status, "", self._other(answer)) for status, answer in answers.items() if not status.startswith("2")]
         named = ", ".join(status for status, *_ in others)
         yield f"<details><summary>Other answers: {named}</summary>{_list(others)}</details></article>"
+
+    def _answer(self, status: str, answer: dict[str, Any]) -> Iterator[str]:
+        for media_type, content in answer.get("content", {}).items():
+            events = content.get("x-events", {})
+            yield f"<h4>Answer {status}: {escape(media_type) if events else _type(content['schema'])}</h4>"
+            if events:
+                yield _list((name, _type(schema), _text(self._resolved(schema))) for name, schema in events.items())
+            yield _example(content)
 
     def _other(self, answer: dict[str, Any]) -> str:
         contents = answer.get("content", {}).values()
@@ -139,24 +147,12 @@ def _members(schema: dict[str, Any]) -> str:
     )
 
 
-def _answer(status: str, answer: dict[str, Any]) -> Iterator[str]:
-    for media_type, content in answer.get("content", {}).items():
-        kind = _type(content["schema"]) if "x-events" not in content else escape(media_type)
-        yield f"<h4>Answer {status}: {kind}</h4>{_examples(content)}"
-        if events := content.get("x-events"):
-            yield _list((escape(name), _type(schema), "") for name, schema in events.items())
-
-
-def _shown(content: dict[str, Any]) -> list[Any]:
-    """Returns the examples of a body or an answer."""
-    return [one["value"] for one in content.get("examples", {}).values()] or [
-        content[name] for name in ("example",) if name in content
-    ]
-
-
-def _examples(content: dict[str, Any]) -> str:
-    texts = (escape(json.dumps(one, indent=2, ensure_ascii=False)) for one in _shown(content))
-    return "".join(f"<details><summary>Example</summary><pre>{text}</pre></details>" for text in texts)
+def _example(content: dict[str, Any]) -> str:
+    if "example" not in content:
+        return ""
+    shown = content["example"]
+    text = shown if isinstance(shown, str) else json.dumps(shown, indent=2, ensure_ascii=False)
+    return f"<details><summary>Example</summary><pre>{escape(text)}</pre></details>"
 
 
 def _type(schema: dict[str, Any]) -> str:

@@ -4,19 +4,15 @@ from datetime import datetime
 from typing import Any
 
 import msgspec
-from msgspec import UNSET
+from msgspec import UNSET, UnsetType
 
 from amplifier.web.bodies import Warnings
 from amplifier.web.request import Request
 from amplifier.web.types import Role, Status
 
 
-class Session(msgspec.Struct):
-    """A session; `last_seq` is the number of the last thing that happened in it, and its ETag.
-
-    `config_version` is the version of the config when the session began. A fork tells which session it was copied from,
-    to those who take part in that, too.
-    """
+class StoredSession(msgspec.Struct):
+    """A session as the database has it."""
 
     session_id: str
     config_id: str
@@ -36,6 +32,22 @@ class Session(msgspec.Struct):
     config_version: int | None
     forked_from_session_id: str | None
     forked_at_seq: int | None
+
+
+class SessionChange(StoredSession):
+    """A session after a change, with what changed."""
+
+    changes: msgspec.Raw
+
+
+class Session(StoredSession):
+    """A session; `last_seq` is the number of the last thing that happened in it, and its ETag.
+
+    `config_version` is the version of the config when the session began. A fork tells which session it was copied from,
+    to those who take part in that, too.
+    """
+
+    changed: list[str] | UnsetType = UNSET
     message: str | None = None
     warnings: Warnings = UNSET
 
@@ -44,10 +56,12 @@ class Session(msgspec.Struct):
         return str(self.last_seq)
 
 
-async def shown(request: Request, row: Any, message: str | None = None) -> Session:
+async def shown(
+    request: Request, row: Any, message: str | None = None, changed: list[str] | UnsetType = UNSET
+) -> Session:
     """Returns the session of a row; its source is shown only to participants of the source."""
-    session = Session(*row)
-    session.message = message
+    session = Session(*row[: len(StoredSession.__struct_fields__)])
+    session.changed, session.message = changed, message
     if (source := session.forked_from_session_id) is not None:
         user_id = request.caller.user_id
         if await request.queries.sessions.get(actor_id=user_id, session_id=source) is None:

@@ -50,8 +50,13 @@ async def _repeatable(request: Request, key: str) -> Repeatable:
 
 
 async def _note(request: Request, operation: str, result: Any) -> None:
-    """Writes the audit entry: caller, operation, target and address, and of the body only what the handler tells."""
+    """Writes the audit entry: caller, operation, target and address, and of the body only what the handler tells.
+
+    Writes none for a request that changed nothing.
+    """
     told = request.scope["state"].get("told", {})
+    if told.get("changed") == {}:
+        return
     target_type, target_id = _target(request.path_params | told, result)
     caller, client = request.caller, request.scope["client"]
     await request.queries.audit.add(

@@ -73,7 +73,10 @@ async def test_only_key_managers_replace_the_keys_of_their_application(api: Api)
     assert (await bob.post("/applications/app/keys", json={"name": "mine"})).status_code == 201
     assert (await bob.post("/applications/app/regenerate-key")).status_code == 200
     told = (await admin.get("/audit?action=update_application&limit=2")).json()["items"]
-    assert [entry["details"] for entry in told] == [{}, {"key_managers": ["bob"]}]
+    assert [entry["details"]["changed"] for entry in told] == [
+        {"app_name": {"old": "app", "new": "App"}},
+        {"key_managers": {"old": ["alice"], "new": ["bob"]}},
+    ]
 
 
 async def test_key_managers_are_named_with_a_new_application(api: Api) -> None:
@@ -90,6 +93,8 @@ async def test_key_managers_are_named_with_a_new_application(api: Api) -> None:
         assert_problem(await admin.patch("/applications/web", json={"key_managers": wrong}), 422)
     longest = [f"{number:02}{chr(1) * 253}" for number in range(20)]
     assert (await admin.patch("/applications/web", json={"key_managers": longest})).json()["key_managers"] == longest
+    names = {"key_managers": longest[::-1], "app_name": chr(1) * 255, "is_active": False}
+    assert (await admin.patch("/applications/web", json=names)).status_code == 200  # the audit entry has both lists
 
 
 async def test_old_key_stops_at_once(api: Api, alice: httpx.AsyncClient) -> None:

@@ -50,8 +50,14 @@ async def test_audit_log_records_each_change(
     assert told == [
         ("alice", "create_config", "config", config, {}),
         ("alice", "create_session", "session", session, {}),
-        ("alice", "put_participant", "session", session, {"user_id": "carol", "role": "viewer"}),
-        ("alice", "update_participant", "session", session, {"user_id": "carol", "role": "editor"}),
+        ("alice", "put_participant", "session", session, {"user_id": "carol", "role": "viewer", "permissions": {}}),
+        (
+            "alice",
+            "update_participant",
+            "session",
+            session,
+            {"user_id": "carol", "changed": {"role": {"old": "viewer", "new": "editor"}}},
+        ),
         (
             "alice",
             "create_invitation",
@@ -61,9 +67,15 @@ async def test_audit_log_records_each_change(
         ),
         ("bob", "accept_invitation", "session", session, {"role": "viewer"}),
         ("bob", "accept_invitation", "session", session, {"role": "viewer"}),
-        ("alice", "remove_participant", "session", session, {"user_id": "carol"}),
-        ("alice", "update_session", "session", session, {"status": "completed"}),
-        ("alice", "transfer_session", "session", session, {"owner_user_id": "bob"}),
+        ("alice", "remove_participant", "session", session, {"user_id": "carol", "role": "editor", "permissions": {}}),
+        ("alice", "update_session", "session", session, {"changed": {"status": {"old": "active", "new": "completed"}}}),
+        (
+            "alice",
+            "transfer_session",
+            "session",
+            session,
+            {"changed": {"owner_user_id": {"old": "alice", "new": "bob"}}},
+        ),
         ("bob", "delete_session", "session", session, {}),
         ("alice", "delete_config", "config", config, {"deleted_sessions": 0}),
     ]
@@ -115,6 +127,45 @@ async def test_secrets_are_never_in_it(
     assert "create_application" in log
     for secret in (key, other, made["token"], "canary", admin.headers["authorization"], admin.headers["x-api-key"]):
         assert secret not in log
+
+
+async def test_entries_name_what_changed_and_show_few_values(
+    admin: httpx.AsyncClient, alice: httpx.AsyncClient, session_id: str, config_id: str, sql: Callable[..., list[Any]]
+) -> None:
+    hidden, config = {"canary": "canary"}, {"bundle": {"name": "canary"}, "token": "canary"}
+    path = f"/sessions/{session_id}"
+    for client, method, place, body in (
+        (alice, "PATCH", path, {"title": "Trip", "tags": hidden, "metadata": hidden, "status": "failed"}),
+        (alice, "PATCH", path, {"title": None, "status": "failed"}),
+        (alice, "POST", f"{path}/participants", {"user_id": "bob", "role": "viewer"}),
+        (alice, "PATCH", f"{path}/participants/bob", {"role": "viewer", "permissions": {"send": True}}),
+        (alice, "PUT", f"/configs/{config_id}", {"name": "N", "description": "canary", "config_data": config}),
+        (admin, "PATCH", "/applications/app", {"is_active": True, "app_name": "App", "settings": hidden}),
+        (admin, "PUT", "/settings/a", {"value": hidden}),
+        (admin, "PUT", "/settings/a", {"value": hidden}),
+    ):
+        assert (await client.request(method, place, json=body)).is_success
+    status, former = {"old": "active", "new": "failed"}, {"old": {}, "new": {"send": True}}
+    assert [entry["details"].get("changed") for entry in (await entries(admin))[:7]] == [
+        {"value": {}, "scope": {}},
+        {"app_name": {"old": "app", "new": "App"}, "settings": {}},
+        {"name": {}, "description": {}, "config_data": {}},
+        {"permissions": former},
+        None,
+        {"title": {"old": "Trip", "new": None}},
+        {"title": {"old": None, "new": "Trip"}, "tags": {}, "metadata": {}, "status": status},
+    ]
+    assert sql("select count(*) from audit_log where details::text like '%canary%'") == [(0,)]
+
+
+async def test_transfer_by_another_owner_names_former_owner(
+    admin: httpx.AsyncClient, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
+    for user_id, role in (("bob", "owner"), ("carol", "viewer")):
+        await alice.post(f"/sessions/{session_id}/participants", json={"user_id": user_id, "role": role})
+    assert (await bob.post(f"/sessions/{session_id}/transfer", json={"user_id": "carol"})).status_code == 200
+    [entry] = await entries(admin, action="transfer_session")
+    assert entry["details"] == {"changed": {"owner_user_id": {"old": "alice", "new": "carol"}}}
 
 
 async def test_filters_and_pages(

@@ -87,6 +87,7 @@ async def test_update(alice: httpx.AsyncClient) -> None:
     assert replaced["config_data"] == BUNDLE
     renamed = (await alice.put(path, json={"name": "m", "tags": {}, "description": ""})).json()
     assert (renamed["name"], renamed["tags"], renamed["description"]) == ("m", {}, "")
+    assert renamed.pop("changed") == ["name", "tags", "description"]
     assert (await alice.get(path)).json() == {**renamed, "message": None}
 
 

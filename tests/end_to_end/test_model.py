@@ -17,13 +17,13 @@ from tests.support.model_inputs import (
     Caller,
     Rights,
     callers,
+    changes,
+    known,
     messages,
     people,
     rarely,
     rights,
     roles,
-    statuses,
-    titles,
     words,
 )
 from tests.support.pair import pair
@@ -89,15 +89,15 @@ class Sharing(Comparison):
             assert self._messages(answer["messages"]) == wanted
             assert answer["next"] == (wanted[-1].seq if wanted and session.behind(wanted[-1].seq) else None)
 
-    @rule(key=sessions, caller=callers, title=titles, status=statuses)
-    def change(self, key: str, caller: Caller, title: str | None, status: str | None) -> None:
+    @rule(key=sessions, caller=callers, changes=changes)
+    def change(self, key: str, caller: Caller, changes: dict[str, str | None]) -> None:
         actor, call, session = self._see(key, caller)
-        call(session.change(actor, title, status), "PATCH", "", {"title": title, "status": status})
+        call(session.change(actor, changes), "PATCH", "", changes)
 
     @rule(key=sessions, caller=callers)
     def resume(self, key: str, caller: Caller) -> None:
         actor, call, session = self._see(key, caller)
-        call(session.change(actor, status="active"), "POST", "/resume")
+        call(session.change(actor, {"status": "active"}), "POST", "/resume")
 
     @rule(key=sessions, caller=callers, really=rarely)
     def delete(self, key: str, caller: Caller, really: bool) -> None:
@@ -113,14 +113,14 @@ class Sharing(Comparison):
     @rule(key=sessions, caller=callers, user=people, role=roles, given=rights)
     def put(self, key: str, caller: Caller, user: str, role: str, given: Rights) -> None:
         actor, call, session = self._see(key, caller)
-        body = {"user_id": self._id(user), "role": role, "permissions": given}
+        body = {"user_id": self._id(user)} | known(role=role, permissions=given)
         call(session.put(actor, user, role, given), "POST", "/participants", body)
 
     @rule(key=sessions, caller=callers, user=people, role=st.none() | roles, given=rights)
     def update(self, key: str, caller: Caller, user: str, role: str | None, given: Rights) -> None:
         actor, call, session = self._see(key, caller)
         status = session.update(actor, user, role, given)
-        call(status, "PATCH", f"/participants/{self._id(user)}", {"role": role, "permissions": given})
+        call(status, "PATCH", f"/participants/{self._id(user)}", known(role=role, permissions=given))
 
     @rule(key=sessions, caller=callers, user=people, leaves=st.booleans())
     def remove(self, key: str, caller: Caller, user: str, leaves: bool) -> None:

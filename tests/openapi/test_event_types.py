@@ -47,6 +47,19 @@ def assert_described(event: Event | None, described: dict[str, Draft202012Valida
     return event.type
 
 
+@pytest.mark.parametrize("operation", ["follow_session", "follow_sessions", "stream_message"])
+def test_example_of_stream_fits_schemas(operation: str) -> None:
+    content, described = OPERATIONS[operation][2]["responses"]["200"]["content"]["text/event-stream"], events(operation)
+    *blocks, rest = content["example"].split("\n\n")
+    assert rest == ""
+    for block in blocks:
+        fields = dict(line.split(": ", 1) for line in block.split("\n"))
+        if "data" in fields:
+            data = json.loads(fields["data"])
+            found = described[fields.get("event") or data["type"]].iter_errors(data)
+            assert [f"{block}: {error.json_path}: {error.message}" for error in found] == []
+
+
 async def test_events_of_session_fit_their_schemas(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:

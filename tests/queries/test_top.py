@@ -33,6 +33,17 @@ def test_statement_of_probe_returns_the_same_columns(dsn: str, folder: Path) -> 
             assert f"/* {query.name} */" not in set_apart(query)
 
 
+def test_missing_statistics_are_explained(dsn: str) -> None:
+    with psycopg.connect(dsn) as connection:
+        [there] = connection.execute(
+            "select exists (select from pg_available_extensions where name = 'pg_stat_statements')"
+        ).fetchone() or (None,)
+    done = command({"DATABASE_URL": dsn}, "queries", "top")
+    assert (done.returncode, done.stdout) == (1, "")
+    assert ("create extension pg_stat_statements" in done.stderr) == there
+    assert ("install its contrib modules" in done.stderr) != there
+
+
 @pytest.fixture
 def measured() -> Iterator[str]:
     """The address of a database with pg_stat_statements."""

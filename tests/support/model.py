@@ -66,14 +66,15 @@ class Session:
             self.messages.append(Message(self._tick(), message, actor))
         return 201
 
-    def change(self, actor: str, title: str | None = None, status: str | None = None) -> int:
+    def change(self, actor: str, changes: dict[str, str | None]) -> int:
         part = self.people.get(actor)
         if part is None:
             return 404
         if part.role == "viewer":
             return 403
-        new = (self.title if title is None else title or None, status or self.status)
-        self._tick(new != (self.title, self.status))
+        new = (changes.get("title", self.title) or None, changes.get("status") or self.status)
+        if new != (self.title, self.status):
+            self._tick()
         self.title, self.status = new
         return 200
 
@@ -112,8 +113,10 @@ class Session:
         if role not in (None, "owner") and self._last_owner(user):
             return 409
         part = self.people[user]
-        part.role, part.rights = role or part.role, part.rights if rights is None else dict(rights)
-        self._tick()
+        new = (role or part.role, part.rights if rights is None else dict(rights))
+        if new != (part.role, part.rights):
+            self._tick()
+        part.role, part.rights = new
         self._keep_owner()
         return 200
 

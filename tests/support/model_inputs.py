@@ -1,5 +1,7 @@
 """The inputs of the calls that tests compare with the model of sessions: strategies of Hypothesis."""
 
+from typing import Any
+
 from hypothesis import strategies as st
 
 from tests.support.model import RANKS
@@ -22,6 +24,16 @@ messages = st.builds(
     words,
     others,
 )
-titles = st.sampled_from([None, "", "Trip"])
-statuses = st.sampled_from([None, "active", "completed", "failed", "cancelled"])
+changes = st.fixed_dictionaries(
+    {},
+    optional={
+        "title": st.sampled_from([None, "", "Trip"]),
+        "status": st.sampled_from(["active", "completed", "failed", "cancelled"]),
+    },
+)
 rarely = st.integers(0, 9).map(lambda number: number == 9)
+
+
+def known(**fields: Any) -> dict[str, Any]:
+    """Returns a body without the fields that are None."""
+    return {name: value for name, value in fields.items() if value is not None}

@@ -111,7 +111,7 @@ NO_ID: list[Any] = [*NO_NAME, "x" * 101, "A", "a b", "a\n", "é", "a_b", "../a"]
 NO_SEQ: list[Any] = [-1, 2**63, 2**64, 10**400, 0.5, "0", True, [], {}]
 NO_COUNT: list[Any] = [None, 0, 31_536_001, *NO_SEQ]  # seconds and uses
 NO_ROLE: list[Any] = [None, "", "Owner", "admin", *NOT_TEXT]
-NO_RIGHTS: list[Any] = [*NOT_OBJECT, {"send": 1}, {"send": None}, {"Send": True}, {"": True}, {"delete": True}]
+NO_RIGHTS: list[Any] = [*NO_MAP, {"send": 1}, {"send": None}, {"Send": True}, {"": True}, {"delete": True}]
 NO_PEOPLE: list[Any] = [*NOT_OBJECT[1:], {}, [""], [LONG], [1], [None], [["x"]], ["x"] * 21]
 CONFIG_FIELDS = {"name": NO_NAME, "config_data": NO_MAP, "tags": NO_TAGS, "description": NOT_TEXT}
 SESSION_FIELDS = {"title": [LONG, *NOT_TEXT], "tags": NO_TAGS, "metadata": NOT_OBJECT}
@@ -124,13 +124,14 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /configs": CONFIG_FIELDS | {"description": [*NOT_TEXT, "x" * 10_001]},
     "PUT /configs/{config_id}": CONFIG_FIELDS | {"name": NO_NAME[1:], "config_data": NOT_OBJECT},
     "POST /sessions": SESSION_FIELDS | {"config_id": NO_NAME},
-    "PATCH /sessions/{session_id}": SESSION_FIELDS | {"status": ["", "done", "Active", *NOT_TEXT]},
+    "PATCH /sessions/{session_id}": SESSION_FIELDS
+    | {"tags": [None, *NO_TAGS], "metadata": NO_MAP, "status": [None, "", "done", "Active", *NOT_TEXT]},
     "POST /sessions/{session_id}/transcript": {"messages": NO_MESSAGES, "expected_seq": NO_SEQ},
     "POST /sessions/{session_id}/messages": MESSAGE_FIELDS,
     "POST /sessions/{session_id}/stream": MESSAGE_FIELDS,
     "POST /sessions/{session_id}/approvals/none": {"decision": [None, "", "x" * 201, *NOT_TEXT]},
     "POST /sessions/{session_id}/participants": {"user_id": NO_NAME, "role": NO_ROLE, "permissions": NO_RIGHTS},
-    "PATCH /sessions/{session_id}/participants/dave": {"role": NO_ROLE[1:], "permissions": NO_RIGHTS},
+    "PATCH /sessions/{session_id}/participants/dave": {"role": NO_ROLE, "permissions": NO_RIGHTS},
     "POST /sessions/{session_id}/invitations": {"role": NO_ROLE, "expires_in": NO_COUNT, "max_uses": NO_COUNT},
     "POST /sessions/{session_id}/transfer": {"user_id": NO_NAME},
     "POST /invitations/accept": {"token": [*NO_NAME, "x" * 401, f"inv_x_{LONG[:43]}", f"inv_{LONG}_{LONG[:43]}"]},
@@ -142,10 +143,10 @@ WRONG: dict[str, dict[str, list[Any]]] = {
         "key_managers": [None, *NO_PEOPLE],
     },
     "PATCH /applications/other": {
-        "app_name": NO_NAME[1:],
-        "settings": NOT_OBJECT,
-        "is_active": [1, "true", []],
-        "key_managers": NO_PEOPLE,
+        "app_name": NO_NAME,
+        "settings": NO_MAP,
+        "is_active": [None, 1, "true", []],
+        "key_managers": [None, *NO_PEOPLE],
     },
     "POST /applications/other/keys": {"name": NO_NAME, "expires_in": [316_224_001, *NO_SEQ, 0]},
     "POST /sessions/{session_id}/fork": {"config_id": NO_NAME[1:], "title": [LONG, *NOT_TEXT], "up_to_seq": NO_SEQ},

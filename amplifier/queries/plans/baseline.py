@@ -19,7 +19,7 @@ from amplifier.queries.query import Query
 from amplifier.queries.registry import Queries
 
 _LARGE = ("messages", "session_events", "session_participants", "sessions")
-_TOLERANCE = 1.25  # costs that differ by a smaller factor count as the same
+TOLERANCE = 1.25  # costs that differ by a smaller factor count as the same
 
 
 class Baseline(msgspec.Struct):
@@ -101,7 +101,7 @@ def changes(before: Observation | None, now: Observation, same_version: bool) ->
     for kind, old, new in (("generic", before.generic, now.generic), ("custom", before.custom, now.custom)):
         if old.nodes != new.nodes:
             yield f"the {kind} plan is another"
-        elif not 1 / _TOLERANCE <= (new.cost + 1) / (old.cost + 1) <= _TOLERANCE:
+        elif not 1 / TOLERANCE <= (new.cost + 1) / (old.cost + 1) <= TOLERANCE:
             yield f"the {kind} plan costs {new.cost:.0f} instead of {old.cost:.0f}"
     cases = [label for label in now.results if now.results[label] != before.results.get(label)]
     if cases or now.results.keys() != before.results.keys():
