@@ -22,6 +22,9 @@ select
     case
         when page.type = 'message.created' then page.data
         when octet_length(page.data::text) > 8192 then bounded_event(page.data)
+        -- the `detail` of an error is stored as `message`
+        when page.type in ('run.failed', 'run.cancelled') and page.data #> '{error,message}' is not null
+            then jsonb_set(page.data #- '{error,message}', '{error,detail}', page.data #> '{error,message}')
         else page.data
     end as data,
     page.user_id,

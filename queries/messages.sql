@@ -73,9 +73,9 @@ from advanced_session;
 
 
 -- name: list(actor_id, session_id, after, as_of, limit, max_bytes)
--- Returns a page of a transcript, in order, with the session's clock and the next message's number in each row. For a
--- session without further messages it returns one row in which only last_seq is set; for a session that the caller takes no
--- part in, none. A page ends before its messages exceed max_bytes, but has at least one.
+-- Returns a page of a transcript, in order, with the session's clock (with `as_of`, that of its time) and the next message's
+-- number in each row. For a session without further messages it returns one row in which only last_seq is set; for a session
+-- that the caller takes no part in, none. A page ends before its messages exceed max_bytes, but has at least one.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  after       seq of the last message of the page before, 0 for the beginning
@@ -87,7 +87,14 @@ from advanced_session;
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
 -- @cost   150
 select
-    s.last_seq,
+    case
+        when :as_of::timestamptz is null then s.last_seq
+        else greatest(
+            (select max(seq) from messages where session_id = :session_id and created_at <= :as_of),
+            (select max(seq) from session_events where session_id = :session_id and created_at <= :as_of),
+            case when s.created_at <= :as_of then coalesce(s.forked_at_seq, 0) else 0 end
+        )
+    end as last_seq,
     page.next_seq,
     page.seq,
     page.message,
@@ -128,3 +135,90 @@ where
     and p.user_id = :actor_id
     and s.session_id = :session_id
 order by page.seq;
+
+
+-- name: list_backwards(actor_id, session_id, before, as_of, limit, max_bytes)
+-- Returns a page of a transcript, the newest message first. Otherwise like messages.list.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  before      seq of the last message of the page before, or a number after the end
+-- @param  as_of       only messages that existed at this time, or null
+-- @param  limit       messages at most
+-- @param  max_bytes   bytes of message text at most
+-- @return TranscriptRow[]
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
+-- @cost   150
+select
+    case
+        when :as_of::timestamptz is null then s.last_seq
+        else greatest(
+            (select max(seq) from messages where session_id = :session_id and created_at <= :as_of),
+            (select max(seq) from session_events where session_id = :session_id and created_at <= :as_of),
+            case when s.created_at <= :as_of then coalesce(s.forked_at_seq, 0) else 0 end
+        )
+    end as last_seq,
+    page.next_seq,
+    page.seq,
+    page.message,
+    page.author_user_id,
+    page.author_app_id,
+    page.created_at
+from session_participants as p
+inner join sessions as s on s.session_id = p.session_id
+left join lateral (
+    select
+        next.seq,
+        next.message,
+        next.author_user_id,
+        next.author_app_id,
+        next.created_at,
+        sum(next.size) over (order by next.seq desc) as bytes,
+        row_number() over (order by next.seq desc) as number,
+        lead(next.seq) over (order by next.seq desc) as next_seq
+    from (
+        select
+            m.seq,
+            m.message,
+            m.author_user_id,
+            m.author_app_id,
+            m.created_at,
+            m.size
+        from messages as m
+        where
+            m.session_id = :session_id
+            and m.seq < :before
+            and (:as_of::timestamptz is null or m.created_at <= :as_of)
+        order by m.seq desc
+        limit :limit::bigint + 1
+    ) as next
+) as page on page.number <= :limit and (page.bytes <= :max_bytes::bigint or page.number = 1)
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and s.session_id = :session_id
+order by page.seq desc;
+
+
+-- name: get(actor_id, session_id, seq)^
+-- One message of a session that the caller takes part in.
+-- @param  actor_id    user_id of the caller
+-- @param  session_id  the session
+-- @param  seq         number of the message
+-- @return Entry | none
+-- @access participant
+-- @index  session_participants_pkey or session_participants_user_id_idx, messages_pkey
+-- @cost   40
+select
+    m.seq,
+    m.message,
+    m.author_user_id,
+    m.author_app_id,
+    m.created_at
+from session_participants as p
+inner join messages as m on m.session_id = p.session_id
+where
+    p.session_id = :session_id
+    and p.user_id = :actor_id
+    and m.session_id = :session_id
+    and m.seq = :seq;

@@ -907,7 +907,8 @@ select
     r.started_at,
     r.finished_at,
     r.response,
-    r.error,
+    -- stored as `message`, which processes of earlier releases read, too
+    r.error - 'message' || jsonb_build_object('detail', r.error -> 'message') as error,
     r.usage,
     r.timing,
     r.cancelled_by_user_id,
@@ -944,7 +945,8 @@ select
     r.started_at,
     r.finished_at,
     r.response,
-    r.error,
+    -- stored as `message`, which processes of earlier releases read, too
+    r.error - 'message' || jsonb_build_object('detail', r.error -> 'message') as error,
     r.usage,
     r.timing,
     r.cancelled_by_user_id,

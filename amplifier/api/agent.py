@@ -121,11 +121,11 @@ async def _commit_and_wait(request: Request, session_id: str, data: SendMessage)
     row = await _ended(request, session_id, accepted.run_id, runner.longest + _LATE)
     if row["status"] == "completed":
         return AgentAnswer(session_id, row["response"] or "", AnswerMetadata(row["config_id"], row["run_id"]))
-    error = msgspec.json.decode(row["error"] or b'{"type": "cancelled", "message": "The run was cancelled"}')
+    error = msgspec.json.decode(row["error"] or b'{"type": "cancelled", "detail": "The run was cancelled"}')
     status = _STATUSES.get(error["type"], 500)
     headers = _SOON if status == 503 else None
     code = {"code": error["code"]} if "code" in error else {}
-    raise Problem(status, error["message"], headers=headers, run_id=accepted.run_id, **code)
+    raise Problem(status, error["detail"], headers=headers, run_id=accepted.run_id, **code)
 
 
 async def _commit_and_follow(

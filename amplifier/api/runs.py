@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
+from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
 from amplifier.runtime.runner import Runner
@@ -27,13 +28,38 @@ class RunError(msgspec.Struct):
     """The reason why a run failed; `code` is the provider's kind of error."""
 
     type: Literal["cancelled", "config", "internal", "interrupted", "provider", "refused", "timeout"]
-    message: str
-    code: str | msgspec.UnsetType = msgspec.UNSET
+    detail: str
+    code: str | UnsetType = UNSET
+
+
+class RunUsage(msgspec.Struct):
+    """The calls of models and tools in a run, and the tokens that the provider reports. Numbers of 0 are absent."""
+
+    model_calls: int | UnsetType = UNSET
+    tool_calls: int | UnsetType = UNSET
+    input_tokens: int | UnsetType = UNSET
+    output_tokens: int | UnsetType = UNSET
+    total_tokens: int | UnsetType = UNSET
+    reasoning_tokens: int | UnsetType = UNSET
+    cache_read_tokens: int | UnsetType = UNSET
+    cache_write_tokens: int | UnsetType = UNSET
+
+
+class RunTiming(msgspec.Struct):
+    """The seconds of a run: until the first part of the answer (`first_delta`), in models, in tools, in all. Empty for
+    a run that its process did not finish."""
+
+    first_delta: float | UnsetType = UNSET
+    model: float | UnsetType = UNSET
+    tools: float | UnsetType = UNSET
+    total: float | UnsetType = UNSET
 
 
 class Run(msgspec.Struct):
-    """One turn of the agent. `usage` counts tokens and calls, `timing` has seconds: until the first part of the answer
-    (`first_delta`), in models, in tools, in all."""
+    """One turn of the agent, from the message that it answers to the `response` or the `error`.
+
+    `error`, `usage` and `timing` stay JSON text on their way from the database: other members of older rows pass, too.
+    """
 
     run_id: str
     session_id: str
@@ -45,9 +71,9 @@ class Run(msgspec.Struct):
     started_at: datetime | None
     finished_at: datetime | None
     response: str | None
-    error: msgspec.Raw | None
-    usage: msgspec.Raw
-    timing: msgspec.Raw
+    error: RunError | None
+    usage: RunUsage
+    timing: RunTiming
     cancelled_by_user_id: str | None
     config_id: str
 
@@ -97,13 +123,13 @@ class RunsController(Controller):
             raise Problem(404, "Run not found")
         return Run(*row)
 
-    @post("/cancel", operation_id="cancel_run", summary="Stop the agent", status_code=200, errors=(403,))
+    @post("/cancel", operation_id="cancel_run", summary="Stop the agent", status_code=200, errors=(403, 409))
     async def cancel_run(self, request: Request, session_id: FromPath[str], run_id: RunId = None) -> RunMessage:
-        """Ends the model's call and the turn; the session stays active. A message that waits is taken back. For owners,
-        editors and participants with `cancel`."""
+        """Ends the model's call and the turn; the session stays active. A message that waits is taken back. 409 if
+        nothing runs or waits, or the run has ended. For owners, editors and participants with `cancel`."""
         row = await request.queries.runs.cancel(actor_id=request.caller.user_id, session_id=session_id, run_id=run_id)
         if row is None:
-            raise await _refusal(request, session_id)
+            raise await _refusal(request, session_id, run_id)
         request.tell(run_id=row["run_id"])
         request.afterwards(partial(_told, request.app.state.runner, session_id))
         return RunMessage("Cancellation requested")
@@ -115,13 +141,17 @@ def _told(runner: Runner, session_id: str) -> None:
     runner.claim_soon(session_id)
 
 
-async def _refusal(request: Request, session_id: str) -> Problem:
+async def _refusal(request: Request, session_id: str, run_id: str | None) -> Problem:
     """Returns the problem of a cancellation that changed nothing."""
-    missing = Problem(404, "Session not found or not active")
     try:
         part = await participation(request, session_id)
     except Problem:
-        return missing
-    if part.may_cancel:
-        return missing
-    return Problem(403, "Only owners, editors and whoever has the permission cancel may stop the agent")
+        return Problem(404, "Session not found or not active")
+    if not part.may_cancel:
+        return Problem(403, "Only owners, editors and whoever has the permission cancel may stop the agent")
+    if run_id is None:
+        return Problem(409, "No run is going on or waiting: there is nothing to cancel")
+    row = await request.queries.runs.get(actor_id=request.caller.user_id, session_id=session_id, run_id=run_id)
+    if row is None:
+        return Problem(404, "Run not found")
+    return Problem(409, f"The run has ended, as {row['status']}: there is nothing to cancel")

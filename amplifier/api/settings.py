@@ -78,7 +78,7 @@ class SettingsController(Controller):
             raise Problem(404, "Setting not found")
         return Setting(*row)
 
-    @put("/{key:str}", operation_id="put_setting", summary="Write a setting", errors=(403,), never=(404,))
+    @put("/{key:str}", operation_id="put_setting", summary="Write a setting", errors=(403,))
     async def put_setting(self, request: Request, key: FromPath[str], data: JSONBody[PutSetting]) -> Setting:
         """New or not. Without a difference it stays as it is. Admin applications only."""
         require_admin(request)

@@ -1,14 +1,14 @@
 """Transcripts: append-only, a message a row, JSON passed through as it came."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import Awaitable, Callable
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, Literal
 
 import asyncpg
 import msgspec
 from litestar import Controller
-from litestar.params import FromPath, JSONBody, QueryParameter
+from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
 from amplifier.errors import Problem
 from amplifier.live.frames import Entry
@@ -18,17 +18,26 @@ from amplifier.web.paging import utc
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.responses import JsonStream
 from amplifier.web.routing import get, post
+from amplifier.web.transcript_view import MAX_PAGE, Transcript, plain, read, read_backwards
 from amplifier.web.types import MessageRole
 
-MAX_PAGE = 1000  # messages
-MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large
 # Entering a megabyte of words into the search index takes 0.4 s, of random letters 3 s: what is larger gets more time
 # than other statements.
 _LARGE = 1024 * 1024  # bytes
 _SHOWN_MISSED = 100  # messages in a 412
 
-Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
-AfterSeq = Annotated[int, QueryParameter(ge=0, le=2**63 - 1, description="Begins behind the message of this number")]
+_NEWEST = 2**63 - 1
+
+Seq = Annotated[int, msgspec.Meta(ge=0, le=_NEWEST)]
+AfterSeq = Annotated[int, QueryParameter(ge=0, le=_NEWEST, description="Only messages after this number, in order")]
+BeforeSeq = Annotated[
+    int | None, QueryParameter(ge=1, le=_NEWEST, description="Only messages before this number, newest first")
+]
+Order = Annotated[
+    Literal["asc", "desc"] | None,
+    QueryParameter(description="`desc`: newest first, and the first page is the newest; `before` implies it"),
+]
+MessageSeq = Annotated[int, PathParameter(ge=1, le=_NEWEST, description="The message's number")]
 PageLimit = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE, description="Messages at most")]
 AsOf = Annotated[
     datetime | None,
@@ -54,21 +63,6 @@ class Appended(msgspec.Struct):
     first_seq: int
     last_seq: int
     message_count: int
-
-
-class Transcript(msgspec.Struct):
-    """A page of a transcript; `next` is the `after` of the following page, null at the end."""
-
-    next_parameter: ClassVar = "after"
-
-    session_id: str
-    last_seq: int
-    messages: list[Entry]
-    next: int | None
-
-    @property
-    def etag(self) -> str:
-        return str(self.last_seq)
 
 
 class _Shape(msgspec.Struct):
@@ -118,46 +112,40 @@ class TranscriptsController(Controller):
         request: Request,
         session_id: FromPath[str],
         after: AfterSeq = 0,
+        before: BeforeSeq = None,
+        order: Order = None,
         limit: PageLimit = None,
         as_of: AsOf = None,
         view: View = "entries",
     ) -> Transcript:
-        """Returns messages in order, after the number `after`: a page of 100 by default. For participants."""
-        then = utc("as_of", as_of)
-        if (known := await unchanged(request, session_id)) is not None:
+        """Returns messages in order, after the number `after`, or newest first, before the number `before`: a page of
+        100 by default. For participants."""
+        then, newest_first = utc("as_of", as_of), _is_newest_first(after, before, order)
+        if then is None and (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
-        page = await _read(request, session_id, after, limit or (100 if view == "entries" else MAX_PAGE), then)
-        return page if view == "entries" else JsonStream(_plain(request, page, limit, then), page.etag)  # type: ignore[return-value]
+        page_after = partial(read_backwards if newest_first else read, request, session_id, as_of=then)
+        start = (before or _NEWEST) if newest_first else after
+        page = await page_after(start, limit or (100 if view == "entries" else MAX_PAGE))
+        return page if view == "entries" else JsonStream(plain(page_after, page, limit), page.etag)  # type: ignore[return-value]
+
+    @get("/{seq:int}", operation_id="get_message", summary="One message")
+    async def get_message(self, request: Request, session_id: FromPath[str], seq: FromPath[MessageSeq]) -> Entry:
+        """Returns the message with this number; events have numbers, too, and are not found here. For participants."""
+        row = await request.queries.messages.get(actor_id=request.caller.user_id, session_id=session_id, seq=seq)
+        if row is None:
+            await participation(request, session_id)
+            raise Problem(404, "Message not found")
+        return Entry(*row)
 
 
-async def _read(request: Request, session_id: str, after: int, limit: int, as_of: datetime | None = None) -> Transcript:
-    rows = await request.queries.messages.list(
-        actor_id=request.caller.user_id,
-        session_id=session_id,
-        after=after,
-        as_of=as_of,
-        limit=limit,
-        max_bytes=MAX_PAGE_BYTES,
-    )
-    if not rows:
-        raise Problem(404, "Session not found")
-    entries = [Entry(*row[2:]) for row in rows] if rows[0]["seq"] is not None else []
-    has_more = rows[-1]["next_seq"] is not None
-    return Transcript(session_id, rows[0]["last_seq"], entries, entries[-1].seq if has_more else None)
-
-
-async def _plain(request: Request, page: Transcript, limit: int | None, as_of: datetime | None) -> AsyncIterator[bytes]:
-    """The messages as one JSON array, a page in memory at a time. The end is that of the first page's moment."""
-    end, first, left = page.last_seq, True, limit
-    while True:
-        messages = [bytes(entry.message) for entry in page.messages if entry.seq <= end][:left]
-        yield (b"[" if first else b",") + b",".join(messages)
-        first = False
-        left = None if left is None else left - len(messages)
-        if page.next is None or page.next >= end or left == 0:
-            yield b"]"
-            return
-        page = await _read(request, page.session_id, page.next, MAX_PAGE, as_of)
+def _is_newest_first(after: int, before: int | None, order: str | None) -> bool:
+    """Returns whether the parameters ask for the newest messages first. Raises Problem 422 for contradictions."""
+    if before is not None and order == "asc":
+        raise Problem(422, "order: with before it is desc; leave order out, or send after instead of before")
+    newest_first = before is not None or order == "desc"
+    if newest_first and after:
+        raise Problem(422, "after: goes with order=asc only; send before to read on with the newest first")
+    return newest_first
 
 
 async def _patiently(request: Request, append: Callable[[], Awaitable[Any]], size: int) -> Any:
@@ -182,7 +170,7 @@ async def _refusal(request: Request, session_id: str, expected_seq: int | None) 
         return Problem(409, f"The session is {row['status']}: resume it before you append")
     if expected_seq is None:
         return Problem(409, "The session changed at the same time: try again")
-    missed = await _read(request, session_id, expected_seq, _SHOWN_MISSED)
+    missed = await read(request, session_id, expected_seq, _SHOWN_MISSED)
     return Problem(
         412,
         f"The transcript has moved on: expected_seq is {expected_seq}, last_seq is {missed.last_seq}",

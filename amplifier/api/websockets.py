@@ -18,7 +18,7 @@ from amplifier.web.authentication import Authenticator
 from amplifier.web.bodies import Body
 from amplifier.web.event_stream import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
 from amplifier.web.hosts import is_foreign
-from amplifier.web.problems import MEDIA_TYPE, describe, document
+from amplifier.web.problems import MEDIA_TYPE, describe, document, encoded
 from amplifier.web.scope_keys import CONNECTION
 from amplifier.web.websocket_limits import Saying
 
@@ -186,7 +186,7 @@ async def _refuse(socket: Socket, error: Exception) -> None:
         logger.warning("a socket was refused: %r", error)
     headers = {"content-type": MEDIA_TYPE, **problem.headers}
     raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
-    body = msgspec.json.encode(document(problem))
+    body = encoded(problem)
     with contextlib.suppress(OSError):
         await socket.send({"type": "websocket.http.response.start", "status": problem.status, "headers": raw})
         await socket.send({"type": "websocket.http.response.body", "body": body, "more_body": False})

@@ -162,10 +162,11 @@ class StreamDone(Struct):
 
 
 class StreamError(Struct):
-    """The turn failed; nothing comes after this event."""
+    """The turn failed, `detail` says why, and so does `message`; nothing comes after this event."""
 
     type: Literal["error"]
     message: str
+    detail: str
 
 
 class PresenceChanged(Struct):

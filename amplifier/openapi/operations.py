@@ -160,7 +160,6 @@ class Operation:
             statuses |= {409, *((404,) if any(map(self._has, HIDEABLE)) else ())}
         if any(parameter["in"] == "path" for parameter in parameters):
             statuses.add(404)
-        statuses -= set(self._handler.opt.get("never", ()))
         if unknown := statuses - texts.PROBLEMS.keys() - texts.NO_BODY.keys():
             raise ValueError(f"{self.name}: amplifier/openapi/texts.py does not know the statuses {sorted(unknown)}")
         return {str(status): self._answered.response(self.name, status) for status in sorted(statuses)}

@@ -6,6 +6,7 @@ The examples are in `openapi/errors.json`, by operation and status. `python -m t
 import json
 import re
 from collections import Counter
+from collections.abc import Iterable
 from typing import Any, TypeAlias
 
 from amplifier.openapi import texts
@@ -15,7 +16,7 @@ from amplifier.web.problems import MEDIA_TYPE
 # by operation and status: problem documents without the members that follow from the status
 Errors: TypeAlias = dict[str, dict[str, list[dict[str, Any]]]]
 _ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
-_WORDS = 6  # of a detail, in the name of its example
+_WORDS = range(6, 13)  # of a detail, in the name of its example: as many as tell it from others
 
 
 class Problems:
@@ -84,11 +85,18 @@ def _named(errors: Errors) -> dict[tuple[int, str], str]:
         for status, recorded in statuses.items()
         for members in recorded
     }
-    names: dict[tuple[int, str], str] = {}
+    words = {one: re.findall(r"[a-z]+", _ID.sub("", json.loads(one[1])["detail"].lower())) for one in known}
     used: Counter[str] = Counter()
-    for status, members in sorted(known):
-        words = re.findall(r"[a-z]+", _ID.sub("", json.loads(members)["detail"].lower()))[:_WORDS]
-        name = "_".join(words) or str(status)
+    names: dict[tuple[int, str], str] = {}
+    for one in sorted(known):
+        beginnings = ("_".join(words[one][:length]) for length in _WORDS)
+        name = next(
+            (text for text in beginnings if _is_unique(text, words.values())), "_".join(words[one][: _WORDS[-1]])
+        )
         used[name] += 1
-        names[status, members] = name if used[name] == 1 else f"{name}_{used[name]}"
+        names[one] = name if used[name] == 1 else f"{name}_{used[name]}"
     return names
+
+
+def _is_unique(beginning: str, texts: Iterable[list[str]]) -> bool:
+    return sum("_".join(words).startswith(beginning) for words in texts) == 1

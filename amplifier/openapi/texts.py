@@ -83,6 +83,7 @@ PATHS = {
     "key": "The setting's key",
     "key_id": "The key up to its secret part",
     "run_id": "The run's id",
+    "seq": "The message's number",
     "session_id": "The session's id",
     "user_id": "The user's id, percent-encoded where it has special characters; `me` is the caller",
 }

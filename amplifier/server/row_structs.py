@@ -20,6 +20,7 @@ from amplifier.api import (
     transcripts,
     users,
 )
+from amplifier.live import frames
 from amplifier.queries import rows
 from amplifier.web import config_view, session_view
 
@@ -31,6 +32,7 @@ _MODULES = (
     config_versions,
     config_view,
     configs,
+    frames,
     repair,
     invitations,
     participants,

@@ -3,12 +3,11 @@
 import asyncio
 from typing import Any
 
-import msgspec
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from amplifier.errors import Problem
 from amplifier.web import write_buffers
-from amplifier.web.problems import MEDIA_TYPE, document
+from amplifier.web.problems import MEDIA_TYPE, encoded
 from amplifier.web.scope_keys import CONNECTION, DRAINING, ENDING, ROUTED
 
 MAX_HEADERS = 64 * 1024  # bytes of request line and headers
@@ -162,7 +161,7 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
             return
         started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
         if not started and not self.pipeline:
-            body = msgspec.json.encode(document(Problem(status, detail)))
+            body = encoded(Problem(status, detail))
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
             self.transport.write(STATUS_LINE[status] + head.encode() + body)
         self.transport.close()

@@ -110,7 +110,12 @@ def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
         problem.members["request_id"] = identifier
     elif isinstance(error, Unavailable):
         logger.warning("request %s: %s (%r)", identifier, error.reason, error.__cause__)
-    return Response(document(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+    return Response(encoded(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def encoded(problem: Problem) -> bytes:
+    """Returns the problem document as JSON, with a line break at its end like all answers."""
+    return msgspec.json.encode(document(problem)) + b"\n"
 
 
 def document(problem: Problem) -> dict[str, Any]:

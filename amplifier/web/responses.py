@@ -22,10 +22,14 @@ _REFUSED = re.compile(r"(?:gzip|\*)\s*;\s*q=0(?:\.0*)?\s*(?:,|\Z)")
 IGNORED = "ignored"  # in a scope's state: the warnings about fields of the body that were ignored
 
 Headers = Iterable[tuple[bytes, bytes]]
+JSON = b"application/json"
 
 
 class Answer:
-    """An answer, JSON by default: 304 if the client has it, gzip if it is large and the client accepts that."""
+    """An answer, JSON by default: 304 if the client has it, gzip if it is large and the client accepts that.
+
+    JSON ends with a line break, so that a shell's prompt after it begins a line. `body` is without it.
+    """
 
     __slots__ = ("body", "etag", "headers", "media_type", "status")
 
@@ -35,7 +39,7 @@ class Answer:
         body: bytes,
         etag: str | None = None,
         headers: Headers = (),
-        media_type: bytes = b"application/json",
+        media_type: bytes = JSON,
     ) -> None:
         self.status, self.body, self.etag, self.headers, self.media_type = status, body, etag, headers, media_type
 
@@ -46,7 +50,9 @@ class Answer:
             headers = [*self.headers]
         elif etag is not None and scope["method"] == "GET" and is_known(scope, etag):
             status, body, headers = 304, b"", [*self.headers]
-        elif len(body) >= _COMPRESSED_FROM:
+        elif body and self.media_type == JSON:
+            body = ended(body)
+        if len(body) >= _COMPRESSED_FROM:
             headers.append((b"vary", b"Accept-Encoding"))
             if takes_gzip(scope):
                 body = await _compressed(body)
@@ -70,7 +76,7 @@ class JsonStream:
         if is_known(scope, self._etag):
             return await Answer(304, b"", self._etag)(scope, receive, send)
         gzip, etag = takes_gzip(scope), self._etag
-        headers = [(b"content-type", b"application/json"), (b"vary", b"Accept-Encoding")]
+        headers = [(b"content-type", JSON), (b"vary", b"Accept-Encoding")]
         if gzip:
             headers.append((b"content-encoding", b"gzip"))
             etag += "-gzip"
@@ -78,7 +84,8 @@ class JsonStream:
         await send({"type": "http.response.start", "status": 200, "headers": headers})
         gone = asyncio.create_task(_gone(receive))
         try:
-            async for chunk in _gzip(self._chunks) if gzip else self._chunks:
+            chunks = _ended(self._chunks)
+            async for chunk in _gzip(chunks) if gzip else chunks:
                 if gone.done():
                     return None
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
@@ -91,6 +98,11 @@ async def _gone(receive: Receive) -> None:
     """Returns when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
+
+
+def ended(body: bytes) -> bytes:
+    """Returns a JSON document with a line break at its end."""
+    return body if body.endswith(b"\n") else body + b"\n"
 
 
 def answered(status: int, data: Any, scope: Any, following: str | None = None) -> Answer:
@@ -154,6 +166,12 @@ async def _compressed(body: bytes) -> bytes:
 
 def _gzipped(body: bytes) -> bytes:
     return zlib.compress(body, _LEVEL, wbits=_GZIP)
+
+
+async def _ended(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+    async for chunk in chunks:
+        yield chunk
+    yield b"\n"
 
 
 async def _gzip(chunks: AsyncIterator[bytes]) -> AsyncIterator[bytes]:

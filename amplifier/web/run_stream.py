@@ -127,7 +127,7 @@ class RunStream:
     async def _shown(self, frame: Frame, state: Any, subscriber: RunSubscriber) -> bytes | None:
         """Returns the event in the form of this stream, or None if it is not about its run."""
         if frame.type in _LOST:
-            return _event({"type": "error", "message": _LOST[frame.type]})
+            return _failure(_LOST[frame.type])
         mine = self._mark in frame.data
         if frame.type == "run.started" and mine:
             self._began = True
@@ -152,8 +152,8 @@ class RunStream:
         if row["status"] == "completed":
             response = _event({"type": "response", "content": row["response"] or ""})
             return response + _event({"type": "done"})
-        error = msgspec.json.decode(row["error"] or b'{"message": "The run was cancelled"}')
-        return _event({"type": "error", "message": error["message"]})
+        error = msgspec.json.decode(row["error"] or b'{"detail": "The run was cancelled"}')
+        return _failure(error["detail"])
 
 
 async def _stop_with(runner: Runner, subscriber: Subscriber) -> None:
@@ -166,6 +166,11 @@ async def _stop_with(runner: Runner, subscriber: Subscriber) -> None:
 def _event(data: dict[str, Any], identifier: str | None = None) -> bytes:
     head = b"" if identifier is None else b"id: %s\n" % identifier.encode()
     return head + escaped(b"data: " + msgspec.json.encode(data)) + b"\n\n"
+
+
+def _failure(detail: str) -> bytes:
+    """Returns the `error` event: `detail` as in every error, `message` for clients of the first API."""
+    return _event({"type": "error", "message": detail, "detail": detail})
 
 
 async def _send(send: Send, body: bytes, more: bool = True) -> None:

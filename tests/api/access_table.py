@@ -26,6 +26,8 @@ TABLE = """
     POST   /sessions/{session_id}/transfer                        200 200 200 403 403 404 404 404 401
     GET    /sessions/{session_id}/transcript                      200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/transcript?view=plain           200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/transcript?order=desc           200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/transcript/{seq}                200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/transcript                      201 201 201 201 403 404 404 404 401
     GET    /sessions/{session_id}/diagnosis                       200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/repair                          200 200 200 200 403 404 404 404 401

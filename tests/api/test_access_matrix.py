@@ -88,7 +88,7 @@ class Target:
         gone = await self.clients["owner"].delete(f"/sessions/{session_id}/participants/removed")
         assert gone.status_code == 204, gone.text
         ids = {"config_id": config_id, "session_id": session_id, "invitation_id": invitation_id}
-        return ids | {"user_id": "guest", "version": "1", "run_id": "run", "approval_id": "approval"}
+        return ids | {"user_id": "guest", "version": "1", "seq": "1", "run_id": "run", "approval_id": "approval"}
 
     async def send(self, caller: str, method: str, path: str, body: Any, ids: dict[str, str]) -> httpx.Response:
         """Returns the caller's answer, with one request id for all so that answers can be compared."""

@@ -87,7 +87,7 @@ async def test_participants_with_send_may_send_messages(
     assert [entry["author_user_id"] for entry in await entries(here)] == ["bob", "bob"]
     await alice.patch(here.path, json={"status": "completed"})
     assert "resume it" in (await here.say("Hi", 409))["detail"]
-    assert (await here.cancel(404))["detail"] == "Session not found or not active"
+    assert "nothing to cancel" in (await here.cancel(409))["detail"]
 
 
 async def entries(here: Agent) -> list[dict[str, Any]]:
@@ -118,10 +118,10 @@ async def test_config_that_cannot_be_run(alice: httpx.AsyncClient, sections: Any
 
 
 FAILURES = [
-    (Reply(status=400, error="too odd"), 502, "too odd", "InvalidRequestError"),
-    (Reply(status=401, error="bad key sk-of-the-config"), 502, "bad key ***", "AuthenticationError"),
-    (Reply(status=429, error="slowly"), 502, "slowly", "RateLimitError"),
-    (Reply(status=500, error="broken"), 502, "broken", "ProviderUnavailableError"),
+    (Reply(status=400, error="max_tokens is too large"), 502, "max_tokens is too large", "InvalidRequestError"),
+    (Reply(status=401, error="Incorrect key: sk-of-the-config"), 502, "Incorrect key: ***", "AuthenticationError"),
+    (Reply(status=429, error="Rate limit reached"), 502, "Rate limit reached", "RateLimitError"),
+    (Reply(status=500, error="The server had an error"), 502, "had an error", "ProviderUnavailableError"),
     (Reply("Half an answer", cut_after=1), 502, "", "StreamError"),
 ]
 
@@ -204,6 +204,7 @@ async def test_without_the_extra(api: Api, alice: httpx.AsyncClient, monkeypatch
     here = await agent(alice, echo())
     monkeypatch.setattr(api.app.state.runner, "available", False)
     assert "amplifier-api[runtime]" in (await here.say("Hi", 501))["detail"]
+    assert_problem(await alice.post(f"{here.path}/stream", json={"message": "Hi"}), 501)
     recorded = await alice.post(f"{here.path}/transcript", json={"messages": [{"role": "user", "content": "Hi"}]})
     assert recorded.status_code == 201
     assert await here.runs() == []

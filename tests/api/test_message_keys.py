@@ -41,7 +41,7 @@ async def test_at_the_same_time(api: Live, alice: httpx.AsyncClient, stub: Stub)
 
 async def test_after_the_run_is_over(api: Live, alice: httpx.AsyncClient, stub: Stub) -> None:
     here, good, bad = await agent(alice, model(stub)), key(), key()
-    stub.when("broken", Reply(status=400, error="too odd"))
+    stub.when("broken", Reply(status=400, error="max_tokens is too large"))
     for _ in range(2):
         async with answer(here, "Hi", good) as stream:
             events = await stream.rest()

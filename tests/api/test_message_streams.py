@@ -213,6 +213,7 @@ async def test_removed_participant_sees_no_more(
         await alice.delete(f"{here.path}/participants/bob")
         events = await stream.rest()
         gate.open()
-    assert events[-1] == {"type": "error", "message": "You do not take part in the session any more"}
+    said = "You do not take part in the session any more"
+    assert events[-1] == {"type": "error", "message": said, "detail": said}
     assert (await here.run("failed"))["error"]["type"] == "refused"
     assert (await here.said())[-1] == ("assistant", "one two")

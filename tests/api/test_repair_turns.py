@@ -74,6 +74,25 @@ async def test_wait_for_a_turn_is_bounded(
         assert refused.headers["retry-after"] == "10"
 
 
+@pytest.mark.parametrize("call", ["GET diagnosis", "POST repair"])
+async def test_transcript_that_changes_in_each_try_is_a_conflict(
+    alice: httpx.AsyncClient, sql: Sql, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    [session_id] = await spoilt(alice, 1)
+    decoded = repair._decoded
+
+    def changed(messages: list[bytes]) -> Any:
+        message = "insert into messages (session_id, message, author_user_id, author_app_id)"
+        sql(f"""{message} values (%s, '{{"role": "user"}}', 'alice', 'app')""", session_id)
+        return decoded(messages)
+
+    monkeypatch.setattr(repair, "_decoded", changed)
+    monkeypatch.setattr(repair, "_PAGE", 2)
+    method, path = call.split()
+    refused = await alice.request(method, f"/sessions/{session_id}/{path}")
+    assert_problem(refused, 409, "The session changed at the same time: try again")
+
+
 async def test_repair_of_what_changed_meanwhile_starts_again(dsn: str, sql: Sql, alice: httpx.AsyncClient) -> None:
     [session_id] = await spoilt(alice, 1)
     headers = {"Idempotency-Key": "one"}

@@ -37,7 +37,7 @@ async def test_in_the_middle_of_an_answer(alice: httpx.AsyncClient, stub: Stub, 
     assert (await here.transcript())[-1]["metadata"] == {"interrupted": "cancelled"}
     assert "One two".startswith((await here.transcript())[-1]["content"])
     assert (await here.say("on"))["response"] == "You said: on"
-    await here.cancel(404)
+    await here.cancel(409)
 
 
 async def test_in_the_middle_of_tools(alice: httpx.AsyncClient, stub: Stub) -> None:
@@ -77,8 +77,9 @@ async def test_waiting_message_is_taken_back(alice: httpx.AsyncClient, stub: Stu
             queued = await here.run("queued")
             await here.cancel(run_id=queued["run_id"])
             assert (await here.run("cancelled"))["run_id"] == queued["run_id"]
-            await here.cancel(404, run_id=queued["run_id"])
-            await here.cancel(404, run_id="none")
+            ended = await here.cancel(409, run_id=queued["run_id"])
+            assert ended["detail"] == "The run has ended, as cancelled: there is nothing to cancel"
+            assert (await here.cancel(404, run_id="none"))["detail"] == "Run not found"
             gate.open()
     assert [content for _, content in await here.said()] == ["first", "1"]
 
@@ -89,9 +90,9 @@ async def test_twice_and_too_late(alice: httpx.AsyncClient, stub: Stub) -> None:
     async with waiting(here.say("long", 409)):
         await until(lambda: stub.requests)
         answers = await asyncio.gather(*(alice.post(f"{here.path}/cancel") for _ in range(5)))
-    assert {answer.status_code for answer in answers} <= {200, 404}
+    assert {answer.status_code for answer in answers} <= {200, 409}
     assert [role for role, _ in await here.said()] == ["user", "assistant"]
-    assert (await here.cancel(404))["detail"] == "Session not found or not active"
+    assert (await here.cancel(409))["detail"] == "No run is going on or waiting: there is nothing to cancel"
     assert [run["status"] for run in await here.runs()] == ["cancelled"]
 
 
@@ -100,7 +101,7 @@ async def test_before_it_has_really_begun(alice: httpx.AsyncClient, stub: Stub) 
     stub.when("never", Reply("One", stall_after=0))
     for _ in range(20):
         async with waiting(alice.post(f"{here.path}/messages", json={"message": "never"})) as sent:
-            while (await alice.post(f"{here.path}/cancel")).status_code == 404:
+            while (await alice.post(f"{here.path}/cancel")).status_code == 409:
                 await asyncio.sleep(0)
         assert sent.result().status_code == 409
     assert [role for role, _ in await here.said()] == ["user", "assistant"] * 20

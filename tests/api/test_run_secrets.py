@@ -37,7 +37,7 @@ async def test_secret_goes_to_the_provider_alone(
         for given, secret in (("${MODEL_KEY}", OPERATORS), (CONFIGS, CONFIGS)):
             here = await agent(alice, model(stub, kind, api_key=given), tools=[{"module": "tool-some"}])
             stub.reset()
-            stub.when("refuse", Reply(status=401, error=f"bad key {secret}"))
+            stub.when("refuse", Reply(status=401, error=f"Incorrect key: {secret}"))
             stub.when("repeat", Reply(calls=[Call("say", {"text": secret})]), Reply(f"It is {secret}, sir"))
             shown.append(await here.say("refuse", 502))
             shown.append(await here.say("repeat"))

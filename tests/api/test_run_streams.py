@@ -36,7 +36,8 @@ async def test_run_that_is_cancelled(alice: httpx.AsyncClient, stub: Stub) -> No
         await here.cancel()
         went = await going.rest()
     for events in (went, waited):
-        assert events[-1] == {"type": "error", "message": "The run was cancelled"}
+        said = "The run was cancelled"
+        assert events[-1] == {"type": "error", "message": said, "detail": said}
         assert [event["type"] for event in events].count("error") == 1
         assert events[-2]["type"] == "run.cancelled"
     assert [run["status"] for run in await here.runs()] == ["cancelled", "cancelled"]
@@ -48,6 +49,9 @@ async def test_config_that_cannot_be_run(alice: httpx.AsyncClient) -> None:
         events = await stream.rest()
     assert [event["type"] for event in events if "." not in event["type"]] == ["connected", "error"]
     assert "RUNTIME_MODULES" in events[-1]["message"]
+    assert events[-1]["detail"] == events[-1]["message"] == (await here.runs())[0]["error"]["detail"]
+    [failed] = [event for event in events if event["type"] == "run.failed"]
+    assert failed["data"]["error"] == (await here.runs())[0]["error"]
 
 
 async def test_viewer_joins(alice: httpx.AsyncClient, bob: httpx.AsyncClient, stub: Stub) -> None:

@@ -1,11 +1,14 @@
 """The list of runs, how many there may be at once, and what becomes of them when the session or the service ends."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
+from typing import Any
 
 import httpx
 import pytest
 
+from amplifier.api.runs import RunTiming, RunUsage
+from amplifier.runtime import metering
 from tests.conftest import Api, assert_problem, serving
 from tests.support.agents import Agent, agent, echo, model, settings, waiting
 from tests.support.live import until
@@ -36,6 +39,30 @@ async def test_pages_newest_first(alice: httpx.AsyncClient, bob: httpx.AsyncClie
     assert_problem(await alice.get(f"{here.path}/runs", params={"after": "x"}), 422)
     await alice.post(f"{here.path}/participants", json={"user_id": "bob", "role": "viewer"})
     assert (await bob.get(f"{here.path}/runs/{ids[0]}")).json()["response"] == "You said: message 0"
+
+
+async def test_stored_run_is_shown_with_detail_and_unknown_members(
+    alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
+    here = await agent(alice, echo())
+    message = '{"role": "user"}'
+    error, usage = '{"type": "timeout", "message": "Too slow", "code": "E"}', '{"model_calls": 1, "seconds": 2}'
+    columns = "session_id, run_id, status, message, user_id, app_id, started_at, finished_at, error, usage"
+    values = f"'{here.session_id}', 'old', 'failed', '{message}', 'alice', 'app', now(), now(), '{error}', '{usage}'"
+    sql(f"insert into runs ({columns}) values ({values})")
+    shown = {"type": "timeout", "code": "E", "detail": "Too slow"}
+    [run] = await here.runs()
+    assert (run["error"], run["usage"]) == (shown, {"model_calls": 1, "seconds": 2})
+    assert (await alice.get(f"{here.path}/runs/old")).json() == run
+
+
+async def test_every_number_of_usage_is_described(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub))
+    await here.say("Hi")
+    [run] = await here.runs()
+    assert set(RunUsage.__struct_fields__) == {"model_calls", "tool_calls", *metering._COUNTED}
+    assert set(run["usage"]) <= set(RunUsage.__struct_fields__)
+    assert set(run["timing"]) == set(RunTiming.__struct_fields__)
 
 
 async def test_process_with_little_room(dsn: str, stub: Stub, installed: None) -> None:

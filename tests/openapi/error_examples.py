@@ -15,6 +15,7 @@ from typing import Any
 from amplifier import paths
 from amplifier.openapi import document
 from amplifier.openapi.problems import Errors
+from amplifier.web.problems import NO_ROUTE
 from tests.support.problem_recorder import Recorded, recorded
 
 MOST = 3  # examples of an operation and status
@@ -59,6 +60,7 @@ def chosen(errors: Errors, produced: Iterable[Recorded], wanted: Iterable[Place]
     result: Errors = {}
     for operation, status in wanted:
         present = candidates.get((operation, status), [])
+        present = [one for one in present if NO_ROUTE not in one] or present  # that is about a path like /settings/..
         again = {_comparable(example) for example in present}
         kept = [one for one in _texts(errors, (operation, status)) if _comparable(one) in again]
         if examples := list(_distinct([*kept, *sorted(present, key=_unsuitability)]))[:MOST]:
@@ -94,18 +96,21 @@ def _texts(errors: Errors, place: Place) -> list[str]:
 
 
 def _distinct(examples: Iterable[str]) -> Iterator[str]:
-    """Yields the first example of each kind: those of one kind differ in quoted values and numbers."""
+    """Yields the first example of each kind: those of one kind differ in quoted values, numbers and ids."""
     kinds = set()
     for example in examples:
-        kind = re.sub(r"`[^`]*`|'[^']*'|\d+", "", json.loads(example)["detail"])
+        kind = re.sub(r"`[^`]*`|'[^']*'|\d+|(?<=not found: )[\s\S]*", "", json.loads(example)["detail"])
         if kind not in kinds:
             kinds.add(kind)
             yield example
 
 
-def _unsuitability(example: str) -> tuple[bool, int, str]:
-    """Returns the order of examples: plain and short ones first."""
-    return not re.fullmatch(r"[ -~]*", json.loads(example)["detail"]), len(example), example
+def _unsuitability(example: str) -> tuple[bool, bool, bool, int, str]:
+    """Returns the order of examples: those that name a member, plain text, and short ones come first."""
+    members = json.loads(example)
+    is_named = any(error["field"] for error in members.get("errors", ()))
+    is_odd = re.search(r"not found: (?!\w{8}-)", members["detail"]) is not None  # an id that the service never makes
+    return not is_named, not re.fullmatch(r"[ -~]*", members["detail"]), is_odd, len(example), example
 
 
 def _comparable(example: str) -> str:

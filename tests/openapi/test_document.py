@@ -110,7 +110,7 @@ def test_operation_is_described_in_full(name: str) -> None:
     if operation.get("security") != []:
         expected |= {"401", "429", "500", "503"}
     if "{" in path:
-        expected |= {"404", "422"} if name != "put_setting" else {"422"}
+        expected |= {"404", "422"}
     if "requestBody" in operation:
         expected |= {"413", "415", "422"}
     assert expected <= operation["responses"].keys()

@@ -15,6 +15,7 @@ from tests.openapi.error_examples import chosen, missing, unproduced
 from tests.support.problem_recorder import Recorded, normal, recorded
 
 NOT_FOUND = {"detail": "Session not found"}
+FORBIDDEN = ["Only owners and editors may send messages", "Only owners and editors may send reactions"]
 MOVED_ON = {"detail": "The transcript has moved on: expected_seq is 4, last_seq is 5"}
 
 
@@ -63,6 +64,14 @@ def test_short_examples_of_several_kinds_are_chosen() -> None:
     assert chosen({}, reversed(found), wanted) == errors
 
 
+def test_examples_that_name_a_member_and_real_ids_come_first() -> None:
+    known = "Thing not found: c3d1c1e2-9a1f-4a53-8a7e-2f60a7c4b8e9"
+    named = {"detail": "Expected `int` - at `$.limit`", "errors": [{"field": "limit", "detail": "Expected `int`"}]}
+    found = [*produced("Thing not found: x", known, "a"), Recorded("get_thing", 422, json.dumps(named))]
+    errors = chosen({}, found, [("get_thing", "422")])
+    assert errors["get_thing"]["422"] == [named, {"detail": "a"}, {"detail": known}]
+
+
 def test_examples_that_are_produced_again_stay() -> None:
     wanted = [("get_thing", "422")]
     errors = {"get_thing": {"422": [{"detail": "expected_seq is 4"}, {"detail": "gone"}]}}
@@ -105,6 +114,7 @@ def test_operation_shows_its_own_examples() -> None:
             "get_session": {"404": [NOT_FOUND]},
             "get_transcript": {"404": [NOT_FOUND]},
             "get_setting": {"404": [{"detail": "Setting not found"}]},
+            "stream_message": {"403": [{"detail": detail} for detail in FORBIDDEN]},
             "append_transcript": {"412": [MOVED_ON, MOVED_ON | {"last_seq": 5}]},
         }
     )
@@ -115,8 +125,10 @@ def test_operation_shows_its_own_examples() -> None:
     assert [one.get("last_seq") for one in shown(problems, "append_transcript", 412)] == [None, 5]
     assert problems.response("get_session", 404) == {"$ref": "#/components/responses/NotFound"}
     assert set(problems.examples()) == {
+        "only_owners_and_editors_may_send_messages",
+        "only_owners_and_editors_may_send_reactions",
         "session_not_found",
         "setting_not_found",
-        "the_transcript_has_moved_on_expected",
-        "the_transcript_has_moved_on_expected_2",
+        "the_transcript_has_moved_on_expected_seq_is_last_seq_is",
+        "the_transcript_has_moved_on_expected_seq_is_last_seq_is_2",
     }

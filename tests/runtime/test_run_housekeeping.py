@@ -79,7 +79,7 @@ async def test_message_too_large_for_transcript_fails_alone(dsn: str, sql: Sql) 
         here = await again(api, bad)
         failed = (await here.runs())[0]
         reason = "A message of it cannot be stored: it is too large or nested too deeply"
-        assert failed["error"] == {"type": "refused", "message": reason}
+        assert failed["error"] == {"type": "refused", "detail": reason}
         assert failed["message"]["content"] == "huge"
         assert await here.said() == [("user", "small"), ("assistant", "You said: small")]
         assert sql("select type, data #>> '{error,type}' from session_events where data ->> 'run_id' = '1'") == [

@@ -1,7 +1,7 @@
 """Records the problem documents that routes answer with, as examples for the OpenAPI document.
 
 The environment variable ERROR_EXAMPLES names the folder. Each process appends to a file of its own. Random ids, times
-and waits are replaced by fixed ones, so that two runs record the same.
+and waits are replaced by fixed ones, so that two runs record the same, and limits that tests shorten by the usual ones.
 """
 
 import json
@@ -10,8 +10,6 @@ import re
 from functools import cache
 from pathlib import Path
 from typing import Any, NamedTuple
-
-from amplifier.web.problems import NO_ROUTE
 
 REQUEST_ID = "5d0c5cf6d5cb4a2ebf8f1b7f0f0e4c11"
 _RANDOM_CALLS = "tests/end_to_end/"  # tests that send other requests in each run
@@ -26,6 +24,9 @@ _REPLACED = [
     (re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)"), "2026-05-20T10:00:00.512000Z"),
     (re.compile(r"app_[0-9a-f]{16}"), "app_0123456789abcdef"),
     (re.compile(r"wait \d+ s"), "wait 12 s"),
+    (re.compile(r"[\d.]+ s \(RUN_TIMEOUT\)"), "600 s (RUN_TIMEOUT)"),
+    (re.compile(r"[\d.]+ s \(RUN_MODEL_TIMEOUT\)"), "300 s (RUN_MODEL_TIMEOUT)"),
+    (re.compile(r"You have \d+ streams open"), "You have 100 streams open"),
     (re.compile(r"127\.0\.0\.1:\d+"), "127.0.0.1:8765"),
 ]
 
@@ -44,7 +45,7 @@ def record(operation: str, status: int, problem: dict[str, Any]) -> None:
     if not folder or os.environ.get("PYTEST_CURRENT_TEST", "").startswith(_RANDOM_CALLS):
         return
     example = normal(problem)
-    if problem["detail"] != NO_ROUTE and len(example) <= _LONGEST:
+    if len(example) <= _LONGEST:
         _append(Path(folder), Recorded(operation, status, example))
 
 

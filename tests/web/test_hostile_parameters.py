@@ -23,7 +23,14 @@ QUERIES = {
     f"/configs/ /sessions/ {MINE}/ {INVITATIONS} {PARTICIPANTS} /settings /configs/{{config_id}}/versions /audit": [
         f"{name}={cursor}" for name in ("cursor", "after") for cursor in ("", "x", "%00", "W10", "é", "a" * 5000)
     ],
-    TRANSCRIPT: [*(f"after={number}" for number in BAD_NUMBERS), "view=all", "as_of=x", "as_of=%00", "as_of="],
+    TRANSCRIPT: [
+        *(f"{name}={number}" for name in ("after", "before") for number in BAD_NUMBERS),
+        "order=up",
+        "view=all",
+        "as_of=x",
+        "as_of=%00",
+        "as_of=",
+    ],
     "/configs/{config_id}/versions /audit": [*LIMITS, "limit=201"],
     "/audit": ["created_after=x", "created_before=%00", f"user_id={LONG}", "target_id=%00", "action=%ed%a0%80%00"],
     "/configs/{config_id}": ["decrypt=perhaps"],
@@ -63,7 +70,8 @@ async def test_broken_cursor_shows_no_rows_of_others(api: Api, target: Target, p
     assert statuses == {200, 422}
 
 
-PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /sessions/@/diagnosis,
+PATHS = """GET /configs/@, GET /sessions/@, GET /sessions/@/transcript, GET /sessions/@/transcript/1,
+    GET /sessions/@/diagnosis,
     POST /sessions/@/repair, GET /applications/@, GET /settings/@,
     DELETE /configs/@, DELETE /sessions/@, DELETE /applications/@, DELETE /settings/@, POST /sessions/@/resume,
     POST /sessions/@/transcript, POST /sessions/@/messages, POST /sessions/@/stream, POST /sessions/@/cancel,

@@ -43,7 +43,7 @@ async def new_session(api: Api) -> str:
 def guarded(api: Api, *methods: str) -> list[tuple[str, str]]:
     """The routes that are not public."""
     return [
-        (method, route.path_format.replace("{version}", "1"))
+        (method, route.path_format.replace("{version}", "1").replace("{seq}", "1"))
         for route in api.app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers

@@ -58,7 +58,7 @@ def routes(api: Any, session_id: str) -> list[tuple[str, str]]:
     found = []
     for route in api.app.routes:
         path = route.path_format.replace("{session_id}", session_id).replace("{user_id}", "dave")
-        path = path.replace("{version}", "1")
+        path = path.replace("{version}", "1").replace("{seq}", "1")
         methods = sorted(getattr(route, "methods", set()) - {"OPTIONS"})
         found += [(method, re.sub(r"{\w+}", "some-id", path)) for method in methods]
     return found

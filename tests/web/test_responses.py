@@ -138,10 +138,40 @@ async def test_large_answers_are_compressed_if_accepted(dsn: str, alice: httpx.A
         assert "content-encoding" not in small.headers
 
 
+async def test_json_ends_with_line_break(dsn: str, alice: httpx.AsyncClient, session_id: str) -> None:
+    transcript = f"/sessions/{session_id}/transcript"
+    await alice.post(transcript, json=LARGE)
+    keyed = {"json": LARGE, "headers": {"Idempotency-Key": "one"}}
+    async with live(settings_for(dsn)) as service:
+        client = httpx.AsyncClient(base_url=service.url, headers=dict(alice.headers))
+        answers = [
+            await client.get(path) for path in ("/health", "/openapi.json", transcript, f"{transcript}?view=plain")
+        ]
+        answers += [await client.get(transcript, headers={"Accept-Encoding": "identity"})]
+        answers += [await client.post(transcript, **keyed) for _ in range(2)]  # type: ignore[arg-type]
+        answers += [await client.get("/sessions/none"), await client.get("/none"), await client.put(transcript)]
+        answers += [await client.get("/health", headers={"x": "y" * 70_000})]
+        assert [answer.status_code for answer in answers] == [200] * 5 + [201] * 2 + [404, 404, 405, 431]
+        for answer in answers:
+            assert answer.content.endswith(b"}\n") or answer.content.endswith(b"]\n"), answer.url
+            assert answer.content.count(b"\n") == 1 or answer.url.path == "/openapi.json"
+            if "content-encoding" not in answer.headers and "transfer-encoding" not in answer.headers:
+                assert int(answer.headers["content-length"]) == len(answer.content), answer.url
+        known = await client.get(transcript, headers={"If-None-Match": "*"})
+        assert (known.status_code, known.content) == (304, b"")
+
+
 async def test_head_answers_like_get(dsn: str, alice: httpx.AsyncClient, config_id: str, session_id: str) -> None:
     async with live(settings_for(dsn)) as service:
         admin = await service.as_user("alice", "admin")
-        ids = {"config_id": config_id, "session_id": session_id, "user_id": "alice", "version": "1", "app_id": "admin"}
+        ids = {
+            "config_id": config_id,
+            "session_id": session_id,
+            "user_id": "alice",
+            "version": "1",
+            "app_id": "admin",
+            "seq": "1",
+        }
         await admin.put("/settings/key", json={"value": 1})
         await admin.post(f"/sessions/{session_id}/messages", json={"message": "its config names no provider"})
         [run] = (await admin.get(f"/sessions/{session_id}/runs")).json()["items"]

@@ -17,6 +17,7 @@ _BY_NAME: dict[str, Any] = {
     "after": 0,
     "after_requested_at": datetime.min.replace(tzinfo=UTC),
     "author_user_id": None,
+    "before": 2**62,
     "before_seq": 2**62,
     "expected_seq": 2,
     "before_version": 2**62,

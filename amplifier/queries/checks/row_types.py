@@ -102,12 +102,17 @@ def _name_problems(query: Query, struct: str, names: list[str], fields: list[Fie
 
 
 def _column_problems(query: Query, struct: str, column: Column, field: Field) -> Iterator[Finding]:
-    if PYTHON.get(column.type) != field.type:
+    if PYTHON.get(column.type) != field.type and not (column.type == "jsonb" and _is_struct(field.type)):
         yield query.wrong(
             f"column {column.name} is of the type {column.type}, {struct} has {spelled(field.type)} there", "cast it"
         )
     if column.nullable and not field.nullable:
         yield query.wrong(f"column {column.name} may be null, {struct} takes no null there", "coalesce it")
+
+
+def _is_struct(type_: Any) -> bool:
+    """Returns whether a field describes JSON, which stays text in the row, by a struct."""
+    return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
 
 
 def _value_problems(query: Query, columns: list[Column]) -> Iterator[Finding]:

@@ -96,6 +96,7 @@ def _values(on: Subject) -> dict[str, list[Any]]:
         "author_user_id": [on.owner, on.editor],
         "approval_id": ["approval-1", "approval-2", "approval-3", "approval-4", "approval-5", "approval-new"],
         "as_of": [earlier],
+        "before": [2**62, 3],
         "before_queued_at": [first, on.made_at - timedelta(minutes=7)],
         "before_run_id": ["", "run-3"],
         "before_id": [2**62, 100],
