@@ -128,7 +128,7 @@ class TranscriptsController(Controller):
         page = await page_after(start, limit or (100 if view == "entries" else MAX_PAGE))
         return page if view == "entries" else JsonStream(plain(page_after, page, limit), page.etag)  # type: ignore[return-value]
 
-    @get("/{seq:int}", operation_id="get_message", summary="One message")
+    @get("/{seq:str}", operation_id="get_message", summary="One message")
     async def get_message(self, request: Request, session_id: FromPath[str], seq: FromPath[MessageSeq]) -> Entry:
         """Returns the message with this number; events have numbers, too, and are not found here. For participants."""
         row = await request.queries.messages.get(actor_id=request.caller.user_id, session_id=session_id, seq=seq)

@@ -1,13 +1,15 @@
 """Texts of errors: they name the place that does not fit, and what would fit there."""
 
+import re
 from typing import Any
 
 import httpx
 import pytest
 
+from amplifier.api.routes import routes
 from amplifier.web.misfits import odd_characters
 from amplifier.web.problems import title
-from tests.conftest import CONFIG, assert_problem
+from tests.conftest import CONFIG, assert_problem, settings_for
 
 HALF, NUL = (
     "contains half of a surrogate pair (\\ud83d), which is no text",
@@ -103,6 +105,17 @@ async def test_version_that_is_no_number_is_refused(
     assert problem["detail"].startswith("version: Expected ")
     if version == "abc":
         assert problem["detail"] == "version: Expected a whole number, 1 or more, got 'abc'"
+
+
+async def test_message_that_is_no_number_is_refused(alice: httpx.AsyncClient, session_id: str) -> None:
+    problem = assert_problem(await alice.get(f"/sessions/{session_id}/transcript/last"), 422)
+    assert problem["detail"] == "seq: Expected a whole number, 1 or more, got 'last'"
+
+
+def test_router_parses_no_numbers() -> None:
+    """It would answer 404 for what is no number."""
+    paths = [route.path for route in routes(settings_for("postgresql://x")).routes]
+    assert [path for path in paths if re.search(r":(?!str})", path)] == []
 
 
 async def test_parameters_say_what_is_wanted(alice: httpx.AsyncClient) -> None:
