@@ -31,6 +31,8 @@ def refuse(connection: Connection) -> None:
     if connection.scope.get("method") == "OPTIONS":
         return
     known = taken(handler)
+    if _fits(connection.scope["query_string"], _encoded(handler)):
+        return
     seen: set[str] = set()
     errors: dict[str, str] = {}
     unknown: list[str] = []
@@ -49,6 +51,22 @@ def refuse(connection: Connection) -> None:
         raise Problem(422, "; ".join([*errors.values(), _unknown(names, handler)]), errors=found)
     if errors:
         raise Problem(422, "; ".join(errors.values()), errors=found)
+
+
+def _fits(query: bytes, known: frozenset[bytes]) -> bool:
+    """Returns whether all is well without a doubt. Decoding would take 8 µs of each read."""
+    seen = set()
+    for pair in query.split(b"&"):
+        name, _, value = pair.partition(b"=")
+        if not value or name not in known or name in seen:
+            return False
+        seen.add(name)
+    return True
+
+
+@cache
+def _encoded(handler: Any) -> frozenset[bytes]:
+    return frozenset(name.encode() for name in taken(handler))
 
 
 @cache
