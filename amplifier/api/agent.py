@@ -8,8 +8,10 @@ import msgspec
 from litestar import Controller
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody
+from msgspec import UNSET
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import LenientBody, Warnings
 from amplifier.web.request import Request
 from amplifier.web.routing import post
 from amplifier.web.run_stream import Place, RunStream, place
@@ -32,12 +34,12 @@ LastEventId = Annotated[
     str | None,
     HeaderParameter(
         name="Last-Event-ID",
-        description="Joins the run of this event instead of sending the message; goes on behind it",
+        description="The `id` of the last event that the client has: joins its run instead of sending the message",
     ),
 ]
 
 
-class SendMessage(msgspec.Struct):
+class SendMessage(LenientBody):
     """A message for the agent. The model receives `context` after it, as JSON. `on_busy` decides what happens while the
     agent is at work: the message waits, it is refused (409), or it interrupts the agent."""
 
@@ -59,6 +61,7 @@ class AgentAnswer(msgspec.Struct):
     session_id: str
     response: str
     metadata: AnswerMetadata
+    warnings: Warnings = UNSET
 
 
 class MessagesController(Controller):

@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
+from amplifier.web.bodies import Body
 from amplifier.web.paging import LATEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, key_manager, not_key_manager
 from amplifier.web.routing import delete, get, post
@@ -22,15 +23,15 @@ _PAGES = Pages("application_keys", Position, LATEST, "created_at", "key_id")
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 366 * 86_400)]  # ten years at most
 
 
-class CreateApplicationKey(msgspec.Struct):
-    """Another key; `expires_in` in seconds, for ever unless given."""
+class CreateApplicationKey(Body):
+    """Another key, with or without an end."""
 
     name: Name
     expires_in: Seconds | None = None
 
 
 class ApplicationKeySummary(msgspec.Struct):
-    """A key, without its secret; `last_used_at` moves at most once a minute and is null until the first use."""
+    """A key, without its secret."""
 
     key_id: str
     name: str

@@ -11,9 +11,10 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.changes import changed
 from amplifier.web.paging import After, Cursor, LongLimit, Pages, Text
-from amplifier.web.request import Request, participation
+from amplifier.web.request import Request, named_user, participation
 from amplifier.web.responses import answer
 from amplifier.web.routing import delete, get, patch, post
 from amplifier.web.types import Identifier, Role
@@ -22,7 +23,7 @@ _PAGES = Pages("participants", Text, "", "user_id")
 _ReadOnly = Annotated[bool, msgspec.Meta(extra_json_schema={"readOnly": True})]
 
 
-class Permissions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Permissions(Body, omit_defaults=True):
     """Overrides of the role for a person: `send` (append and send messages), `cancel` (a run), `invite` (add people up
     to one's own role). What is absent is as the role says. `export` cannot be set, because transcripts cannot be
     exported yet; participants from earlier releases may have it."""
@@ -33,7 +34,7 @@ class Permissions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     export: _ReadOnly | UnsetType = UNSET
 
 
-class PutParticipant(msgspec.Struct):
+class PutParticipant(Body):
     """A participant to add or to change; absent permissions stay as they are."""
 
     user_id: Identifier
@@ -41,7 +42,7 @@ class PutParticipant(msgspec.Struct):
     permissions: Permissions | UnsetType = UNSET
 
 
-class UpdateParticipant(msgspec.Struct):
+class UpdateParticipant(Body):
     """The changes; an absent field stays as it is. `permissions` replaces all overrides."""
 
     role: Role | UnsetType = UNSET
@@ -66,7 +67,7 @@ class ParticipantChange(StoredParticipant):
 
 
 class Participant(StoredParticipant):
-    """A user's part in a session, with the read marker; `last_active_at` moves at most once a minute."""
+    """A user's part in a session, with the read marker."""
 
     changed: list[str] | UnsetType = UNSET
 
@@ -103,6 +104,17 @@ class ParticipantsController(Controller):
         if not found:
             await participation(request, session_id)
         return ParticipantList(*_PAGES.page(found, Participant, limit))
+
+    @get("/{user_id:str}", operation_id="get_participant", summary="One participant")
+    async def get_participant(self, request: Request, session_id: FromPath[str], user_id: FromPath[str]) -> Participant:
+        """For all participants; `me` is the caller."""
+        row = await request.queries.participations.get(
+            actor_id=request.caller.user_id, session_id=session_id, user_id=named_user(request, user_id)
+        )
+        if row is None:
+            await participation(request, session_id)
+            raise Problem(404, "Participant not found")
+        return Participant(*row)
 
     @post(
         operation_id="put_participant",
@@ -141,6 +153,7 @@ class ParticipantsController(Controller):
         self, request: Request, session_id: FromPath[str], user_id: FromPath[str], data: JSONBody[UpdateParticipant]
     ) -> Participant:
         """For owners. The last owner stays owner (409). Without a difference the participant stays as it is."""
+        user_id = named_user(request, user_id)
         request.tell(user_id=user_id)
         participant = await _change(request, session_id, user_id, data.role or None, _encoded(data.permissions))
         if participant is None:
@@ -156,6 +169,7 @@ class ParticipantsController(Controller):
     )
     async def remove_participant(self, request: Request, session_id: FromPath[str], user_id: FromPath[str]) -> None:
         """Owners remove anybody, everybody may leave. The last owner stays (409). It takes effect with the answer."""
+        user_id = named_user(request, user_id)
         actor_id = request.caller.user_id
         row = await request.queries.participants.delete(actor_id=actor_id, session_id=session_id, user_id=user_id)
         if row is None:

@@ -104,7 +104,7 @@ async def test_concurrent_updates_of_different_sections_all_hold(alice: httpx.As
 async def test_strangers_config_is_not_there(
     alice: httpx.AsyncClient, bob: httpx.AsyncClient, config_id: str, method: str, body: Any
 ) -> None:
-    for path in (f"/configs/{config_id}", "/configs/unknown", f"/configs/{config_id}?decrypt=true"):
+    for path in (f"/configs/{config_id}", "/configs/unknown"):
         assert_problem(await bob.request(method, path, json=body), 404, "Config not found")
     assert (await alice.get(f"/configs/{config_id}")).json()["name"] == CONFIG["name"]
 
