@@ -35,10 +35,11 @@ Wanted = Annotated[
 
 
 class SessionSummary(msgspec.Struct):
-    """A session in a list; `message_count` counts messages of role user, `role` is the caller's.
+    """A session in a list; `message_count` counts messages of role user, `messages_total` those of any role; `role` is
+    the caller's.
 
-    `last_read_seq` is the number of the last message that the caller has read; `unread` counts the messages after it,
-    100 for 100 or more.
+    `last_read_seq` is the number of the last message that the caller has read; `unread` counts the messages after it
+    that are not the caller's own, 100 for 100 or more.
 
     Of a search: `hits` counts the messages that match (and the title with the tags as one), `headline` is the best
     one's, as HTML with hits in `<mark>`.
@@ -48,6 +49,7 @@ class SessionSummary(msgspec.Struct):
     config_id: str
     status: Status
     message_count: int
+    messages_total: int
     created_at: datetime
     updated_at: datetime
     title: str | None
@@ -141,6 +143,6 @@ async def _found(
 
 def _summary(row: Any) -> SessionSummary:
     """Returns the summary for a row of search.list_sessions."""
-    summary = SessionSummary(*row[:13])
+    summary = SessionSummary(*row[:14])
     summary.headline = to_html(row["headline"])
     return summary

@@ -29,8 +29,8 @@ class User(msgspec.Struct):
 class UserSession(msgspec.Struct):
     """A session and the user's part in it.
 
-    `last_active_at` moves at most once a minute; `unread` counts the messages after `last_read_seq`, 100 for 100 or
-    more.
+    `last_active_at` moves at most once a minute; `unread` counts the messages after `last_read_seq` that are not the
+    user's own, 100 for 100 or more.
     """
 
     session_id: str
@@ -43,6 +43,7 @@ class UserSession(msgspec.Struct):
     joined_at: datetime
     last_active_at: datetime
     message_count: int
+    messages_total: int
     last_seq: int
     created_at: datetime
     updated_at: datetime
