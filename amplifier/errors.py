@@ -20,6 +20,11 @@ class InputError(OperatorError):
         self.path, self.problem, self.remedy = path, problem, remedy
 
 
+def one_line(error: Exception) -> str:
+    """Returns an error's message in one line. Those of libpq have several, with hints."""
+    return " ".join(str(error).split())
+
+
 class Unavailable(Exception):
     """The database is unreachable, read-only, out of connections or too slow. The same call may succeed later."""
 

@@ -1,4 +1,4 @@
-"""amplifier-api psql: opens psql on the database of the service, with the login that owns it."""
+"""amplifier-api psql: opens psql on the configured database, or on the embedded one with the login that owns it."""
 
 import argparse
 import os

@@ -5,6 +5,8 @@ import logging
 from functools import cache
 from typing import TYPE_CHECKING
 
+from amplifier.cli import address
+from amplifier.cli.announcement import announce
 from amplifier.cli.target_database import connected, nothing, opened, steadily
 from amplifier.errors import OperatorError
 from amplifier.settings import Settings
@@ -24,6 +26,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 def _serve(settings: Settings, _: argparse.Namespace) -> None:
     for name in settings.unused:
         logger.warning("%s has no effect: this version does not use it", name)
+    address.refuse_taken(settings)
     alone = settings.service_workers == 1
     with opened(settings, _application if alone else nothing, serves=True) as dsn:
         import asyncio
@@ -43,6 +46,7 @@ def _serve(settings: Settings, _: argparse.Namespace) -> None:
             signals.forward_hangups()
         elif _application().state.queries.hash != checked:
             raise OperatorError("the queries changed while the service was starting: start it again")
+        announce(settings, dsn)
         uvicorn.run(
             _application() if alone else "amplifier.server.app:from_environment",
             factory=not alone,

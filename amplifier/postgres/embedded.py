@@ -80,7 +80,7 @@ def running(
             server = _start(home, reachable_install(install, home, account), account, lambda: meanwhile(dsn))
             try:
                 if not is_ready(dsn, home, lambda: server.poll() is not None):
-                    raise EmbeddedError(f"PostgreSQL did not start:\n{tail(home / 'postgresql.log')}")
+                    raise EmbeddedError(_failure(home, install))
                 yield
             finally:
                 stop(server)
@@ -158,7 +158,9 @@ def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None, me
     data, partial = home / "data", home / f"data.partial-{os.getpid()}"
     for left in home.glob("data.partial*"):
         shutil.rmtree(left, ignore_errors=True)
-    builtin = _major(install) >= 17
+    major = _major(install)
+    logger.info("creating a PostgreSQL %d in %s", major, data)
+    builtin = major >= 17
     # without a Unicode-aware locale lower('É') returns 'É', and a search for école would not find ÉCOLE
     locale = (
         ["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"] if builtin else ["--locale=C.UTF-8"]
@@ -173,6 +175,17 @@ def _initialise(home: Path, install: Path, account: pwd.struct_passwd | None, me
     (partial / "pg_hba.conf").write_text("local all all peer map=amplifier\n")
     (partial / "pg_ident.conf").write_text("")
     partial.rename(data)
+
+
+def _failure(home: Path, install: Path) -> str:
+    """Returns why the server did not start."""
+    found, brought = (home / "data/PG_VERSION").read_text().strip(), _major(install)
+    if found != str(brought):
+        return (
+            f"{home / 'data'} is the data of PostgreSQL {found}, and this release brings PostgreSQL {brought}: set "
+            f"AMPLIFIER_HOME to another folder, or dump the data with PostgreSQL {found} and restore it there"
+        )
+    return f"PostgreSQL did not start:\n{tail(home / 'postgresql.log')}"
 
 
 def _let_in(data: Path, account: pwd.struct_passwd | None) -> None:

@@ -12,7 +12,7 @@ from psycopg.sql import SQL, Identifier
 
 from amplifier.database.connections import LISTENER, ROLE
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
-from amplifier.errors import OperatorError
+from amplifier.errors import OperatorError, one_line
 from amplifier.queries.reload import RELOAD, Report, read
 
 _LISTENERS = "select count(*) from pg_stat_activity where application_name = %s and datname = current_database()"
@@ -77,7 +77,7 @@ def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
     except (psycopg.errors.UndefinedTable, psycopg.errors.UndefinedFunction) as error:
         raise OperatorError("the database's schema is behind, run: amplifier-api migrate") from error
     except psycopg.Error as error:
-        raise OperatorError(f"the database cannot be reached: {error}") from error
+        raise OperatorError(f"the database cannot be reached: {one_line(error)}") from error
 
 
 def top(dsn: str, limit: int) -> list[tuple[Any, ...]]:
@@ -95,4 +95,4 @@ def top(dsn: str, limit: int) -> list[tuple[Any, ...]]:
     except psycopg.errors.ObjectNotInPrerequisiteState as error:
         raise OperatorError(_NOT_THERE) from error
     except psycopg.Error as error:
-        raise OperatorError(f"the database cannot be asked: {error}") from error
+        raise OperatorError(f"the database cannot be asked: {one_line(error)}") from error

@@ -1,6 +1,7 @@
 """Applies migrations with yoyo. An advisory lock makes that safe from several processes at once."""
 
 import contextlib
+import logging
 import time
 from collections.abc import Iterator
 from functools import cache
@@ -12,7 +13,9 @@ import psycopg
 from psycopg.conninfo import conninfo_to_dict
 
 from amplifier import paths
-from amplifier.errors import OperatorError
+from amplifier.errors import OperatorError, one_line
+
+logger = logging.getLogger(__name__)
 
 _ADVISORY_LOCK = 6_571_482_913  # an arbitrary number, the same in every process
 _LOCK_LIMIT = 120.0  # seconds to wait for another process that migrates
@@ -32,10 +35,12 @@ def migrate(dsn: str, folder: Path | None = None) -> list[str]:
             backend.break_lock()  # a process that died may have left it; no other process holds the advisory lock now
             with backend.lock():
                 missing = backend.to_apply(known(folder))
+                if missing:
+                    logger.info("applying %d migrations", len(missing))
                 backend.apply_migrations(missing)
                 return [migration.id for migration in missing]
     except psycopg.Error as error:
-        raise SchemaError(f"the migrations could not be applied: {error}") from error
+        raise SchemaError(f"the migrations could not be applied: {one_line(error)}") from error
 
 
 @cache
@@ -67,7 +72,7 @@ def pending(dsn: str, folder: Path | None = None) -> list[str]:
             f"{error}: let the login work as the service's role with: grant amplifier_app to ..."
         ) from error
     except psycopg.Error as error:
-        raise SchemaError(f"the database cannot be reached: {error}") from error
+        raise SchemaError(f"the database cannot be reached: {one_line(error)}") from error
     return [identifier for identifier in known if identifier not in applied]
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Literal
 
-from amplifier.errors import OperatorError
+from amplifier.errors import OperatorError, one_line
 from amplifier.schema import migrate
 
 _ROWS = 1000  # per transaction
@@ -149,6 +149,6 @@ def _connected(dsn: str) -> Iterator[Connection]:
     except psycopg.errors.InsufficientPrivilege as error:
         raise ReindexError(f"{error}: run it with the login that migrates") from error
     except psycopg.OperationalError as error:
-        raise ReindexError(f"the database cannot be reached: {error}") from error
+        raise ReindexError(f"the database cannot be reached: {one_line(error)}") from error
     except psycopg.Error as error:
         raise ReindexError(f"the database refused: {error}") from error

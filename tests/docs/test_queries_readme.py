@@ -24,6 +24,7 @@ from tests.support.service import Service, free_port, running_service
 pytestmark = pytest.mark.slow
 
 README = (ROOT / "queries/README.md").read_text()
+REPORT = r"[\w.-]+:\d+: serves [0-9a-f]{12}"
 DEBIAN = Path("/usr/lib/postgresql/15")
 
 
@@ -71,6 +72,12 @@ def service(reader: Reader) -> Iterator[Service]:
         yield service
 
 
+def example(beginning: str) -> str:
+    """Returns the block of the page that shows output with this beginning."""
+    [shown] = re.findall(rf"^```\n({re.escape(beginning)}.*?)^```", README, re.MULTILINE | re.DOTALL)
+    return str(shown)
+
+
 def in_use(service: Service) -> dict[str, Any]:
     """Returns the queries in use, by name."""
     shown = httpx.get(f"{service.url}/health/queries", verify=False).json()
@@ -84,8 +91,11 @@ def test_edited_query_is_used_by_running_service(reader: Reader, service: Servic
     shutil.rmtree(reader.edited)
     reader.run("edit")
     refused = reader.run("mistake", 1)
-    assert re.search(r"/sessions.sql:\d+: sessions.list: column s.titel does not exist \(Perhaps you meant", refused)
-    assert f": serves {in_use(service)['all']}\n" in reader.run("reload")
+    assert refused.replace(str(reader.edited), "/tmp/my-queries") == example("/tmp/my-queries/")
+    reloaded = reader.run("reload")
+    assert f": serves {in_use(service)['all']}\n" in reloaded
+    assert re.fullmatch(rf"(?:{REPORT}\n)+", example("node-1:"))
+    assert re.fullmatch(rf"{REPORT}\n", reloaded)
     reader.run("notify")
     before = in_use(service)
     assert ": serves " in reader.run("filter")

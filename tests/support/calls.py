@@ -8,7 +8,7 @@ import httpx
 
 from amplifier.openapi import document
 
-# The values of path parameters, of things that do not exist unless a test makes them.
+# The values of path parameters, of things that do not exist unless a test makes them. Other parameters are numbers.
 PATHS = {
     "app_id": "travel-desk",
     "approval_id": "approval",
@@ -20,7 +20,6 @@ PATHS = {
     "seq": "1",
     "session_id": "7a4e9d18-3c62-4f0a-b1d7-6e85c20f9a3d",
     "user_id": "omar",
-    "version": "1",
 }
 _QUERIES = {"search": {"q": "flight"}, "search_session": {"q": "flight"}}  # those that are required
 
@@ -48,7 +47,8 @@ class Operation:
         **options: Any,
     ) -> httpx.Response:
         """Sends the request with the body of the document's example, unless `options` have `content`."""
-        path = self.path.format_map(PATHS | (ids or {}))
+        values = {parameter["name"]: PATHS.get(parameter["name"], "1") for parameter in self.parameters}
+        path = self.path.format_map(values | (ids or {}))
         if self.body is not None and "content" not in options:
             options["content"] = json.dumps(self.body)
         headers = {"Content-Type": "application/json"} | options.pop("headers", {})

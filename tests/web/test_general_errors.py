@@ -82,6 +82,7 @@ async def test_requests_that_do_not_fit_are_refused(api: Api, alice: httpx.Async
     unfit = [
         operation.name
         for operation in operations()
+        if 422 in operation.statuses
         for query, ids in _unfit(operation)
         if (await operation.call(client, ids, query)).status_code == 422
     ]
@@ -89,7 +90,8 @@ async def test_requests_that_do_not_fit_are_refused(api: Api, alice: httpx.Async
 
 
 def _unfit(operation: Operation) -> Iterable[tuple[dict[str, str] | None, dict[str, str]]]:
-    """Yields queries and path parameters of which one value does not fit."""
+    """Yields queries and path parameters of which one does not fit."""
+    yield {"no_such_parameter": "1"}, {}
     for parameter in operation.parameters:
         schema = parameter["schema"]
         if parameter["in"] == "query":
