@@ -32,7 +32,7 @@ LastEventId = Annotated[
     str | None,
     HeaderParameter(
         name="Last-Event-ID",
-        description="Joins the run of this event instead of sending the message; goes on behind it",
+        description="The `id` of the last event that the client has: joins its run instead of sending the message",
     ),
 ]
 

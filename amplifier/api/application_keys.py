@@ -23,14 +23,14 @@ Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 366 * 86_400)]  # ten years 
 
 
 class CreateApplicationKey(msgspec.Struct):
-    """Another key; `expires_in` in seconds, for ever unless given."""
+    """Another key, with or without an end."""
 
     name: Name
     expires_in: Seconds | None = None
 
 
 class ApplicationKeySummary(msgspec.Struct):
-    """A key, without its secret; `last_used_at` moves at most once a minute and is null until the first use."""
+    """A key, without its secret."""
 
     key_id: str
     name: str

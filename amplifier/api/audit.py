@@ -26,10 +26,7 @@ TargetId = Annotated[str | None, _only("target_id", "what was done to this sessi
 
 
 class AuditEntry(msgspec.Struct):
-    """A change that was made: `action` is the operation's id, `details` what else tells what it was about.
-
-    `address` is where the request came from, as the service saw it; null where a command on the server made the change.
-    """
+    """A change that was made, by a request or by a command on the server."""
 
     audit_id: int
     created_at: datetime

@@ -20,13 +20,17 @@ _NEVER = datetime(9999, 1, 1, tzinfo=UTC)  # when no token says until when
 After = Annotated[
     int | None,
     QueryParameter(
-        ge=0, le=2**63 - 1, description="Begins behind the event of this number; without it, with the next one"
+        ge=0,
+        le=2**63 - 1,
+        description="The `seq` of the last event that the client has: the stream goes on after it. "
+        "Without it, the stream begins with the next event",
     ),
 ]
 LastEventId = Annotated[
     str | None,
     HeaderParameter(
-        name="Last-Event-ID", description="The same, sent by browsers that come back; it comes before `after`"
+        name="Last-Event-ID",
+        description="The same as `after`, over which it takes precedence; browsers send it when they reconnect",
     ),
 ]
 Ticket = Annotated[

@@ -66,7 +66,7 @@ class ParticipantChange(StoredParticipant):
 
 
 class Participant(StoredParticipant):
-    """A user's part in a session, with the read marker; `last_active_at` moves at most once a minute."""
+    """A user's part in a session, with the read marker."""
 
     changed: list[str] | UnsetType = UNSET
 

@@ -38,7 +38,7 @@ class MarkRead(msgspec.Struct):
 
 
 class ReadMarker(msgspec.Struct):
-    """The last message that the caller has read, and the count of messages after it; 100 means 100 or more."""
+    """The last message that the caller has read, and the count of messages after it."""
 
     session_id: str
     last_read_seq: int

@@ -11,10 +11,7 @@ from amplifier.web.routing import get
 
 
 class QueryUse(msgspec.Struct):
-    """A query of the set. `hash` is that of its text.
-
-    `calls` are those of this process since `loaded_at`; for `seconds` their callers waited, for a connection, too.
-    """
+    """A query of the set, and its use in this process."""
 
     name: str
     hash: str

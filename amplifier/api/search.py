@@ -30,7 +30,7 @@ _RANKED_SOME = (
 
 
 class ContextMessage(msgspec.Struct):
-    """A message beside a hit; `text` is its beginning, 1,000 characters at most, as plain text."""
+    """A message beside a hit."""
 
     seq: int
     role: MessageRole
@@ -40,10 +40,7 @@ class ContextMessage(msgspec.Struct):
 
 
 class Hit(msgspec.Struct):
-    """A message that matches, or a session whose title or tags do: then `seq`, `role` and `author_user_id` are null.
-
-    `rank` is between 0 and 1. `headline` is HTML: the matching fragments, escaped, hits in `<mark>`.
-    """
+    """A message that matches, or a session whose title or tags do: then `seq`, `role` and `author_user_id` are null."""
 
     session_id: str
     title: str | None

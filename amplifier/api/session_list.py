@@ -35,15 +35,7 @@ Wanted = Annotated[
 
 
 class SessionSummary(msgspec.Struct):
-    """A session in a list; `message_count` counts messages of role user, `messages_total` those of any role; `role` is
-    the caller's.
-
-    `last_read_seq` is the number of the last message that the caller has read; `unread` counts the messages after it
-    that are not the caller's own, 100 for 100 or more.
-
-    Of a search: `hits` counts the messages that match (and the title with the tags as one), `headline` is the best
-    one's, as HTML with hits in `<mark>`.
-    """
+    """A session in a list; `hits` and `headline` are those of a search."""
 
     session_id: str
     config_id: str

@@ -16,7 +16,7 @@ _PAGES = Pages("user_sessions", Position, LATEST, "last_active_at", "session_id"
 
 
 class User(msgspec.Struct):
-    """A user's record; `last_seen` moves at most once a minute, `total_sessions` counts sessions created."""
+    """A user's record."""
 
     user_id: str
     first_seen: datetime
@@ -27,11 +27,7 @@ class User(msgspec.Struct):
 
 
 class UserSession(msgspec.Struct):
-    """A session and the user's part in it.
-
-    `last_active_at` moves at most once a minute; `unread` counts the messages after `last_read_seq` that are not the
-    user's own, 100 for 100 or more.
-    """
+    """A session and the user's part in it."""
 
     session_id: str
     config_id: str

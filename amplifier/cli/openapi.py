@@ -17,7 +17,7 @@ class _Info(msgspec.Struct):
 
 
 class _Document(msgspec.Struct):
-    """What a file must have at least to be compared."""
+    """The members that a document must have to be compared."""
 
     info: _Info
     paths: dict[str, dict[str, Any]]

@@ -1,11 +1,13 @@
 """Descriptions of the members of all schemas, from the file `openapi/fields.toml`."""
 
 import tomllib
+from functools import cache
 from typing import Any
 
 from amplifier import paths
 
 
+@cache
 def texts() -> dict[str, str]:
     """Returns the descriptions: by name, and by `Schema.name` for members that mean something else in a schema."""
     table = tomllib.loads((paths.folder("openapi") / "fields.toml").read_text())

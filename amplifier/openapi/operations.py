@@ -7,7 +7,7 @@ from typing import Any, get_args
 from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 
-from amplifier.openapi import texts
+from amplifier.openapi import descriptions, texts
 from amplifier.openapi.event_types import STREAMS
 from amplifier.openapi.problems import Problems
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
@@ -77,7 +77,9 @@ class Operation:
         parameters = []
         for given in generated.get("parameters", []):
             described = tidied(given["schema"], nullable=False)
-            text = described.pop("description", None) or texts.PATHS.get(given["name"])
+            text = described.pop("description", None)
+            if given["in"] == "path":
+                text = text or texts.PATHS.get(given["name"]) or descriptions.texts().get(given["name"])
             if given["name"] == "ticket":  # a credential
                 continue
             if given["in"] == "path" and described.get("type") == "string":

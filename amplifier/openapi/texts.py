@@ -1,6 +1,6 @@
-"""The texts of the OpenAPI document on the service, tags, path parameters, headers and problems.
+"""The texts of the OpenAPI document on the service, tags, headers and problems.
 
-Handlers and structs have theirs in their docstrings.
+Handlers and structs have theirs in their docstrings, members and path parameters in `openapi/fields.toml`.
 """
 
 import re
@@ -75,16 +75,10 @@ STREAM = (
     "the headers of other requests; a method of a generated client would wait for its end."
 )
 
+# path parameters that mean more than the member of the same name in `openapi/fields.toml`
 PATHS = {
-    "app_id": "The application's id",
-    "approval_id": "The question's id",
-    "config_id": "The config's id",
-    "invitation_id": "The invitation's id",
-    "key": "The setting's key",
-    "key_id": "The key up to its secret part",
-    "run_id": "The run's id",
-    "seq": "The message's number",
-    "session_id": "The session's id",
+    "key": "The setting's key.",
+    "seq": "The message's number.",
     "user_id": "The user's id, percent-encoded where it has special characters; `me` is the caller",
 }
 
