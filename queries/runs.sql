@@ -928,10 +928,11 @@ where
     and r.run_id = :run_id;
 
 
--- name: list(actor_id, session_id, before_queued_at, before_run_id, limit)
+-- name: list(actor_id, session_id, run_status, before_queued_at, before_run_id, limit)
 -- The runs of a session that the caller takes part in, newest first.
 -- @param  actor_id          user_id of the caller
 -- @param  session_id        the session
+-- @param  run_status        only runs in this state, or null
 -- @param  before_queued_at  position of the last row of the page before
 -- @param  before_run_id     the same
 -- @param  limit             rows at most
@@ -963,6 +964,7 @@ where
     and p.user_id = :actor_id
     and s.session_id = :session_id
     and r.session_id = :session_id
+    and (:run_status::text is null or r.status = :run_status)
     and (r.queued_at, r.run_id) < (:before_queued_at, :before_run_id::text)
 order by
     r.queued_at desc,
