@@ -23,10 +23,11 @@ returning
     config_json;
 
 
--- name: list(actor_id, tags, after_updated_at, after_config_id, limit, offset)
+-- name: list(actor_id, tags, name, after_updated_at, after_config_id, limit, offset)
 -- Lists the caller's own configs, the last changed first.
 -- @param  actor_id          user_id of the caller
 -- @param  tags              a JSON object that the tags must contain
+-- @param  name              only with this in the name, in any case, or null
 -- @param  after_updated_at  position of the last row of the page before
 -- @param  after_config_id   the same
 -- @param  limit             rows at most
@@ -47,16 +48,18 @@ from configs
 where
     user_id = :actor_id
     and tags @> :tags
+    and (:name::text is null or strpos(lower(name), lower(:name)) > 0)
     and (updated_at, config_id) < (:after_updated_at, :after_config_id::text)
 order by updated_at desc, config_id desc
 limit :limit
 offset :offset;
 
 
--- name: count(actor_id, tags)$
+-- name: count(actor_id, tags, name)$
 -- Counts the configs that the caller owns.
 -- @param  actor_id  user_id of the caller
 -- @param  tags      a JSON object that the tags must contain
+-- @param  name      only with this in the name, in any case, or null
 -- @return value
 -- @access owner
 -- @index  configs_user_id_idx
@@ -64,7 +67,8 @@ select count(*)
 from configs
 where
     user_id = :actor_id
-    and tags @> :tags;
+    and tags @> :tags
+    and (:name::text is null or strpos(lower(name), lower(:name)) > 0);
 
 
 -- name: get(actor_id, config_id)^

@@ -178,7 +178,7 @@ order by
     p.seq desc;
 
 
--- name: list_sessions(actor_id, q, owned, tags, until, after_rank, after_matched_at, after_session_id, most_ranked, limit, offset)
+-- name: list_sessions(actor_id, q, owned, tags, is_filtered, status, config_id, participant, created_after, created_before, updated_after, updated_before, until, after_rank, after_matched_at, after_session_id, most_ranked, limit, offset)
 -- The sessions that the caller takes part in and in which `q` is found, the one with the best hit first; with the number of
 -- hits (messages, and the title with the tags as one), the headline of the best one, and the number of all such sessions. Hits are found
 -- and ranked as by list_messages. Sessions all of whose hits are older than the newest `most_ranked` come last.
@@ -186,6 +186,14 @@ order by
 -- @param  q                 what was typed
 -- @param  owned             true for only those in which the caller is an owner
 -- @param  tags              a JSON object that the tags must contain
+-- @param  is_filtered       false if the seven filters that follow are null, which then cost nothing
+-- @param  status            only sessions in this state, or null
+-- @param  config_id         only sessions of this config, or null
+-- @param  participant       only sessions in which this user takes part, too, or null
+-- @param  created_after     only sessions created at this time or later, or null
+-- @param  created_before    only sessions created before this time, or null
+-- @param  updated_after     only sessions changed at this time or later, or null
+-- @param  updated_before    only sessions changed before this time, or null
 -- @param  until             only hits older than this, or null
 -- @param  after_rank        position of the last row of the page before
 -- @param  after_matched_at  the same
@@ -286,6 +294,29 @@ found_sessions as (
             may_write
     ) as m
     left join best_matches as b on b.session_id = m.session_id
+    where
+        not :is_filtered::boolean
+        or (
+            select
+                (:status::text is null or s.status = :status)
+                and (:config_id::text is null or s.config_id = :config_id)
+                and (:created_after::timestamptz is null or s.created_at >= :created_after)
+                and (:created_before::timestamptz is null or s.created_at < :created_before)
+                and (:updated_after::timestamptz is null or s.updated_at >= :updated_after)
+                and (:updated_before::timestamptz is null or s.updated_at < :updated_before)
+                and (
+                    :participant::text is null
+                    or (
+                        select true
+                        from session_participants as o
+                        where
+                            o.session_id = m.session_id
+                            and o.user_id = :participant
+                    )
+                )
+            from sessions as s
+            where s.session_id = m.session_id
+        )
 ),
 
 page as (
@@ -305,6 +336,7 @@ select
     s.config_id,
     s.status,
     s.message_count,
+    s.messages_total,
     s.created_at,
     s.updated_at,
     s.title,

@@ -1,7 +1,7 @@
 """Configs: reusable descriptions of an agent, validated, with their secrets encrypted at rest."""
 
 import uuid
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller
@@ -25,15 +25,14 @@ from amplifier.web.config_view import (
     stored_config,
 )
 from amplifier.web.paging import (
-    LATEST,
     After,
     Cursor,
     Limit,
     Offset,
-    Pages,
-    Position,
+    OrderOf,
     TagFilter,
     is_complete,
+    sorted_pages,
     tag_filter,
 )
 from amplifier.web.problems import changed_meanwhile
@@ -43,8 +42,15 @@ from amplifier.web.types import Name, Tags
 
 Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
+OfName = Annotated[
+    str | None,
+    QueryParameter(name="name", max_length=255, description="Only configs with this in their name, in any case"),
+]
+SortOf = Annotated[
+    Literal["updated_at", "created_at"] | None, QueryParameter(description="By this time, by default `updated_at`")
+]
 Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in which other people take part")]
-_PAGES = Pages("configs", Position, LATEST, "updated_at", "config_id")
+_PAGES = sorted_pages("configs", "config_id", "updated_at", "created_at")
 _SECTIONS = ("session", "includes", "tools", "providers")
 
 
@@ -122,21 +128,23 @@ class ConfigsController(Controller):
         after: After = None,
         offset: Offset = 0,
         tag: TagFilter = None,
+        name: OfName = None,
+        sort: SortOf = None,
+        order: OrderOf = None,
     ) -> ConfigList:
         """Last changed first; `total` counts what the same filters match."""
-        queries, actor_id, tags = request.queries.configs, request.caller.user_id, tag_filter(tag)
-        position = _PAGES.start(cursor, after)
-        found = await queries.list(
-            actor_id=actor_id,
-            tags=tags,
-            after_updated_at=position.moment,
-            after_config_id=position.identifier,
-            limit=limit + 1,
-            offset=offset,
-        )
-        rows, following = _PAGES.page(found, ConfigSummary, limit)
-        complete = is_complete(rows, following, offset, position is LATEST)
-        total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, tags=tags)
+        queries, pages = request.queries.configs, _PAGES[sort or "updated_at", order or "desc"]
+        given: dict[str, Any] = {"actor_id": request.caller.user_id, "tags": tag_filter(tag), "name": name}
+        start = pages.start(cursor, after)
+        place: dict[str, Any] = {"after_config_id": start.identifier, "limit": limit + 1, "offset": offset}
+        if sort != "created_at" and order != "asc":
+            found = await queries.list(**given, **place, after_updated_at=start.moment)
+        else:
+            place |= {"by_creation": sort == "created_at", "ascending": order == "asc"}
+            found = await request.queries.config_lists.list(**given, **place, after_moment=start.moment)
+        rows, following = pages.page(found, ConfigSummary, limit)
+        complete = is_complete(rows, following, offset, cursor is None and after is None)
+        total = offset + len(rows) if complete else await queries.count(**given)
         return ConfigList(rows, total, following)
 
     @get("/{config_id:str}", operation_id="get_config", summary="One config")

@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 from amplifier.errors import Problem
 from amplifier.web.changes import changed
 from amplifier.web.paging import After, Cursor, LongLimit, Pages, Text
-from amplifier.web.request import Request, participation
+from amplifier.web.request import Request, named_user, participation
 from amplifier.web.responses import answer
 from amplifier.web.routing import delete, get, patch, post
 from amplifier.web.types import Identifier, Role
@@ -104,6 +104,17 @@ class ParticipantsController(Controller):
             await participation(request, session_id)
         return ParticipantList(*_PAGES.page(found, Participant, limit))
 
+    @get("/{user_id:str}", operation_id="get_participant", summary="One participant")
+    async def get_participant(self, request: Request, session_id: FromPath[str], user_id: FromPath[str]) -> Participant:
+        """For all participants; `me` is the caller."""
+        row = await request.queries.participations.get(
+            actor_id=request.caller.user_id, session_id=session_id, user_id=named_user(request, user_id)
+        )
+        if row is None:
+            await participation(request, session_id)
+            raise Problem(404, "Participant not found")
+        return Participant(*row)
+
     @post(
         operation_id="put_participant",
         summary="Add or change a participant",
@@ -141,6 +152,7 @@ class ParticipantsController(Controller):
         self, request: Request, session_id: FromPath[str], user_id: FromPath[str], data: JSONBody[UpdateParticipant]
     ) -> Participant:
         """For owners. The last owner stays owner (409). Without a difference the participant stays as it is."""
+        user_id = named_user(request, user_id)
         request.tell(user_id=user_id)
         participant = await _change(request, session_id, user_id, data.role or None, _encoded(data.permissions))
         if participant is None:
@@ -156,6 +168,7 @@ class ParticipantsController(Controller):
     )
     async def remove_participant(self, request: Request, session_id: FromPath[str], user_id: FromPath[str]) -> None:
         """Owners remove anybody, everybody may leave. The last owner stays (409). It takes effect with the answer."""
+        user_id = named_user(request, user_id)
         actor_id = request.caller.user_id
         row = await request.queries.participants.delete(actor_id=actor_id, session_id=session_id, user_id=user_id)
         if row is None:

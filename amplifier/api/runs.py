@@ -15,6 +15,8 @@ from amplifier.web.paging import LATEST, After, Cursor, Limit, Pages, Position
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
 
+RunStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
+OfStatus = Annotated[RunStatus | None, QueryParameter(name="status", description="Only runs in this state")]
 RunId = Annotated[
     str | None,
     QueryParameter(max_length=255, description="This run; by default the one that goes on, else the next one"),
@@ -63,7 +65,7 @@ class Run(msgspec.Struct):
 
     run_id: str
     session_id: str
-    status: Literal["queued", "running", "completed", "failed", "cancelled"]
+    status: RunStatus
     message: msgspec.Raw
     user_id: str
     app_id: str
@@ -99,13 +101,20 @@ class RunsController(Controller):
 
     @get("/runs", operation_id="list_runs", summary="The agent's runs")
     async def list_runs(
-        self, request: Request, session_id: FromPath[str], limit: Limit = 50, cursor: Cursor = None, after: After = None
+        self,
+        request: Request,
+        session_id: FromPath[str],
+        status: OfStatus = None,
+        limit: Limit = 50,
+        cursor: Cursor = None,
+        after: After = None,
     ) -> RunList:
         """Newest first, those that wait and the one that goes on among them. For participants."""
         before = _PAGES.start(cursor, after)
         rows = await request.queries.runs.list(
             actor_id=request.caller.user_id,
             session_id=session_id,
+            run_status=status,
             before_queued_at=before.moment,
             before_run_id=before.identifier,
             limit=limit + 1,

@@ -2,33 +2,50 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated, Any
+from operator import itemgetter
+from typing import Annotated, Any, Literal
 
 import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
+from amplifier.errors import Problem
 from amplifier.web.paging import (
-    LATEST,
     After,
+    CreatedAfter,
+    CreatedBefore,
     Cursor,
     Limit,
     Offset,
-    Pages,
+    OrderOf,
     TagFilter,
+    UpdatedAfter,
+    UpdatedBefore,
     is_complete,
     one_cursor,
-    tag_filter,
+    sorted_pages,
 )
-from amplifier.web.paging import Position as Place
 from amplifier.web.request import Request
 from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html
+from amplifier.web.session_filters import (
+    OfConfig,
+    OfStatus,
+    Owned,
+    Participant,
+    is_filtered,
+    list_filtered,
+    session_filters,
+)
 from amplifier.web.types import Role, Status
 
-Owned = Annotated[bool, QueryParameter(description="Only sessions in which the caller is an owner")]
-_PAGES = Pages("sessions", Place, LATEST, "updated_at", "session_id")
+_PAGES = sorted_pages("sessions", "session_id", "updated_at", "created_at")
+
+SortOf = Annotated[
+    Literal["updated_at", "created_at"] | None,
+    QueryParameter(description="By this time, by default `updated_at`; not with `q`, which puts the best hit first"),
+]
 Wanted = Annotated[
     str | None, QueryParameter(name="q", max_length=1000, description=f"Only sessions in which this is found. {SYNTAX}")
 ]
@@ -41,6 +58,7 @@ class SessionSummary(msgspec.Struct):
     config_id: str
     status: Status
     message_count: int
+    messages_total: int
     created_at: datetime
     updated_at: datetime
     title: str | None
@@ -78,41 +96,58 @@ class SessionListController(Controller):
         offset: Offset = 0,
         tag: TagFilter = None,
         owned: Owned = False,
+        status: OfStatus = None,
+        config_id: OfConfig = None,
+        participant: Participant = None,
+        created_after: CreatedAfter = None,
+        created_before: CreatedBefore = None,
+        updated_after: UpdatedAfter = None,
+        updated_before: UpdatedBefore = None,
+        sort: SortOf = None,
+        order: OrderOf = None,
         q: Wanted = None,
     ) -> SessionList:
         """Own and shared ones, last changed first, or with `q` the best hit first; `total` counts what the same filters
         match."""
-        queries, actor_id, tags = request.queries.sessions, request.caller.user_id, tag_filter(tag)
+        periods = (created_after, created_before), (updated_after, updated_before)
+        filters = session_filters(owned, tag, status, config_id, participant, *periods)
         if q is not None:
-            return await _found(request, q, owned, tags, limit, offset, cursor, after)
-        position = _PAGES.start(cursor, after)
-        found = await queries.list(
-            actor_id=actor_id,
-            owned=owned,
-            tags=tags,
-            after_updated_at=position.moment,
-            after_session_id=position.identifier,
-            limit=limit + 1,
-            offset=offset,
-        )
-        rows, following = _PAGES.page(found, SessionSummary, limit)
-        complete = is_complete(rows, following, offset, position is LATEST)
-        total = offset + len(rows) if complete else await queries.count(actor_id=actor_id, owned=owned, tags=tags)
-        return SessionList(rows, total, following)
+            if sort is not None or order is not None:
+                raise Problem(422, f"{'order' if sort is None else 'sort'}: does not go with q, which sorts by rank")
+            return await _found(request, q, filters, limit, offset, one_cursor(cursor, after))
+        pages = _PAGES[sort or "updated_at", order or "desc"]
+        queries, actor_id, start = request.queries.sessions, request.caller.user_id, pages.start(cursor, after)
+        if sort in (None, "updated_at") and order != "asc" and not is_filtered(filters):
+            given: dict[str, Any] = {"actor_id": actor_id, "owned": owned, "tags": filters["tags"]}
+            found: list[Any] = await queries.list(
+                **given,
+                after_updated_at=start.moment,
+                after_session_id=start.identifier,
+                limit=limit + 1,
+                offset=offset,
+            )
+            count = partial(queries.count, **given)
+        else:
+            given = {"actor_id": actor_id, **filters}
+            rows = await list_filtered(request, given, sort or "updated_at", order, start, limit + 1, offset)
+            found, count = [_columns(row) for row in rows], partial(request.queries.session_lists.count, **given)
+        sessions, following = pages.page(found, SessionSummary, limit)
+        complete = is_complete(sessions, following, offset, cursor is None and after is None)
+        return SessionList(sessions, offset + len(sessions) if complete else await count(), following)
 
 
 async def _found(
-    request: Request, q: str, owned: bool, tags: bytes, limit: int, offset: int, cursor: str | None, after: str | None
+    request: Request, q: str, filters: dict[str, Any], limit: int, offset: int, place: tuple[str, str | None]
 ) -> SessionList:
-    search = Search("sessions", {"q": q, "owned": owned, "tags": tags, "most_ranked": MOST_RANKED})
-    parameter, given = one_cursor(cursor, after)
-    start = search.decode_cursor(given, parameter)
+    parameter, cursor = place
+    search = Search("sessions", {"q": q, **filters, "most_ranked": MOST_RANKED})
+    start = search.decode_cursor(cursor, parameter)
     find = partial(
         request.queries.search.list_sessions,
         actor_id=request.caller.user_id,
         q=q,
-        owned=owned,
-        tags=tags,
+        **filters,
+        is_filtered=is_filtered(filters),
         most_ranked=MOST_RANKED,
         until=start.searched_at,
         after_rank=start.rank,
@@ -120,7 +155,7 @@ async def _found(
         after_session_id=start.session_id,
     )
     found = find(limit=limit + 1, offset=offset)
-    rows = await search.run(request, found, is_first_page=after is None and not offset)
+    rows = await search.run(request, found, is_first_page=cursor is None and not offset)
     counted = rows or (offset and await search.run(request, find(limit=1, offset=0), is_first_page=False))
     result = SessionList([_summary(row) for row in rows[:limit]], counted[0]["total"] if counted else 0, None)
     if len(rows) > limit:
@@ -134,6 +169,9 @@ async def _found(
 
 def _summary(row: Any) -> SessionSummary:
     """Returns the summary for a row of search.list_sessions."""
-    summary = SessionSummary(*row[:13])
+    summary = SessionSummary(*row[:14])
     summary.headline = to_html(row["headline"])
     return summary
+
+
+_columns = itemgetter(*SessionSummary.__struct_fields__[:12])

@@ -1,18 +1,42 @@
 """Users, as their tokens name them, and the sessions they take part in."""
 
 from datetime import datetime
+from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller
-from litestar.params import FromPath
+from litestar.params import FromPath, QueryParameter
 
 from amplifier.errors import Problem
-from amplifier.web.paging import LATEST, After, Cursor, Limit, Pages, Position
-from amplifier.web.request import Request
+from amplifier.web.paging import (
+    After,
+    CreatedAfter,
+    CreatedBefore,
+    Cursor,
+    Limit,
+    OrderOf,
+    Sort,
+    TagFilter,
+    UpdatedAfter,
+    UpdatedBefore,
+    sorted_pages,
+)
+from amplifier.web.request import Request, named_user
 from amplifier.web.routing import get
+from amplifier.web.session_filters import (
+    OfConfig,
+    OfStatus,
+    Owned,
+    Participant,
+    is_filtered,
+    list_filtered,
+    session_filters,
+)
 from amplifier.web.types import Role, Status
 
-_PAGES = Pages("user_sessions", Position, LATEST, "last_active_at", "session_id")
+_PAGES = sorted_pages("user_sessions", "session_id", "last_active_at", "updated_at", "created_at")
+
+SortOf = Annotated[Sort | None, QueryParameter(description="By this time, by default `last_active_at`")]
 
 
 class User(msgspec.Struct):
@@ -39,6 +63,7 @@ class UserSession(msgspec.Struct):
     joined_at: datetime
     last_active_at: datetime
     message_count: int
+    messages_total: int
     last_seq: int
     created_at: datetime
     updated_at: datetime
@@ -80,22 +105,39 @@ class UsersController(Controller):
         limit: Limit = 50,
         cursor: Cursor = None,
         after: After = None,
+        tag: TagFilter = None,
+        owned: Owned = False,
+        status: OfStatus = None,
+        config_id: OfConfig = None,
+        participant: Participant = None,
+        created_after: CreatedAfter = None,
+        created_before: CreatedBefore = None,
+        updated_after: UpdatedAfter = None,
+        updated_before: UpdatedBefore = None,
+        sort: SortOf = None,
+        order: OrderOf = None,
     ) -> UserSessionList:
         """Own and shared ones; where the user was active last comes first. For whom `get_user` is."""
-        position = _PAGES.start(cursor, after)
-        found = await request.queries.sessions.list_by_activity(
-            actor_id=_subject(request, user_id),
-            after_last_active_at=position.moment,
-            after_session_id=position.identifier,
-            limit=limit + 1,
-        )
-        return UserSessionList(*_PAGES.page(found, UserSession, limit))
+        periods = (created_after, created_before), (updated_after, updated_before)
+        filters = session_filters(owned, tag, status, config_id, participant, *periods)
+        pages, actor_id = _PAGES[sort or "last_active_at", order or "desc"], _subject(request, user_id)
+        start = pages.start(cursor, after)
+        if sort in (None, "last_active_at") and order != "asc" and not (owned or tag or is_filtered(filters)):
+            found: list[Any] = await request.queries.sessions.list_by_activity(
+                actor_id=actor_id,
+                after_last_active_at=start.moment,
+                after_session_id=start.identifier,
+                limit=limit + 1,
+            )
+        else:
+            given = {"actor_id": actor_id, **filters}
+            found = await list_filtered(request, given, sort or "last_active_at", order, start, limit + 1)
+        return UserSessionList(*pages.page(found, UserSession, limit))
 
 
 def _subject(request: Request, user_id: str) -> str:
     """Returns the user that a path names. Raises Problem 404 unless that is the caller or an admin application asks."""
-    if user_id in ("me", request.caller.user_id):
-        return request.caller.user_id
-    if not request.caller.is_admin:
+    user_id = named_user(request, user_id)
+    if user_id != request.caller.user_id and not request.caller.is_admin:
         raise Problem(404, "User not found")
     return user_id

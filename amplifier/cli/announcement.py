@@ -1,5 +1,6 @@
 """The lines that `serve` prints when it starts: its address, its database, and the identity of callers."""
 
+import contextlib
 import sys
 
 from amplifier import __version__
@@ -8,8 +9,9 @@ from amplifier.settings import Settings
 
 
 def announce(settings: Settings, dsn: str) -> None:
-    """Prints the lines to stderr."""
-    print("\n".join(lines(settings, dsn)), file=sys.stderr, flush=True)
+    """Prints the lines to stderr. Without a reader they are lost, as messages of the log are."""
+    with contextlib.suppress(BrokenPipeError):
+        print("\n".join(lines(settings, dsn)), file=sys.stderr, flush=True)
 
 
 def lines(settings: Settings, dsn: str) -> list[str]:

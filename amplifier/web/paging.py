@@ -4,7 +4,7 @@ import base64
 import binascii
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Annotated, Any, Generic, NamedTuple, TypeVar
+from typing import Annotated, Any, Generic, Literal, NamedTuple, TypeVar
 
 import msgspec
 from litestar.params import QueryParameter
@@ -41,6 +41,12 @@ CreatedAfter = Annotated[
 CreatedBefore = Annotated[datetime | None, QueryParameter(description="Only what was created before this time")]
 UpdatedAfter = Annotated[datetime | None, QueryParameter(description="Only what was changed at this time or later")]
 UpdatedBefore = Annotated[datetime | None, QueryParameter(description="Only what was changed before this time")]
+
+Sort = Literal["updated_at", "created_at", "last_active_at"]
+Order = Literal["desc", "asc"]
+OrderOf = Annotated[
+    Order | None, QueryParameter(description="`desc`: the newest first, the default; `asc`: the oldest")
+]
 
 Text = Annotated[str, Meta(max_length=255)]
 Number = Annotated[int, Meta(ge=0, le=2**63 - 1)]
@@ -91,6 +97,17 @@ class Pages(Generic[Place]):
         """Returns the opaque `next` of a page that ends with this row: a place, and no right to anything."""
         values = [getattr(row, column) for column in self._columns]
         return packed((self._name, values if len(values) > 1 else values[0]))
+
+
+def sorted_pages(name: str, identifier: str, *sorts: Sort) -> dict[tuple[Sort, Order], Pages[Position]]:
+    """Returns the pages of a list in each of its orders, by time and `identifier`; the cursors of one are not valid for
+    another."""
+    starts: dict[Order, Position] = {"desc": LATEST, "asc": EARLIEST}
+    return {
+        (sort, order): Pages(f"{name} {sort} {order}", Position, start, sort, identifier)
+        for sort in sorts
+        for order, start in starts.items()
+    }
 
 
 def one_cursor(cursor: str | None, after: str | None) -> tuple[str, str | None]:

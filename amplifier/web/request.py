@@ -117,6 +117,11 @@ async def not_key_manager(request: Request, app_id: str) -> Problem:
     )
 
 
+def named_user(request: Request, user_id: str) -> str:
+    """Returns the user that a path names; `me` is the caller."""
+    return request.caller.user_id if user_id == "me" else user_id
+
+
 async def participation(request: Request, session_id: str) -> Rights:
     """Returns the caller's rights in a session, after a statement did nothing. Raises Problem 404 for strangers."""
     actor_id = request.caller.user_id

@@ -7,6 +7,7 @@ from typing import Any
 # part in a session made from them.
 CALLERS = ["owner", "elsewhere", "partner", "editor", "viewer", "stranger", "admin", "removed", "nobody"]
 ACTIVE = ("/transcript", "/repair", "/messages", "/stream")  # of routes for active sessions
+FILTERED = ("GET /sessions", "GET /users/{user_id}/sessions")  # lists of what is the user's, by any config_id
 STRANGERS = ("stranger", "admin", "removed")
 TABLE = """
     POST   /sessions                                              201 201 404 404 404 404 404 404 401
@@ -42,6 +43,7 @@ TABLE = """
     GET    /search?q=hi&session_id={session_id}                   200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/participants                    200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/participants                    201 201 201 403 403 404 404 404 401
+    GET    /sessions/{session_id}/participants/{user_id}          200 200 200 200 200 404 404 404 401
     PATCH  /sessions/{session_id}/participants/{user_id}          200 200 200 403 403 404 404 404 401
     DELETE /sessions/{session_id}/participants/{user_id}          204 204 204 403 403 404 404 404 401
     GET    /sessions/{session_id}/events?after=999                422 422 422 422 422 404 404 404 401

@@ -83,7 +83,7 @@ async def test_activity_moves_that_session_alone(
     assert (await act(alice, other, "transcript")).is_success
     await flushed(api, sql, {"alice"})
     assert sql("select session_id from session_participants where last_active_at > %s", LONG_AGO) == [(other,)]
-    rows = (await alice.get("/users/me/sessions")).json()["sessions"]
+    rows = (await alice.get("/users/me/sessions")).json()["items"]
     assert [row["session_id"] for row in rows] == [other, shared]
 
 

@@ -12,10 +12,10 @@ Sql = Callable[..., list[Any]]
 
 
 async def ok(request: Any) -> Any:
-    """The answer's body; the request must succeed."""
+    """The answer's body, None for none; the request must succeed."""
     response = await request
     assert response.is_success, response.text
-    return response.json()
+    return response.json() if response.content else None
 
 
 async def append(client: httpx.AsyncClient, path: str, text: str, **more: Any) -> httpx.Response:

@@ -138,6 +138,30 @@ async def test_everybody_may_leave(
     assert_problem(await bob.delete(f"/sessions/{session_id}/participants/bob"), 404, "Session not found")
 
 
+async def test_one_participant_and_me(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str) -> None:
+    path = f"/sessions/{session_id}/participants"
+    added = (await put(alice, session_id, "bob", "viewer")).json()
+    for client, name in ((alice, "bob"), (bob, "bob"), (bob, "me")):
+        assert (await client.get(f"{path}/{name}")).json() == added
+    assert (await bob.get(f"{path}/alice")).json()["role"] == (await alice.get(f"{path}/me")).json()["role"] == "owner"
+    assert_problem(await bob.patch(f"{path}/me", json={"role": "owner"}), 403, "Only owners may change participants")
+    assert_problem(await alice.patch(f"{path}/me", json={"role": "viewer"}), 409)
+    assert_problem(await alice.get(f"{path}/nobody"), 404, "Participant not found")
+    assert (await bob.delete(f"{path}/me")).status_code == 204
+    assert_problem(await bob.get(f"{path}/me"), 404, "Session not found")
+    assert await roles(alice, session_id) == {"alice": "owner"}
+
+
+async def test_user_called_me_is_reached_only_by_themselves(
+    api: Api, alice: httpx.AsyncClient, session_id: str
+) -> None:
+    await put(alice, session_id, "me", "viewer")
+    path = f"/sessions/{session_id}/participants/me"
+    assert (await alice.get(path)).json()["user_id"] == "alice"
+    assert (await (await api.as_user("me")).delete(path)).status_code == 204
+    assert await roles(alice, session_id) == {"alice": "owner"}
+
+
 @pytest.mark.parametrize("unknown", ["nobody", "a%20b", "x" * 300])
 async def test_unknown_participants_are_not_found(alice: httpx.AsyncClient, session_id: str, unknown: str) -> None:
     path = f"/sessions/{session_id}/participants/{unknown}"
@@ -176,6 +200,8 @@ async def test_strangers_learn_nothing(alice: httpx.AsyncClient, bob: httpx.Asyn
         answers.append(
             [
                 await bob.get(path),
+                await bob.get(f"{path}/alice"),
+                await bob.get(f"{path}/me"),
                 await put(bob, identifier, "bob", "owner"),
                 await bob.patch(f"{path}/alice", json={"role": "viewer"}),
                 await bob.delete(f"{path}/alice"),

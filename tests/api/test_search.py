@@ -178,7 +178,7 @@ async def test_cursor_belongs_to_its_search(alice: httpx.AsyncClient, session_id
     assert len(same["items"]) == 3, "another limit is no other search"
     others = [{"q": "hay"}, {"q": "needle "}, {"sort": "recent"}, {"role": "user"}, {"author": "alice"}]
     others += [{"session_id": session_id}, {"tag": "a:b"}, {"tool": "x"}, {"created_after": "2020-01-01T00:00:00Z"}]
-    others += [{"config_id": "x"}, {"before": "2999-01-01T00:00:00Z"}]
+    others += [{"config_id": "x"}, {"created_before": "2999-01-01T00:00:00Z"}]
     for other in others:
         assert_problem(await alice.get("/search", params={"q": "needle", "cursor": cursor, **other}), 422)
     for path in (f"/sessions/{session_id}/search", "/sessions"):

@@ -68,8 +68,9 @@ def _transcripts(shown: Shown) -> None:
     imported, read, fork = (next(answers) for _ in range(3))
     assert (imported["last_seq"], read[0]["content"]) == (2, "Hello")
     assert (fork["forked_at_seq"], fork["title"], fork["message_count"]) == (4, "Another way", 1)
-    tagged, completed, resumed, broken, diagnosis, repair = answers
+    tagged, active, completed, resumed, broken, diagnosis, repair = answers
     assert [found["title"] for found in tagged["sessions"]] == ["Another way", "Flight to Geneva"]
+    assert {found["status"] for found in active["sessions"]} == {"active"}
     assert (completed["status"], resumed["status"]) == ("completed", "active")
     assert broken["last_seq"] == 4
     assert {finding["problem"] for finding in diagnosis["findings"]} == {"missing_result", "unfinished_turn"}

@@ -124,7 +124,7 @@ async def test_identifiers_with_slashes_are_reached(api: Api, name: str) -> None
     assert (await admin.put(path, json={"value": 1})).json()["key"] == name
     for _ in range(2):  # the router remembers paths
         assert (await admin.get(f"{path}/")).json()["key"] == name
-    assert (await admin.delete(path)).status_code == 200
+    assert (await admin.delete(path)).status_code == 204
     assert_problem(await admin.get(path), 404, "Setting not found")
     other = await api.as_user(name)
     assert (await other.get(f"/users/{quote(name, safe='')}")).json()["user_id"] == name

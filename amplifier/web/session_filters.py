@@ -1,0 +1,64 @@
+"""Filters and order of the lists of sessions: a caller's, a user's, and those in which a search found something."""
+
+from datetime import datetime
+from typing import Annotated, Any
+
+from litestar.params import QueryParameter
+
+from amplifier.web.paging import Order, Position, Sort, period, tag_filter
+from amplifier.web.request import Request
+from amplifier.web.types import Status
+
+Owned = Annotated[bool, QueryParameter(description="Only sessions in which the user is an owner")]
+OfStatus = Annotated[Status | None, QueryParameter(name="status", description="Only sessions in this state")]
+OfConfig = Annotated[str | None, QueryParameter(max_length=255, description="Only sessions of this config")]
+Participant = Annotated[
+    str | None, QueryParameter(max_length=255, description="Only sessions in which this user takes part, too")
+]
+
+
+def session_filters(
+    owned: bool,
+    tag: list[str] | None,
+    status: str | None,
+    config_id: str | None,
+    participant: str | None,
+    created: tuple[datetime | None, datetime | None],
+    updated: tuple[datetime | None, datetime | None],
+) -> dict[str, Any]:
+    """Returns the filters as arguments of a query; `created` and `updated` are periods. Raises Problem 422."""
+    return {
+        "owned": owned,
+        "tags": tag_filter(tag),
+        "status": status,
+        "config_id": config_id,
+        "participant": participant,
+        **period("created", *created),
+        **period("updated", *updated),
+    }
+
+
+def is_filtered(filters: dict[str, Any]) -> bool:
+    """Returns whether there are filters besides `owned` and `tags`, which every query of a list takes."""
+    return any(value is not None for name, value in filters.items() if name not in ("owned", "tags"))
+
+
+async def list_filtered(
+    request: Request,
+    given: dict[str, Any],
+    sort: Sort,
+    order: Order | None,
+    start: Position,
+    limit: int,
+    offset: int = 0,
+) -> list[Any]:
+    """Returns rows of session_lists.list; `given` are the user and the filters."""
+    return await request.queries.session_lists.list(
+        **given,
+        sort=sort,
+        ascending=order == "asc",
+        after_moment=start.moment,
+        after_session_id=start.identifier,
+        limit=limit,
+        offset=offset,
+    )

@@ -1,0 +1,146 @@
+-- name: list(actor_id, owned, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before, sort, ascending, after_moment, after_session_id, limit, offset)
+-- Lists the sessions that a user takes part in, with the user's part in them, in any order and by any filter.
+-- sessions.list and sessions.list_by_activity are faster for the usual ones. All of the user's sessions are read and sorted, as
+-- in sessions.list; `participant` is looked up in each, because `exists` could read all sessions of that user instead.
+-- @param  actor_id          user_id of the caller
+-- @param  owned             true for only those in which the user is an owner
+-- @param  tags              a JSON object that the tags must contain
+-- @param  status            only in this state, or null
+-- @param  config_id         only of this config, or null
+-- @param  participant       only those in which this user takes part, too, or null
+-- @param  created_after     only what was created at this time or later, or null
+-- @param  created_before    only what was created before this time, or null
+-- @param  updated_after     only what was changed at this time or later, or null
+-- @param  updated_before    only what was changed before this time, or null
+-- @param  sort              created_at, updated_at or last_active_at
+-- @param  ascending         true for the oldest first
+-- @param  after_moment      position of the last row of the page before
+-- @param  after_session_id  the same
+-- @param  limit             rows at most
+-- @param  offset            rows to skip
+-- @return UserSession[]
+-- @access participant
+-- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
+-- @cost   1000
+select
+    s.session_id,
+    s.config_id,
+    s.status,
+    s.title,
+    s.tags,
+    p.role,
+    s.owner_user_id,
+    p.joined_at,
+    p.last_active_at,
+    s.message_count,
+    s.messages_total,
+    s.last_seq,
+    s.created_at,
+    s.updated_at,
+    p.last_read_seq,
+    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread
+from session_participants as p
+cross join lateral (
+    select
+        session_id,
+        config_id,
+        status,
+        title,
+        tags,
+        owner_user_id,
+        message_count,
+        messages_total,
+        last_seq,
+        created_at,
+        updated_at,
+        case :sort::text
+            when 'created_at' then created_at
+            when 'updated_at' then updated_at
+            else p.last_active_at
+        end as moment
+    from sessions
+    where session_id = p.session_id
+    offset 0
+) as s
+where
+    p.user_id = :actor_id
+    and (not :owned::boolean or p.role = 'owner')
+    and s.tags @> :tags
+    and (:status::text is null or s.status = :status)
+    and (:config_id::text is null or s.config_id = :config_id)
+    and (:created_after::timestamptz is null or s.created_at >= :created_after)
+    and (:created_before::timestamptz is null or s.created_at < :created_before)
+    and (:updated_after::timestamptz is null or s.updated_at >= :updated_after)
+    and (:updated_before::timestamptz is null or s.updated_at < :updated_before)
+    and (
+        :participant::text is null
+        or (
+            select true
+            from session_participants as o
+            where
+                o.session_id = p.session_id
+                and o.user_id = :participant
+        )
+    )
+    and case
+        when :ascending::boolean then (s.moment, s.session_id) > (:after_moment::timestamptz, :after_session_id::text)
+        else (s.moment, s.session_id) < (:after_moment, :after_session_id)
+    end
+order by
+    case when :ascending then s.moment end,
+    case when :ascending then s.session_id end,
+    s.moment desc,
+    s.session_id desc
+limit :limit
+offset :offset;
+
+
+-- name: count(actor_id, owned, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before)$
+-- Counts the sessions that `list` lists.
+-- @param  actor_id          user_id of the caller
+-- @param  owned             true for only those in which the user is an owner
+-- @param  tags              a JSON object that the tags must contain
+-- @param  status            only in this state, or null
+-- @param  config_id         only of this config, or null
+-- @param  participant       only those in which this user takes part, too, or null
+-- @param  created_after     only what was created at this time or later, or null
+-- @param  created_before    only what was created before this time, or null
+-- @param  updated_after     only what was changed at this time or later, or null
+-- @param  updated_before    only what was changed before this time, or null
+-- @return value
+-- @access participant
+-- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
+-- @cost   1000
+select count(*)
+from session_participants as p
+cross join lateral (
+    select
+        config_id,
+        status,
+        tags,
+        created_at,
+        updated_at
+    from sessions
+    where session_id = p.session_id
+    offset 0
+) as s
+where
+    p.user_id = :actor_id
+    and (not :owned::boolean or p.role = 'owner')
+    and s.tags @> :tags
+    and (:status::text is null or s.status = :status)
+    and (:config_id::text is null or s.config_id = :config_id)
+    and (:created_after::timestamptz is null or s.created_at >= :created_after)
+    and (:created_before::timestamptz is null or s.created_at < :created_before)
+    and (:updated_after::timestamptz is null or s.updated_at >= :updated_after)
+    and (:updated_before::timestamptz is null or s.updated_at < :updated_before)
+    and (
+        :participant::text is null
+        or (
+            select true
+            from session_participants as o
+            where
+                o.session_id = p.session_id
+                and o.user_id = :participant
+        )
+    );
