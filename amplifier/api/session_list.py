@@ -174,4 +174,4 @@ def _summary(row: Any) -> SessionSummary:
     return summary
 
 
-_columns = itemgetter(*SessionSummary.__struct_fields__[:12])
+_columns = itemgetter(*SessionSummary.__struct_fields__[:13])
