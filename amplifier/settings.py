@@ -10,7 +10,7 @@ import msgspec
 from dotenv import dotenv_values
 from msgspec import Meta
 
-from amplifier.errors import OperatorError
+from amplifier.errors import InputError, OperatorError
 from amplifier.postgres_urls import is_postgres_url, libpq_url, with_ssl_mode
 from amplifier.setting_types import Count, Flag, Hosts, LogLevel, Port, Seconds, SslMode, Text, is_network, items
 
@@ -220,10 +220,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Settings:
     """Returns the settings from `environ` (by default the process's), then from `env_file`, then defaults.
 
-    An empty variable counts as not set. Raises SettingsError.
+    An empty variable counts as not set. Raises SettingsError, and InputError if `env_file` cannot be read.
     """
     known = {field.encode_name: field for field in msgspec.structs.fields(Settings)}
-    sources = (dotenv_values(env_file), os.environ if environ is None else environ)
+    sources = (_read(env_file), os.environ if environ is None else environ)
     given = {name: value for source in sources for name, value in source.items() if name in known and value}
     for name, value in given.items():
         try:
@@ -232,6 +232,13 @@ def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Se
             shown = "" if known[name].name in _SECRETS else f", not {value!r}"
             raise SettingsError(f"{name} must be {_description(known[name].type)}{shown}") from None
     return msgspec.convert(given, Settings, strict=False)
+
+
+def _read(env_file: str) -> Mapping[str, str | None]:
+    try:
+        return dotenv_values(env_file)
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(Path(env_file), f"cannot be read: {getattr(error, 'strerror', error)}") from error
 
 
 def _description(type_: object) -> str:

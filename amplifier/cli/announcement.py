@@ -1,5 +1,6 @@
 """The lines that `serve` prints when it starts: its address, its database, and the identity of callers."""
 
+import contextlib
 import sys
 
 from amplifier import __version__
@@ -8,8 +9,9 @@ from amplifier.settings import Settings
 
 
 def announce(settings: Settings, dsn: str) -> None:
-    """Prints the lines to stderr."""
-    print("\n".join(lines(settings, dsn)), file=sys.stderr, flush=True)
+    """Prints the lines to stderr. Without a reader they are lost, as messages of the log are."""
+    with contextlib.suppress(BrokenPipeError):
+        print("\n".join(lines(settings, dsn)), file=sys.stderr, flush=True)
 
 
 def lines(settings: Settings, dsn: str) -> list[str]:
@@ -22,6 +24,8 @@ def lines(settings: Settings, dsn: str) -> list[str]:
         "database": _database(settings, dsn),
         "callers": _callers(settings),
     }
+    if not settings.encryption_keys and settings.derivation_key is None:
+        facts["secrets"] = "in configs are stored in clear: set CONFIG_ENCRYPTION_KEY, or a SECRET_KEY of yours"
     return [f"Amplifier {__version__}", *(f"  {name:<9} {fact}" for name, fact in facts.items())]
 
 

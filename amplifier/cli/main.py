@@ -32,7 +32,7 @@ def main() -> None:
         status = ended.code
     except BrokenPipeError:
         status = _BROKEN_PIPE
-    sys.exit(status if _flush() else _BROKEN_PIPE)  # type: ignore[arg-type]
+    sys.exit(_flush() or status)  # type: ignore[arg-type]
 
 
 def _run() -> None:
@@ -50,19 +50,23 @@ def _run() -> None:
         sys.exit(error.status)
 
 
-def _flush() -> bool:
-    """Writes buffered output. Returns False if the program that reads stdout has ended.
+def _flush() -> int:
+    """Writes buffered output. Returns the exit status if stdout cannot be written, else 0.
 
     What cannot be written goes to /dev/null: Python would try again at its end, print a traceback and exit with 120.
     """
-    broken = []
+    status = 0
     for stream in filter(None, (sys.stdout, sys.stderr)):
         try:
             stream.flush()
-        except BrokenPipeError:
+        except OSError as error:
             os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
-            broken.append(stream)
-    return sys.stdout not in broken
+            if stream is sys.stdout and isinstance(error, BrokenPipeError):
+                status = _BROKEN_PIPE
+            elif stream is sys.stdout:
+                status = OperatorError.status
+                print(f"amplifier-api: the output cannot be written: {error.strerror}", file=sys.stderr)
+    return status
 
 
 def _log(level: str) -> None:

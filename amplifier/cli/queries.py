@@ -4,6 +4,7 @@ The checks are in `amplifier.queries`.
 """
 
 import argparse
+import logging
 import sys
 from typing import TYPE_CHECKING
 
@@ -96,7 +97,7 @@ def _plans(settings: Settings, dsn: str, update: bool) -> "tuple[list[Line], lis
     from amplifier.schema import migrate
 
     with scratch.database(dsn) as profile:
-        migrate.migrate(profile)
+        migrate.migrate(profile, level=logging.DEBUG)
         queries = Queries(Database(settings, profile), paths.folder("queries", settings.queries_dir))
         return baseline.compare(profile, queries, update)
 
@@ -139,7 +140,7 @@ def _warned(settings: Settings, dsn: str, refuse: bool) -> str:
     from amplifier.schema import migrate
 
     with scratch.database(dsn) as profile:
-        migrate.migrate(profile)
+        migrate.migrate(profile, level=logging.DEBUG)
         database = Database(settings, profile)
         queries = Queries(database, paths.folder("queries", settings.queries_dir))
         found = growth.compare(profile, queries, Queries(database, paths.folder("queries")))

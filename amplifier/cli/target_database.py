@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import logging
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
@@ -44,7 +45,7 @@ def chosen(settings: Settings, arguments: argparse.Namespace) -> Iterator[str]:
     from amplifier.schema import migrate
 
     with scratch.server(settings.dsn, settings.amplifier_user) as server, scratch.database(server) as dsn:
-        migrate.migrate(dsn)
+        migrate.migrate(dsn, level=logging.DEBUG)
         yield dsn
 
 

@@ -10,7 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
-from amplifier.errors import OperatorError
+from amplifier.errors import OperatorError, one_line
 from amplifier.postgres import embedded
 
 
@@ -29,7 +29,9 @@ def database(dsn: str) -> Iterator[str]:
         with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"create database {name} template template0".encode())
     except psycopg.Error as error:
-        raise ScratchError(f"a database to try on could not be made, the login needs createdb: {error}") from error
+        raise ScratchError(
+            f"a database to try on could not be made, the login needs createdb: {one_line(error)}"
+        ) from error
     try:
         yield urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
     finally:

@@ -25,8 +25,8 @@ class SchemaError(OperatorError):
     """Raised when the schema cannot be brought up to date. The message says why."""
 
 
-def migrate(dsn: str, folder: Path | None = None) -> list[str]:
-    """Applies the missing migrations and returns their ids.
+def migrate(dsn: str, folder: Path | None = None, level: int = logging.INFO) -> list[str]:
+    """Applies the missing migrations, after a message of this level in the log, and returns their ids.
 
     Processes that call this at the same time wait for each other. Raises SchemaError.
     """
@@ -36,7 +36,7 @@ def migrate(dsn: str, folder: Path | None = None) -> list[str]:
             with backend.lock():
                 missing = backend.to_apply(known(folder))
                 if missing:
-                    logger.info("applying %d migrations", len(missing))
+                    logger.log(level, "applying %d migrations", len(missing))
                 backend.apply_migrations(missing)
                 return [migration.id for migration in missing]
     except psycopg.Error as error:

@@ -54,6 +54,20 @@ def test_error_without_reader_keeps_its_status_or_is_a_broken_pipe(tmp_path: Pat
     assert status_of("queries", "check", "--queries", str(tmp_path), stderr=True)[0] in (2, BROKEN)
 
 
+def test_output_on_a_full_disk_is_an_error(dsn: str) -> None:
+    with Path("/dev/full").open("w") as full:
+        done = subprocess.run(
+            [sys.executable, "-m", "amplifier", "migrate"],
+            env=_environment({"DATABASE_URL": dsn, "PYTHONUNBUFFERED": ""}),
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+        )
+    assert done.returncode == 1
+    assert done.stderr == "amplifier-api: the output cannot be written: No space left on device\n"
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("stderr", "workers"), [(False, "1"), (True, "1"), (False, "2")])
 def test_service_outlives_the_reader_of_its_log(dsn: str, stderr: bool, workers: str) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from amplifier import paths
+from amplifier.errors import InputError
+from amplifier.settings import load
 from tests.support.service import command
 
 NOWHERE = {"DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}
@@ -82,6 +84,12 @@ def test_unreadable_migration_is_named(odd: Path) -> None:
         assert f"{folder / name}: cannot be read: {said}" in refusal("migrate", "check", "--migrations", str(folder))
     (odd / "other/0001-a-b.sql").write_bytes(b"\xff")
     assert "it must be text in UTF-8" in refusal("migrate", "check", "--migrations", str(odd / "other"))
+
+
+def test_unreadable_settings_are_named(odd: Path) -> None:
+    (odd / ".env").write_bytes(b"LOG_LEVEL=\xff")
+    with pytest.raises(InputError, match=r"[.]env: cannot be read: .*invalid start byte"):
+        load({}, str(odd / ".env"))
 
 
 def test_unusable_earlier_document_is_refused(odd: Path) -> None:
