@@ -18,7 +18,7 @@ from amplifier.runtime.mount_plan import mount_plan, origin_of
 from amplifier.runtime.secret_references import redact
 from amplifier.transcripts.integrity import is_plain
 from amplifier.transcripts.message_formats import tool_calls
-from amplifier.web.problems import misfit
+from amplifier.web.misfits import misfit
 from tests.support.growth import LIMIT, exponent
 
 pytestmark = pytest.mark.slow

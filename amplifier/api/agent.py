@@ -8,8 +8,10 @@ import msgspec
 from litestar import Controller
 from litestar.openapi import ResponseSpec
 from litestar.params import FromPath, HeaderParameter, JSONBody
+from msgspec import UNSET
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import LenientBody, Warnings
 from amplifier.web.request import Request
 from amplifier.web.routing import post
 from amplifier.web.run_stream import Place, RunStream, place
@@ -37,7 +39,7 @@ LastEventId = Annotated[
 ]
 
 
-class SendMessage(msgspec.Struct):
+class SendMessage(LenientBody):
     """A message for the agent. The model receives `context` after it, as JSON. `on_busy` decides what happens while the
     agent is at work: the message waits, it is refused (409), or it interrupts the agent."""
 
@@ -59,6 +61,7 @@ class AgentAnswer(msgspec.Struct):
     session_id: str
     response: str
     metadata: AnswerMetadata
+    warnings: Warnings = UNSET
 
 
 class MessagesController(Controller):

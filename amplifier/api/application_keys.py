@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
+from amplifier.web.bodies import Body
 from amplifier.web.paging import LATEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, key_manager, not_key_manager
 from amplifier.web.routing import delete, get, post
@@ -22,7 +23,7 @@ _PAGES = Pages("application_keys", Position, LATEST, "created_at", "key_id")
 Seconds = Annotated[int, msgspec.Meta(ge=1, le=10 * 366 * 86_400)]  # ten years at most
 
 
-class CreateApplicationKey(msgspec.Struct):
+class CreateApplicationKey(Body):
     """Another key, with or without an end."""
 
     name: Name

@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import generate_key
+from amplifier.web.bodies import Body, LenientBody, Warnings
 from amplifier.web.bounds import encoded
 from amplifier.web.changes import changed
 from amplifier.web.paging import LATEST, Cursor, LongLimit, Pages, Position
@@ -24,7 +25,7 @@ _PAGES = Pages("applications", Position, LATEST, "created_at", "app_id")
 KeyManagers = Annotated[list[Identifier], msgspec.Meta(max_length=20)]
 
 
-class CreateApplication(msgspec.Struct):
+class CreateApplication(LenientBody):
     """A new application; `is_admin` lets it manage the others. `key_managers` are user ids of those who may list, add,
     replace and remove its keys through it."""
 
@@ -35,7 +36,7 @@ class CreateApplication(msgspec.Struct):
     key_managers: KeyManagers = []
 
 
-class UpdateApplication(msgspec.Struct):
+class UpdateApplication(Body):
     """The changes; an absent field stays as it is. An application that is not active gets 401 with all its keys and
     tokens. `key_managers` replaces the whole list."""
 
@@ -84,6 +85,7 @@ class ApplicationKey(msgspec.Struct):
     is_active: bool
     created_at: datetime
     message: str
+    warnings: Warnings = UNSET
 
 
 class ApplicationMessage(msgspec.Struct):

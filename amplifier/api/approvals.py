@@ -9,6 +9,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.paging import EARLIEST, NEWEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
@@ -38,7 +39,7 @@ class ApprovalList(msgspec.Struct):
     next: str | None
 
 
-class DecideApproval(msgspec.Struct):
+class DecideApproval(Body):
     """One of the options, or in short `allow` or `deny`."""
 
     decision: Decision

@@ -69,7 +69,7 @@ class ConfigVersionsController(Controller):
             raise Problem(404, "Config not found")
         return ConfigVersionList(*_PAGES.page(found, ConfigVersionSummary, limit))
 
-    @get("/{version:int}", operation_id="get_config_version", summary="One version of a config")
+    @get("/{version:str}", operation_id="get_config_version", summary="One version of a config")
     async def get_config_version(
         self, request: Request, config_id: FromPath[str], version: FromPath[Version]
     ) -> ConfigVersion:
@@ -82,7 +82,7 @@ class ConfigVersionsController(Controller):
         return ConfigVersion(*row)
 
     @post(
-        "/{version:int}/restore",
+        "/{version:str}/restore",
         operation_id="restore_config_version",
         summary="Go back to a former version",
         errors=(412,),

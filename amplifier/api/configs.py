@@ -11,6 +11,7 @@ from msgspec import UNSET, UnsetType
 from amplifier.configs.sealing import sealed
 from amplifier.configs.validation import check_bounds, validate, validate_sections
 from amplifier.errors import Problem
+from amplifier.web.bodies import LenientBody
 from amplifier.web.config_view import (
     Config,
     ConfigSummary,
@@ -54,7 +55,7 @@ _PAGES = sorted_pages("configs", "config_id", "updated_at", "created_at")
 _SECTIONS = ("session", "includes", "tools", "providers")
 
 
-class CreateConfig(msgspec.Struct):
+class CreateConfig(LenientBody):
     """A new config; the four sections, when given, overwrite those of `config_data`."""
 
     name: Name
@@ -67,7 +68,7 @@ class CreateConfig(msgspec.Struct):
     providers: Any = None
 
 
-class UpdateConfig(msgspec.Struct):
+class UpdateConfig(LenientBody):
     """The changes. `config_data` replaces the whole config; without it the four sections are merged into it. A null
     `description` removes it; other fields that are null stay as they are."""
 

@@ -9,6 +9,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.request import Request
 from amplifier.web.routing import post
 from amplifier.web.session_view import Session, shown
@@ -19,7 +20,7 @@ MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may
 Seq = Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
 
 
-class ForkSession(msgspec.Struct):
+class ForkSession(Body):
     """A copy; without `up_to_seq` of the whole transcript. `config_id` is one of the caller's, by default that of the
     session, and is required where that config belongs to another user. An empty title means no title."""
 

@@ -14,6 +14,7 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.authentication import hash_secret
+from amplifier.web.bodies import Body
 from amplifier.web.paging import NEWEST, After, Cursor, Limit, Number, Pages
 from amplifier.web.request import Request, participation
 from amplifier.web.responses import answer
@@ -25,7 +26,7 @@ _WEEK, _YEAR = 604_800, 31_536_000  # seconds
 _PAGES = Pages("invitations", Number, NEWEST, "seq")
 
 
-class CreateInvitation(msgspec.Struct):
+class CreateInvitation(Body):
     """For a role up to one's own; `expires_in` in seconds, a week unless given. It admits one person unless `max_uses`
     says more."""
 
@@ -56,7 +57,7 @@ class InvitationList(msgspec.Struct):
     next: str | None
 
 
-class AcceptInvitation(msgspec.Struct):
+class AcceptInvitation(Body):
     """The token, as it was shown when the invitation was made."""
 
     token: Annotated[str, msgspec.Meta(min_length=1, max_length=400)]

@@ -11,6 +11,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.changes import changed
 from amplifier.web.paging import After, Cursor, LongLimit, Pages, Text
 from amplifier.web.request import Request, named_user, participation
@@ -22,7 +23,7 @@ _PAGES = Pages("participants", Text, "", "user_id")
 _ReadOnly = Annotated[bool, msgspec.Meta(extra_json_schema={"readOnly": True})]
 
 
-class Permissions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+class Permissions(Body, omit_defaults=True):
     """Overrides of the role for a person: `send` (append and send messages), `cancel` (a run), `invite` (add people up
     to one's own role). What is absent is as the role says. `export` cannot be set, because transcripts cannot be
     exported yet; participants from earlier releases may have it."""
@@ -33,7 +34,7 @@ class Permissions(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True
     export: _ReadOnly | UnsetType = UNSET
 
 
-class PutParticipant(msgspec.Struct):
+class PutParticipant(Body):
     """A participant to add or to change; absent permissions stay as they are."""
 
     user_id: Identifier
@@ -41,7 +42,7 @@ class PutParticipant(msgspec.Struct):
     permissions: Permissions | UnsetType = UNSET
 
 
-class UpdateParticipant(msgspec.Struct):
+class UpdateParticipant(Body):
     """The changes; an absent field stays as it is. `permissions` replaces all overrides."""
 
     role: Role | UnsetType = UNSET

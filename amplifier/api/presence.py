@@ -8,6 +8,7 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.event_stream import mark_read
 from amplifier.web.paging import Cursor, LongLimit, Pages, Text
 from amplifier.web.request import Request, participation
@@ -31,7 +32,7 @@ class Presence(msgspec.Struct):
     next: str | None
 
 
-class MarkRead(msgspec.Struct):
+class MarkRead(Body):
     """The number of the last message that the caller has read."""
 
     seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]

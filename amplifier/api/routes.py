@@ -34,7 +34,7 @@ from amplifier.api.users import UsersController
 from amplifier.api.websockets import WebSocketsController
 from amplifier.database.pool import refuse_in_transaction
 from amplifier.settings import Settings
-from amplifier.web import request_target
+from amplifier.web import query_parameters, request_target
 from amplifier.web.authentication import authenticate
 from amplifier.web.event_stream import authenticate_stream
 from amplifier.web.problems import respond
@@ -83,8 +83,9 @@ def routes(settings: Settings, openapi: OpenAPIConfig | None = None, lifespan: S
         route_handlers=[EventsController, SessionEventsController, WebSocketsController],
         before_request=authenticate_stream,
     )
+    public = Router("/", route_handlers=[ServiceController], before_request=query_parameters.check)
     return Amplifier(
-        route_handlers=[DocsController, ServiceController, protected, streams],
+        route_handlers=[DocsController, public, protected, streams],
         request_class=Request,
         request_max_body_size=MAX_BODY,
         exception_handlers={HTTPException: respond, Exception: respond},

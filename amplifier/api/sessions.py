@@ -10,6 +10,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body, LenientBody
 from amplifier.web.bounds import encoded
 from amplifier.web.changes import confirmation, told
 from amplifier.web.problems import changed_meanwhile
@@ -21,7 +22,7 @@ from amplifier.web.types import Identifier, Role, Status, Tags, Title
 _WRITERS: tuple[Role, ...] = ("owner", "editor")
 
 
-class CreateSession(msgspec.Struct):
+class CreateSession(LenientBody):
     """A new session of one of the caller's configs."""
 
     config_id: Identifier
@@ -30,7 +31,7 @@ class CreateSession(msgspec.Struct):
     metadata: dict[str, Any] | None = None
 
 
-class UpdateSession(msgspec.Struct):
+class UpdateSession(Body):
     """The changes; an absent field stays as it is. A title that is null or empty removes the title."""
 
     title: Title | UnsetType | None = UNSET
@@ -39,7 +40,7 @@ class UpdateSession(msgspec.Struct):
     status: Status | UnsetType = UNSET
 
 
-class TransferSession(msgspec.Struct):
+class TransferSession(Body):
     """The participant who becomes the session's owner."""
 
     user_id: Identifier

@@ -9,6 +9,7 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
+from amplifier.web.bodies import Body
 from amplifier.web.bounds import encoded
 from amplifier.web.changes import changed
 from amplifier.web.paging import After, Cursor, Limit, Offset, Pages, Text
@@ -19,7 +20,7 @@ _PAGES: Pages[str | None] = Pages("settings", Text, None, "key")
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
 
 
-class PutSetting(msgspec.Struct):
+class PutSetting(Body):
     """Any JSON value, and what it is meant for."""
 
     value: msgspec.Raw

@@ -12,8 +12,9 @@ from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
 from amplifier.errors import Problem
 from amplifier.live.frames import Entry
+from amplifier.web.bodies import Body
+from amplifier.web.misfits import misfit
 from amplifier.web.paging import utc
-from amplifier.web.problems import misfit
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.responses import JsonStream
 from amplifier.web.routing import get, post
@@ -48,7 +49,7 @@ View = Annotated[
 ]
 
 
-class AppendTranscript(msgspec.Struct):
+class AppendTranscript(Body):
     """1 to 1,000 messages; `expected_seq` makes the append fail (412) unless it is the session's `last_seq`."""
 
     messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
@@ -128,7 +129,7 @@ class TranscriptsController(Controller):
         page = await page_after(start, limit or (100 if view == "entries" else MAX_PAGE))
         return page if view == "entries" else JsonStream(plain(page_after, page, limit), page.etag)  # type: ignore[return-value]
 
-    @get("/{seq:int}", operation_id="get_message", summary="One message")
+    @get("/{seq:str}", operation_id="get_message", summary="One message")
     async def get_message(self, request: Request, session_id: FromPath[str], seq: FromPath[MessageSeq]) -> Entry:
         """Returns the message with this number; events have numbers, too, and are not found here. For participants."""
         row = await request.queries.messages.get(actor_id=request.caller.user_id, session_id=session_id, seq=seq)
@@ -185,4 +186,4 @@ async def _name_the_message(request: Request) -> None:
     try:
         msgspec.json.decode(await request.body(), type=_Shapes)
     except msgspec.ValidationError as error:
-        raise misfit(error) from None
+        raise misfit(error, _Shapes) from None

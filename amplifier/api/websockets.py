@@ -15,6 +15,7 @@ from amplifier.errors import Problem
 from amplifier.live.frames import Frame, frame
 from amplifier.live.subscriber import Subscriber
 from amplifier.web.authentication import Authenticator
+from amplifier.web.bodies import Body
 from amplifier.web.event_stream import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
 from amplifier.web.hosts import is_foreign
 from amplifier.web.problems import MEDIA_TYPE, describe, document, encoded
@@ -30,11 +31,11 @@ _GOING_AWAY, _POLICY, _RESTART = 1001, 1008, 1012  # why a socket is closed (RFC
 Socket = WebSocket[Any, Any, Any]
 
 
-class Typing(msgspec.Struct, tag="typing"):
+class Typing(Body, tag="typing"):
     """The caller is writing something."""
 
 
-class Read(msgspec.Struct, tag="read"):
+class Read(Body, tag="read"):
     """The number of the last message that the caller has read."""
 
     seq: Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]
@@ -45,12 +46,12 @@ class WebSocketsController(Controller):
 
     tags = ["events"]
 
-    @websocket("/sessions/{session_id:str}/ws")
+    @websocket("/sessions/{session_id:str}/ws", query=("after", "ticket"))
     async def session_socket(self, socket: Socket, session_id: FromPath[str]) -> None:
         """The events of `GET /sessions/{id}/events` as `{type, seq, data}`; takes `typing` and `read`."""
         await _serve(socket)
 
-    @websocket("/ws")
+    @websocket("/ws", query=("ticket",))
     async def hints_socket(self, socket: Socket) -> None:
         """The hints of `GET /events`."""
         await _serve(socket)

@@ -12,6 +12,7 @@ from amplifier.api.participants import Permissions
 from amplifier.api.presence import Present
 from amplifier.api.runs import RunError
 from amplifier.live.frames import Entry
+from amplifier.web.bodies import Warnings
 from amplifier.web.types import Role, Status
 
 
@@ -137,6 +138,7 @@ class StreamConnected(Struct):
 
     type: Literal["connected"]
     session_id: str
+    warnings: Warnings = UNSET
 
 
 class StreamActivity(Struct):

@@ -13,6 +13,7 @@ from amplifier.openapi.problems import Problems
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
 from amplifier.web.authentication import authenticate
 from amplifier.web.event_stream import authenticate_stream
+from amplifier.web.query_parameters import MAY_BE_EMPTY, check
 
 JSON = "application/json"
 NEWEST = 2**63 - 1
@@ -84,9 +85,11 @@ class Operation:
                 continue
             if given["in"] == "path" and described.get("type") == "string":
                 described = {"minLength": 1, "maxLength": 255} | described
+            if given["in"] == "query" and given["name"] != MAY_BE_EMPTY:
+                described = _with_text(described)
             if given["name"] in self._from_zero:
                 described["minimum"] = 0
-            if described.get("default") == NEWEST:  # means the start of a list, and is no number to JavaScript
+            if described.get("default") in (NEWEST, ""):  # means the start of a list
                 del described["default"]
             if text is None:
                 raise ValueError(f"{self.name}: the parameter {given['name']} has no description")
@@ -141,24 +144,22 @@ class Operation:
     def _headers(self) -> list[str]:
         """The headers of a response."""
         reads = HttpMethod.GET in self._handler.http_methods
-        found = ["X-Request-ID", *(_LIMITED if self._before is not None else ())]
+        found = ["X-Request-ID", *(_LIMITED if self._before is not check else ())]
         found += ["ETag"] if self._has("etag") else []
         found += ["Link"] if reads and (self._has("next") or "cursor" in self._fields) else []
         return found + ([] if reads else ["Idempotency-Replayed"])
 
     def _problems(self, parameters: list[dict[str, Any]]) -> dict[str, Any]:
         """Returns the handler's own problems, and those that follow from its parameters, body and authentication."""
-        statuses = set(self._handler.opt.get("errors", ()))
-        if self._before is not None:
+        statuses = {422, *self._handler.opt.get("errors", ())}
+        if self._before is not check:
             statuses |= {401, 429, 500, 503}
         if self.body is not None:
             statuses |= {413, 415}
         if "If-None-Match" in self._conditions:
             statuses.add(304)
         if "Idempotency-Key" in self._conditions:
-            statuses |= {409, 422, *((404,) if any(map(self._has, HIDEABLE)) else ())}
-        if parameters or self.body is not None:
-            statuses.add(422)
+            statuses |= {409, *((404,) if any(map(self._has, HIDEABLE)) else ())}
         if any(parameter["in"] == "path" for parameter in parameters):
             statuses.add(404)
         if unknown := statuses - texts.PROBLEMS.keys() - texts.NO_BODY.keys():
@@ -166,7 +167,7 @@ class Operation:
         return {str(status): self._answered.response(self.name, status) for status in sorted(statuses)}
 
     def _security(self) -> dict[str, Any]:
-        if self._before is None:
+        if self._before is check:
             return {"security": []}
         if self._before is authenticate_stream:
             return {"security": [{"api_key": [], "bearer": []}, {"bearer": []}, {"ticket": []}]}
@@ -179,6 +180,14 @@ def _header(name: str) -> dict[str, Any]:
     """Returns the parameter for a header of `texts.REQUEST_HEADERS`."""
     text, described = texts.REQUEST_HEADERS[name]
     return {"name": name, "in": "header", "description": text, "schema": described}
+
+
+def _with_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """Returns the schema of a parameter that must not be empty."""
+    if schema.get("type") == "array":
+        return schema | {"items": _with_text(schema["items"])}
+    is_text = schema.get("type") == "string" and not schema.keys() & {"enum", "format"}
+    return {"minLength": 1} | schema if is_text else schema
 
 
 def _fields(type_: Any) -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from typing import Annotated, Any, get_args, get_origin
 import msgspec
 from msgspec import UNSET, Struct
 
+from amplifier.web.bodies import LenientBody
 from amplifier.web.types import MessageRole, Role, Status
 
 PREFIX = "#/components/schemas/"
@@ -121,7 +122,9 @@ def _struct(schema: dict[str, Any], struct: type[Struct], is_answer: bool) -> di
         "type": "object",
     }
     described |= {"properties": properties} | ({"required": required} if required else {})
-    return described | {key: value for key, value in schema.items() if key == "additionalProperties"}
+    if "additionalProperties" in schema and not issubclass(struct, LenientBody):
+        described["additionalProperties"] = schema["additionalProperties"]
+    return described
 
 
 def _typed(name: str, schema: dict[str, Any]) -> dict[str, Any]:

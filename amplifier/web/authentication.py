@@ -16,7 +16,7 @@ from amplifier.fair_share import current
 from amplifier.maintenance.activity import Activity
 from amplifier.queries.registry import Queries
 from amplifier.settings import Settings
-from amplifier.web import request_target
+from amplifier.web import query_parameters, request_target
 from amplifier.web.hosts import gate
 from amplifier.web.problems import unauthorized
 from amplifier.web.rate_limit import Key, Limiter
@@ -51,7 +51,7 @@ def hash_secret(text: str) -> str:
 
 
 async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
-    """Puts the Caller into the scope before the body is read. Raises Problem 401, 403, 421 and 429.
+    """Puts the Caller into the scope before the body is read. Raises Problem 401, 403, 421, 429, and 422 for the query.
 
     It is a hook of the router, because a middleware would wrap every message of every answer once more.
     """
@@ -71,6 +71,8 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
     key = authenticator.limit_of(caller)
     if key is not None and not authenticator.limiter.admits(request.scope, key):
         await authenticator.limiter.admit(request.scope, key)
+    if request.scope["query_string"]:
+        query_parameters.refuse(request)
 
 
 class Authenticator:

@@ -10,6 +10,7 @@ from amplifier.configs.encryption import Keyring
 from amplifier.configs.sealing import opened, sealed_again
 from amplifier.configs.validation import check_size
 from amplifier.errors import Problem
+from amplifier.web.bodies import Warnings
 from amplifier.web.changes import confirmation, told
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request
@@ -47,6 +48,7 @@ class Config(ConfigSummary):
     message: str | None
     encrypted: bool
     changed: list[str] | UnsetType = UNSET
+    warnings: Warnings = UNSET
 
     @property
     def etag(self) -> str:

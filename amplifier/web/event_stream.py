@@ -21,7 +21,7 @@ from amplifier.live.frames import Frame
 from amplifier.live.hub import Hub
 from amplifier.live.subscriber import Subscriber
 from amplifier.queries.registry import Queries
-from amplifier.web import request_target
+from amplifier.web import query_parameters, request_target
 from amplifier.web.authentication import Authenticator, authenticate, hash_secret
 from amplifier.web.problems import unauthorized
 from amplifier.web.request import Caller
@@ -56,7 +56,7 @@ async def authenticate_stream(connection: ASGIConnection[Any, Any, Any, Any]) ->
     current.set(authenticator.counted_for(caller))
     if (key := authenticator.limit_of(caller)) is not None:
         await authenticator.limiter.admit(connection.scope, key)
-    return None
+    return query_parameters.refuse(connection)
 
 
 class Opening(NamedTuple):

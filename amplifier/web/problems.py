@@ -1,4 +1,7 @@
-"""Every error becomes a problem document (RFC 9457); this is the one table that says which."""
+"""Every error becomes a problem document (RFC 9457); this is the one table that says which.
+
+What does not fit in a body or parameter is put into words in misfits.py.
+"""
 
 import logging
 import random
@@ -12,14 +15,19 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
 from amplifier.errors import Problem, Unavailable
+from amplifier.web import misfits
 
 logger = logging.getLogger(__name__)
 
 _REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
-# how msgspec says where something does not fit, and what is not there
-_PLACE = " - at `"
-_MISSING = "Object missing required field `"
-_LONGEST_DETAIL = 1000  # characters of what msgspec says, which may repeat a value
+BODY = "body"  # in a scope's state: the bytes of a body that was decoded
+# the titles of RFC 9110 that Python had other words for before 3.13
+_TITLES = {
+    413: "Content Too Large",
+    414: "URI Too Long",
+    416: "Range Not Satisfiable",
+    422: "Unprocessable Content",
+}
 _TOO_LARGE = "{} must not be larger than 64 kB as text: a number counts with all the digits that the database writes"
 _TAGS = "There may be 50 tags, with keys of 100 and values of 500 characters"
 MEDIA_TYPE = "application/problem+json"
@@ -89,13 +97,14 @@ _STATES: dict[str, tuple[int, str]] = {
     "22P02": (422, "The JSON is not valid: check its escapes, surrogates and encoding"),
     "22P05": (422, "Text must not contain NUL characters (\\u0000)"),
     "54000": (422, "A value is too large to be stored"),
-    "54001": (422, "The JSON is nested too deeply"),
+    "54001": misfits.TOO_DEEP,
 }
+_OF_CHARACTERS = {"22021", "22P02", "22P05"}  # of these states, those about NUL characters and surrogates
 
 
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Returns the problem document for any exception. Logs unexpected ones with the request_id that the client sees."""
-    problem = request.scope["state"].get(REFUSED) or describe(error)
+    problem = request.scope["state"].get(REFUSED) or _placed(request, error) or describe(error)
     identifier = request_id(request.scope)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request %s failed", identifier, exc_info=error)
@@ -112,14 +121,18 @@ def encoded(problem: Problem) -> bytes:
 
 def document(problem: Problem) -> dict[str, Any]:
     """Returns the members of the problem document (RFC 9457)."""
-    status = HTTPStatus(problem.status)
     return {
         "type": "about:blank",
-        "title": status.phrase,
-        "status": status.value,
+        "title": title(problem.status),
+        "status": problem.status,
         "detail": problem.detail,
         **problem.members,
     }
+
+
+def title(status: int) -> str:
+    """Returns the phrase of RFC 9110 for a status, the same in every version of Python."""
+    return _TITLES.get(status) or HTTPStatus(status).phrase
 
 
 def describe(error: Exception) -> Problem:
@@ -137,8 +150,6 @@ def describe(error: Exception) -> Problem:
             return Problem(*_STATES[error.sqlstate])
     if isinstance(error, asyncpg.exceptions.DataError):
         return Problem(*_STATES["22000"])
-    if isinstance(error, ValidationException):
-        return _validation(error)
     if isinstance(error, InternalServerException) and "disconnected" in error.detail:
         return Problem(400, "The connection was closed before the request was complete")
     if isinstance(error, HTTPException) and error.status_code < HTTPStatus.INTERNAL_SERVER_ERROR:
@@ -149,30 +160,6 @@ def describe(error: Exception) -> Problem:
 def too_large(name: str) -> Problem:
     """Returns 422 for a value over the 64 kB that the database stores."""
     return Problem(422, _TOO_LARGE.format(name))
-
-
-def invalid_json(error: Exception) -> Problem:
-    """Returns the problem for a body that msgspec refused."""
-    if isinstance(error, msgspec.ValidationError):
-        return misfit(error)
-    if isinstance(error, RecursionError):
-        return Problem(*_STATES["54001"])
-    if isinstance(error, UnicodeDecodeError):
-        return Problem(422, "The body is not valid UTF-8")
-    return Problem(422, f"The body is not valid JSON: {error}")
-
-
-def misfit(error: msgspec.ValidationError) -> Problem:
-    """Returns 422 for JSON of another shape than declared; `errors` has the place as `messages[0].role`."""
-    said = str(error)
-    detail, at, place = said.rpartition(_PLACE)
-    if not place.endswith("`") or not at:
-        detail, at, place = said, "", ""
-    missing = detail.removeprefix(_MISSING).removesuffix("`") if detail.startswith(_MISSING) else ""
-    if len(detail) > _LONGEST_DETAIL:
-        detail = f"{detail[:_LONGEST_DETAIL]}…"
-    field = ".".join(filter(None, (place.removesuffix("`").removeprefix("$").removeprefix("."), missing)))
-    return Problem(422, f"{detail}{at}{place}", errors=[{"field": field, "detail": detail}])
 
 
 def unauthorized(detail: str, challenge: str = "Bearer") -> Problem:
@@ -200,14 +187,14 @@ def _constraint(name: str | None) -> tuple[int, str] | None:
     return _CONSTRAINTS.get(name or "") or next(by_ending, None)
 
 
-def _validation(error: ValidationException) -> Problem:
-    """Returns Litestar's findings about parameters, as one sentence and as a list."""
-    extra = [item for item in error.extra if isinstance(item, dict)] if isinstance(error.extra, list) else []
-    if any(item.get("key") == "data" for item in extra):
-        return Problem(422, "The request needs a JSON body")
-    errors = [{"field": str(item.get("key")), "detail": str(item.get("message"))} for item in extra]
-    detail = "; ".join(f"{one['field']}: {one['detail']}" for one in errors) or error.detail
-    return Problem(422, detail, errors=errors) if errors else Problem(422, detail)
+def _placed(request: Request[Any, Any, Any], error: Exception) -> Problem | None:
+    """Returns the problem of an error whose place is found in the request, or None for other errors."""
+    if isinstance(error, ValidationException):
+        return misfits.parameters(error, request)
+    if getattr(error, "sqlstate", None) not in _OF_CHARACTERS or getattr(error, "constraint_name", None):
+        return None
+    parameters = request.path_params | dict(request.query_params)
+    return misfits.odd_characters(request.scope["state"].get(BODY), parameters)
 
 
 def _http(error: HTTPException) -> Problem:

@@ -2,7 +2,6 @@
 
 import math
 from collections.abc import Callable
-from functools import cache
 from typing import Any, NamedTuple
 
 import litestar
@@ -14,8 +13,10 @@ from amplifier.errors import Problem
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import QuerySet
 from amplifier.queries.rows import Rights
-from amplifier.web.problems import invalid_json
-from amplifier.web.responses import Answer, header, if_match, is_known
+from amplifier.web import bodies
+from amplifier.web.misfits import invalid_json
+from amplifier.web.problems import BODY
+from amplifier.web.responses import IGNORED, Answer, header, if_match, is_known
 
 MAX_BODY = 8 * 1024 * 1024  # bytes
 
@@ -80,11 +81,16 @@ class Request(litestar.Request[Caller, None, State]):
             raise Problem(415, "Send the body uncompressed", headers={"Accept-Encoding": "identity"})
         body = await self.body()
         field = self.route_handler.parsed_data_field
+        type_, state = field.annotation if field else Any, self.scope["state"]
+        state[BODY] = body
         try:
             json_numbers.check(body)
-            return _decoder(field.annotation if field else Any).decode(body)
+            data, ignored = bodies.decode(type_, body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise invalid_json(error) from None
+            raise invalid_json(error, type_, body, _unchangeable(self)) from None
+        if ignored:
+            state[IGNORED] = ignored
+        return data
 
 
 def require_admin(request: Request) -> None:
@@ -141,6 +147,7 @@ async def unchanged(request: Request, session_id: str) -> Any:
     return Answer(304, b"", str(row["last_seq"]))
 
 
-@cache
-def _decoder(type_: Any) -> msgspec.json.Decoder[Any]:
-    return msgspec.json.Decoder(type_)
+def _unchangeable(request: Request) -> tuple[str, ...]:
+    """Returns the fields that the answer to a PUT or PATCH shows."""
+    answer = request.route_handler.parsed_return_field.annotation
+    return getattr(answer, "__struct_encode_fields__", ()) if request.method in ("PUT", "PATCH") else ()

@@ -19,6 +19,7 @@ _GZIP = 31  # zlib's wbits for the format
 _TAG = re.compile(r'(W/)?"([^"]*)"\s*(?:,|\Z)')
 _NUMBER = re.compile(r"(\d{1,19})(?:-gzip)?\Z")
 _REFUSED = re.compile(r"(?:gzip|\*)\s*;\s*q=0(?:\.0*)?\s*(?:,|\Z)")
+IGNORED = "ignored"  # in a scope's state: the warnings about fields of the body that were ignored
 
 Headers = Iterable[tuple[bytes, bytes]]
 JSON = b"application/json"
@@ -106,9 +107,14 @@ def ended(body: bytes) -> bytes:
 
 def answered(status: int, data: Any, scope: Any, following: str | None = None) -> Answer:
     """Returns the answer that carries `data`, with its `etag` and a Link to the page `following` or of its `next`, if
-    it has these. A 204 carries nothing."""
+    it has these. A 204 carries nothing.
+
+    The answer to a body with fields that were ignored names them in its `warnings`.
+    """
     if status == HTTPStatus.NO_CONTENT:
         return Answer(204, b"")
+    if IGNORED in scope["state"] and hasattr(data, "warnings"):
+        data.warnings = scope["state"][IGNORED]
     following = following or (getattr(data, "next", None) if scope["method"] == "GET" else None)
     headers = () if following is None else ((b"link", _link(scope, data, following)),)
     return Answer(status, encoder.encode(data), getattr(data, "etag", None), headers)

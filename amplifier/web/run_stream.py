@@ -15,6 +15,7 @@ from amplifier.live.subscriber import Subscriber
 from amplifier.runtime.runner import Runner
 from amplifier.web.event_stream import STREAM_HEADERS, Opening, drained, watched
 from amplifier.web.request import Caller
+from amplifier.web.responses import IGNORED
 from amplifier.web.scope_keys import DRAINING
 
 if TYPE_CHECKING:
@@ -96,7 +97,10 @@ class RunStream:
                 await drained(scope)
 
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-            await _send(send, _event({"type": "connected", "session_id": self._session_id}, str(self._start)))
+            connected: dict[str, Any] = {"type": "connected", "session_id": self._session_id}
+            if IGNORED in scope["state"]:
+                connected["warnings"] = scope["state"][IGNORED]
+            await _send(send, _event(connected, str(self._start)))
             forget = runner.await_run(self._run_id, partial(self._attach, subscriber))
             self._let_begin()
             stopping = asyncio.create_task(_stop_with(runner, subscriber))

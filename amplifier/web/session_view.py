@@ -6,6 +6,7 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from amplifier.web.bodies import Warnings
 from amplifier.web.request import Request
 from amplifier.web.types import Role, Status
 
@@ -49,6 +50,7 @@ class Session(StoredSession):
 
     changed: list[str] | UnsetType = UNSET
     message: str | None = None
+    warnings: Warnings = UNSET
 
     @property
     def etag(self) -> str:

@@ -16,7 +16,7 @@ from tests.conftest import assert_problem
         (
             {"messages": [{"role": "user"}, {"role": "x"}]},
             "messages[1].role",
-            "Invalid enum value 'x'",
+            "Invalid enum value 'x': allowed are assistant, developer, function, system, tool, user",
         ),
         ({}, "messages", "Object missing required field `messages`"),
         ({"messages": [{"role": "user"}], "expected_seq": -1}, "expected_seq", "Expected `int` >= 0"),

@@ -20,7 +20,8 @@ _NUMBER = re.compile(r"^\W*[0-9.eE+-]+\W*$")
 # Why values are refused that fit the document: no schema can say which text is a cursor, nor refuse 1.0 as an integer.
 _UNSAID = re.compile(
     r"not a cursor of this list|not of this search|beyond the session's last_seq|must be the id of an event"
-    r"|NUL characters|check its escapes|[Oo]ut of range|got `float`|must be of the form key:value|two values at once"
+    r"|NUL character|check its escapes|half of a surrogate|given more than once|[Oo]ut of range|got `float`"
+    r"|must be of the form key:value|two values at once"
     r"|must not be earlier than|former name of cursor|nested deeper than 64"
 )
 

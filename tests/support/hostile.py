@@ -50,6 +50,11 @@ UNUSUAL = {
     "POST /sessions/{session_id}/messages": (400,),
     "POST /sessions/{session_id}/approvals/none": (404,),
 }
+# the routes that ignore unknown fields
+LENIENT = {
+    *("POST /configs", "PUT /configs/{config_id}", "PUT /configs/{config_id}/", "POST /sessions", "POST /applications"),
+    *("POST /sessions/{session_id}/messages", "POST /sessions/{session_id}/stream"),
+}
 SAMPLE = {"POST /configs", "POST /sessions", "POST /sessions/{session_id}/transcript", "PUT /settings/a-key"}
 
 

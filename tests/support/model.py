@@ -130,7 +130,7 @@ class Session:
         del self.people[user]
         self.removals.append((self._tick(), user, actor))
         self._keep_owner()
-        return 200
+        return 204
 
     def invite(self, actor: str, role: str, max_uses: int) -> Invitation | int:
         part = self.people.get(actor)
@@ -143,7 +143,7 @@ class Session:
         if not refusal:
             invitation.revoked = True
             self._tick()
-        return refusal or 200
+        return refusal or 204
 
     def accept(self, actor: str, invitation: Invitation) -> int:
         if not self.people:

@@ -59,7 +59,7 @@ class Comparison(RuleBasedStateMachine):
     ) -> Any:
         answer = self.clients[process].request(method, under + path, json=body, headers=self.headers[name])
         assert answer.status_code == status, (name, method, path, body, answer.text)
-        return answer.json()
+        return answer.json() if answer.content else None
 
     def _messages(self, rows: list[Any]) -> list[Any]:
         return [(row["seq"], row["message"], row["author_user_id"].partition(".")[0]) for row in rows]

@@ -8,6 +8,8 @@ import pytest
 import websockets.exceptions
 from litestar.routes import HTTPRoute
 
+from amplifier.web.authentication import authenticate
+from amplifier.web.event_stream import authenticate_stream
 from amplifier.web.hosts import gate
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 from tests.support.live import Live, live
@@ -45,7 +47,7 @@ def guarded(api: Api, *methods: str) -> list[tuple[str, str]]:
         for route in api.app.routes
         if isinstance(route, HTTPRoute)
         for handler in route.route_handlers
-        if handler.resolve_before_request() is not None
+        if handler.resolve_before_request() in (authenticate, authenticate_stream)
         for method in sorted(str(one) for one in handler.http_methods)
         if method in methods
     ]

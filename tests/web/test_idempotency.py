@@ -78,8 +78,8 @@ async def test_repeated_request_replays_answer_without_change(
 async def test_key_belongs_to_one_request_and_caller(api: Api, alice: httpx.AsyncClient) -> None:
     session, headers = await new_session(alice), keyed()
     await alice.post(f"{session}/transcript", json=said("a"), headers=headers)
-    for path, body in ((f"{session}/transcript", said("b")), ("/configs", said("a"))):
-        other = await alice.post(path, json=body | {"name": "n", "config_data": BUNDLE}, headers=headers)
+    for path, body in ((f"{session}/transcript", said("b")), ("/configs", {"name": "n", "config_data": BUNDLE})):
+        other = await alice.post(path, json=body, headers=headers)
         assert_problem(other, 422, "Idempotency-Key: was used for another request; use a new key for each")
     await alice.post(f"{session}/participants", json={"user_id": "bob", "role": "editor"})
     for somebody in (await api.as_user("bob"), await api.as_user("alice", "other-app")):
