@@ -90,7 +90,7 @@ clean: ## remove the environment and what was generated
 .venv/serve-ready: $(LOCKS) pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed: make PYTHON=python3.12")'
 	$(PYTHON) -m venv .venv
-	-sed -n '/^uv==/,/[^\]$$/p' requirements-dev.lock | $(PIP) --require-hashes --requirement /dev/stdin
+	-@sed -n '/^uv==/,/[^\]$$/p' requirements-dev.lock | $(PIP) --require-hashes --requirement /dev/stdin
 	$(call install,--require-hashes --requirement requirements.lock --requirement requirements-embedded.lock)
 	$(call install,--no-deps --editable .)
 	@touch $@

@@ -24,6 +24,8 @@ def lines(settings: Settings, dsn: str) -> list[str]:
         "database": _database(settings, dsn),
         "callers": _callers(settings),
     }
+    if not settings.encryption_keys and settings.derivation_key is None:
+        facts["secrets"] = "in configs are stored in clear: set CONFIG_ENCRYPTION_KEY, or a SECRET_KEY of yours"
     return [f"Amplifier {__version__}", *(f"  {name:<9} {fact}" for name, fact in facts.items())]
 
 

@@ -52,11 +52,6 @@ class Keyring:
         self._keys = {_identifier(key): AESGCM(key) for key in derived}
         self._primary = _identifier(derived[0]) if derived else None
 
-    @property
-    def encrypts(self) -> bool:
-        """True if there is a key to encrypt with."""
-        return self._primary is not None
-
     def encrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
         """Returns a copy of `config` with its secrets encrypted, as `enc:...`, or `config` if there is no key.
 

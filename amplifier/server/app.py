@@ -30,8 +30,6 @@ from amplifier.web.authentication import Authenticator
 from amplifier.web.response_headers import methods
 from amplifier.web.websocket_limits import Saying
 
-logger = logging.getLogger(__name__)
-
 _CONNECT_LIMIT, _CONNECT_PAUSE = 30.0, 0.1  # seconds: limit for connecting at start, and between two attempts
 
 
@@ -95,8 +93,6 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
     state = app.state
     database = state.queries.database
     await _connect(database)
-    if not state.keyring.encrypts:
-        logger.warning("Secrets in configs are stored in clear: set CONFIG_ENCRYPTION_KEY, or a SECRET_KEY of yours")
     try:
         if not state.checked:
             await check(state.queries, STRUCTS)

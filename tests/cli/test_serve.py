@@ -1,5 +1,6 @@
 """The output of `serve` when it starts, and when it cannot."""
 
+import os
 import re
 import socket
 from collections.abc import Iterator
@@ -65,6 +66,16 @@ def test_database_is_announced_without_password(environ: dict[str, str], databas
     assert announced(environ)["database"] == database
 
 
+def test_start_continues_when_nobody_reads_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as stderr:
+        monkeypatch.setattr("sys.stderr", stderr)
+        announcement.announce(settings({}), "postgresql://amplifier@/postgres")
+        monkeypatch.undo()
+        os.dup2(os.open(os.devnull, os.O_WRONLY), writing)
+
+
 @pytest.mark.parametrize(
     ("environ", "callers"),
     [
@@ -78,6 +89,20 @@ def test_database_is_announced_without_password(environ: dict[str, str], databas
 )
 def test_authentication_is_announced_without_secrets(environ: dict[str, str], callers: str) -> None:
     assert announced({"AUTH_REQUIRED": "true", "SECRET_KEY": SECRET, **environ})["callers"] == callers
+
+
+@pytest.mark.parametrize(
+    ("environ", "clear"),
+    [
+        ({}, True),
+        ({"SECRET_KEY": "short"}, True),
+        ({"SECRET_KEY": SECRET}, False),
+        ({"CONFIG_ENCRYPTION_KEY": "any"}, False),
+    ],
+)
+def test_secrets_in_clear_are_announced(environ: dict[str, str], clear: bool) -> None:
+    said = announced(environ).get("secrets", "")
+    assert said.startswith("in configs are stored in clear: set CONFIG_ENCRYPTION_KEY") == clear
 
 
 @pytest.mark.parametrize(
