@@ -17,7 +17,7 @@ from amplifier.postgres import embedded
 from amplifier.queries.registry import Queries
 from amplifier.schema import migrate
 from amplifier.settings import Settings
-from amplifier.web.paging import decode_cursor
+from amplifier.web.paging import LATEST
 
 ROUNDS, SECONDS, WRITERS = 7, 2.0, 32
 _SEED = """
@@ -66,7 +66,7 @@ async def _measure(dsn: str, owner: psycopg.Connection[Any]) -> None:
 
 async def _lists(queries: Queries) -> None:
     """Measures pages of 50 of a user's 10,000 sessions: the first, and one in the middle."""
-    first = decode_cursor(None)
+    first = LATEST
     row = await queries.database.fetchrow(
         "select last_active_at, session_id from session_participants where user_id = 'user-1'"
         " order by last_active_at desc offset 5000 limit 1"
