@@ -21,7 +21,8 @@ _FILES = [
     "node_modules/.bin/tsc",
     *(f"migrations/1-sessions-add_archived_at.{end}" for end in ("sql", "rollback.sql", "old")),
 ]
-_STAND_IN = "command_not_found_handler() { [[ $1 != '#' ]]; }\nPATH=/nowhere"  # no program runs, and only `#` fails
+# no program runs, and only `#` fails
+_STAND_IN = "command_not_found_handler() { [[ $1 != '#' ]]; }\nls() { echo $1; }\nPATH=/nowhere"
 
 
 def commands(document: str, *languages: str) -> list[str]:
