@@ -35,6 +35,7 @@ advanced_session as (
     set
         last_seq = s.last_seq + jsonb_array_length(:messages),
         message_count = s.message_count + (select count(*) from new_messages where value ->> 'role' = 'user'),
+        messages_total = s.messages_total + jsonb_array_length(:messages),
         last_accessed_by_app_id = :actor_app_id,
         last_accessed_at = clock_timestamp(),
         updated_at = clock_timestamp()
@@ -48,6 +49,7 @@ advanced_session as (
         s.session_id,
         s.last_seq,
         s.message_count,
+        s.messages_total,
         s.updated_at
 ),
 
@@ -68,7 +70,8 @@ select
     session_id,
     last_seq - jsonb_array_length(:messages) + 1 as first_seq,
     last_seq,
-    message_count
+    message_count,
+    messages_total
 from advanced_session;
 
 

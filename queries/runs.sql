@@ -33,6 +33,7 @@ advanced_session as (
     set
         last_seq = s.last_seq + 2,
         message_count = s.message_count + 1,
+        messages_total = s.messages_total + 1,
         last_accessed_by_app_id = :actor_app_id,
         last_accessed_at = clock_timestamp(),
         updated_at = clock_timestamp()
@@ -274,6 +275,7 @@ advanced_session as (
     set
         last_seq = s.last_seq + case when r.may_send and s.status = 'active' then 2 else 1 end,
         message_count = s.message_count + case when r.may_send and s.status = 'active' then 1 else 0 end,
+        messages_total = s.messages_total + case when r.may_send and s.status = 'active' then 1 else 0 end,
         updated_at = clock_timestamp()
     from locked_run as r
     where
@@ -519,6 +521,7 @@ advanced_session as (
     set
         last_seq = s.last_seq + jsonb_array_length(:messages),
         message_count = s.message_count + (select count(*) from new_messages where value ->> 'role' = 'user'),
+        messages_total = s.messages_total + jsonb_array_length(:messages),
         updated_at = clock_timestamp()
     from locked_run as r
     where
@@ -653,6 +656,7 @@ advanced_session as (
     update sessions as s
     set
         last_seq = s.last_seq + jsonb_array_length(:messages) + 1,
+        messages_total = s.messages_total + jsonb_array_length(:messages),
         updated_at = clock_timestamp()
     from finished_run as r
     where

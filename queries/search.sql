@@ -336,6 +336,7 @@ select
     s.config_id,
     s.status,
     s.message_count,
+    s.messages_total,
     s.created_at,
     s.updated_at,
     s.title,

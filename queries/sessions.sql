@@ -75,6 +75,7 @@ select
     s.last_accessed_by_app_id,
     s.last_accessed_at,
     s.message_count,
+    s.messages_total,
     s.last_seq,
     s.created_at,
     s.updated_at,
@@ -105,6 +106,7 @@ select
     s.config_id,
     s.status,
     s.message_count,
+    s.messages_total,
     s.created_at,
     s.updated_at,
     s.title,
@@ -120,6 +122,7 @@ cross join lateral (
         config_id,
         status,
         message_count,
+        messages_total,
         created_at,
         updated_at,
         title,
@@ -160,6 +163,7 @@ select
     p.joined_at,
     p.last_active_at,
     s.message_count,
+    s.messages_total,
     s.last_seq,
     s.created_at,
     s.updated_at,
@@ -214,6 +218,7 @@ select
     s.last_accessed_by_app_id,
     s.last_accessed_at,
     s.message_count,
+    s.messages_total,
     s.last_seq,
     s.created_at,
     s.updated_at,
@@ -348,6 +353,7 @@ select
     s.last_accessed_by_app_id,
     s.last_accessed_at,
     s.message_count,
+    s.messages_total,
     s.last_seq,
     s.created_at,
     s.updated_at,
@@ -462,6 +468,7 @@ select
     s.last_accessed_by_app_id,
     s.last_accessed_at,
     s.message_count,
+    s.messages_total,
     s.last_seq,
     s.created_at,
     s.updated_at,
@@ -651,7 +658,7 @@ counted_messages as (
 created_session as (
     insert into sessions (
         session_id, config_id, config_version, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at,
-        title, tags, metadata, message_count, last_seq, forked_from_session_id, forked_at_seq
+        title, tags, metadata, message_count, messages_total, last_seq, forked_from_session_id, forked_at_seq
     )
     select
         :new_session_id,
@@ -665,6 +672,7 @@ created_session as (
         s.tags,
         s.metadata,
         m.from_users,
+        m.messages,
         s.up_to_seq,
         :session_id,
         s.up_to_seq
@@ -709,6 +717,7 @@ select
     s.last_accessed_by_app_id,
     s.last_accessed_at,
     s.message_count,
+    s.messages_total,
     s.last_seq,
     s.created_at,
     s.updated_at,

@@ -5,13 +5,15 @@ begin
     update sessions as s
     set
         last_seq = a.last_seq,
-        message_count = s.message_count + a.messages,
+        message_count = s.message_count + a.from_users,
+        messages_total = s.messages_total + case when tg_table_name = 'messages' then a.added else 0 end,
         updated_at = clock_timestamp()
     from (
         select
             n.session_id,
             max(n.seq) as last_seq,
-            count(*) filter (where to_jsonb(n) ->> 'role' = 'user') as messages
+            count(*) as added,
+            count(*) filter (where to_jsonb(n) ->> 'role' = 'user') as from_users
         from added as n
         inner join sessions as before on before.session_id = n.session_id and before.last_seq < n.seq
         group by n.session_id
@@ -92,6 +94,24 @@ CREATE FUNCTION public.bounded_event(data jsonb) RETURNS jsonb
         )
 $$;
 COMMENT ON FUNCTION public.bounded_event(data jsonb) IS 'Returns the smallest members of an event''s data, 4,096 bytes together, and the names of the others in `changed`';
+CREATE FUNCTION public.count_messages_for_earlier_release() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    update sessions as s
+    set messages_total = s.messages_total + a.messages
+    from (
+        select
+            session_id,
+            count(*) as messages
+        from added
+        group by session_id
+    ) as a
+    where s.session_id = a.session_id;
+    return null;
+end
+$$;
+COMMENT ON FUNCTION public.count_messages_for_earlier_release() IS 'Trigger: counts messages in sessions.messages_total that processes of an earlier release added';
 CREATE TABLE public.messages (
     session_id text NOT NULL COLLATE pg_catalog."C",
     seq bigint NOT NULL,
@@ -1030,6 +1050,7 @@ begin
         set
             last_seq = last_seq + 1,
             message_count = message_count + (coalesce(to_jsonb(new) #>> '{message,role}', '') = 'user')::integer,
+            messages_total = messages_total + (tg_table_name = 'messages')::integer,
             updated_at = clock_timestamp()
         where session_id = new.session_id
         returning last_seq into new.seq;
@@ -1421,6 +1442,7 @@ CREATE TABLE public.sessions (
     config_version bigint,
     forked_from_session_id text COLLATE pg_catalog."C",
     forked_at_seq bigint,
+    messages_total bigint DEFAULT 0 NOT NULL,
     CONSTRAINT sessions_last_seq_check CHECK ((last_seq >= 0)),
     CONSTRAINT sessions_message_count_check CHECK ((message_count >= 0)),
     CONSTRAINT sessions_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
@@ -1451,6 +1473,7 @@ COMMENT ON COLUMN public.sessions.search_revision IS 'Language and version of th
 COMMENT ON COLUMN public.sessions.config_version IS 'Version of the config when the session was made; null for older sessions';
 COMMENT ON COLUMN public.sessions.forked_from_session_id IS 'The session that this one was copied from, which may be gone; else null';
 COMMENT ON COLUMN public.sessions.forked_at_seq IS 'Number up to which that session was copied; else null';
+COMMENT ON COLUMN public.sessions.messages_total IS 'Number of messages of any role';
 CREATE VIEW public.session_transcripts AS
  SELECT session_id,
     last_seq,
@@ -1696,6 +1719,7 @@ CREATE TRIGGER configs_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configuration_value_size_check BEFORE INSERT OR UPDATE OF value ON public.configuration FOR EACH ROW WHEN ((octet_length((new.value)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('value');
 CREATE TRIGGER messages_advance_clock_by_hand AFTER INSERT ON public.messages REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
+CREATE TRIGGER messages_count_for_earlier_release AFTER INSERT ON public.messages REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN (((CURRENT_USER = 'amplifier_app'::name) AND (current_setting('amplifier.counts_messages'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION public.count_messages_for_earlier_release();
 CREATE TRIGGER messages_set_search BEFORE INSERT OR UPDATE OF message, search_revision ON public.messages FOR EACH ROW EXECUTE FUNCTION public.messages_set_search();
 CREATE TRIGGER messages_take_number_by_hand BEFORE INSERT ON public.messages FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER run_approvals_decision_size_check BEFORE INSERT OR UPDATE OF decision ON public.run_approvals FOR EACH ROW WHEN ((length(new.decision) > 200)) EXECUTE FUNCTION public.refuse_value('decision');

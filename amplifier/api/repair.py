@@ -79,8 +79,8 @@ class IntegrityController(Controller):
 
     @get("/diagnosis", operation_id="diagnose_transcript", summary="Diagnose a transcript", errors=(409, 422))
     async def diagnose_transcript(self, request: Request, session_id: FromPath[str]) -> Diagnosis:
-        """Lists the defects that models refuse: results that are missing, misplaced, or of no call, second results, and
-        turns without an answer. For participants; up to 10,000 messages."""
+        """Lists the defects that models refuse: results that are missing, misplaced, or of no call, and second results;
+        also turns without an answer, which need no repair. For participants; up to 10,000 messages."""
         if (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
         async with _turn(request, "diagnosis"):
@@ -101,7 +101,7 @@ class IntegrityController(Controller):
         errors=(403, 409, 422),
     )
     async def repair_transcript(self, request: Request, session_id: FromPath[str]) -> Repair:
-        """Moves results after their calls and adds what is missing; nothing is changed or deleted. From the first
+        """Moves results after their calls and adds missing ones; nothing is changed or deleted. From the first
         message that moves, all get new numbers: `transcript.repaired` tells followers to drop what they have from
         there. For owners, editors and participants with `send`; the session must be active. Up to 10,000 messages."""
         async with _turn(request, "repair"):

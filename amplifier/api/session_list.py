@@ -58,6 +58,7 @@ class SessionSummary(msgspec.Struct):
     config_id: str
     status: Status
     message_count: int
+    messages_total: int
     created_at: datetime
     updated_at: datetime
     title: str | None
@@ -168,9 +169,9 @@ async def _found(
 
 def _summary(row: Any) -> SessionSummary:
     """Returns the summary for a row of search.list_sessions."""
-    summary = SessionSummary(*row[:13])
+    summary = SessionSummary(*row[:14])
     summary.headline = to_html(row["headline"])
     return summary
 
 
-_columns = itemgetter(*SessionSummary.__struct_fields__[:12])
+_columns = itemgetter(*SessionSummary.__struct_fields__[:13])

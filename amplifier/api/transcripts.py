@@ -57,12 +57,13 @@ class AppendTranscript(Body):
 
 
 class Appended(msgspec.Struct):
-    """The numbers that the messages got, and how many messages of role user the session has."""
+    """The numbers that the messages got, and how many messages the session has: of role user, and of any role."""
 
     session_id: str
     first_seq: int
     last_seq: int
     message_count: int
+    messages_total: int
 
 
 class _Shape(msgspec.Struct):

@@ -63,6 +63,7 @@ class UserSession(msgspec.Struct):
     joined_at: datetime
     last_active_at: datetime
     message_count: int
+    messages_total: int
     last_seq: int
     created_at: datetime
     updated_at: datetime

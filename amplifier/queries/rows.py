@@ -206,6 +206,7 @@ class FoundSession(Struct):
     config_id: str
     status: str
     message_count: int
+    messages_total: int
     created_at: datetime
     updated_at: datetime
     title: str | None

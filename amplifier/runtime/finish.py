@@ -125,8 +125,6 @@ def _failed(ending: dict[str, Any]) -> dict[str, Any]:
 
 def _closed(execution: "Execution", outcome: "Outcome") -> bytes:
     """Returns the messages that close the turn of a run, as JSON."""
-    if outcome.status != "completed":
-        messages = closing(execution.turn, outcome.status, execution.feed.partial)
-    elif messages := closing(execution.turn, "failed"):  # a hook denied, or an orchestrator wrote no answer
-        messages[-1] = {"role": "assistant", "content": outcome.response}
-    return msgspec.json.encode(messages)
+    # a completed turn lacks its answer when a hook denied it, or an orchestrator wrote none
+    text = outcome.response or "" if outcome.status == "completed" else execution.feed.partial
+    return msgspec.json.encode(closing(execution.turn, outcome.status, text))

@@ -1,8 +1,9 @@
 """Finds the faults for which models refuse a transcript, and repairs them. `tool_calls.py` pairs calls and results.
 
-In a valid transcript the results follow directly after the message with their calls, in the order of the calls, and
-every turn in which an assistant acted ends with its answer. Results without a call, and second results, remain in the
-stored transcript, from which nothing is ever removed. They are only left out of the messages that a model receives.
+In a valid transcript the results follow directly after the message with their calls, in the order of the calls. Nothing
+is removed from the stored transcript, and nothing is added to it in the name of an assistant. Only in the messages that
+a model receives, results without a call and second results are left out, and a turn in which an assistant acted ends
+with an answer, because some models refuse a user's message directly after a result.
 """
 
 import itertools
@@ -14,7 +15,7 @@ from amplifier.transcripts.message_formats import Message
 from amplifier.transcripts.tool_calls import Call, Pairs, steps
 
 Problem = Literal["missing_result", "misplaced_result", "unknown_result", "duplicate_result", "unfinished_turn"]
-Status = Literal["cancelled", "failed"]
+Status = Literal["cancelled", "failed", "completed"]
 Entry = tuple[int | None, Message]  # a message with its index in the transcript, None for an added one
 
 LOST = '{"error": "unknown_error", "message": "Tool execution was interrupted and no result was captured."}'
@@ -24,7 +25,7 @@ _ADVICE: dict[Problem, str] = {
     "misplaced_result": "The result does not stand right behind its call, in their order: a repair moves it there.",
     "unknown_result": "No call has this id: nothing needs to be done, models are not sent the result.",
     "duplicate_result": "The call has another result: nothing needs to be done, models are not sent this one.",
-    "unfinished_turn": "The turn ends without an assistant's answer: a repair adds one that says so.",
+    "unfinished_turn": "The turn ends without an assistant's answer: nothing needs to be done, models are sent one.",
 }
 
 
@@ -39,8 +40,8 @@ class Finding(msgspec.Struct, frozen=True):
 
     @property
     def needs_repair(self) -> bool:
-        """True if a repair must change the transcript. Other faults are only left out of what models receive."""
-        return self.problem not in ("unknown_result", "duplicate_result")
+        """True if a repair must change the transcript. Other faults are only put right in what models receive."""
+        return self.problem in ("missing_result", "misplaced_result")
 
 
 def diagnose(messages: list[Message], open_end: bool = False) -> list[Finding]:
@@ -74,7 +75,7 @@ def valid(messages: list[Message], open_end: bool = False) -> list[Message]:
     reading = _Reading(messages, open_end)
     if reading.is_clean:
         return messages
-    given = (reading.pairs.kept(index, message) for index, message in reading.entries)
+    given = (reading.pairs.kept(index, message) for index, message in _with_answers(reading.entries, reading.ends))
     return [message for message in given if message is not None]
 
 
@@ -84,20 +85,17 @@ def repaired(messages: list[Message], open_end: bool = False) -> list[Entry]:
 
 
 def closing(messages: list[Message], status: Status, text: str = "") -> list[Message]:
-    """Returns the messages to append to a last turn that was interrupted; an empty list if the turn is finished.
+    """Returns the messages to append to a last turn that its run did not finish; an empty list if nothing is missing.
 
-    They are a result for each call of the turn that has none, and an answer. `text` is the part of the answer that the
-    model had produced.
+    They are a result for each call of the turn that has none and, unless the turn has an answer, `text`: the answer of
+    a completed run, or the part of it that the model had produced.
     """
     reading = _Reading(messages, open_end=True)
     pairs, turns = reading.pairs, reading.pairs.turns()
     # a result that is appended belongs to the latest call of its id
     orphans = [call for call in pairs.orphans() if turns[call.caller] == turns[-1] and pairs.latest[call.id] is call]
-    if not orphans and not reading.is_open:
-        return []
-    verb = "was cancelled" if status == "cancelled" else "failed"
-    answer = _answer(text or f"The run {verb} before it answered.", status)
-    return [*(_result(call, _cancelled(call) if status == "cancelled" else LOST) for call in orphans), answer]
+    closed = [_result(call, _cancelled(call) if status == "cancelled" else LOST) for call in orphans]
+    return closed + [_answer(text, status)] * bool(text and (orphans or reading.is_open))
 
 
 def is_plain(messages: list[Message]) -> bool:
@@ -154,8 +152,10 @@ class _Reading:
         self.displaced = self.pairs.displaced()
         self.unfinished: list[tuple[int, int]] = []  # numbers of turns, and the index of the last message of each
         self.is_open = False  # True if the last turn has no answer yet
-        self.entries = self._close(self._arrange(messages), open_end)
-        self.is_clean = not self.displaced and not self.pairs.dead and len(self.entries) == len(messages)
+        self.entries = self._arrange(messages)
+        self.ends = self._find_ends(open_end)  # places in the entries where an answer is missing
+        has_all = len(self.entries) == len(messages) and not self.ends
+        self.is_clean = not self.displaced and not self.pairs.dead and has_all
 
     def _arrange(self, messages: list[Message]) -> list[Entry]:
         """Returns all messages, with misplaced results moved after their calls and missing ones added."""
@@ -182,9 +182,9 @@ class _Reading:
                 entries.append((call.result, self.pairs.messages[call.result]))
         return entries
 
-    def _close(self, entries: list[Entry], open_end: bool) -> list[Entry]:
-        """Returns the entries with an answer added to each unfinished turn, and records these turns."""
-        ends: list[int] = []  # where an answer is missing
+    def _find_ends(self, open_end: bool) -> list[int]:
+        """Returns where the answers of unfinished turns are missing, and records these turns."""
+        entries, ends = self.entries, list[int]()
         turn, last, step = 0, 0, ""
         for position, now in enumerate(steps(self.pairs, entries)):
             if now == "begin":
@@ -200,7 +200,7 @@ class _Reading:
         if self.is_open and step != "begin" and not open_end:
             ends.append(len(entries))
             self.unfinished.append((turn, last))
-        return _with_answers(entries, ends)
+        return ends
 
 
 def _with_answers(entries: list[Entry], ends: list[int]) -> list[Entry]:
@@ -220,4 +220,5 @@ def _cancelled(call: Call) -> str:
 
 
 def _answer(text: str, status: str) -> Message:
-    return {"role": "assistant", "content": text, "metadata": {"interrupted": status}}
+    metadata = {} if status == "completed" else {"metadata": {"interrupted": status}}
+    return {"role": "assistant", "content": text, **metadata}

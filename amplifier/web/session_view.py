@@ -26,6 +26,7 @@ class StoredSession(msgspec.Struct):
     last_accessed_by_app_id: str | None
     last_accessed_at: datetime | None
     message_count: int
+    messages_total: int
     last_seq: int
     created_at: datetime
     updated_at: datetime

@@ -117,4 +117,4 @@ async def test_run_of_a_dead_process_is_ended(alice: httpx.AsyncClient, sql: Cal
     assert answer["response"] == "You said: next"
     dead, done = await here.runs()
     assert (dead["status"], dead["error"]["type"], done["status"]) == ("failed", "interrupted", "completed")
-    assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant", "user", "assistant"]
+    assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "user", "assistant"]

@@ -82,7 +82,7 @@ async def test_run_ends_while_it_asks(dsn: str, stub: Stub, installed: None) -> 
             asked = await question(here)
         assert (await here.client.get(f"{here.path}/approvals")).json()["items"] == []
         await decide(here, asked["approval_id"], "allow", 404)
-        assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant"]
+        assert [role for role, _ in await here.said()] == ["user", "assistant", "tool"]
 
 
 async def test_service_limits_how_long_it_asks(dsn: str, stub: Stub, installed: None) -> None:

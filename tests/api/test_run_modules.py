@@ -102,7 +102,7 @@ async def test_modules_that_do_not_care_that_they_are_cancelled(alice: httpx.Asy
         await there.cancel()
     for one in (here, there):
         assert [run["status"] for run in await one.runs()] == ["cancelled"]
-        assert (await one.transcript())[-1]["metadata"] == {"interrupted": "cancelled"}
+        assert (await one.transcript())[-1]["role"] in ("user", "tool")
 
 
 @pytest.mark.parametrize("orphan", [False, True])
@@ -150,5 +150,5 @@ async def test_cancelled_when_a_message_is_written_and_nobody_knows_yet(
         conductor = api.app.state.runner.find((await here.run("running"))["run_id"])._conductor
         await until(conductor.task.cancelling)
         known.set()
-    assert [role for role, _ in await here.said()] == ["user", "assistant", "tool", "assistant"]
+    assert [role for role, _ in await here.said()] == ["user", "assistant", "tool"]
     assert (await here.say("on"))["response"] == "You said: on"

@@ -31,6 +31,7 @@ async def test_create_read_delete(alice: httpx.AsyncClient, config_id: str) -> N
         "owner_user_id": "alice",
         "created_by_app_id": "app",
         "message_count": 0,
+        "messages_total": 0,
         "last_seq": 0,
         "message": "Session created successfully",
     }

@@ -32,10 +32,22 @@ async def plain(client: httpx.AsyncClient, session_id: str, **query: Any) -> Any
 async def test_append_and_read(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
     first = await append(alice, session_id, [message("one"), message("two", "assistant")])
     assert first.status_code == 201
-    assert first.json() == {"session_id": session_id, "first_seq": 1, "last_seq": 2, "message_count": 1}
+    assert first.json() == {
+        "session_id": session_id,
+        "first_seq": 1,
+        "last_seq": 2,
+        "message_count": 1,
+        "messages_total": 2,
+    }
     other = await api.as_user("alice", "other")
     second = await append(other, session_id, [message("three")])
-    assert second.json() == {"session_id": session_id, "first_seq": 3, "last_seq": 3, "message_count": 2}
+    assert second.json() == {
+        "session_id": session_id,
+        "first_seq": 3,
+        "last_seq": 3,
+        "message_count": 2,
+        "messages_total": 3,
+    }
     read = (await alice.get(f"/sessions/{session_id}/transcript")).json()
     assert (read["session_id"], read["last_seq"], read["next"]) == (session_id, 3, None)
     assert [entry["seq"] for entry in read["messages"]] == [1, 2, 3]

@@ -57,12 +57,14 @@ def _api(shown: Shown) -> None:
 @checks("docs/transcripts.md")
 def _transcripts(shown: Shown) -> None:
     answers = iter(shown.answers)
-    appended, stale, page, plain, past = (next(answers) for _ in range(5))
+    appended, stale, page, plain, past, newest, before, second = (next(answers) for _ in range(8))
     last = appended["last_seq"]
     assert (stale["status"], stale["missed"][-1]["seq"]) == (412, last)
     assert [entry["seq"] for entry in page["messages"]] == [3, 4]
     assert [message["role"] for message in plain] == ["user", "assistant"]
-    assert past["messages"] == []
+    assert (past["messages"], past["last_seq"]) == ([], 0)
+    assert newest["messages"][0]["seq"] == last > newest["next"] == newest["messages"][-1]["seq"]
+    assert ([entry["seq"] for entry in before["messages"]], second["seq"]) == ([3, 2], 2)
     imported, read, fork = (next(answers) for _ in range(3))
     assert (imported["last_seq"], read[0]["content"]) == (2, "Hello")
     assert (fork["forked_at_seq"], fork["title"], fork["message_count"]) == (4, "Another way", 1)
@@ -72,7 +74,7 @@ def _transcripts(shown: Shown) -> None:
     assert (completed["status"], resumed["status"]) == ("completed", "active")
     assert broken["last_seq"] == 4
     assert {finding["problem"] for finding in diagnosis["findings"]} == {"missing_result", "unfinished_turn"}
-    assert (repair["moved"], repair["added"]) == (1, 2), "a result and an end of the turn come before the question"
+    assert (repair["moved"], repair["added"]) == (1, 1), "a result comes before the question"
 
 
 @checks("docs/agents.md")

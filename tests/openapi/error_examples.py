@@ -99,7 +99,7 @@ def _distinct(examples: Iterable[str]) -> Iterator[str]:
     """Yields the first example of each kind: those of one kind differ in quoted values, numbers and ids."""
     kinds = set()
     for example in examples:
-        kind = re.sub(r"`[^`]*`|'[^']*'|\d+|(?<=not found: )[\s\S]*", "", json.loads(example)["detail"])
+        kind = re.sub(r"`[^`]*`|'[^']*'|\d+|(?<=^tags\.)\w*|(?<=not found: )[\s\S]*", "", json.loads(example)["detail"])
         if kind not in kinds:
             kinds.add(kind)
             yield example

@@ -104,7 +104,7 @@ async def test_open_approval_is_closed_on_shutdown(dsn: str, stub: Stub) -> None
             assert one.process.wait(GRACE + 2) == 0
             assert time.monotonic() - started < GRACE + 2
             assert "Traceback" not in one.output, one.output
-            assert [role for role, _ in await there.said()] == ["user", "assistant", "tool", "assistant"]
+            assert [role for role, _ in await there.said()] == ["user", "assistant", "tool"]
             assert (await there.runs())[0]["error"]["type"] == "interrupted"
             assert (await apart.get(f"{there.path}/approvals")).json()["items"] == []
             assert (await there.say("on"))["response"] == "You said: on"

@@ -121,7 +121,7 @@ async def test_end_that_cannot_be_written_does_not_stop_others(dsn: str, sql: Sq
     dead(sql, good, '{"role": "user", "content": "x"}')
     async with serving(settings(dsn)) as api:
         await until(lambda: statuses(sql) == {(bad, "dead"): "cancelled", (good, "dead"): "failed"})
-        assert diagnose(await (await again(api, good)).transcript()) == []
+        assert not any(one.needs_repair for one in diagnose(await (await again(api, good)).transcript()))
 
 
 async def test_waiting_message_gets_more_time_than_a_statement_has(dsn: str, sql: Sql) -> None:

@@ -17,7 +17,6 @@ PATHS = {
     "key": "theme",
     "key_id": "app_0123456789abcdef",
     "run_id": "run",
-    "seq": "1",
     "session_id": "7a4e9d18-3c62-4f0a-b1d7-6e85c20f9a3d",
     "user_id": "omar",
 }

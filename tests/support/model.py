@@ -184,6 +184,7 @@ class Session:
             "title": self.title,
             "role": self.people[actor].role,
             "message_count": sum(one.message["role"] == "user" for one in self.messages),
+            "messages_total": len(self.messages),
             "last_seq": self.last_seq,
             "last_read_seq": self.people[actor].last_read,
             "unread": self.unread(actor),

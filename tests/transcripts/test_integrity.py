@@ -50,6 +50,7 @@ def result(*ids: str, dialect: str = "amplifier", content: str = "ok") -> Messag
     return {"role": "user" if dialect == "plain" else "tool", "tool_call_id": id, "name": "run", "content": content}
 
 
+ROLES = ["assistant", "tool", "tool"]
 DIALECTS = ["amplifier", "openai", "plain", "tool_call", "tool_use"]
 
 
@@ -220,14 +221,25 @@ def test_null_call_id_makes_no_result_of_question() -> None:
 
 def test_interrupted_turn_is_closed() -> None:
     messages = [ASKED, call("a", "b"), result("a")]
-    gone, answer = closing(messages, "cancelled")
+    gone, answer = closing(messages, "cancelled", "half an")
     assert (gone["role"], gone["tool_call_id"], gone["name"]) == ("tool", "b", "run")
     assert json.loads(gone["content"]) == {"error": "cancelled", "cancelled": True, "tool": "run"}
-    assert answer["content"] == "The run was cancelled before it answered."
-    assert closing(messages, "failed")[0]["content"] == LOST
-    assert [one["content"] for one in closing([ASKED], "failed")] == ["The run failed before it answered."]
+    assert answer == {"role": "assistant", "content": "half an", "metadata": {"interrupted": "cancelled"}}
+    assert closing(messages, "completed", "Done")[1:] == [SAID]
     assert diagnose([*messages, gone, answer]) == []
-    assert [closing(closed, "failed") for closed in ([], [SYSTEM], [ASKED, SAID], [SAID, REMINDER])] == [[]] * 4
+
+
+def test_failed_turn_gets_no_words_of_assistant() -> None:
+    messages = [ASKED, call("a", "b"), result("a")]
+    [lost] = closing(messages, "failed")
+    assert (lost["role"], lost["tool_call_id"], lost["content"]) == ("tool", "b", LOST)
+    assert closing([ASKED], "failed") == []
+    assert wrong([*messages, lost, ASKED]) == []
+    assert repaired([*messages, lost, ASKED]) == list(enumerate([*messages, lost, ASKED]))
+    assert [one["role"] for one in valid([*messages, lost, ASKED])] == ["user", *ROLES, "assistant", "user"]
+    assert valid([ASKED, ASKED]) == [ASKED, ASKED]
+    finished: list[list[Message]] = [[], [SYSTEM], [ASKED, SAID], [SAID, REMINDER]]
+    assert [closing(turn, "failed", "half an") for turn in finished] == [[]] * 4
 
 
 @pytest.mark.parametrize("seed", range(3))

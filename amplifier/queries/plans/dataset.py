@@ -31,14 +31,15 @@ insert into configuration (key, value, updated_at)
 select 'key-' || n, to_jsonb(n), now() - n * interval '1 hour' from generate_series(1, 500) as n;
 
 insert into sessions (
-    session_id, config_id, owner_user_id, created_by_app_id, status, title, tags, message_count, last_seq, created_at,
-    updated_at, search, search_language, search_revision
+    session_id, config_id, owner_user_id, created_by_app_id, status, title, tags, message_count, messages_total,
+    last_seq, created_at, updated_at, search, search_language, search_revision
 )
 select
     'session-' || n, 'config-' || 1 + (n * 13) % 1000, 'user-' || 1 + floor(1000 * {u} * {u}), 'app-' || 1 + n % 20,
     (array['active', 'active', 'active', 'completed'])[1 + n % 4], 'Word' || n % 500 || ' session',
-    jsonb_build_object('team', n % 7), 1 + n * 37 % 19, 3 + n * 37 % 19, now() - (n + 600) * interval '1 minute',
-    now() - n * interval '1 minute', format('''word%s'':1A ''session'':2A', n % 500)::tsvector,
+    jsonb_build_object('team', n % 7), 1 + n * 37 % 19, 1 + n * 37 % 19, 3 + n * 37 % 19,
+    now() - (n + 600) * interval '1 minute', now() - n * interval '1 minute',
+    format('''word%s'':1A ''session'':2A', n % 500)::tsvector,
     case when n % 50 = 0 then 'german' end, search_revision(case when n % 50 = 0 then 'german' else 'english' end)
 from generate_series(1, 5000) as n;
 

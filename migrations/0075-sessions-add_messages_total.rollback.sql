@@ -1,0 +1,41 @@
+set local lock_timeout = '5s';
+
+create or replace function take_number_by_hand() returns trigger language plpgsql as $$
+begin
+    if new.seq is null then
+        update sessions
+        set
+            last_seq = last_seq + 1,
+            message_count = message_count + (coalesce(to_jsonb(new) #>> '{message,role}', '') = 'user')::integer,
+            updated_at = clock_timestamp()
+        where session_id = new.session_id
+        returning last_seq into new.seq;
+    else
+        perform from sessions where session_id = new.session_id for no key update;
+    end if;
+    return new;
+end
+$$;
+
+create or replace function advance_clock_by_hand() returns trigger language plpgsql as $$
+begin
+    update sessions as s
+    set
+        last_seq = a.last_seq,
+        message_count = s.message_count + a.messages,
+        updated_at = clock_timestamp()
+    from (
+        select
+            n.session_id,
+            max(n.seq) as last_seq,
+            count(*) filter (where to_jsonb(n) ->> 'role' = 'user') as messages
+        from added as n
+        inner join sessions as before on before.session_id = n.session_id and before.last_seq < n.seq
+        group by n.session_id
+    ) as a
+    where s.session_id = a.session_id;
+    return null;
+end
+$$;
+
+alter table sessions drop column messages_total;

@@ -1,0 +1,3 @@
+-- transactional: false
+-- what was filled goes with the column
+select null;
