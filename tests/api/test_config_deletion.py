@@ -73,7 +73,7 @@ async def test_session_that_changes_hands_runs_a_copy_that_nobody_reads(dsn: str
         config_id = (await alice.post("/configs", json=SECRET)).json()["config_id"]
         await alice.put(f"/configs/{config_id}", json={"description": "another version"})
         session_id = await new(alice, config_id, bob="owner")
-        assert (await hand_over(alice, session_id)).status_code == 200
+        assert (await hand_over(alice, session_id)).is_success
         copy = (await bob.get(f"/sessions/{session_id}")).json()["config_id"]
         assert copy != config_id
         for client in (alice, bob):

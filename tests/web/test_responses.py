@@ -173,6 +173,7 @@ async def test_head_answers_like_get(dsn: str, alice: httpx.AsyncClient, config_
             "seq": "1",
         }
         await admin.put("/settings/key", json={"value": 1})
+        await admin.post(f"/sessions/{session_id}/transcript", json={"messages": [{"role": "user"}]})
         await admin.post(f"/sessions/{session_id}/messages", json={"message": "its config names no provider"})
         [run] = (await admin.get(f"/sessions/{session_id}/runs")).json()["items"]
         ids["run_id"] = run["run_id"]
