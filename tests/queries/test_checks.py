@@ -198,7 +198,7 @@ async def test_check_leaves_no_rows(dsn: str, sql: Callable[..., list[Any]], fol
     assert len(before) > 8
     await check(folder, dsn)
     assert _contents(sql) == before
-    names = ["configs.update", "messages.append", "participants.create", "users.get"]
+    names = ["config_changes.update", "messages.append", "participants.create", "users.get"]
     for name in names:
         edit(folder, name, "user_id = :actor_id", ":actor_id::text is not null")
     with pytest.raises(QueriesError) as caught:

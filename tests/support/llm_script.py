@@ -124,15 +124,15 @@ def last_human(messages: list[dict[str, Any]]) -> tuple[str, int]:
     """Returns the text of the last human message, and the number of assistant's messages after it."""
     step = 0
     for message in reversed(messages):
-        text = _text(message) if message["role"] == "user" else ""
-        if text and not text.startswith("<system-reminder>"):
-            return text, step
+        texts = _texts(message) if message["role"] == "user" else []
+        if human := [text for text in texts if text and not text.startswith("<system-reminder>")]:
+            return human[-1], step  # one message has several where two people's turns were merged
         step += message["role"] == "assistant"
     return "", step
 
 
-def _text(message: dict[str, Any]) -> str:
+def _texts(message: dict[str, Any]) -> list[str]:
     content = message["content"]
     if isinstance(content, str):
-        return content
-    return "\n".join(part["text"] for part in content or [] if part["type"] == "text")
+        return [content]
+    return [part["text"] for part in content or [] if part["type"] == "text"]
