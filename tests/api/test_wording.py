@@ -39,11 +39,14 @@ GOOD = {
     "title": "new",
     "user_id": "dave",
 }
+# the members of bodies that refuse unknown ones
+NAMES = ["decision", "messages", "permissions role", "permissions role user_id", "role", "seq", "title", "user_id"]
 BODIES: list[tuple[Any, str]] = [
     (json.dumps(GOOD), "application/json"),
     (json.dumps({**GOOD, "expected_seq": 0}), "application/json"),
     (json.dumps({**GOOD, "user_id": "zq-owner"}), "application/json"),
     (json.dumps({**GOOD, "role": "owner"}), "application/json"),
+    *((json.dumps({name: GOOD[name] for name in names.split()}), "application/json") for names in NAMES),
     (json.dumps(GOOD), "text/plain"),
     ("", "application/json"),
     ("{", "application/json"),

@@ -141,8 +141,12 @@ def _authentication(shown: Shown) -> None:
 
 @checks("docs/reliability.md")
 def _reliability(shown: Shown) -> None:
-    once, again, changed, refused, known, versions, restored = shown.answers
+    once, again, *rest = shown.answers
     assert once == again
+    titled, same, untitled, changed, refused, known, versions, restored, *unknown = rest
+    assert [titled["changed"], same["changed"], untitled["changed"]] == [["title"], [], ["title"]]
+    assert (same["message"], untitled["title"]) == ("Nothing changed", None)
+    assert [[error["field"] for error in problem["errors"]] for problem in unknown] == [["limt"], ["titel"]]
     assert (changed["version"], refused["status"], known) == (2, 412, "304")
     assert [version["version"] for version in versions["items"]] == [2, 1]
     assert (restored["version"], restored["description"]) == (3, None)

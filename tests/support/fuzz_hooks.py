@@ -23,6 +23,7 @@ _UNSAID = re.compile(
     r"|NUL character|check its escapes|half of a surrogate|given more than once|[Oo]ut of range|got `float`"
     r"|must be of the form key:value|two values at once"
     r"|must not be earlier than|former name of cursor|nested deeper than 64"
+    r"|does not go with q|with before it is desc|goes with order=asc"
 )
 
 
