@@ -141,8 +141,8 @@ async def test_provider_that_fails(
     for part in rest:
         assert "Half an answer".startswith(part["content"])
         assert (part["role"], part["metadata"]) == ("assistant", {"interrupted": "failed"})
-    again = "You said: Hi\nAgain" if kind == "anthropic" and not rest else "You said: Again"  # users' turns are merged
-    assert (await here.say("Again"))["response"] == again
+    assert (await here.say("Again"))["response"] == "You said: Again"
+    assert b'"Hi"' in stub.requests[-1].raw  # the turn that failed was sent, too
 
 
 async def test_same_key_is_the_same_run(alice: httpx.AsyncClient, stub: Stub) -> None:
