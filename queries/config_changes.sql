@@ -102,7 +102,6 @@ with locked_config as (
         c.config_id = :config_id
         and c.user_id = :actor_id
         and (:if_versions::bigint[] is null or c.version = any(:if_versions))
-        and v.config_id = :config_id
         and v.version = :version
     for no key update of c
 ),

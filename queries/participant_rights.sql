@@ -97,7 +97,6 @@ changed_participant as (
     where
         p.session_id = :session_id
         and p.user_id = :user_id
-        and f.user_id = p.user_id
     returning
         p.*,
         f.other_user_id

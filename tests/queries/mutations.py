@@ -38,6 +38,9 @@ SAME = {
     r"participant(_right)?s\.(update|delete): (access is widened: role = 'owner'|a parameter is wrong: .* at 2\d\d)": (
         "it says which rows are locked, which only others can see"
     ),
+    r"participant_rights\.update: a parameter is wrong: :actor_id is :session_id at 159": (
+        "it says which rows are locked, which only others can see"
+    ),
     r"sessions\.delete: a predicate is dropped: (r\.actor_is_owner|and q\.status in \('queued', 'running'\))": (
         "it says which rows are locked, which only others can see"
     ),
@@ -49,6 +52,9 @@ SAME = {
     ),
     r"invitation_claims\.claim: a parameter is wrong: :session_id is :actor_id at 663": (
         "a participant is not added twice"
+    ),
+    r"messages\.list_backwards: a parameter is wrong: :limit is :before at 13\d\d": (
+        "more rows are read, of which as many are shown"
     ),
     r"rate_limits\.take: a parameter is wrong: :per_minute is :wanted at 5\d\d": (
         "it counts for a bucket that is partly full, which is another one in each second"

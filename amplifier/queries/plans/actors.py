@@ -60,14 +60,19 @@ update applications set key_managers = array['{owner}'] where app_id = 'app-3';
 insert into application_keys (app_id, key_id, name, api_key_hash)
 values ('app-3', 'amp_second', 'second', repeat('e', 64));
 
-insert into configs (config_id, name, config_json, user_id)
-values ('config-inviting', 'Config', '{{}}', 'user-inviting');
+insert into configs (config_id, name, config_json, user_id, created_at, updated_at)
+values
+    ('config-inviting', 'Config', '{{}}', 'user-inviting', '{made_at}', '{made_at}'),
+    ('config-invited', 'Config', '{{}}', 'user-inviting', '{made_at}', '{made_at}');
 
--- a session without other participants
+-- a session without other participants and without events
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
 values ('alone', 'config-inviting', 'user-inviting', 'app-1');
 
 insert into session_participants (session_id, user_id, role) values ('alone', 'user-inviting', 'owner');
+
+insert into messages (session_id, message, author_user_id, author_app_id, created_at)
+values ('alone', '{{"role": "user", "content": "Hello"}}', 'user-inviting', 'app-1', '{made_at}');
 
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
 values ('fork', '{config}', '{owner}', 'app-1');
@@ -87,10 +92,10 @@ values (
 );
 
 -- sessions without runs, with queued runs, and with queued runs of users who may not send any more
-insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, status)
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, status, created_at)
 select
     'agent-' || kind, '{config}', '{owner}', 'app-1',
-    case when kind in ('closed', 'ended') then 'completed' else 'active' end
+    case when kind in ('closed', 'ended') then 'completed' else 'active' end, '{made_at}'
 from unnest(array['busy', 'closed', 'demoted', 'ended', 'idle', 'muted', 'refused', 'viewing', 'waiting']) as kind;
 
 insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)

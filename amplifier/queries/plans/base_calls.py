@@ -21,6 +21,7 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
     recent = rare | {"by_rank": False}
     after = {"after_created_at": at.created_at, "after_session_id": at.session, "after_seq": at.seq}
     new_ticket, busy = {"ticket_hash": "f" * 64}, {"session_id": "agent-busy"}
+    alone = {"actor_id": "user-inviting", "session_id": "alone"}
     thought = [Base({"q": "secretly"}, ("actor_id",)), Base({"actor_id": on.busy, "q": "secretly"}, ())]
     return {
         "application_keys.create": [
@@ -34,6 +35,36 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"app_id": "app-new"}, ()),
         ],
         "configs.count_sessions": [Base(), Base({"actor_id": "user-inviting", "config_id": "config-inviting"}, ())],
+        # places among rows of the same time
+        "config_lists.list": [
+            Base(),
+            Base({"actor_id": "user-inviting", "after_moment": on.made_at, "after_config_id": "config-inviting"}, ()),
+            Base(
+                {"actor_id": "user-inviting", "after_moment": on.made_at, "after_config_id": "config-invited"}
+                | {"ascending": True},
+                (),
+            ),
+        ],
+        "session_lists.list": [
+            Base(),
+            *(
+                Base(
+                    {"sort": "created_at", "after_moment": on.made_at, "after_session_id": "agent-ended"}
+                    | {"ascending": ascending},
+                    (),
+                )
+                for ascending in (False, True)
+            ),
+            Base({"actor_id": on.editor, "owned": True}, ()),
+        ],
+        # the last thing in one session was a message, in the other an event
+        **{
+            f"messages.{one}": [
+                Base(),
+                *(Base(of | {"as_of": on.made_at}, ()) for of in (alone, {"session_id": on.closed})),
+            ]
+            for one in ("list", "list_backwards")
+        },
         "configs.create": [Base({"config_id": "config-new"})],
         "invitation_claims.claim": [
             Base({"actor_id": "user-0"}),
@@ -134,6 +165,7 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
             *thought,
         ],
         "search.list_sessions": [Base(), Base(rare), Base({"q": "session"}, ("owned", "tags", "until")), *thought],
+        "settings.put": [Base(), Base({"key": "key-3", "value": "3", "scope": "global"}, ())],
         "sessions.fork": [
             Base({"own_config_id": on.config}),
             Base({"own_config_id": "config-inviting", "actor_id": "user-inviting"}, ()),
