@@ -11,8 +11,20 @@ from amplifier.transcripts.reader import read
 
 # members besides `content` in which calls, results or another message may be
 _ELSEWHERE = frozenset(
-    ("type", "parts", "message", "payload", "kwargs", "info", "tool_calls", "toolCalls", "function_call")
-    + ("additional_kwargs", "tool_call_id", "toolCallId")
+    (
+        "type",
+        "parts",
+        "message",
+        "payload",
+        "kwargs",
+        "info",
+        "tool_calls",
+        "toolCalls",
+        "function_call",
+        "additional_kwargs",
+        "tool_call_id",
+        "toolCallId",
+    )
 )
 _SAYING = frozenset(("system", "developer", "user", "assistant"))
 

@@ -39,13 +39,15 @@ NOT_HUMAN: list[Message] = [
 
 @pytest.mark.parametrize("message", HUMANS, ids=repr)
 def test_question_in_any_format_begins_turn(message: Message) -> None:
-    assert is_human(message) and is_human(message, read(message))
+    assert is_human(message)
+    assert is_human(message, read(message))
     assert text_of(message) == said(read(message)) == "hi"
 
 
 @pytest.mark.parametrize("message", NOT_HUMAN, ids=repr)
 def test_other_message_begins_no_turn(message: Message) -> None:
-    assert not is_human(message) and not is_human(message, read(message))
+    assert not is_human(message)
+    assert not is_human(message, read(message))
 
 
 @given(ROLES, st.text() | values, st.dictionaries(st.sampled_from(NAMES), values, max_size=2))
