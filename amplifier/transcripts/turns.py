@@ -41,7 +41,7 @@ def is_text(message: Message) -> bool:
 
 
 def is_human(message: Message, reading: Reading | None = None) -> bool:
-    """Returns whether a message begins a turn: its role is a user's, and it is neither a tool result nor from a hook."""
+    """Returns whether a message begins a turn: a user's, neither a tool result nor from a hook."""
     if is_text(message):
         return (
             message["role"] == "user"
