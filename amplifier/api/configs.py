@@ -25,17 +25,8 @@ from amplifier.web.config_view import (
     shown_change,
     stored_config,
 )
-from amplifier.web.paging import (
-    After,
-    Cursor,
-    Limit,
-    Offset,
-    OrderOf,
-    TagFilter,
-    is_complete,
-    sorted_pages,
-    tag_filter,
-)
+from amplifier.web.filters import TagFilter, tag_filter
+from amplifier.web.paging import After, Cursor, Limit, Offset, OrderOf, is_complete, sorted_pages
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request
 from amplifier.web.routing import delete, get, post, put

@@ -11,21 +11,8 @@ from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
-from amplifier.web.paging import (
-    After,
-    CreatedAfter,
-    CreatedBefore,
-    Cursor,
-    Limit,
-    Offset,
-    OrderOf,
-    TagFilter,
-    UpdatedAfter,
-    UpdatedBefore,
-    is_complete,
-    one_cursor,
-    sorted_pages,
-)
+from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, UpdatedAfter, UpdatedBefore
+from amplifier.web.paging import After, Cursor, Limit, Offset, OrderOf, is_complete, one_cursor, sorted_pages
 from amplifier.web.request import Request
 from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html

@@ -8,19 +8,8 @@ from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
 from amplifier.errors import Problem
-from amplifier.web.paging import (
-    After,
-    CreatedAfter,
-    CreatedBefore,
-    Cursor,
-    Limit,
-    OrderOf,
-    Sort,
-    TagFilter,
-    UpdatedAfter,
-    UpdatedBefore,
-    sorted_pages,
-)
+from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, UpdatedAfter, UpdatedBefore
+from amplifier.web.paging import After, Cursor, Limit, OrderOf, Sort, sorted_pages
 from amplifier.web.request import Request, named_user
 from amplifier.web.routing import get
 from amplifier.web.session_filters import (
