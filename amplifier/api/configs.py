@@ -39,7 +39,8 @@ OfName = Annotated[
     QueryParameter(name="name", max_length=255, description="Only configs with this in their name, in any case"),
 ]
 SortOf = Annotated[
-    Literal["updated_at", "created_at"] | None, QueryParameter(description="By this time, by default `updated_at`")
+    Literal["updated_at", "created_at"] | None,
+    QueryParameter(description="By this time, by default `updated_at`; by `created_at` to read all pages"),
 ]
 Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in which other people take part")]
 _PAGES = sorted_pages("configs", "config_id", "updated_at", "created_at")

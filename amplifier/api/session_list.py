@@ -31,7 +31,9 @@ _PAGES = sorted_pages("sessions", "session_id", "updated_at", "created_at")
 
 SortOf = Annotated[
     Literal["updated_at", "created_at"] | None,
-    QueryParameter(description="By this time, by default `updated_at`; not with `q`, which puts the best hit first"),
+    QueryParameter(
+        description="By this time, by default `updated_at`; by `created_at` to read all pages. Not with `q`"
+    ),
 ]
 Wanted = Annotated[
     str | None, QueryParameter(name="q", max_length=1000, description=f"Only sessions in which this is found. {SYNTAX}")

@@ -25,7 +25,10 @@ from amplifier.web.types import Role, Status
 
 _PAGES = sorted_pages("user_sessions", "session_id", "last_active_at", "updated_at", "created_at")
 
-SortOf = Annotated[Sort | None, QueryParameter(description="By this time, by default `last_active_at`")]
+SortOf = Annotated[
+    Sort | None,
+    QueryParameter(description="By this time, by default `last_active_at`; by `created_at` to read all pages"),
+]
 
 
 class User(msgspec.Struct):
