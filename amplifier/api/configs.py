@@ -40,7 +40,7 @@ OfName = Annotated[
 ]
 SortOf = Annotated[
     Literal["updated_at", "created_at"] | None,
-    QueryParameter(description="By this time, by default `updated_at`; by `created_at` to read all pages"),
+    QueryParameter(description="`updated_at` by default; `created_at` to read all pages"),
 ]
 Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in which other people take part")]
 _PAGES = sorted_pages("configs", "config_id", "updated_at", "created_at")

@@ -27,7 +27,7 @@ _PAGES = sorted_pages("user_sessions", "session_id", "last_active_at", "updated_
 
 SortOf = Annotated[
     Sort | None,
-    QueryParameter(description="By this time, by default `last_active_at`; by `created_at` to read all pages"),
+    QueryParameter(description="`last_active_at` by default; `created_at` to read all pages"),
 ]
 
 
