@@ -34,7 +34,7 @@ advanced_session as (
     update sessions as s
     set
         last_seq = s.last_seq + jsonb_array_length(:messages),
-        message_count = s.message_count + (select count(*) from new_messages where value ->> 'role' = 'user'),
+        message_count = s.message_count + (select count(*) from new_messages where message_role(value) = 'user'),
         messages_total = s.messages_total + jsonb_array_length(:messages),
         last_accessed_by_app_id = :actor_app_id,
         last_accessed_at = clock_timestamp(),

@@ -34,7 +34,7 @@ class ContextMessage(msgspec.Struct):
     """A message beside a hit."""
 
     seq: int
-    role: MessageRole
+    role: MessageRole | None
     author_user_id: str
     created_at: datetime
     text: str

@@ -18,7 +18,6 @@ from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.responses import JsonStream
 from amplifier.web.routing import get, post
 from amplifier.web.transcript_view import MAX_PAGE, Transcript, plain, read, read_backwards
-from amplifier.web.types import MessageRole
 
 # Entering a megabyte of words into the search index takes 0.4 s, of random letters 3 s: what is larger gets more time
 # than other statements.
@@ -62,9 +61,9 @@ class Appended(msgspec.Struct):
 
 
 class _Shape(msgspec.Struct):
-    """The members that every message needs, to say where one lacks them."""
+    """What the database demands of a message, to say which one does not fit."""
 
-    role: MessageRole
+    role: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
 
 
 class _Shapes(msgspec.Struct):
@@ -177,7 +176,7 @@ async def _refusal(request: Request, session_id: str, expected_seq: int | None) 
 
 
 async def _name_the_message(request: Request) -> None:
-    """Raises Problem 422 with the place of the first message without a proper role; the database names no place."""
+    """Raises Problem 422 with the place of the first message of another shape; the database names no place."""
     try:
         msgspec.json.decode(await request.body(), type=_Shapes)
     except msgspec.ValidationError as error:

@@ -15,7 +15,7 @@ PREFIX = "#/components/schemas/"
 INT32 = 2**31
 
 _ENUMS = {
-    "MessageRole": (MessageRole, "The speaker of a message."),
+    "MessageRole": (MessageRole, "The role of a message, derived from it for filters and counts."),
     "Role": (Role, "A participant's role: owners may do everything, editors also write, viewers only read."),
     "Status": (Status, "A session's state. Only an active one takes messages; `resume` makes the others active again."),
 }
@@ -33,10 +33,9 @@ _UNTYPED: dict[str, dict[str, Any]] = {
     "value": {},
 }
 MESSAGE = {
-    "description": "A message in any dialect: only its `role` is prescribed; the rest is returned as it came.",
+    "description": "A message in any format, returned as it came. The service derives its role for filters and counts.",
     "type": "object",
-    "properties": {"role": {"$ref": f"{PREFIX}MessageRole"}},
-    "required": ["role"],
+    "properties": {"role": {"type": ["string", "null"], "minLength": 1, "maxLength": 64}},
     "additionalProperties": True,
 }
 

@@ -62,10 +62,7 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     ),
     "messages_message_check": (422, "Every message must be a JSON object"),
     "messages_message_depth_check": (422, "A message must not be nested deeper than 64 levels"),
-    "messages_role_check": (
-        422,
-        "Every message needs a role: system, developer, user, assistant, function or tool",
-    ),
+    "messages_message_role_check": (422, "The role of a message must be text of 1 to 64 characters, if it has one"),
     "messages_size_check": (422, "A message must not be larger than 16 MiB as text"),
     "runs_message_depth_check": (422, "context must not be nested deeper than 62 levels"),
     "runs_message_size_check": (422, "message and context must not be larger than 16 MiB as text"),

@@ -55,7 +55,7 @@ def main() -> None:
         print("shared with", shared.user_id, "as", shared.role)
 
         page = given(Transcript, get_transcript.sync(session_id, client=client, limit=10))
-        print("read", [(entry.seq, entry.message.role.value, entry.message["content"]) for entry in page.messages])
+        print("read", [(entry.seq, entry.message.role, entry.message["content"]) for entry in page.messages])
 
         found = given(SearchResults, search.sync(client=client, q='"direct flight"', session_id=session_id))
         print("found", [hit.headline for hit in found.items])

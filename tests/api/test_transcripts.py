@@ -104,7 +104,7 @@ async def test_large_messages_make_short_pages(alice: httpx.AsyncClient, session
 
 
 async def test_append_is_all_or_nothing(alice: httpx.AsyncClient, session_id: str) -> None:
-    refused = await append(alice, session_id, [message(), message(), {"role": "robot"}, message()])
+    refused = await append(alice, session_id, [message(), message(), {"role": 7}, message()])
     problem = assert_problem(refused, 422)
     assert "messages[2].role" in problem["detail"]
     assert (await alice.get(f"/sessions/{session_id}")).json()["last_seq"] == 0

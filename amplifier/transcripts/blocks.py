@@ -1,0 +1,152 @@
+"""Reads the content of messages: blocks with a type, blocks that are known by their members, and anything else.
+
+Messages around them are read in `reader.py`, tool calls and their results in `tool_blocks.py`, images and files in
+`media.py`.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from amplifier.transcripts import media, tool_blocks
+from amplifier.transcripts.parts import Call, Part, Refusal, Text, Thinking, Unknown
+
+Block = dict[str, Any]
+
+# members that a block with nothing but a text may have, too
+_ASIDE = {"text", "type", "kind", "annotations", "citations", "cache_control", "metadata", "id", "logprobs", "role"}
+_ASIDE |= {"thoughtSignature", "thought_signature", "state", "providerMetadata", "visibility", "index"}
+_MARKS = {"step-start", "step-finish", "step_start", "step_finish", "snapshot", "cachePoint", "start", "finish"}
+
+
+def content(value: Any) -> list[Part]:
+    """Reads the content of a message: a text, a block, or a list of them."""
+    if value is None or value == "":
+        return []
+    if isinstance(value, str):
+        return [Text(value)]
+    if isinstance(value, list):
+        return [part for item in value for part in content(item)]
+    return block(value) if isinstance(value, dict) else [Unknown(value)]
+
+
+def block(given: Block) -> list[Part]:
+    """Reads a block. An unknown block is an Unknown part; a mark without content is no part."""
+    kind = given.get("type", given.get("part_kind", given.get("kind")))
+    if not isinstance(kind, str):
+        return _untyped(given)
+    if kind in _READERS:
+        return _READERS[kind](given)
+    if kind in _MARKS:
+        return []
+    return tool_blocks.read(kind, given, content) or _untyped(given)
+
+
+def is_hidden(given: Any) -> bool:
+    """Returns whether a block is marked as internal: it is not searched and not shown."""
+    return isinstance(given, dict) and given.get("visibility") == "internal"
+
+
+def thinking(given: Any) -> list[Part]:
+    """Reads thinking: a text, a list of texts or blocks with texts, or a block of any provider."""
+    if not isinstance(given, dict):
+        return [Thinking(text)] if (text := _texts(given)) else []
+    keys = ("thinking", "reasoning", "text", "content", "summary")
+    text = "\n".join(filter(None, (_texts(given.get(key)) for key in keys)))
+    signature = given.get("signature") or given.get("thoughtSignature")
+    sealed = given.get("encrypted_content") or given.get("data") or given.get("redactedContent")
+    if inner := given.get("reasoningText"):
+        text, signature = _texts(inner), inner.get("signature") if isinstance(inner, dict) else None
+    signature = signature if isinstance(signature, str) else None
+    sealed = sealed if isinstance(sealed, str) else None
+    return [Thinking(text, signature, sealed)] if text or signature or sealed else []
+
+
+def _texts(value: Any) -> str:
+    """Returns a text, or the texts of a list of texts and blocks, a line each."""
+    if isinstance(value, str):
+        return value
+    if isinstance(value, dict):
+        return _texts(value.get("text", value.get("thinking", value.get("value"))))
+    return "\n".join(filter(None, map(_texts, value))) if isinstance(value, list) else ""
+
+
+def _said(given: Block) -> list[Part]:
+    if given.get("thought") is True:
+        return thinking(given)
+    value = given.get("text", given.get("content"))
+    if isinstance(value, list):
+        return content(value)
+    text = _texts(value) if isinstance(value, str | dict) else None
+    if text is None:
+        return [] if value is None else [Unknown(given)]
+    return [Text(text)] if text else []
+
+
+def _refused(given: Block) -> list[Part]:
+    text = given.get("refusal")
+    return [Refusal(text)] if isinstance(text, str) and text else []
+
+
+def _image(given: Block) -> list[Part]:
+    found = media.image(given)
+    return [found] if found.url or found.data or found.file_id else [] if _is_blank(given) else [Unknown(given)]
+
+
+def _file(given: Block) -> list[Part]:
+    return [media.file(given)]
+
+
+def _audio(given: Block) -> list[Part]:
+    return [media.audio(given)]
+
+
+def _data(given: Block) -> list[Part]:
+    return [Unknown(given["data"])] if "data" in given else [Unknown(given)]
+
+
+def _code(given: Block) -> list[Part]:
+    return [Call(None, "code_execution", given["executableCode"], hosted=given)]
+
+
+def _untyped(given: Block) -> list[Part]:
+    """Reads a block without a known type by its members, as Gemini, Bedrock, A2A and Ollama write them."""
+    for key, reader in _BY_MEMBER.items():
+        if isinstance(given.get(key), dict):
+            return reader(given)
+    if parts := tool_blocks.untyped(given, content):
+        return parts
+    if isinstance(given.get("text"), str) and (given.get("thought") is True or given.keys() <= _ASIDE):
+        return _said(given)
+    if given.keys() & {"mediaType", "mimeType", "mime_type"} and given.keys() & {"url", "raw", "uri", "data"}:
+        return _file(given)
+    if given.keys() <= {"kind", "data", "metadata"} and "data" in given:
+        return _data(given)
+    return [Unknown(given)] if given else []
+
+
+def _is_blank(given: Block) -> bool:
+    return all(value is None or key in ("type", "detail") for key, value in given.items())
+
+
+_READERS: dict[str, Callable[[Block], list[Part]]] = {
+    **dict.fromkeys(("text", "input_text", "output_text", "summary_text", "user-prompt", "system-prompt"), _said),
+    **dict.fromkeys(("thinking", "reasoning", "redacted_thinking", "reasoning_text", "thinking_delta"), thinking),
+    **dict.fromkeys(("reasoning.text", "reasoning.summary", "reasoning.encrypted"), thinking),
+    "refusal": _refused,
+    **dict.fromkeys(("image", "image_url", "input_image", "computer_screenshot"), _image),
+    **dict.fromkeys(("file", "document", "input_file", "document_url", "search_result", "container_upload"), _file),
+    **dict.fromkeys(("source-url", "source-document", "source"), _file),
+    **dict.fromkeys(("audio", "input_audio"), _audio),
+    "data": _data,
+}
+_BY_MEMBER: dict[str, Callable[[Block], list[Part]]] = {
+    "inlineData": _file,
+    "inline_data": _file,
+    "fileData": _file,
+    "file_data": _file,
+    "image": _image,
+    "document": _file,
+    "reasoningContent": lambda given: thinking(given["reasoningContent"]),
+    "executableCode": _code,
+    "json": lambda given: [Unknown(given["json"])],
+}

@@ -1,0 +1,40 @@
+"""The table of messages in every known format, one file per format, with what each is understood as.
+
+`python -m tests.transcripts.examples` writes what the code makes of them into the files. Read the difference before you
+commit it: it is what changes for stored messages.
+"""
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from amplifier.transcripts.reader import read
+
+FOLDER = Path(__file__).parent / "examples"
+
+
+def examples() -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yields each example with its name, `format/name`."""
+    for path in sorted(FOLDER.glob("*.json")):
+        for example in json.loads(path.read_text()):
+            yield f"{path.stem}/{example['name']}", example
+
+
+def understood(message: dict[str, Any]) -> dict[str, Any]:
+    """Returns the members of an example that follow from its message."""
+    built: dict[str, Any] = msgspec.to_builtins(read(message))
+    return {"role": built["role"], "author": built.get("author"), "parts": built["parts"]}
+
+
+def write() -> None:
+    """Writes the members that follow from the messages into the files."""
+    for path in sorted(FOLDER.glob("*.json")):
+        table = [example | understood(example["message"]) for example in json.loads(path.read_text())]
+        path.write_text(json.dumps(table, indent=1, ensure_ascii=False) + "\n")
+
+
+if __name__ == "__main__":
+    write()
