@@ -1,4 +1,4 @@
--- depends: 0079-messages-validate_role
+-- depends: 0080-runs-add_finish_reason
 -- A search takes several readings of its tag filters: the key of a tag may have colons, so `tag=a:b:c` means {"a": "b:c"} and {"a:b": "c"}.
 -- Nothing but the two lines with `with_tags` differs from 0072.
 set local lock_timeout = '5s';
