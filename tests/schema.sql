@@ -1300,6 +1300,7 @@ CREATE TABLE public.runs (
     cancelled_by_user_id text COLLATE pg_catalog."C",
     process_id text COLLATE pg_catalog."C",
     lease_expires_at timestamp with time zone,
+    finish_reason character varying(64),
     CONSTRAINT runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
     CONSTRAINT runs_finished_at_check CHECK (((status = ANY (ARRAY['queued'::text, 'running'::text])) = (finished_at IS NULL))),
     CONSTRAINT runs_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
@@ -1325,6 +1326,7 @@ COMMENT ON COLUMN public.runs.timing IS 'Seconds that models and tools took, a J
 COMMENT ON COLUMN public.runs.cancelled_by_user_id IS 'The user that cancelled the run, or null';
 COMMENT ON COLUMN public.runs.process_id IS 'The process that executes the run, null for queued runs';
 COMMENT ON COLUMN public.runs.lease_expires_at IS 'Time until which this process must renew its lease. After it, another process ends the run';
+COMMENT ON COLUMN public.runs.finish_reason IS 'Reason for which the model ended its last answer, such as `stop` or `length`; null if it gave none';
 CREATE TABLE public.searches (
     user_id text NOT NULL COLLATE pg_catalog."C",
     app_id text NOT NULL COLLATE pg_catalog."C",
