@@ -116,7 +116,7 @@ CREATE TABLE public.messages (
     session_id text NOT NULL COLLATE pg_catalog."C",
     seq bigint NOT NULL,
     message jsonb NOT NULL,
-    role text GENERATED ALWAYS AS ((message ->> 'role'::text)) STORED,
+    role text,
     size integer GENERATED ALWAYS AS (octet_length((message)::text)) STORED,
     author_user_id text NOT NULL COLLATE pg_catalog."C",
     author_app_id text NOT NULL COLLATE pg_catalog."C",
@@ -126,15 +126,20 @@ CREATE TABLE public.messages (
     search_revision text,
     CONSTRAINT messages_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
     CONSTRAINT messages_message_depth_check CHECK ((NOT (message @? '$.**{64}'::jsonpath))),
-    CONSTRAINT messages_role_check CHECK (((role IS NOT NULL) AND (role = ANY (ARRAY['system'::text, 'developer'::text, 'user'::text, 'assistant'::text, 'function'::text, 'tool'::text])))),
+    CONSTRAINT messages_message_role_check CHECK (
+CASE
+    WHEN (jsonb_typeof((message -> 'role'::text)) = 'string'::text) THEN ((length((message ->> 'role'::text)) >= 1) AND (length((message ->> 'role'::text)) <= 64))
+    ELSE ((message ->> 'role'::text) IS NULL)
+END),
+    CONSTRAINT messages_role_check CHECK ((role = ANY (ARRAY['system'::text, 'developer'::text, 'user'::text, 'assistant'::text, 'function'::text, 'tool'::text]))),
     CONSTRAINT messages_seq_check CHECK ((seq > 0)),
     CONSTRAINT messages_size_check CHECK ((size <= 16777216))
 );
 COMMENT ON TABLE public.messages IS 'Transcripts, one row per message. The service only adds rows; a repair gives them higher numbers with messages_move. Rows inserted by hand are streamed and searched like others.';
 COMMENT ON COLUMN public.messages.session_id IS 'The session';
 COMMENT ON COLUMN public.messages.seq IS 'Number on the clock of the session, shared with session_events: ascending in the order of commits. If left out by hand, the next one';
-COMMENT ON COLUMN public.messages.message IS 'The message as the client or the agent sent it, a JSON object of at most 16 MB with `role` and usually `content`';
-COMMENT ON COLUMN public.messages.role IS 'Role in the message, derived: system, developer, user, assistant, function or tool';
+COMMENT ON COLUMN public.messages.message IS 'The message as the client or the agent sent it, a JSON object of at most 16 MB, usually with `role` and `content`';
+COMMENT ON COLUMN public.messages.role IS 'Role that a trigger derives from the message: system, developer, user, assistant, function or tool; null if the message has none';
 COMMENT ON COLUMN public.messages.size IS 'Length of the message as text, in bytes, derived';
 COMMENT ON COLUMN public.messages.author_user_id IS 'The user that added the message, or in whose name the agent did';
 COMMENT ON COLUMN public.messages.author_app_id IS 'The application that the message was added through';
@@ -212,6 +217,10 @@ CREATE FUNCTION public.may_send(role text, permissions jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(((permissions ->> 'send'::text))::boolean, (role = ANY (ARRAY['owner'::text, 'editor'::text])));
 COMMENT ON FUNCTION public.may_send(role text, permissions jsonb) IS 'Returns whether a participant may add messages, send them to the agent and answer its questions: as `permissions` say, else owners and editors';
+CREATE FUNCTION public.message_role(message jsonb) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN ((message ->> 'role'::text) = ANY (ARRAY['system'::text, 'developer'::text, 'user'::text, 'assistant'::text, 'function'::text, 'tool'::text])) THEN (message ->> 'role'::text) WHEN ((message ->> 'role'::text) = ANY (ARRAY['model'::text, 'agent'::text, 'ai'::text, 'bot'::text])) THEN 'assistant'::text WHEN ((message ->> 'role'::text) IS NOT NULL) THEN 'user'::text ELSE NULL::text END;
+COMMENT ON FUNCTION public.message_role(message jsonb) IS 'Returns the role of a message for filters and counts: system, developer, user, assistant, function or tool; null if the message has none';
 CREATE FUNCTION public.message_search(message jsonb, language regconfig) RETURNS tsvector
     LANGUAGE sql IMMUTABLE
     AS $$
@@ -437,6 +446,7 @@ declare
     );
     written text := new.message::text;
 begin
+    new.role := message_role(new.message);
     if tg_op = 'INSERT' and new.search is not null and new.search_revision = search_revision(language) then
         return new;  -- copied from a message that is indexed the same way
     end if;
@@ -460,7 +470,7 @@ begin
     return new;
 end
 $$;
-COMMENT ON FUNCTION public.messages_set_search() IS 'Trigger: derives `search`, `search_truncated` and `search_revision` from a message';
+COMMENT ON FUNCTION public.messages_set_search() IS 'Trigger: derives `role`, `search`, `search_truncated` and `search_revision` from a message';
 CREATE FUNCTION public.refuse_value() RETURNS trigger
     LANGUAGE plpgsql
     AS $_$
@@ -1049,7 +1059,7 @@ begin
         update sessions
         set
             last_seq = last_seq + 1,
-            message_count = message_count + (coalesce(to_jsonb(new) #>> '{message,role}', '') = 'user')::integer,
+            message_count = message_count + (coalesce(to_jsonb(new) ->> 'role', '') = 'user')::integer,
             messages_total = messages_total + (tg_table_name = 'messages')::integer,
             updated_at = clock_timestamp()
         where session_id = new.session_id
@@ -1290,6 +1300,7 @@ CREATE TABLE public.runs (
     cancelled_by_user_id text COLLATE pg_catalog."C",
     process_id text COLLATE pg_catalog."C",
     lease_expires_at timestamp with time zone,
+    finish_reason character varying(64),
     CONSTRAINT runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
     CONSTRAINT runs_finished_at_check CHECK (((status = ANY (ARRAY['queued'::text, 'running'::text])) = (finished_at IS NULL))),
     CONSTRAINT runs_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
@@ -1315,6 +1326,7 @@ COMMENT ON COLUMN public.runs.timing IS 'Seconds that models and tools took, a J
 COMMENT ON COLUMN public.runs.cancelled_by_user_id IS 'The user that cancelled the run, or null';
 COMMENT ON COLUMN public.runs.process_id IS 'The process that executes the run, null for queued runs';
 COMMENT ON COLUMN public.runs.lease_expires_at IS 'Time until which this process must renew its lease. After it, another process ends the run';
+COMMENT ON COLUMN public.runs.finish_reason IS 'Reason for which the model ended its last answer, such as `stop` or `length`; null if it gave none';
 CREATE TABLE public.searches (
     user_id text NOT NULL COLLATE pg_catalog."C",
     app_id text NOT NULL COLLATE pg_catalog."C",
