@@ -8,6 +8,7 @@ from amplifier.transcripts.parts import Audio, File, Image, Part
 Block = dict[str, Any]
 
 _DATA = re.compile(r"data:([^;,]*)[^,]*?;base64,", re.IGNORECASE)
+_BEGINNINGS = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}  # of base64
 _SOURCES: tuple[str, ...] = ("source", "file", "image_url", "input_audio", "audio", "inlineData", "inline_data")
 _SOURCES += ("fileData", "file_data", "image", "document", "video", "resource", "s3Location")
 _TYPES = ("media_type", "mediaType", "mimeType", "mime_type", "mime")
@@ -27,6 +28,8 @@ def image(block: Block) -> Image:
     """Reads a block with an image."""
     levels = _levels(block)
     media_type, url, data = _place(levels, "image")
+    if media_type is None and data is not None:
+        media_type = next((kind for start, kind in _BEGINNINGS.items() if data.startswith(start)), None)
     return Image(media_type, url, data, _first(levels, ("file_id",)))
 
 
