@@ -38,7 +38,7 @@ def file(block: Block) -> Part:
     levels = _levels(block)
     media_type, url, data = _place(levels, None)
     if media_type and media_type.startswith("image/"):
-        return Image(media_type, url, data)
+        return Image(media_type, url, data, _first(levels, ("file_id",)))
     if media_type and media_type.startswith("audio/"):
         return Audio(media_type, url, data)
     text = _text(levels[0], data)
