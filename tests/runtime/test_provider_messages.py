@@ -86,6 +86,8 @@ async def test_calls_and_results_are_converted_for_anthropic(stub: llm.Stub, dia
             {"role": "assistant", "content": [text("I look."), use]},
             user({"type": "tool_result", "tool_use_id": "c1", "content": "sunny"}, text("and?")),
         ],
+        "tools": [{"name": "weather", "input_schema": {"type": "object"}}],  # the API refuses calls without tools
+        "tool_choice": {"type": "none"},
         "stream": True,
     }
 

@@ -11,6 +11,7 @@ import msgspec
 
 from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.messages import ORIGINAL
+from amplifier.transcripts import media
 from amplifier.transcripts.parts import Audio, Call, File, Image, Message, Part, Reading, Result, Text, Thinking
 from amplifier.transcripts.reader import read
 
@@ -63,6 +64,8 @@ class Writer:
         for part in reading.parts:
             if isinstance(part, Result) and part.hosted is None:
                 yield self._result(part)
+            elif isinstance(part, Call):  # only an assistant can call
+                said.append(Text(notes.call(part)))
             else:
                 said.append(part)
         if said or not reading.parts:
@@ -124,7 +127,7 @@ def _unmarked(part: Part) -> Block | None:
             return {"type": "image", "source": source}
         case Image() if attachments.web_address(part.url):
             return {"type": "image", "source": {"type": "url", "url": part.url}}
-        case File() | Audio() | Image():
+        case File() | Audio() | Image() if not media.is_empty(part):
             return {"type": "text", "text": notes.words(part), ORIGINAL: msgspec.to_builtins(part)}
         case Call(hosted=dict(hosted)) | Result(hosted=dict(hosted)) if _is_anthropic(hosted):
             return {"type": "text", "text": notes.words(part), ORIGINAL: hosted}

@@ -70,7 +70,8 @@ class AnthropicProvider(HttpProvider):
         """Returns the body of the HTTP request. `more` holds the options of the call."""
         names = Names(tool.name for tool in request.tools or ())
         system, messages = anthropic_messages.convert(request.messages, names, self._options.vision)
-        tools = anthropic_messages.convert_tools(request.tools or [], names)
+        called = [] if request.tools else anthropic_messages.describe_called(names)
+        tools = anthropic_messages.convert_tools(request.tools or [], names) or called
         anthropic_cache.mark(tools, system, messages, self._options.cache)
         choice = option(request, more, "tool_choice") if request.tools else None
         most = option(request, more, "max_output_tokens", self._options.max_tokens or _MAX_TOKENS)
@@ -84,7 +85,7 @@ class AnthropicProvider(HttpProvider):
             "top_p": option(request, more, "top_p"),
             "stop_sequences": option(request, more, "stop"),
             "tools": tools or None,
-            "tool_choice": None if choice is None else anthropic_messages.convert_choice(choice, names),
+            "tool_choice": {"type": "none"} if called else choice and anthropic_messages.convert_choice(choice, names),
             "output_config": _output(request),
         }
         given = {key: value for key, value in known.items() if value is not None}

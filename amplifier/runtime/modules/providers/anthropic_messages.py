@@ -41,6 +41,11 @@ def convert_tools(tools: list[ToolSpec], names: Names) -> list[Plain]:
     return [_tool(tool, names) for tool in tools]
 
 
+def describe_called(names: Names) -> list[Plain]:
+    """Returns descriptions of the tools that were called before. The API refuses calls in requests without tools."""
+    return [{"name": name, "input_schema": {"type": "object"}} for name in names.all()]
+
+
 def convert_choice(choice: str | dict[str, Any], names: Names) -> Plain:
     """Converts the choice of the tool that the model must call."""
     chosen = chosen_tool(choice)

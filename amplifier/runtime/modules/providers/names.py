@@ -67,6 +67,10 @@ class Names:
             known = self._sent[name] = self._distinct.fresh(name or "tool")
         return known
 
+    def all(self) -> list[str]:
+        """Returns the names that were sent so far."""
+        return list(self._sent.values())
+
     def changed(self) -> dict[str, str]:
         """Returns the original names by those that are sent, as far as they differ."""
         return {sent: name for name, sent in self._sent.items() if sent != name}

@@ -32,7 +32,7 @@ def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[P
     sent: list[Plain] = []
     for index, (role, parts) in enumerate(entries):
         if role == "assistant":
-            sent.append(_assistant(parts, index in thoughtful))
+            sent.extend(_assistant(parts, index in thoughtful))
         elif role == "tool":
             sent.extend(_results(parts, accepted))
         elif role == "user":
@@ -87,16 +87,21 @@ def _with_calls(entries: list[Entry]) -> set[int]:
     return found
 
 
-def _assistant(parts: list[Part], thoughtful: bool) -> Plain:
+def _assistant(parts: list[Part], thoughtful: bool) -> Iterator[Plain]:
+    """Yields an assistant's message, none if it has neither text nor calls, which some servers refuse."""
     if len(parts) == 1 and type(parts[0]) is Text and not thoughtful:
-        return {"role": "assistant", "content": parts[0].text}
+        yield {"role": "assistant", "content": parts[0].text}
+        return
     calls = [_call(part) for part in parts if isinstance(part, Call) and part.hosted is None]
     text = notes.text_of([part for part in parts if not isinstance(part, Call) or part.hosted is not None])
     message: Plain = {"role": "assistant", "content": text or None if calls else text}
     if thoughtful:
         thought = "\n".join(part.text for part in parts if isinstance(part, Thinking) and part.text)
         message["reasoning_content"] = thought or _UNTHOUGHT
-    return message | {"tool_calls": calls} if calls else message
+    if calls:
+        yield message | {"tool_calls": calls}
+    elif text or thoughtful:
+        yield message
 
 
 def _call(call: Call) -> Plain:
