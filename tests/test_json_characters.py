@@ -53,7 +53,9 @@ def test_stored_json_is_read_with_replacement_character() -> None:
     assert json_numbers.read(msgspec.Raw(rb'["\ud83d", 1e999]')) == ["\ufffd", "1e999"]
 
 
-@pytest.mark.parametrize("part", ["a", "\\\\", "\\n", "\\u0041", "\\ud83d\\ude00", "\\u0000", "\\ud83d", "\ufdd0", "\\u"])
+@pytest.mark.parametrize(
+    "part", ["a", "\\\\", "\\n", "\\u0041", "\\ud83d\\ude00", "\\u0000", "\\ud83d", "\ufdd0", "\\u"]
+)
 def test_time_grows_with_text(part: str) -> None:
     def make(size: int) -> bytes:
         return ('["\\u0000' + part * (size // len(part) + 1) + '"]').encode()

@@ -9,7 +9,8 @@ from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
 from amplifier import json_characters
-from amplifier.web.paging import CreatedAfter, CreatedBefore, Cursor, TagFilter, period, tag_filter
+from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, period, tag_filter
+from amplifier.web.paging import Cursor
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, Position, Q, Search, no_terms, to_html

@@ -1,7 +1,6 @@
 """Transcripts: append-only, a message a row, JSON passed through as it came."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -14,8 +13,8 @@ from amplifier.errors import Problem
 from amplifier.json_characters import Stored
 from amplifier.live.frames import Entry
 from amplifier.web.bodies import AnyTextBody
+from amplifier.web.filters import AsOf, utc
 from amplifier.web.misfits import misfit
-from amplifier.web.paging import utc
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.responses import JsonStream
 from amplifier.web.routing import get, post
@@ -39,10 +38,6 @@ Order = Annotated[
 ]
 MessageSeq = Annotated[int, PathParameter(ge=1, le=_NEWEST, description="The message's number")]
 PageLimit = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE, description="Messages at most")]
-AsOf = Annotated[
-    datetime | None,
-    QueryParameter(description="Only messages that were there at this time (RFC 3339; UTC without zone)"),
-]
 View = Annotated[
     Literal["entries", "plain"],
     QueryParameter(description="`plain`: the bare array of messages, all of them unless `limit` is given"),

@@ -26,7 +26,7 @@ from amplifier.runtime.module_loader import Loader
 from amplifier.runtime.mount_plan import Plan, PlanRefused, mount_plan
 from amplifier.runtime.run_events import SHOWN, Feed
 from amplifier.runtime.secret_references import redact
-from amplifier.runtime.transcript_writer import Transcript, cleaned, spoken
+from amplifier.runtime.transcript_writer import Transcript, cleaned, is_notice, spoken
 from amplifier.transcripts.integrity import valid
 from amplifier.transcripts.message_formats import is_human
 
@@ -170,7 +170,8 @@ class Execution:
         # earlier messages may have been left out: begin with a complete turn
         if len(messages) == _HISTORY or len(text) > _HISTORY_BYTES // 2:
             messages = list(dropwhile(lambda message: not is_human(message), messages))
-        return [spoken(message) for message in valid(messages)]
+        own = [message for message in messages if not is_notice(message)]
+        return [spoken(message) for message in valid(own)]
 
     async def _messages(self, after: int, up_to_seq: int) -> Any:
         """Returns the row of `runs.get_history`. Tries again while the database is unavailable."""

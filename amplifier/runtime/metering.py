@@ -9,6 +9,8 @@ from typing import Any
 
 from amplifier_core import LLMTimeoutError
 
+from amplifier.runtime.finish_reasons import normalised
+
 _COUNTED = (
     "input_tokens",
     "output_tokens",
@@ -22,13 +24,15 @@ _COUNTED = (
 class Meter:
     """Limits and counts the calls of one run.
 
-    `usage` holds numbers of tokens and calls; `timing` and the timeouts are seconds.
+    `usage` holds numbers of tokens and calls; `timing` and the timeouts are seconds. `finish_reason` is that of the
+    last model call, None while it lasts and if it failed.
     """
 
     def __init__(self, model_timeout: float, tool_timeout: float) -> None:
         self._model_timeout, self._tool_timeout = model_timeout, tool_timeout
         self.usage: Counter[str] = Counter(model_calls=0, tool_calls=0)
         self.timing = {"model": 0.0, "tools": 0.0}
+        self.finish_reason: str | None = None
 
     def watch(self, coordinator: Any) -> None:
         """Wraps the mounted providers and tools, so that their calls are limited and counted."""
@@ -41,11 +45,13 @@ class Meter:
         @wraps(complete)
         async def limited(*arguments: Any, **options: Any) -> Any:
             _end_if_cancelled()
+            self.finish_reason = None
             message = f"The model did not answer within {self._model_timeout:g} s (RUN_MODEL_TIMEOUT)"
             response = await self._limited(
                 "model", self._model_timeout, LLMTimeoutError(message), complete(*arguments, **options)
             )
             _end_if_cancelled()
+            self.finish_reason = normalised(getattr(response, "finish_reason", None))
             usage = getattr(response, "usage", None)
             self.usage.update({name: getattr(usage, name, None) or 0 for name in _COUNTED if usage is not None})
             return response

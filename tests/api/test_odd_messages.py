@@ -70,7 +70,7 @@ async def test_repeated_append_is_answered_alike(alice: httpx.AsyncClient, sessi
 
 async def test_diagnosis_and_repair_read_odd_messages(alice: httpx.AsyncClient, session_id: str) -> None:
     await add(alice, session_id, CALL, ODD, LARGE)
-    [found] = (await alice.get(f"/sessions/{session_id}/diagnosis")).json()["findings"]
+    [found, *_] = (await alice.get(f"/sessions/{session_id}/diagnosis")).json()["findings"]
     assert found["tool_call_id"] == "c\ufffd"
     repaired = await alice.post(f"/sessions/{session_id}/repair")
     assert repaired.status_code == 200, repaired.text
