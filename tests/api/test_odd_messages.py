@@ -1,4 +1,4 @@
-"""NUL and halves of surrogate pairs in messages: every way out returns them, the search and agents see other characters."""
+"""NUL and halves of surrogate pairs in messages: every answer returns them, searches and agents get other characters."""
 
 import json
 from collections.abc import AsyncIterator, Callable
@@ -29,7 +29,7 @@ async def api(dsn: str, stub: Stub, installed: None) -> AsyncIterator[Live]:
 
 
 async def add(client: httpx.AsyncClient, session_id: str, *messages: str, **headers: str) -> httpx.Response:
-    body = '{"messages": [%s]}' % ", ".join(messages)
+    body = f'{{"messages": [{", ".join(messages)}]}}'
     answer = await client.post(f"/sessions/{session_id}/transcript", content=body, headers=JSON | headers)
     assert answer.status_code == 201, answer.text
     return answer
@@ -97,11 +97,11 @@ async def test_other_bodies_refuse_odd_text(
     alice: httpx.AsyncClient, config_id: str, session_id: str, character: str
 ) -> None:
     for method, path, body in (
-        ("POST", "/sessions", '{"config_id": "%s", "metadata": {"a": ["%s"]}}' % (config_id, character)),
-        ("PATCH", f"/sessions/{session_id}", '{"tags": {"a": "%s"}}' % character),
-        ("POST", f"/sessions/{session_id}/messages", '{"message": "a", "context": {"a": "%s"}}' % character),
+        ("POST", "/sessions", f'{{"config_id": "{config_id}", "metadata": {{"a": ["{character}"]}}}}'),
+        ("PATCH", f"/sessions/{session_id}", f'{{"tags": {{"a": "{character}"}}}}'),
+        ("POST", f"/sessions/{session_id}/messages", f'{{"message": "a", "context": {{"a": "{character}"}}}}'),
     ):
         answer = await alice.request(method, path, content=body, headers=JSON)
         assert "which is no text" in assert_problem(answer, 422)["detail"], path
-        large = body.replace('"a"', '"a%s"' % ("x" * 300_000))
+        large = body.replace(character, character + "x" * 300_000)
         assert_problem(await alice.request(method, path, content=large, headers=JSON), 422)
