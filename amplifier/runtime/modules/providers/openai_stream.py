@@ -73,6 +73,8 @@ class _Reading:
         await self._write("text", delta.get("refusal"))
         for call in lenient.items(delta.get("tool_calls")):
             await self._calls.grow(lenient.mapping(call))
+        if isinstance(delta.get("extra_content"), dict):
+            self._calls.sign(delta["extra_content"])
         if delta.get("function_call"):  # the form before `tool_calls`
             await self._calls.grow({"function": delta["function_call"]})
 
@@ -99,10 +101,8 @@ class _Reading:
         if reason is None and not (self.is_done and self._blocks.all):
             raise failures.broken(self._source, "it has no end")
         has_calls = any(block.kind == "tool_call" for block in self._blocks.all)
-        if reason is None:
-            reason = "tool_calls" if has_calls else "stop"
-        if self._is_refused and reason == "stop":
-            reason = "refusal"
+        if reason in (None, "stop"):  # Gemini says `stop` of calls
+            reason = "tool_calls" if has_calls else "refusal" if self._is_refused else "stop"
         return Answer(_usage(self._counts), reason)
 
 
