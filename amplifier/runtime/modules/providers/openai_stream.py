@@ -14,7 +14,8 @@ from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.lenient import Plain
 from amplifier.runtime.modules.providers.openai_calls import Calls
 
-_THOUGHTS = ("reasoning_content", "reasoning")  # DeepSeek, vLLM and others; Ollama and OpenRouter
+# members of a delta in the order in which they are read; `function_call` is the form before `tool_calls`
+_MEMBERS = ("reasoning_content", "reasoning", "content", "refusal", "tool_calls", "function_call", "extra_content")
 
 
 async def read(events: AsyncIterator[bytes], blocks: Blocks, source: failures.Source) -> Answer:
@@ -42,21 +43,13 @@ class _Reading:
 
     async def take(self, chunk: Plain) -> None:
         """Reads a chunk, or a whole answer. Raises the error that it contains."""
-        self._check(chunk)
-        self._counts |= lenient.counts(chunk.get("usage"))
-        for choice in map(lenient.mapping, lenient.items(chunk.get("choices"))):
-            if lenient.count(choice.get("index")) in (None, 0):
+        if "error" in chunk or "choices" not in chunk:
+            self._check(chunk)
+        if usage := chunk.get("usage"):
+            self._counts |= lenient.counts(usage)
+        for choice in lenient.items(chunk.get("choices")):
+            if isinstance(choice, dict) and not choice.get("index"):
                 await self._choose(choice)
-
-    async def _choose(self, choice: Plain) -> None:
-        if choice.get("error"):
-            raise failures.of_event({"error": choice["error"]}, self._source)
-        for name in ("delta", "message"):  # `message` is of answers that are no stream
-            await self._grow(lenient.mapping(choice.get(name)))
-        reason = lenient.text(choice.get("finish_reason"))
-        if reason == "error":
-            raise failures.of_event({"error": None}, self._source)
-        self._reason = reason or self._reason
 
     def _check(self, chunk: Plain) -> None:
         if chunk.get("error"):
@@ -64,19 +57,33 @@ class _Reading:
         if chunk.get("choices") is None and (chunk.get("object") == "error" or "detail" in chunk):
             raise failures.of_event({"error": chunk}, self._source)
 
+    async def _choose(self, choice: Plain) -> None:
+        if choice.get("error"):
+            raise failures.of_event({"error": choice["error"]}, self._source)
+        delta = choice.get("delta") or choice.get("message")  # `message` is of answers that are no stream
+        if isinstance(delta, dict):
+            await self._grow(delta)
+        if reason := lenient.text(choice.get("finish_reason")):
+            if reason == "error":
+                raise failures.of_event({"error": None}, self._source)
+            self._reason = reason
+
     async def _grow(self, delta: Plain) -> None:
         """Adds a delta. Of the two names of thoughts, the first counts, because some servers send both."""
-        thought = next((delta[name] for name in _THOUGHTS if delta.get(name)), None)
-        await self._write("thinking", thought)
-        await self._write("text", delta.get("content"))
-        self._is_refused = self._is_refused or bool(lenient.text(delta.get("refusal")))
-        await self._write("text", delta.get("refusal"))
-        for call in lenient.items(delta.get("tool_calls")):
-            await self._calls.grow(lenient.mapping(call))
-        if isinstance(delta.get("extra_content"), dict):
-            self._calls.sign(delta["extra_content"])
-        if delta.get("function_call"):  # the form before `tool_calls`
-            await self._calls.grow({"function": delta["function_call"]})
+        for name in [name for name in _MEMBERS if delta.get(name)]:
+            value = delta[name]
+            if name == "content":
+                await self._write("text", value)
+            elif name == "reasoning_content" or (name == "reasoning" and not delta.get("reasoning_content")):
+                await self._write("thinking", value)
+            elif name == "refusal" and isinstance(value, str):
+                self._is_refused = True
+                await self._write("text", value)
+            elif name in ("tool_calls", "function_call"):
+                for call in lenient.items(value):
+                    await self._calls.grow({"function": call} if name == "function_call" else lenient.mapping(call))
+            elif name == "extra_content" and isinstance(value, dict):
+                self._calls.sign(value)
 
     async def _write(self, kind: str, content: Any) -> None:
         """Adds a text, or the parts of a list: of texts, and of thoughts as Mistral sends them."""
