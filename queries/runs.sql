@@ -448,7 +448,7 @@ with page as (
         max(seq) as last_seq,
         coalesce(min(seq), :up_to_seq::bigint + 1) as first_seq,
         count(*) filter (where role = 'user') as from_users,
-        array_agg(seq order by seq) as seqs,
+        '[' || string_agg(seq::text, ',' order by seq) || ']' as seqs,
         '[' || string_agg(message::text, ',' order by seq) || ']' as messages
     from (
         select
@@ -542,7 +542,7 @@ select
 from page as p
 cross join (
     select
-        array_agg(seq order by seq) as older_seqs,
+        '[' || string_agg(seq::text, ',' order by seq) || ']' as older_seqs,
         '[' || string_agg(message::text, ',' order by seq) || ']' as older_messages
     from older_messages
 ) as o;

@@ -1,9 +1,11 @@
-"""Selects the messages of earlier turns that an agent reads: the end of the transcript, and every message of the system.
+"""Selects the messages of earlier turns that an agent reads: the end of the transcript, and all of the system.
 
 How much of them a model is sent is decided by the context module.
 """
 
 from typing import Any, NamedTuple
+
+import msgspec
 
 from amplifier import json_numbers
 from amplifier.errors import Unsendable
@@ -19,7 +21,7 @@ Numbered = tuple[int, Message]
 
 
 class Limits(NamedTuple):
-    """How many messages an agent reads, and how many bytes of them. Those of the system may have as many bytes again."""
+    """How many messages an agent reads, and how many bytes of them. Those of the system may have as many again."""
 
     messages: int
     bytes: int
@@ -62,8 +64,8 @@ def history(row: Any, limits: Limits) -> History:
     return _history(kept, row["left_out"] + len(newest) - len(kept), limit)
 
 
-def _numbered(messages: str | None, seqs: list[int] | None) -> list[Numbered]:
-    return list(zip(seqs or (), json_numbers.read(messages or "[]"), strict=True))
+def _numbered(messages: str | None, seqs: str | None) -> list[Numbered]:
+    return list(zip(msgspec.json.decode(seqs or "[]"), json_numbers.read(messages or "[]"), strict=True))
 
 
 def _check(row: Any, newest: list[Numbered], limits: Limits) -> None:
@@ -86,7 +88,7 @@ def _cut(newest: list[Numbered], older: list[Numbered]) -> list[Numbered]:
     """
     start = next((at for at, (_, message) in enumerate(newest) if is_human(message)), None)
     if start is None:
-        return sorted((*older, *newest), key=lambda one: one[0])
+        return [*older, *newest]
     before = (*older, *newest[:start])
     return [one for one in before if _role(one[1]) in _SYSTEM] + newest[start:]
 
