@@ -684,19 +684,20 @@ returning
     ) as followed_elsewhere;
 
 
--- name: finish(session_id, run_id, process_id, status, response, error, usage, timing, messages)^
+-- name: finish(session_id, run_id, process_id, status, response, finish_reason, error, usage, timing, messages)^
 -- Ends a run and adds the messages of its turn that the transcript lacks. `others_wait` is true, too, if the session's clock
 -- advanced while this statement waited for the session's row, because the statement does not see what was committed
 -- meanwhile. Returns no row if the process has lost its lease or the run is over.
--- @param  session_id  the session
--- @param  run_id      the run
--- @param  process_id  the process that runs it
--- @param  status      completed, failed or cancelled
--- @param  response    the answer, or null
--- @param  error       a JSON object of type and message, or null
--- @param  usage       a JSON object of numbers
--- @param  timing      a JSON object of seconds
--- @param  messages    a JSON array of messages, which may be empty
+-- @param  session_id     the session
+-- @param  run_id         the run
+-- @param  process_id     the process that runs it
+-- @param  status         completed, failed or cancelled
+-- @param  response       the answer, or null
+-- @param  finish_reason  why the model ended its last answer, or null
+-- @param  error          a JSON object of type and message, or null
+-- @param  usage          a JSON object of numbers
+-- @param  timing         a JSON object of seconds
+-- @param  messages       a JSON array of messages, which may be empty
 -- @return FinishedRun | none
 -- @access system
 -- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey, runs_session_id_queued_idx
@@ -710,6 +711,7 @@ with finished_run as (
     set
         status = :status,
         response = left(:response, 4000000),
+        finish_reason = :finish_reason,
         error = :error,
         usage = :usage,
         timing = :timing,
@@ -995,6 +997,7 @@ select
     r.started_at,
     r.finished_at,
     r.response,
+    r.finish_reason,
     -- stored as `message`, which processes of earlier releases read, too
     r.error - 'message' || jsonb_build_object('detail', r.error -> 'message') as error,
     r.usage,
@@ -1034,6 +1037,7 @@ select
     r.started_at,
     r.finished_at,
     r.response,
+    r.finish_reason,
     -- stored as `message`, which processes of earlier releases read, too
     r.error - 'message' || jsonb_build_object('detail', r.error -> 'message') as error,
     r.usage,

@@ -49,10 +49,11 @@ class SendMessage(LenientBody):
 
 
 class AnswerMetadata(msgspec.Struct):
-    """The config that answered, and the run."""
+    """The config that answered, the run, and the reason for which the model ended its answer."""
 
     config_id: str
     run_id: str
+    finish_reason: str | None
 
 
 class AgentAnswer(msgspec.Struct):
@@ -119,13 +120,21 @@ async def _commit_and_wait(request: Request, session_id: str, data: SendMessage)
     runner = runner_of(request)
     request.scope[DRAINING] = runner.drain  # type: ignore[literal-required]
     row = await _ended(request, session_id, accepted.run_id, runner.longest + _LATE)
-    if row["status"] == "completed":
-        return AgentAnswer(session_id, row["response"] or "", AnswerMetadata(row["config_id"], row["run_id"]))
+    if row["status"] != "completed":
+        raise _problem(row)
+    metadata = AnswerMetadata(row["config_id"], row["run_id"], row["finish_reason"])
+    return AgentAnswer(session_id, row["response"] or "", metadata)
+
+
+def _problem(row: Any) -> Problem:
+    """Returns the problem of a run that failed or was cancelled."""
     error = msgspec.json.decode(row["error"] or b'{"type": "cancelled", "detail": "The run was cancelled"}')
     status = _STATUSES.get(error["type"], 500)
     headers = _SOON if status == 503 else None
-    code = {"code": error["code"]} if "code" in error else {}
-    raise Problem(status, error["detail"], headers=headers, run_id=accepted.run_id, **code)
+    if "retry_after" in error:
+        headers = {"Retry-After": str(error["retry_after"])}
+    more = {name: error[name] for name in ("code", "retry_after") if name in error}
+    return Problem(status, error["detail"], headers=headers, run_id=row["run_id"], **more)
 
 
 async def _commit_and_follow(

@@ -27,11 +27,12 @@ _PAGES = Pages("runs", Position, LATEST, "queued_at", "run_id")
 
 
 class RunError(msgspec.Struct):
-    """The reason why a run failed; `code` is the provider's kind of error."""
+    """The reason why a run failed; `code` is the provider's kind of error, `retry_after` its wait in seconds."""
 
     type: Literal["cancelled", "config", "internal", "interrupted", "provider", "refused", "timeout"]
     detail: str
     code: str | UnsetType = UNSET
+    retry_after: int | UnsetType = UNSET
 
 
 class RunUsage(msgspec.Struct):
@@ -75,6 +76,7 @@ class Run(msgspec.Struct):
     started_at: datetime | None
     finished_at: datetime | None
     response: str | None
+    finish_reason: str | None
     error: RunError | None
     usage: RunUsage
     timing: RunTiming

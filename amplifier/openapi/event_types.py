@@ -26,7 +26,7 @@ class FieldError(Struct):
 class Problem(Struct):
     """An error (RFC 9457): `detail` says what to do; `errors` of a 422 names the values that do not fit, where known.
     `request_id` finds a fault of the service in its log. A run that failed adds its `run_id`, and as `code` the kind of
-    error that its provider reported.
+    error that its provider reported, and `retry_after` if it said when to come back.
 
     A 412 of an append also has the session's `last_seq`, the first hundred messages that were `missed`, and `next`,
     after which there are more.
@@ -43,6 +43,7 @@ class Problem(Struct):
     next: int | UnsetType | None = UNSET
     run_id: str | UnsetType = UNSET
     code: str | UnsetType = UNSET
+    retry_after: int | UnsetType = UNSET
 
 
 class Logged(Struct):
@@ -153,6 +154,7 @@ class StreamResponse(Struct):
 
     type: Literal["response"]
     content: str
+    finish_reason: str | None
 
 
 class StreamDone(Struct):
@@ -167,6 +169,8 @@ class StreamError(Struct):
     type: Literal["error"]
     message: str
     detail: str
+    code: str | UnsetType = UNSET
+    retry_after: int | UnsetType = UNSET
 
 
 class PresenceChanged(Struct):

@@ -4,7 +4,9 @@ Errors of model providers are translated in `modules/providers/failures.py`.
 """
 
 import logging
+import math
 import traceback
+from typing import Any
 
 import msgspec
 from amplifier_core import ConfigurationError, LLMError, LLMTimeoutError
@@ -18,6 +20,7 @@ from amplifier.runtime.transcript_writer import cleaned
 logger = logging.getLogger(__name__)
 
 _MOST = 2000  # characters
+_LONGEST_WAIT = 3600  # seconds; some providers name the end of a month
 
 
 class Refused(Exception):
@@ -28,12 +31,13 @@ class Failure(msgspec.Struct, omit_defaults=True):
     """The reason why a run did not complete, as it is stored and shown.
 
     `type` is one of cancelled, config, internal, interrupted, provider, refused, timeout; `code` is the class of the
-    provider's error.
+    provider's error, `retry_after` the seconds after which the provider accepts requests again.
     """
 
     type: str
     message: str
     code: str | None = None
+    retry_after: int | None = None
 
 
 def failure(error: BaseException, secrets: frozenset[str], name: str) -> Failure:
@@ -47,7 +51,7 @@ def failure(error: BaseException, secrets: frozenset[str], name: str) -> Failure
     if isinstance(error, LLMTimeoutError):
         return Failure("timeout", text, type(error).__name__)
     if isinstance(error, LLMError):
-        return Failure("provider", text, type(error).__name__)
+        return Failure("provider", text, type(error).__name__, _wait(error.retry_after))
     if isinstance(error, Refused):
         return Failure("refused", text)
     if isinstance(error, Unavailable):
@@ -55,3 +59,10 @@ def failure(error: BaseException, secrets: frozenset[str], name: str) -> Failure
     where = "".join(traceback.format_tb(error.__traceback__))
     logger.error("run %s failed: %s: %s\n%s", name, type(error).__name__, text, redact(where, secrets))
     return Failure("internal", "The agent failed in an unexpected way. Report it with the run_id.")
+
+
+def _wait(seconds: Any) -> int | None:
+    """Returns the provider's `Retry-After` in whole seconds, from 1 to an hour, or None if it names none."""
+    if not isinstance(seconds, int | float) or not math.isfinite(seconds):
+        return None
+    return min(max(math.ceil(seconds), 1), _LONGEST_WAIT)

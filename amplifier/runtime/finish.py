@@ -46,6 +46,7 @@ class Endings:
             run_id=execution.run_id,
             status=outcome.status,
             response=outcome.response,
+            finish_reason=execution.meter.finish_reason,
             error=None if outcome.failure is None else msgspec.json.encode(outcome.failure),
             usage=msgspec.json.encode({name: count for name, count in execution.meter.usage.items() if count}),
             timing=msgspec.json.encode(execution.timing),
@@ -67,6 +68,7 @@ class Endings:
             run_id=row["run_id"],
             status=status,
             response=None,
+            finish_reason=None,
             error=msgspec.json.encode(error),
             usage=b"{}",
             timing=b"{}",
@@ -127,4 +129,8 @@ def _closed(execution: "Execution", outcome: "Outcome") -> bytes:
     """Returns the messages that close the turn of a run, as JSON."""
     # a completed turn lacks its answer when a hook denied it, or an orchestrator wrote none
     text = outcome.response or "" if outcome.status == "completed" else execution.feed.partial
-    return msgspec.json.encode(closing(execution.turn, outcome.status, text))
+    messages = closing(execution.turn, outcome.status, text if text.strip() else "")
+    reason = execution.meter.finish_reason
+    if outcome.status == "failed" and reason and messages and messages[-1]["role"] == "assistant":
+        messages[-1]["metadata"] = messages[-1].get("metadata", {}) | {"finish_reason": reason}
+    return msgspec.json.encode(messages)

@@ -9,7 +9,7 @@ import msgspec
 
 from amplifier import json_numbers
 from amplifier.errors import Unsendable
-from amplifier.runtime.transcript_writer import Message, spoken
+from amplifier.runtime.transcript_writer import Message, is_notice, spoken
 from amplifier.transcripts.integrity import valid
 from amplifier.transcripts.reader import read
 from amplifier.transcripts.turns import is_human
@@ -94,7 +94,7 @@ def _cut(newest: list[Numbered], older: list[Numbered]) -> list[Numbered]:
 
 
 def _history(numbered: list[Numbered], left_out: int = 0, limit: str | None = None) -> History:
-    messages = [message for _, message in numbered if _role(message) is not None]
+    messages = [message for _, message in numbered if _role(message) is not None and not is_notice(message)]
     return History([spoken(message) for message in valid(messages)], numbered, left_out, limit)
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 from amplifier_core import LLMTimeoutError
 
+from amplifier.runtime.finish_reasons import normalised
+
 _COUNTED = (
     "input_tokens",
     "output_tokens",
@@ -22,7 +24,8 @@ _COUNTED = (
 class Meter:
     """Limits and counts the calls of one run.
 
-    `usage` holds numbers of tokens and calls; `timing` and the timeouts are seconds.
+    `usage` holds numbers of tokens and calls; `timing` and the timeouts are seconds. `finish_reason` is that of the
+    last model call, None while it lasts and if it failed.
     """
 
     def __init__(self, model_timeout: float, tool_timeout: float) -> None:
@@ -30,6 +33,7 @@ class Meter:
         self.usage: Counter[str] = Counter(model_calls=0, tool_calls=0)
         self.timing = {"model": 0.0, "tools": 0.0}
         self._left_out: dict[str, int] = {}
+        self.finish_reason: str | None = None
 
     def leave_out(self, messages: Any, limit: Any) -> None:
         """Counts messages of the transcript that models are not sent because of this limit. The last number counts."""
@@ -48,11 +52,13 @@ class Meter:
         @wraps(complete)
         async def limited(*arguments: Any, **options: Any) -> Any:
             _end_if_cancelled()
+            self.finish_reason = None
             message = f"The model did not answer within {self._model_timeout:g} s (RUN_MODEL_TIMEOUT)"
             response = await self._limited(
                 "model", self._model_timeout, LLMTimeoutError(message), complete(*arguments, **options)
             )
             _end_if_cancelled()
+            self.finish_reason = normalised(getattr(response, "finish_reason", None))
             usage = getattr(response, "usage", None)
             self.usage.update({name: getattr(usage, name, None) or 0 for name in _COUNTED if usage is not None})
             return response

@@ -14,6 +14,14 @@ from amplifier.transcripts.message_formats import is_of_hook
 
 Message = dict[str, Any]
 _UNWRITTEN = ("system", "developer")  # roles of messages that belong to the agent; each run creates them anew
+# what earlier releases wrote in the agent's name when a run had no answer
+_NOTICES = frozenset(
+    {
+        "The run failed before it answered.",
+        "The run was cancelled before it answered.",
+        "The limit of rounds is reached, and there is no answer.",
+    }
+)
 
 
 class Transcript:
@@ -81,6 +89,12 @@ def _plain(value: Any) -> Any:
     """Converts other values that modules put into messages: models of pydantic by their dump, the rest by `str`."""
     dump = getattr(value, "model_dump", None)
     return dump(mode="json") if dump else str(value)
+
+
+def is_notice(message: Message) -> bool:
+    """Returns whether a message is not the agent's own: an earlier release wrote it because a run had no answer."""
+    content = message.get("content")
+    return message.get("role") == "assistant" and isinstance(content, str) and content in _NOTICES
 
 
 def spoken(message: Message) -> Message:

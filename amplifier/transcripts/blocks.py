@@ -5,13 +5,17 @@ Messages around them are read in `reader.py`, tool calls and their results in `t
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from amplifier.transcripts import media, tool_blocks
 from amplifier.transcripts.parts import Call, Part, Refusal, Text, Thinking, Unknown
 
 Block = dict[str, Any]
+Maker = Literal["anthropic", "google", "openai"] | None
 
+_MAKERS: tuple[Literal["anthropic", "google", "openai"], ...] = ("anthropic", "google", "openai")
+_SIGNATURES: dict[str, Maker] = {"signature": "anthropic", "thoughtSignature": "google", "thought_signature": "google"}
+_SEALED: dict[str, Maker] = {"encrypted_content": "openai", "data": "anthropic", "redactedContent": "anthropic"}
 # members that a block with nothing but a text may have, too
 _ASIDE = {"text", "type", "kind", "annotations", "citations", "cache_control", "metadata", "id", "logprobs", "role"}
 _ASIDE |= {"thoughtSignature", "thought_signature", "state", "providerMetadata", "visibility", "index"}
@@ -31,6 +35,13 @@ def content(value: Any) -> list[Part]:
 
 def block(given: Block) -> list[Part]:
     """Reads a block. An unknown block is an Unknown part; a mark without content is no part."""
+    parts = _block(given)
+    if parts and isinstance(mark := given.get("cache_control"), dict):
+        parts[-1].cache_control = mark
+    return parts
+
+
+def _block(given: Block) -> list[Part]:
     kind = given.get("type", given.get("part_kind", given.get("kind")))
     if not isinstance(kind, str):
         return _untyped(given)
@@ -52,13 +63,29 @@ def thinking(given: Any) -> list[Part]:
         return [Thinking(text)] if (text := _texts(given)) else []
     keys = ("thinking", "reasoning", "text", "content", "summary")
     text = "\n".join(filter(None, (_texts(given.get(key)) for key in keys)))
-    signature = given.get("signature") or given.get("thoughtSignature")
-    sealed = given.get("encrypted_content") or given.get("data") or given.get("redactedContent")
+    by, signature = _first(given, _SIGNATURES)
+    maker, sealed = _first(given, _SEALED)
     if inner := given.get("reasoningText"):
-        text, signature = _texts(inner), inner.get("signature") if isinstance(inner, dict) else None
-    signature = signature if isinstance(signature, str) else None
-    sealed = sealed if isinstance(sealed, str) else None
-    return [Thinking(text, signature, sealed)] if text or signature or sealed else []
+        text = _texts(inner)
+        by, signature = _first(inner, _SIGNATURES) if isinstance(inner, dict) else (None, None)
+    if not text and not signature and not sealed:
+        return []
+    return [Thinking(text, signature, sealed, _maker(given, by or maker))]
+
+
+def _maker(given: Block, by: Maker) -> Maker:
+    """Returns the provider that made a signature: `by`, unless the block is of a framework that names another one."""
+    named = given.get("provider_name")  # of pydantic-ai
+    if isinstance(named, str):
+        return next((known for known in _MAKERS if named.startswith(known)), None)
+    return None if str(given.get("type", "")).startswith("reasoning.") else by  # OpenRouter's may be of any provider
+
+
+def _first(given: Block, keys: dict[str, Maker]) -> tuple[Maker, str | None]:
+    """Returns the first text that the block has under one of these keys, with the provider that uses the key."""
+    return next(
+        ((by, given[key]) for key, by in keys.items() if isinstance(given.get(key), str) and given[key]), (None, None)
+    )
 
 
 def _texts(value: Any) -> str:

@@ -8,6 +8,7 @@ from amplifier.transcripts.parts import Audio, File, Image, Part
 Block = dict[str, Any]
 
 _DATA = re.compile(r"data:([^;,]*)[^,]*?;base64,", re.IGNORECASE)
+_BEGINNINGS = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}  # of base64
 _SOURCES = ("source", "file", "image_url", "input_audio", "audio", "inlineData", "inline_data", "fileData", "file_data")
 _TYPES = ("media_type", "mediaType", "mimeType", "mime_type", "mime")
 _ADDRESSES = ("url", "uri", "fileUri", "file_uri", "image_url", "file_url", "document_url", "image", "file")
@@ -21,6 +22,8 @@ def image(block: Block) -> Image:
     media_type, url, data = _place(source)
     if media_type is None and isinstance(form := source.get("format", block.get("format")), str):
         media_type = f"image/{form}"
+    if media_type is None and data is not None:
+        media_type = next((kind for start, kind in _BEGINNINGS.items() if data.startswith(start)), None)
     return Image(media_type, url, data, _first(source, ("file_id",)) or _first(block, ("file_id",)))
 
 

@@ -8,8 +8,10 @@ Message = dict[str, Any]
 Role = Literal["system", "developer", "user", "assistant", "function", "tool"]
 
 
-class Part(msgspec.Struct, omit_defaults=True):
-    """A part of a message."""
+class Part(msgspec.Struct, omit_defaults=True, kw_only=True):
+    """A part of a message. `cache_control` is the mark of Anthropic's prompt cache at the end of its block."""
+
+    cache_control: dict[str, Any] | None = None
 
 
 class Text(Part, tag="text"):
@@ -19,11 +21,15 @@ class Text(Part, tag="text"):
 
 
 class Thinking(Part, tag="thinking"):
-    """Something thought. `sealed` is encrypted: only its provider can read it, and demands it back unchanged."""
+    """Something thought. `sealed` is encrypted: only its provider can read it, and demands it back unchanged.
+
+    `by` is the provider that made `signature` or `sealed`, as far as the format of the message says it.
+    """
 
     text: str = ""
     signature: str | None = None
     sealed: str | None = None
+    by: Literal["anthropic", "google", "openai"] | None = None
 
 
 class Call(Part, tag="call"):

@@ -118,7 +118,10 @@ def _listed(call: Block, hosted: Block | None = None, ids: tuple[str, ...] = _CA
     if name is None:
         return [Unknown(call)]
     given = next((one[key] for one in (call, inner) for key in _ARGUMENTS if one.get(key) is not None), None)
-    return [Call(_id(call, ids), name, arguments(given), hosted)]
+    found = arguments(given)
+    if isinstance(text := call.get("arguments_text"), str) and (written := arguments(text)) == found:
+        found = written  # the same in the order of the model, which the database does not keep
+    return [Call(_id(call, ids), name, found, hosted)]
 
 
 def _item(kind: str, block: Block, content: Content) -> list[Part]:

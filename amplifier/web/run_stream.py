@@ -150,10 +150,10 @@ class RunStream:
         if row is None or row["finished_at"] is None:
             return None
         if row["status"] == "completed":
-            response = _event({"type": "response", "content": row["response"] or ""})
-            return response + _event({"type": "done"})
+            known = {"type": "response", "content": row["response"] or ""}
+            return _event(known | {"finish_reason": row["finish_reason"]}) + _event({"type": "done"})
         error = msgspec.json.decode(row["error"] or b'{"detail": "The run was cancelled"}')
-        return _failure(error["detail"])
+        return _failure(error["detail"], {name: error[name] for name in ("code", "retry_after") if name in error})
 
 
 async def _stop_with(runner: Runner, subscriber: Subscriber) -> None:
@@ -168,9 +168,9 @@ def _event(data: dict[str, Any], identifier: str | None = None) -> bytes:
     return head + escaped(b"data: " + msgspec.json.encode(data)) + b"\n\n"
 
 
-def _failure(detail: str) -> bytes:
+def _failure(detail: str, more: dict[str, Any] | None = None) -> bytes:
     """Returns the `error` event: `detail` as in every error, `message` for clients of the first API."""
-    return _event({"type": "error", "message": detail, "detail": detail})
+    return _event({"type": "error", "message": detail, "detail": detail} | (more or {}))
 
 
 async def _send(send: Send, body: bytes, more: bool = True) -> None:

@@ -32,7 +32,7 @@ async def test_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
     assert answer == {
         "session_id": here.session_id,
         "response": "You said: Hello",
-        "metadata": {"config_id": session["config_id"]},
+        "metadata": {"config_id": session["config_id"], "finish_reason": "stop"},
     }
     assert await here.said() == [("user", "Hello"), ("assistant", "You said: Hello")]
     assert (await alice.get(here.path)).json()["message_count"] == 1

@@ -46,7 +46,10 @@ async def test_after_the_run_is_over(api: Live, alice: httpx.AsyncClient, stub: 
         async with answer(here, "Hi", good) as stream:
             events = await stream.rest()
         assert events[0]["type"] == "connected"
-        assert events[-2:] == [{"type": "response", "content": "You said: Hi"}, {"type": "done"}]
+        assert events[-2:] == [
+            {"type": "response", "content": "You said: Hi", "finish_reason": "stop"},
+            {"type": "done"},
+        ]
         async with answer(here, "broken", bad) as stream:
             events = await stream.rest()
         assert [event["type"] for event in events if event["type"] in ("error", "done", "response")] == ["error"]
@@ -66,7 +69,9 @@ async def test_while_it_waits(api: Live, alice: httpx.AsyncClient, stub: Stub) -
             assert [run["status"] for run in await here.runs()] == ["running", "queued"]
             gate.open()
             ends = [(await stream.rest())[-2:] for stream in (one, two)]
-    assert ends == [[{"type": "response", "content": "You said: second"}, {"type": "done"}]] * 2
+    assert (
+        ends == [[{"type": "response", "content": "You said: second", "finish_reason": "stop"}, {"type": "done"}]] * 2
+    )
     assert len(await here.runs()) == 2
 
 

@@ -76,7 +76,7 @@ async def test_answer_as_it_is_made(alice: httpx.AsyncClient, stub: Stub) -> Non
             gate.let()
             assert (await stream.next(DELTA))["data"]["text"] == part
         events = await stream.rest()
-    assert events[-2:] == [{"type": "response", "content": "one two three"}, {"type": "done"}]
+    assert events[-2:] == [{"type": "response", "content": "one two three", "finish_reason": "stop"}, {"type": "done"}]
     [run] = await here.runs()
     assert {event["data"]["run_id"] for event in events if event["type"] == "run.completed"} == {run["run_id"]}
 
@@ -117,7 +117,7 @@ async def test_client_that_leaves_stops_nothing_and_joins_again(alice: httpx.Asy
         gate.open()
         events = await stream.rest()
     assert text_of(events) == "one two three"  # what the model had said comes again
-    assert events[-2:] == [{"type": "response", "content": "one two three"}, {"type": "done"}]
+    assert events[-2:] == [{"type": "response", "content": "one two three", "finish_reason": "stop"}, {"type": "done"}]
     assert await here.said() == [("user", "count"), ("assistant", "one two three")]
     async with answer(here, "count", place) as stream:  # it is over
         assert [event["type"] for event in await stream.rest()] == ["connected", "response", "done"]
@@ -178,7 +178,7 @@ async def test_same_key_joins_the_same_run(alice: httpx.AsyncClient, stub: Stub)
             await second.next("connected")
             gate.open()
             ends = [(await stream.rest())[-2] for stream in (first, second)]
-    assert ends == [{"type": "response", "content": "one two"}] * 2
+    assert ends == [{"type": "response", "content": "one two", "finish_reason": "stop"}] * 2
     assert len(await here.runs()) == 1
 
 

@@ -65,7 +65,7 @@ async def test_text_without_secret_is_shown_at_once(alice: httpx.AsyncClient, st
             assert (await stream.next(DELTA))["data"]["text"] == text
         events = await stream.rest()
     assert said(events, "text") == "c"
-    assert events[-2] == {"type": "response", "content": "A cat; canary-of course c"}
+    assert events[-2] == {"type": "response", "content": "A cat; canary-of course c", "finish_reason": "stop"}
 
 
 @pytest.mark.parametrize("size", [3, 12])

@@ -73,7 +73,10 @@ async def test_viewer_joins(alice: httpx.AsyncClient, bob: httpx.AsyncClient, st
             assert text_of(await joined.rest()) == " two three"
         assert (await stream.rest())[-1] == {"type": "done"}
     async with answer(theirs, "count", place) as joined:
-        assert (await joined.rest())[-2:] == [{"type": "response", "content": "one two three"}, {"type": "done"}]
+        assert (await joined.rest())[-2:] == [
+            {"type": "response", "content": "one two three", "finish_reason": "stop"},
+            {"type": "done"},
+        ]
     assert len(await here.runs()) == 1
 
 
@@ -96,7 +99,7 @@ async def test_result_larger_than_what_an_agent_may_see(alice: httpx.AsyncClient
     stub.when("flood", Reply(calls=[Call("flood")]), Reply("Wet."))
     async with answer(here, "flood") as stream:
         events = await stream.rest()
-    assert events[-2:] == [{"type": "response", "content": "Wet."}, {"type": "done"}]
+    assert events[-2:] == [{"type": "response", "content": "Wet.", "finish_reason": "stop"}, {"type": "done"}]
     assert (await here.say("on"))["response"] == "You said: on"
 
 

@@ -49,7 +49,8 @@ def _tour(shown: Shown) -> None:
 
 @checks("docs/api.md")
 def _api(shown: Shown) -> None:
-    participants, sessions = shown.answers
+    participants, sessions, whole = shown.answers
+    assert (len(whole["sessions"]), whole["next"]) == (whole["total"], None)
     assert [row["user_id"] for row in participants["items"]] == ["dev-user"]
     assert (len(sessions["sessions"]), sessions["total"] > 0) == (1, True)
 
@@ -80,11 +81,11 @@ def _transcripts(shown: Shown) -> None:
 @checks("docs/agents.md")
 def _agents(shown: Shown) -> None:
     answer = next(json.loads(line) for line in shown.lines if '"response":"You said: Hello, agent"' in line)
-    assert answer["metadata"].keys() == {"config_id", "run_id"}
+    assert answer["metadata"].keys() == {"config_id", "run_id", "finish_reason"}
     events = [json.loads(line.removeprefix("data: ")) for line in shown.lines if line.startswith("data: {")]
     assert (events[0]["type"], events[-2:]) == (
         "connected",
-        [{"type": "response", "content": "You said: Say it again, please"}, {"type": "done"}],
+        [{"type": "response", "content": "You said: Say it again, please", "finish_reason": "stop"}, {"type": "done"}],
     )
     deltas = [event["data"]["text"] for event in events if event["type"] == "llm:stream_block_delta"]
     assert "".join(deltas) == "You said: Say it again, please"

@@ -117,7 +117,11 @@ async def test_run_is_followed_joined_and_cancelled_in_another_process(dsn: str,
                 while (event := await anext(stream)).type != "run.completed":
                     pass
             assert text_of(events).endswith("It rains.")
-            assert events[-2:] == elsewhere[-2:] == [{"type": "response", "content": "It rains."}, {"type": "done"}]
+            assert (
+                events[-2:]
+                == elsewhere[-2:]
+                == [{"type": "response", "content": "It rains.", "finish_reason": "stop"}, {"type": "done"}]
+            )
 
             stub.when("long", Reply("One two", stall_after=1))
             async with waiting(here.say("long", 409)):

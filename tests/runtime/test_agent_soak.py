@@ -55,7 +55,7 @@ async def converse(number: int, here: Agent) -> None:
                 events = await stream.rest()
             deltas = [event["data"] for event in events if event["type"] == DELTA]
             assert "".join(delta["text"] for delta in deltas if delta["block_type"] == "text") == expected
-            assert events[-2:] == [{"type": "response", "content": expected}, {"type": "done"}]
+            assert events[-2:] == [{"type": "response", "content": expected, "finish_reason": "stop"}, {"type": "done"}]
 
 
 async def assert_conversed(number: int, here: Agent) -> None:

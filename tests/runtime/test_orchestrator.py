@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from amplifier_core import ConfigurationError, HookResult
+from amplifier_core import ConfigurationError, HookResult, LLMError
 
 from tests.runtime.sessions import TOOLS, calls, config, listen, opened, provider, results, run, sent, transcript
 from tests.support.live import until
@@ -114,20 +114,28 @@ async def test_turn_emits_events_in_order() -> None:
         assert (error["tool_call_id"], error["error"]) == ("c1", {"type": "TimeoutError", "msg": "x"})
 
 
-@pytest.mark.parametrize("finish", [{"text": "Enough", **calls("say", text="x")}, calls("say", text="x")])
-async def test_last_request_at_limit_calls_no_tools(finish: dict[str, Any]) -> None:
+async def test_last_request_at_limit_calls_no_tools() -> None:
     loop = {"module": "loop-basic", "config": {"max_iterations": 2}}
     asked = calls("say", text="x")
+    finish = {"text": "Enough", **asked}
     async with opened(config(asked, asked, finish, tools=TOOLS, session={"orchestrator": loop})) as session:
         seen = listen(session, "orchestrator:complete")
         text = await session.execute("Hi")
-        assert text == finish.get("text", "The limit of rounds is reached, and there is no answer.")
+        assert text == "Enough"
         assert [request.tool_choice for request in provider(session).requests] == [None, None, "none"]
         assert "Call no more tools" in sent(session)[-1][1]
         messages = await transcript(session)
         assert [message["role"] for message in messages] == ["user", *["assistant", "tool"] * 2, "assistant"]
         assert messages[-1] == {"role": "assistant", "content": text}
         assert (seen[0][1]["status"], seen[0][1]["turn_count"]) == ("incomplete", 3)
+
+
+async def test_turn_fails_if_model_only_calls_tools() -> None:
+    loop = {"module": "loop-basic", "config": {"max_iterations": 2}}
+    async with opened(config(calls("say", text="x"), tools=TOOLS, session={"orchestrator": loop})) as session:
+        with pytest.raises(LLMError, match="raise max_iterations"):
+            await run(session, "Hi")
+        assert [one["role"] for one in await transcript(session)] == ["user", *["assistant", "tool"] * 2]
 
 
 @pytest.mark.parametrize(

@@ -101,19 +101,20 @@ async def test_empty_answer_has_no_content(stub: llm.Stub) -> None:
         assert (await one.ask("go")).content == []
 
 
-async def test_blocks_of_anthropics_own_tools_are_left_out(stub: llm.Stub) -> None:
+async def test_blocks_of_anthropics_own_tools_are_kept_as_they_come(stub: llm.Stub) -> None:
     events = [
         {"type": "message_start", "message": {"usage": {"input_tokens": 1, "output_tokens": 1}}},
         {
             "type": "content_block_start",
             "index": 0,
-            "content_block": {"type": "server_tool_use", "id": "x", "input": {}},
+            "content_block": {"type": "server_tool_use", "id": "x", "name": "web_search", "input": {}},
         },
-        {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": "{}"}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": '{"q":'}},
+        {"type": "content_block_delta", "index": 0, "delta": {"type": "input_json_delta", "partial_json": '"a"}'}},
         {"type": "content_block_stop", "index": 0},
         {"type": "content_block_start", "index": 1, "content_block": {"type": "text", "text": "a"}},
         {"type": "content_block_delta", "index": 1, "delta": {"type": "text_delta", "text": "b"}},
-        {"type": "content_block_delta", "index": 1, "delta": {"type": "citations_delta", "citation": {}}},
+        {"type": "content_block_delta", "index": 1, "delta": {"type": "citations_delta", "citation": {"url": "u"}}},
         {"type": "something_new", "index": 7},
         {"type": "message_delta", "delta": {"stop_reason": "end_turn"}, "usage": {"output_tokens": 7}},
         {"type": "message_stop"},
@@ -121,7 +122,10 @@ async def test_blocks_of_anthropics_own_tools_are_left_out(stub: llm.Stub) -> No
     stub.queue(Reply(raw="".join(f"data: {json.dumps(event)}\n\n" for event in events).encode()))
     async with mounted("anthropic", stub) as one:
         response = await one.ask("go")
-    assert [block.text for block in response.content] == ["ab"]
+    used, said = (block.model_dump(exclude_none=True) for block in response.content)
+    assert used == {"type": "server_tool_use", "id": "x", "name": "web_search", "input": {"q": "a"}}
+    assert said == {"type": "text", "text": "ab", "citations": [{"url": "u"}]}
+    assert (one.of("llm:stream_block_start")[0]["block_type"], one.deltas()) == ("text", ["a", "b"])
     assert response.usage is not None
     assert (response.usage.input_tokens, response.usage.output_tokens) == (1, 7)
 

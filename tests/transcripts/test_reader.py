@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from amplifier.transcripts.parts import Reading
+from amplifier.transcripts.parts import Call, Reading, Thinking
 from amplifier.transcripts.reader import read
 from tests.transcripts.examples import examples, understood
 
@@ -44,6 +44,7 @@ def test_example_is_read_into_its_parts(name: str) -> None:
     assert understood(example["message"]) == {key: example[key] for key in ("role", "author", "parts")}
 
 
+@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), values, max_size=6))
 def test_any_object_is_read_into_parts_that_json_can_hold(message: dict[str, Any]) -> None:
     reading = read(message)
@@ -54,3 +55,36 @@ def test_hidden_blocks_are_left_out_on_demand() -> None:
     hidden = {"type": "text", "text": "secret", "visibility": "internal"}
     message = {"role": "assistant", "content": [hidden, {"type": "text", "text": "shown"}]}
     assert [len(read(message, hidden=hides).parts) for hides in (True, False)] == [2, 1]
+
+
+def test_marks_of_the_prompt_cache_belong_to_the_last_part_of_a_block() -> None:
+    mark = {"type": "ephemeral"}
+    reading = read({"role": "user", "content": [{"type": "text", "text": "a", "cache_control": mark}, "b"]})
+    assert [part.cache_control for part in reading.parts] == [mark, None]
+
+
+@pytest.mark.parametrize(
+    ("block", "maker"),
+    [
+        ({"type": "thinking", "thinking": "a", "signature": "s"}, "anthropic"),
+        ({"type": "redacted_thinking", "data": "s"}, "anthropic"),
+        ({"text": "a", "thought": True, "thoughtSignature": "s"}, "google"),
+        ({"type": "reasoning", "summary": [], "encrypted_content": "s"}, "openai"),
+        ({"type": "reasoning.encrypted", "data": "s"}, None),
+        ({"part_kind": "thinking", "content": "a", "signature": "s", "provider_name": "google-vertex"}, "google"),
+        ({"type": "thinking", "thinking": "a"}, None),
+    ],
+)
+def test_maker_of_a_signature_is_known(block: dict[str, Any], maker: str | None) -> None:
+    (part,) = read({"role": "assistant", "content": [block]}).parts
+    assert isinstance(part, Thinking)
+    assert part.by == maker
+
+
+def test_arguments_have_the_order_of_their_text_while_that_says_the_same() -> None:
+    call = {"id": "c", "tool": "f", "arguments": {"b": 1, "aa": 2}, "arguments_text": '{"aa":2,"b":1}'}
+    for value, order in ((1, ["aa", "b"]), (3, ["b", "aa"])):
+        call["arguments"] = {"b": value, "aa": 2}
+        (part,) = read({"role": "assistant", "content": "", "tool_calls": [call]}).parts
+        assert isinstance(part, Call)
+        assert (list(part.arguments), part.arguments["b"]) == (order, value)

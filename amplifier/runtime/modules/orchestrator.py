@@ -1,6 +1,6 @@
 """The orchestrator for `loop-basic` and `loop-streaming`: calls the provider and its tools until it answers.
 
-Tools are executed in `tools.py`, requests are made in `model_requests.py`.
+Tools are executed in `tools.py`, requests are made in `model_requests.py`, and `endings.py` says which answers fail.
 """
 
 from typing import Any
@@ -9,6 +9,7 @@ from amplifier_core import ChatResponse, ConfigurationError
 from pydantic_core import to_jsonable_python
 
 from amplifier.runtime.hooks import Hooks
+from amplifier.runtime.modules.endings import Endings
 from amplifier.runtime.modules.model_requests import Requests
 from amplifier.runtime.modules.tools import Toolbox
 from amplifier.transcripts.message_formats import Message
@@ -74,6 +75,7 @@ class _Turn:
         self._context, self._name, self._provider = context, name, provider
         self._hooks, self._coordinator = hooks, coordinator
         self._toolbox, self._requests = Toolbox(tools, hooks), Requests(tools)
+        self._endings = Endings(name)
         self._count, self._status = 0, "success"
         self.options: dict[str, Any] = {}
 
@@ -100,7 +102,7 @@ class _Turn:
         return answer
 
     async def _until_answered(self, rounds: int) -> str:
-        text = ""
+        text = paused = ""
         while True:
             if self._coordinator is not None and self._coordinator.cancellation.is_cancelled:
                 self._status = "cancelled"
@@ -111,14 +113,22 @@ class _Turn:
             if asked.denied is not None:
                 self._status = "denied"
                 return await self._say(asked.denied or "Denied")
-            response = await self._request(last)
-            calls = [] if last else list(self._provider.parse_tool_calls(response) or [])
-            text = await self._record(response, calls, last)
-            if not calls:
-                return text
+            text, calls, reason = await self._answer(last)
+            if reason == "pause_turn" and not calls and not last:
+                paused += text  # the provider continues the answer when it gets it back
+            elif not calls:
+                return paused + text
             for message in await self._toolbox.run(calls):
                 await self._context.add_message(message)
             await self._hooks.settle()
+
+    async def _answer(self, last: bool) -> tuple[str, list[Any], str | None]:
+        """Adds the next answer of the model. Returns its text, the calls to execute and the reason of its end."""
+        response = await self._request(last)
+        calls = [] if last else list(self._provider.parse_tool_calls(response) or [])
+        blocks = [_dump(block) for block in response.content]
+        reason = self._endings.check(response, _text(blocks), calls)
+        return await self._record(response, blocks, calls, reason), calls, reason
 
     async def _request(self, last: bool) -> ChatResponse:
         messages = await self._context.get_messages_for_request(provider=self._provider)
@@ -140,26 +150,37 @@ class _Turn:
             await self._hooks.emit("content_block:start", shown)
             await self._hooks.emit("content_block:end", {**shown, "block": block})
 
-    async def _record(self, response: ChatResponse, calls: list[Any], last: bool) -> str:
-        """Adds the assistant's message and returns its text. The last message has a text and no calls."""
-        blocks = [_dump(block) for block in response.content]
-        text = "".join(block["text"] for block in blocks if block["type"] == "text")
-        if last:
+    async def _record(
+        self, response: ChatResponse, blocks: list[dict[str, Any]], calls: list[Any], reason: str | None
+    ) -> str:
+        """Adds the assistant's message and returns its text. Calls that are not executed are left out of it."""
+        text = _text(blocks)
+        if not calls:
             blocks = [block for block in blocks if block["type"] != "tool_call"]
-            if not text:
-                return await self._say("The limit of rounds is reached, and there is no answer.")
-        plain = all(block["type"] in ("text", "tool_call") for block in blocks)
+        plain = all(block["type"] == "tool_call" or block.keys() <= {"type", "text"} for block in blocks)
         message: Message = {"role": "assistant", "content": text if plain else blocks}
         if calls:
-            message["tool_calls"] = [{"id": call.id, "tool": call.name, "arguments": call.arguments} for call in calls]
-        if response.metadata:
-            message["metadata"] = to_jsonable_python(response.metadata)
+            message["tool_calls"] = [_call(call) for call in calls]
+        metadata = (response.metadata or {}) | ({"finish_reason": reason} if reason else {})
+        if metadata:
+            message["metadata"] = to_jsonable_python(metadata)
         await self._context.add_message(message)
         return text
 
     async def _say(self, text: str) -> str:
         await self._context.add_message({"role": "assistant", "content": text})
         return text
+
+
+def _text(blocks: list[dict[str, Any]]) -> str:
+    return "".join(block["text"] for block in blocks if block["type"] == "text")
+
+
+def _call(call: Any) -> dict[str, Any]:
+    """Returns a call in its stored form, with what its provider needs to get back."""
+    extra = getattr(call, "extra_content", None)
+    known = {"id": call.id, "tool": call.name, "arguments": call.arguments}
+    return known if extra is None else known | {"extra_content": extra}
 
 
 def _dump(block: Any) -> dict[str, Any]:

@@ -14,6 +14,10 @@ from amplifier.transcripts.message_formats import Message
 _AT_ONCE = 8
 _PLAIN = (str, int, float, type(None))
 _SHOWN = 500  # characters of invalid arguments that an error repeats
+_CUT = (
+    "The tool was not run: the limit of tokens of your answer was reached within its arguments. "
+    "Call it again with shorter arguments, in several calls if need be."
+)
 
 
 class Toolbox:
@@ -57,6 +61,8 @@ class Toolbox:
         if call.name not in self._tools:
             return _error(f"There is no tool {call.name!r}. There are: {', '.join(sorted(self._tools)) or 'none'}")
         raw = getattr(call, "raw_arguments", None)
+        if getattr(call, "is_cut", False):
+            return _error(_CUT)
         if raw is not None:
             return _error(f"The tool was not run: its arguments are no JSON object: {str(raw)[:_SHOWN]}")
         asked = _payload(call)

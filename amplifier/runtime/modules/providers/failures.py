@@ -5,7 +5,9 @@ The failure that a client sees is made of them in `runtime/failures.py`.
 
 import math
 import re
+import time
 from collections.abc import Mapping
+from email.utils import parsedate_to_datetime
 from typing import Any, NamedTuple
 
 import amplifier_core.llm_errors as llm
@@ -144,10 +146,18 @@ def _read(body: Any) -> tuple[str, str]:
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:
+    """Returns the seconds after which the provider accepts requests again, given as a number or a date."""
     for name, divisor in (("retry-after-ms", 1000), ("retry-after", 1)):
         try:
             seconds = float(headers[name]) / divisor
         except (KeyError, ValueError):
             continue
         return seconds if math.isfinite(seconds) and seconds >= 0 else None
-    return None
+    return _until(headers.get("retry-after", ""))
+
+
+def _until(date: str) -> float | None:
+    try:
+        return max(parsedate_to_datetime(date).timestamp() - time.time(), 0)
+    except (ValueError, OverflowError):
+        return None

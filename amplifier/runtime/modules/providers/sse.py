@@ -1,34 +1,82 @@
-"""Reads the data of server-sent events from an HTTP response. Other fields of events are ignored."""
+"""Reads the data of server-sent events from an HTTP response. Other fields of events are ignored.
 
-from collections.abc import AsyncIterator
+An answer that is one JSON value and no stream, as some servers send it for errors, is read as one event.
+"""
+
+from collections.abc import AsyncIterator, Iterator
 
 import httpx2
 
 _MOST_BYTES = 16 * 1024 * 1024  # of one line
+_MARK = b"\xef\xbb\xbf"  # a byte order mark, which may begin a stream
+_JSON = (b"{", b"[")
 
 
 async def data(response: httpx2.Response) -> AsyncIterator[bytes]:
     """Yields the data of each event as soon as it is complete. Raises errors of httpx2 if the response breaks off."""
-    parts: list[bytes] = []
-    size = 0
-    event: list[bytes] = []
+    reader = _Reader()
     async for piece in response.aiter_raw():
-        parts.append(piece)
-        size += len(piece)
-        if size > _MOST_BYTES:
+        for event in reader.feed(piece):
+            yield event
+    for event in reader.end():
+        yield event
+
+
+class _Reader:
+    """Joins pieces to lines, which end with LF, CR or both, and lines to events."""
+
+    def __init__(self) -> None:
+        self._parts: list[bytes] = []
+        self._size = 0
+        self._event: list[bytes] = []
+        self._begun = self._is_json = self._after_return = False
+
+    def feed(self, piece: bytes) -> Iterator[bytes]:
+        """Yields the events that the piece completes. Raises RemoteProtocolError if a line is too long."""
+        piece = piece if self._begun else self._begin(piece)
+        if self._after_return or b"\r" in piece:
+            piece = self._with_feeds(piece)
+        self._parts.append(piece)
+        self._size += len(piece)
+        if self._size > _MOST_BYTES:
             raise httpx2.RemoteProtocolError("a line of the answer is too long")
-        if b"\n" not in piece:
-            continue
-        *lines, rest = b"".join(parts).split(b"\n")
-        parts, size = [rest], len(rest)
-        for line in lines:
-            if line.startswith(b"data:"):
-                event.append(line[5:].strip())
-            elif event and line in (b"", b"\r"):
-                yield event[0] if len(event) == 1 else b"\n".join(event)
-                event = []
-    last = b"".join(parts)  # some servers end without an empty line
-    if last.startswith(b"data:"):
-        event.append(last[5:].strip())
-    if event:
-        yield b"\n".join(event)
+        if b"\n" in piece and self._begun and not self._is_json:
+            *lines, rest = b"".join(self._parts).split(b"\n")
+            self._parts, self._size = [rest], len(rest)
+            for line in lines:
+                yield from self._read(line)
+
+    def end(self) -> Iterator[bytes]:
+        """Yields the last event, which some servers do not end with an empty line."""
+        last = b"".join(self._parts)
+        if self._is_json:
+            yield last
+            return
+        yield from self._read(last)
+        yield from self._read(b"")
+
+    def _begin(self, piece: bytes) -> bytes:
+        """Returns what has arrived, without a mark and space before it, or nothing until more has arrived."""
+        arrived = b"".join(self._parts) + piece
+        self._parts, self._size = [], 0
+        first = arrived.removeprefix(_MARK).lstrip()
+        if not first or (len(arrived) < len(_MARK) and _MARK.startswith(arrived)):
+            return arrived
+        self._begun, self._is_json = True, first.startswith(_JSON)
+        return first
+
+    def _with_feeds(self, piece: bytes) -> bytes:
+        """Returns the piece with LF as the end of lines. A CR and its LF may be in different pieces."""
+        if self._after_return:
+            piece = piece.removeprefix(b"\n")
+        self._after_return = piece.endswith(b"\r")
+        return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
+
+    def _read(self, line: bytes) -> Iterator[bytes]:
+        if line.startswith(b"data:"):
+            self._event.append(line[5:].strip())
+        elif line.startswith(b"{"):  # some proxies send the error that ends a stream without `data:`
+            yield line
+        elif not line and self._event:
+            yield self._event[0] if len(self._event) == 1 else b"\n".join(self._event)
+            self._event = []

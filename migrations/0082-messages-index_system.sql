@@ -1,4 +1,4 @@
--- depends: 0079-messages-validate_role
+-- depends: 0081-messages-read_tags_with_colons
 -- transactional: false
 -- The messages of the system, which an agent reads however long the transcript is.
 drop index concurrently if exists messages_session_id_system_idx;
