@@ -1,4 +1,4 @@
-"""NUL and halves of surrogate pairs in messages: every answer returns them, searches and agents get other characters."""
+"""NUL and halves of surrogate pairs in messages: answers return them, searches and agents get other characters."""
 
 import json
 from collections.abc import AsyncIterator, Callable
