@@ -10,7 +10,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from amplifier.api.routes import routes
-from amplifier.web.bodies import Body, LenientBody
+from amplifier.web.bodies import Body, LenientBody, decode
 from amplifier.web.routing import JsonRoute
 from tests.conftest import CONFIG, Api, assert_problem, settings_for
 from tests.support.agents import agent, echo
@@ -131,6 +131,17 @@ async def test_warnings_are_bounded(alice: httpx.AsyncClient) -> None:
     assert len(warnings) == 21
     assert warnings[-1] == "980 more unknown fields were ignored"
     assert max(map(len, warnings)) < 300
+
+
+@pytest.mark.parametrize("name", ["x", "é`\\n", "x" * 200])
+def test_first_of_very_many_unknown_fields_is_named(name: str) -> None:
+    many = {name: 1} | {f"m{number}": number for number in range(20_001)}
+    data, warnings = decode(BODIES["create_session"], json.dumps({"config_id": "c"} | many).encode())
+    assert data.config_id == "c"
+    assert warnings == [
+        f"Unknown field '{name[:100]}' was ignored: known are config_id, title, tags, metadata",
+        "Other unknown fields were not looked for",
+    ]
 
 
 async def test_errors_beside_ignored_field_are_reported(alice: httpx.AsyncClient) -> None:
