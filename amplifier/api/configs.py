@@ -157,8 +157,8 @@ class ConfigsController(Controller):
         check_bounds(given)
         (validate if whole else validate_sections)(given)
         key = {"actor_id": request.caller.user_id, "config_id": config_id}
-        former = await request.queries.configs.get(**key) if given else None
-        given_json = await sealed(keyring(request), given, config_id, None if former is None else former["config_json"])
+        former = await request.queries.config_changes.lock(**key) if given else None
+        given_json = await sealed(keyring(request), given, config_id, former)
         row = await request.queries.config_changes.update(
             **key,
             name=data.name,
