@@ -441,7 +441,7 @@ handed_over_session as (
     where
         s.session_id = l.session_id
         and s.session_id = :session_id
-        and (:user_id <> :actor_id or l.owner_user_id <> :actor_id)
+        and (l.owner_user_id <> :user_id or (select count(*) from changed_participants) > 1)
     returning
         s.*,
         l.owner_user_id as former_owner_user_id
@@ -464,7 +464,7 @@ result as (
     union all
     select
         *,
-        owner_user_id as former_owner_user_id
+        null as former_owner_user_id
     from locked_session
     where not exists (select from handed_over_session)
 )
@@ -490,7 +490,7 @@ select
     s.forked_from_session_id,
     s.forked_at_seq,
     case
-        when s.former_owner_user_id = s.owner_user_id and :user_id = :actor_id then '{}'
+        when s.former_owner_user_id is null then '{}'
         else jsonb_build_object(
             'owner_user_id', jsonb_build_object('old', s.former_owner_user_id, 'new', s.owner_user_id)
         )
