@@ -174,7 +174,13 @@ class ConfigsController(Controller):
         stored = changed_config(row) if whole else await encrypted_again(request, changed_config(row))
         return await shown_change(request, stored, "Config updated successfully")
 
-    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(409, 412))
+    @delete(
+        "/{config_id:str}",
+        operation_id="delete_config",
+        ignores_body=True,
+        summary="Delete a config",
+        errors=(409, 412),
+    )
     async def delete_config(self, request: Request, config_id: FromPath[str], force: Force = False) -> ConfigMessage:
         """Its owner's only. The sessions made from it go with it; 409 while other people take part in any of them,
         unless `force` is true. Sessions that were handed over run a copy and stay."""
