@@ -1,7 +1,7 @@
 -- name: list(actor_id, tags, name, by_creation, ascending, after_moment, after_config_id, limit, offset)
 -- Lists the caller's own configs in another order than configs.list. All of the caller's configs are read and sorted.
 -- @param  actor_id         user_id of the caller
--- @param  tags             a JSON object that the tags must contain
+-- @param  tags             a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  name             only with this in the name, in any case, or null
 -- @param  by_creation      true for the order of creation, false for that of the last change
 -- @param  ascending        true for the oldest first
@@ -29,7 +29,7 @@ from (
     where user_id = :actor_id
 ) as c
 where
-    tags @> :tags
+    tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
     and (:name::text is null or strpos(lower(name), lower(:name)) > 0)
     and case
         when :ascending::boolean then (moment, config_id) > (:after_moment::timestamptz, :after_config_id::text)

@@ -26,7 +26,7 @@ returning
 -- name: list(actor_id, tags, name, after_updated_at, after_config_id, limit, offset)
 -- Lists the caller's own configs, the last changed first.
 -- @param  actor_id          user_id of the caller
--- @param  tags              a JSON object that the tags must contain
+-- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  name              only with this in the name, in any case, or null
 -- @param  after_updated_at  position of the last row of the page before
 -- @param  after_config_id   the same
@@ -47,7 +47,7 @@ select
 from configs
 where
     user_id = :actor_id
-    and tags @> :tags
+    and tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
     and (:name::text is null or strpos(lower(name), lower(:name)) > 0)
     and (updated_at, config_id) < (:after_updated_at, :after_config_id::text)
 order by updated_at desc, config_id desc
@@ -58,7 +58,7 @@ offset :offset;
 -- name: count(actor_id, tags, name)$
 -- Counts the configs that the caller owns.
 -- @param  actor_id  user_id of the caller
--- @param  tags      a JSON object that the tags must contain
+-- @param  tags      a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  name      only with this in the name, in any case, or null
 -- @return value
 -- @access owner
@@ -67,7 +67,7 @@ select count(*)
 from configs
 where
     user_id = :actor_id
-    and tags @> :tags
+    and tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
     and (:name::text is null or strpos(lower(name), lower(:name)) > 0);
 
 

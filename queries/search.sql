@@ -10,7 +10,7 @@
 -- @param  q                 what was typed; see search_query in the migrations
 -- @param  session_id        only in this session, or null
 -- @param  config_id         only in sessions of this config, or null
--- @param  tags              a JSON object that the session's tags must contain
+-- @param  tags              a JSON object that the session's tags must contain, or an array of objects, one of which they must
 -- @param  message_role      only messages of this role, or null
 -- @param  author_user_id    only messages that this user added, or null
 -- @param  tool              only messages that call the tool of this name, or null
@@ -185,7 +185,7 @@ order by
 -- @param  actor_id          user_id of the caller
 -- @param  q                 what was typed
 -- @param  owned             true for only those in which the caller is an owner
--- @param  tags              a JSON object that the tags must contain
+-- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  is_filtered       false if the seven filters that follow are null, which then cost nothing
 -- @param  status            only sessions in this state, or null
 -- @param  config_id         only sessions of this config, or null

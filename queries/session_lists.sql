@@ -4,7 +4,7 @@
 -- in sessions.list; `participant` is looked up in each, because `exists` could read all sessions of that user instead.
 -- @param  actor_id          user_id of the caller
 -- @param  owned             true for only those in which the user is an owner
--- @param  tags              a JSON object that the tags must contain
+-- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  status            only in this state, or null
 -- @param  config_id         only of this config, or null
 -- @param  participant       only those in which this user takes part, too, or null
@@ -65,7 +65,7 @@ cross join lateral (
 where
     p.user_id = :actor_id
     and (not :owned::boolean or p.role = 'owner')
-    and s.tags @> :tags
+    and s.tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
     and (:status::text is null or s.status = :status)
     and (:config_id::text is null or s.config_id = :config_id)
     and (:created_after::timestamptz is null or s.created_at >= :created_after)
@@ -99,7 +99,7 @@ offset :offset;
 -- Counts the sessions that `list` lists.
 -- @param  actor_id          user_id of the caller
 -- @param  owned             true for only those in which the user is an owner
--- @param  tags              a JSON object that the tags must contain
+-- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  status            only in this state, or null
 -- @param  config_id         only of this config, or null
 -- @param  participant       only those in which this user takes part, too, or null
@@ -127,7 +127,7 @@ cross join lateral (
 where
     p.user_id = :actor_id
     and (not :owned::boolean or p.role = 'owner')
-    and s.tags @> :tags
+    and s.tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
     and (:status::text is null or s.status = :status)
     and (:config_id::text is null or s.config_id = :config_id)
     and (:created_after::timestamptz is null or s.created_at >= :created_after)

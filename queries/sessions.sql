@@ -92,7 +92,7 @@ inner join added_owner as p on p.session_id = s.session_id;
 -- planned from the tags, through everybody's sessions.
 -- @param  actor_id          user_id of the caller
 -- @param  owned             true for only those in which the caller is an owner
--- @param  tags              a JSON object that the tags must contain
+-- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  after_updated_at  position of the last row of the page before
 -- @param  after_session_id  the same
 -- @param  limit             rows at most
@@ -135,7 +135,7 @@ cross join lateral (
 where
     p.user_id = :actor_id
     and (not :owned::boolean or p.role = 'owner')
-    and s.tags @> :tags
+    and s.tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
     and (s.updated_at, s.session_id) < (:after_updated_at, :after_session_id::text)
 order by s.updated_at desc, s.session_id desc
 limit :limit
@@ -182,7 +182,7 @@ limit :limit;
 -- Counts the sessions that the caller takes part in.
 -- @param  actor_id  user_id of the caller
 -- @param  owned     true for only those in which the caller is an owner
--- @param  tags      a JSON object that the tags must contain
+-- @param  tags      a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @return value
 -- @access participant
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx
@@ -193,7 +193,11 @@ where
     and (not :owned::boolean or p.role = 'owner')
     and (
         :tags::jsonb = '{}'
-        or (select s.tags @> :tags from sessions as s where s.session_id = p.session_id)
+        or (
+            select s.tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
+            from sessions as s
+            where s.session_id = p.session_id
+        )
     );
 
 

@@ -557,7 +557,7 @@ CREATE FUNCTION public.search_language(name text) RETURNS text
 COMMENT ON FUNCTION public.search_language(name text) IS 'Returns the text search configuration for a name such as `german`, `de` or `de-AT`, quoted where needed; null for an unknown one';
 CREATE FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(language text, configuration regconfig, may_write boolean, query tsquery, rank_query tsquery, session_id text, seq bigint, created_at timestamp with time zone, search tsvector)
     LANGUAGE sql STABLE
-    AS $$
+    AS $_$
 with all_queries as materialized (
     select *
     from search_queries(typed)
@@ -604,7 +604,7 @@ my_sessions as materialized (
         and (select is_rare from rarity) is not true
         and (of_session_id is null or p.session_id = of_session_id)
         and (of_config_id is null or s.config_id = of_config_id)
-        and s.tags @> with_tags
+        and s.tags @> any(array(select jsonb_path_query(with_tags, '$[*]')))
 ),
 my_queries as materialized (
     select
@@ -796,7 +796,7 @@ matches as (
             and (not only_owned or p.role = 'owner')
             and (of_session_id is null or p.session_id = of_session_id)
             and (of_config_id is null or s.config_id = of_config_id)
-            and s.tags @> with_tags
+            and s.tags @> any(array(select jsonb_path_query(with_tags, '$[*]')))
             and coalesce(s.search_language, search_default_language()) = q.language
         offset 0
     ) as r
@@ -819,7 +819,7 @@ select
     created_at,
     search
 from matches
-$$;
+$_$;
 COMMENT ON FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) IS 'Returns the messages in which typed text is found, and the sessions with it in title or tags (as seq 0), among the sessions of the reader. A filter that is null leaves all';
 CREATE FUNCTION public.search_plain(value text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

@@ -7,7 +7,8 @@ import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
-from amplifier.web.paging import NEWEST, After, CreatedAfter, CreatedBefore, Cursor, Limit, Number, Pages, period
+from amplifier.web.filters import CreatedAfter, CreatedBefore, period
+from amplifier.web.paging import NEWEST, After, Cursor, Limit, Number, Pages
 from amplifier.web.request import Request, require_admin
 from amplifier.web.routing import get
 

@@ -25,17 +25,8 @@ from amplifier.web.config_view import (
     shown_change,
     stored_config,
 )
-from amplifier.web.paging import (
-    After,
-    Cursor,
-    Limit,
-    Offset,
-    OrderOf,
-    TagFilter,
-    is_complete,
-    sorted_pages,
-    tag_filter,
-)
+from amplifier.web.filters import TagFilter, tag_filter
+from amplifier.web.paging import After, Cursor, Limit, Offset, OrderOf, is_complete, sorted_pages
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request
 from amplifier.web.routing import delete, get, post, put
@@ -48,7 +39,8 @@ OfName = Annotated[
     QueryParameter(name="name", max_length=255, description="Only configs with this in their name, in any case"),
 ]
 SortOf = Annotated[
-    Literal["updated_at", "created_at"] | None, QueryParameter(description="By this time, by default `updated_at`")
+    Literal["updated_at", "created_at"] | None,
+    QueryParameter(description="`updated_at` by default; `created_at` to read all pages"),
 ]
 Force = Annotated[bool, QueryParameter(description="Delete sessions, too, in which other people take part")]
 _PAGES = sorted_pages("configs", "config_id", "updated_at", "created_at")

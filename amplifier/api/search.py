@@ -8,7 +8,8 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
-from amplifier.web.paging import CreatedAfter, CreatedBefore, Cursor, TagFilter, period, tag_filter
+from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, period, tag_filter
+from amplifier.web.paging import Cursor
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, Position, Q, Search, no_terms, to_html

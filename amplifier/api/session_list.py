@@ -11,21 +11,8 @@ from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
-from amplifier.web.paging import (
-    After,
-    CreatedAfter,
-    CreatedBefore,
-    Cursor,
-    Limit,
-    Offset,
-    OrderOf,
-    TagFilter,
-    UpdatedAfter,
-    UpdatedBefore,
-    is_complete,
-    one_cursor,
-    sorted_pages,
-)
+from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, UpdatedAfter, UpdatedBefore
+from amplifier.web.paging import After, Cursor, Limit, Offset, OrderOf, is_complete, one_cursor, sorted_pages
 from amplifier.web.request import Request
 from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html
@@ -44,7 +31,9 @@ _PAGES = sorted_pages("sessions", "session_id", "updated_at", "created_at")
 
 SortOf = Annotated[
     Literal["updated_at", "created_at"] | None,
-    QueryParameter(description="By this time, by default `updated_at`; not with `q`, which puts the best hit first"),
+    QueryParameter(
+        description="By this time, by default `updated_at`; by `created_at` to read all pages. Not with `q`"
+    ),
 ]
 Wanted = Annotated[
     str | None, QueryParameter(name="q", max_length=1000, description=f"Only sessions in which this is found. {SYNTAX}")

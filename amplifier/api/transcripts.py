@@ -1,7 +1,6 @@
 """Transcripts: append-only, a message a row, JSON passed through as it came."""
 
 from collections.abc import Awaitable, Callable
-from datetime import datetime
 from functools import partial
 from typing import Annotated, Any, Literal
 
@@ -13,8 +12,8 @@ from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 from amplifier.errors import Problem
 from amplifier.live.frames import Entry
 from amplifier.web.bodies import Body
+from amplifier.web.filters import AsOf, utc
 from amplifier.web.misfits import misfit
-from amplifier.web.paging import utc
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.responses import JsonStream
 from amplifier.web.routing import get, post
@@ -38,10 +37,6 @@ Order = Annotated[
 ]
 MessageSeq = Annotated[int, PathParameter(ge=1, le=_NEWEST, description="The message's number")]
 PageLimit = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE, description="Messages at most")]
-AsOf = Annotated[
-    datetime | None,
-    QueryParameter(description="Only messages that were there at this time (RFC 3339; UTC without zone)"),
-]
 View = Annotated[
     Literal["entries", "plain"],
     QueryParameter(description="`plain`: the bare array of messages, all of them unless `limit` is given"),

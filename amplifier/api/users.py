@@ -8,19 +8,8 @@ from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
 from amplifier.errors import Problem
-from amplifier.web.paging import (
-    After,
-    CreatedAfter,
-    CreatedBefore,
-    Cursor,
-    Limit,
-    OrderOf,
-    Sort,
-    TagFilter,
-    UpdatedAfter,
-    UpdatedBefore,
-    sorted_pages,
-)
+from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, UpdatedAfter, UpdatedBefore
+from amplifier.web.paging import After, Cursor, Limit, OrderOf, Sort, sorted_pages
 from amplifier.web.request import Request, named_user
 from amplifier.web.routing import get
 from amplifier.web.session_filters import (
@@ -36,7 +25,10 @@ from amplifier.web.types import Role, Status
 
 _PAGES = sorted_pages("user_sessions", "session_id", "last_active_at", "updated_at", "created_at")
 
-SortOf = Annotated[Sort | None, QueryParameter(description="By this time, by default `last_active_at`")]
+SortOf = Annotated[
+    Sort | None,
+    QueryParameter(description="`last_active_at` by default; `created_at` to read all pages"),
+]
 
 
 class User(msgspec.Struct):

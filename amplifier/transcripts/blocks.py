@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 from amplifier.transcripts import media, tool_blocks
-from amplifier.transcripts.parts import Call, Part, Refusal, Text, Thinking, Unknown
+from amplifier.transcripts.parts import Call, Image, Part, Refusal, Text, Thinking, Unknown
 
 Block = dict[str, Any]
 Maker = Literal["anthropic", "google", "openai"] | None
@@ -19,7 +19,9 @@ _SEALED: dict[str, Maker] = {"encrypted_content": "openai", "data": "anthropic",
 # members that a block with nothing but a text may have, too
 _ASIDE = {"text", "type", "kind", "annotations", "citations", "cache_control", "metadata", "id", "logprobs", "role"}
 _ASIDE |= {"thoughtSignature", "thought_signature", "state", "providerMetadata", "visibility", "index"}
-_MARKS = {"step-start", "step-finish", "step_start", "step_finish", "snapshot", "cachePoint", "start", "finish"}
+_KINDS = ("type", "part_kind", "kind", "block_type", "content_type")
+_MARKS = {"step-start", "step-finish", "step_start", "step_finish", "start", "finish", "snapshot", "cachePoint"}
+_MARKS |= {"fallback"}
 
 
 def content(value: Any) -> list[Part]:
@@ -42,7 +44,7 @@ def block(given: Block) -> list[Part]:
 
 
 def _block(given: Block) -> list[Part]:
-    kind = given.get("type", given.get("part_kind", given.get("kind")))
+    kind = next((given[key] for key in _KINDS if key in given), None)
     if not isinstance(kind, str):
         return _untyped(given)
     if kind in _READERS:
@@ -52,9 +54,13 @@ def _block(given: Block) -> list[Part]:
     return tool_blocks.read(kind, given, content) or _untyped(given)
 
 
-def is_hidden(given: Any) -> bool:
-    """Returns whether a block is marked as internal: it is not searched and not shown."""
-    return isinstance(given, dict) and given.get("visibility") == "internal"
+def shown(value: Any) -> Any:
+    """Returns content, also within results, without the blocks that are marked as internal."""
+    if isinstance(value, list):
+        return [shown(item) for item in value if not _is_hidden(item)]
+    if isinstance(value, dict):
+        return {key: shown(item) for key, item in value.items() if not _is_hidden(item)}
+    return value
 
 
 def thinking(given: Any) -> list[Part]:
@@ -65,7 +71,7 @@ def thinking(given: Any) -> list[Part]:
     text = "\n".join(filter(None, (_texts(given.get(key)) for key in keys)))
     by, signature = _first(given, _SIGNATURES)
     maker, sealed = _first(given, _SEALED)
-    if inner := given.get("reasoningText"):
+    if (inner := given.get("reasoningText")) is not None:
         text = _texts(inner)
         by, signature = _first(inner, _SIGNATURES) if isinstance(inner, dict) else (None, None)
     if not text and not signature and not sealed:
@@ -115,16 +121,36 @@ def _refused(given: Block) -> list[Part]:
 
 
 def _image(given: Block) -> list[Part]:
-    found = media.image(given)
-    return [found] if found.url or found.data or found.file_id else [] if _is_blank(given) else [Unknown(given)]
+    return _found(media.image(given), given)
 
 
 def _file(given: Block) -> list[Part]:
-    return [media.file(given)]
+    inner = given.get("document")
+    if isinstance(inner, dict) and inner.keys() <= {"data", "id"} and "data" in inner:  # Cohere
+        return content(inner["data"]) if isinstance(inner["data"], str) else [Unknown(inner["data"])]
+    return _found(media.file(given), given)
 
 
 def _audio(given: Block) -> list[Part]:
-    return [media.audio(given)]
+    return _found(media.audio(given), given)
+
+
+def _found(part: Part, given: Block) -> list[Part]:
+    if not media.is_empty(part):
+        return [part]
+    is_blank = all(value is None or key in ("type", "detail") for key, value in given.items())
+    return [] if is_blank else [Unknown(given)]
+
+
+def _compacted(given: Block) -> list[Part]:
+    """Reads what a provider kept of the messages before: in clear from Anthropic, sealed from OpenAI."""
+    text = given.get("content")
+    return [Text(text)] if isinstance(text, str) and text else thinking(given)
+
+
+def _guarded(given: Block) -> list[Part]:
+    inner = given["guardContent"]
+    return _said(inner) if "text" in inner else block(inner)
 
 
 def _data(given: Block) -> list[Part]:
@@ -147,12 +173,14 @@ def _untyped(given: Block) -> list[Part]:
     if given.keys() & {"mediaType", "mimeType", "mime_type"} and given.keys() & {"url", "raw", "uri", "data"}:
         return _file(given)
     if given.keys() <= {"kind", "data", "metadata"} and "data" in given:
-        return _data(given)
+        return [Image(data=given["data"])] if isinstance(given["data"], str) else _data(given)  # AutoGen, A2A
     return [Unknown(given)] if given else []
 
 
-def _is_blank(given: Block) -> bool:
-    return all(value is None or key in ("type", "detail") for key, value in given.items())
+def _is_hidden(given: Any) -> bool:
+    """Returns whether a block is marked as internal. `visibility` means other things in what tools return."""
+    is_internal = isinstance(given, dict) and given.get("visibility") == "internal"
+    return is_internal and not given.keys().isdisjoint(("type", "text", "thinking", "content"))
 
 
 _READERS: dict[str, Callable[[Block], list[Part]]] = {
@@ -160,10 +188,13 @@ _READERS: dict[str, Callable[[Block], list[Part]]] = {
     **dict.fromkeys(("thinking", "reasoning", "redacted_thinking", "reasoning_text", "thinking_delta"), thinking),
     **dict.fromkeys(("reasoning.text", "reasoning.summary", "reasoning.encrypted"), thinking),
     "refusal": _refused,
-    **dict.fromkeys(("image", "image_url", "input_image", "computer_screenshot"), _image),
+    **dict.fromkeys(("image", "image_url", "image-url", "input_image", "computer_screenshot"), _image),
     **dict.fromkeys(("file", "document", "input_file", "document_url", "search_result", "container_upload"), _file),
-    **dict.fromkeys(("source-url", "source-document", "source"), _file),
-    **dict.fromkeys(("audio", "input_audio"), _audio),
+    **dict.fromkeys(("source-url", "source", "resource", "resource_link", "video"), _file),
+    **dict.fromkeys(("binary", "document-url", "video-url", "web_search_result"), _file),
+    **dict.fromkeys(("audio", "input_audio", "output_audio", "audio-url", "audio_url"), _audio),
+    "source-document": lambda given: [media.file(given)],
+    "compaction": _compacted,
     "data": _data,
 }
 _BY_MEMBER: dict[str, Callable[[Block], list[Part]]] = {
@@ -173,6 +204,10 @@ _BY_MEMBER: dict[str, Callable[[Block], list[Part]]] = {
     "file_data": _file,
     "image": _image,
     "document": _file,
+    "video": _file,
+    "guardContent": _guarded,
+    "citationsContent": lambda given: content(given["citationsContent"].get("content")),
+    "cachePoint": lambda _: [],
     "reasoningContent": lambda given: thinking(given["reasoningContent"]),
     "executableCode": _code,
     "json": lambda given: [Unknown(given["json"])],

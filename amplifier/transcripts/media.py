@@ -9,66 +9,73 @@ Block = dict[str, Any]
 
 _DATA = re.compile(r"data:([^;,]*)[^,]*?;base64,", re.IGNORECASE)
 _BEGINNINGS = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}  # of base64
-_SOURCES = ("source", "file", "image_url", "input_audio", "audio", "inlineData", "inline_data", "fileData", "file_data")
+_SOURCES: tuple[str, ...] = ("source", "file", "image_url", "input_audio", "audio", "inlineData", "inline_data")
+_SOURCES += ("fileData", "file_data", "image", "document", "video", "resource", "s3Location")
 _TYPES = ("media_type", "mediaType", "mimeType", "mime_type", "mime")
-_ADDRESSES = ("url", "uri", "fileUri", "file_uri", "image_url", "file_url", "document_url", "image", "file")
-_CONTENTS = ("data", "bytes", "base64", "file_data", "raw")
-_NAMES = ("name", "filename", "fileName", "title", "display_name", "displayName")
+_ADDRESSES: tuple[str, ...] = ("url", "uri", "fileUri", "file_uri", "image_url", "file_url", "document_url")
+_ADDRESSES += (
+    "audio_url",
+    "image",
+    "file",
+    "source",
+)
+_CONTENTS = ("data", "bytes", "base64", "file_data", "raw", "input_audio")
+_NAMES = ("name", "filename", "fileName", "document_name", "title", "display_name", "displayName")
+_FORMATS = {"pdf": "application/pdf", "csv": "text/csv", "html": "text/html", "txt": "text/plain"}
 
 
 def image(block: Block) -> Image:
     """Reads a block with an image."""
-    source = _source(block)
-    media_type, url, data = _place(source)
-    if media_type is None and isinstance(form := source.get("format", block.get("format")), str):
-        media_type = f"image/{form}"
+    levels = _levels(block)
+    media_type, url, data = _place(levels, "image")
     if media_type is None and data is not None:
         media_type = next((kind for start, kind in _BEGINNINGS.items() if data.startswith(start)), None)
-    return Image(media_type, url, data, _first(source, ("file_id",)) or _first(block, ("file_id",)))
+    return Image(media_type, url, data, _first(levels, ("file_id",)))
 
 
 def file(block: Block) -> Part:
     """Reads a block with a file. An image or a recording sent as a file becomes one."""
-    source = _source(block)
-    media_type, url, data = _place(source)
-    if media_type is None:
-        media_type = _first(block, _TYPES)
+    levels = _levels(block)
+    media_type, url, data = _place(levels, None)
     if media_type and media_type.startswith("image/"):
         return Image(media_type, url, data)
     if media_type and media_type.startswith("audio/"):
         return Audio(media_type, url, data)
-    name = _first(source, _NAMES) or _first(block, _NAMES)
-    text = _text(source, data)
-    return File(name, media_type, url, None if text else data, _first(source, ("file_id", "id")), text)
+    text = _text(levels[0], data)
+    name = _first(levels, _NAMES)
+    return File(name, media_type, url, None if text else data, _first(levels, ("file_id",)), text)
 
 
 def audio(block: Block) -> Audio:
     """Reads a block with a recording."""
-    source = _source(block)
-    media_type, url, data = _place(source)
-    if media_type is None and isinstance(form := source.get("format"), str):
-        media_type = f"audio/{form}"
-    return Audio(media_type, url, data, _first(source, ("transcript",)))
+    levels = _levels(block)
+    media_type, url, data = _place(levels, "audio")
+    return Audio(media_type, url, data, _first(levels, ("transcript",)))
 
 
-def _source(block: Block) -> Block:
-    """Returns the object with the content: the value of `source` and the like, or the block itself."""
-    for key in _SOURCES:
-        if isinstance(inner := block.get(key), dict):
-            return inner
-    return block
+def is_empty(part: Part) -> bool:
+    """Returns whether nothing of an image, file or recording was found but its name and type."""
+    return not any(getattr(part, name, None) for name in ("url", "data", "file_id", "text", "transcript"))
 
 
-def _place(source: Block) -> tuple[str | None, str | None, str | None]:
+def _levels(block: Block) -> list[Block]:
+    """Returns the block and the objects in it that hold the content, such as the value of `source`, innermost first."""
+    levels = [block]
+    while inner := next((levels[0][key] for key in _SOURCES if isinstance(levels[0].get(key), dict)), None):
+        levels.insert(0, inner)
+    return levels
+
+
+def _place(levels: list[Block], kind: str | None) -> tuple[str | None, str | None, str | None]:
     """Returns the media type, the address and the base64 of a source; one of the last two is None."""
-    media_type, address = _first(source, _TYPES), _first(source, _ADDRESSES)
-    data = _first(source, _CONTENTS)
-    given = data if data is not None and data.startswith("data:") else address
+    media_type, address = _first(levels, _TYPES), _first(levels, _ADDRESSES)
+    form, data = _first(levels, ("format",)), _first(levels, _CONTENTS)
+    if media_type is None and form:
+        media_type = f"{kind}/{form}" if kind else _FORMATS.get(form)
+    given = data if data is not None and data.startswith(("data:", "http://", "https://")) else address
     if given is not None and (match := _DATA.match(given)):
         return media_type or match[1] or None, None, given[match.end() :]
-    if data is not None:
-        return media_type, None, data
-    return media_type, address, None
+    return (media_type, given, None) if data is None or given == data else (media_type, None, data)
 
 
 def _text(source: Block, data: str | None) -> str | None:
@@ -84,5 +91,6 @@ def _text(source: Block, data: str | None) -> str | None:
     return content if isinstance(content, str) else None
 
 
-def _first(block: Block, keys: tuple[str, ...]) -> str | None:
-    return next((block[key] for key in keys if isinstance(block.get(key), str) and block[key]), None)
+def _first(levels: list[Block], keys: tuple[str, ...]) -> str | None:
+    found = (block[key] for block in levels for key in keys if isinstance(block.get(key), str) and block[key])
+    return next(found, None)

@@ -24,17 +24,27 @@ from amplifier.transcripts.parts import (
 _ROLES: dict[str, Role] = {
     **{role: role for role in ("system", "developer", "user", "assistant", "function", "tool")},
     **dict.fromkeys(("human", "humanmessage", "humanmessagechunk", "role_user", "request"), "user"),
-    **dict.fromkeys(
-        ("ai", "model", "agent", "bot", "aimessage", "aimessagechunk", "role_agent", "response"), "assistant"
-    ),
+    **dict.fromkeys(("ai", "model", "agent", "bot", "aimessage", "aimessagechunk", "role_agent"), "assistant"),
+    **dict.fromkeys(("response", "reasoning", "chatbot", "tool-call"), "assistant"),
     "systemmessage": "system",
-    "toolmessage": "tool",
+    **dict.fromkeys(("toolmessage", "tool-response"), "tool"),
     "functionmessage": "function",
 }
-_OF_ITEMS: dict[str, Role] = {"reasoning": "assistant", "compaction": "assistant", "message": "user"}
+_OF_ITEMS: dict[str, Role] = {
+    **dict.fromkeys(("reasoning", "compaction", "agent_message"), "assistant"),
+    "message": "user",
+}
 _LANGCHAIN = ("human", "ai", "system", "tool", "function", "chat", "remove")
-_THOUGHTS = ("thinking_block", "thinking_text", "reasoning_details", "reasoning_content", "reasoning")
-_CONTENTS = ("content", "parts", "text")
+_THOUGHTS: tuple[str, ...] = (
+    "thinking_block",
+    "thinking_text",
+    "reasoning_details",
+    "reasoning_content",
+    "reasoning",
+    "thinking",
+)
+_THOUGHTS += ("tool_plan", "thought")
+_CONTENTS = ("content", "parts", "text", "blocks", "items")
 _ITEMS = ("_call", "_output", "tool_result", "tool_use")  # ends of the types of messages that are blocks themselves
 
 
@@ -44,11 +54,12 @@ def read(message: Message, hidden: bool = True) -> Reading:
     role = _role(inner)
     if role is None:
         return Reading(None, [Unknown(message)] if message else [])
-    parts = _parts(inner, role, hidden)
+    parts = _parts(inner, role)
     if role == "user" and parts and all(isinstance(part, Result) for part in parts):
         role = "tool"
-    named = author or _author(inner, role)
-    return Reading(role, parts, named)
+    if not hidden:
+        parts = _parts(blocks.shown(inner), role)
+    return Reading(role, parts, author or _author(inner, role))
 
 
 def answer_of(message: Message) -> str | None:
@@ -115,35 +126,45 @@ def _author(message: Message, role: Role) -> str | None:
     return next((text for key in ("name", "source", "agent_name", "author") if (text := _text(message.get(key)))), None)
 
 
-def _parts(message: Message, role: Role, hidden: bool) -> list[Part]:
+def _parts(message: Message, role: Role) -> list[Part]:
     """Reads the content and the members beside it: thinking, a refusal, a recording, calls."""
     if _is_item(message):
         return blocks.block(message)
-    given = next((message[key] for key in _CONTENTS if message.get(key) is not None), None)
-    if not hidden:
-        given = _shown(given)
+    given = _given(message)
     if role in ("tool", "function") or tool_blocks.identified(message):
         return _returned(message, role, given)
-    parts = blocks.content(given)
+    parts = blocks.thinking(given) if _is_thought(message) else blocks.content(given)
     if not any(isinstance(part, Thinking) for part in parts):
-        parts = _thoughts(message, hidden) + parts
+        parts = _thoughts(message) + parts
     if isinstance(refusal := message.get("refusal"), str) and refusal:
         parts.append(Refusal(refusal))
     if isinstance(audio := message.get("audio"), dict):
         parts.append(Audio(transcript=_text(audio.get("transcript"))))
+    if not message.get("parts") and isinstance(invocations := message.get("toolInvocations"), list):
+        parts += blocks.content([{"type": "tool-invocation", "toolInvocation": one} for one in invocations])
+    if isinstance(images := message.get("images"), list):
+        given = [{"type": "image", "data": image} if isinstance(image, str) else image for image in images]
+        parts += blocks.content(given)
     return parts + _calls(message, {part.id for part in parts if isinstance(part, Call)})
 
 
 def _is_item(message: Message) -> bool:
     """Returns whether a message is itself a block, such as an item of the Responses API."""
     kind = message.get("type")
-    return isinstance(kind, str) and (kind == "reasoning" or kind.endswith(_ITEMS))
+    return isinstance(kind, str) and (kind in ("reasoning", "compaction") or kind.endswith(_ITEMS))
 
 
-def _shown(content: Any) -> Any:
-    if isinstance(content, list):
-        return [item for item in content if not blocks.is_hidden(item)]
-    return None if blocks.is_hidden(content) else content
+def _given(message: Message) -> Any:
+    """Returns the content. Of a text beside parts, as some user interfaces keep it, only the parts count."""
+    parts = message.get("parts")
+    if isinstance(parts, list) and parts and not isinstance(message.get("content"), list | dict):
+        return parts
+    return next((message[key] for key in _CONTENTS if message.get(key) is not None), None)
+
+
+def _is_thought(message: Message) -> bool:
+    role = message.get("role")
+    return message.get("type") == "ThoughtEvent" or (isinstance(role, str) and role.lower() == "reasoning")
 
 
 def _returned(message: Message, role: Role, given: Any) -> list[Part]:
@@ -156,10 +177,10 @@ def _returned(message: Message, role: Role, given: Any) -> list[Part]:
     return [Result(identifier, whole.content, whole.is_error, tool_blocks.named(message))]
 
 
-def _thoughts(message: Message, hidden: bool) -> list[Part]:
+def _thoughts(message: Message) -> list[Part]:
     for key in _THOUGHTS:
         given = message.get(key)
-        if given and (hidden or not blocks.is_hidden(given)):
+        if given:
             found = [part for item in given for part in blocks.thinking(item)] if isinstance(given, list) else None
             if found := blocks.thinking(given) if found is None else found:
                 return found

@@ -14,16 +14,18 @@ Block = dict[str, Any]
 Content = Callable[[Any], list[Part]]
 
 _CALLS = {"tool_call", "tool_use", "tool-call", "toolCall", "function_call", "custom_tool_call", "function", "custom"}
-_CALLS |= {"server_tool_use", "mcp_tool_use", "mcp_call", "tool_search_call"}
+_CALLS |= {"server_tool_use", "mcp_tool_use", "mcp_call", "tool_search_call", "builtin-tool-call"}
 _RESULTS = {"tool_result", "tool-result", "tool-return", "retry-prompt", "toolResult", "tool_search_output"}
-_AT_PROVIDER = {"server_tool_use", "mcp_tool_use", "mcp_tool_result", "mcp_call"}  # and *_tool_result
+_RESULTS |= {"function_result", "builtin-tool-return"}
+_AT_PROVIDER = {"server_tool_use", "mcp_tool_use", "mcp_call", "builtin-tool-call", "builtin-tool-return"}
 _CALL_IDS = ("id", "call_id", "tool_call_id", "toolCallId", "tool_use_id", "toolUseId", "callID")
 _ITEM_CALL_IDS = ("call_id", "id")  # an item of the Responses API has an id besides that of its call
 _RESULT_IDS = ("tool_call_id", "tool_use_id", "call_id", "toolCallId", "toolUseId", "callID", "id")
 _NAMES = ("tool", "name", "tool_name", "toolName")
 _ARGUMENTS = ("arguments", "input", "args", "action", "operation")
 _OUTPUTS = ("output", "content", "result", "response", "outputs", "results", "tools", "error", "errorText")
-_OF_HOSTED = ("queries", "code", "action", "arguments", "input")  # what a call of a hosted tool was about
+# what a call of a hosted tool was about
+_OF_HOSTED = ("queries", "code", "action", "operation", "arguments", "input", "revised_prompt")
 
 
 def read(kind: str, block: Block, content: Content) -> list[Part]:
@@ -42,10 +44,10 @@ def read(kind: str, block: Block, content: Content) -> list[Part]:
 
 def untyped(block: Block, content: Content) -> list[Part]:
     """Reads a block without a type; an empty list if it is neither a call nor a result."""
-    for key in ("functionCall", "function_call", "toolUse"):
+    for key in ("functionCall", "function_call", "toolUse", "tool_call"):
         if isinstance(inner := block.get(key), dict):
             return _listed(inner)
-    for key in ("functionResponse", "function_response", "toolResult", "codeExecutionResult"):
+    for key in ("functionResponse", "function_response", "toolResult", "tool_call_result", "codeExecutionResult"):
         if isinstance(inner := block.get(key), dict):
             return [result(inner, content, hosted=block if key == "codeExecutionResult" else None)]
     if block.keys() >= {"call_id", "content"}:
@@ -64,24 +66,29 @@ def result(block: Block, content: Content, hosted: Block | None = None) -> Resul
     value = next((block[key] for key in _OUTPUTS if block.get(key) is not None), None)
     parts, is_error = output(value, content)
     status = block.get("status")
-    is_error = is_error or status == "error" or any(block.get(key) is True for key in ("is_error", "isError"))
-    is_error = is_error or bool(
-        block.get("error") or block.get("errorText") or block.get("part_kind") == "retry-prompt"
-    )
+    is_error = is_error or any(block.get(key) is True for key in ("is_error", "isError"))
+    is_error = is_error or status in ("error", "failed") or block.get("part_kind") == "retry-prompt"
+    is_error = is_error or bool(block.get("error") or block.get("errorText"))
     return Result(_id(block, _RESULT_IDS), parts, is_error, _name(block), hosted)
 
 
 def output(value: Any, content: Content) -> tuple[list[Part], bool]:
     """Reads what a tool returned: a text, blocks, or any JSON. Returns its parts, and whether they are an error."""
-    if isinstance(value, list):
-        parts = content(value)
-        return ([Unknown(value)] if value and all(isinstance(part, Unknown) for part in parts) else parts), False
     if not isinstance(value, dict):
-        return content(value), False
+        return _blocks(value, content), False
     kind = value.get("type")
     if isinstance(kind, str) and kind in ("text", "json", "content", "error-text", "error-json") and "value" in value:
         return output(value["value"], content)[0], kind.startswith("error")
-    return content(value), isinstance(kind, str) and kind.endswith("_error")
+    return _blocks(value, content), isinstance(kind, str) and kind.endswith("_error")
+
+
+def _blocks(value: Any, content: Content) -> list[Part]:
+    """Reads content blocks. Data of a tool may look like other blocks: it stays whole."""
+    parts = content(value)
+    if not value or not isinstance(value, list | dict):
+        return parts
+    is_data = any(isinstance(part, Call | Result) for part in parts) or all(isinstance(part, Unknown) for part in parts)
+    return [Unknown(value)] if is_data else parts
 
 
 def arguments(given: Any) -> dict[str, Any]:
@@ -143,7 +150,7 @@ def _with_state(kind: str, block: Block, content: Content) -> list[Part]:
     state = inner["state"] if isinstance(inner.get("state"), dict) else inner
     name = _name(inner) or kind.removeprefix("tool-")
     given = next((state[key] for key in _ARGUMENTS if state.get(key) is not None), None)
-    call = Call(_id(inner, _CALL_IDS), name, arguments(given))
+    call = Call(_id(inner, _RESULT_IDS), name, arguments(given))
     if not _has_output(state):
         return [call]
     answer = result(state, content)

@@ -150,7 +150,8 @@ class Authenticator:
     async def _identify(self, key: bytes, authorization: bytes) -> Caller:
         application = await self._application(key) if self._with_key else None
         claims = await self._claims(authorization)
-        user_id, expires_at = _text_claim(claims, "sub", "JWT missing 'sub' claim (user_id)"), float(claims["exp"])
+        user_id = _text_claim(claims, "sub", "JWT missing 'sub' claim (user_id)")
+        expires_at = float(claims["exp"]) + self._verifier.leeway
         if application is None:
             app_id = _text_claim(claims, "app_id", "JWT missing 'app_id' claim (required for jwt_only mode)")
             application = await self._queries.applications.find_by_id(app_id=app_id)

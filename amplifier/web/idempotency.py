@@ -71,9 +71,7 @@ class Repeatable:
         if not (row["is_visible"] and self._may_see(row["app_ids"])):
             self._is_hidden = True
             return None
-        return Answer(
-            row["status"], self._decrypted(row["response"]), row["etag"], [(b"idempotency-replayed", b"true")]
-        )
+        return Answer(row["status"], self._decrypted(row["response"]), row["etag"])
 
     async def keep(self, answer: Answer, named: Mapping[str, str]) -> None:
         """Stores the answer in the transaction; `named` are the parameters of the path.

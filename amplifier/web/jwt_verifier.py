@@ -4,12 +4,13 @@ import asyncio
 import logging
 import ssl
 import time
+from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 import jwt
 import msgspec
-from jwt import PyJWKSet
+from jwt import PyJWK
 
 from amplifier.errors import Unavailable
 from amplifier.settings import Settings
@@ -24,10 +25,13 @@ _FETCH_LIMIT = 5.0  # seconds for the JWKS
 _LARGEST = 1024 * 1024  # bytes of it
 _MAX_TOKEN = 8192  # bytes
 _LATEST = 2**53  # seconds since 1970; a later `exp` is invalid
+_SIGNING = {"kty": ("RSA",), "use": ("sig", None), "alg": ("RS256", None)}  # what a JWK's members may be
 
 
 class Verifier:
     """Checks tokens as the settings require."""
+
+    leeway = 10.0  # seconds that the clocks of issuer and service may differ: for `nbf` and `exp`
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
@@ -46,6 +50,7 @@ class Verifier:
                 algorithms=[settings.jwt_algorithm],
                 audience=settings.jwt_audience,
                 issuer=settings.jwt_issuer,
+                leeway=self.leeway,
                 options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_iat": False},
             )
             if type(claims["exp"]) not in (int, float) or claims["exp"] > _LATEST:
@@ -58,17 +63,20 @@ class Verifier:
 
 
 class Jwks:
-    """The issuer's public keys, fetched again for an unknown key id at most every 30 s. The last good ones stay."""
+    """The issuer's public keys, fetched again for an unknown key id at most every 30 s. The last good ones stay.
+
+    A key without an id has a number in place of it, which no token can name.
+    """
 
     def __init__(self, url: str | None) -> None:
         assert url is not None  # noqa: S101 - the settings require it for RS256
         self._url = url
-        self._keys: dict[str | None, Any] = {}
+        self._keys: dict[str | int, Any] = {}
         self._fetched = float("-inf")
         self._lock = asyncio.Lock()
         # its own thread: resolving the issuer's name may block for longer than any timeout
         self._thread = ThreadPoolExecutor(1, "jwks")
-        self._reading: Future[dict[str | None, Any]] | None = None
+        self._reading: Future[dict[str | int, Any]] | None = None
 
     async def key(self, token: str) -> Any:
         """Returns the key that the token's header names. Raises PyJWTError, and Unavailable while no key is known."""
@@ -79,13 +87,24 @@ class Jwks:
             async with self._lock:  # one fetch for all waiting requests
                 if self._age() > pause:
                     await self._fetch()
-        if kid is None and len(self._keys) == 1:
-            return next(iter(self._keys.values()))
+        if not self._keys:
+            raise Unavailable("The keys of the token's issuer cannot be read.")
+        if kid is None:
+            return self._only()
         if kid not in self._keys:
-            if not self._keys:
-                raise Unavailable("The keys of the token's issuer cannot be read.")
             raise jwt.InvalidTokenError("unknown key id")
         return self._keys[kid]
+
+    def _only(self) -> Any:
+        """Returns the key of a token that names none: the only one, or the only one without an id.
+
+        Raises PyJWTError if there are several.
+        """
+        nameless = [key for kid, key in self._keys.items() if isinstance(kid, int)]
+        keys = nameless or list(self._keys.values())
+        if len(keys) > 1:
+            raise jwt.InvalidTokenError("it names no key (kid), and its issuer has several")
+        return keys[0]
 
     async def _fetch(self) -> None:
         self._fetched = time.monotonic()
@@ -102,15 +121,30 @@ class Jwks:
         return time.monotonic() - self._fetched
 
 
-def _read(url: str) -> dict[str | None, Any]:
-    """Returns the keys at `url` by id. Runs an event loop in the calling thread, so that one deadline covers all steps.
+def _read(url: str) -> dict[str | int, Any]:
+    """Returns the keys at `url` that verify tokens, by id. Raises any exception.
 
-    Raises any exception.
+    Runs an event loop in the calling thread, so that one deadline covers all steps.
     """
     # uvloop would resolve names in threads that the whole process shares
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         document = runner.run(_download(url))
-    return {key.key_id: key.key for key in PyJWKSet.from_dict(msgspec.json.decode(document)).keys}
+    keys = dict(_signing_keys(msgspec.json.decode(document)["keys"]))
+    if not keys:
+        raise ValueError("it has no key that verifies RS256")
+    return keys
+
+
+def _signing_keys(jwks: list[Any]) -> Iterator[tuple[str | int, Any]]:
+    """Yields id and key of each JWK that verifies RS256. Others, and broken ones, are of no use to this service."""
+    for number, jwk in enumerate(jwks):
+        try:
+            is_signing = all(jwk.get(name) in allowed for name, allowed in _SIGNING.items())
+            if is_signing and "verify" in jwk.get("key_ops", ("verify",)):
+                kid = jwk.get("kid")
+                yield kid if isinstance(kid, str) else number, PyJWK(jwk, "RS256").key
+        except Exception:  # noqa: S112 - an issuer may publish anything
+            continue
 
 
 async def _download(url: str) -> bytes:

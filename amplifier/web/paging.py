@@ -30,18 +30,6 @@ Offset = Annotated[
         ge=0, le=2**31 - 1, description="Rows to skip; `cursor` is faster and stable", schema_extra={"deprecated": True}
     ),
 ]
-TagFilter = Annotated[
-    list[str] | None,
-    QueryParameter(name="tag", max_items=20, description="Only rows with this tag, as `key:value`; may be repeated"),
-]
-CreatedAfter = Annotated[
-    datetime | None,
-    QueryParameter(description="Only what was created at this time or later (RFC 3339; UTC without zone)"),
-]
-CreatedBefore = Annotated[datetime | None, QueryParameter(description="Only what was created before this time")]
-UpdatedAfter = Annotated[datetime | None, QueryParameter(description="Only what was changed at this time or later")]
-UpdatedBefore = Annotated[datetime | None, QueryParameter(description="Only what was changed before this time")]
-
 Sort = Literal["updated_at", "created_at", "last_active_at"]
 Order = Literal["desc", "asc"]
 OrderOf = Annotated[
@@ -133,32 +121,3 @@ def unpacked(cursor: str) -> bytes:
 def is_complete(rows: Sequence[Any], following: str | None, offset: int, is_first: bool) -> bool:
     """Returns whether a page reaches the end of the list, so that its offset and length give the total."""
     return is_first and following is None and (bool(rows) or offset == 0)
-
-
-def tag_filter(tags: list[str] | None) -> bytes:
-    """Returns the JSON object that rows must contain for `tag=key:value` filters. Raises Problem 422."""
-    wanted: dict[str, str] = {}
-    for tag in tags or []:
-        key, colon, value = tag.partition(":")
-        if not colon or not key:
-            raise Problem(422, "tag: must be of the form key:value")
-        if wanted.setdefault(key, value) != value:
-            raise Problem(422, f"tag: {key} cannot have two values at once")
-    return msgspec.json.encode(wanted)
-
-
-def utc(name: str, moment: datetime | None) -> datetime | None:
-    """A moment as PostgreSQL takes it; without a zone it is UTC. Raises Problem 422."""
-    try:
-        return moment if moment is None else moment.replace(tzinfo=moment.tzinfo or UTC).astimezone(UTC)
-    except OverflowError:
-        raise Problem(422, f"{name}: out of range") from None
-
-
-def period(name: str, after: datetime | None, before: datetime | None) -> dict[str, datetime | None]:
-    """Returns the bounds `<name>_after` and `<name>_before` in UTC. Raises Problem 422 for an end before its start."""
-    bounds = {f"{name}_after": utc(f"{name}_after", after), f"{name}_before": utc(f"{name}_before", before)}
-    start, end = bounds.values()
-    if start is not None and end is not None and end < start:
-        raise Problem(422, f"{name}_before: must not be earlier than {name}_after")
-    return bounds

@@ -10,6 +10,7 @@ from litestar.types import Message, Scope
 from amplifier.database.pool import refuse_in_transaction
 from amplifier.settings import Settings
 from amplifier.web.problems import request_id
+from amplifier.web.responses import REPLAYED
 
 _ALLOWED = (
     *("Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID"),
@@ -44,8 +45,11 @@ async def complete(message: Message, scope: Scope) -> None:
                 break
         else:
             headers += _PRIVATE
-        if (limit := scope["state"].get("rate_limit")) is not None:
+        state = scope["state"]
+        if (limit := state.get("rate_limit")) is not None:
             headers += ((b"ratelimit-policy", limit[0]), (b"ratelimit", limit[1]))
+        if REPLAYED in state:
+            headers.append((b"idempotency-replayed", b"true"))
         message["headers"] = headers
 
 

@@ -19,6 +19,7 @@ _GZIP = 31  # zlib's wbits for the format
 _TAG = re.compile(r'(W/)?"([^"]*)"\s*(?:,|\Z)')
 _NUMBER = re.compile(r"(\d{1,19})(?:-gzip)?\Z")
 _REFUSED = re.compile(r"(?:gzip|\*)\s*;\s*q=0(?:\.0*)?\s*(?:,|\Z)")
+REPLAYED = "replayed"  # in a scope's state: the work was done by an earlier request with this Idempotency-Key
 IGNORED = "ignored"  # in a scope's state: the warnings about fields of the body that were ignored
 
 Headers = Iterable[tuple[bytes, bytes]]

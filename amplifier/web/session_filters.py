@@ -1,11 +1,11 @@
 """Filters and order of the lists of sessions: a caller's, a user's, and those in which a search found something."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 from litestar.params import QueryParameter
 
-from amplifier.web.paging import Order, Position, Sort, period, tag_filter
+from amplifier.web.filters import period, tag_filter
+from amplifier.web.paging import Order, Position, Sort
 from amplifier.web.request import Request
 from amplifier.web.types import Status
 
@@ -23,8 +23,8 @@ def session_filters(
     status: str | None,
     config_id: str | None,
     participant: str | None,
-    created: tuple[datetime | None, datetime | None],
-    updated: tuple[datetime | None, datetime | None],
+    created: tuple[str | None, str | None],
+    updated: tuple[str | None, str | None],
 ) -> dict[str, Any]:
     """Returns the filters as arguments of a query; `created` and `updated` are periods. Raises Problem 422."""
     return {

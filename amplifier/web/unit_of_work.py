@@ -9,7 +9,7 @@ import msgspec
 from amplifier.web.idempotency import Repeatable
 from amplifier.web.problems import request_id
 from amplifier.web.request import Request
-from amplifier.web.responses import Answer, answered, header
+from amplifier.web.responses import REPLAYED, Answer, answered, header
 
 # The target of an audit entry: the first of these that the answer, the path or the handler names.
 _TARGETS = {"session_id": "session", "config_id": "config", "app_id": "application", "key": "setting"}
@@ -20,8 +20,9 @@ async def commit(request: Request, change: Callable[[], Awaitable[Any]]) -> Any:
     """Awaits `change` and commits it together with its audit entry and the answer for its Idempotency-Key.
 
     Returns the result of `change`. Of a request with an Idempotency-Key it returns the Answer made of that result, or
-    the Answer that the first request with this key got; then `change` is not awaited. Raises what `change` raises, and
-    Problem 409 and 422 about the key; then nothing is committed.
+    the Answer that the first request with this key got; then `change` is not awaited, and whatever is sent in the end
+    has the header Idempotency-Replayed. Raises what `change` raises, and Problem 409 and 422 about the key; then
+    nothing is committed.
     """
     route: Any = request.route_handler
     audited = route.opt["audited"]
@@ -31,6 +32,7 @@ async def commit(request: Request, change: Callable[[], Awaitable[Any]]) -> Any:
     repeatable = None if key is None else await _repeatable(request, key)
     async with request.queries.database.transaction():
         if repeatable is not None and (replayed := await repeatable.replay()) is not None:
+            request.scope["state"][REPLAYED] = True
             return replayed
         result = await change()
         if audited:

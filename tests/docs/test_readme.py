@@ -49,7 +49,8 @@ def _tour(shown: Shown) -> None:
 
 @checks("docs/api.md")
 def _api(shown: Shown) -> None:
-    participants, sessions = shown.answers
+    participants, sessions, whole = shown.answers
+    assert (len(whole["sessions"]), whole["next"]) == (whole["total"], None)
     assert [row["user_id"] for row in participants["items"]] == ["dev-user"]
     assert (len(sessions["sessions"]), sessions["total"] > 0) == (1, True)
 

@@ -20,7 +20,8 @@ NAMES = re.findall(
 role type content parts text thinking tool_calls function_call function name arguments input id call_id output source
 tool_call_id tool_use_id state toolInvocation data kind part_kind message payload kwargs info author refusal audio json
 reasoning_content thinking_block signature visibility url image_url inlineData functionCall functionResponse toolUse
-file toolResult reasoningContent reasoningText summary result error status additional_kwargs
+file toolResult reasoningContent reasoningText summary result error status additional_kwargs value items document
+images toolInvocations guardContent citationsContent mediaType filename transcript thought part_kind tool_call_result
 """,
 )
 VALUES = re.findall(
@@ -28,6 +29,7 @@ VALUES = re.findall(
     """
 user assistant tool model text thinking tool_use tool_result reasoning function_call function_call_output image document
 web_search_call web_search_tool_result image_generation_call tool-x dynamic-tool response_item human internal data: {
+resource compaction mcp_call source-document refusal audio json ThoughtEvent text/plain AIMessage message request
 """,
 )
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.sampled_from(VALUES) | st.text()
