@@ -79,7 +79,7 @@ def _call(call: dict[str, Any]) -> Call | None:
     identifier, name = call.get("id"), call.get("tool") or call.get("name")
     if name is None and isinstance(function := call.get("function"), dict):
         name = function.get("name")
-    return Call(identifier, name) if _is_id(identifier) and _is_id(name) else None
+    return Call(identifier, name) if _is_id(identifier) and isinstance(name, str) and name else None
 
 
 def _is_id(value: Any) -> bool:

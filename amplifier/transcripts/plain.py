@@ -1,10 +1,9 @@
 """The quick check of transcripts, which most pass before each turn: those of the usual chat messages, in order."""
 
 from amplifier.transcripts.parts import Message
-from amplifier.transcripts.turns import is_placeholder
+from amplifier.transcripts.turns import ELSEWHERE, is_placeholder
 
-# members in which the reader finds calls, results or another message
-_ODD = frozenset("type parts message payload kwargs info toolCalls function_call additional_kwargs toolCallId".split())
+_ODD = ELSEWHERE - {"tool_calls", "tool_call_id"}
 _ABOVE = ("system", "developer")
 
 
@@ -28,7 +27,11 @@ def is_plain(messages: list[Message]) -> bool:
             return False
         elif role == "assistant":
             waiting = _ids(message.get("tool_calls"))[::-1] if more else []
-            if waiting == [""] or not (content is None or isinstance(content, str)) or (more and is_placeholder(message)):
+            if (
+                waiting == [""]
+                or not (content is None or isinstance(content, str))
+                or (more and is_placeholder(message))
+            ):
                 return False
             step = "call" if waiting else "answer" if content and not content.isspace() else step
         elif not isinstance(content, str):

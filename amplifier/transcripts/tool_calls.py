@@ -149,10 +149,7 @@ class Pairs:
         group = self._current
         if group is None or not _is_of_one_answer(group.message, message):
             group = self._current = Group(message)
-        added: list[Call] = []
-        for part in reading.parts:
-            if isinstance(part, parts.Call) and part.hosted is None:
-                added.append(self._opened(Call(index, group, part.id, part.name)))
+        added = [self._opened(Call(index, group, part.id, part.name)) for part in turns.calls(reading)]
         if found := turns.results(reading):
             self._answered_within(added, index, found)
         for call in added:
@@ -195,13 +192,15 @@ class Pairs:
                 queues.setdefault(key, deque()).append(call)
         for place, result in enumerate(found):
             named = result.name if result.call_id is None else None
-            call = _first_open(queues.get((result.call_id, named)))
-            if call is None:
+            owner = _first_open(queues.get((result.call_id, named)))
+            if owner is None:
                 self._bury(Dead(index, place, result.call_id, "unknown_result"))
             else:
-                call.result = index
+                owner.result = index
 
-    def _returned(self, index: int, message: Message, reading: Reading, early: list[tuple[int, int, str | None]]) -> Effect:
+    def _returned(
+        self, index: int, message: Message, reading: Reading, early: list[tuple[int, int, str | None]]
+    ) -> Effect:
         """Assigns the results of a message to their calls, and returns what it does."""
         found = turns.results(reading)
         for place, result in enumerate(found):
@@ -216,10 +215,8 @@ class Pairs:
 
     def _waiting_for(self, result: parts.Result) -> deque[Call] | None:
         """Returns the calls that a result may belong to, the first one first; None if there never was one."""
-        if result.call_id is not None:
-            queue = self._open.get(result.call_id)
-        else:
-            queue = self._named.get(result.name)
+        by_id = result.call_id is not None
+        queue = self._open.get(result.call_id or "") if by_id else self._named.get(result.name)
         _first_open(queue)
         return queue
 

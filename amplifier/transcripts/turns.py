@@ -9,27 +9,16 @@ from collections.abc import Iterable
 from amplifier.transcripts.parts import Call, Message, Part, Reading, Refusal, Result, Text
 from amplifier.transcripts.reader import read
 
-# members besides `content` in which calls, results or another message may be
-ELSEWHERE = frozenset(
-    (
-        "type",
-        "parts",
-        "message",
-        "payload",
-        "kwargs",
-        "info",
-        "tool_calls",
-        "toolCalls",
-        "function_call",
-        "additional_kwargs",
-        "tool_call_id",
-        "toolCallId",
-    )
-)
+# members besides role and content in which the reader finds what was said, calls, results or another message
+_CONTENTS = {"parts", "text", "blocks", "items", "images", "message", "payload", "kwargs", "info"}
+_CALLS = {"tool_calls", "toolCalls", "toolInvocations", "function_call", "additional_kwargs"}
+ELSEWHERE = frozenset(_CONTENTS | _CALLS | {"type", "tool_call_id", "toolCallId"})
 _SAYING = frozenset(("system", "developer", "user", "assistant"))
 # answers that earlier releases wrote in the name of an assistant when a run or a turn had none
-_PLACEHOLDERS = frozenset(f"The {what} before it {did}." for what, did in (
-    ("run failed", "answered"), ("run was cancelled", "answered"), ("turn ended", "was answered")))
+_PLACEHOLDERS = frozenset(
+    f"The {what} before it {did}."
+    for what, did in (("run failed", "answered"), ("run was cancelled", "answered"), ("turn ended", "was answered"))
+)
 
 
 def is_text(message: Message) -> bool:
