@@ -36,10 +36,12 @@ class RunError(msgspec.Struct):
 
 
 class RunUsage(msgspec.Struct):
-    """The calls of models and tools in a run, and the tokens that the provider reports. Numbers of 0 are absent."""
+    """The calls of models and tools in a run, the messages that models were not sent, and the tokens that the provider
+    reports. Numbers of 0 are absent."""
 
     model_calls: int | UnsetType = UNSET
     tool_calls: int | UnsetType = UNSET
+    messages_left_out: int | UnsetType = UNSET
     input_tokens: int | UnsetType = UNSET
     output_tokens: int | UnsetType = UNSET
     total_tokens: int | UnsetType = UNSET
