@@ -47,6 +47,14 @@ class Crowded(Unavailable):
         )
 
 
+class Unsendable(ValueError):
+    """A transcript, or the `message` of it, cannot be sent to any model. The text says why."""
+
+    def __init__(self, reason: str, message: dict[str, Any] | None = None) -> None:
+        super().__init__(reason)
+        self.message = message
+
+
 class Problem(Exception):
     """An error for the client: a status, a detail that tells what to do, and further members of the document."""
 

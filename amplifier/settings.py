@@ -82,6 +82,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     run_tool_timeout: Seconds = 120
     run_approval_timeout: Seconds = 300
     run_lease: Seconds = 15
+    run_history_messages: Annotated[
+        int, Meta(ge=10, le=20_000, description="a whole number from 10 to 20000 (messages)")
+    ] = 2000
+    run_history_bytes: Annotated[
+        int, Meta(ge=65_536, le=67_108_864, description="a whole number from 65536 to 67108864 (bytes)")
+    ] = 8_388_608
     max_queued_runs: Count = 20
     max_queued_runs_per_user: Count = 200
     max_runs_per_process: Count = 200

@@ -429,39 +429,123 @@ from failed_run;
 
 -- name: get_history(session_id, after, up_to_seq, limit, max_bytes)^
 -- Returns the end of a transcript for the agent, in order: as many messages as the agent may read, as one JSON array, which
--- takes half the time of as many rows. All columns are null if there is no message.
+-- takes half the time of as many rows. Of the messages before them it returns those of the system, unless they have more
+-- than `max_bytes` together, and the user's newest one if the end has none.
 -- @param  session_id  the session
 -- @param  after       only messages after this number
 -- @param  up_to_seq   number of the last message
--- @param  limit       messages at most
--- @param  max_bytes   bytes of message text at most
+-- @param  limit       messages of the end at most
+-- @param  max_bytes   bytes of message text of the end at most
 -- @return History
 -- @access system
--- @index  messages_pkey
+-- @index  messages_pkey, messages_session_id_system_idx
 -- @cost   1000
-select
-    max(seq) as last_seq,
-    '[' || string_agg(message::text, ',' order by seq) || ']' as messages
-from (
+-- @cte    page            the end of the transcript
+-- @cte    system_size     bytes of the messages of the system before it
+-- @cte    older_messages  what is returned of the messages before it
+with page as (
     select
-        m.seq,
-        m.message,
-        sum(m.size) over (order by m.seq desc) as bytes
+        max(seq) as last_seq,
+        coalesce(min(seq), :up_to_seq::bigint + 1) as first_seq,
+        count(*) filter (where role = 'user') as from_users,
+        '[' || string_agg(seq::text, ',' order by seq) || ']' as seqs,
+        '[' || string_agg(message::text, ',' order by seq) || ']' as messages
     from (
         select
+            m.seq,
+            m.role,
+            m.message,
+            sum(m.size) over (order by m.seq desc) as bytes
+        from (
+            select
+                seq,
+                role,
+                message,
+                size
+            from messages
+            where
+                session_id = :session_id
+                and seq > :after
+                and seq <= :up_to_seq
+            order by seq desc
+            limit :limit
+        ) as m
+    ) as newest
+    where bytes <= :max_bytes::bigint
+),
+
+system_size as (
+    select sum(size) as bytes
+    from messages
+    where
+        session_id = :session_id
+        and seq > :after
+        and seq < (select first_seq from page)
+        and role in ('system', 'developer')
+),
+
+older_messages as (
+    select
+        seq,
+        message
+    from messages
+    where
+        (select bytes from system_size) <= :max_bytes
+        and session_id = :session_id
+        and seq > :after
+        and seq < (select first_seq from page)
+        and role in ('system', 'developer')
+
+    union all
+
+    (
+        select
             seq,
-            message,
-            size
+            message
         from messages
         where
-            session_id = :session_id
+            (select from_users from page) = 0
+            and session_id = :session_id
             and seq > :after
-            and seq <= :up_to_seq
+            and seq < (select first_seq from page)
+            and role = 'user'
+            and size <= :max_bytes
         order by seq desc
-        limit :limit
-    ) as m
-) as page
-where bytes <= :max_bytes::bigint;
+        limit 1
+    )
+)
+
+select
+    p.last_seq,
+    p.seqs,
+    p.messages,
+    o.older_seqs,
+    o.older_messages,
+    (select bytes from system_size) as system_bytes,
+    case
+        when
+            exists (
+                select
+                from messages
+                where
+                    session_id = :session_id
+                    and seq > :after
+                    and seq < p.first_seq
+            )
+            then (
+                select s.messages_total - (select count(*) from messages where session_id = :session_id and seq >= p.first_seq)
+                from sessions as s
+                where s.session_id = :session_id
+            )
+        else 0
+    end as left_out
+from page as p
+cross join (
+    select
+        '[' || string_agg(seq::text, ',' order by seq) || ']' as older_seqs,
+        '[' || string_agg(message::text, ',' order by seq) || ']' as older_messages
+    from older_messages
+) as o;
 
 
 -- name: append(session_id, run_id, process_id, messages)^

@@ -1698,6 +1698,7 @@ CREATE INDEX configs_user_id_idx ON public.configs USING btree (user_id, updated
 CREATE INDEX configuration_value_idx ON public.configuration USING gin (value jsonb_path_ops);
 CREATE INDEX idempotency_keys_created_at_idx ON public.idempotency_keys USING btree (created_at);
 CREATE INDEX messages_search_idx ON public.messages USING gin (search, (ARRAY[session_id])) WITH (fastupdate=off);
+CREATE INDEX messages_session_id_system_idx ON public.messages USING btree (session_id, seq) WHERE (role = ANY (ARRAY['system'::text, 'developer'::text]));
 CREATE INDEX run_approvals_session_id_run_id_idx ON public.run_approvals USING btree (session_id, run_id);
 CREATE INDEX runs_session_id_queued_at_idx ON public.runs USING btree (session_id, queued_at, run_id);
 CREATE INDEX runs_session_id_queued_idx ON public.runs USING btree (session_id, queued_at, run_id) WHERE (status = 'queued'::text);

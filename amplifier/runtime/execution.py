@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 import logging
 import time
-from itertools import dropwhile
 from typing import Any, Literal, NamedTuple
 
 import asyncpg
@@ -15,20 +14,19 @@ import msgspec
 from amplifier_core import AmplifierSession
 
 from amplifier import json_numbers
-from amplifier.errors import Unavailable
+from amplifier.errors import Unavailable, Unsendable
 from amplifier.runtime.approvals import Approvals, register
 from amplifier.runtime.conductor import Conductor
 from amplifier.runtime.failures import Failure, Refused, failure
-from amplifier.runtime.hooks import FEED, SHOW
+from amplifier.runtime.history import History, Limits, history
+from amplifier.runtime.hooks import FEED, SHOW, show_and_emit
 from amplifier.runtime.host import Host
 from amplifier.runtime.metering import Meter
 from amplifier.runtime.module_loader import Loader
 from amplifier.runtime.mount_plan import Plan, PlanRefused, mount_plan
-from amplifier.runtime.run_events import SHOWN, Feed
+from amplifier.runtime.run_events import CUT, SHOWN, Feed
 from amplifier.runtime.secret_references import redact
-from amplifier.runtime.transcript_writer import Transcript, cleaned, is_notice, spoken
-from amplifier.transcripts.integrity import valid
-from amplifier.transcripts.message_formats import is_human
+from amplifier.runtime.transcript_writer import Transcript, cleaned, spoken
 
 logger = logging.getLogger(__name__)
 # amplifier-core logs the errors of modules about their configs, with secrets
@@ -36,7 +34,8 @@ logging.getLogger("amplifier_core").setLevel(logging.CRITICAL)
 
 Stop = Literal["cancelled", "lost", "shutdown"]
 _IN_THREAD_FROM = 64 * 1024  # bytes; reading a larger config on the event loop would delay other runs
-_HISTORY, _HISTORY_BYTES = 2000, 8 * 1024 * 1024  # messages and bytes of the transcript that an agent gets
+_ALL = 2**62  # larger than any number of a message
+_ADDED, _ADDED_BYTES = 1000, 8 * 1024 * 1024  # messages and bytes that are read to find one that was written
 _CANCEL_TIMEOUT = 5.0  # seconds that modules get to end after a cancellation
 _RETRY_DELAY = 0.5  # seconds between two tries while the database is unavailable
 
@@ -66,6 +65,7 @@ class Execution:
         self.ended = asyncio.Event()
         self._stop = asyncio.Event()
         self._conductor: Conductor | None = None
+        self._read: History | None = None
         self._started = time.perf_counter()
 
     @property
@@ -115,6 +115,8 @@ class Execution:
             return Outcome("failed", failure=Failure("interrupted", "The service was stopped while the run went on"))
         if error is None:
             error = RuntimeError("a module cancelled the run's task")
+        if isinstance(error, Unsendable) and self._read is not None:
+            error = self._read.located(error)
         return Outcome("failed", failure=failure(error, self.feed.secrets, f"{self.session_id}/{self.run_id}"))
 
     async def _work(self) -> str:
@@ -129,7 +131,7 @@ class Execution:
         coordinator = session.coordinator
         loader = coordinator.loader = Loader(host.settings.modules, plan.secrets)
         coordinator.register_capability("amplifier.live", self.feed.live)
-        coordinator.register_capability(SHOW, self.feed.show)
+        coordinator.register_capability(SHOW, self._show)
         reading = asyncio.create_task(self._history())  # runs while the modules are mounted
         try:
             await _initialize(session, loader)
@@ -149,31 +151,34 @@ class Execution:
         clear = self._host.keyring.decrypt(config, self._config_id)
         return mount_plan(clear, self._host.secret, self._host.settings.base_urls)
 
-    async def _prepare(self, coordinator: Any, history: list[dict[str, Any]]) -> str:
+    async def _prepare(self, coordinator: Any, history: History) -> str:
         """Wraps the mounted modules with the transcript, the limits and the event handlers. Returns the prompt."""
-        spoke = spoken(self.turn[0])
+        self._read = history
         inner = coordinator.get("context")
-        await inner.set_messages(history)
+        await inner.set_messages(history.messages)
         await coordinator.mount("context", Transcript(inner, self._append, self.feed.secrets))
         self._conductor = Conductor(coordinator.get("orchestrator"))
         await coordinator.mount("orchestrator", self._conductor)
         self.meter.watch(coordinator)
         for event in SHOWN:
             coordinator.hooks.register(event, self.feed.handle, name=f"{FEED}{event}")
-        return str(spoke["content"])
+        if history.left_out:
+            await show_and_emit(coordinator, coordinator.hooks, CUT, history.cut)
+        return str(spoken(self.turn[0])["content"])
 
-    async def _history(self) -> list[dict[str, Any]]:
-        """Returns the messages of earlier turns in a form that models accept."""
-        row = await self._messages(0, self._last_seq - 1)
-        text = row["messages"] or "[]"
-        messages = json_numbers.read(text)
-        # earlier messages may have been left out: begin with a complete turn
-        if len(messages) == _HISTORY or len(text) > _HISTORY_BYTES // 2:
-            messages = list(dropwhile(lambda message: not is_human(message), messages))
-        own = [message for message in messages if not is_notice(message)]
-        return [spoken(message) for message in valid(own)]
+    def _show(self, event: str, data: dict[str, Any]) -> None:
+        """Shows an event, and counts the messages that the context module leaves out."""
+        if event == CUT:
+            self.meter.leave_out(data.get("left_out"), data.get("limit"))
+        self.feed.show(event, data)
 
-    async def _messages(self, after: int, up_to_seq: int) -> Any:
+    async def _history(self) -> History:
+        """Returns the messages of earlier turns. Raises Unsendable."""
+        settings = self._host.settings
+        limits = Limits(settings.run_history_messages, settings.run_history_bytes)
+        return history(await self._messages(0, self._last_seq - 1, limits), limits)
+
+    async def _messages(self, after: int, up_to_seq: int, limits: Limits) -> Any:
         """Returns the row of `runs.get_history`. Tries again while the database is unavailable."""
         while True:
             with contextlib.suppress(Unavailable):
@@ -181,8 +186,8 @@ class Execution:
                     session_id=self.session_id,
                     after=after,
                     up_to_seq=up_to_seq,
-                    limit=_HISTORY,
-                    max_bytes=_HISTORY_BYTES,
+                    limit=limits.messages,
+                    max_bytes=limits.bytes,
                 )
             await asyncio.sleep(_RETRY_DELAY)
 
@@ -211,7 +216,7 @@ class Execution:
         while True:
             await asyncio.sleep(_RETRY_DELAY)
             with contextlib.suppress(Unavailable):
-                newer = await self._messages(self._last_seq, 2**63 - 1)
+                newer = await self._messages(self._last_seq, _ALL, Limits(_ADDED, _ADDED_BYTES))
                 if wanted in json_numbers.read(newer["messages"] or "[]"):
                     return newer
                 return await queries.runs.append(**key, messages=b"[" + message + b"]")

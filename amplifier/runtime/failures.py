@@ -11,7 +11,7 @@ from typing import Any
 import msgspec
 from amplifier_core import ConfigurationError, LLMError, LLMTimeoutError
 
-from amplifier.errors import Unavailable
+from amplifier.errors import Unavailable, Unsendable
 from amplifier.runtime.module_loader import ModuleFailed, ModuleRefused
 from amplifier.runtime.mount_plan import PlanRefused
 from amplifier.runtime.secret_references import redact
@@ -46,7 +46,7 @@ def failure(error: BaseException, secrets: frozenset[str], name: str) -> Failure
     An error of the service or of a module is logged with `name`, the name of the run, and shown without details.
     """
     text = cleaned(redact(str(error), secrets))[:_MOST]
-    if isinstance(error, PlanRefused | ModuleRefused | ModuleFailed | ConfigurationError):
+    if isinstance(error, PlanRefused | ModuleRefused | ModuleFailed | ConfigurationError | Unsendable):
         return Failure("config", text)
     if isinstance(error, LLMTimeoutError):
         return Failure("timeout", text, type(error).__name__)

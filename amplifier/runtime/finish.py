@@ -84,7 +84,7 @@ class Endings:
             history = await self._queries.runs.get_history(
                 session_id=row["session_id"],
                 after=0,
-                up_to_seq=2**63 - 1,
+                up_to_seq=2**62,  # larger than any
                 limit=_HISTORY,
                 max_bytes=_HISTORY_BYTES,
             )

@@ -32,7 +32,14 @@ class Meter:
         self._model_timeout, self._tool_timeout = model_timeout, tool_timeout
         self.usage: Counter[str] = Counter(model_calls=0, tool_calls=0)
         self.timing = {"model": 0.0, "tools": 0.0}
+        self._left_out: dict[str, int] = {}
         self.finish_reason: str | None = None
+
+    def leave_out(self, messages: Any, limit: Any) -> None:
+        """Counts messages of the transcript that models are not sent because of this limit. The last number counts."""
+        if isinstance(messages, int):
+            self._left_out[str(limit)] = messages
+            self.usage["messages_left_out"] = sum(self._left_out.values())
 
     def watch(self, coordinator: Any) -> None:
         """Wraps the mounted providers and tools, so that their calls are limited and counted."""

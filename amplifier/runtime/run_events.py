@@ -16,6 +16,7 @@ from amplifier.runtime.hooks import ALREADY_SHOWN
 from amplifier.runtime.secret_references import Veil, redacted
 from amplifier.runtime.transcript_writer import cleaned, encoded
 
+CUT = "context:compaction"  # a model is not sent all messages of the transcript
 DELTA = "llm:stream_block_delta"
 # The events of amplifier-core that clients see; the others contain prompts and configs.
 SHOWN = (
@@ -23,7 +24,6 @@ SHOWN = (
     "cancel:requested",
     "content_block:end",
     "content_block:start",
-    "context:compaction",
     "execution:end",
     "execution:start",
     "llm:stream_aborted",
@@ -38,6 +38,7 @@ SHOWN = (
     "tool:post",
     "tool:pre",
     "user:notification",
+    CUT,
     DELTA,
 )
 # No more of an answer comes after these events, so that its rest is shown: some modules emit no end of a block.

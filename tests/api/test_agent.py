@@ -9,7 +9,6 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier.runtime import execution
 from tests.conftest import Api, assert_problem, serving
 from tests.support.agents import Agent, agent, echo, model, settings, waiting
 from tests.support.live import until
@@ -190,18 +189,6 @@ async def test_context_manager_of_somebody_else(alice: httpx.AsyncClient, stub: 
     await here.say("two")
     assert [content for _, content in await here.said()] == ["one", "", "x", "1", "two", "You said: two"]
     assert len(stub.requests[-1].body["messages"]) == 5
-
-
-async def test_long_transcript_is_shown_from_a_turn_on(
-    alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(execution, "_HISTORY", 5)
-    here = await agent(alice, model(stub))
-    said = [{"role": role, "content": f"{role} {n}"} for n in range(10) for role in ("user", "assistant")]
-    await alice.post(f"{here.path}/transcript", json={"messages": said})
-    await here.say("Well")
-    sent = [one["content"] for one in stub.requests[-1].body["messages"]]
-    assert sent == ["user 8", "assistant 8", "user 9", "assistant 9", "Well"]
 
 
 async def test_without_the_extra(api: Api, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -60,7 +60,7 @@ async def test_every_number_of_usage_is_described(alice: httpx.AsyncClient, stub
     here = await agent(alice, model(stub))
     await here.say("Hi")
     [run] = await here.runs()
-    assert set(RunUsage.__struct_fields__) == {"model_calls", "tool_calls", *metering._COUNTED}
+    assert set(RunUsage.__struct_fields__) == {"model_calls", "tool_calls", "messages_left_out", *metering._COUNTED}
     assert set(run["usage"]) <= set(RunUsage.__struct_fields__)
     assert set(run["timing"]) == set(RunTiming.__struct_fields__)
 

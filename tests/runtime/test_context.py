@@ -134,3 +134,92 @@ async def test_image_counts_with_fixed_size() -> None:
 def test_invalid_config_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Window(wrong)
+
+
+async def test_system_messages_before_the_cut_stay_in_order() -> None:
+    rules = {"role": "system", "content": "Rules"}
+    more = {"role": "developer", "content": "More rules"}
+    last = {"role": "system", "content": "Last rules"}
+    messages = [rules, *turn(1), more, *turn(2), *turn(3)[:2], last, *turn(3)[2:]]
+    assert await (await filled(messages, max_tokens=500)).get_messages_for_request() == [rules, more, *messages[10:]]
+
+
+@pytest.mark.parametrize(
+    "block",
+    [
+        {"type": "image_url", "image_url": {"url": "data:image/png;base64," + "A" * 400_000}},
+        {"type": "image_url", "image_url": {"url": "https://example.org/a.png"}},
+        {"type": "input_image", "image_url": "data:image/png;base64," + "A" * 400_000},
+        {"inlineData": {"mimeType": "image/png", "data": "A" * 400_000}},
+        {
+            "type": "tool_result",
+            "tool_use_id": "t",
+            "content": [{"type": "image", "source": {"url": "https://e.org/a"}}],
+        },
+    ],
+)
+async def test_image_of_any_format_counts_the_same(block: dict[str, Any]) -> None:
+    messages = [*turn(1), {"role": "user", "content": "Look"}, {"role": "user", "content": [block]}]
+    assert await (await filled(messages, max_tokens=2_100)).get_messages_for_request() == messages
+    assert (await (await filled(messages, max_tokens=1_900)).get_messages_for_request())[0]["content"] == "Look"
+
+
+@pytest.mark.parametrize(
+    ("block", "tokens"),
+    [
+        ({"type": "file", "file": {"filename": "a.pdf", "file_data": "A" * 400_000}}, 12_000),
+        ({"type": "document", "source": {"type": "url", "url": "https://example.org/a.pdf"}}, 1_600),
+        ({"type": "document", "source": {"type": "text", "media_type": "text/plain", "data": "words " * 100}}, 150),
+        ({"type": "input_audio", "input_audio": {"data": "A" * 4_000_000, "format": "wav"}}, 1_875),
+        ({"type": "input_audio", "input_audio": {"data": "A", "format": "wav"}}, 100),
+    ],
+)
+async def test_file_and_recording_count_by_their_bytes(block: dict[str, Any], tokens: int) -> None:
+    messages = [
+        {"role": "user", "content": "ab"},
+        {"role": "assistant", "content": [block]},
+        {"role": "user", "content": ""},
+    ]
+    assert await (await filled(messages, max_tokens=tokens + 1)).get_messages_for_request() == messages
+    assert await (await filled(messages, max_tokens=tokens)).get_messages_for_request() == messages[2:]
+
+
+@pytest.mark.parametrize(
+    ("call", "result"),
+    [
+        (
+            {"role": "model", "parts": [{"functionCall": {"name": "run"}}]},
+            {"parts": [{"functionResponse": {"name": "run"}}]},
+        ),
+        (
+            {"type": "function_call", "call_id": "c", "name": "run", "arguments": "{}"},
+            {"type": "function_call_output", "call_id": "c", "output": "done"},
+        ),
+    ],
+)
+async def test_call_of_another_format_keeps_its_result(call: dict[str, Any], result: dict[str, Any]) -> None:
+    late = [
+        {"role": "user", "content": "run it"},
+        call,
+        {"role": "user", "content": "and?"},
+        {"role": "user", **result},
+    ]
+    late[-1] = result if "type" in result else late[-1]
+    assert await (await filled([*turn(1), *late], max_tokens=1)).get_messages_for_request() == late
+
+
+async def test_each_new_cut_is_told() -> None:
+    told: list[Any] = []
+
+    async def tell(event: str, data: dict[str, Any]) -> None:
+        told.append((event, data))
+
+    window = Window({"max_tokens": 900}, tell)
+    await window.set_messages(turn(1) + turn(2))
+    await window.get_messages_for_request()
+    assert told == []
+    for message in turn(3):
+        await window.add_message(message)
+    await window.get_messages_for_request()
+    await window.get_messages_for_request()
+    assert told == [("context:compaction", {"messages": 8, "left_out": 4, "limit": "max_tokens"})]
