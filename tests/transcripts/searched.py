@@ -34,7 +34,7 @@ def texts(message: Message) -> list[str]:
     said, called, returned, thought = [], [], [], []
     for part in reading.parts:
         if isinstance(part, Call):
-            called += [part.name, values(part.arguments)]
+            called += [part.name, arguments(part.arguments)]
         elif isinstance(part, Thinking):
             thought.append(part.text)
         elif isinstance(part, Result) or reading.role in ("tool", "function"):
@@ -43,6 +43,12 @@ def texts(message: Message) -> list[str]:
             said.append(of_part(part))
     found = (said, called, returned, thought)
     return [_DATA_ADDRESS.sub(" ", "\n".join(filter(None, several))) for several in found]
+
+
+def arguments(given: dict[str, Any]) -> str:
+    """Returns the values of arguments; of a list as JSON text, which the reader calls `input`, its values."""
+    text = given.get("input") if len(given) == 1 else None
+    return plain(text) if isinstance(text, str) and text.lstrip().startswith("[") else values(given)
 
 
 def inside(result: Result) -> str:
