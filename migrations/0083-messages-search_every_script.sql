@@ -35,7 +35,8 @@ return '[\u00AD\u034F\u180B-\u180E\u200B-\u200D\u2060\uFE00-\uFE0F\uFEFF\U000E01
 -- Blocks with characters whose combining class is not 0. They may hold letters, but none of scripts without spaces between words.
 create function search_combining() returns text
 language sql immutable parallel safe
-return '[\u0300-\u0DFF\u0E31-\u0E3A\u0E47-\u0E4E\u0EB1-\u0EBC\u0EC8-\u0ECF\u0F00-\u0FFF\u102B-\u109F\u1350-\u13FF\u1700-\u177F'
+return '[\u0300-\u036F\u0483-\u0489\u0591-\u05C7\u0610-\u061A\u064B-\u0670\u06D6-\u06ED\u0711-\u0DFF\u0E31-\u0E3A\u0E47-\u0E4E'
+    || '\u0EB1-\u0EBC\u0EC8-\u0ECF\u0F00-\u0FFF\u102B-\u109F\u1350-\u13FF\u1700-\u177F'
     || '\u17B4-\u1DFF\u20D0-\u20FF\u2CEF-\u2DFF\u302A-\u302F\u3099\u309A\uA66F-\uABED\uFB1E\uFE20-\uFE2F\U00010000-\U0001EFFF]';
 
 -- Chinese, Japanese, Korean; Thai; Lao; Khmer; Burmese: a letter and its marks.
@@ -264,21 +265,26 @@ return (
     ) as terms
 );
 
--- 5,000 characters of a text: the first with a match of the query, else the first with one of its words.
+-- The parts overlap, and words that their bounds may cut are left out.
 create function search_part(language regconfig, query tsquery, value text) returns text
 language plpgsql immutable as $$
 declare
     terms constant tsquery := search_terms(query);
-    part text := left(value, 5000);
-    first_part constant text := part;
     part_with_term text;
-    start integer := 1;
+    part text;
     words tsvector;
 begin
     if length(value) <= 5000 then
         return value;
     end if;
-    while part <> '' loop
+    for start in 1 .. length(value) by 4700 loop
+        part := substr(value, start, 5000);
+        if start > 1 then
+            part := regexp_replace(part, '^\S{0,100}', '');
+        end if;
+        if start + 5000 <= length(value) then
+            part := regexp_replace(part, '\S{0,100}$', '');
+        end if;
         words := setweight(to_tsvector(language, search_plain(part)), 'A');  -- a reader's query excludes D
         if words @@ query then
             return part;
@@ -286,10 +292,8 @@ begin
         if part_with_term is null and words @@ terms then
             part_with_term := part;
         end if;
-        start := start + 4800;
-        part := substr(value, start, 5000);
     end loop;
-    return coalesce(part_with_term, first_part);
+    return coalesce(part_with_term, left(value, 5000));
 end
 $$;
 
