@@ -18,7 +18,8 @@ _ROWS = 1000  # per transaction
 _PATIENCE = 60.0  # seconds to wait for earlier transactions, and for rows that others have locked
 
 _OUTDATED = SQL(
-    "select true from {} where search_revision is distinct from search_revision(split_part(search_revision, '/', 1)) limit 1"
+    "select true from {} where search_revision is distinct from search_revision(split_part(search_revision, '/', 1))"
+    " limit 1"
 )
 
 Connection = psycopg.Connection[Any]
@@ -61,7 +62,7 @@ def is_outdated(dsn: str) -> bool:
 
 
 def catch_up(dsn: str) -> int:
-    """Indexes all outdated rows again in the languages that they have, and returns their number. Raises ReindexError."""
+    """Indexes all outdated rows again, in their languages, and returns their number. Raises ReindexError."""
     with _connected(dsn) as connection:
         return _refresh_twice(connection, lambda *_: None)
 

@@ -1,4 +1,4 @@
-"""Text and queries of any size: what is indexed stays below the limit of a tsvector, and no work grows with the square."""
+"""Text and queries of any size: each text fits in a tsvector, and no work grows with the square of a size."""
 
 import random
 from collections.abc import Callable, Iterator

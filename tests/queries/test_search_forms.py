@@ -1,4 +1,5 @@
 """Spellings of one word find each other, paths and escapes are divided, and headlines show what was stored."""
+# ruff: noqa: RUF001
 
 import unicodedata
 from collections.abc import Callable
@@ -22,7 +23,7 @@ FORMS = [
     "क़लम",
 ]
 SAME = [  # pairs that find each other
-    ("ＨＡＴ１３６", "HAT136"),  # noqa: RUF001
+    ("ＨＡＴ１３６", "HAT136"),
     ("ﬁnd", "find"),
     ("oﬃce", "office"),
     ("ｶﾞｲﾄﾞ", "ガイド"),
@@ -82,7 +83,12 @@ def test_symbols_are_no_part_of_words(sql: Sql) -> None:
 def test_path_is_found_by_each_part_and_each_sequence(sql: Sql, path: str) -> None:
     parts = [part for part in path.replace("C:", "C").replace("D:", "D").split("\\") if part]
     for start in range(len(parts)):
-        for typed in (parts[start], "\\".join(parts[start:]), "\\".join(parts[: start + 1]), f'"{" ".join(parts[start:])}"'):
+        for typed in (
+            parts[start],
+            "\\".join(parts[start:]),
+            "\\".join(parts[: start + 1]),
+            f'"{" ".join(parts[start:])}"',
+        ):
             assert matches(sql, "english", f"opened {path} again", typed), typed
     assert matches(sql, "english", f"opened {path} again", path)
     assert matches(sql, "english", path, f'"opened {path}"') is False
@@ -127,5 +133,9 @@ def test_headline_is_around_the_best_hits(sql: Sql) -> None:
 def test_headline_finds_the_only_hit(sql: Sql, place: int) -> None:
     text = ("字" * 10 + " ab ") * 8_000
     text = f"{text[:place]} the needle 东京塔 here {text[place:]}"
-    for typed, marked in (("needle", "the [needle] 东"), ("东京塔", "needle [东京塔] here"), ("needle -absent", "[needle]")):
+    for typed, marked in (
+        ("needle", "the [needle] 东"),
+        ("东京塔", "needle [东京塔] here"),
+        ("needle -absent", "[needle]"),
+    ):
         assert marked in plain(headline(sql, typed, text))

@@ -25,7 +25,9 @@ def of_earlier_release(archive: Archive, table: str, where: str) -> None:
     archive.run(trigger % "enable")
 
 
-@pytest.mark.parametrize(("table", "where"), [("messages", "session_id = 's2' and seq = 7"), ("sessions", "title ~ '9'")])
+@pytest.mark.parametrize(
+    ("table", "where"), [("messages", "session_id = 's2' and seq = 7"), ("sessions", "title ~ '9'")]
+)
 def test_rows_of_earlier_release_are_indexed_again(archive: Archive, table: str, where: str) -> None:
     archive.run("update sessions set metadata = '{\"language\": \"de\"}' where session_id = 's4'")
     catch_up(archive.dsn)
