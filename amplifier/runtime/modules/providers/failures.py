@@ -23,6 +23,7 @@ _TOO_LONG = re.compile(
     r"context.?(length|window)|prompt is too long|input is too long|too many (input )?tokens|maximum.{0,20}tokens", re.I
 )
 _QUOTA = re.compile(r"insufficient_quota|billing|credit balance", re.I)
+_STATUS = re.compile(r"[45]\d\d")
 _FILTERED = re.compile(r"content_filter|content_policy", re.I)
 _OF_TYPE = {
     "authentication_error": 401,
@@ -88,9 +89,10 @@ def broken(source: Source, why: str) -> Exception:
 
 
 def of_event(body: Any, source: Source) -> Exception:
-    """Returns the error for an error event within an answer."""
+    """Returns the error for an error event within an answer. Its code may be a status, or the name of a kind."""
     text, code = _read(body)
-    status = next((_OF_TYPE[word] for word in code.split() if word in _OF_TYPE), None)
+    statuses = (int(word) if _STATUS.fullmatch(word) else _OF_TYPE.get(word) for word in code.split())
+    status = next(filter(None, statuses), None)
     if status is None:
         return broken(source, source.mask(text) or "the provider says that something went wrong")
     return of_status(status, body, {}, source)
@@ -136,13 +138,15 @@ def _of_timeout(error: Exception) -> str:
 
 def _read(body: Any) -> tuple[str, str]:
     """Returns the message and the codes in the body of an error; empty for other bodies, which any server may send."""
+    if isinstance(body, list) and body:  # of Gemini
+        body = body[0]
     inner = body.get("error", body) if isinstance(body, dict) else None
     if isinstance(inner, str):
         return inner, ""
     if not isinstance(inner, dict):
         return "", ""
     text = next((inner[key] for key in ("message", "detail") if isinstance(inner.get(key), str)), "")
-    return text, " ".join(str(inner[key]) for key in ("code", "type") if isinstance(inner.get(key), str))
+    return text, " ".join(str(inner[key]) for key in ("code", "type") if isinstance(inner.get(key), str | int))
 
 
 def _retry_after(headers: Mapping[str, str]) -> float | None:

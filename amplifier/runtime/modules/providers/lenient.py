@@ -24,9 +24,11 @@ def objects(data: bytes) -> list[Plain]:
     """
     try:
         value = msgspec.json.decode(data)
-    except msgspec.DecodeError:
+    except (msgspec.DecodeError, UnicodeDecodeError):
         value = _with_halves(data)
-    return [one for one in (value if isinstance(value, list) else [value]) if isinstance(one, dict)]
+    if isinstance(value, dict):
+        return [value]
+    return [one for one in items(value) if isinstance(one, dict)]
 
 
 def _with_halves(data: bytes) -> Any:

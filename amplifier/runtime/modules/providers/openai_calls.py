@@ -52,6 +52,11 @@ class Calls:
         if text:
             await self._blocks.grow(known.block, text)
 
+    def sign(self, extra: Plain) -> None:
+        """Adds Gemini's signature of the last call, which may come after it."""
+        if self._open:
+            self._open[max(self._open)].block.more.setdefault("extra_content", extra)
+
     def _index(self, given: int | None, identifier: str) -> int:
         """Returns the index of a part; without one, that of the call with its id, or of the last call."""
         if given is not None:

@@ -14,7 +14,8 @@ from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.lenient import Plain
 from amplifier.runtime.modules.providers.openai_calls import Calls
 
-_THOUGHTS = ("reasoning_content", "reasoning")  # DeepSeek, vLLM and others; Ollama and OpenRouter
+# members of a delta in the order in which they are read; `function_call` is the form before `tool_calls`
+_MEMBERS = ("reasoning_content", "reasoning", "content", "refusal", "tool_calls", "function_call", "extra_content")
 
 
 async def read(events: AsyncIterator[bytes], blocks: Blocks, source: failures.Source) -> Answer:
@@ -42,21 +43,13 @@ class _Reading:
 
     async def take(self, chunk: Plain) -> None:
         """Reads a chunk, or a whole answer. Raises the error that it contains."""
-        self._check(chunk)
-        self._counts |= lenient.counts(chunk.get("usage"))
-        for choice in map(lenient.mapping, lenient.items(chunk.get("choices"))):
-            if lenient.count(choice.get("index")) in (None, 0):
+        if "error" in chunk or "choices" not in chunk:
+            self._check(chunk)
+        if usage := chunk.get("usage"):
+            self._counts |= lenient.counts(usage)
+        for choice in lenient.items(chunk.get("choices")):
+            if isinstance(choice, dict) and not choice.get("index"):
                 await self._choose(choice)
-
-    async def _choose(self, choice: Plain) -> None:
-        if choice.get("error"):
-            raise failures.of_event({"error": choice["error"]}, self._source)
-        for name in ("delta", "message"):  # `message` is of answers that are no stream
-            await self._grow(lenient.mapping(choice.get(name)))
-        reason = lenient.text(choice.get("finish_reason"))
-        if reason == "error":
-            raise failures.of_event({"error": None}, self._source)
-        self._reason = reason or self._reason
 
     def _check(self, chunk: Plain) -> None:
         if chunk.get("error"):
@@ -64,17 +57,33 @@ class _Reading:
         if chunk.get("choices") is None and (chunk.get("object") == "error" or "detail" in chunk):
             raise failures.of_event({"error": chunk}, self._source)
 
+    async def _choose(self, choice: Plain) -> None:
+        if choice.get("error"):
+            raise failures.of_event({"error": choice["error"]}, self._source)
+        delta = choice.get("delta") or choice.get("message")  # `message` is of answers that are no stream
+        if isinstance(delta, dict):
+            await self._grow(delta)
+        if reason := lenient.text(choice.get("finish_reason")):
+            if reason == "error":
+                raise failures.of_event({"error": None}, self._source)
+            self._reason = reason
+
     async def _grow(self, delta: Plain) -> None:
         """Adds a delta. Of the two names of thoughts, the first counts, because some servers send both."""
-        thought = next((delta[name] for name in _THOUGHTS if delta.get(name)), None)
-        await self._write("thinking", thought)
-        await self._write("text", delta.get("content"))
-        self._is_refused = self._is_refused or bool(lenient.text(delta.get("refusal")))
-        await self._write("text", delta.get("refusal"))
-        for call in lenient.items(delta.get("tool_calls")):
-            await self._calls.grow(lenient.mapping(call))
-        if delta.get("function_call"):  # the form before `tool_calls`
-            await self._calls.grow({"function": delta["function_call"]})
+        for name in [name for name in _MEMBERS if delta.get(name)]:
+            value = delta[name]
+            if name == "content":
+                await self._write("text", value)
+            elif name == "reasoning_content" or (name == "reasoning" and not delta.get("reasoning_content")):
+                await self._write("thinking", value)
+            elif name == "refusal" and isinstance(value, str):
+                self._is_refused = True
+                await self._write("text", value)
+            elif name in ("tool_calls", "function_call"):
+                for call in lenient.items(value):
+                    await self._calls.grow({"function": call} if name == "function_call" else lenient.mapping(call))
+            elif name == "extra_content" and isinstance(value, dict):
+                self._calls.sign(value)
 
     async def _write(self, kind: str, content: Any) -> None:
         """Adds a text, or the parts of a list: of texts, and of thoughts as Mistral sends them."""
@@ -99,10 +108,8 @@ class _Reading:
         if reason is None and not (self.is_done and self._blocks.all):
             raise failures.broken(self._source, "it has no end")
         has_calls = any(block.kind == "tool_call" for block in self._blocks.all)
-        if reason is None:
-            reason = "tool_calls" if has_calls else "stop"
-        if self._is_refused and reason == "stop":
-            reason = "refusal"
+        if reason in (None, "stop"):  # Gemini says `stop` of calls
+            reason = "tool_calls" if has_calls else "refusal" if self._is_refused else "stop"
         return Answer(_usage(self._counts), reason)
 
 

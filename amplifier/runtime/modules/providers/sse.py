@@ -3,7 +3,7 @@
 An answer that is one JSON value and no stream, as some servers send it for errors, is read as one event.
 """
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 
 import httpx2
 
@@ -31,29 +31,26 @@ class _Reader:
         self._event: list[bytes] = []
         self._begun = self._is_json = self._after_return = False
 
-    def feed(self, piece: bytes) -> Iterator[bytes]:
-        """Yields the events that the piece completes. Raises RemoteProtocolError if a line is too long."""
-        piece = piece if self._begun else self._begin(piece)
+    def feed(self, piece: bytes) -> list[bytes]:
+        """Returns the events that the piece completes. Raises RemoteProtocolError if a line is too long."""
+        if not self._begun:
+            piece = self._begin(piece)
         if self._after_return or b"\r" in piece:
             piece = self._with_feeds(piece)
         self._parts.append(piece)
         self._size += len(piece)
         if self._size > _MOST_BYTES:
             raise httpx2.RemoteProtocolError("a line of the answer is too long")
-        if b"\n" in piece and self._begun and not self._is_json:
-            *lines, rest = b"".join(self._parts).split(b"\n")
-            self._parts, self._size = [rest], len(rest)
-            for line in lines:
-                yield from self._read(line)
+        if b"\n" not in piece or not self._begun or self._is_json:
+            return []
+        *lines, rest = b"".join(self._parts).split(b"\n")
+        self._parts, self._size = [rest], len(rest)
+        return self._read(lines)
 
-    def end(self) -> Iterator[bytes]:
-        """Yields the last event, which some servers do not end with an empty line."""
+    def end(self) -> list[bytes]:
+        """Returns the last event, which some servers do not end with an empty line."""
         last = b"".join(self._parts)
-        if self._is_json:
-            yield last
-            return
-        yield from self._read(last)
-        yield from self._read(b"")
+        return [last] if self._is_json else self._read([last, b""])
 
     def _begin(self, piece: bytes) -> bytes:
         """Returns what has arrived, without a mark and space before it, or nothing until more has arrived."""
@@ -72,11 +69,15 @@ class _Reader:
         self._after_return = piece.endswith(b"\r")
         return piece.replace(b"\r\n", b"\n").replace(b"\r", b"\n")
 
-    def _read(self, line: bytes) -> Iterator[bytes]:
-        if line.startswith(b"data:"):
-            self._event.append(line[5:].strip())
-        elif line.startswith(b"{"):  # some proxies send the error that ends a stream without `data:`
-            yield line
-        elif not line and self._event:
-            yield self._event[0] if len(self._event) == 1 else b"\n".join(self._event)
-            self._event = []
+    def _read(self, lines: list[bytes]) -> list[bytes]:
+        """Returns the events that the lines complete."""
+        events: list[bytes] = []
+        for line in lines:
+            if line.startswith(b"data:"):
+                self._event.append(line[5:].strip())
+            elif line.startswith(b"{"):  # some proxies send the error that ends a stream without `data:`
+                events.append(line)
+            elif not line and self._event:
+                events.append(b"\n".join(self._event))
+                self._event = []
+        return events
