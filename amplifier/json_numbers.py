@@ -11,6 +11,8 @@ from typing import Any
 
 import msgspec
 
+from amplifier import json_characters
+
 # With a larger exponent, a few bytes would be stored and returned as a hundred thousand digits; below 1e-324 as
 # thousands of zeros.
 _LARGE_EXPONENT = re.compile(rb"[0-9][eE][+-]?[0-9]{3}")
@@ -40,12 +42,15 @@ def check(text: bytes) -> None:
 
 
 def read(text: Any) -> Any:
-    """Returns the value of stored JSON. A number that is out of range becomes a text of its digits."""
+    """Returns the value of stored JSON, from the pool's connections (Raw) or as PostgreSQL prints it (str).
+
+    A number that is out of range becomes a text of its digits. Half a surrogate pair becomes U+FFFD, and so does a NUL
+    character in JSON that PostgreSQL printed.
+    """
     try:
-        return msgspec.json.decode(text)
+        return msgspec.json.decode(json_characters.replaced(text) if isinstance(text, str) else text)
     except msgspec.DecodeError:
-        text = text if isinstance(text, str) else bytes(text)
-        return json.loads(text, parse_int=_integer, parse_float=_float)
+        return json.loads(json_characters.replaced(text), parse_int=_integer, parse_float=_float)
 
 
 def _bounded(number: str) -> float:

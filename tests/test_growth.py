@@ -16,8 +16,8 @@ from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.options import read
 from amplifier.runtime.mount_plan import mount_plan, origin_of
 from amplifier.runtime.secret_references import redact
-from amplifier.transcripts.integrity import is_plain
 from amplifier.transcripts.message_formats import tool_calls
+from amplifier.transcripts.plain import is_plain
 from amplifier.web.misfits import misfit
 from tests.support.growth import LIMIT, exponent
 

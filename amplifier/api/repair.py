@@ -11,6 +11,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath
 
+from amplifier import json_characters
 from amplifier.errors import Problem
 from amplifier.fair_share import Shares
 from amplifier.transcripts import integrity
@@ -211,8 +212,9 @@ def _decoded(messages: list[bytes]) -> list[Message]:
 def _decode(message: bytes) -> Message:
     try:
         return _decoder.decode(message)
-    except msgspec.ValidationError:  # an integer of thousands of digits; no number is looked at
-        return json.loads(message, parse_int=str, parse_float=str)  # type: ignore[no-any-return]
+    except msgspec.DecodeError:  # an integer of thousands of digits, or half a surrogate pair; neither is looked at
+        text = json_characters.replaced(message)
+        return json.loads(text, parse_int=str, parse_float=str)  # type: ignore[no-any-return]
 
 
 _decoder = msgspec.json.Decoder(dict[str, Any], float_hook=str)

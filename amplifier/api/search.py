@@ -8,6 +8,7 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
 
+from amplifier import json_characters
 from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, period, tag_filter
 from amplifier.web.paging import Cursor
 from amplifier.web.request import Request, participation
@@ -210,8 +211,8 @@ def _hit(row: Any) -> Hit:
         row["created_at"],
         row["rank"],
         to_html(row["headline"]),
-        _context.decode(row["before"]),
-        _context.decode(row["after"]),
+        _context.decode(json_characters.replaced(row["before"], " ")),
+        _context.decode(json_characters.replaced(row["after"], " ")),
     )
 
 

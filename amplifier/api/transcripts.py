@@ -10,8 +10,9 @@ from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
 from amplifier.errors import Problem
+from amplifier.json_characters import Stored
 from amplifier.live.frames import Entry
-from amplifier.web.bodies import Body
+from amplifier.web.bodies import AnyTextBody
 from amplifier.web.filters import AsOf, utc
 from amplifier.web.misfits import misfit
 from amplifier.web.request import Request, participation, unchanged
@@ -43,7 +44,7 @@ View = Annotated[
 ]
 
 
-class AppendTranscript(Body):
+class AppendTranscript(AnyTextBody):
     """1 to 1,000 messages; `expected_seq` makes the append fail (412) unless it is the session's `last_seq`."""
 
     messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
@@ -83,7 +84,7 @@ class TranscriptsController(Controller):
     ) -> Appended:
         """Appends all messages or none, in order; they are committed when the answer arrives. For owners, editors and
         participants with `send`; the session must be active."""
-        caller, messages = request.caller, b"[" + b",".join(data.messages) + b"]"
+        caller, messages = request.caller, Stored(b"[" + b",".join(data.messages) + b"]")
         append = partial(
             request.queries.messages.append,
             actor_id=caller.user_id,

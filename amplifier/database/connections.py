@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 from msgspec import Raw
 
+from amplifier import json_characters
 from amplifier.database import tls
 from amplifier.database.outages import connecting
 from amplifier.settings import Settings
@@ -71,14 +72,21 @@ def _server_settings(settings: Settings) -> dict[str, str]:
 
 
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:
-    """Sends JSON from bytes and returns it as msgspec.Raw. The first byte of jsonb's binary format is its version."""
+    """Sends JSON from bytes and returns it as msgspec.Raw, with the characters that PostgreSQL refuses.
+
+    The first byte of jsonb's binary format is its version.
+    """
     await connection.set_type_codec(
         "jsonb",
         schema="pg_catalog",
         format="binary",
-        encoder=lambda value: b"\x01" + bytes(value),
-        decoder=lambda data: Raw(data[1:]),
+        encoder=_encoded,
+        decoder=lambda data: Raw(json_characters.restored(data[1:])),
     )
+
+
+def _encoded(value: Any) -> bytes:
+    return b"\x01" + (value if type(value) is json_characters.Stored else json_characters.stored(bytes(value)))
 
 
 async def _keep(_: object) -> None:

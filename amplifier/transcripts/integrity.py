@@ -11,15 +11,16 @@ from typing import Literal
 
 import msgspec
 
-from amplifier.transcripts.message_formats import Message
-from amplifier.transcripts.tool_calls import Call, Pairs, steps
+from amplifier.transcripts.parts import Message
+from amplifier.transcripts.plain import is_plain
+from amplifier.transcripts.tool_calls import Call, Group, Pairs
 
 Problem = Literal["missing_result", "misplaced_result", "unknown_result", "duplicate_result", "unfinished_turn"]
 Status = Literal["cancelled", "failed", "completed"]
 Entry = tuple[int | None, Message]  # a message with its index in the transcript, None for an added one
 
 LOST = '{"error": "unknown_error", "message": "Tool execution was interrupted and no result was captured."}'
-_UNANSWERED = "The turn ended before it was answered."
+_UNANSWERED = "(The turn ended before it was answered.)"
 _ADVICE: dict[Problem, str] = {
     "missing_result": "The call has no result: a repair adds one that says so.",
     "misplaced_result": "The result does not stand right behind its call, in their order: a repair moves it there.",
@@ -93,55 +94,9 @@ def closing(messages: list[Message], status: Status, text: str = "") -> list[Mes
     reading = _Reading(messages, open_end=True)
     pairs, turns = reading.pairs, reading.pairs.turns()
     # a result that is appended belongs to the latest call of its id
-    orphans = [call for call in pairs.orphans() if turns[call.caller] == turns[-1] and pairs.latest[call.id] is call]
+    orphans = [call for call in pairs.orphans() if turns[call.caller] == turns[-1] and pairs.takes_next(call)]
     closed = [_result(call, _cancelled(call) if status == "cancelled" else LOST) for call in orphans]
     return closed + [_answer(text, status)] * bool(text and (orphans or reading.is_open))
-
-
-def is_plain(messages: list[Message]) -> bool:
-    """Returns whether a transcript is valid by a quick check, which most pass: texts, `tool_calls`, results in order.
-
-    It takes a sixth of the time of `diagnose`. If it returns False, the transcript may still be valid.
-    """
-    waiting: list[str] = []
-    step = ""
-    for message in messages:
-        role, content = message.get("role"), message.get("content")
-        if role == "tool":
-            if not waiting or message.get("tool_call_id") != waiting.pop() or isinstance(content, list):
-                return False
-            step = "result"
-        elif waiting or isinstance(content, list):
-            return False
-        elif role == "assistant":
-            waiting = _plain_ids(message.get("tool_calls"))[::-1]
-            if waiting == [""]:
-                return False
-            step = "call" if waiting else "answer"
-        elif role == "user":
-            if step in ("call", "result") or "tool_call_id" in message or str(content).startswith("<system-reminder>"):
-                return False
-            step = "begin"
-        elif role not in ("system", "developer"):
-            return False
-    return not waiting and step != "result"
-
-
-def _plain_ids(calls: object) -> list[str]:
-    """Returns the ids of calls in the formats of Amplifier and OpenAI, or `[""]` for other calls or repeated ids."""
-    if not calls:
-        return []
-    ids = [_plain_id(call) for call in calls] if isinstance(calls, list) else [""]
-    return ids if all(ids) and len(set(ids)) == len(ids) else [""]
-
-
-def _plain_id(call: object) -> str:
-    if not isinstance(call, dict):
-        return ""
-    function = call.get("function")
-    name = call.get("tool") or (function.get("name") if isinstance(function, dict) else None)
-    identifier = call.get("id")
-    return identifier if isinstance(name, str) and isinstance(identifier, str) else ""
 
 
 class _Reading:
@@ -155,46 +110,48 @@ class _Reading:
         self.entries = self._arrange(messages)
         self.ends = self._find_ends(open_end)  # places in the entries where an answer is missing
         has_all = len(self.entries) == len(messages) and not self.ends
+        has_all = has_all and "left out" not in self.pairs.effects
         self.is_clean = not self.displaced and not self.pairs.dead and has_all
 
     def _arrange(self, messages: list[Message]) -> list[Entry]:
         """Returns all messages, with misplaced results moved after their calls and missing ones added."""
         pairs = self.pairs
-        callers = {pairs.homes[index].caller for index in self.displaced} | {call.caller for call in pairs.orphans()}
-        if not callers:
+        ends = {pairs.homes[index].group.end for index in self.displaced}
+        ends |= {call.group.end for call in pairs.orphans()}
+        if not ends:
             return list(enumerate(messages))
         entries: list[Entry] = []
         for index, message in enumerate(messages):
-            if index in pairs.homes and pairs.homes[index].caller in callers:
+            if index in pairs.homes and pairs.homes[index].group.end in ends:
                 continue
             entries.append((index, message))
-            if index in callers:
-                entries.extend(self._results(index))
+            if index in ends:
+                entries.extend(self._results(pairs.groups[index]))
         return entries
 
-    def _results(self, caller: int) -> list[Entry]:
-        """Returns the results of a message's calls, in the order of the calls, each message once."""
-        entries: list[Entry] = []
-        for call in self.pairs.calls[caller]:
+    def _results(self, group: Group) -> list[Entry]:
+        """Returns the results of a group's calls, in the order of the calls, each message once."""
+        pairs, entries = self.pairs, list[Entry]()
+        for call in sorted(group.calls, key=pairs.rank):
             if call.result is None:
                 entries.append((None, _result(call, LOST)))
-            elif self.pairs.homes[call.result] is call:
-                entries.append((call.result, self.pairs.messages[call.result]))
+            elif pairs.homes[call.result] is call:
+                entries.append((call.result, pairs.messages[call.result]))
         return entries
 
     def _find_ends(self, open_end: bool) -> list[int]:
         """Returns where the answers of unfinished turns are missing, and records these turns."""
         entries, ends = self.entries, list[int]()
         turn, last, step = 0, 0, ""
-        for position, now in enumerate(steps(self.pairs, entries)):
+        for position, (index, _) in enumerate(entries):
+            now = "result" if index is None else self.pairs.effects[index]
             if now == "begin":
                 if step in ("call", "result"):  # users may send several messages before an answer
                     ends.append(position)
                     self.unfinished.append((turn, last))
                 turn += 1
-            if now:
+            if now and now != "left out":
                 step = now
-                index = entries[position][0]
                 last = last if index is None else index
         self.is_open = step not in ("", "answer")
         if self.is_open and step != "begin" and not open_end:
@@ -212,7 +169,8 @@ def _with_answers(entries: list[Entry], ends: list[int]) -> list[Entry]:
 
 
 def _result(call: Call, content: str) -> Message:
-    return {"role": "tool", "tool_call_id": call.id, "name": call.name, "content": content}
+    identified = {} if call.id is None else {"tool_call_id": call.id}
+    return {"role": "tool", **identified, "name": call.name, "content": content}
 
 
 def _cancelled(call: Call) -> str:

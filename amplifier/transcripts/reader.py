@@ -62,6 +62,20 @@ def read(message: Message, hidden: bool = True) -> Reading:
     return Reading(role, parts, author or _author(inner, role))
 
 
+def answer_of(message: Message) -> str | None:
+    """Returns a mark that adjacent messages of an assistant share if they are pieces of one answer, else None.
+
+    Such are items of the Responses API, and the lines into which Claude Code divides an answer.
+    """
+    inner, _ = _unwrapped(message)
+    if _is_item(inner):
+        return "item"
+    identifier = inner.get("id")
+    if isinstance(identifier, str) and identifier:
+        return identifier
+    return "line" if inner is not message else None
+
+
 def _unwrapped(message: Message) -> tuple[Message, str | None]:
     """Returns the message within an entry of a session file or a framework, and the author that the entry names."""
     inner = message.get("message")

@@ -1,22 +1,46 @@
-"""Pairs the calls and results of a transcript, and finds the beginnings of turns. `integrity.py` judges and repairs."""
+"""Pairs the calls and results of a transcript, and says what each message does in its turn.
 
-from collections.abc import Iterator
-from typing import Literal, NamedTuple
+`turns.py` looks at one message, `integrity.py` judges and repairs the whole.
+"""
 
-from amplifier.transcripts.message_formats import RESULTS, Message, is_human, results, tool_calls
+from collections import deque
+from typing import Any, Literal, NamedTuple
+
+from amplifier.transcripts import parts, turns
+from amplifier.transcripts.dead_results import without
+from amplifier.transcripts.glance import glance
+from amplifier.transcripts.parts import Message, Reading
+from amplifier.transcripts.reader import answer_of, read
+
+# what a message does in its turn; one that is left out is not sent to models
+Effect = Literal["begin", "call", "result", "answer", "left out", ""]
+
+
+class Group:
+    """The calls of one answer of an assistant: of one message, or of adjacent messages that are pieces of an answer.
+
+    `end` is the index of the last message with a call. Calls with their result in the same message are left out.
+    """
+
+    __slots__ = ("calls", "end", "message")
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.calls: list[Call] = []
+        self.end = -1
 
 
 class Call:
     """A tool call in a transcript.
 
-    `caller` is the index of its message, `number` its position among that message's calls, and `result` the index of
-    the message with its result, if there is one.
+    `caller` is the index of its message, `number` its position in its group, and `result` the index of the message with
+    its result, if there is one.
     """
 
-    __slots__ = ("caller", "id", "name", "number", "result")
+    __slots__ = ("caller", "group", "id", "name", "number", "result")
 
-    def __init__(self, caller: int, number: int, id: str, name: str) -> None:
-        self.caller, self.number, self.id, self.name = caller, number, id, name
+    def __init__(self, caller: int, group: Group, id: str | None, name: str) -> None:
+        self.caller, self.group, self.number, self.id, self.name = caller, group, -1, id, name
         self.result: int | None = None
 
 
@@ -32,93 +56,178 @@ class Dead(NamedTuple):
 class Pairs:
     """The calls of a transcript with their results.
 
-    A result belongs to the nearest preceding call with its id, or else to the first one that follows. All results of a
-    message belong to calls of one message, which the first result determines.
+    A result belongs to the nearest preceding call with its id, or else to the first one that follows. Calls of one id
+    in one answer get their results in order. A result without an id belongs to the next call of its tool. All results
+    of a message belong to calls of one group, which the first result determines.
     """
 
     def __init__(self, messages: list[Message]) -> None:
         self.messages = messages
-        self.calls: dict[int, list[Call]] = {}  # by the index of their message
+        self.effects: list[Effect] = []
+        self.readings: dict[int, Reading] = {}  # of all messages but plain texts, by index
+        self.groups: dict[int, Group] = {}  # by the indexes of their messages with calls
         self.homes: dict[int, Call] = {}  # of messages with results, by index: the first call that they answer
         self.dead: list[Dead] = []
-        self.latest: dict[str | None, Call] = {}  # by id
+        self._current: Group | None = None  # the group that the next message may belong to
+        self._open: dict[str, deque[Call]] = {}  # calls without a result, by id, of the latest group with this id
+        self._named: dict[str | None, deque[Call]] = {}  # the same by name; without an id by None, too
         self._first: dict[str, Call] = {}
         self._places: dict[int, set[int]] = {}  # of the dead, by index
+        self._mixed: set[int] = set()  # indexes of messages with results and other parts
+        self._within: set[int] = set()  # indexes of thoughts within a group
         self._pair()
 
     def orphans(self) -> list[Call]:
         """Returns the calls without a result."""
-        return [call for calls in self.calls.values() for call in calls if call.result is None]
+        return [call for index, group in self.groups.items() if index == group.end for call in _waiting(group)]
 
     def displaced(self) -> list[int]:
         """Returns the indexes of results that are not directly after their calls, in order. Ignores dead results."""
-        found, caller, number = [], -1, -1
-        for index, message in enumerate(self.messages):
+        found: list[int] = []
+        group, last = None, (False, -1)
+        for index, effect in enumerate(self.effects):
             if (call := self.homes.get(index)) is not None:
-                if call.caller == caller and call.number > number:
-                    number = call.number
+                place = self.rank(call)
+                if call.group is group and place > last:
+                    last = place
                 else:
                     found.append(index)
-            elif index in self.calls:
-                caller, number = index, -1
-            elif index not in self._places or self.kept(index, message) is not None:
-                caller = -1
+            elif index in self.groups:
+                group, last = self.groups[index], (False, -1)
+            elif effect != "left out" and index not in self._within:
+                group = None
         return found
 
+    def rank(self, call: Call) -> tuple[bool, int]:
+        """Returns the place of a call's result among those of its group: a message with other parts comes last."""
+        return call.result in self._mixed, call.number
+
     def kept(self, index: int | None, message: Message) -> Message | None:
-        """Returns the message at `index` without its dead results, or None if nothing is left of it."""
-        places = self._places.get(index) if index is not None else None
-        if not places:
+        """Returns the message at `index` without its dead results, or None if models are not sent it."""
+        if index is None:
             return message
-        content = message.get("content")
-        if isinstance(message.get("tool_call_id"), str) or not isinstance(content, list):
+        if self.effects[index] == "left out":
             return None
-        left, place = [], 0
-        for block in content:
-            is_result = isinstance(block, dict) and block.get("type") in RESULTS
-            if not is_result or place not in places:
-                left.append(block)
-            place += is_result
-        return {**message, "content": left} if left else None
+        places = self._places.get(index)
+        return without(message, places) if places else message
 
     def turns(self) -> list[int]:
         """Returns the number of each message's turn, 0 before the first turn."""
-        turn, turns = 0, []
-        for index, message in enumerate(self.messages):
-            turn += begins_turn(self.kept(index, message))
-            turns.append(turn)
-        return turns
+        turn, found = 0, []
+        for effect in self.effects:
+            turn += effect == "begin"
+            found.append(turn)
+        return found
+
+    def takes_next(self, call: Call) -> bool:
+        """Returns whether a result of this call that is appended to the transcript belongs to its group."""
+        queue = self._named[call.name] if call.id is None else self._open[call.id]
+        return bool(queue) and queue[0].group is call.group
 
     def _pair(self) -> None:
-        latest = self.latest
         early: list[tuple[int, int, str | None]] = []
         for index, message in enumerate(self.messages):
-            for call in self._called(index, message):
-                latest[call.id] = call
-            for place, identifier in enumerate(results(message)):
-                if identifier in latest:
-                    self._claim(latest[identifier], index, place, identifier)
-                else:
-                    early.append((index, place, identifier))
+            if turns.is_text(message) and not turns.is_placeholder(message):
+                self._current = None
+                self.effects.append(_of_text(message))
+                continue
+            reading = self.readings[index] = glance(message) or read(message)
+            if reading.role is None or turns.is_placeholder(message):
+                self.effects.append("left out")
+            elif reading.role == "assistant":
+                self.effects.append(self._called(index, message, reading))
+            else:
+                self._current = None
+                self.effects.append(self._returned(index, message, reading, early))
         for index, place, identifier in early:
             self._claim(self._first.get(identifier or ""), index, place, identifier)
+        for index in self._places:
+            self.effects[index] = self._after_loss(index)
 
-    def _called(self, index: int, message: Message) -> list[Call]:
-        """Records the calls of a message and returns them."""
-        calls = [Call(index, number, id, name) for number, (id, name, _) in enumerate(tool_calls(message))]
-        if calls:
-            self.calls[index] = calls
-            for call in calls:
-                self._first.setdefault(call.id, call)
-        return calls
+    def _called(self, index: int, message: Message, reading: Reading) -> Effect:
+        """Records the calls of a message of an assistant, and returns what it does."""
+        group = self._current
+        if group is None or not _is_of_one_answer(group.message, message):
+            group = self._current = Group(message)
+        added = [self._opened(Call(index, group, part.id, part.name)) for part in turns.calls(reading)]
+        if found := turns.results(reading):
+            self._answered_within(added, index, found)
+        for call in added:
+            if call.result is None:
+                call.number, group.end = len(group.calls), index
+                group.calls.append(call)
+                self.groups[index] = group
+        if index in self.groups:
+            return "call"
+        effect = _of_assistant(reading)
+        if effect or not group.calls:
+            self._current = None
+        else:
+            self._within.add(index)
+        return effect
 
-    def _claim(self, call: Call | None, index: int, place: int, identifier: str | None) -> None:
-        """Assigns a result to a call, or records it as dead."""
+    def _opened(self, call: Call) -> Call:
+        """Records that a call waits for its result."""
+        queues = [self._queue(self._named, call.name, call)]
+        if call.id is None:
+            queues.append(self._queue(self._named, None, call))
+        else:
+            queues.append(self._queue(self._open, call.id, call))
+            self._first.setdefault(call.id, call)
+        for queue in queues:
+            queue.append(call)
+        return call
+
+    def _queue(self, queues: dict[Any, deque[Call]], key: str | None, call: Call) -> deque[Call]:
+        queue = queues.get(key)
+        if queue is None or not queue or queue[0].group is not call.group:
+            queue = queues[key] = deque()
+        return queue
+
+    def _answered_within(self, added: list[Call], index: int, found: list[parts.Result]) -> None:
+        """Assigns results to the calls in the same message that they belong to, or records them as dead."""
+        queues: dict[tuple[str | None, str | None], deque[Call]] = {}
+        for call in added:
+            for key in ((call.id, None), (None, call.name), (None, None)):
+                queues.setdefault(key, deque()).append(call)
+        for place, result in enumerate(found):
+            named = result.name if result.call_id is None else None
+            owner = _first_open(queues.get((result.call_id, named)))
+            if owner is None:
+                self._bury(Dead(index, place, result.call_id, "unknown_result"))
+            else:
+                owner.result = index
+
+    def _returned(
+        self, index: int, message: Message, reading: Reading, early: list[tuple[int, int, str | None]]
+    ) -> Effect:
+        """Assigns the results of a message to their calls, and returns what it does."""
+        found = turns.results(reading)
+        for place, result in enumerate(found):
+            queue = self._waiting_for(result)
+            if queue is not None:
+                self._claim(queue[0] if queue else None, index, place, result.call_id, known=True)
+            else:
+                early.append((index, place, result.call_id))
+        if len(found) < len(reading.parts) and found:
+            self._mixed.add(index)
+        return "result" if found else "begin" if turns.is_human(message, reading) else ""
+
+    def _waiting_for(self, result: parts.Result) -> deque[Call] | None:
+        """Returns the calls that a result may belong to, the first one first; None if there never was one."""
+        by_id = result.call_id is not None
+        queue = self._open.get(result.call_id or "") if by_id else self._named.get(result.name)
+        _first_open(queue)
+        return queue
+
+    def _claim(self, call: Call | None, index: int, place: int, identifier: str | None, known: bool = False) -> None:
+        """Assigns a result to a call, or records it as dead; `known` if there was a call that has its result."""
         home = self.homes.get(index, call)
-        if call is None:
-            self._bury(Dead(index, place, identifier, "unknown_result"))
-        elif call.result is not None or home is None or home.caller != call.caller:
-            self._bury(Dead(index, place, identifier, "duplicate_result"))
+        if call is None or call.result is not None or home is None or home.group is not call.group:
+            problem: Literal["unknown_result", "duplicate_result"] = (
+                "duplicate_result" if known or call is not None else "unknown_result"
+            )
+            self._bury(Dead(index, place, identifier, problem))
         else:
             call.result = index
             if home.number >= call.number:
@@ -128,19 +237,46 @@ class Pairs:
         self.dead.append(dead)
         self._places.setdefault(dead.message, set()).add(dead.place)
 
+    def _after_loss(self, index: int) -> Effect:
+        """Returns what a message does without its dead results."""
+        if index in self.homes or index in self.groups:
+            return self.effects[index]
+        left = without(self.messages[index], self._places[index])
+        if left is None:
+            return "left out"
+        reading = read(left)
+        if reading.role == "assistant":
+            return _of_assistant(reading)
+        return "begin" if turns.is_human(left, reading) else ""
 
-def begins_turn(message: Message | None) -> bool:
-    """Returns whether `message` is a human's; False for None."""
-    return message is not None and is_human(message)
+
+def _is_of_one_answer(message: Message, other: Message) -> bool:
+    answer = answer_of(message)
+    return answer is not None and answer == answer_of(other)
 
 
-def steps(pairs: Pairs, entries: list[tuple[int | None, Message]]) -> Iterator[str]:
-    """Yields the effect of each entry on its turn: `begin`, `call`, `result`, `answer`, or an empty text."""
-    for index, message in entries:
-        role = message.get("role")
-        if role == "user" and begins_turn(pairs.kept(index, message)):
-            yield "begin"
-        elif role == "assistant":
-            yield "call" if index in pairs.calls else "answer"
-        else:
-            yield "result" if index is None or index in pairs.homes else ""
+def _first_open(queue: deque[Call] | None) -> Call | None:
+    """Returns the first call without a result, and removes those before it."""
+    while queue and queue[0].result is not None:
+        queue.popleft()
+    return queue[0] if queue else None
+
+
+def _waiting(group: Group) -> list[Call]:
+    return [call for call in group.calls if call.result is None]
+
+
+def _of_text(message: Message) -> Effect:
+    if message["role"] == "user":
+        return "begin" if turns.is_human(message) else ""
+    return "answer" if message["role"] == "assistant" and message["content"].strip() else ""
+
+
+def _of_assistant(reading: Reading) -> Effect:
+    """Returns what a message of an assistant without open calls does, by the last part that is no thinking."""
+    for part in reversed(reading.parts):
+        if isinstance(part, parts.Result) and part.hosted is None:
+            return "result"
+        if not isinstance(part, parts.Thinking | parts.Call | parts.Result) and turns.says(part):
+            return "answer"
+    return ""

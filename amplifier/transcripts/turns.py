@@ -6,27 +6,19 @@ messages with each other.
 
 from collections.abc import Iterable
 
-from amplifier.transcripts.parts import Call, Message, Reading, Result, Text
+from amplifier.transcripts.parts import Call, Message, Part, Reading, Refusal, Result, Text
 from amplifier.transcripts.reader import read
 
-# members besides `content` in which calls, results or another message may be
-_ELSEWHERE = frozenset(
-    (
-        "type",
-        "parts",
-        "message",
-        "payload",
-        "kwargs",
-        "info",
-        "tool_calls",
-        "toolCalls",
-        "function_call",
-        "additional_kwargs",
-        "tool_call_id",
-        "toolCallId",
-    )
-)
+# members besides role and content in which the reader finds what was said, calls, results or another message
+_CONTENTS = {"parts", "text", "blocks", "items", "images", "message", "payload", "kwargs", "info"}
+_CALLS = {"tool_calls", "toolCalls", "toolInvocations", "function_call", "additional_kwargs"}
+ELSEWHERE = frozenset(_CONTENTS | _CALLS | {"type", "tool_call_id", "toolCallId"})
 _SAYING = frozenset(("system", "developer", "user", "assistant"))
+# answers that earlier releases wrote in the name of an assistant when a run or a turn had none
+_PLACEHOLDERS = frozenset(
+    f"The {what} before it {did}."
+    for what, did in (("run failed", "answered"), ("run was cancelled", "answered"), ("turn ended", "was answered"))
+)
 
 
 def is_text(message: Message) -> bool:
@@ -37,7 +29,7 @@ def is_text(message: Message) -> bool:
     role, content = message.get("role"), message.get("content")
     if not isinstance(content, str) or not isinstance(role, str) or role not in _SAYING:
         return False
-    return _ELSEWHERE.isdisjoint(message)
+    return ELSEWHERE.isdisjoint(message)
 
 
 def is_human(message: Message, reading: Reading | None = None) -> bool:
@@ -60,6 +52,20 @@ def is_of_hook(message: Message) -> bool:
     return isinstance(metadata, dict) and metadata.get("source") == "hook"
 
 
+def is_placeholder(message: Message) -> bool:
+    """Returns whether an earlier release wrote a message in the name of an assistant, for a turn without an answer."""
+    if message.get("role") != "assistant" or "metadata" not in message:
+        return False
+    metadata, content = message["metadata"], message.get("content")
+    return (
+        isinstance(metadata, dict)
+        and "interrupted" in metadata
+        and isinstance(content, str)
+        and content in _PLACEHOLDERS
+        and not message.get("tool_calls")
+    )
+
+
 def text_of(message: Message) -> str:
     """Returns the texts of a message, a line each. Thinking, calls and results are left out."""
     return message["content"] if is_text(message) else said(read(message))
@@ -68,6 +74,11 @@ def text_of(message: Message) -> str:
 def said(reading: Reading) -> str:
     """Returns the texts of a message that was read, a line each."""
     return "\n".join(part.text for part in reading.parts if isinstance(part, Text))
+
+
+def says(part: Part) -> bool:
+    """Returns whether a part is more than a blank text."""
+    return not isinstance(part, Text | Refusal) or not part.text.isspace()
 
 
 def calls(reading: Reading) -> list[Call]:

@@ -4,12 +4,13 @@ What is wrong with a body is put into words in misfits.py.
 """
 
 from functools import cache
-from typing import Any, TypeAlias
+from typing import Any, ClassVar, TypeAlias
 
 import msgspec
 from msgspec import UnsetType
 
-from amplifier.web.misfits import UNKNOWN
+from amplifier import json_characters, json_numbers
+from amplifier.web.misfits import UNKNOWN, odd_body
 
 _SHOWN = 100  # characters of a name that nobody knows
 _MOST = 20  # warnings in one answer
@@ -21,6 +22,15 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request; unknown fields are refused (422)."""
 
 
+class AnyTextBody(Body):
+    """A body that may contain NUL and halves of surrogate pairs.
+
+    Its `msgspec.Raw` members are JSON as `json_characters.stored` returns it.
+    """
+
+    takes_any_text: ClassVar[bool] = True
+
+
 class LenientBody(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request that clients of the earlier service send: unknown fields are ignored.
 
@@ -30,7 +40,23 @@ class LenientBody(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def decode(type_: Any, body: bytes) -> tuple[Any, list[str]]:
-    """Returns the body as `type_`, and a warning for each field that was ignored. Raises what msgspec raises."""
+    """Returns the body as `type_`, and a warning for each field that was ignored.
+
+    Raises what msgspec raises, also for numbers out of range, and Problem 422 for characters that are no text, unless
+    `type_` is an AnyTextBody.
+    """
+    if getattr(type_, "takes_any_text", False):
+        body = json_characters.stored(body)
+        json_numbers.check(body)
+        return _decoder(type_).decode(body), []
+    json_numbers.check(body)
+    decoded = _decode(type_, body)
+    if json_characters.has_odd(body):
+        raise odd_body(body)
+    return decoded
+
+
+def _decode(type_: Any, body: bytes) -> tuple[Any, list[str]]:
     try:
         return _decoder(type_).decode(body), []
     except msgspec.ValidationError as error:

@@ -8,6 +8,7 @@ import msgspec
 from litestar.params import QueryParameter
 
 from amplifier.errors import Problem
+from amplifier.web import misfits
 
 _LONGEST_KEY = 100  # characters of a tag's key, as in types.py
 _MOST_READINGS = 100  # of all tags together; each row is compared with each
@@ -64,6 +65,8 @@ def tag_filter(tags: list[str] | None) -> bytes:
 
 def _pairs(tag: str) -> list[tuple[str, str]]:
     """Returns each key and value that a tag may mean, the one with the shortest key first. Raises Problem 422."""
+    if "\0" in tag:  # in JSON the database would take it
+        raise misfits.odd_characters(None, {"tag": tag}) or _wrong_tag("contains a NUL character")
     places = [place for place, character in enumerate(tag) if character == ":" and place]
     if not places:
         raise _wrong_tag(f"must be of the form key:value, not '{_shortened(tag)}'")

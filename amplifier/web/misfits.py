@@ -128,6 +128,12 @@ def odd_characters(body: bytes | None, parameters: Any = None) -> Problem | None
     return Problem(422, detail, errors=[{"field": place, "detail": detail.removeprefix(f"{place}: ")}])
 
 
+def odd_body(body: bytes) -> Problem:
+    """Returns 422 for a body with a NUL character or half a surrogate pair, with its place unless the body is large."""
+    detail = "The body contains a NUL character (\\u0000) or half of a surrogate pair, which is no text"
+    return odd_characters(body) or Problem(422, detail)
+
+
 def _unknown(name: str, path: str, type_: Any, fixed: Collection[str]) -> Problem:
     """Returns 422 for a field that the struct at `path` does not have."""
     structs = [one for one in _types(type_, path) if isinstance(one, inspect.StructType)]

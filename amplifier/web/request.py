@@ -8,7 +8,6 @@ import litestar
 import msgspec
 from litestar.datastructures import State
 
-from amplifier import json_numbers
 from amplifier.errors import Problem
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import QuerySet
@@ -84,7 +83,6 @@ class Request(litestar.Request[Caller, None, State]):
         type_, state = field.annotation if field else Any, self.scope["state"]
         state[BODY] = body
         try:
-            json_numbers.check(body)
             data, ignored = bodies.decode(type_, body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
             raise invalid_json(error, type_, body, _unchangeable(self)) from None

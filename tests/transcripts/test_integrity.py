@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from amplifier.transcripts.integrity import LOST, Finding, closing, diagnose, is_plain, repaired, valid
+from amplifier.transcripts.integrity import LOST, Finding, closing, diagnose, repaired, valid
+from amplifier.transcripts.plain import is_plain
 from tests.end_to_end.test_main_job import transcripts
 
 Message = dict[str, Any]
@@ -174,7 +175,7 @@ def test_missing_results_and_answers_are_inserted() -> None:
     given = valid([ASKED, call("a", "b"), result("b"), ASKED])
     assert given == [ASKED, call("a", "b"), lost[0], result("b"), given[4], ASKED]
     assert (given[4]["role"], given[4]["metadata"]) == ("assistant", {"interrupted": "unknown"})
-    assert given[4]["content"] == "The turn ended before it was answered."
+    assert given[4]["content"] == "(The turn ended before it was answered.)"
     assert valid([ASKED, call("a")], open_end=True) == [ASKED, call("a"), lost[0]]
     assert valid([ASKED, call("b"), SAID]) == [ASKED, call("b"), lost[1], SAID]
 

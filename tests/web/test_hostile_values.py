@@ -34,14 +34,16 @@ def test_routes_are_complete() -> None:
 
 
 # as written in the body; \udcXX is the byte XX: invalid and overlong UTF-8, an encoded surrogate
-CHARACTERS = ["\\u0000", "\\ud800", "\\udfff", "\\ud800\\ud800", "\\ud800x", "\x00", "\x1f", "\\x", "\\u12"]
+CHARACTERS = ["\x00", "\x1f", "\\x", "\\u12"]
 CHARACTERS += ["\udcff", "\udcc0\udc80", "\udced\udca0\udc80", "\udcf5\udc80\udc80\udc80"]
+ODD = ["\\u0000", "\\ud800", "\\udfff", "\\ud800\\ud800", "\\ud800x"]  # only in messages these are text
 
 
 @each_route
 async def test_invalid_text_is_refused_in_every_string(target: Target, route: str) -> None:
     parts = target.fill(ROUTES[route]).replace(VALUE, "1").split(TEXT)
-    for place, characters in itertools.product(range(1, len(parts)), CHARACTERS):
+    refused = CHARACTERS if route.endswith("/transcript") else CHARACTERS + ODD
+    for place, characters in itertools.product(range(1, len(parts)), refused):
         target.refused(await target.send(route, "".join(parts[:place]) + characters + "".join(parts[place:])))
     assert target.rows() == target.stored
 

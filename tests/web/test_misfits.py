@@ -19,23 +19,6 @@ JSON = {"Content-Type": "application/json"}
 
 
 @pytest.mark.parametrize(
-    ("body", "field", "detail"),
-    [
-        ('{"messages": [{"role": "user"}, {"role": "user", "content": "a\\ud83d"}]}', "messages[1].content", HALF),
-        ('{"messages": [{"role": "user", "content": [{"text": "a\\ud83db"}]}]}', "messages[0].content[0].text", HALF),
-        ('{"messages": [{"role": "user", "content": "a\\u0000"}]}', "messages[0].content", NUL),
-        ('{"messages": [{"role": "user", "\\u0000": 1}]}', "messages[0]", NUL),
-    ],
-)
-async def test_odd_character_in_message_is_named(
-    alice: httpx.AsyncClient, session_id: str, body: str, field: str, detail: str
-) -> None:
-    problem = assert_problem(await alice.post(f"/sessions/{session_id}/transcript", content=body, headers=JSON), 422)
-    assert problem["detail"] == f"{field}: {detail}"
-    assert problem["errors"] == [{"field": field, "detail": detail}]
-
-
-@pytest.mark.parametrize(
     ("body", "detail"),
     [
         ('{"name": "a\\ud83d", "config_data": {}}', f"name: {HALF}"),
