@@ -1,3 +1,20 @@
+-- name: lock(actor_id, config_id)$
+-- Returns a config of the caller's as it is stored, and locks it until the transaction ends. Otherwise two requests that bring the
+-- same new secret at once would each encrypt it, and store two versions.
+-- @param  actor_id   user_id of the caller
+-- @param  config_id  the config
+-- @return value
+-- @access owner
+-- @index  configs_pkey
+-- @cost   20
+select config_json
+from configs
+where
+    config_id = :config_id
+    and user_id = :actor_id
+for no key update;
+
+
 -- name: update(actor_id, config_id, name, has_description, description, config_json, sections, tags, if_versions)^
 -- Changes a config of the caller's; null leaves a value as it is. Sections are merged in the same statement, so that
 -- concurrent changes of different sections all persist. The table's trigger keeps the former version. Without a difference

@@ -372,7 +372,7 @@ cross join changes as c;
 
 -- name: transfer(actor_id, actor_app_id, session_id, user_id)^
 -- Transfers a session: the participant user_id becomes an owner and the session's owner_user_id, the caller becomes an
--- editor. Owners may.
+-- editor. Owners may. If the caller hands over to the caller and is its owner_user_id, nothing changes.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -383,9 +383,10 @@ cross join changes as c;
 -- @cte    locked_participants   the rows of the caller and of the new owner, locked
 -- @cte    rights                whether the caller is an owner, and whether the new owner takes part
 -- @cte    changed_participants  the two with their new roles, if both are true
--- @cte    locked_session        the session and its former owner
+-- @cte    locked_session        the session with its former owner
 -- @cte    handed_over_session   the session with its new owner, and one more number
 -- @cte    added_event           `ownership.transferred`
+-- @cte    result                the session, changed or not
 with locked_participants as (
     select
         user_id,
@@ -421,9 +422,7 @@ changed_participants as (
 ),
 
 locked_session as (
-    select
-        s.session_id,
-        s.owner_user_id
+    select s.*
     from (select session_id from changed_participants group by session_id) as p
     inner join sessions as s on s.session_id = p.session_id
     where s.session_id = :session_id
@@ -442,6 +441,7 @@ handed_over_session as (
     where
         s.session_id = l.session_id
         and s.session_id = :session_id
+        and (l.owner_user_id <> :user_id or (select count(*) from changed_participants) > 1)
     returning
         s.*,
         l.owner_user_id as former_owner_user_id
@@ -457,6 +457,16 @@ added_event as (
         :actor_id,
         updated_at
     from handed_over_session
+),
+
+result as (
+    select * from handed_over_session
+    union all
+    select
+        *,
+        null as former_owner_user_id
+    from locked_session
+    where not exists (select from handed_over_session)
 )
 
 select
@@ -479,10 +489,13 @@ select
     s.config_version,
     s.forked_from_session_id,
     s.forked_at_seq,
-    jsonb_build_object(
-        'owner_user_id', jsonb_build_object('old', s.former_owner_user_id, 'new', s.owner_user_id)
-    ) as changes
-from handed_over_session as s
+    case
+        when s.former_owner_user_id is null then '{}'
+        else jsonb_build_object(
+            'owner_user_id', jsonb_build_object('old', s.former_owner_user_id, 'new', s.owner_user_id)
+        )
+    end as changes
+from result as s
 inner join changed_participants as p on p.session_id = s.session_id
 where p.user_id = :actor_id;
 

@@ -167,7 +167,13 @@ class ApplicationsController(Controller):
         request.afterwards(request.app.state.authenticator.forget)
         return changed(request, Application, row)
 
-    @delete("/{app_id:str}", operation_id="delete_application", summary="Delete an application", errors=(403,))
+    @delete(
+        "/{app_id:str}",
+        operation_id="delete_application",
+        ignores_body=True,
+        summary="Delete an application",
+        errors=(403,),
+    )
     async def delete_application(self, request: Request, app_id: FromPath[str]) -> ApplicationMessage:
         """Its key stops at once. Admin applications only."""
         _require_admin(request, app_id)
@@ -179,6 +185,7 @@ class ApplicationsController(Controller):
     @post(
         "/{app_id:str}/regenerate-key",
         operation_id="regenerate_key",
+        ignores_body=True,
         summary="Replace an API key",
         errors=(403,),
         status_code=200,

@@ -157,8 +157,8 @@ class ConfigsController(Controller):
         check_bounds(given)
         (validate if whole else validate_sections)(given)
         key = {"actor_id": request.caller.user_id, "config_id": config_id}
-        former = await request.queries.configs.get(**key) if given else None
-        given_json = await sealed(keyring(request), given, config_id, None if former is None else former["config_json"])
+        former = await request.queries.config_changes.lock(**key) if given else None
+        given_json = await sealed(keyring(request), given, config_id, former)
         row = await request.queries.config_changes.update(
             **key,
             name=data.name,
@@ -174,7 +174,13 @@ class ConfigsController(Controller):
         stored = changed_config(row) if whole else await encrypted_again(request, changed_config(row))
         return await shown_change(request, stored, "Config updated successfully")
 
-    @delete("/{config_id:str}", operation_id="delete_config", summary="Delete a config", errors=(409, 412))
+    @delete(
+        "/{config_id:str}",
+        operation_id="delete_config",
+        ignores_body=True,
+        summary="Delete a config",
+        errors=(409, 412),
+    )
     async def delete_config(self, request: Request, config_id: FromPath[str], force: Force = False) -> ConfigMessage:
         """Its owner's only. The sessions made from it go with it; 409 while other people take part in any of them,
         unless `force` is true. Sessions that were handed over run a copy and stay."""

@@ -136,7 +136,14 @@ class RunsController(Controller):
             raise Problem(404, "Run not found")
         return Run(*row)
 
-    @post("/cancel", operation_id="cancel_run", summary="Stop the agent", status_code=200, errors=(403, 409))
+    @post(
+        "/cancel",
+        operation_id="cancel_run",
+        ignores_body=True,
+        summary="Stop the agent",
+        status_code=200,
+        errors=(403, 409),
+    )
     async def cancel_run(self, request: Request, session_id: FromPath[str], run_id: RunId = None) -> RunMessage:
         """Ends the model's call and the turn; the session stays active. A message that waits is taken back. 409 if
         nothing runs or waits, or the run has ended. For owners, editors and participants with `cancel`."""

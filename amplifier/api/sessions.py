@@ -91,7 +91,13 @@ class SessionsController(Controller):
         """For owners and editors. Without a difference the session stays as it is, and so does its ETag."""
         return await _update(request, session_id, data, "Session updated successfully")
 
-    @delete("/{session_id:str}", operation_id="delete_session", summary="Delete a session", errors=(403, 412))
+    @delete(
+        "/{session_id:str}",
+        operation_id="delete_session",
+        ignores_body=True,
+        summary="Delete a session",
+        errors=(403, 412),
+    )
     async def delete_session(self, request: Request, session_id: FromPath[str]) -> SessionMessage:
         """With its transcript. For owners."""
         sessions, key = request.queries.sessions, {"actor_id": request.caller.user_id, "session_id": session_id}
@@ -107,6 +113,7 @@ class SessionsController(Controller):
     @post(
         "/{session_id:str}/resume",
         operation_id="resume_session",
+        ignores_body=True,
         summary="Resume a session",
         errors=(403, 412),
         status_code=200,

@@ -5,6 +5,7 @@ The last four run the handler inside `unit_of_work.commit`. The route table live
 
 from collections.abc import Callable, Coroutine, Sequence
 from functools import partial, wraps
+from inspect import signature
 from typing import Any, TypeAlias, cast
 
 import litestar
@@ -13,9 +14,12 @@ from litestar.enums import HttpMethod
 from litestar.handlers import HTTPRouteHandler
 from litestar.types import ASGIApp, ExceptionHandlersMap
 
+from amplifier.errors import Problem
 from amplifier.web.request import Request
-from amplifier.web.responses import answered
+from amplifier.web.responses import answered, header
 from amplifier.web.unit_of_work import commit
+
+_NOTHING = (b"", b"{}", b"null")  # what some clients send in place of no body
 
 Handler: TypeAlias = Callable[..., Coroutine[Any, Any, Any]]
 
@@ -56,18 +60,21 @@ def _changes(
     *,
     audited: bool = True,
     commits_itself: bool = False,
+    ignores_body: bool = False,
     **options: Any,
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Returns a decorator for a handler that changes something.
 
     `audited` is False for a change that the audit log leaves out. A handler that `commits_itself` calls
     `unit_of_work.commit` in its body, because it works for long before its change or after it; no transaction is open
-    meanwhile.
+    meanwhile. A handler without `data` refuses a body, unless it `ignores_body` because clients of the first API may
+    send one.
     """
     route = JsonRoute(path, http_method=method, audited=audited, **options)
 
     def decorate(handler: Handler) -> HTTPRouteHandler:
-        return route(handler if commits_itself else _committed(handler))
+        whole = handler if commits_itself else _committed(handler)
+        return route(whole if ignores_body or "data" in signature(handler).parameters else _bodiless(whole))
 
     return decorate
 
@@ -80,6 +87,19 @@ def _committed(handler: Handler) -> Handler:
         return await commit(request, partial(handler, controller, request=request, **arguments))
 
     return committed
+
+
+def _bodiless(handler: Handler) -> Handler:
+    """Wraps a handler to raise Problem 422 for a body that says something; an empty object does not."""
+
+    @wraps(handler)
+    async def bodiless(controller: Any, request: Request, **arguments: Any) -> Any:
+        announced = header(request.scope, b"content-length") or header(request.scope, b"transfer-encoding") or "0"
+        if announced != "0" and (await request.body()).strip() not in _NOTHING:
+            raise Problem(422, "This request takes no body: leave it out")
+        return await handler(controller, request=request, **arguments)
+
+    return bodiless
 
 
 get = partial(JsonRoute, http_method=HttpMethod.GET)

@@ -192,3 +192,15 @@ async def test_secret_that_stays_the_same_keeps_its_encrypted_text(dsn: str, sql
         assert (again["version"], again["changed"]) == (4, ["config_data"])
         [(renewed,)] = sql("select config_json from configs")
         assert renewed["tools"][0]["config"]["api_key"] != stored["tools"][0]["config"]["api_key"]
+
+
+async def test_new_secret_that_is_sent_twice_at_once_makes_one_version(dsn: str, sql: Sql) -> None:
+    async with serving(settings_for(dsn, config_encryption_key="k" * 32)) as api:
+        alice = await api.as_user("alice")
+        made = await alice.post("/configs", json={"name": "n", "config_data": {"bundle": {"name": "b"}}})
+        path, tools = f"/configs/{made.json()['config_id']}", [{"module": "t", "config": {"api_key": "s"}}]
+        for body in ({"tools": tools}, {"config_data": {"bundle": {"name": "c"}, "tools": tools}}):
+            version = sql("select version from configs")[0][0]
+            answers = await asyncio.gather(*(alice.put(path, json=body) for _ in range(6)))
+            assert [answer.json()["version"] for answer in answers] == [version + 1] * 6
+            assert sorted(answer.json()["changed"] for answer in answers) == [[]] * 5 + [["config_data"]]

@@ -155,11 +155,25 @@ async def test_transfer(alice: httpx.AsyncClient, bob: httpx.AsyncClient, sessio
     assert (await bob.delete(f"/sessions/{session_id}")).status_code == 200
 
 
-async def test_transfer_to_oneself_is_harmless(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+async def test_transfer_to_oneself_changes_nothing(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
+    before = (await alice.get(f"/sessions/{session_id}")).json()
+    entries = sql("select count(*) from audit_log")
     answer = await transfer(alice, session_id, "alice")
-    assert answer.status_code == 200
-    assert (answer.json()["role"], answer.json()["owner_user_id"]) == ("owner", "alice")
-    assert owner_of(sql, session_id) == "alice"
+    assert (answer.status_code, answer.json()) == (200, before)
+    assert (await alice.get(f"/sessions/{session_id}")).json() == before
+    assert sql("select count(*) from session_events where type = 'ownership.transferred'") == [(0,)]
+    assert sql("select count(*) from audit_log") == entries
+
+
+async def test_second_owner_transfers_to_oneself(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
+) -> None:
+    await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "owner"})
+    for expected in (1, 1):
+        answer = await transfer(bob, session_id, "bob")
+        assert (answer.json()["role"], answer.json()["owner_user_id"]) == ("owner", "bob")
+        assert sql("select count(*) from session_events where type = 'ownership.transferred'") == [(expected,)]
+    assert (await alice.get(f"/sessions/{session_id}")).json()["role"] == "owner"
 
 
 async def test_owner_transfers_to_participant_only(

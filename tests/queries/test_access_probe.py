@@ -10,6 +10,7 @@ import pytest
 
 from amplifier.database.pool import Database
 from amplifier.queries.checks import run
+from amplifier.queries.checks.access_rules import SENDING
 from amplifier.queries.registry import Queries
 from amplifier.server.row_structs import STRUCTS
 from tests.api.test_access_matrix import BODIES, CALLERS, STRANGERS, Target
@@ -185,6 +186,17 @@ async def test_probe_finds_select_that_changes_rows(database: Database, tmp_path
     broken = f"with changed as ({change})\n{sound}"
     told = await finding(database, alone(tmp_path, "things.get", header + broken))
     assert re.search(rf"things\.sql:1: things\.get: somebody with nothing {FINDING}", told), told
+
+
+async def test_probe_finds_query_that_forgets_the_right_to_send(
+    database: Database, folder: Path, tmp_path: Path
+) -> None:
+    asking = {name: text for name, text in with_caller(folder).items() if re.search(r"and may_send\(", text)}
+    assert sorted(asking) == sorted(SENDING)
+    for name, text in asking.items():
+        broken = re.sub(r"may_send\((\w+\.)?role, (\w+\.)?permissions\)", r"\1role in ('owner', 'editor')", text)
+        told = await finding(database, alone(tmp_path, name, broken))
+        assert "a session's editor who may not send gets or changes what only senders may" in told, (name, told)
 
 
 async def test_probe_finds_query_that_serves_no_user(database: Database, folder: Path, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"^\W*[0-9.eE+-]+\W*$")
 _UNSAID = re.compile(
     r"not a cursor of this list|not of this search|beyond the session's last_seq|must be the id of an event"
     r"|NUL character|check its escapes|half of a surrogate|given more than once|[Oo]ut of range|got `float`"
-    r"|must be of the form key:value|two values at once"
+    r"|must be of the form key:value|two values at once|too many colons"
     r"|must not be earlier than|former name of cursor|nested deeper than 64"
     r"|does not go with q|with before it is desc|goes with order=asc"
 )

@@ -10,7 +10,7 @@ import pytest
 from litestar.routes import HTTPRoute
 
 from amplifier.api.routes import routes
-from amplifier.web.bodies import Body, LenientBody
+from amplifier.web.bodies import Body, LenientBody, decode
 from amplifier.web.routing import JsonRoute
 from tests.conftest import CONFIG, Api, assert_problem, settings_for
 from tests.support.agents import agent, echo
@@ -133,6 +133,63 @@ async def test_warnings_are_bounded(alice: httpx.AsyncClient) -> None:
     assert max(map(len, warnings)) < 300
 
 
+@pytest.mark.parametrize("name", ["x", "é`\\n", "x" * 200])
+def test_first_of_very_many_unknown_fields_is_named(name: str) -> None:
+    many = {name: 1} | {f"m{number}": number for number in range(20_001)}
+    data, warnings = decode(BODIES["create_session"], json.dumps({"config_id": "c"} | many).encode())
+    assert data.config_id == "c"
+    assert warnings == [
+        f"Unknown field '{name[:100]}' was ignored: known are config_id, title, tags, metadata",
+        "Other unknown fields were not looked for",
+    ]
+
+
 async def test_errors_beside_ignored_field_are_reported(alice: httpx.AsyncClient) -> None:
     problem = assert_problem(await alice.post("/configs", json={"x": 1, "name": "", "config_data": {}}), 422)
     assert [error["field"] for error in problem["errors"]] == ["name"]
+
+
+IGNORING = ["cancel_run", "delete_application", "delete_config", "delete_session", "regenerate_key", "resume_session"]
+REFUSING = [
+    "POST /configs/{config}/versions/1/restore",
+    "POST /sessions/{session}/repair",
+    "DELETE /sessions/{session}/invitations/none",
+    "DELETE /sessions/{session}/participants/bob",
+    "POST /sessions/{session}/events/ticket",
+    "POST /events/ticket",
+    "DELETE /applications/app/keys/none",
+    "DELETE /settings/none",
+]
+
+
+@pytest.mark.parametrize("route", REFUSING)
+async def test_body_is_refused_where_none_is_taken(api: Api, config_id: str, session_id: str, route: str) -> None:
+    alice = await api.as_user("alice", "admin")
+    method, path = route.format(config=config_id, session=session_id).split()
+    for body in (b'{"seq": 1}', b"[]", b"x", b"0", b"\xff"):
+        problem = assert_problem(await alice.request(method, path, content=body), 422)
+        assert problem["detail"] == "This request takes no body: leave it out"
+    without = await alice.request(method, path)
+    for body in (b"", b"{}", b" {}\n", b"null"):
+        assert (await alice.request(method, path, content=body)).status_code == without.status_code != 422, body
+
+
+async def test_body_is_ignored_where_existing_clients_may_send_one(
+    alice: httpx.AsyncClient, config_id: str, session_id: str
+) -> None:
+    for method, path in (("POST", f"/sessions/{session_id}/resume"), ("DELETE", f"/sessions/{session_id}")):
+        assert (await alice.request(method, path, json={"reason": "done"})).status_code == 200
+    assert (await alice.request("DELETE", f"/configs/{config_id}", json={"force": True})).status_code == 200
+
+
+def test_every_route_without_a_body_refuses_or_ignores_one() -> None:
+    without = [
+        handler
+        for route in routes(settings_for("postgresql://x")).routes
+        if isinstance(route, HTTPRoute)
+        for handler in route.route_handlers
+        if isinstance(handler, JsonRoute) and handler.parsed_data_field is None and "GET" not in handler.http_methods
+    ]
+    refusing = [one for one in without if "bodiless" in one.fn.__code__.co_name]
+    assert sorted(str(one.operation_id) for one in without if one not in refusing) == IGNORING
+    assert len(refusing) == len(REFUSING)

@@ -13,7 +13,7 @@ import asyncpg
 
 from amplifier.database.outages import says_later
 from amplifier.database.pool import Connection
-from amplifier.queries.checks.access_rules import REFUSED
+from amplifier.queries.checks.access_rules import REFUSED, SENDING
 from amplifier.queries.checks.probe_arguments import TARGETS, candidates, of_caller, of_stranger
 from amplifier.queries.checks.row_types import Structs, fields_of
 from amplifier.queries.checks.tenants import Tenants
@@ -131,7 +131,8 @@ class Probe:
     async def _wrong_roles(
         self, query: Query, statement: "Statement", arguments: dict[str, Any]
     ) -> AsyncIterator[Finding]:
-        """Yields a finding for each role that is served although the code refuses it, or the other way round.
+        """Yields a finding for each role that is served although the code refuses it, or the other way round, and for
+        editors without the permission `send` who are served where they must not be.
 
         The participants pass no config of their own, because some queries serve the owner of one.
         """
@@ -142,6 +143,12 @@ class Probe:
             if bool(outcome.rows or outcome.changes) == (role in refused):
                 said = ("gets or changes what it may not", "gets and changes nothing")[role not in refused]
                 yield query.wrong(f"a session's {role} {said}", "set back what the query asks of the caller's role")
+        if query.name in SENDING:
+            theirs = arguments | of_caller(f"{self._owner}-silent")
+            outcome = await self._attempt(query, statement, theirs)
+            if outcome.rows or outcome.changes:
+                problem = "a session's editor who may not send gets or changes what only senders may"
+                yield query.wrong(problem, "set back what the query asks of may_send")
 
     async def _attempt(self, query: Query, statement: "Statement", arguments: dict[str, Any]) -> Outcome:
         """Runs a query as `_run` does, and returns an empty outcome if the database refuses the statement.

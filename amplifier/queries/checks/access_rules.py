@@ -87,3 +87,12 @@ REFUSED = {
     "transcripts.copy": ("editor", "viewer"),  # without a session of their own
     "transcripts.repair": ("viewer",),
 }
+
+# Queries that refuse editors from whom the permission `send` was taken.
+SENDING = (
+    "approval_decisions.decide",
+    "messages.append",
+    "runs.enqueue",
+    "runs.start",
+    "transcripts.repair",
+)

@@ -46,6 +46,11 @@ values
     ('{0}-busy', '{0}-viewer', 'viewer'),
     ('{0}-left', '{0}', 'owner');
 
+insert into session_participants (session_id, user_id, role, permissions)
+values
+    ('{0}-session', '{0}-silent', 'editor', '{{"send": false}}'),
+    ('{0}-busy', '{0}-silent', 'editor', '{{"send": false}}');
+
 insert into messages (session_id, seq, message, author_user_id, author_app_id)
 values ('{0}-session', 1, '{{"role": "user", "content": "{2}"}}', '{0}', '{0}');
 
@@ -135,7 +140,8 @@ class Change(NamedTuple):
 class Tenants:
     """Two tenants with the same kinds of rows, `owner` and `neighbour`, and `nobody`, a user without any rows.
 
-    The owner's sessions have an editor and a viewer. Every name and key begins with a prefix of 128 random bits.
+    The owner's sessions have an editor, a viewer, and an editor who may not send. Every name and key begins with a
+    prefix of 128 random bits.
     """
 
     def __init__(self, connection: Connection) -> None:

@@ -61,7 +61,7 @@ class _Reading:
                     raise failures.of_event(event, self._source)
 
     def _end(self, known: Plain, usage: Any) -> None:
-        self._reason = lenient.text(known.get("stop_reason")) or self._reason
+        self._reason = lenient.word(known.get("stop_reason")) or self._reason
         self._counts |= lenient.counts(usage)
 
     async def _take_whole(self, message: Plain) -> None:
@@ -79,20 +79,20 @@ class _Reading:
 
     async def _begin(self, index: int | None, content: Plain) -> Block:
         """Begins a block. One of another type, such as a call of a tool of the API, is kept as it comes."""
-        kind = _KINDS.get(lenient.text(content.get("type")), "other")
+        kind = _KINDS.get(lenient.word(content.get("type")), "other")
         identifier = self._blocks.fresh_id(lenient.identifier(content.get("id"))) if kind == "tool_call" else ""
-        block = await self._blocks.begin(kind, identifier, lenient.text(content.get("name")))
+        block = await self._blocks.begin(kind, identifier, lenient.word(content.get("name")))
         self._open[len(self._open) if index is None else index] = block
         if kind == "other":
-            block.more = {"type": "unknown"} | content
+            block.more = content | {"type": lenient.word(content.get("type")) or "unknown"}
             return block
-        block.signatures.append(lenient.text(content.get("signature")))
+        block.signatures.append(lenient.word(content.get("signature")))
         if kind == "redacted":
-            block.parts.append(lenient.text(content.get("data")))
+            block.parts.append(lenient.word(content.get("data")))
         if kind == "text" and content.get("citations"):
             block.more["citations"] = lenient.items(content["citations"])
         given = content.get("input") if kind == "tool_call" else None
-        first = lenient.text(content.get(kind)) if not given else msgspec.json.encode(given).decode()
+        first = lenient.text(content.get(kind)) if not given else msgspec.json.encode(lenient.whole(given)).decode()
         if first:
             await self._blocks.grow(block, first)
         return block
@@ -101,7 +101,7 @@ class _Reading:
         block, delta = self._block(event), lenient.mapping(event.get("delta"))
         if block is None:
             return
-        block.signatures.append(lenient.text(delta.get("signature")))
+        block.signatures.append(lenient.word(delta.get("signature")))
         if "citation" in delta:
             block.more.setdefault("citations", []).append(delta["citation"])
         names = _TEXTS if block.kind != "other" else ("partial_json",)

@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from amplifier.runtime.finish_reasons import normalised
 from amplifier.runtime.hooks import show_and_emit
-from amplifier.runtime.modules.providers.lenient import has_half, joined
+from amplifier.runtime.modules.providers.lenient import has_half, joined, whole
 
 _DELTA = "llm:stream_block_delta"
 
@@ -160,14 +160,14 @@ class Blocks:
 
 def _content(block: Block, arguments: dict[str, dict[str, Any]]) -> Any:
     if block.kind == "text":
-        return TextBlock(text=block.text, **block.more)
+        return TextBlock(text=block.text, **whole(block.more))
     if block.kind == "thinking":
         return ThinkingBlock(thinking=block.text, signature="".join(block.signatures) or None)
     if block.kind == "redacted":
         return RedactedThinkingBlock(data=block.text)
     if block.kind == "other":
         given = _decoded(block.text) if block.parts else None
-        return OtherBlock(**block.more | ({} if given is None else {"input": given}))
+        return OtherBlock(**whole(block.more) | ({} if given is None else {"input": given}))
     return ToolCallBlock(id=block.id, name=block.name, input=arguments[block.id])
 
 

@@ -56,9 +56,14 @@ def text(value: Any) -> str:
     return value if isinstance(value, str) else ""
 
 
+def word(value: Any) -> str:
+    """Returns the value if it is a text, without halves of pairs, else an empty one: for what comes in one part."""
+    return joined(value) if isinstance(value, str) else ""
+
+
 def identifier(value: Any) -> str:
     """Returns the id as a text; some servers send numbers. Empty if there is none."""
-    return str(value) if isinstance(value, int) and not isinstance(value, bool) else text(value)
+    return str(value) if isinstance(value, int) and not isinstance(value, bool) else word(value)
 
 
 def count(value: Any) -> int | None:
@@ -77,6 +82,15 @@ def counts(value: Any) -> dict[str, int]:
     return found
 
 
+def whole(value: Any) -> Any:
+    """Returns a copy of a JSON value whose texts have no halves of pairs."""
+    if isinstance(value, str):
+        return joined(value)
+    if isinstance(value, dict):
+        return {joined(str(key)): whole(one) for key, one in value.items()}
+    return [whole(one) for one in value] if isinstance(value, list) else value
+
+
 def has_half(value: str) -> bool:
     """Returns whether a text contains half a surrogate pair."""
     return not value.isascii() and _HALF.search(value) is not None
@@ -84,5 +98,7 @@ def has_half(value: str) -> bool:
 
 def joined(value: str) -> str:
     """Returns the text with both halves of a pair joined. A half without its other half becomes U+FFFD."""
-    whole = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)
-    return _HALF.sub("\N{REPLACEMENT CHARACTER}", whole)
+    if not has_half(value):
+        return value
+    paired = _PAIR.sub(lambda pair: pair[0].encode("utf-16", "surrogatepass").decode("utf-16"), value)
+    return _HALF.sub("\N{REPLACEMENT CHARACTER}", paired)

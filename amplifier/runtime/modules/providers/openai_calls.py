@@ -1,11 +1,16 @@
 """Joins the parts of tool calls in OpenAI's format. Says where a call ends and the next one begins."""
 
+import json
+import re
+
 import msgspec
 
 from amplifier.runtime.modules.providers import lenient
 from amplifier.runtime.modules.providers.blocks import Block, Blocks
 from amplifier.runtime.modules.providers.lenient import Plain
 
+_DECODER = json.JSONDecoder()
+_SPACE = re.compile(r"\s*")
 _MOST_TRIES = 50  # attempts to find the end of one call's arguments, each of which reads all of them
 
 
@@ -38,7 +43,7 @@ class Calls:
     async def grow(self, part: Plain) -> None:
         """Adds a part of a call, or begins the next call."""
         function = lenient.mapping(part.get("function"))
-        given, name = lenient.identifier(part.get("id")), lenient.text(function.get("name"))
+        given, name = lenient.identifier(part.get("id")), lenient.word(function.get("name"))
         text = _arguments(function.get("arguments"))
         index = self._index(lenient.count(part.get("index")), given)
         known = self._open.get(index)
@@ -48,14 +53,23 @@ class Calls:
         else:
             self._complete(known, given, name)
         if isinstance(part.get("extra_content"), dict):  # a signature of Gemini, to be sent back with the call
-            known.block.more["extra_content"] = part["extra_content"]
+            known.block.more["extra_content"] = lenient.whole(part["extra_content"])
         if text:
             await self._blocks.grow(known.block, text)
+
+    async def separate(self) -> None:
+        """Makes calls of their own of objects that follow each other in the arguments of one call."""
+        for block in [block for block in self._blocks.all if block.kind == "tool_call"]:
+            first, *others = _objects(block.text)
+            if others:
+                block.parts = [first]
+            for text in others:
+                await self._blocks.grow(await self._begin("", block.name), text)
 
     def sign(self, extra: Plain) -> None:
         """Adds Gemini's signature of the last call, which may come after it."""
         if self._open:
-            self._open[max(self._open)].block.more.setdefault("extra_content", extra)
+            self._open[max(self._open)].block.more.setdefault("extra_content", lenient.whole(extra))
 
     def _index(self, given: int | None, identifier: str) -> int:
         """Returns the index of a part; without one, that of the call with its id, or of the last call."""
@@ -94,7 +108,22 @@ def _is_next(known: _Open, given: str, name: str, text: str) -> bool:
     return begins and bool(block.text.strip()) and known.is_complete()
 
 
+def _objects(text: str) -> list[str]:
+    """Returns the JSON objects in a text, the last of which may be cut off; the text itself if it is anything else."""
+    found, at = list[str](), 0
+    while at < len(text):
+        try:
+            value, end = _DECODER.raw_decode(text, at)
+        except (ValueError, RecursionError):
+            value, end = {}, len(text)
+        if not text.startswith("{", at) or not isinstance(value, dict):
+            return [text]
+        found.append(text[at:end])
+        at = _SPACE.match(text, end).end()  # type: ignore[union-attr]
+    return found or [text]
+
+
 def _arguments(given: object) -> str:
     if isinstance(given, str):
         return given
-    return "" if given is None else msgspec.json.encode(given).decode()
+    return "" if given is None else msgspec.json.encode(lenient.whole(given)).decode()

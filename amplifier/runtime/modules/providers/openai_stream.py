@@ -27,7 +27,7 @@ async def read(events: AsyncIterator[bytes], blocks: Blocks, source: failures.So
             break
         for chunk in lenient.objects(data):
             await reading.take(chunk)
-    return reading.answer()
+    return await reading.answer()
 
 
 class _Reading:
@@ -63,7 +63,7 @@ class _Reading:
         delta = choice.get("delta") or choice.get("message")  # `message` is of answers that are no stream
         if isinstance(delta, dict):
             await self._grow(delta)
-        if reason := lenient.text(choice.get("finish_reason")):
+        if reason := lenient.word(choice.get("finish_reason")):
             if reason == "error":
                 raise failures.of_event({"error": None}, self._source)
             self._reason = reason
@@ -99,14 +99,15 @@ class _Reading:
             await self._write("thinking", known.get("thinking"))
             await self._write(kind, known.get("text"))
 
-    def answer(self) -> Answer:
-        """Returns the properties of the answer. Raises StreamError if it has no end.
+    async def answer(self) -> Answer:
+        """Completes the calls, and returns the properties of the answer. Raises StreamError if it has no end.
 
         An answer that ends with `[DONE]` and has content is complete without a reason.
         """
         reason = self._reason
         if reason is None and not (self.is_done and self._blocks.all):
             raise failures.broken(self._source, "it has no end")
+        await self._calls.separate()
         has_calls = any(block.kind == "tool_call" for block in self._blocks.all)
         if reason in (None, "stop"):  # Gemini says `stop` of calls
             reason = "tool_calls" if has_calls else "refusal" if self._is_refused else "stop"

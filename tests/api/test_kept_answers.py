@@ -1,0 +1,91 @@
+"""What models send besides texts and calls is kept in the transcript as it came, for the requests after it."""
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Api, serving
+from tests.runtime.test_provider_recordings import recorded
+from tests.support.agents import agent, model, settings
+from tests.support.llm import Reply, Stub
+
+TOOLS = [{"module": "tool-some"}]
+
+
+@pytest.fixture
+async def api(dsn: str, stub: Stub, installed: None) -> AsyncIterator[Api]:
+    """The application, whose agents may ask the stub."""
+    async with serving(settings(dsn, stub)) as api:
+        yield api
+
+
+def replies(*names: str) -> list[Reply]:
+    """Returns recorded answers, and a last one."""
+    return [*(Reply(raw=recorded(name)[0]) for name in names), Reply("Done.")]
+
+
+async def test_blocks_of_other_types_are_kept_where_they_were(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub, "anthropic"))
+    stub.when("search", *replies("anthropic/web_search_paused"))
+    assert (await here.say("search"))["response"] == "I search.Done."
+    said, done = (await here.transcript())[1:]
+    _, expected = recorded("anthropic/web_search_paused")
+    assert said["content"] == [{"type": "text", "text": "I search."}, *expected["other"]]
+    assert (said["metadata"], done["content"]) == ({"finish_reason": "pause_turn"}, "Done.")
+
+
+async def test_citations_are_kept_with_their_text(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub, "anthropic"))
+    stub.when("cite", *replies("anthropic/citations"))
+    assert (await here.say("cite"))["response"] == "Bern is a city."
+    _, expected = recorded("anthropic/citations")
+    assert (await here.transcript())[-1]["content"] == [
+        {"type": "text", "text": "Bern is a city.", "citations": expected["citations"]}
+    ]
+
+
+THOUGHTS = [
+    ("openai", "deepseek/reasoning_call", {"type": "thinking", "thinking": "I need the date."}),
+    ("openai", "mistral/thinking", {"type": "thinking", "thinking": "Let me see."}),
+    (
+        "anthropic",
+        "anthropic/thinking_call",
+        {"type": "thinking", "thinking": "The user asks.", "signature": "EqQBCgIYAhIM"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("kind", "name", "thought"), THOUGHTS)
+async def test_thoughts_are_kept_with_their_calls(
+    alice: httpx.AsyncClient, stub: Stub, kind: str, name: str, thought: dict[str, Any]
+) -> None:
+    here = await agent(alice, model(stub, kind), tools=TOOLS)
+    stub.when("think", *replies(name))
+    await here.say("think")
+    said = (await here.transcript())[1]
+    _, expected = recorded(name)
+    assert said["content"][0] == thought
+    calls = [(call["id"], call["tool"], call["arguments"]) for call in said.get("tool_calls", [])]
+    assert calls == [tuple(call) for call in expected.get("calls", [])]
+
+
+async def test_signature_of_call_is_kept_with_it(alice: httpx.AsyncClient, stub: Stub) -> None:
+    here = await agent(alice, model(stub), tools=TOOLS)
+    stub.when("call", *replies("gemini/calls"))
+    await here.say("call")
+    calls = (await here.transcript())[1]["tool_calls"]
+    assert [call.get("extra_content") for call in calls] == [{"google": {"thought_signature": "EjQKMgEM"}}, None]
+
+
+ODD = ("nulls", "counts", "counts_that_are_a_list", "emoji_in_halves", "bytes_that_are_no_text")
+
+
+@pytest.mark.parametrize("name", ODD)
+async def test_odd_answer_completes_the_run(alice: httpx.AsyncClient, stub: Stub, name: str) -> None:
+    here = await agent(alice, model(stub))
+    stub.when("odd", *replies(f"deviating/{name}"))
+    _, expected = recorded(f"deviating/{name}")
+    assert (await here.say("odd"))["response"] == expected["text"]
+    assert (await here.transcript())[-1]["content"] == expected["text"]
