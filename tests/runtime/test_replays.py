@@ -28,7 +28,7 @@ _FEW = 12  # cuts of each transcript in short, about
 
 async def body(provider: Any, messages: list[Message]) -> dict[str, Any]:
     """Returns the request body of a turn that continues a transcript."""
-    row = {"messages": json.dumps(messages), "seqs": json.dumps([*range(1, len(messages) + 1)]), "left_out": 0}
+    row = {"messages": json.dumps(messages), "left_out": 0}
     window = Window()
     await window.set_messages(history(row, LIMITS).messages)
     await window.add_message({"role": "user", "content": PROMPT})
