@@ -17,7 +17,7 @@ from amplifier.runtime.modules.model_requests import Requests
 from amplifier.transcripts.parts import Text
 from amplifier.transcripts.reader import read
 from tests.runtime.providers import APIS, mounted
-from tests.support import llm_rules
+from tests.support import changed, llm_rules
 from tests.support.llm import Stub
 from tests.support.recordings import Message, Recording, conversations, recordings
 
@@ -86,3 +86,14 @@ async def test_some_cuts(stub: Stub) -> None:
 @pytest.mark.slow
 async def test_every_cut(stub: Stub) -> None:
     assert await replayed(stub, [*recordings(), *conversations()], few=False) == []
+
+
+@pytest.mark.parametrize(("seed", "count"), [(1, 300), pytest.param(2, 20_000, marks=pytest.mark.slow)])
+async def test_changed_messages(stub: Stub, seed: int, count: int) -> None:
+    found = []
+    for api in APIS:
+        async with mounted(api, stub) as one:
+            for messages in changed.transcripts(seed, count):
+                if fault := await faults(one.provider, messages):
+                    found.append((api, fault, messages))
+    assert sorted(found, key=lambda one: len(str(one)))[:5] == []
