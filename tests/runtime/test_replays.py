@@ -90,10 +90,9 @@ async def test_every_cut(stub: Stub) -> None:
 
 @pytest.mark.parametrize(("seed", "count"), [(1, 300), pytest.param(2, 20_000, marks=pytest.mark.slow)])
 async def test_changed_messages(stub: Stub, seed: int, count: int) -> None:
-    found = []
+    found: list[tuple[str, list[Message]]] = []
     for api in APIS:
         async with mounted(api, stub) as one:
-            for messages in changed.transcripts(seed, count):
-                if fault := await faults(one.provider, messages):
-                    found.append((api, fault, messages))
+            tried = [(await faults(one.provider, given), given) for given in changed.transcripts(seed, count)]
+        found += [(f"{api}: {fault}", given) for fault, given in tried if fault is not None]
     assert sorted(found, key=lambda one: len(str(one)))[:5] == []

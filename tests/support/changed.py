@@ -26,7 +26,7 @@ _ODD: list[Any] = [
 
 def transcripts(seed: int, count: int) -> Iterator[list[Message]]:
     """Yields transcripts of 1 to 6 messages, most of them changed."""
-    random_ = random.Random(seed)  # noqa: S311 - no secret
+    random_ = random.Random(seed)
     given = [example["message"] for _, example in examples()]
     keys = sorted({str(key) for message in given for place in _places(message) for key in place})
     for _ in range(count):
