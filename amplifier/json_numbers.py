@@ -53,7 +53,7 @@ def read(text: Any) -> Any:
         return json.loads(json_characters.replaced(text), parse_int=_integer, parse_float=_float)
 
 
-def _bounded(number: str) -> float:
+def bounded(number: str) -> float:
     """Returns the float of a JSON number. Raises ValueError if it is too large or too small for one."""
     value = float(number)
     if math.isinf(value) or (value == 0 and _LARGE_EXPONENT.search(number.encode())):
@@ -78,4 +78,4 @@ def _float(digits: str) -> float | str:
     return digits if math.isinf(value) else value
 
 
-_checker = msgspec.json.Decoder(float_hook=_bounded)
+_checker = msgspec.json.Decoder(float_hook=bounded)

@@ -9,10 +9,11 @@ import msgspec
 from litestar import Controller
 from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
 
+from amplifier import json_characters
 from amplifier.errors import Problem
-from amplifier.json_characters import Stored
 from amplifier.live.frames import Entry
-from amplifier.web.bodies import AnyTextBody
+from amplifier.web import message_faults
+from amplifier.web.bodies import MessagesBody
 from amplifier.web.filters import AsOf, utc
 from amplifier.web.misfits import misfit
 from amplifier.web.request import Request, participation, unchanged
@@ -44,7 +45,7 @@ View = Annotated[
 ]
 
 
-class AppendTranscript(AnyTextBody):
+class AppendTranscript(MessagesBody):
     """1 to 1,000 messages; `expected_seq` makes the append fail (412) unless it is the session's `last_seq`."""
 
     messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
@@ -84,7 +85,7 @@ class TranscriptsController(Controller):
     ) -> Appended:
         """Appends all messages or none, in order; they are committed when the answer arrives. For owners, editors and
         participants with `send`; the session must be active."""
-        caller, messages = request.caller, Stored(b"[" + b",".join(data.messages) + b"]")
+        caller, messages = request.caller, json_characters.Stored(b"[" + b",".join(data.messages) + b"]")
         append = partial(
             request.queries.messages.append,
             actor_id=caller.user_id,
@@ -95,7 +96,7 @@ class TranscriptsController(Controller):
         )
         try:
             row = await (append() if len(messages) < _LARGE else _patiently(request, append, len(messages)))
-        except asyncpg.CheckViolationError:
+        except (asyncpg.CheckViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError):
             await _name_the_message(request)
             raise
         if row is None:
@@ -177,8 +178,11 @@ async def _refusal(request: Request, session_id: str, expected_seq: int | None) 
 
 
 async def _name_the_message(request: Request) -> None:
-    """Raises Problem 422 with the place of the first message of another shape; the database names no place."""
+    """Raises Problem 422 with the place of the first message that does not fit; the database names no place."""
+    body = await request.body()
+    if (found := await message_faults.find(body)) is not None:
+        raise found
     try:
-        msgspec.json.decode(await request.body(), type=_Shapes)
+        msgspec.json.decode(json_characters.stored(body), type=_Shapes)
     except msgspec.ValidationError as error:
         raise misfit(error, _Shapes) from None

@@ -23,13 +23,13 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request; unknown fields are refused (422)."""
 
 
-class AnyTextBody(Body):
-    """A body that may contain NUL and halves of surrogate pairs.
+class MessagesBody(Body):
+    """A body whose member `messages` is an array of any JSON objects, as `msgspec.Raw`.
 
-    Its `msgspec.Raw` members are JSON as `json_characters.stored` returns it.
+    It may contain NUL and halves of surrogate pairs; its JSON is as `json_characters.stored` returns it.
     """
 
-    takes_any_text: ClassVar[bool] = True
+    has_messages: ClassVar[bool] = True
 
 
 class LenientBody(msgspec.Struct, forbid_unknown_fields=True):
@@ -44,9 +44,9 @@ def decode(type_: Any, body: bytes) -> tuple[Any, list[str]]:
     """Returns the body as `type_`, and a warning for each field that was ignored.
 
     Raises what msgspec raises, also for numbers out of range, and Problem 422 for characters that are no text, unless
-    `type_` is an AnyTextBody.
+    `type_` is a MessagesBody.
     """
-    if getattr(type_, "takes_any_text", False):
+    if has_messages(type_):
         body = json_characters.stored(body)
         json_numbers.check(body)
         return _decoder(type_).decode(body), []
@@ -55,6 +55,11 @@ def decode(type_: Any, body: bytes) -> tuple[Any, list[str]]:
     if json_characters.has_odd(body):
         raise odd_body(body)
     return decoded
+
+
+def has_messages(type_: Any) -> bool:
+    """Returns whether the type of a body is a MessagesBody."""
+    return getattr(type_, "has_messages", False)
 
 
 def _decode(type_: Any, body: bytes) -> tuple[Any, list[str]]:

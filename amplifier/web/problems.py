@@ -199,6 +199,7 @@ def _http(error: HTTPException) -> Problem:
     details = {
         404: NO_ROUTE,
         405: "Method not allowed on this route",
-        413: "The body is larger than 8 MB: send the messages in several requests",
+        413: "The body is larger than 8 MB: send the messages in several requests. If one message is too large, split "
+        "its text over several messages, or keep its file elsewhere and send the address",
     }
     return Problem(status, details.get(status, error.detail), headers=dict(error.headers or {}))

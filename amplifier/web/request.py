@@ -12,7 +12,7 @@ from amplifier.errors import Problem
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import QuerySet
 from amplifier.queries.rows import Rights
-from amplifier.web import bodies
+from amplifier.web import bodies, message_faults
 from amplifier.web.misfits import invalid_json
 from amplifier.web.problems import BODY
 from amplifier.web.responses import IGNORED, Answer, header, if_match, is_known
@@ -85,7 +85,8 @@ class Request(litestar.Request[Caller, None, State]):
         try:
             data, ignored = bodies.decode(type_, body)
         except (msgspec.MsgspecError, RecursionError, UnicodeDecodeError) as error:
-            raise invalid_json(error, type_, body, _unchangeable(self)) from None
+            found = await message_faults.find(body) if bodies.has_messages(type_) else None
+            raise found or invalid_json(error, type_, body, _unchangeable(self)) from None
         if ignored:
             state[IGNORED] = ignored
         return data
