@@ -14,9 +14,10 @@ from litestar.params import FromPath
 from amplifier import json_characters
 from amplifier.errors import Problem
 from amplifier.fair_share import Shares
-from amplifier.transcripts import integrity
+from amplifier.transcripts import findings, integrity
+from amplifier.transcripts.findings import Finding
 from amplifier.transcripts.integrity import diagnose, repaired
-from amplifier.transcripts.message_formats import Message
+from amplifier.transcripts.parts import Message
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.routing import get, post
 from amplifier.web.unit_of_work import commit
@@ -33,17 +34,19 @@ _CHANGED = "The session changed at the same time: try again"
 
 class TranscriptFinding(msgspec.Struct):
     """A defect of the message `seq`, in turn `turn` (the N-th message of a human and what follows; 0 before the first),
-    and what to do about it."""
+    the providers that refuse the transcript for it, and what to do about it."""
 
-    problem: integrity.Problem
+    problem: findings.Problem
     seq: int
     tool_call_id: str | None
     turn: int
+    providers: list[findings.Provider]
     detail: str
 
 
 class Diagnosis(msgspec.Struct):
-    """The first 1,000 findings; `valid` is true when no message has to move and none is missing."""
+    """Up to 1,000 findings, first those that need a repair; `valid` is true when no message has to move and none is
+    missing."""
 
     session_id: str
     last_seq: int
@@ -80,18 +83,21 @@ class IntegrityController(Controller):
 
     @get("/diagnosis", operation_id="diagnose_transcript", summary="Diagnose a transcript", errors=(409, 422))
     async def diagnose_transcript(self, request: Request, session_id: FromPath[str]) -> Diagnosis:
-        """Lists the defects that models refuse: results that are missing, misplaced, or of no call, and second results;
-        also turns without an answer, which need no repair. For participants; up to 10,000 messages."""
+        """Lists what models refuse, with the providers: missing and misplaced results, which a repair mends; and
+        what is changed in what models are sent, such as second results, repeated ids, images that no provider takes,
+        or turns without an answer. For participants; up to 10,000 messages."""
         if (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
         async with _turn(request, "diagnosis"):
             whole = await _read(request, session_id)
             found = await asyncio.to_thread(diagnose, whole.messages)
-        findings = [
-            TranscriptFinding(one.problem, whole.seqs[one.index], one.tool_call_id, one.turn, one.detail)
-            for one in found[:MAX_FINDINGS]
+        listed = [
+            TranscriptFinding(
+                one.problem, whole.seqs[one.index], one.tool_call_id, one.turn, list(one.providers), one.detail
+            )
+            for one in _foremost(found)
         ]
-        return Diagnosis(session_id, whole.last_seq, not any(one.needs_repair for one in found), findings)
+        return Diagnosis(session_id, whole.last_seq, not any(one.needs_repair for one in found), listed)
 
     @post(
         "/repair",
@@ -113,6 +119,14 @@ class IntegrityController(Controller):
                 with contextlib.suppress(_ChangedMeanwhile):
                     return await commit(request, partial(_move, request, session_id, whole, entries))  # type: ignore[no-any-return]
         raise Problem(409, _CHANGED)
+
+
+def _foremost(found: list[Finding]) -> list[Finding]:
+    """Returns as many findings as an answer has, by index: those that need a repair before the others."""
+    if len(found) > MAX_FINDINGS:
+        chosen = sorted(found, key=lambda one: not one.needs_repair)[:MAX_FINDINGS]
+        return sorted(chosen, key=lambda one: one.index)
+    return found
 
 
 class _ChangedMeanwhile(Exception):

@@ -67,8 +67,8 @@ def thinking(given: Any) -> list[Part]:
     """Reads thinking: a text, a list of texts or blocks with texts, or a block of any provider."""
     if not isinstance(given, dict):
         return [Thinking(text)] if (text := _texts(given)) else []
-    keys = ("thinking", "reasoning", "text", "content", "summary")
-    text = "\n".join(filter(None, (_texts(given.get(key)) for key in keys)))
+    keys = ("reasoning", "text", "content", "summary")
+    text = _texts(given.get("thinking")) or "\n".join(filter(None, (_texts(given.get(key)) for key in keys)))
     by, signature = _first(given, _SIGNATURES)
     maker, sealed = _first(given, _SEALED)
     if (inner := given.get("reasoningText")) is not None:

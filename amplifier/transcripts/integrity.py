@@ -1,9 +1,10 @@
-"""Finds the faults for which models refuse a transcript, and repairs them. `tool_calls.py` pairs calls and results.
+"""Finds the faults for which models refuse a transcript, and repairs them.
 
-In a valid transcript the results follow directly after the message with their calls, in the order of the calls. Nothing
-is removed from the stored transcript, and nothing is added to it in the name of an assistant. Only in the messages that
-a model receives, results without a call and second results are left out, and a turn in which an assistant acted ends
-with an answer, because some models refuse a user's message directly after a result.
+`tool_calls.py` pairs calls and results, `faults.py` looks at single messages, `findings.py` says what to do. In a valid
+transcript the results follow directly after their calls, in the order of the calls. Nothing is removed from the stored
+transcript, and nothing is added to it in the name of an assistant. Only in the messages that a model receives, results
+without a call, second results and what is no message are left out, and a note stands after results that have no answer,
+because some models refuse a user's message directly after a result.
 """
 
 import itertools
@@ -11,38 +12,17 @@ from typing import Literal
 
 import msgspec
 
+from amplifier.transcripts.faults import faults
+from amplifier.transcripts.findings import BOTH, Finding, finding
 from amplifier.transcripts.parts import Message
 from amplifier.transcripts.plain import is_plain
 from amplifier.transcripts.tool_calls import Call, Group, Pairs
 
-Problem = Literal["missing_result", "misplaced_result", "unknown_result", "duplicate_result", "unfinished_turn"]
 Status = Literal["cancelled", "failed", "completed"]
 Entry = tuple[int | None, Message]  # a message with its index in the transcript, None for an added one
 
 LOST = '{"error": "unknown_error", "message": "Tool execution was interrupted and no result was captured."}'
 _UNANSWERED = "(The turn ended before it was answered.)"
-_ADVICE: dict[Problem, str] = {
-    "missing_result": "The call has no result: a repair adds one that says so.",
-    "misplaced_result": "The result does not stand right behind its call, in their order: a repair moves it there.",
-    "unknown_result": "No call has this id: nothing needs to be done, models are not sent the result.",
-    "duplicate_result": "The call has another result: nothing needs to be done, models are not sent this one.",
-    "unfinished_turn": "The turn ends without an assistant's answer: nothing needs to be done, models are sent one.",
-}
-
-
-class Finding(msgspec.Struct, frozen=True):
-    """A fault of the message at `index`, in turn `turn` (0 before the first turn), and what to do about it."""
-
-    problem: Problem
-    index: int
-    tool_call_id: str | None
-    turn: int
-    detail: str
-
-    @property
-    def needs_repair(self) -> bool:
-        """True if a repair must change the transcript. Other faults are only put right in what models receive."""
-        return self.problem in ("missing_result", "misplaced_result")
 
 
 def diagnose(messages: list[Message], open_end: bool = False) -> list[Finding]:
@@ -51,25 +31,26 @@ def diagnose(messages: list[Message], open_end: bool = False) -> list[Finding]:
     The last turn may lack an answer to a user's message; with `open_end` it may also end with calls or results.
     """
     reading = _Reading(messages, open_end)
-    if reading.is_clean:
+    pairs, single = reading.pairs, faults(reading.pairs)
+    if reading.is_clean and not single:
         return []
-    turns = reading.pairs.turns()
-
-    def found(problem: Problem, index: int, call_id: str | None = None, turn: int | None = None) -> Finding:
-        return Finding(problem, index, call_id, turns[index] if turn is None else turn, _ADVICE[problem])
-
-    findings = [found("missing_result", call.caller, call.id) for call in reading.pairs.orphans()]
-    findings += [found("misplaced_result", index, reading.pairs.homes[index].id) for index in reading.displaced]
-    findings += [found(dead.problem, dead.message, dead.call_id) for dead in reading.pairs.dead]
-    findings += [found("unfinished_turn", index, None, turn) for turn, index in reading.unfinished]
-    return sorted(findings, key=lambda one: one.index)
+    turns = pairs.turns()
+    found = [finding("missing_result", call.caller, call.id, turns[call.caller]) for call in pairs.orphans()]
+    for index in reading.displaced:
+        refusing = () if index in pairs.unordered else BOTH
+        found.append(finding("misplaced_result", index, pairs.homes[index].id, turns[index], refusing))
+    found += [finding(dead.problem, dead.message, dead.call_id, turns[dead.message]) for dead in pairs.dead]
+    found += [finding("unfinished_turn", index, None, turn, ()) for turn, index in reading.unfinished]
+    found += [finding(one.problem, one.message, one.call_id, turns[one.message], one.providers) for one in single]
+    return sorted(found, key=lambda one: one.index)
 
 
 def valid(messages: list[Message], open_end: bool = False) -> list[Message]:
     """Returns the messages to send to a model: `messages` itself if nothing is wrong with it, or another list.
 
-    Moves results directly after their calls, adds missing ones, leaves out those without a call and second ones, and
-    adds an answer to unfinished turns. The last turn may lack an answer as in `diagnose`.
+    Moves results directly after their calls, adds missing ones, leaves out those without a call and second ones, what
+    is no message, and answers that earlier releases wrote for an assistant, and adds a note to unfinished turns. The
+    last turn may lack an answer as in `diagnose`.
     """
     if is_plain(messages):
         return messages
@@ -109,9 +90,8 @@ class _Reading:
         self.is_open = False  # True if the last turn has no answer yet
         self.entries = self._arrange(messages)
         self.ends = self._find_ends(open_end)  # places in the entries where an answer is missing
-        has_all = len(self.entries) == len(messages) and not self.ends
-        has_all = has_all and "left out" not in self.pairs.effects
-        self.is_clean = not self.displaced and not self.pairs.dead and has_all
+        has_all = len(self.entries) == len(messages) and "left out" not in self.pairs.effects
+        self.is_clean = has_all and not (self.displaced or self.pairs.dead or self.ends)
 
     def _arrange(self, messages: list[Message]) -> list[Entry]:
         """Returns all messages, with misplaced results moved after their calls and missing ones added."""

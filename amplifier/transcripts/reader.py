@@ -174,7 +174,10 @@ def _returned(message: Message, role: Role, given: Any) -> list[Part]:
     if identifier is None and any(isinstance(part, Result) for part in parts):
         return parts
     whole = tool_blocks.result({**message, "content": given, "output": given}, blocks.content)
-    return [Result(identifier, whole.content, whole.is_error, tool_blocks.named(message))]
+    mark = message.get("cache_control")
+    whole.cache_control = mark if isinstance(mark, dict) else None
+    whole.call_id, whole.name, whole.hosted = identifier, tool_blocks.named(message), None
+    return [whole]
 
 
 def _thoughts(message: Message) -> list[Part]:

@@ -68,6 +68,7 @@ class Pairs:
         self.groups: dict[int, Group] = {}  # by the indexes of their messages with calls
         self.homes: dict[int, Call] = {}  # of messages with results, by index: the first call that they answer
         self.dead: list[Dead] = []
+        self.unordered: set[int] = set()  # indexes of results that only stand in another order than calls
         self._current: Group | None = None  # the group that the next message may belong to
         self._open: dict[str, deque[Call]] = {}  # calls without a result, by id, of the latest group with this id
         self._named: dict[str | None, deque[Call]] = {}  # the same by name; without an id by None, too
@@ -92,6 +93,7 @@ class Pairs:
                     last = place
                 else:
                     found.append(index)
+                    self.unordered |= {index} if call.group is group and place[0] == last[0] else set()
             elif index in self.groups:
                 group, last = self.groups[index], (False, -1)
             elif effect != "left out" and index not in self._within:

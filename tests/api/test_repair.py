@@ -68,6 +68,7 @@ async def test_diagnosis_names_what_is_wrong(alice: httpx.AsyncClient, session_i
         ("misplaced_result", 4, "b", 1),
     ]
     assert all(one["detail"].endswith(".") for one in found["findings"])
+    assert [one["providers"] for one in found["findings"]] == [["anthropic", "openai"]] * 2
     known = {"If-None-Match": response.headers["etag"]}
     assert (await alice.get(f"/sessions/{session_id}/diagnosis", headers=known)).status_code == 304
     await append(alice, session_id, [SAID])
@@ -207,3 +208,14 @@ async def test_appends_meanwhile(alice: httpx.AsyncClient, bob: httpx.AsyncClien
         select (select last_seq from sessions), count(*), count(distinct seq) from numbers
     """)
     assert numbers == distinct <= last_seq
+
+
+async def test_diagnosis_lists_first_what_needs_repair(alice: httpx.AsyncClient, session_id: str) -> None:
+    await append(alice, session_id, [{"role": "user", "content": ""}] * 999)
+    await append(alice, session_id, [{"type": "summary", "summary": "x"}, call("a"), SAID])
+    found = await diagnosis(alice, session_id)
+    assert (found["valid"], len(found["findings"])) == (False, 1000)
+    assert [(one["problem"], one["seq"]) for one in found["findings"]][-2:] == [
+        ("blank_message", 999),
+        ("missing_result", 1001),
+    ]

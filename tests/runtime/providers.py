@@ -70,7 +70,7 @@ async def mounted(name: str, stub: Stub | None = None, live: bool = True, **conf
 
 
 async def sent(stub: Stub, api: str, *messages: Any, config: dict[str, Any] | None = None, **more: Any) -> Any:
-    """Sends the messages and returns the body that the API received."""
-    async with mounted(api, stub, **(config or {})) as one:
+    """Sends the messages and returns the body that the API received, without marks of the prompt cache by default."""
+    async with mounted(api, stub, **({"cache": False} | (config or {}))) as one:
         await one.ask(*messages, **more)
     return stub.requests[-1].body

@@ -8,10 +8,18 @@ from typing import Any
 from amplifier_core import ConfigurationError, ModuleCoordinator
 from amplifier_core.message_models import ChatRequest
 
-from amplifier.runtime.modules.providers import anthropic_messages, anthropic_stream, base, clients, failures
+from amplifier.runtime.modules.providers import (
+    anthropic_cache,
+    anthropic_messages,
+    anthropic_stream,
+    base,
+    clients,
+    failures,
+)
 from amplifier.runtime.modules.providers.base import Answer, HttpProvider
 from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.messages import chosen_tool, option
+from amplifier.runtime.modules.providers.names import Names
 from amplifier.runtime.modules.providers.options import Options, read
 
 _BASE_URL = "https://api.anthropic.com"
@@ -60,7 +68,11 @@ class AnthropicProvider(HttpProvider):
 
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
         """Returns the body of the HTTP request. `more` holds the options of the call."""
-        system, messages = anthropic_messages.convert(request.messages)
+        names = Names(tool.name for tool in request.tools or ())
+        system, messages = anthropic_messages.convert(request.messages, names, self._options.vision)
+        called = [] if request.tools else anthropic_messages.describe_called(names)
+        tools = anthropic_messages.convert_tools(request.tools or [], names) or called
+        anthropic_cache.mark(tools, system, messages, self._options.cache)
         choice = option(request, more, "tool_choice") if request.tools else None
         most = option(request, more, "max_output_tokens", self._options.max_tokens or _MAX_TOKENS)
         thinking = self._thinking(most, choice)
@@ -72,8 +84,8 @@ class AnthropicProvider(HttpProvider):
             "temperature": None if thinking else option(request, more, "temperature", self._options.temperature),
             "top_p": option(request, more, "top_p"),
             "stop_sequences": option(request, more, "stop"),
-            "tools": anthropic_messages.convert_tools(request.tools) if request.tools else None,
-            "tool_choice": None if choice is None else anthropic_messages.convert_choice(choice),
+            "tools": tools or None,
+            "tool_choice": {"type": "none"} if called else choice and anthropic_messages.convert_choice(choice, names),
             "output_config": _output(request),
         }
         given = {key: value for key, value in known.items() if value is not None}

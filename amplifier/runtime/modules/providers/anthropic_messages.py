@@ -1,113 +1,178 @@
-"""Converts messages and tools for Anthropic's messages API."""
+"""Writes messages and tools for Anthropic's messages API. The marks of its prompt cache are in `anthropic_cache.py`."""
 
 from typing import Any
 
 from amplifier_core.message_models import Message, ToolSpec
 
-from amplifier.runtime.modules.providers.messages import Plain, as_text, chosen_tool, image, plain, safe_id
-from amplifier.transcripts import message_formats
+from amplifier.runtime.modules.providers import attachments, notes
+from amplifier.runtime.modules.providers.conversation import conversation
+from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
+from amplifier.runtime.modules.providers.names import Distinct, Names, safe
+from amplifier.transcripts.parts import Call, File, Image, Part, Result, Thinking
 
-_BEGINNING = "(The assistant began the conversation.)"  # the API requires a user's message first
-_BLANK = "(The message is blank.)"  # the API refuses blank texts, and would continue a last message of the assistant
 
-
-def convert(messages: list[Message]) -> tuple[str, list[Plain]]:
-    """Returns the text of the system messages, and the other messages. Joins adjacent messages of the same role."""
-    system: list[str] = []
+def convert(messages: list[Message], names: Names, vision: bool = True) -> tuple[list[Plain], list[Plain]]:
+    """Returns the blocks of the system messages, and the other messages. Joins adjacent messages of the same role."""
+    ids = Distinct(spelled=safe)
+    system: list[Plain] = []
     converted: list[Plain] = []
-    for message in map(plain, messages):
-        if message["role"] in ("system", "developer"):
-            system.append(message_formats.text_of(message))
+    entries = conversation(messages, names.sent, ids.fresh)
+    for index, (role, parts) in enumerate(entries, 1):
+        if role in ("system", "developer"):
+            system += [block for part in parts if (block := _text(notes.words(part), part)) is not None]
             continue
-        role, content = _convert(message)
+        if role == "assistant":
+            content = _assistant(parts, ids, is_paused=index == len(entries))
+        else:
+            role, content = "user", _user(parts, vision)
         if content and converted and converted[-1]["role"] == role:
             converted[-1]["content"] += content
         elif content:
             converted.append({"role": role, "content": content})
     if converted and converted[0]["role"] == "assistant":
-        converted.insert(0, {"role": "user", "content": _content(_BEGINNING)})
-    if messages and messages[-1].role == "user" and (not converted or converted[-1]["role"] == "assistant"):
-        converted.append({"role": "user", "content": _content(_BLANK)})
-    return "\n\n".join(filter(None, system)), converted
+        converted.insert(0, _note(notes.BEGINNING))  # the API requires a user's message first
+    if not converted or (messages[-1].role == "user" and converted[-1]["role"] == "assistant"):
+        converted.append(_note(notes.BLANK))
+    return system, converted
 
 
-def convert_tools(tools: list[ToolSpec]) -> list[Plain]:
+def convert_tools(tools: list[ToolSpec], names: Names) -> list[Plain]:
     """Converts the tools that the model may call."""
-    return [_tool(tool) for tool in tools]
+    return [_tool(tool, names) for tool in tools]
 
 
-def convert_choice(choice: str | dict[str, Any]) -> Plain:
+def describe_called(names: Names) -> list[Plain]:
+    """Returns descriptions of the tools that were called before. The API refuses calls in requests without tools."""
+    return [{"name": name, "input_schema": {"type": "object"}} for name in names.all()]
+
+
+def convert_choice(choice: str | dict[str, Any], names: Names) -> Plain:
     """Converts the choice of the tool that the model must call."""
     chosen = chosen_tool(choice)
-    return (
-        {"type": "tool", "name": chosen[1:]}
-        if chosen.startswith("=")
-        else {"type": {"required": "any"}.get(chosen, chosen)}
-    )
+    if chosen.startswith("="):
+        return {"type": "tool", "name": names.sent(chosen[1:])}
+    return {"type": {"required": "any"}.get(chosen, chosen)}
 
 
-def _tool(tool: ToolSpec) -> Plain:
+def _tool(tool: ToolSpec, names: Names) -> Plain:
     described = {"description": tool.description} if tool.description else {}
-    return {"name": tool.name, **described, "input_schema": {"type": "object"} | tool.parameters}
+    return {"name": names.sent(tool.name), **described, "input_schema": {"type": "object"} | tool.parameters}
 
 
-def _convert(message: Plain) -> tuple[str, list[Plain]]:
-    if message["role"] == "assistant":
-        return "assistant", _assistant(message)
-    if "tool_call_id" in message or (message["role"] in ("tool", "function") and not message_formats.answered(message)):
-        return "user", [_result(message.get("tool_call_id"), message["content"])]
-    return "user", _content(message["content"])
+def _assistant(parts: list[Part], ids: Distinct, is_paused: bool) -> list[Plain]:
+    """Returns the content in its order, which the API requires unchanged.
+
+    With `is_paused` the API is to continue it: it executes calls of its own tools that have no result so far.
+    """
+    hosted = _hosted(parts, ids, is_paused)
+    blocks = [block for part in parts if (block := _said(part, hosted)) is not None]
+    return sorted(blocks, key=lambda block: block["type"] == "tool_use")  # the calls at the end, before their results
 
 
-def _assistant(message: Plain) -> list[Plain]:
-    """Returns the content in its order, which the API requires unchanged, and then the calls that are not in it."""
-    content = _content(message["content"])
-    thought = message.get("thinking_block")
-    if isinstance(thought, dict) and not any(part["type"].endswith("thinking") for part in content):
-        content = [*_content([thought]), *content]
-    written = {part["id"] for part in content if part["type"] == "tool_use"}
-    calls = [call for call in message_formats.tool_calls(message) if safe_id(call.id) not in written]
-    return [*content, *(_use(call.id, call.name, call.arguments) for call in calls)]
+def _said(part: Part, hosted: set[int]) -> Plain | None:
+    """Writes a part of an assistant. Returns None for what the API would refuse: thoughts of other models."""
+    if isinstance(part, Thinking):
+        return _thought(part)
+    if isinstance(part, Call) and part.hosted is None:
+        return _marked({"type": "tool_use", "id": part.id, "name": part.name, "input": part.arguments}, part)
+    if isinstance(part, Call | Result) and id(part) in hosted:
+        hosted_block: Plain = _ordered(part.hosted)
+        return hosted_block
+    return _text(notes.words(part), part)
 
 
-def _content(content: Any) -> list[Plain]:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}] if content.strip() else []
-    parts = [_part(block) for block in content if isinstance(block, dict)]
-    return [part for part in parts if part is not None]
+def _thought(part: Thinking) -> Plain | None:
+    if part.by != "anthropic":
+        return None
+    if part.sealed:
+        return {"type": "redacted_thinking", "data": part.sealed}
+    return {"type": "thinking", "thinking": part.text, "signature": part.signature}
 
 
-def _part(block: Plain) -> Plain | None:
-    """Converts a block. Returns None if the API would refuse it: blank text, or thinking without a signature."""
-    match block.get("type"):
-        case "text" if str(block["text"]).strip():
-            return {"type": "text", "text": block["text"]}
-        case "thinking" if block.get("signature"):
-            return {"type": "thinking", "thinking": block["thinking"], "signature": block["signature"]}
-        case "redacted_thinking":
-            return {"type": "redacted_thinking", "data": block["data"]}
-        case "tool_call":
-            return _use(block["id"], block["name"], block["input"])
-        case "tool_result":
-            return _result(block["tool_call_id"], block["output"])
-        case "image":
-            return _image(block["source"])
-    return None
+def _hosted(parts: list[Part], ids: Distinct, is_paused: bool) -> set[int]:
+    """Returns the identities of the calls that the API executed itself and their results, if it accepts them again.
+
+    It does so if both are there. Calls of MCP servers are only accepted in requests that name the servers.
+    """
+    found: set[int] = set()
+    calls: dict[str, Call] = {}
+    for part in parts:
+        kind = part.hosted.get("type") if isinstance(part, Call | Result) and part.hosted else None
+        if isinstance(part, Call) and kind == "server_tool_use" and part.id:
+            calls[part.id] = part
+        elif isinstance(part, Result) and str(kind).endswith("_tool_result") and kind != "mcp_tool_result":
+            call = calls.pop(part.call_id or "", None)
+            if call is not None and ids.claim(str(call.id)):
+                found |= {id(call), id(part)}
+    return found | {id(call) for call in calls.values() if is_paused and ids.claim(str(call.id))}
 
 
-def _image(source: Any) -> Plain:
-    kind, media_type, data = image(source)
-    if kind == "url":
-        return {"type": "image", "source": {"type": "url", "url": data}}
-    return {"type": "image", "source": {"type": "base64", "media_type": media_type, "data": data}}
+def _user(parts: list[Part], vision: bool) -> list[Plain]:
+    blocks = [_answered(part, vision) for part in parts]
+    return [block for block in blocks if block is not None]
 
 
-def _use(identifier: str, name: str, arguments: dict[str, Any]) -> Plain:
-    return {"type": "tool_use", "id": safe_id(identifier), "name": name, "input": arguments}
+def _answered(part: Part, vision: bool) -> Plain | None:
+    """Writes a part of a user or a tool. Only results of tools of the caller are results for the API."""
+    if isinstance(part, Result) and part.hosted is None:
+        return _result(part, vision)
+    return _shown(part, vision)
 
 
-def _result(identifier: Any, output: Any) -> Plain:
-    known = {"type": "tool_result", "tool_use_id": safe_id(identifier or "")}
-    if isinstance(output, list) and any(isinstance(block, dict) and block.get("type") == "image" for block in output):
-        return known | {"content": [part for part in _content(output) if part["type"] in ("text", "image")]}
-    return known | {"content": as_text(output)}
+def _result(result: Result, vision: bool) -> Plain:
+    known: Plain = {"type": "tool_result", "tool_use_id": result.call_id}
+    if result.is_error:  # an error must be text
+        return _marked(known | {"content": notes.text_of(result.content), "is_error": True}, result)
+    blocks = [block for part in result.content if (block := _shown(part, vision)) is not None]
+    for block in blocks:
+        block.pop("cache_control", None)  # the mark of a result stands at the result
+    if all(block["type"] == "text" for block in blocks):
+        return _marked(known | {"content": "\n".join(block["text"] for block in blocks)}, result)
+    return _marked(known | {"content": blocks}, result)
+
+
+def _shown(part: Part, vision: bool) -> Plain | None:
+    source = title = None
+    if isinstance(part, Image) and vision:
+        source = _source(part.url, part.data, part.media_type, attachments.IMAGES)
+    elif isinstance(part, File):
+        part = attachments.with_text(part)
+        source, title = _of_file(part, vision), part.name
+    if source is None:
+        return _text(notes.words(part), part)
+    if isinstance(part, Image):
+        return _marked({"type": "image", "source": source}, part)
+    return _marked({"type": "document", "source": source} | ({"title": title} if title else {}), part)
+
+
+def _of_file(file: File, vision: bool) -> Plain | None:
+    if file.text is not None and file.text.strip():
+        return {"type": "text", "media_type": "text/plain", "data": file.text}
+    is_pdf = file.media_type == attachments.PDF or (file.url or "").lower().endswith(".pdf")
+    return _source(file.url, file.data, attachments.PDF, {attachments.PDF}) if is_pdf and vision else None
+
+
+def _source(url: str | None, data: str | None, kind: str | None, accepted: set[str] | frozenset[str]) -> Plain | None:
+    if attachments.has_bytes(data):
+        return {"type": "base64", "media_type": kind, "data": data} if kind in accepted else None
+    address = attachments.web_address(url)
+    return {"type": "url", "url": address} if address else None
+
+
+def _text(text: str, part: Part) -> Plain | None:
+    return _marked({"type": "text", "text": text}, part) if text.strip() else None
+
+
+def _note(text: str) -> Plain:
+    return {"role": "user", "content": [{"type": "text", "text": text}]}
+
+
+def _marked(block: Plain, part: Part) -> Plain:
+    return block if part.cache_control is None else block | {"cache_control": part.cache_control}
+
+
+def _ordered(value: Any) -> Any:
+    """Returns a block with its keys in one order: the database keeps none, and a prompt cache needs the same."""
+    if isinstance(value, dict):
+        return {key: _ordered(value[key]) for key in sorted(value)}
+    return [_ordered(item) for item in value] if isinstance(value, list) else value

@@ -20,6 +20,7 @@ from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, U
 from amplifier.runtime.hooks import show_and_emit
 from amplifier.runtime.modules.providers import clients, failures, sse
 from amplifier.runtime.modules.providers.blocks import Blocks
+from amplifier.runtime.modules.providers.names import Names
 from amplifier.runtime.modules.providers.options import Options
 
 _DRAIN = 0.1  # seconds to wait for the end of a complete response, so that its connection can be reused
@@ -64,7 +65,7 @@ class HttpProvider(ABC):
             "max_output_tokens": self._options.max_tokens,
         }
         defaults = {key: value for key, value in known.items() if value is not None}
-        capabilities = ["streaming", "tools", "vision"]
+        capabilities = ["streaming", "tools", *(["vision"] if self._options.vision else [])]
         return ProviderInfo(id=self.name, display_name=self.display_name, capabilities=capabilities, defaults=defaults)
 
     async def list_models(self) -> list[ModelInfo]:
@@ -87,7 +88,8 @@ class HttpProvider(ABC):
         """
         model = str(kwargs.get("model") or request.model or self._options.model)
         source = failures.Source(self.name, model, self._options.secrets(), self._sdk)
-        blocks = Blocks(self._coordinator, silent=(request.metadata or {}).get("stream") is False)
+        names = Names(tool.name for tool in request.tools or ()).changed()
+        blocks = Blocks(self._coordinator, (request.metadata or {}).get("stream") is False, names)
         body = msgspec.json.encode(self.body(request, model, kwargs))
         asked = {"provider": self.name, "model": model, "message_count": len(request.messages)}
         await show_and_emit(self._coordinator, self._coordinator.hooks, "llm:request", asked)

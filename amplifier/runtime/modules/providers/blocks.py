@@ -64,10 +64,16 @@ class Block:
 
 
 class Blocks:
-    """The blocks of one answer, in order. Emits no events if `silent`, which a request without a stream sets."""
+    """The blocks of one answer, in order. Emits no events if `silent`, which a request without a stream sets.
 
-    def __init__(self, coordinator: ModuleCoordinator, silent: bool = False) -> None:
+    `names` holds the original names of tools by those that the model uses, where these differ.
+    """
+
+    def __init__(
+        self, coordinator: ModuleCoordinator, silent: bool = False, names: dict[str, str] | None = None
+    ) -> None:
         self.request_id = uuid.uuid4().hex
+        self._names = names or {}
         self.all: list[Block] = []
         self._coordinator, self._hooks, self._silent = coordinator, coordinator.hooks, silent
         self._live: Callable[[str, dict[str, Any]], None] | None = coordinator.get_capability("amplifier.live")
@@ -78,7 +84,7 @@ class Blocks:
         """Begins a new block after the others and returns it."""
         block = Block(len(self.all), kind, id, name)
         self.all.append(block)
-        await self._emit("llm:stream_block_start", block, {"name": name} if name else {})
+        await self._emit("llm:stream_block_start", block, {"name": self._names.get(name, name)} if name else {})
         return block
 
     async def grow(self, block: Block, text: str) -> None:
@@ -135,6 +141,8 @@ class Blocks:
 
         If the arguments of a call are not a JSON object, they become `{}`, with their text in `raw_arguments`.
         """
+        for block in self.all:
+            block.name = self._names.get(block.name, block.name)
         is_cut = normalised(finish_reason) == "length"
         calls = [_call(block, is_cut and block is self.all[-1]) for block in self.all if block.kind == "tool_call"]
         arguments = {call.id: call.arguments for call in calls}

@@ -7,11 +7,12 @@ from typing import Annotated, Any
 
 import msgspec
 from amplifier_core import ConfigurationError, ModelInfo, ModuleCoordinator, ProviderInfo
-from amplifier_core.message_models import ChatRequest, ChatResponse, ToolCall, Usage
+from amplifier_core.message_models import ChatRequest, ChatResponse, Message, ToolCall, Usage
 
+from amplifier.runtime.modules.providers import notes
 from amplifier.runtime.modules.providers.blocks import Blocks
-from amplifier.runtime.modules.providers.messages import Plain, as_text, plain
-from amplifier.transcripts import message_formats
+from amplifier.runtime.modules.providers.conversation import Entry, conversation
+from amplifier.transcripts.parts import Call, Part, Result
 
 _CALL = "/call"
 _WORDS = re.compile(r"\s*\S+|\s+")
@@ -55,20 +56,20 @@ class EchoProvider:
 
     async def complete(self, request: ChatRequest, **kwargs: Any) -> ChatResponse:
         """Streams the answer word by word and returns it."""
-        messages = [plain(message) for message in request.messages]
+        entries = conversation(message for message in request.messages if not _is_of_hook(message))
         blocks = Blocks(self._coordinator, silent=(request.metadata or {}).get("stream") is False)
         model = str(kwargs.get("model") or request.model or "echo")
         known = {"provider": self.name, "model": model}
-        await self._coordinator.hooks.emit("llm:request", known | {"message_count": len(messages)})
+        await self._coordinator.hooks.emit("llm:request", known | {"message_count": len(request.messages)})
         started = time.perf_counter()
-        call = _wanted_call(messages, request)
+        call = _wanted_call(entries, request)
         if call is not None:
-            identifier = _new_id(messages)
+            identifier = _new_id(entries, len(request.messages))
             await blocks.grow(await blocks.begin("tool_call", identifier, call[0]), call[1])
         else:
-            await self._say(_answer(messages), blocks)
+            await self._say(_answer(entries), blocks)
         await blocks.end_all()
-        usage = _usage(messages, blocks)
+        usage = _usage(entries, blocks)
         duration = round((time.perf_counter() - started) * 1000)
         said = known | {"usage": usage.model_dump(exclude_none=True), "duration_ms": duration}
         await self._coordinator.hooks.emit("llm:response", said)
@@ -81,22 +82,31 @@ class EchoProvider:
             await blocks.grow(block, word[0])
 
 
-def _last_turn(messages: list[Plain]) -> tuple[str, list[Plain]]:
+def _last_turn(entries: list[Entry]) -> tuple[str, list[Result]]:
     """Returns the text of the last human message, and the tool results since the last message of the assistant."""
-    results: list[Plain] = []
-    for message in reversed(messages):
-        if message["role"] == "assistant":
+    results: list[Result] = []
+    for index in range(len(entries) - 1, -1, -1):
+        role, parts = entries[index]
+        if role == "assistant":
             break
-        if message_formats.is_human(message):
-            return message_formats.text_of(message), results[::-1]
-        if message_formats.answered(message):
-            results.append(message)
-    human = next((message for message in reversed(messages) if message_formats.is_human(message)), None)
-    return "" if human is None else message_formats.text_of(human), results[::-1]
+        if role == "tool":
+            results = parts + results
+        elif role == "user" and _is_human(parts):
+            return notes.text_of(parts), results
+    human: list[Part] = next((parts for role, parts in reversed(entries) if role == "user" and _is_human(parts)), [])
+    return notes.text_of(human), results
 
 
-def _wanted_call(messages: list[Plain], request: ChatRequest) -> tuple[str, str] | None:
-    text, results = _last_turn(messages)
+def _is_of_hook(message: Message) -> bool:
+    return message.metadata is not None and message.metadata.get("source") == "hook"
+
+
+def _is_human(parts: list[Part]) -> bool:
+    return not notes.text_of(parts).startswith("<system-reminder>")
+
+
+def _wanted_call(entries: list[Entry], request: ChatRequest) -> tuple[str, str] | None:
+    text, results = _last_turn(entries)
     given = text.removeprefix(_CALL)
     if results or given == text or not given[:1].isspace():
         return None
@@ -111,31 +121,22 @@ def _wanted_call(messages: list[Plain], request: ChatRequest) -> tuple[str, str]
     return name, arguments
 
 
-def _answer(messages: list[Plain]) -> str:
-    text, results = _last_turn(messages)
+def _answer(entries: list[Entry]) -> str:
+    text, results = _last_turn(entries)
     if not results:
         return f"You said: {text}"
-    names = {call.id: call.name for message in messages for call in message_formats.tool_calls(message)}
-    return "\n".join(line for message in results for line in _said(message, names))
+    return "\n".join(f"{result.name} said: {notes.text_of(result.content)}" for result in results)
 
 
-def _said(message: Plain, names: dict[str, str]) -> list[str]:
-    results = [(block["tool_call_id"], block["output"]) for block in message_formats.blocks(message, ("tool_result",))]
-    if not results:
-        results = [(message.get("tool_call_id"), message["content"])]
-    return [f"{names.get(call_id) or message.get('name') or 'tool'} said: {as_text(out)}" for call_id, out in results]
-
-
-def _new_id(messages: list[Plain]) -> str:
+def _new_id(entries: list[Entry], number: int) -> str:
     """Returns an id for a call that depends only on the messages and is not used in them."""
-    taken = {call.id for message in messages for call in message_formats.tool_calls(message)}
-    number = len(messages)
+    taken = {part.id for _, parts in entries for part in parts if isinstance(part, Call)}
     while f"call_{number}" in taken:
         number += 1
     return f"call_{number}"
 
 
-def _usage(messages: list[Plain], blocks: Blocks) -> Usage:
-    given = sum(len(message_formats.text_of(message).split()) for message in messages)
+def _usage(entries: list[Entry], blocks: Blocks) -> Usage:
+    given = sum(len(notes.text_of(parts).split()) for _, parts in entries)
     made = sum(len(block.text.split()) for block in blocks.all)
     return Usage(input_tokens=given, output_tokens=made, total_tokens=given + made)

@@ -3,16 +3,13 @@
 The formats of the APIs are written in `anthropic_messages.py` and `openai_messages.py`.
 """
 
-import re
 from typing import Any
 
-import msgspec
-from amplifier_core import InvalidRequestError
 from amplifier_core.message_models import ChatRequest, Message
 
 Plain = dict[str, Any]
 
-_UNSAFE = re.compile(r"[^a-zA-Z0-9_-]")
+ORIGINAL = "original"  # key of the block that a text block of a request stands for
 
 
 def plain(message: Message) -> Plain:
@@ -20,28 +17,14 @@ def plain(message: Message) -> Plain:
     found = {key: value for key, value in message.__dict__.items() if value is not None}
     found |= message.model_extra or {}
     if isinstance(message.content, list):
-        found["content"] = [block.__dict__ | (block.model_extra or {}) for block in message.content]
+        found["content"] = [_plain_block(block) for block in message.content]
     return found
 
 
-def as_text(value: Any) -> str:
-    """Returns a tool's result as text: a text unchanged, blocks as their texts, any other value as JSON."""
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list) and value and all(isinstance(item, dict) and "text" in item for item in value):
-        return "\n".join(str(item["text"]) for item in value)
-    return msgspec.json.encode(value).decode()
-
-
-def image(source: Any) -> tuple[str, str, str]:
-    """Returns `("url", "", address)` or `("base64", media type, data)`. Raises InvalidRequestError otherwise."""
-    if isinstance(source, dict):
-        match source.get("type"), source.get("media_type"), source.get("data"), source.get("url"):
-            case "url", _, _, str(url):
-                return "url", "", url
-            case "base64", str(media_type), str(data), _:
-                return "base64", media_type, data
-    raise InvalidRequestError("an image must have a source of type url or base64")
+def _plain_block(block: Any) -> Plain:
+    extra = block.model_extra or {}
+    original = extra.get(ORIGINAL)
+    return original if isinstance(original, dict) else block.__dict__ | extra
 
 
 def option(request: ChatRequest, more: dict[str, Any], name: str, default: Any = None) -> Any:
@@ -60,8 +43,3 @@ def chosen_tool(choice: str | dict[str, Any]) -> str:
         kind = str(choice.get("type", "auto"))
         return f"={name}" if name else {"any": "required"}.get(kind, kind)
     return {"any": "required"}.get(choice, choice if choice in ("auto", "none", "required") else f"={choice}")
-
-
-def safe_id(identifier: Any) -> str:
-    """Returns the id of a call in characters that every API accepts. A call and its result keep equal ids."""
-    return _UNSAFE.sub("_", str(identifier))

@@ -13,10 +13,14 @@ from amplifier.runtime.modules.providers import base, clients, failures, openai_
 from amplifier.runtime.modules.providers.base import Answer, HttpProvider
 from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.messages import option
+from amplifier.runtime.modules.providers.names import Names
 from amplifier.runtime.modules.providers.options import Options, read
 
 _BASE_URL = "https://api.openai.com/v1"
 _OWN_HOSTS = (".openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
+_SIGNING_HOSTS = (".googleapis.com",)  # demand the signatures of calls back
+_THOUGHTFUL_HOSTS = (".deepseek.com", ".moonshot.ai", ".moonshot.cn")  # demand the reasoning of turns with calls back
+_MISTRAL = ".mistral.ai"
 
 
 @functools.cache
@@ -49,10 +53,12 @@ class OpenAIProvider(HttpProvider):
 
     def body(self, request: ChatRequest, model: str, more: dict[str, Any]) -> dict[str, Any]:
         """Returns the body of the HTTP request. `more` holds the options of the call."""
-        own = f".{httpx2.URL(self._options.base_url).host}".endswith(_OWN_HOSTS)
+        host = f".{httpx2.URL(self._options.base_url).host}"
+        own = host.endswith(_OWN_HOSTS)
+        names = Names(tool.name for tool in request.tools or ())
         limit = "max_completion_tokens" if own else "max_tokens"  # OpenAI's newer models refuse the old name
         known = {
-            "messages": openai_messages.convert(request.messages, own),
+            "messages": openai_messages.convert(request.messages, names, self._accepted(host)),
             limit: option(request, more, "max_output_tokens", self._options.max_tokens),
             "temperature": option(request, more, "temperature", self._options.temperature),
             "top_p": option(request, more, "top_p"),
@@ -64,10 +70,21 @@ class OpenAIProvider(HttpProvider):
         }
         if request.tools:
             choice = option(request, more, "tool_choice")
-            known["tools"] = openai_messages.convert_tools(request.tools)
-            known["tool_choice"] = None if choice is None else openai_messages.convert_choice(choice)
+            known["tools"] = openai_messages.convert_tools(request.tools, names)
+            known["tool_choice"] = None if choice is None else openai_messages.convert_choice(choice, names)
         given = {key: value for key, value in known.items() if value is not None}
         return {"model": model, **given, "stream": True, "stream_options": {"include_usage": True}}
+
+    def _accepted(self, host: str) -> openai_messages.Accepted:
+        options = self._options
+        return openai_messages.Accepted(
+            developer=host.endswith(_OWN_HOSTS),
+            vision=options.vision,
+            audio=options.audio,
+            reasoning=host.endswith(_THOUGHTFUL_HOSTS) if options.send_reasoning is None else options.send_reasoning,
+            signatures=host.endswith(_SIGNING_HOSTS) if options.send_reasoning is None else options.send_reasoning,
+            short_ids=host.endswith(_MISTRAL),
+        )
 
     async def read(self, events: AsyncIterator[bytes], blocks: Blocks, source: failures.Source) -> Answer:
         """Reads the answer, as `openai_stream.read` describes."""

@@ -33,6 +33,10 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     api_version: Annotated[str, msgspec.Meta(pattern=r"^[\w.-]{1,50}$")] | None = None
     context_window: Count | None = None
     thinking: dict[str, Any] | None = None
+    vision: bool = True
+    audio: bool = False
+    cache: bool = True
+    send_reasoning: bool | None = None
     priority: float = 100
 
     def identity(self) -> Hashable:
