@@ -9,6 +9,7 @@ from typing import Any
 
 import msgspec
 
+from amplifier.runtime.argument_order import with_order
 from amplifier.runtime.secret_references import redacted
 from amplifier.transcripts.message_formats import is_of_hook
 
@@ -44,7 +45,7 @@ class Transcript:
             self._begun = True
         elif role not in _UNWRITTEN:
             message = redacted(message, self._secrets)
-            await _uninterrupted(self._append(encoded(message)))
+            await _uninterrupted(self._append(encoded(with_order(message))))
         await self._inner.add_message(message)
 
     def __getattr__(self, name: str) -> Any:

@@ -53,6 +53,9 @@ SAME = {
     r"invitation_claims\.claim: a parameter is wrong: :session_id is :actor_id at 663": (
         "a participant is not added twice"
     ),
+    r"sessions\.transfer: a parameter is wrong: :user_id is :actor_id at 14\d\d": (
+        "where it decides, the new owner is the caller"
+    ),
     r"messages\.list_backwards: a parameter is wrong: :limit is :before at 13\d\d": (
         "more rows are read, of which as many are shown"
     ),

@@ -22,6 +22,7 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
     after = {"after_created_at": at.created_at, "after_session_id": at.session, "after_seq": at.seq}
     new_ticket, busy = {"ticket_hash": "f" * 64}, {"session_id": "agent-busy"}
     alone = {"actor_id": "user-inviting", "session_id": "alone"}
+    either = {"tags": '[{"team": 3}, {"team": 4}]'}  # two readings of a filter
     thought = [Base({"q": "secretly"}, ("actor_id",)), Base({"actor_id": on.busy, "q": "secretly"}, ())]
     return {
         "application_keys.create": [
@@ -57,6 +58,9 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
             ),
             Base({"actor_id": on.editor, "owned": True}, ()),
         ],
+        "sessions.list": [Base(), Base({"actor_id": on.editor, "owned": True}, ()), Base(either, ())],
+        "sessions.count": [Base(), Base(either, ())],
+        "configs.count": [Base(), Base(either, ())],
         # the last thing in one session was a message, in the other an event
         **{
             f"messages.{one}": [
@@ -164,7 +168,13 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"q": "secretly", "tool": "find_flight"}, ()),
             *thought,
         ],
-        "search.list_sessions": [Base(), Base(rare), Base({"q": "session"}, ("owned", "tags", "until")), *thought],
+        "search.list_sessions": [
+            Base(),
+            Base(rare),
+            Base({"q": "session"}, ("owned", "tags", "until")),
+            Base({"q": "session"} | either, ()),
+            *thought,
+        ],
         "settings.put": [Base(), Base({"key": "key-3", "value": "3", "scope": "global"}, ())],
         "sessions.fork": [
             Base({"own_config_id": on.config}),
