@@ -84,6 +84,14 @@ def test_each_result_reaches_its_own_call(name: str) -> None:
         assert "returned:" not in text
 
 
+def test_texts_beside_results_follow_all_results() -> None:
+    calls, results = ROUNDS["bedrock"]
+    shown = [{"role": "user", "content": [one, {"text": f"note {n}"}]} for n, one in enumerate(results["content"])]
+    check([ASKED, calls, *shown, SAID])
+    openai = bodies(valid([ASKED, calls, *shown, SAID]))["openai"]["messages"]
+    assert [one["content"] for one in openai][2:] == ["ok", "ok", "note 0", "note 1", "Done"]
+
+
 @pytest.mark.slow
 def test_real_conversations_cut_anywhere_are_accepted() -> None:
     for messages in transcripts():
