@@ -57,8 +57,7 @@ class Writer:
         message: Message = {"role": "assistant", "content": _content(named)}
         calls = [part for part in named if isinstance(part, Call) and part.hosted is None]
         if calls:
-            listed = [{"id": call.id, "tool": call.name, "arguments": call.arguments} for call in calls]
-            message["tool_calls"] = listed
+            message["tool_calls"] = [_listed(call) for call in calls]
         return message
 
     def _others(self, reading: Reading) -> Iterator[Message]:
@@ -100,6 +99,11 @@ class Writer:
                     self._answered.add(identifier)
                     return identifier
         return None
+
+
+def _listed(call: Call) -> dict[str, Any]:
+    known = {"id": call.id, "tool": call.name, "arguments": call.arguments}
+    return known if call.extra_content is None else known | {"extra_content": call.extra_content}
 
 
 def _content(parts: list[Part]) -> str | list[Block]:

@@ -129,7 +129,7 @@ class _Conversation:
 
     def _called(self, call: Call) -> Call:
         sent = Call(self._identified(call.id or "call"), self._named(call.name), call.arguments)
-        sent.cache_control = call.cache_control
+        sent.cache_control, sent.extra_content = call.cache_control, call.extra_content
         self._waiting.append(_Waiting(call.id or None, sent))
         return sent
 
