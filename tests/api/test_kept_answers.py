@@ -26,14 +26,18 @@ def replies(*names: str) -> list[Reply]:
     return [*(Reply(raw=recorded(name)[0]) for name in names), Reply("Done.")]
 
 
-async def test_blocks_of_other_types_are_kept_where_they_were(alice: httpx.AsyncClient, stub: Stub) -> None:
+@pytest.mark.parametrize("name", ["anthropic/web_search_paused", "anthropic/call_of_api_paused"])
+async def test_paused_answer_is_kept_and_goes_back_as_it_came(alice: httpx.AsyncClient, stub: Stub, name: str) -> None:
     here = await agent(alice, model(stub, "anthropic"))
-    stub.when("search", *replies("anthropic/web_search_paused"))
+    stub.when("search", *replies(name))
     assert (await here.say("search"))["response"] == "I search.Done."
     said, done = (await here.transcript())[1:]
-    _, expected = recorded("anthropic/web_search_paused")
-    assert said["content"] == [{"type": "text", "text": "I search."}, *expected["other"]]
-    assert (said["metadata"], done["content"]) == ({"finish_reason": "pause_turn"}, "Done.")
+    _, expected = recorded(name)
+    blocks = [{"type": "text", "text": "I search."}, *expected["other"]]
+    assert (said["content"], said["metadata"]) == (blocks, {"finish_reason": "pause_turn"})
+    assert done["content"] == "Done."
+    asked, continued = stub.requests[-1].body["messages"]
+    assert (asked["role"], continued) == ("user", {"role": "assistant", "content": blocks})
 
 
 async def test_citations_are_kept_with_their_text(alice: httpx.AsyncClient, stub: Stub) -> None:
@@ -71,12 +75,21 @@ async def test_thoughts_are_kept_with_their_calls(
     assert calls == [tuple(call) for call in expected.get("calls", [])]
 
 
-async def test_signature_of_call_is_kept_with_it(alice: httpx.AsyncClient, stub: Stub) -> None:
-    here = await agent(alice, model(stub), tools=TOOLS)
+@pytest.mark.parametrize("demanded", [True, None])
+async def test_signature_of_call_goes_back_where_it_is_demanded(
+    alice: httpx.AsyncClient, stub: Stub, demanded: bool | None
+) -> None:
+    here = await agent(alice, model(stub, send_reasoning=demanded), tools=TOOLS)
+    stub.strict = not demanded  # its rules are those of OpenAI, which takes neither thoughts nor signatures
     stub.when("call", *replies("gemini/calls"))
+    signatures = [{"google": {"thought_signature": "EjQKMgEM"}}, None]
     await here.say("call")
-    calls = (await here.transcript())[1]["tool_calls"]
-    assert [call.get("extra_content") for call in calls] == [{"google": {"thought_signature": "EjQKMgEM"}}, None]
+    await here.say("more")
+    kept = (await here.transcript())[1]["tool_calls"]
+    assert [call.get("extra_content") for call in kept] == signatures
+    for seen in stub.requests[1:]:
+        sent = next(message for message in seen.body["messages"] if "tool_calls" in message)["tool_calls"]
+        assert [call.get("extra_content") for call in sent] == (signatures if demanded else [None, None])
 
 
 ODD = ("nulls", "counts", "counts_that_are_a_list", "emoji_in_halves", "bytes_that_are_no_text")

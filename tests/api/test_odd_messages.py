@@ -90,6 +90,8 @@ async def test_search_shows_a_space(alice: httpx.AsyncClient, session_id: str) -
     query = {"q": "thimble", "context": 1}
     [hit] = (await alice.get(f"/sessions/{session_id}/search", params=query)).json()["items"]
     assert [one["text"] for one in hit["before"]] == ["needle one   two  \\u0000"]
+    [hit] = (await alice.get(f"/sessions/{session_id}/search", params={"q": '"needle one two"'})).json()["items"]
+    assert hit["headline"].split()[:3] == ["<mark>needle</mark>", "<mark>one</mark>", "<mark>two</mark>"]
 
 
 @pytest.mark.parametrize("character", [r"\u0000", r"\ud83d"])
@@ -105,3 +107,10 @@ async def test_other_bodies_refuse_odd_text(
         assert "which is no text" in assert_problem(answer, 422)["detail"], path
         large = body.replace(character, character + "x" * 300_000)
         assert_problem(await alice.request(method, path, content=large, headers=JSON), 422)
+
+
+async def test_odd_text_in_ignored_field_is_ignored(alice: httpx.AsyncClient, config_id: str) -> None:
+    body = f'{{"config_id": "{config_id}", "note": "\\u0000"}}'
+    answer = await alice.post("/sessions", content=body, headers=JSON)
+    assert answer.status_code == 201, answer.text
+    assert "'note' was ignored" in answer.json()["warnings"][0]

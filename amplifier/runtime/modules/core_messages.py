@@ -4,6 +4,7 @@ What amplifier-core has no block for is a text block that says so. The key `orig
 the included providers.
 """
 
+from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -23,7 +24,8 @@ class Writer:
 
     def __init__(self) -> None:
         self._count = 0
-        self._unanswered: list[tuple[str, str]] = []  # names and ids of calls that got an id here
+        self._unanswered: dict[str | None, deque[str]] = {}  # ids that were given here, by the tool, and by None: all
+        self._answered: set[str] = set()
 
     def write(self, message: Message) -> list[Message]:
         """Returns the messages in the place of one: none for an entry that is no part of the conversation."""
@@ -55,8 +57,7 @@ class Writer:
         message: Message = {"role": "assistant", "content": _content(named)}
         calls = [part for part in named if isinstance(part, Call) and part.hosted is None]
         if calls:
-            listed = [{"id": call.id, "tool": call.name, "arguments": call.arguments} for call in calls]
-            message["tool_calls"] = listed
+            message["tool_calls"] = [_listed(call) for call in calls]
         return message
 
     def _others(self, reading: Reading) -> Iterator[Message]:
@@ -77,25 +78,32 @@ class Writer:
             return call
         self._count += 1
         identifier = f"call_{self._count}"
-        self._unanswered.append((call.name, identifier))
+        for key in (call.name, None):
+            self._unanswered.setdefault(key, deque()).append(identifier)
         return Call(identifier, call.name, call.arguments, cache_control=call.cache_control)
 
     def _result(self, result: Result) -> Message:
-        identifier = result.call_id or self._answered(result.name)
+        identifier = result.call_id or self._next_of(result.name)
         message: Message = {"role": "tool", "content": _content(result.content)}
         message |= {"tool_call_id": identifier} if identifier else {}
         message |= {"name": result.name} if result.name else {}
         message |= {"is_error": True} if result.is_error else {}
         return message | ({"cache_control": result.cache_control} if result.cache_control else {})
 
-    def _answered(self, name: str | None) -> str | None:
-        """Returns the id of the first call of this tool that got its id here, or of the first one of any tool."""
-        found = next((one for one in self._unanswered if one[0] == name), None)
-        found = found or next(iter(self._unanswered), None)
-        if found is None:
-            return None
-        self._unanswered.remove(found)
-        return found[1]
+    def _next_of(self, name: str | None) -> str | None:
+        """Returns the first call of this tool that got its id here, or else the first one of any tool."""
+        for queue in (self._unanswered.get(name), self._unanswered.get(None)):
+            while queue:
+                identifier = queue.popleft()
+                if identifier not in self._answered:
+                    self._answered.add(identifier)
+                    return identifier
+        return None
+
+
+def _listed(call: Call) -> dict[str, Any]:
+    known = {"id": call.id, "tool": call.name, "arguments": call.arguments}
+    return known if call.extra_content is None else known | {"extra_content": call.extra_content}
 
 
 def _content(parts: list[Part]) -> str | list[Block]:

@@ -4,6 +4,7 @@ Calls get ids and names that are unique in the request. The results of a message
 the order of the calls, each call has one, and a result without a call is a note in a user's message.
 """
 
+from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
@@ -71,6 +72,8 @@ class _Conversation:
         self.entries: list[Entry] = []
         self._named, self._identified = named, identified
         self._waiting: list[_Waiting] = []  # the calls of the last entry
+        self._next = 0  # the place of the first of them without a result
+        self._free: _Free | None = None  # those without a result, made when results come in another order
         self._strays: list[Part] = []  # notes of results without a call
         self._answering = False  # True from the first result of these calls on
 
@@ -95,7 +98,7 @@ class _Conversation:
         if self._waiting:
             results = [one.result or Result(one.call.id, [Text(notes.LOST)], True) for one in self._waiting]
             self.entries.append(Entry("tool", results))
-            self._waiting, self._answering = [], False
+            self._waiting, self._next, self._free, self._answering = [], 0, None, False
         if self._strays:
             self.entries.append(Entry("user", self._strays))
             self._strays = []
@@ -126,22 +129,52 @@ class _Conversation:
 
     def _called(self, call: Call) -> Call:
         sent = Call(self._identified(call.id or "call"), self._named(call.name), call.arguments)
-        sent.cache_control = call.cache_control
+        sent.cache_control, sent.extra_content = call.cache_control, call.extra_content
         self._waiting.append(_Waiting(call.id or None, sent))
         return sent
 
     def _answer(self, result: Result) -> None:
         """Gives a result to its call: by the id, or without one by the name of the tool, or else by the order."""
-        free = [one for one in self._waiting if one.result is None]
-        if result.call_id:
-            found = next((one for one in free if one.given == result.call_id), None)
-        else:
-            free = [one for one in free if one.given is None] or free
-            name = self._named(result.name) if result.name else None
-            found = next((one for one in free if one.call.name == name), free[0] if free else None)
+        found = self._first_waiting()
+        if found is not None and not (found.given and found.given == result.call_id):
+            self._free = self._free or _Free(self._waiting)
+            found = self._free.find(result.call_id, self._named(result.name) if result.name else None)
         if found is None:
             self._strays.append(Text(notes.stray(result)))
             return
         self._answering = True
         found.result = Result(found.call.id, result.content, result.is_error, found.call.name)
         found.result.cache_control = result.cache_control
+
+    def _first_waiting(self) -> _Waiting | None:
+        while self._next < len(self._waiting) and self._waiting[self._next].result is not None:
+            self._next += 1
+        return self._waiting[self._next] if self._next < len(self._waiting) else None
+
+
+class _Free:
+    """Calls without a result, found in a time that does not depend on their number."""
+
+    def __init__(self, waiting: list[_Waiting]) -> None:
+        self._queues: dict[tuple[str, str | None], deque[_Waiting]] = {}
+        for one in waiting:
+            for key in _keys(one.given, one.call.name):
+                self._queues.setdefault(key, deque()).append(one)
+
+    def find(self, identifier: str | None, name: str | None) -> _Waiting | None:
+        """Returns the first call with the id, or without one of the tool, or else any: calls without ids come first."""
+        if identifier:
+            return self._first(("id", identifier))
+        kind = "" if self._first(("", None)) else "any"
+        return self._first((kind, name)) or self._first((kind, None))
+
+    def _first(self, key: tuple[str, str | None]) -> _Waiting | None:
+        queue = self._queues.get(key)
+        while queue and queue[0].result is not None:
+            queue.popleft()
+        return queue[0] if queue else None
+
+
+def _keys(given: str | None, name: str) -> list[tuple[str, str | None]]:
+    of_kind: list[tuple[str, str | None]] = [("id", given)] if given else [("", name), ("", None)]
+    return [*of_kind, ("any", name), ("any", None)]

@@ -18,6 +18,7 @@ from amplifier.runtime.modules.providers.options import Options, read
 
 _BASE_URL = "https://api.openai.com/v1"
 _OWN_HOSTS = (".openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
+_SIGNING_HOSTS = (".googleapis.com",)  # demand the signatures of calls back
 _THOUGHTFUL_HOSTS = (".deepseek.com", ".moonshot.ai", ".moonshot.cn")  # demand the reasoning of turns with calls back
 _MISTRAL = ".mistral.ai"
 
@@ -81,6 +82,7 @@ class OpenAIProvider(HttpProvider):
             vision=options.vision,
             audio=options.audio,
             reasoning=host.endswith(_THOUGHTFUL_HOSTS) if options.send_reasoning is None else options.send_reasoning,
+            signatures=host.endswith(_SIGNING_HOSTS) if options.send_reasoning is None else options.send_reasoning,
             short_ids=host.endswith(_MISTRAL),
         )
 
