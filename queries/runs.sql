@@ -448,7 +448,6 @@ with page as (
         max(seq) as last_seq,
         coalesce(min(seq), :up_to_seq::bigint + 1) as first_seq,
         count(*) filter (where role = 'user') as from_users,
-        '[' || string_agg(seq::text, ',' order by seq) || ']' as seqs,
         '[' || string_agg(message::text, ',' order by seq) || ']' as messages
     from (
         select
@@ -517,9 +516,8 @@ older_messages as (
 
 select
     p.last_seq,
-    p.seqs,
+    p.first_seq,
     p.messages,
-    o.older_seqs,
     o.older_messages,
     (select bytes from system_size) as system_bytes,
     case
@@ -541,9 +539,7 @@ select
     end as left_out
 from page as p
 cross join (
-    select
-        '[' || string_agg(seq::text, ',' order by seq) || ']' as older_seqs,
-        '[' || string_agg(message::text, ',' order by seq) || ']' as older_messages
+    select '[' || string_agg(message::text, ',' order by seq) || ']' as older_messages
     from older_messages
 ) as o;
 

@@ -253,16 +253,15 @@ class QueuedRun(Struct):
 
 
 class History(Struct):
-    """The messages that an agent may read, and the `seq` of each, as the texts of JSON arrays.
+    """The messages that an agent may read, as the text of a JSON array, and the `seq` of the last and the first one.
 
     `older_messages` are those before them that the agent reads, too; `left_out` counts all messages before them.
     `system_bytes` is the size of the system's messages before them, which are missing if they are too large.
     """
 
     last_seq: int | None
-    seqs: str | None
+    first_seq: int
     messages: str | None
-    older_seqs: str | None
     older_messages: str | None
     system_bytes: int | None
     left_out: int

@@ -58,6 +58,7 @@ class Execution:
         self._host = host
         self.session_id, self.run_id, self.user_id = row["session_id"], row["run_id"], row["user_id"]
         self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
+        self._begun_seq = self._last_seq  # the number of the message that the run answers
         self.turn: list[dict[str, Any]] = [json_numbers.read(row["message"])]
         self.feed = Feed(host.hub, self.session_id, self.run_id)
         self.meter = Meter(host.settings.run_model_timeout, host.settings.run_tool_timeout)
@@ -115,8 +116,6 @@ class Execution:
             return Outcome("failed", failure=Failure("interrupted", "The service was stopped while the run went on"))
         if error is None:
             error = RuntimeError("a module cancelled the run's task")
-        if isinstance(error, Unsendable) and self._read is not None:
-            error = self._read.located(error)
         return Outcome("failed", failure=failure(error, self.feed.secrets, f"{self.session_id}/{self.run_id}"))
 
     async def _work(self) -> str:
@@ -143,7 +142,7 @@ class Execution:
             approvals.close()
             await self._clean_up(session)
         if self._conductor is not None and self._conductor.error is not None:
-            raise self._conductor.error
+            raise await self._located(self._conductor.error)
         return str(response)
 
     def _plan(self) -> Plan:
@@ -153,7 +152,6 @@ class Execution:
 
     async def _prepare(self, coordinator: Any, history: History) -> str:
         """Wraps the mounted modules with the transcript, the limits and the event handlers. Returns the prompt."""
-        self._read = history
         inner = coordinator.get("context")
         await inner.set_messages(history.messages)
         await coordinator.mount("context", Transcript(inner, self._append, self.feed.secrets))
@@ -176,7 +174,16 @@ class Execution:
         """Returns the messages of earlier turns. Raises Unsendable."""
         settings = self._host.settings
         limits = Limits(settings.run_history_messages, settings.run_history_bytes)
-        return history(await self._messages(0, self._last_seq - 1, limits), limits)
+        self._read = history(await self._messages(0, self._begun_seq - 1, limits), limits)
+        return self._read
+
+    async def _located(self, error: BaseException) -> BaseException:
+        """Returns the error, if it is about a message of an earlier turn, with the number of that message."""
+        place = self._read.place(error.message) if self._read and isinstance(error, Unsendable) else None
+        if place is None:
+            return error
+        row = await self._messages(0, self._begun_seq - 1, Limits(place, self._host.settings.run_history_bytes))
+        return Unsendable(f"Message {row['first_seq']} of the transcript cannot be sent to a model: {error}")
 
     async def _messages(self, after: int, up_to_seq: int, limits: Limits) -> Any:
         """Returns the row of `runs.get_history`. Tries again while the database is unavailable."""

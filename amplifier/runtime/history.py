@@ -5,8 +5,6 @@ How much of them a model is sent is decided by the context module.
 
 from typing import Any, NamedTuple
 
-import msgspec
-
 from amplifier import json_numbers
 from amplifier.errors import Unsendable
 from amplifier.runtime.transcript_writer import Message, is_notice, spoken
@@ -16,8 +14,6 @@ from amplifier.transcripts.turns import is_human
 
 _SYSTEM = ("system", "developer")
 _USUAL = frozenset((*_SYSTEM, "user", "assistant", "tool", "function"))
-
-Numbered = tuple[int, Message]
 
 
 class Limits(NamedTuple):
@@ -30,12 +26,12 @@ class Limits(NamedTuple):
 class History(NamedTuple):
     """The messages that an agent reads, in a form that models accept.
 
-    `left_out` is the number of earlier messages that are not among them, and `limit` the setting that they exceed.
-    `numbered` holds the messages as they are in the transcript, with their numbers.
+    `newest` are those of the transcript's end, as they are stored. `left_out` is the number of messages that are not
+    read, and `limit` the setting that they exceed.
     """
 
     messages: list[Message]
-    numbered: list[Numbered]
+    newest: list[Message]
     left_out: int = 0
     limit: str | None = None
 
@@ -44,10 +40,10 @@ class History(NamedTuple):
         """The data of the event that tells of messages which are left out."""
         return {"messages": len(self.messages), "left_out": self.left_out, "limit": self.limit}
 
-    def located(self, error: Unsendable) -> Unsendable:
-        """Returns the error with the number of its message, if that is in the transcript."""
-        seq = next((seq for seq, message in self.numbered if message is error.message), None)
-        return error if seq is None else Unsendable(f"Message {seq} of the transcript: {error}")
+    def place(self, message: Message | None) -> int | None:
+        """Returns the place of a message, counted from the end of the transcript, or None if it is not there."""
+        places = enumerate(reversed(self.newest), 1)
+        return next((place for place, one in places if one is message), None)
 
 
 def history(row: Any, limits: Limits) -> History:
@@ -55,20 +51,16 @@ def history(row: Any, limits: Limits) -> History:
 
     Raises Unsendable if the limits do not suffice for the newest message, or for the messages of the system.
     """
-    newest = _numbered(row["messages"], row["seqs"])
+    newest = json_numbers.read(row["messages"] or "[]")
     if not row["left_out"]:
-        return _history(newest)
+        return History(_sendable(newest), newest)
     _check(row, newest, limits)
-    kept = _cut(newest, _numbered(row["older_messages"], row["older_seqs"]))
+    kept = _cut(newest, json_numbers.read(row["older_messages"] or "[]"))
     limit = "RUN_HISTORY_MESSAGES" if len(newest) == limits.messages else "RUN_HISTORY_BYTES"
-    return _history(kept, row["left_out"] + len(newest) - len(kept), limit)
+    return History(_sendable(kept), newest, row["left_out"] + len(newest) - len(kept), limit)
 
 
-def _numbered(messages: str | None, seqs: str | None) -> list[Numbered]:
-    return list(zip(msgspec.json.decode(seqs or "[]"), json_numbers.read(messages or "[]"), strict=True))
-
-
-def _check(row: Any, newest: list[Numbered], limits: Limits) -> None:
+def _check(row: Any, newest: list[Message], limits: Limits) -> None:
     if (row["system_bytes"] or 0) > limits.bytes:
         raise Unsendable(
             f"The system and developer messages of the transcript have {row['system_bytes']} bytes, and an agent may "
@@ -81,21 +73,22 @@ def _check(row: Any, newest: list[Numbered], limits: Limits) -> None:
         )
 
 
-def _cut(newest: list[Numbered], older: list[Numbered]) -> list[Numbered]:
+def _cut(newest: list[Message], older: list[Message]) -> list[Message]:
     """Returns the messages from the first complete turn on, after those of the system before it.
 
     If no turn begins among the newest messages, returns all of them, after the message that began their turn.
     """
-    start = next((at for at, (_, message) in enumerate(newest) if is_human(message)), None)
+    start = next((at for at, message in enumerate(newest) if is_human(message)), None)
     if start is None:
         return [*older, *newest]
     before = (*older, *newest[:start])
-    return [one for one in before if _role(one[1]) in _SYSTEM] + newest[start:]
+    return [message for message in before if _role(message) in _SYSTEM] + newest[start:]
 
 
-def _history(numbered: list[Numbered], left_out: int = 0, limit: str | None = None) -> History:
-    messages = [message for _, message in numbered if _role(message) is not None and not is_notice(message)]
-    return History([spoken(message) for message in valid(messages)], numbered, left_out, limit)
+def _sendable(messages: list[Message]) -> list[Message]:
+    """Returns the messages that belong to the conversation and are the agent's own, as models accept them."""
+    given = [message for message in messages if _role(message) is not None and not is_notice(message)]
+    return [spoken(message) for message in valid(given)]
 
 
 def _role(message: Message) -> str | None:

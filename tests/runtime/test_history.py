@@ -7,6 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
+from amplifier.runtime.modules.core_messages import Writer
 from tests.conftest import Api, serving
 from tests.support.agents import Agent, agent, model, settings
 from tests.support.llm import Stub
@@ -109,6 +110,17 @@ async def test_too_large_message_is_named(alice: httpx.AsyncClient, stub: Stub) 
 async def test_too_large_system_messages_are_named(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await session(alice, stub, [*said("system", "x" * 40_000, "y" * 40_000), *turns(1, 8)])
     assert "system and developer messages of the transcript have 800" in (await here.say("Well", 400))["detail"]
+
+
+async def test_message_that_cannot_be_sent_is_named(
+    alice: httpx.AsyncClient, stub: Stub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    strange = {"role": "critic", "content": "Strange"}
+    here = await session(alice, stub, [*turns(1, 8), strange, *said("assistant", "So?")])
+    monkeypatch.setattr(Writer, "write", lambda self, message: [{"role": "nobody", "content": "x"}])
+    problem = await here.say("Well", 400)
+    assert problem["detail"].startswith("Message 17 of the transcript cannot be sent to a model: 0.role: ")
+    assert (await here.runs())[-1]["error"]["type"] == "config"
 
 
 async def test_stream_tells_of_a_cut(alice: httpx.AsyncClient, stub: Stub) -> None:

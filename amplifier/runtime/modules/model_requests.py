@@ -11,13 +11,14 @@ from amplifier_core import ChatRequest
 from amplifier_core.message_models import Message, ToolSpec
 from pydantic import TypeAdapter, ValidationError
 
+from amplifier.errors import Unsendable
 from amplifier.runtime.modules.core_messages import Writer
 from amplifier.transcripts import parts
 
 _ALL = TypeAdapter(list[Message])
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
 _KNOWN = frozenset({"role", "content", "name", "tool_call_id", "tool_calls", "metadata", "thinking_block", "timestamp"})
-_BLOCKS = frozenset({"text", "thinking", "redacted_thinking", "tool_call", "tool_result", "image", "reasoning"})
+_BLOCKS = ("text", "thinking", "redacted_thinking", "tool_call", "tool_result", "image", "reasoning")
 
 
 class Requests:
@@ -31,7 +32,7 @@ class Requests:
     def request(self, messages: list[parts.Message], notes: list[Any], last: bool) -> ChatRequest:
         """Returns a request with the messages and the `notes` that hooks add to this request only.
 
-        In the `last` request the model may not call tools.
+        In the `last` request the model may not call tools. Raises Unsendable if amplifier-core refuses a message.
         """
         sent = _with_notes(messages, notes)
         if not self._known:
@@ -62,7 +63,11 @@ class Requests:
         if _is_usual(message):
             with contextlib.suppress(ValidationError):  # a block may lack a member that amplifier-core demands
                 return [Message.model_validate(message)]
-        models: list[Message] = _ALL.validate_python(self._writer.write(message))
+        try:
+            models: list[Message] = _ALL.validate_python(self._writer.write(message))
+        except ValidationError as error:
+            first = error.errors(include_url=False, include_input=False)[0]
+            raise Unsendable(f"{'.'.join(map(str, first['loc']))}: {first['msg']}", message) from None
         return models
 
 

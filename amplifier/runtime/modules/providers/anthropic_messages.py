@@ -108,8 +108,15 @@ def _hosted(parts: list[Part], ids: Distinct, is_paused: bool) -> set[int]:
 
 
 def _user(parts: list[Part], vision: bool) -> list[Plain]:
-    blocks = [_result(part, vision) if isinstance(part, Result) else _shown(part, vision) for part in parts]
+    blocks = [_answered(part, vision) for part in parts]
     return [block for block in blocks if block is not None]
+
+
+def _answered(part: Part, vision: bool) -> Plain | None:
+    """Writes a part of a user or a tool. Only results of tools of the caller are results for the API."""
+    if isinstance(part, Result) and part.hosted is None:
+        return _result(part, vision)
+    return _shown(part, vision)
 
 
 def _result(result: Result, vision: bool) -> Plain:
@@ -146,7 +153,7 @@ def _of_file(file: File, vision: bool) -> Plain | None:
 
 
 def _source(url: str | None, data: str | None, kind: str | None, accepted: set[str] | frozenset[str]) -> Plain | None:
-    if data:
+    if attachments.has_bytes(data):
         return {"type": "base64", "media_type": kind, "data": data} if kind in accepted else None
     address = attachments.web_address(url)
     return {"type": "url", "url": address} if address else None

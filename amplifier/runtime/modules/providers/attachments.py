@@ -17,6 +17,11 @@ def web_address(url: str | None) -> str | None:
     return url if url and url.startswith(("https://", "http://")) else None
 
 
+def has_bytes(data: str | None) -> bool:
+    """Returns whether base64 holds anything. Blank data is refused by every provider."""
+    return bool(data) and not data.isspace()  # type: ignore[union-attr]
+
+
 def with_text(file: File) -> File:
     """Returns a file of text that is given as base64 with its text, and every other file as it is."""
     kind = (file.media_type or "").split(";")[0].strip().lower()

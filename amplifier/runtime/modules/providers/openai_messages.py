@@ -155,7 +155,7 @@ def _part(part: Part, accepted: Accepted) -> Plain:
 
 def _image(image: Image, accepted: Accepted) -> Plain | None:
     url = attachments.web_address(image.url)
-    if image.data and image.media_type in attachments.IMAGES:
+    if attachments.has_bytes(image.data) and image.media_type in attachments.IMAGES:
         url = f"data:{image.media_type};base64,{image.data}"
     return {"type": "image_url", "image_url": {"url": url}} if url and accepted.vision else None
 
