@@ -13,11 +13,14 @@ from amplifier_core.testing import MockCoordinator
 from amplifier.configs.encryption import names_secret
 from amplifier.runtime.modules.providers import echo, failures
 from amplifier.runtime.modules.providers.blocks import Blocks
+from amplifier.runtime.modules.providers.conversation import Entry, conversation
+from amplifier.runtime.modules.providers.names import Distinct
 from amplifier.runtime.modules.providers.options import read
 from amplifier.runtime.mount_plan import mount_plan, origin_of
 from amplifier.runtime.secret_references import redact
-from amplifier.transcripts.message_formats import tool_calls
+from amplifier.transcripts.parts import Text
 from amplifier.transcripts.plain import is_plain
+from amplifier.transcripts.reader import read as read_message
 from amplifier.web.misfits import misfit
 from tests.support.growth import LIMIT, exponent
 
@@ -44,10 +47,18 @@ def blocks(count: int) -> None:
 
 
 def called(count: int) -> None:
-    calls = [{"id": str(number), "tool": "say"} for number in range(count)]
+    calls = [{"id": str(number), "tool": "say", "arguments": {}} for number in range(count)]
     results = [{"role": "tool", "tool_call_id": str(number), "content": ""} for number in range(count)]
-    answer = {"role": "assistant", "content": ""}
+    answer = {"role": "assistant", "content": "Done."}
     assert is_plain([{"role": "user", "content": ""}, answer | {"tool_calls": calls}, *results, answer])
+
+
+def paired(count: int) -> None:
+    calls = [{"id": "same", "tool": "say", "arguments": {}} for _ in range(count)]
+    messages = [Message(role="assistant", content="", tool_calls=calls)]
+    messages += [Message(role="tool", tool_call_id=one, content="") for one in ("same", "gone") for _ in range(count)]
+    ids = Distinct()
+    assert len(conversation(messages, str, ids.fresh)) == 3
 
 
 def expanded(text: str) -> None:
@@ -84,6 +95,7 @@ def mounted(value: dict[str, Any]) -> None:
         (mounted, lambda size: {"x" * 5_000: ["1"] * (size // 8)}),
         (blocks, lambda size: size),
         (called, lambda size: size),
+        (paired, lambda size: size),
     ],
 )
 def test_work_takes_time_in_proportion_to_text(run: Callable[[Any], Any], make: Callable[[int], Any]) -> None:
@@ -92,9 +104,8 @@ def test_work_takes_time_in_proportion_to_text(run: Callable[[Any], Any], make: 
 
 def test_echo_calls_tool_for_text_with_or_without_arguments() -> None:
     def wanted(text: str) -> Any:
-        return echo._wanted_call(
-            [{"role": "user", "content": text}], ChatRequest(messages=[Message(role="user", content="")], tools=TOOLS)
-        )
+        request = ChatRequest(messages=[Message(role="user", content="")], tools=TOOLS)
+        return echo._wanted_call([Entry("user", [Text(text)])], request)
 
     assert wanted("/call say") == ("say", "{}")
     assert wanted('/call  say \n{"a": "}{"} ') == ("say", '{"a": "}{"}')
@@ -116,7 +127,8 @@ def test_echo_calls_tool_for_text_with_or_without_arguments() -> None:
 def test_arguments_nested_too_deeply_are_empty() -> None:
     """They are a text in a stored message, which is not checked when it is stored."""
     call = {"id": "c", "tool": "say", "arguments": "[" * 100_000}
-    assert tool_calls({"role": "assistant", "content": "", "tool_calls": [call]})[0].arguments == {}
+    (part,) = read_message({"role": "assistant", "content": "", "tool_calls": [call]}).parts
+    assert part.arguments == {"input": call["arguments"]}
 
 
 @pytest.mark.parametrize("given", [{"model": "m" * 201}, {"base_url": "https://x.test/" + "x" * 2000}])

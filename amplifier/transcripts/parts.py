@@ -36,13 +36,14 @@ class Call(Part, tag="call"):
     """A tool call. `id` is None if the message gives none.
 
     Arguments that are no JSON object are `{"input": ...}`. A call with `hosted` was executed by the provider; `hosted`
-    is its block as it came.
+    is its block as it came. `extra_content` is what Gemini demands back with it.
     """
 
     id: str | None
     name: str
     arguments: dict[str, Any] = {}
     hosted: dict[str, Any] | None = None
+    extra_content: dict[str, Any] | None = None
 
 
 class Result(Part, tag="result"):

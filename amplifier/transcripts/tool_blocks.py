@@ -128,7 +128,8 @@ def _listed(call: Block, hosted: Block | None = None, ids: tuple[str, ...] = _CA
     found = arguments(given)
     if isinstance(text := call.get("arguments_text"), str) and (written := arguments(text)) == found:
         found = written  # the same in the order of the model, which the database does not keep
-    return [Call(_id(call, ids), name, found, hosted)]
+    extra = call.get("extra_content")
+    return [Call(_id(call, ids), name, found, hosted, extra if isinstance(extra, dict) else None)]
 
 
 def _item(kind: str, block: Block, content: Content) -> list[Part]:

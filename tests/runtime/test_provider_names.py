@@ -129,6 +129,16 @@ async def test_mistral_gets_ids_of_nine_letters_and_digits() -> None:
     assert all(len(one) == 9 and one.isalnum() for one in ids)
 
 
+async def test_signatures_of_gemini_go_back_to_it_alone() -> None:
+    signed = {"google": {"thought_signature": "s"}}
+    call = {"id": "c", "tool": "get", "arguments": {}, "extra_content": signed}
+    messages = [Message(role="user", content="go"), Message(role="assistant", content="", tool_calls=[call])]
+    for host, extra in (("generativelanguage.googleapis.com", signed), ("api.example.com", None)):
+        async with mounted("openai", api_key="k", model="m", base_url=f"https://{host}/v1") as one:
+            body = one.provider.body(ChatRequest(messages=messages), "m", {})
+        assert body["messages"][1]["tool_calls"][0].get("extra_content") == extra
+
+
 def test_ids_and_names_do_not_change_when_others_follow() -> None:
     given = ["a.b", "a_b", "a:b", "a.b", "", "x" * 50, "x" * 60]
     for spelled in (str, safe, short):

@@ -11,6 +11,7 @@ import msgspec
 
 from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.messages import ORIGINAL
+from amplifier.runtime.modules.providers.pairing import Pairing
 from amplifier.transcripts import media
 from amplifier.transcripts.parts import Audio, Call, File, Image, Message, Part, Reading, Result, Text, Thinking
 from amplifier.transcripts.reader import read
@@ -23,7 +24,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._count = 0
-        self._unanswered: list[tuple[str, str]] = []  # names and ids of calls that got an id here
+        self._unanswered: Pairing[str] = Pairing()  # ids of the calls that got an id here
 
     def write(self, message: Message) -> list[Message]:
         """Returns the messages in the place of one: none for an entry that is no part of the conversation."""
@@ -55,8 +56,9 @@ class Writer:
         message: Message = {"role": "assistant", "content": _content(named)}
         calls = [part for part in named if isinstance(part, Call) and part.hosted is None]
         if calls:
-            listed = [{"id": call.id, "tool": call.name, "arguments": call.arguments} for call in calls]
-            message["tool_calls"] = listed
+            message["tool_calls"] = [
+                {"id": call.id, "tool": call.name, "arguments": call.arguments} | _extra(call) for call in calls
+            ]
         return message
 
     def _others(self, reading: Reading) -> Iterator[Message]:
@@ -77,25 +79,16 @@ class Writer:
             return call
         self._count += 1
         identifier = f"call_{self._count}"
-        self._unanswered.append((call.name, identifier))
-        return Call(identifier, call.name, call.arguments, cache_control=call.cache_control)
+        self._unanswered.add(None, call.name, identifier)
+        return msgspec.structs.replace(call, id=identifier)
 
     def _result(self, result: Result) -> Message:
-        identifier = result.call_id or self._answered(result.name)
+        identifier = result.call_id or self._unanswered.take(None, result.name)
         message: Message = {"role": "tool", "content": _content(result.content)}
         message |= {"tool_call_id": identifier} if identifier else {}
         message |= {"name": result.name} if result.name else {}
         message |= {"is_error": True} if result.is_error else {}
         return message | ({"cache_control": result.cache_control} if result.cache_control else {})
-
-    def _answered(self, name: str | None) -> str | None:
-        """Returns the id of the first call of this tool that got its id here, or of the first one of any tool."""
-        found = next((one for one in self._unanswered if one[0] == name), None)
-        found = found or next(iter(self._unanswered), None)
-        if found is None:
-            return None
-        self._unanswered.remove(found)
-        return found[1]
 
 
 def _content(parts: list[Part]) -> str | list[Block]:
@@ -121,7 +114,7 @@ def _unmarked(part: Part) -> Block | None:
             signed = {"signature": part.signature} if part.signature and part.by == "anthropic" else {}
             return {"type": "thinking", "thinking": part.text, **signed} if part.text or signed else None
         case Call() if part.hosted is None:
-            return {"type": "tool_call", "id": part.id, "name": part.name, "input": part.arguments}
+            return {"type": "tool_call", "id": part.id, "name": part.name, "input": part.arguments} | _extra(part)
         case Image() if part.data:
             source = {"type": "base64", "media_type": part.media_type or "image/png", "data": part.data}
             return {"type": "image", "source": source}
@@ -133,6 +126,10 @@ def _unmarked(part: Part) -> Block | None:
             return {"type": "text", "text": notes.words(part), ORIGINAL: hosted}
     text = notes.words(part)
     return {"type": "text", "text": text} if text else None
+
+
+def _extra(call: Call) -> Block:
+    return {"extra_content": call.extra_content} if call.extra_content is not None else {}
 
 
 def _is_anthropic(hosted: Block) -> bool:

@@ -7,10 +7,12 @@ the order of the calls, each call has one, and a result without a call is a note
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import msgspec
 from amplifier_core.message_models import Message
 
 from amplifier.runtime.modules.providers import notes
 from amplifier.runtime.modules.providers.messages import plain
+from amplifier.runtime.modules.providers.pairing import Pairing
 from amplifier.transcripts import tool_blocks
 from amplifier.transcripts.parts import Call, Part, Result, Text, Thinking
 from amplifier.transcripts.reader import read
@@ -56,23 +58,14 @@ def _understood(message: Message) -> Entry:
     return Entry(reading.role or role, reading.parts)
 
 
-class _Waiting:
-    """A call without a result so far, with the id that the message gave it."""
-
-    __slots__ = ("call", "given", "result")
-
-    def __init__(self, given: str | None, call: Call) -> None:
-        self.given, self.call = given, call
-        self.result: Result | None = None
-
-
 class _Conversation:
     def __init__(self, named: Rename, identified: Rename) -> None:
         self.entries: list[Entry] = []
         self._named, self._identified = named, identified
-        self._waiting: list[_Waiting] = []  # the calls of the last entry
+        self._calls: list[Call] = []  # of the last entry
+        self._waiting: Pairing[Call] = Pairing()
+        self._results: dict[int, Result] = {}  # by the identities of their calls
         self._strays: list[Part] = []  # notes of results without a call
-        self._answering = False  # True from the first result of these calls on
 
     def add(self, role: str, parts: list[Part]) -> None:
         if role == "assistant":
@@ -92,10 +85,10 @@ class _Conversation:
 
     def close(self) -> None:
         """Ends the results of the last calls: adds those that are missing, and then what belongs to no call."""
-        if self._waiting:
-            results = [one.result or Result(one.call.id, [Text(notes.LOST)], True) for one in self._waiting]
+        if self._calls:
+            results = [self._results.get(id(call)) or Result(call.id, [Text(notes.LOST)], True) for call in self._calls]
             self.entries.append(Entry("tool", results))
-            self._waiting, self._answering = [], False
+            self._calls, self._waiting, self._results = [], Pairing(), {}
         if self._strays:
             self.entries.append(Entry("user", self._strays))
             self._strays = []
@@ -119,29 +112,21 @@ class _Conversation:
         The Responses API has a message for each call and each thought.
         """
         last = self.entries[-1] if self.entries else None
-        if last is None or last.role != "assistant" or self._answering or self._strays:
+        if last is None or last.role != "assistant" or self._results or self._strays:
             return None
-        is_thought = bool(last.parts) and all(isinstance(part, Thinking) for part in last.parts)
-        return last.parts if self._waiting or is_thought else None
+        is_thought = bool(last.parts) and isinstance(last.parts[-1], Thinking)
+        return last.parts if self._calls or is_thought else None
 
     def _called(self, call: Call) -> Call:
-        sent = Call(self._identified(call.id or "call"), self._named(call.name), call.arguments)
-        sent.cache_control = call.cache_control
-        self._waiting.append(_Waiting(call.id or None, sent))
+        identifier = self._identified(call.id or "call")
+        sent = msgspec.structs.replace(call, id=identifier, name=self._named(call.name))
+        self._calls.append(sent)
+        self._waiting.add(call.id, sent.name, sent)
         return sent
 
     def _answer(self, result: Result) -> None:
-        """Gives a result to its call: by the id, or without one by the name of the tool, or else by the order."""
-        free = [one for one in self._waiting if one.result is None]
-        if result.call_id:
-            found = next((one for one in free if one.given == result.call_id), None)
-        else:
-            free = [one for one in free if one.given is None] or free
-            name = self._named(result.name) if result.name else None
-            found = next((one for one in free if one.call.name == name), free[0] if free else None)
-        if found is None:
+        call = self._waiting.take(result.call_id, self._named(result.name) if result.name else None)
+        if call is None:
             self._strays.append(Text(notes.stray(result)))
-            return
-        self._answering = True
-        found.result = Result(found.call.id, result.content, result.is_error, found.call.name)
-        found.result.cache_control = result.cache_control
+        else:
+            self._results[id(call)] = msgspec.structs.replace(result, call_id=call.id, name=call.name)
