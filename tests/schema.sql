@@ -524,10 +524,52 @@ CREATE FUNCTION public.search_apart(value text, filler text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN regexp_replace(regexp_replace(value, '([0-9][0-9])T([0-9][0-9]:)'::text, format('\1%sT%s\2'::text, filler, filler), 'g'::text), '(:[0-9][0-9](?:[.][0-9]+)?)Z'::text, format('\1%sZ'::text, filler), 'g'::text);
 COMMENT ON FUNCTION public.search_apart(value text, filler text) IS 'Returns text with `filler` between the parts of times such as 2024-05-20T10:00:00Z';
+CREATE FUNCTION public.search_best(marked text[]) RETURNS integer[]
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+declare
+    best integer[] := '{}';
+    hit integer;
+begin
+    for hit in
+        with hits as materialized (
+            select
+                place,
+                lower(piece) as piece
+            from unnest(marked) with ordinality as pieces (piece, place)
+            where strpos(piece, E'\uE000') > 0
+            order by place
+            limit 500
+        )
+        select h.place
+        from hits as h
+        inner join hits as n on n.place between h.place and h.place + 48
+        group by h.place
+        order by
+            count(distinct n.piece) desc,
+            h.place
+    loop
+        if not exists (select from unnest(best) as place where hit between place - 60 and place + 60) then
+            best := best || hit;
+        end if;
+        exit when cardinality(best) = 3;
+    end loop;
+    return coalesce(nullif(best, '{}'), '{13}');
+end
+$$;
+COMMENT ON FUNCTION public.search_best(marked text[]) IS 'Returns the places of at most three hits among marked pieces that have the most different hits around them';
+CREATE FUNCTION public.search_combining() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (('[\u0300-\u036F\u0483-\u0489\u0591-\u05C7\u0610-\u061A\u064B-\u0670\u06D6-\u06ED\u0711-\u0DFF\u0E31-\u0E3A\u0E47-\u0E4E'::text || '\u0EB1-\u0EBC\u0EC8-\u0ECF\u0F00-\u0FFF\u102B-\u109F\u1350-\u13FF\u1700-\u177F'::text) || '\u17B4-\u1DFF\u20D0-\u20FF\u2CEF-\u2DFF\u302A-\u302F\u3099\u309A\uA66F-\uABED\uFB1E\uFE20-\uFE2F\U00010000-\U0001EFFF]'::text);
+COMMENT ON FUNCTION public.search_combining() IS 'Returns a regular expression of the blocks that have combining marks';
 CREATE FUNCTION public.search_default_language() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 'english'::text;
 COMMENT ON FUNCTION public.search_default_language() IS 'Returns the text search configuration of sessions that name none; `amplifier-api search reindex` replaces it';
+CREATE FUNCTION public.search_escapes() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '\\(?:\\|[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'::text;
+COMMENT ON FUNCTION public.search_escapes() IS 'Returns a regular expression of escapes in JSON and Python, such as \n';
 CREATE FUNCTION public.search_estimate(query tsquery) RETURNS bigint
     LANGUAGE plpgsql
     AS $$
@@ -539,22 +581,101 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.search_estimate(query tsquery) IS 'Returns how many messages have the words of a query, as the planner estimates it';
-CREATE FUNCTION public.search_separators() RETURNS text
-    LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN ((((('[<>&./@+_:~%#=?]'::text || '|[\u0080-\u00A9\u00AB-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0\u05C3'::text) || '\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020'::text) || '\u3030\u303D-\u303F\u30FB\uFE00-\uFE1F\uFE30-\uFE6F\uFEFF\uFF00-\uFF0F\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65'::text) || '\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E01EF]'::text) || '|\\(?:\\|[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'::text);
-COMMENT ON FUNCTION public.search_separators() IS 'Returns a regular expression of the characters that separate words';
+CREATE FUNCTION public.search_folded(value text, filler text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+declare
+    folded text := regexp_replace(value, search_symbols(), filler, 'g');
+begin
+    if octet_length(folded) = length(folded) then
+        return folded;
+    end if;
+    if strpos(folded, E'\uFDD0') > 0 then
+        folded := regexp_replace(folded, '\uFDD0[0-9a-fA-F]{4}', filler, 'g');
+    end if;
+    if folded ~ search_invisible() then
+        folded := regexp_replace(
+            folded, '([\u0620-\u064A\u066E-\u06D3\u0750-\u077F\u08A0-\u08C9])\u200C', '\1' || filler, 'g'
+        );
+        folded := regexp_replace(folded, search_invisible(), '', 'g');
+    end if;
+    folded := regexp_replace(folded, search_combining() || '{64}', '\& ', 'g');
+    if folded is not nfkc normalized then
+        folded := left(normalize(folded, nfkc), 100000);
+    end if;
+    return folded;
+end
+$$;
+COMMENT ON FUNCTION public.search_folded(value text, filler text) IS 'Returns text normalised (NFKC), without invisible characters, with `filler` in place of symbols';
 CREATE FUNCTION public.search_fragments(language regconfig, query tsquery, value text) RETURNS text
-    LANGUAGE sql IMMUTABLE
-    RETURN (SELECT replace(CASE WHEN ((strpos(beginning.headline, ''::text) > 0) OR (length(plain.text) <= 20000)) THEN beginning.headline ELSE ts_headline(search_fragments.language, plain.text, search_fragments.query, options.options) END, ''::text, ''::text) AS replace FROM ((regexp_replace(public.search_apart(translate("left"(search_fragments.value, 100003), ''::text, ''::text), ''::text), format('(%s|-)'::text, public.search_separators()), '\1'::text, 'g'::text) plain(text) CROSS JOIN format('StartSel=%s, StopSel=%s, MaxFragments=3, MinWords=8, MaxWords=24, FragmentDelimiter=" … "'::text, '', '') options(options)) CROSS JOIN LATERAL ts_headline(search_fragments.language, "left"(plain.text, 20000), search_fragments.query, options.options) beginning(headline)));
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+declare
+    terms constant tsquery := search_terms(query);
+    part constant text := search_part(
+        language,
+        query,
+        regexp_replace(translate(left(value, 100003), E'\x0f\uE000\uE001', ''), '\uFDD0[0-9a-fA-F]{4}', ' ', 'g')
+    );
+    pieces text := search_pieces(part, false);
+    marked text[] := search_marked(language, terms, pieces);
+begin
+    if strpos(part, '\') > 0 and strpos(array_to_string(marked, ''), E'\uE000') = 0 then
+        pieces := search_pieces(part, true);
+        marked := search_marked(language, terms, pieces);
+    end if;
+    return (
+        select string_agg(
+            search_restored(
+                string_to_array(pieces, E'\x0f'),
+                marked,
+                terms,
+                case when cardinality(marked) > 61 then place - 12 else 1 end,
+                greatest(place + 48, 61)
+            ),
+            ' … ' order by place
+        )
+        from unnest(search_best(marked)) as place
+    );
+end
+$$;
 COMMENT ON FUNCTION public.search_fragments(language regconfig, query tsquery, value text) IS 'Returns the fragments of a text that a query matches, with hits between U+E000 and U+E001, not escaped';
 CREATE FUNCTION public.search_headline(language regconfig, query tsquery, value text) RETURNS text
     LANGUAGE sql IMMUTABLE
     RETURN (SELECT CASE WHEN (length(found.text) <= 1000) THEN found.text ELSE concat(CASE WHEN (found.start > 1) THEN '…'::text ELSE NULL::text END, regexp_replace(substr(found.text, found.start, 990), '[^]*$'::text, '\&'::text), '…') END AS concat FROM (SELECT text.text, GREATEST((strpos(text.text, ''::text) - 300), 1) AS start FROM public.search_fragments(search_headline.language, search_headline.query, search_headline.value) text(text) OFFSET 0) found);
 COMMENT ON FUNCTION public.search_headline(language regconfig, query tsquery, value text) IS 'Returns search_fragments in at most 1,000 characters; of longer ones the part around the first hit';
+CREATE FUNCTION public.search_invisible() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '[\u00AD\u034F\u180B-\u180E\u200B-\u200D\u2060\uFE00-\uFE0F\uFEFF\U000E0100-\U000E01EF]'::text;
+COMMENT ON FUNCTION public.search_invisible() IS 'Returns a regular expression of the characters that have no width and separate no words';
 CREATE FUNCTION public.search_language(name text) RETURNS text
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT ((c.oid)::regconfig)::text AS oid FROM pg_ts_config c WHERE (pg_ts_config_is_visible(c.oid) AND ((((c.oid)::regconfig)::text = search_language.name) OR (c.cfgname = ANY (ARRAY[(search_language.name)::name, (lower(search_language.name))::name, (COALESCE(('{"ar": "arabic", "ca": "catalan", "da": "danish", "de": "german", "el": "greek", "en": "english", "es": "spanish", "et": "estonian", "eu": "basque", "fi": "finnish", "fr": "french", "ga": "irish", "hi": "hindi", "hu": "hungarian", "hy": "armenian", "id": "indonesian", "it": "italian", "lt": "lithuanian", "nb": "norwegian", "ne": "nepali", "nl": "dutch", "nn": "norwegian", "no": "norwegian", "pl": "polish", "pt": "portuguese", "ro": "romanian", "ru": "russian", "sr": "serbian", "sv": "swedish", "ta": "tamil", "tr": "turkish", "yi": "yiddish"}'::jsonb ->> split_part(lower(search_language.name), '-'::text, 1)), lower(search_language.name)))::name])))) LIMIT 1);
 COMMENT ON FUNCTION public.search_language(name text) IS 'Returns the text search configuration for a name such as `german`, `de` or `de-AT`, quoted where needed; null for an unknown one';
+CREATE FUNCTION public.search_pieces_plain(pieces text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $_$
+declare
+    plain text := pieces;
+begin
+    if octet_length(plain) = length(plain) then
+        return plain;
+    end if;
+    plain := search_folded(plain, ' ');
+    if plain ~ search_unspaced() then
+        plain := translate(plain, E'\x01\x02', '  ');
+        plain := regexp_replace(plain, format('(%s)', search_unspaced()), E'\\1\x01\\1', 'g');
+        plain := regexp_replace(plain, format(E'(%s)(\x0f?)(%1$s)\x01', search_unspaced()), E'\\1\\3\x02\\2', 'g');
+        plain := regexp_replace(plain, format(E'%s\x01', search_unspaced()), '', 'g');
+    end if;
+    return plain;
+end
+$_$;
+COMMENT ON FUNCTION public.search_pieces_plain(pieces text) IS 'Returns the pieces of search_pieces as they are given to the parser of words';
+CREATE FUNCTION public.search_marked(language regconfig, terms tsquery, pieces text) RETURNS text[]
+    LANGUAGE sql IMMUTABLE
+    RETURN string_to_array(ts_headline(language, public.search_pieces_plain(pieces), terms, 'HighlightAll=true, StartSel=, StopSel='::text), ''::text);
+COMMENT ON FUNCTION public.search_marked(language regconfig, terms tsquery, pieces text) IS 'Returns the pieces of search_pieces as an array, normalised, hits between U+E000 and U+E001';
 CREATE FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(language text, configuration regconfig, may_write boolean, query tsquery, rank_query tsquery, session_id text, seq bigint, created_at timestamp with time zone, search tsvector)
     LANGUAGE sql STABLE
     AS $_$
@@ -821,10 +942,95 @@ select
 from matches
 $_$;
 COMMENT ON FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) IS 'Returns the messages in which typed text is found, and the sessions with it in title or tags (as seq 0), among the sessions of the reader. A filter that is null leaves all';
-CREATE FUNCTION public.search_plain(value text) RETURNS text
+CREATE FUNCTION public.search_unspaced() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN lower(regexp_replace(public.search_apart(value, ' '::text), (public.search_separators() || '|-'::text), ' '::text, 'g'::text));
-COMMENT ON FUNCTION public.search_plain(value text) IS 'Returns text as it is given to the parser of words: lower case, identifiers and paths in parts';
+    RETURN ((((('(?:[\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u3096\u309D-\u309F\u30A1-\u30FA\u30FC-\u30FF\u3105-\u312F\u31A0-\u31BF'::text || '\u31F0-\u31FF\u3400-\u4DBF\u4E00-\u9FFF\uAC00-\uD7A3\uF900-\uFAFF][\u3099\u309A]*'::text) || '|[\u0E01-\u0E30\u0E32\u0E33\u0E40-\u0E46][\u0E31\u0E34-\u0E3A\u0E47-\u0E4E]*'::text) || '|[\u0E81-\u0EB0\u0EB2\u0EB3\u0EBD\u0EC0-\u0EC6\u0EDC-\u0EDF][\u0EB1\u0EB4-\u0EBC\u0EC8-\u0ECE]*'::text) || '|[\u1780-\u17B3\u17D7\u17DC](?:\u17D2[\u1780-\u17B3]|[\u17B4-\u17D1\u17D3\u17DD])*'::text) || '|[\u1000-\u102A\u103F\u1050-\u1055](?:\u1039[\u1000-\u102A]|[\u102B-\u1038\u103A-\u103E\u1056-\u1059])*)'::text);
+COMMENT ON FUNCTION public.search_unspaced() IS 'Returns a regular expression of a character, with its marks, of scripts without spaces between words';
+CREATE FUNCTION public.search_pairs(value text, filler text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN translate(regexp_replace(regexp_replace(regexp_replace(translate(value, ''::text, ' '::text), format('%s+|[\U00020000-\U000323AF]'::text, public.search_unspaced()), format('%s\&%1$s'::text, filler), 'g'::text), format('(%s)'::text, public.search_unspaced()), '\1\1'::text, 'g'::text), format('%s%s'::text, filler, public.search_unspaced()), filler, 'g'::text), ''::text, filler);
+COMMENT ON FUNCTION public.search_pairs(value text, filler text) IS 'Returns text with pairs of characters as words where a script has no spaces between words, `filler` between them';
+CREATE FUNCTION public.search_part(language regconfig, query tsquery, value text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE
+    AS $_$
+declare
+    terms constant tsquery := search_terms(query);
+    part_with_term text;
+    part text;
+    words tsvector;
+begin
+    if length(value) <= 5000 then
+        return value;
+    end if;
+    for start in 1 .. length(value) by 4700 loop
+        part := substr(value, start, 5000);
+        if start > 1 then
+            part := regexp_replace(part, '^\S{0,100}', '');
+        end if;
+        if start + 5000 <= length(value) then
+            part := regexp_replace(part, '\S{0,100}$', '');
+        end if;
+        words := setweight(to_tsvector(language, search_plain(part)), 'A');  -- a reader's query excludes D
+        if words @@ query then
+            return part;
+        end if;
+        if part_with_term is null and words @@ terms then
+            part_with_term := part;
+        end if;
+    end loop;
+    return coalesce(part_with_term, left(value, 5000));
+end
+$_$;
+COMMENT ON FUNCTION public.search_part(language regconfig, query tsquery, value text) IS 'Returns the first 5,000 characters of a text that a query matches; the beginning if it matches none';
+CREATE FUNCTION public.search_symbols() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ((('[\u0080-\u00A9\u00AB\u00AC\u00AE-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0'::text || '\u05C3\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u200A\u200E-\u205F\u2061-\u2125\u2127-\u2129'::text) || '\u212C-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020\u3030\u303D-\u303F\u30FB\uFE10-\uFE1F\uFE30-\uFE6F\uFF00-\uFF0F'::text) || '\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E00FF]'::text);
+COMMENT ON FUNCTION public.search_symbols() IS 'Returns a regular expression of the characters beyond ASCII that separate words';
+CREATE FUNCTION public.search_separators() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN ('[<>&./@+_:~%#=?\\]|'::text || public.search_symbols());
+COMMENT ON FUNCTION public.search_separators() IS 'Returns a regular expression of the characters that separate words';
+CREATE FUNCTION public.search_pieces(value text, by_escapes boolean) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN replace(regexp_replace(public.search_apart(value, ''::text), concat('(', CASE WHEN by_escapes THEN (public.search_escapes() || '|'::text) ELSE NULL::text END, '[--- !"$''()*,;^`{|}\[\]]+|', CASE WHEN (octet_length(value) = length(value)) THEN '[<>&./@+_:~%#=?\\]'::text ELSE concat(public.search_separators(), '|(?:', public.search_unspaced(), '|[\uFF66-\uFF9D\u1100-\u115F\uA960-\uA97C\u2E80-\u2FDF\u3200-\u33FF\U00020000-\U000323AF])(?:[\u3099\u309A\uFF9E\uFF9F\u1160-\u11FF\uD7B0-\uD7FB]|', public.search_invisible(), ')*') END, ')'), '\1'::text, 'g'::text), ''::text, ''::text);
+COMMENT ON FUNCTION public.search_pieces(value text, by_escapes boolean) IS 'Returns text with U+000F between the pieces that a headline marks';
+CREATE FUNCTION public.search_plain(value text) RETURNS text
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+declare
+    plain text := value;
+    escape constant text := '(?:^|[^\\])(?:\\\\)*(?!\\\\)' || search_escapes();
+begin
+    if octet_length(plain) <> length(plain) then
+        plain := search_folded(plain, ' ');
+    end if;
+    if strpos(plain, ':') > 0 then
+        plain := search_apart(plain, ' ');
+    end if;
+    plain := lower(regexp_replace(plain, '[-<>&./@+_:~%#=?\\]', ' ', 'g'));
+    if octet_length(plain) <> length(plain) and plain ~ concat(search_unspaced(), '|[\U00020000-\U000323AF]') then
+        plain := search_pairs(plain, ' ');
+    end if;
+    if strpos(value, '\') > 0 and value ~ escape then
+        plain := concat(
+            plain,
+            ' ',
+            search_plain(
+                left(
+                    (
+                        select string_agg(regexp_replace(line, search_escapes(), ' ', 'g'), E'\n')
+                        from string_to_table(value, E'\n') as line
+                        where line ~ escape
+                    ),
+                    greatest(100000 - length(value), 0)
+                )
+            )
+        );
+    end if;
+    return plain;
+end
+$$;
+COMMENT ON FUNCTION public.search_plain(value text) IS 'Returns text as it is given to the parser of words: normalised, lower case, identifiers and paths in parts';
 CREATE FUNCTION public.search_queries(typed text) RETURNS TABLE(language text, configuration regconfig, writer_query tsquery, reader_query tsquery)
     LANGUAGE sql STABLE
     AS $$
@@ -873,6 +1079,9 @@ declare
     stems text;
     found text[] := '{}';
 begin
+    if octet_length(parsed) <> length(parsed) then
+        parsed := search_folded(parsed, '_');
+    end if;
     parsed := lower(regexp_replace(search_apart(parsed, '_'), search_separators(), '_', 'g'));
     while strpos(parsed, marker) > 0 loop
         marker := marker || 'z';
@@ -880,6 +1089,9 @@ begin
     -- dashes within a word part it, those between words and the two of `--help` are none; others mean `not`
     parsed := regexp_replace(parsed, '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g');
     parsed := regexp_replace(parsed, '--+', '', 'g');
+    if octet_length(parsed) <> length(parsed) and parsed ~ concat(search_unspaced(), '|[\U00020000-\U000323AF]') then
+        parsed := search_query_pairs(parsed);
+    end if;
     loop
         typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
         exit when typed is null or cardinality(found) = 20;
@@ -923,14 +1135,28 @@ begin
 end
 $_$;
 COMMENT ON FUNCTION public.search_query(language regconfig, q text) IS 'Returns typed text (words, "phrases", or, -not, beginnings*) as a tsquery; never fails, and is empty without a word';
+CREATE FUNCTION public.search_query_pairs(typed text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT string_agg(regexp_replace(regexp_replace(public.search_pairs(parts.part, '_'::text), format('(%s)_%1$s_[_*]*(?=%s)'::text, public.search_unspaced(), parts.part_end), '\1'::text, 'g'::text), format('_(%s)_[_*]*(?=%s)'::text, public.search_unspaced(), parts.part_end), '_\1*'::text, 'g'::text), '"'::text ORDER BY parts.number) AS string_agg FROM (SELECT p.part, p.number, CASE WHEN ((p.number % (2)::bigint) = 0) THEN '[^[:alnum:]]*$'::text ELSE '[^[:alnum:]\s()]*(?:[\s()]|$)'::text END AS part_end FROM unnest(string_to_array(search_query_pairs.typed, '"'::text)) WITH ORDINALITY p(part, number)) parts);
+COMMENT ON FUNCTION public.search_query_pairs(typed text) IS 'Returns typed text with pairs of characters joined by `_` where a script has no spaces between words';
 CREATE FUNCTION public.search_query_within(query tsquery, weights text) RETURNS tsquery
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (regexp_replace((query)::text, '(''(?:[^'']|'''')*'')(?::(\*))?'::text, ('\1:\2'::text || weights), 'g'::text))::tsquery;
 COMMENT ON FUNCTION public.search_query_within(query tsquery, weights text) IS 'Returns a query that finds its words with the given weights only';
+CREATE FUNCTION public.search_restored(pieces text[], marked text[], terms tsquery, first_place integer, last_place integer) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT btrim(replace(string_agg(CASE WHEN (((marked_pieces.plain <> marked_pieces.piece) AND (strpos(marked_pieces.mark, ''::text) > 0)) OR ((strpos(marked_pieces.mark, ''::text) = 0) AND marked_pieces.is_marked_before)) THEN concat('', marked_pieces.piece, '') WHEN (marked_pieces.plain = marked_pieces.piece) THEN marked_pieces.mark ELSE marked_pieces.piece END, ''::text ORDER BY marked_pieces.place), ''::text, ''::text), ' 
+	
+'::text) AS btrim FROM (SELECT shown_pieces.place, shown_pieces.piece, shown_pieces.mark, shown_pieces.plain, lag(((shown_pieces.plain <> shown_pieces.piece) AND (strpos((search_restored.terms)::text, lower(format('''%s'''::text, "substring"(shown_pieces.mark, '([^]+)$'::text)))) > 0))) OVER (ORDER BY shown_pieces.place) AS is_marked_before FROM (SELECT place.place, (search_restored.pieces)[place.place] AS piece, (search_restored.marked)[place.place] AS mark, translate((search_restored.marked)[place.place], ''::text, ''::text) AS plain FROM generate_series(GREATEST(search_restored.first_place, 1), LEAST(search_restored.last_place, cardinality(search_restored.pieces))) place(place)) shown_pieces) marked_pieces);
+COMMENT ON FUNCTION public.search_restored(pieces text[], marked text[], terms tsquery, first_place integer, last_place integer) IS 'Returns pieces from one place to another as text, as it was stored, with the marks that it has when normalised';
 CREATE FUNCTION public.search_revision(language text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (language || '/1'::text);
+    RETURN (language || '/2'::text);
 COMMENT ON FUNCTION public.search_revision(language text) IS 'Returns the value of `search_revision` for rows that are indexed in a language now';
+CREATE FUNCTION public.search_terms(query tsquery) RETURNS tsquery
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT (COALESCE(string_agg(terms.term, ' | '::text ORDER BY terms.place), ''::text))::tsquery AS "coalesce" FROM (SELECT (matches.found[2] || COALESCE(matches.found[3], ''::text)) AS term, min(matches.place) AS place FROM regexp_matches(CASE WHEN (querytree(search_terms.query) = 'T'::text) THEN (search_terms.query)::text ELSE querytree(search_terms.query) END, '(!)?(''(?:[^'']|'''')*'')(:[*])?'::text, 'g'::text) WITH ORDINALITY matches(found, place) WHERE (matches.found[1] IS NULL) GROUP BY (matches.found[2] || COALESCE(matches.found[3], ''::text)) ORDER BY (min(matches.place)) LIMIT 100) terms);
+COMMENT ON FUNCTION public.search_terms(query tsquery) IS 'Returns the words and beginnings of a query that are not excluded, joined by `or`, at most 100';
 CREATE FUNCTION public.session_text(title text, tags jsonb) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN concat_ws('

@@ -63,7 +63,7 @@ class Appended(msgspec.Struct):
 
 
 class _Shape(msgspec.Struct):
-    """What the database demands of a message, to say which one does not fit."""
+    """The member of a message that the database checks, to name the message whose own does not fit."""
 
     role: Annotated[str, msgspec.Meta(min_length=1, max_length=64)] | None = None
 

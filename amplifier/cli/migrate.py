@@ -33,7 +33,10 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> None:
         search_index.adopt(dsn, settings.search_language)
         if settings.database_service_password is not None:
             service_login.ensure(dsn, settings.database_service_user, settings.database_service_password)
+        is_outdated = bool(applied) and search_index.is_outdated(dsn)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
+    if is_outdated:
+        print("the search of this release finds all older messages after: amplifier-api search reindex")
 
 
 def _new(_: Settings, arguments: argparse.Namespace) -> None:

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from amplifier.queries.registry import Queries
 
 Result = TypeVar("Result")
+logger = logging.getLogger(__name__)
 
 
 def nothing() -> None:
@@ -79,8 +80,10 @@ def opened(
         def prepared() -> None:
             if migrated:
                 # commits need no flush here: migrations that a power cut undoes are applied at the next start
-                migrate.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
+                applied = migrate.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
                 search_index.adopt(dsn, settings.search_language)
+                if applied and search_index.is_outdated(dsn):
+                    _catch_up(dsn)
             if serves:
                 service_login.ensure(dsn, embedded.SERVICE)
 
@@ -88,6 +91,17 @@ def opened(
         if serves:
             os.environ["DATABASE_URL"] = embedded.service_address(dsn)
         yield os.environ["DATABASE_URL"]
+
+
+def _catch_up(dsn: str) -> None:
+    """Indexes the rows of the embedded database again after an upgrade. Logs an error that leaves some as they were."""
+    from amplifier.schema import search_index
+
+    logger.info("indexing messages again for the search of this release")
+    try:
+        search_index.catch_up(dsn)
+    except search_index.ReindexError as error:
+        logger.warning("run amplifier-api search reindex, or the search misses older messages: %s", error)
 
 
 def steadily(settings: Settings, dsn: str, step: Callable[[], Result]) -> Result:

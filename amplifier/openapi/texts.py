@@ -167,7 +167,7 @@ PROBLEMS = {
     ),
     504: ("GatewayTimeout", "The model, or the agent's turn, took too long."),
 }
-WITH_HEADER = {401: "WWW-Authenticate", 429: "Retry-After", 503: "Retry-After"}
+WITH_HEADER = {401: "WWW-Authenticate", 429: "Retry-After", 502: "Retry-After", 503: "Retry-After"}
 NO_BODY = {304: ("NotModified", "It is as the client has it.")}
 
 

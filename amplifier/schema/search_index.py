@@ -17,6 +17,11 @@ from amplifier.schema import migrate
 _ROWS = 1000  # per transaction
 _PATIENCE = 60.0  # seconds to wait for earlier transactions, and for rows that others have locked
 
+_OUTDATED = SQL(
+    "select true from {} where search_revision is distinct from search_revision(split_part(search_revision, '/', 1))"
+    " limit 1"
+)
+
 Connection = psycopg.Connection[Any]
 Report = Callable[[str, int, int], None]
 
@@ -44,12 +49,32 @@ def reindex(dsn: str, language: str, report: Report) -> int:
     """
     with _connected(dsn) as connection:
         _set_default(connection, dsn, language)
-        older = _writers(connection)
-        refreshed = _refresh_all(connection, report)
-        if older:  # they used the former language, and their rows were not visible before they committed
-            _wait_for(connection, older)
-            refreshed += _refresh_all(connection, report)
-        return refreshed
+        return _refresh_twice(connection, report)
+
+
+def is_outdated(dsn: str) -> bool:
+    """Returns whether a row was indexed by the functions of an earlier release. Reads up to all rows.
+
+    Raises ReindexError.
+    """
+    with _connected(dsn) as connection:
+        return any(connection.execute(_OUTDATED.format(SQL(table))).fetchone() for table in ("sessions", "messages"))
+
+
+def catch_up(dsn: str) -> int:
+    """Indexes all outdated rows again, in their languages, and returns their number. Raises ReindexError."""
+    with _connected(dsn) as connection:
+        return _refresh_twice(connection, lambda *_: None)
+
+
+def _refresh_twice(connection: Connection, report: Report) -> int:
+    """Indexes all outdated rows again, also those of transactions that are writing when it begins."""
+    older = _writers(connection)
+    refreshed = _refresh_all(connection, report)
+    if older:  # they used the former language, and their rows were not visible before they committed
+        _wait_for(connection, older)
+        refreshed += _refresh_all(connection, report)
+    return refreshed
 
 
 def _refresh_all(connection: Connection, report: Report) -> int:

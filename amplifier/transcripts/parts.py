@@ -36,7 +36,7 @@ class Call(Part, tag="call"):
     """A tool call. `id` is None if the message gives none.
 
     Arguments that are no JSON object are `{"input": ...}`. A call with `hosted` was executed by the provider; `hosted`
-    is its block as it came. `extra_content` is what Gemini demands back with it.
+    is its block as it came. `extra_content` is what Gemini demands back with the call.
     """
 
     id: str | None

@@ -71,12 +71,21 @@ async def test_thoughts_are_kept_with_their_calls(
     assert calls == [tuple(call) for call in expected.get("calls", [])]
 
 
-async def test_signature_of_call_is_kept_with_it(alice: httpx.AsyncClient, stub: Stub) -> None:
-    here = await agent(alice, model(stub), tools=TOOLS)
+@pytest.mark.parametrize("demanded", [True, None])
+async def test_signature_of_call_goes_back_where_it_is_demanded(
+    alice: httpx.AsyncClient, stub: Stub, demanded: bool | None
+) -> None:
+    here = await agent(alice, model(stub, send_reasoning=demanded), tools=TOOLS)
+    stub.strict = not demanded  # its rules are those of OpenAI, which takes neither thoughts nor signatures
     stub.when("call", *replies("gemini/calls"))
+    signatures = [{"google": {"thought_signature": "EjQKMgEM"}}, None]
     await here.say("call")
-    calls = (await here.transcript())[1]["tool_calls"]
-    assert [call.get("extra_content") for call in calls] == [{"google": {"thought_signature": "EjQKMgEM"}}, None]
+    await here.say("more")
+    kept = (await here.transcript())[1]["tool_calls"]
+    assert [call.get("extra_content") for call in kept] == signatures
+    for seen in stub.requests[1:]:
+        sent = next(message for message in seen.body["messages"] if "tool_calls" in message)["tool_calls"]
+        assert [call.get("extra_content") for call in sent] == (signatures if demanded else [None, None])
 
 
 ODD = ("nulls", "counts", "counts_that_are_a_list", "emoji_in_halves", "bytes_that_are_no_text")

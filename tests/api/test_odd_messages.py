@@ -105,3 +105,10 @@ async def test_other_bodies_refuse_odd_text(
         assert "which is no text" in assert_problem(answer, 422)["detail"], path
         large = body.replace(character, character + "x" * 300_000)
         assert_problem(await alice.request(method, path, content=large, headers=JSON), 422)
+
+
+async def test_odd_text_in_ignored_field_is_ignored(alice: httpx.AsyncClient, config_id: str) -> None:
+    body = f'{{"config_id": "{config_id}", "note": "\\u0000"}}'
+    answer = await alice.post("/sessions", content=body, headers=JSON)
+    assert answer.status_code == 201, answer.text
+    assert "'note' was ignored" in answer.json()["warnings"][0]

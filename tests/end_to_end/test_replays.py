@@ -12,7 +12,7 @@ import pytest
 
 from tests.conftest import serving
 from tests.support.agents import agent, echo, model, settings
-from tests.support.llm import Stub
+from tests.support.llm import Call, Reply, Stub
 from tests.support.recordings import Message, conversations, recordings
 
 PROMPT = "Now sum up, in seven words."
@@ -71,6 +71,17 @@ async def test_whole_transcripts_continue(client: httpx.AsyncClient, stub: Stub)
     for provider in providers(stub):
         assert await faults(client, provider, cuts) == []
     assert len(stub.requests) == 2 * len(cuts)
+
+
+async def test_agent_with_tools_works_on(client: httpx.AsyncClient, stub: Stub) -> None:
+    """The answers of a turn with calls are part of the next turn, after the messages of other formats."""
+    stub.when("seven words", Reply(calls=[Call("say", {"text": "x"}), Call("say", {"text": "y"})]), Reply("Seven."))
+    for api in ("openai", "anthropic"):
+        for _, messages in recordings():
+            here = await agent(client, model(stub, api), tools=[{"module": "tool-some"}])
+            await client.post(f"{here.path}/transcript", json={"messages": messages})
+            assert (await here.say(PROMPT))["response"] == "Seven."
+            assert (await here.say("Hm"))["response"] == "You said: Hm"
 
 
 @pytest.mark.slow

@@ -26,21 +26,32 @@ LIMITS = Limits(2000, 8_388_608)
 _FEW = 12  # cuts of each transcript in short, about
 
 
-async def body(provider: Any, messages: list[Message]) -> dict[str, Any]:
+async def body(provider: Any, messages: list[Message], limits: Limits = LIMITS, **config: Any) -> dict[str, Any]:
     """Returns the request body of a turn that continues a transcript."""
-    row = {"messages": json.dumps(messages), "left_out": 0}
-    window = Window()
-    await window.set_messages(history(row, LIMITS).messages)
+    window = Window(config)
+    await window.set_messages(history(row(messages, limits), limits).messages)
     await window.add_message({"role": "user", "content": PROMPT})
     request = Requests([]).request(await window.get_messages_for_request(provider=provider), [], last=False)
     made: dict[str, Any] = provider.body(request, "model-1", {})
     return made
 
 
-async def faults(provider: Any, messages: list[Message]) -> str | None:
+def row(messages: list[Message], limits: Limits) -> dict[str, Any]:
+    """Returns the row of `runs.get_history` for a transcript."""
+    newest, before = messages[-limits.messages :], messages[: -limits.messages]
+    roles = [read(message).role for message in before]
+    kept = {at for at, role in enumerate(roles) if role in ("system", "developer")}
+    if "user" not in [read(message).role for message in newest] and "user" in roles:
+        kept.add(max(at for at, role in enumerate(roles) if role == "user"))
+    older = [before[at] for at in sorted(kept)]
+    texts = {"messages": json.dumps(newest), "older_messages": json.dumps(older) if older else None}
+    return texts | {"left_out": len(before), "system_bytes": None}
+
+
+async def faults(provider: Any, messages: list[Message], limits: Limits = LIMITS, **config: Any) -> str | None:
     """Returns why a transcript cannot be continued, or None."""
     try:
-        made = await body(provider, messages)
+        made = await body(provider, messages, limits, **config)
     except Exception as error:
         return repr(error)
     if refused := llm_rules.refusal(provider.name, made):
@@ -48,7 +59,12 @@ async def faults(provider: Any, messages: list[Message]) -> str | None:
     sent = json.dumps(made, ensure_ascii=False)
     if PROMPT not in json.dumps(made["messages"][-1]):
         return "the prompt does not arrive"
-    lost = [text for text in texts(messages[-3:]) if json.dumps(text, ensure_ascii=False)[1:-1] not in sent]
+    said = [message for message in messages if read(message).role in ("system", "developer")]
+    lost = [
+        text
+        for text in texts(said if limits != LIMITS or config else messages[-3:])
+        if json.dumps(text, ensure_ascii=False)[1:-1] not in sent
+    ]
     return f"lost: {lost[0][:100]}" if lost else None
 
 
@@ -86,6 +102,18 @@ async def test_some_cuts(stub: Stub) -> None:
 @pytest.mark.slow
 async def test_every_cut(stub: Stub) -> None:
     assert await replayed(stub, [*recordings(), *conversations()], few=False) == []
+
+
+@pytest.mark.parametrize(("limits", "config"), [(Limits(7, 8_388_608), {}), (LIMITS, {"max_tokens": 40})])
+async def test_long_transcripts(stub: Stub, limits: Limits, config: dict[str, int]) -> None:
+    """What is left of a transcript is accepted, too, and all messages of the system are there."""
+    found = []
+    for api in APIS:
+        async with mounted(api, stub) as one:
+            for name, given in [*recordings(), *islice(conversations(), 20)]:
+                ends = range(1, len(given) + 1, 3)
+                found += [(api, name, end, await faults(one.provider, given[:end], limits, **config)) for end in ends]
+    assert [one for one in found if one[-1] is not None][:5] == []
 
 
 @pytest.mark.parametrize(("seed", "count"), [(1, 300), pytest.param(2, 10_000, marks=pytest.mark.slow)])

@@ -84,7 +84,8 @@ class _Turns:
 
     def __init__(self) -> None:
         self._ends = [0]  # the total size of all messages before an index
-        self._system = [0]  # the same of the messages of the system
+        self._system_ends = [0]  # the same of the messages of the system
+        self._system: list[int] = []  # indexes of the messages of the system
         self._starts: list[int] = []  # indexes at which the transcript may be cut
         self._calls: dict[str, int] = {}
 
@@ -99,16 +100,18 @@ class _Turns:
         if self._ends[-1] <= room or not self._starts:
             return list(messages)
         start = next((at for at in self._starts if self._size_from(at) <= room), self._starts[-1])
-        return [message for message in messages[:start] if message.get("role") in _SYSTEM] + messages[start:]
+        return [messages[at] for at in self._system if at < start] + messages[start:]
 
     def _size_from(self, start: int) -> int:
-        return self._ends[-1] - self._ends[start] + self._system[start]
+        return self._ends[-1] - self._ends[start] + self._system_ends[start]
 
     def _count(self, messages: list[Message]) -> None:
         for index in range(len(self._ends) - 1, len(messages)):
             counted = _counted(messages[index])
             self._ends.append(self._ends[-1] + counted.size)
-            self._system.append(self._system[-1] + counted.size * (counted.role in _SYSTEM))
+            is_system = counted.role in _SYSTEM
+            self._system_ends.append(self._system_ends[-1] + counted.size * is_system)
+            self._system += [index] * is_system
             if counted.begins_turn:
                 self._starts.append(index)
             for name in counted.calls:

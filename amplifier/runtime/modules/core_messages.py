@@ -56,9 +56,7 @@ class Writer:
         message: Message = {"role": "assistant", "content": _content(named)}
         calls = [part for part in named if isinstance(part, Call) and part.hosted is None]
         if calls:
-            message["tool_calls"] = [
-                {"id": call.id, "tool": call.name, "arguments": call.arguments} | _extra(call) for call in calls
-            ]
+            message["tool_calls"] = [_listed(call) for call in calls]
         return message
 
     def _others(self, reading: Reading) -> Iterator[Message]:
@@ -89,6 +87,10 @@ class Writer:
         message |= {"name": result.name} if result.name else {}
         message |= {"is_error": True} if result.is_error else {}
         return message | ({"cache_control": result.cache_control} if result.cache_control else {})
+
+
+def _listed(call: Call) -> Block:
+    return {"id": call.id, "tool": call.name, "arguments": call.arguments} | _extra(call)
 
 
 def _content(parts: list[Part]) -> str | list[Block]:

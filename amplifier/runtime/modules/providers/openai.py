@@ -18,8 +18,9 @@ from amplifier.runtime.modules.providers.options import Options, read
 
 _BASE_URL = "https://api.openai.com/v1"
 _OWN_HOSTS = (".openai.com", ".openai.azure.com", ".services.ai.azure.com", ".cognitiveservices.azure.com")
+_SIGNING_HOSTS = (".googleapis.com",)  # demand the signatures of calls back
 _THOUGHTFUL_HOSTS = (".deepseek.com", ".moonshot.ai", ".moonshot.cn")  # demand the reasoning of turns with calls back
-_MISTRAL, _GOOGLE = ".mistral.ai", ".googleapis.com"
+_MISTRAL = ".mistral.ai"
 
 
 @functools.cache
@@ -81,8 +82,8 @@ class OpenAIProvider(HttpProvider):
             vision=options.vision,
             audio=options.audio,
             reasoning=host.endswith(_THOUGHTFUL_HOSTS) if options.send_reasoning is None else options.send_reasoning,
+            signatures=host.endswith(_SIGNING_HOSTS) if options.send_reasoning is None else options.send_reasoning,
             short_ids=host.endswith(_MISTRAL),
-            extra_content=host.endswith(_GOOGLE),
         )
 
     async def read(self, events: AsyncIterator[bytes], blocks: Blocks, source: failures.Source) -> Answer:

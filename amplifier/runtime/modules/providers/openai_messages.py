@@ -21,8 +21,8 @@ class Accepted(NamedTuple):
     vision: bool = True
     audio: bool = False
     reasoning: bool = False  # demands the reasoning of turns with calls back
+    signatures: bool = False  # demands what it sent with a call as `extra_content` back, as Gemini
     short_ids: bool = False  # as Mistral, which also refuses a user's message directly after a result
-    extra_content: bool = False  # demands its signatures back, which others refuse
 
 
 def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[Plain]:
@@ -33,7 +33,7 @@ def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[P
     sent: list[Plain] = []
     for index, (role, parts) in enumerate(entries):
         if role == "assistant":
-            sent.extend(_assistant(parts, index in thoughtful, accepted))
+            sent.extend(_assistant(parts, index in thoughtful, accepted.signatures))
         elif role == "tool":
             sent.extend(_results(parts, accepted))
         elif role == "user":
@@ -88,12 +88,12 @@ def _with_calls(entries: list[Entry]) -> set[int]:
     return found
 
 
-def _assistant(parts: list[Part], thoughtful: bool, accepted: Accepted) -> Iterator[Plain]:
+def _assistant(parts: list[Part], thoughtful: bool, signed: bool) -> Iterator[Plain]:
     """Yields an assistant's message, none if it has neither text nor calls, which some servers refuse."""
     if len(parts) == 1 and type(parts[0]) is Text and not thoughtful:
         yield {"role": "assistant", "content": parts[0].text}
         return
-    calls = [_call(part, accepted) for part in parts if isinstance(part, Call) and part.hosted is None]
+    calls = [_call(part, signed) for part in parts if isinstance(part, Call) and part.hosted is None]
     text = notes.text_of([part for part in parts if not isinstance(part, Call) or part.hosted is not None])
     message: Plain = {"role": "assistant", "content": text or None if calls else text}
     if thoughtful:
@@ -105,10 +105,10 @@ def _assistant(parts: list[Part], thoughtful: bool, accepted: Accepted) -> Itera
         yield message
 
 
-def _call(call: Call, accepted: Accepted) -> Plain:
+def _call(call: Call, signed: bool) -> Plain:
     function = {"name": call.name, "arguments": notes.as_json(call.arguments)}
-    extra = {"extra_content": call.extra_content} if call.extra_content and accepted.extra_content else {}
-    return {"id": call.id, "type": "function", "function": function, **extra}
+    written: Plain = {"id": call.id, "type": "function", "function": function}
+    return written | {"extra_content": call.extra_content} if signed and call.extra_content else written
 
 
 def _results(results: list[Result], accepted: Accepted) -> Iterator[Plain]:
