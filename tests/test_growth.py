@@ -11,16 +11,17 @@ from amplifier_core.message_models import ChatRequest, Message, ToolSpec
 from amplifier_core.testing import MockCoordinator
 
 from amplifier.configs.encryption import names_secret
+from amplifier.runtime.modules.model_requests import Requests
 from amplifier.runtime.modules.providers import echo, failures
 from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.conversation import Entry, conversation
-from amplifier.runtime.modules.providers.names import Distinct
 from amplifier.runtime.modules.providers.options import read
 from amplifier.runtime.mount_plan import mount_plan, origin_of
 from amplifier.runtime.secret_references import redact
-from amplifier.transcripts.parts import Text
+from amplifier.transcripts import reader
+from amplifier.transcripts.integrity import diagnose, valid
+from amplifier.transcripts.parts import Call, Text
 from amplifier.transcripts.plain import is_plain
-from amplifier.transcripts.reader import read as read_message
 from amplifier.web.misfits import misfit
 from tests.support.growth import LIMIT, exponent
 
@@ -49,16 +50,21 @@ def blocks(count: int) -> None:
 def called(count: int) -> None:
     calls = [{"id": str(number), "tool": "say", "arguments": {}} for number in range(count)]
     results = [{"role": "tool", "tool_call_id": str(number), "content": ""} for number in range(count)]
-    answer = {"role": "assistant", "content": "Done."}
+    answer = {"role": "assistant", "content": "ok"}
     assert is_plain([{"role": "user", "content": ""}, answer | {"tool_calls": calls}, *results, answer])
+    for given in (results, results[::-1]):
+        messages = valid([answer | {"tool_calls": calls}, *given, answer])
+        assert len(conversation(Requests([]).request(messages, [], False).messages)) == 3
 
 
-def paired(count: int) -> None:
-    calls = [{"id": "same", "tool": "say", "arguments": {}} for _ in range(count)]
-    messages = [Message(role="assistant", content="", tool_calls=calls)]
-    messages += [Message(role="tool", tool_call_id=one, content="") for one in ("same", "gone") for _ in range(count)]
-    ids = Distinct()
-    assert len(conversation(messages, str, ids.fresh)) == 3
+def paired(calls: list[dict[str, Any]]) -> None:
+    """Pairs calls and results without ids, and of one id, in one message and in many."""
+    results = [{"role": "tool", "name": "x", "content": ""}] * len(calls)
+    within = [{"type": "tool-get", "toolCallId": "a", "state": "output-available", "output": ""} for _ in calls]
+    diagnose([{"role": "assistant", "tool_calls": calls}, *results, *results])
+    diagnose([{"role": "assistant", "parts": within}, *results])
+    rounds = [[{"role": "assistant", "tool_calls": [call]}, *results[:1]] for call in calls]
+    diagnose([message for one in rounds for message in one])
 
 
 def expanded(text: str) -> None:
@@ -95,7 +101,9 @@ def mounted(value: dict[str, Any]) -> None:
         (mounted, lambda size: {"x" * 5_000: ["1"] * (size // 8)}),
         (blocks, lambda size: size),
         (called, lambda size: size),
-        (paired, lambda size: size),
+        (paired, lambda size: [{"name": "x"}] * size),
+        (paired, lambda size: [{"name": "x", "id": "a"}] * size),
+        (paired, lambda size: [{"name": str(number)} for number in range(size)]),
     ],
 )
 def test_work_takes_time_in_proportion_to_text(run: Callable[[Any], Any], make: Callable[[int], Any]) -> None:
@@ -104,8 +112,9 @@ def test_work_takes_time_in_proportion_to_text(run: Callable[[Any], Any], make: 
 
 def test_echo_calls_tool_for_text_with_or_without_arguments() -> None:
     def wanted(text: str) -> Any:
-        request = ChatRequest(messages=[Message(role="user", content="")], tools=TOOLS)
-        return echo._wanted_call([Entry("user", [Text(text)])], request)
+        return echo._wanted_call(
+            [Entry("user", [Text(text)])], ChatRequest(messages=[Message(role="user", content="")], tools=TOOLS)
+        )
 
     assert wanted("/call say") == ("say", "{}")
     assert wanted('/call  say \n{"a": "}{"} ') == ("say", '{"a": "}{"}')
@@ -124,11 +133,12 @@ def test_echo_calls_tool_for_text_with_or_without_arguments() -> None:
     assert wanted("/call say {" + '"a":[' * 5_000 + "}") is None
 
 
-def test_arguments_nested_too_deeply_are_empty() -> None:
+def test_arguments_nested_too_deeply_are_text() -> None:
     """They are a text in a stored message, which is not checked when it is stored."""
     call = {"id": "c", "tool": "say", "arguments": "[" * 100_000}
-    (part,) = read_message({"role": "assistant", "content": "", "tool_calls": [call]}).parts
-    assert part.arguments == {"input": call["arguments"]}
+    [part] = reader.read({"role": "assistant", "content": "", "tool_calls": [call]}).parts
+    assert isinstance(part, Call)
+    assert part.arguments == {"input": "[" * 100_000}
 
 
 @pytest.mark.parametrize("given", [{"model": "m" * 201}, {"base_url": "https://x.test/" + "x" * 2000}])

@@ -8,6 +8,7 @@ because some models refuse a user's message directly after a result.
 """
 
 import itertools
+from collections.abc import Collection
 from typing import Literal
 
 import msgspec
@@ -16,6 +17,7 @@ from amplifier.transcripts.faults import faults
 from amplifier.transcripts.findings import BOTH, Finding, finding
 from amplifier.transcripts.parts import Message
 from amplifier.transcripts.plain import is_plain
+from amplifier.transcripts.result_parts import divided
 from amplifier.transcripts.tool_calls import Call, Group, Pairs
 
 Status = Literal["cancelled", "failed", "completed"]
@@ -41,6 +43,8 @@ def diagnose(messages: list[Message], open_end: bool = False) -> list[Finding]:
         found.append(finding("misplaced_result", index, pairs.homes[index].id, turns[index], refusing))
     found += [finding(dead.problem, dead.message, dead.call_id, turns[dead.message]) for dead in pairs.dead]
     found += [finding("unfinished_turn", index, None, turn, ()) for turn, index in reading.unfinished]
+    between = [index for index, is_between in reading.interrupted.items() if is_between]
+    found += [finding("text_between_results", index, None, turns[index]) for index in between]
     found += [finding(one.problem, one.message, one.call_id, turns[one.message], one.providers) for one in single]
     return sorted(found, key=lambda one: one.index)
 
@@ -57,8 +61,9 @@ def valid(messages: list[Message], open_end: bool = False) -> list[Message]:
     reading = _Reading(messages, open_end)
     if reading.is_clean:
         return messages
-    given = (reading.pairs.kept(index, message) for index, message in _with_answers(reading.entries, reading.ends))
-    return [message for message in given if message is not None]
+    given = ((index, reading.pairs.kept(index, one)) for index, one in _with_answers(reading.entries, reading.ends))
+    left = [(index, message) for index, message in given if message is not None]
+    return _with_results_first(left, reading.interrupted) if reading.interrupted else [one for _, one in left]
 
 
 def repaired(messages: list[Message], open_end: bool = False) -> list[Entry]:
@@ -91,7 +96,8 @@ class _Reading:
         self.entries = self._arrange(messages)
         self.ends = self._find_ends(open_end)  # places in the entries where an answer is missing
         has_all = len(self.entries) == len(messages) and "left out" not in self.pairs.effects
-        self.is_clean = has_all and not (self.displaced or self.pairs.dead or self.ends)
+        self.interrupted = self.pairs.interrupted()
+        self.is_clean = has_all and not (self.displaced or self.pairs.dead or self.ends or self.interrupted)
 
     def _arrange(self, messages: list[Message]) -> list[Entry]:
         """Returns all messages, with misplaced results moved after their calls and missing ones added."""
@@ -146,6 +152,21 @@ def _with_answers(entries: list[Entry], ends: list[int]) -> list[Entry]:
     parts = [entries[start:end] for start, end in itertools.pairwise([0, *ends])]
     closed = [entry for part in parts for entry in (*part, (None, _answer(_UNANSWERED, "unknown")))]
     return closed + entries[ends[-1] :]
+
+
+def _with_results_first(entries: list[Entry], interrupted: Collection[int]) -> list[Message]:
+    """Returns the messages with the texts beside results moved after the last of the results."""
+    given: list[Message] = []
+    later: list[Message] = []
+    for index, message in entries:
+        is_divided = index is not None and index in interrupted
+        results, others = divided(message) if is_divided else (message, None)
+        if not is_divided:
+            given += later
+            later = []
+        given.append(results)
+        later += [] if others is None else [others]
+    return given + later
 
 
 def _result(call: Call, content: str) -> Message:

@@ -7,10 +7,10 @@ from collections import deque
 from typing import Any, Literal, NamedTuple
 
 from amplifier.transcripts import parts, turns
-from amplifier.transcripts.dead_results import without
 from amplifier.transcripts.glance import glance
 from amplifier.transcripts.parts import Message, Reading
 from amplifier.transcripts.reader import answer_of, read
+from amplifier.transcripts.result_parts import without
 
 # what a message does in its turn; one that is left out is not sent to models
 Effect = Literal["begin", "call", "result", "answer", "left out", ""]
@@ -99,6 +99,17 @@ class Pairs:
             elif effect != "left out" and index not in self._within:
                 group = None
         return found
+
+    def interrupted(self) -> dict[int, bool]:
+        """Returns the indexes of results with texts beside them, of groups that have several such messages.
+
+        The value is False for the last one of its group, whose texts follow all results.
+        """
+        groups: dict[int, list[int]] = {}
+        for index in sorted(self._mixed & self.homes.keys()):
+            groups.setdefault(self.homes[index].group.end, []).append(index)
+        several = (indexes for indexes in groups.values() if len(indexes) > 1)
+        return {index: index != indexes[-1] for indexes in several for index in indexes}
 
     def rank(self, call: Call) -> tuple[bool, int]:
         """Returns the place of a call's result among those of its group: a message with other parts comes last."""

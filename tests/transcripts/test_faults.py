@@ -130,3 +130,9 @@ def test_order_of_results_is_refused_by_no_provider() -> None:
         ("misplaced_result", ())
     ]
     assert diagnose([ASKED, call, SAID, first, second])[0].providers == BOTH
+
+
+def test_text_before_last_result_of_a_message_is_found() -> None:
+    blocks = [{"type": "tool_result", "tool_use_id": id, "content": "ok"} for id in "ab"]
+    shown = [user(block, {"type": "text", "text": "note"}) for block in blocks]
+    assert found(round_of(("a", "get"), ("b", "get"))[0], *shown) == [("text_between_results", 2, BOTH)]
