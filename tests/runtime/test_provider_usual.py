@@ -22,7 +22,7 @@ def said(role: str, text: str, **more: Any) -> Message:
 
 
 def result(identifier: str, text: str = "done", **more: Any) -> Message:
-    return said("tool", text, tool_call_id=identifier, name="f", **more)
+    return said("tool", text, tool_call_id=identifier, **more)
 
 
 USUAL: list[list[Message]] = [
