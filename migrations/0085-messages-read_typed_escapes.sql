@@ -1,4 +1,4 @@
--- depends: 0083-messages-search_every_script
+-- depends: 0084-messages-read_every_format
 -- Typed text with escapes, as it is copied from JSON or from a log, also finds text with line breaks and the like in their place, unless
 -- it excludes words: what one reading excludes, the other would find. And in a
 -- database of the locale C, where [:alnum:] has ASCII only, all that is beyond ASCII counts as letters: symbols are gone by then.
