@@ -23,7 +23,7 @@ _STORED_TEXT = re.compile("\ufdd0(?:0000|d[89a-f][0-9a-f]{2})")
 
 
 class Stored(bytes):
-    """JSON that `stored` returned; connections send it to the database as it is."""
+    """JSON from what `stored` returned; connections send it to the database as it is."""
 
 
 def has_odd(text: bytes) -> bool:
@@ -33,17 +33,17 @@ def has_odd(text: bytes) -> bool:
     return any(match[1].lower() != b"fdd0" for match in _escapes(text))
 
 
-def stored(text: bytes) -> Stored:
+def stored(text: bytes) -> bytes:
     """Returns JSON as PostgreSQL accepts it. What is no JSON is none afterwards."""
     if _has_mark(text):
         text = text.replace(_MARK, _MARK + b"fdd0")
     if _MAY_BE_ODD.search(text) is None:
-        return Stored(text)
+        return text
     parts, position = [], 0
     for match in _escapes(text):
         parts += [text[position : match.start(1) - 2], _MARK, match[1].lower()]
         position = match.end()
-    return Stored(b"".join([*parts, text[position:]]))
+    return b"".join([*parts, text[position:]])
 
 
 def restored(text: bytes) -> bytes:

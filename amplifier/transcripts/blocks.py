@@ -150,7 +150,7 @@ def _compacted(given: Block) -> list[Part]:
 
 def _guarded(given: Block) -> list[Part]:
     inner = given["guardContent"]
-    return _said(inner) if "text" in inner else block(inner)
+    return block({**inner, "type": "text"} if "text" in inner else inner)
 
 
 def _data(given: Block) -> list[Part]:

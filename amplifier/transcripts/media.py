@@ -8,6 +8,7 @@ from amplifier.transcripts.parts import Audio, File, Image, Part
 Block = dict[str, Any]
 
 _DATA = re.compile(r"data:([^;,]*)[^,]*?;base64,", re.IGNORECASE)
+_PREFIXES = ("data:", "http://", "https://")  # of addresses where base64 should be
 _BEGINNINGS = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}  # of base64
 _SOURCES: tuple[str, ...] = ("source", "file", "image_url", "input_audio", "audio", "inlineData", "inline_data")
 _SOURCES += ("fileData", "file_data", "image", "document", "video", "resource", "s3Location")
@@ -38,10 +39,11 @@ def file(block: Block) -> Part:
     levels = _levels(block)
     media_type, url, data = _place(levels, None)
     if media_type and media_type.startswith("image/"):
-        return Image(media_type, url, data)
+        return Image(media_type, url, data, _first(levels, ("file_id",)))
     if media_type and media_type.startswith("audio/"):
         return Audio(media_type, url, data)
-    text = _text(levels[0], data)
+    given = _first(levels, _CONTENTS)
+    text = _text(levels[0], None if given is None or given.startswith(_PREFIXES) else given)
     name = _first(levels, _NAMES)
     return File(name, media_type, url, None if text else data, _first(levels, ("file_id",)), text)
 
@@ -72,7 +74,7 @@ def _place(levels: list[Block], kind: str | None) -> tuple[str | None, str | Non
     form, data = _first(levels, ("format",)), _first(levels, _CONTENTS)
     if media_type is None and form:
         media_type = f"{kind}/{form}" if kind else _FORMATS.get(form)
-    given = data if data is not None and data.startswith(("data:", "http://", "https://")) else address
+    given = data if data is not None and data.startswith(_PREFIXES) else address
     if given is not None and (match := _DATA.match(given)):
         return media_type or match[1] or None, None, given[match.end() :]
     return (media_type, given, None) if data is None or given == data else (media_type, None, data)

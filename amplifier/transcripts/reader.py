@@ -55,10 +55,11 @@ def read(message: Message, hidden: bool = True) -> Reading:
     if role is None:
         return Reading(None, [Unknown(message)] if message else [])
     parts = _parts(inner, role)
-    if role == "user" and parts and all(isinstance(part, Result) for part in parts):
-        role = "tool"
+    is_of_tool = role == "user" and parts and all(isinstance(part, Result) for part in parts)
     if not hidden:
         parts = _parts(blocks.shown(inner), role)
+    if is_of_tool:
+        role = "tool"
     return Reading(role, parts, author or _author(inner, role))
 
 
@@ -92,7 +93,7 @@ def _unwrapped(message: Message) -> tuple[Message, str | None]:
         return {**inner, "role": inner.get("role", message["type"])}, None
     inner = message.get("content")
     if isinstance(inner, dict) and isinstance(inner.get("parts"), list) and not isinstance(message.get("role"), str):
-        role = inner.get("role") or message.get("author")  # ADK
+        role = _text(inner.get("role")) or message.get("author")  # ADK
         return {**inner, "role": role}, _text(message.get("author"))
     inner = message.get("info")
     if isinstance(inner, dict) and isinstance(message.get("parts"), list):  # opencode
@@ -141,11 +142,12 @@ def _parts(message: Message, role: Role) -> list[Part]:
     if isinstance(audio := message.get("audio"), dict):
         parts.append(Audio(transcript=_text(audio.get("transcript"))))
     if not message.get("parts") and isinstance(invocations := message.get("toolInvocations"), list):
-        parts += blocks.content([{"type": "tool-invocation", "toolInvocation": one} for one in invocations])
+        calls = [{"type": "tool-invocation", "toolInvocation": one} for one in invocations if isinstance(one, dict)]
+        parts += blocks.content(calls)
     if isinstance(images := message.get("images"), list):
         given = [{"type": "image", "data": image} if isinstance(image, str) else image for image in images]
         parts += blocks.content(given)
-    return parts + _calls(message, {part.id for part in parts if isinstance(part, Call)})
+    return parts + _calls(message, {part.id for part in parts if isinstance(part, Call)} - {None})
 
 
 def _is_item(message: Message) -> bool:

@@ -167,7 +167,12 @@ def _has_output(block: Block) -> bool:
 
 
 def _id(block: Block, keys: tuple[str, ...]) -> str | None:
-    found = next((block[key] for key in keys if isinstance(block.get(key), str | int) and block[key] != ""), None)
+    given = (
+        block[key]
+        for key in keys
+        if isinstance(block.get(key), str | int) and not isinstance(block[key], bool) and block[key] != ""
+    )
+    found = next(given, None)
     return None if found is None else str(found)
 
 

@@ -26,14 +26,18 @@ def replies(*names: str) -> list[Reply]:
     return [*(Reply(raw=recorded(name)[0]) for name in names), Reply("Done.")]
 
 
-async def test_blocks_of_other_types_are_kept_where_they_were(alice: httpx.AsyncClient, stub: Stub) -> None:
+@pytest.mark.parametrize("name", ["anthropic/web_search_paused", "anthropic/call_of_api_paused"])
+async def test_paused_answer_is_kept_and_goes_back_as_it_came(alice: httpx.AsyncClient, stub: Stub, name: str) -> None:
     here = await agent(alice, model(stub, "anthropic"))
-    stub.when("search", *replies("anthropic/web_search_paused"))
+    stub.when("search", *replies(name))
     assert (await here.say("search"))["response"] == "I search.Done."
     said, done = (await here.transcript())[1:]
-    _, expected = recorded("anthropic/web_search_paused")
-    assert said["content"] == [{"type": "text", "text": "I search."}, *expected["other"]]
-    assert (said["metadata"], done["content"]) == ({"finish_reason": "pause_turn"}, "Done.")
+    _, expected = recorded(name)
+    blocks = [{"type": "text", "text": "I search."}, *expected["other"]]
+    assert (said["content"], said["metadata"]) == (blocks, {"finish_reason": "pause_turn"})
+    assert done["content"] == "Done."
+    asked, continued = stub.requests[-1].body["messages"]
+    assert (asked["role"], continued) == ("user", {"role": "assistant", "content": blocks})
 
 
 async def test_citations_are_kept_with_their_text(alice: httpx.AsyncClient, stub: Stub) -> None:

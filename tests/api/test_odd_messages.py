@@ -90,6 +90,8 @@ async def test_search_shows_a_space(alice: httpx.AsyncClient, session_id: str) -
     query = {"q": "thimble", "context": 1}
     [hit] = (await alice.get(f"/sessions/{session_id}/search", params=query)).json()["items"]
     assert [one["text"] for one in hit["before"]] == ["needle one   two  \\u0000"]
+    [hit] = (await alice.get(f"/sessions/{session_id}/search", params={"q": '"needle one two"'})).json()["items"]
+    assert hit["headline"].split()[:3] == ["<mark>needle</mark>", "<mark>one</mark>", "<mark>two</mark>"]
 
 
 @pytest.mark.parametrize("character", [r"\u0000", r"\ud83d"])

@@ -37,7 +37,21 @@ def test_rows_of_earlier_release_are_indexed_again(archive: Archive, table: str,
     assert catch_up(archive.dsn) == len(archive.run(f"select 1 from {table} where {where}"))
     assert not is_outdated(archive.dsn)
     assert archive.run(STALE) == []
-    assert archive.run("select distinct search_revision from messages where session_id = 's4'") == [("german/2",)]
+    assert archive.run("select distinct search_revision from messages where session_id = 's4'") == [("german/3",)]
+
+
+def test_reindex_derives_roles_anew_and_leaves_counts(archive: Archive) -> None:
+    result = '{"role": "user", "content": [{"type": "tool_result", "tool_use_id": "t", "content": "fifteen"}]}'
+    counts = "select message_count, messages_total from sessions where session_id = 's3'"
+    archive.run("alter table messages disable trigger messages_set_search")
+    changed = "update messages set message = '%s', role = 'user', search = '', search_revision = 'english/2'"
+    archive.run(f"{changed % result} where session_id = 's3' and seq = 7")
+    archive.run("alter table messages enable trigger messages_set_search")
+    before = archive.run(counts)
+    assert catch_up(archive.dsn) == 1
+    found = archive.run("select role, search::text from messages where session_id = 's3' and seq = 7")
+    assert found == [("tool", "'fifteen':1C")]
+    assert archive.run(counts) == before
 
 
 @pytest.fixture
@@ -79,6 +93,6 @@ def test_embedded_database_indexes_its_rows_again_after_upgrade(home: Path) -> N
     with opened(Settings(amplifier_home=str(home))) as dsn:
         assert Archive(dsn).run(STALE) == []
         assert Archive(dsn).run("select distinct search_revision from messages order by 1") == [
-            ("english/2",),
-            ("german/2",),
+            ("english/3",),
+            ("german/3",),
         ]

@@ -1,4 +1,4 @@
-"""Reads JSON of servers that deviate from the APIs. A member of another type is read as absent, or by its sense.
+"""Reads JSON of servers that deviate from the APIs. A member of another type is converted or read as absent.
 
 No function raises an error because of a value, so that a malformed count, for example, never fails an answer.
 """
