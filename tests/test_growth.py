@@ -48,7 +48,7 @@ def blocks(count: int) -> None:
 
 
 def called(count: int) -> None:
-    calls = [{"id": str(number), "tool": "say"} for number in range(count)]
+    calls = [{"id": str(number), "tool": "say", "arguments": {}} for number in range(count)]
     results = [{"role": "tool", "tool_call_id": str(number), "content": ""} for number in range(count)]
     answer = {"role": "assistant", "content": "ok"}
     assert is_plain([{"role": "user", "content": ""}, answer | {"tool_calls": calls}, *results, answer])

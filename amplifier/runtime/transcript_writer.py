@@ -11,7 +11,7 @@ import msgspec
 
 from amplifier.runtime.argument_order import with_order
 from amplifier.runtime.secret_references import redacted
-from amplifier.transcripts.message_formats import is_of_hook
+from amplifier.transcripts.turns import is_of_hook
 
 Message = dict[str, Any]
 _UNWRITTEN = ("system", "developer")  # roles of messages that belong to the agent; each run creates them anew

@@ -8,7 +8,7 @@ from pydantic import BaseModel
 
 from amplifier.runtime.modules.context import Window
 from amplifier.runtime.transcript_writer import Transcript, cleaned, encoded, spoken
-from amplifier.transcripts.message_formats import is_human
+from amplifier.transcripts.turns import is_human
 
 
 class Given(BaseModel):

@@ -4,7 +4,6 @@ What amplifier-core has no block for is a text block that says so. The key `orig
 the included providers.
 """
 
-from collections import deque
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,6 +11,7 @@ import msgspec
 
 from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.messages import ORIGINAL
+from amplifier.runtime.modules.providers.pairing import Pairing
 from amplifier.transcripts import media
 from amplifier.transcripts.parts import Audio, Call, File, Image, Message, Part, Reading, Result, Text, Thinking
 from amplifier.transcripts.reader import read
@@ -24,8 +24,7 @@ class Writer:
 
     def __init__(self) -> None:
         self._count = 0
-        self._unanswered: dict[str | None, deque[str]] = {}  # ids that were given here, by the tool, and by None: all
-        self._answered: set[str] = set()
+        self._unanswered: Pairing[str] = Pairing()  # ids of the calls that got an id here
 
     def write(self, message: Message) -> list[Message]:
         """Returns the messages in the place of one: none for an entry that is no part of the conversation."""
@@ -78,32 +77,20 @@ class Writer:
             return call
         self._count += 1
         identifier = f"call_{self._count}"
-        for key in (call.name, None):
-            self._unanswered.setdefault(key, deque()).append(identifier)
-        return Call(identifier, call.name, call.arguments, cache_control=call.cache_control)
+        self._unanswered.add(None, call.name, identifier)
+        return msgspec.structs.replace(call, id=identifier)
 
     def _result(self, result: Result) -> Message:
-        identifier = result.call_id or self._next_of(result.name)
+        identifier = result.call_id or self._unanswered.take(None, result.name)
         message: Message = {"role": "tool", "content": _content(result.content)}
         message |= {"tool_call_id": identifier} if identifier else {}
         message |= {"name": result.name} if result.name else {}
         message |= {"is_error": True} if result.is_error else {}
         return message | ({"cache_control": result.cache_control} if result.cache_control else {})
 
-    def _next_of(self, name: str | None) -> str | None:
-        """Returns the first call of this tool that got its id here, or else the first one of any tool."""
-        for queue in (self._unanswered.get(name), self._unanswered.get(None)):
-            while queue:
-                identifier = queue.popleft()
-                if identifier not in self._answered:
-                    self._answered.add(identifier)
-                    return identifier
-        return None
 
-
-def _listed(call: Call) -> dict[str, Any]:
-    known = {"id": call.id, "tool": call.name, "arguments": call.arguments}
-    return known if call.extra_content is None else known | {"extra_content": call.extra_content}
+def _listed(call: Call) -> Block:
+    return {"id": call.id, "tool": call.name, "arguments": call.arguments} | _extra(call)
 
 
 def _content(parts: list[Part]) -> str | list[Block]:
@@ -129,7 +116,7 @@ def _unmarked(part: Part) -> Block | None:
             signed = {"signature": part.signature} if part.signature and part.by == "anthropic" else {}
             return {"type": "thinking", "thinking": part.text, **signed} if part.text or signed else None
         case Call() if part.hosted is None:
-            return {"type": "tool_call", "id": part.id, "name": part.name, "input": part.arguments}
+            return {"type": "tool_call", "id": part.id, "name": part.name, "input": part.arguments} | _extra(part)
         case Image() if part.data:
             source = {"type": "base64", "media_type": part.media_type or "image/png", "data": part.data}
             return {"type": "image", "source": source}
@@ -141,6 +128,10 @@ def _unmarked(part: Part) -> Block | None:
             return {"type": "text", "text": notes.words(part), ORIGINAL: hosted}
     text = notes.words(part)
     return {"type": "text", "text": text} if text else None
+
+
+def _extra(call: Call) -> Block:
+    return {"extra_content": call.extra_content} if call.extra_content is not None else {}
 
 
 def _is_anthropic(hosted: Block) -> bool:

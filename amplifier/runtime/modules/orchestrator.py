@@ -12,7 +12,7 @@ from amplifier.runtime.hooks import Hooks
 from amplifier.runtime.modules.endings import Endings
 from amplifier.runtime.modules.model_requests import Requests
 from amplifier.runtime.modules.tools import Toolbox
-from amplifier.transcripts.message_formats import Message
+from amplifier.transcripts.parts import Message
 
 _NAME = "loop-streaming"
 _MOST_ROUNDS, _ROUNDS = 500, 50

@@ -9,7 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from amplifier.runtime.hooks import Hooks
 from amplifier.runtime.transcript_writer import cleaned
-from amplifier.transcripts.message_formats import Message
+from amplifier.transcripts.parts import Message
 
 _AT_ONCE = 8
 _PLAIN = (str, int, float, type(None))

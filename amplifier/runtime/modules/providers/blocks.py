@@ -176,7 +176,7 @@ def _content(block: Block, arguments: dict[str, dict[str, Any]]) -> Any:
     if block.kind == "other":
         given = _decoded(block.text) if block.parts else None
         return OtherBlock(**whole(block.more) | ({} if given is None else {"input": given}))
-    return ToolCallBlock(id=block.id, name=block.name, input=arguments[block.id])
+    return ToolCallBlock(id=block.id, name=block.name, input=arguments[block.id], **block.more)
 
 
 def _call(block: Block, may_be_cut: bool) -> ToolCall:

@@ -4,14 +4,15 @@ Calls get ids and names that are unique in the request. The results of a message
 the order of the calls, each call has one, and a result without a call is a note in a user's message.
 """
 
-from collections import deque
 from collections.abc import Callable, Iterable
 from typing import Any, NamedTuple
 
+import msgspec
 from amplifier_core.message_models import Message
 
 from amplifier.runtime.modules.providers import notes
 from amplifier.runtime.modules.providers.messages import plain
+from amplifier.runtime.modules.providers.pairing import Pairing
 from amplifier.transcripts import tool_blocks
 from amplifier.transcripts.parts import Call, Part, Result, Text, Thinking
 from amplifier.transcripts.reader import read
@@ -57,25 +58,14 @@ def _understood(message: Message) -> Entry:
     return Entry(reading.role or role, reading.parts)
 
 
-class _Waiting:
-    """A call without a result so far, with the id that the message gave it."""
-
-    __slots__ = ("call", "given", "result")
-
-    def __init__(self, given: str | None, call: Call) -> None:
-        self.given, self.call = given, call
-        self.result: Result | None = None
-
-
 class _Conversation:
     def __init__(self, named: Rename, identified: Rename) -> None:
         self.entries: list[Entry] = []
         self._named, self._identified = named, identified
-        self._waiting: list[_Waiting] = []  # the calls of the last entry
-        self._next = 0  # the place of the first of them without a result
-        self._free: _Free | None = None  # those without a result, made when results come in another order
+        self._calls: list[Call] = []  # of the last entry
+        self._waiting: Pairing[Call] = Pairing()
+        self._results: dict[int, Result] = {}  # by the identities of their calls
         self._strays: list[Part] = []  # notes of results without a call
-        self._answering = False  # True from the first result of these calls on
 
     def add(self, role: str, parts: list[Part]) -> None:
         if role == "assistant":
@@ -95,10 +85,10 @@ class _Conversation:
 
     def close(self) -> None:
         """Ends the results of the last calls: adds those that are missing, and then what belongs to no call."""
-        if self._waiting:
-            results = [one.result or Result(one.call.id, [Text(notes.LOST)], True) for one in self._waiting]
+        if self._calls:
+            results = [self._results.get(id(call)) or Result(call.id, [Text(notes.LOST)], True) for call in self._calls]
             self.entries.append(Entry("tool", results))
-            self._waiting, self._next, self._free, self._answering = [], 0, None, False
+            self._calls, self._waiting, self._results = [], Pairing(), {}
         if self._strays:
             self.entries.append(Entry("user", self._strays))
             self._strays = []
@@ -122,59 +112,21 @@ class _Conversation:
         The Responses API has a message for each call and each thought.
         """
         last = self.entries[-1] if self.entries else None
-        if last is None or last.role != "assistant" or self._answering or self._strays:
+        if last is None or last.role != "assistant" or self._results or self._strays:
             return None
-        is_thought = bool(last.parts) and all(isinstance(part, Thinking) for part in last.parts)
-        return last.parts if self._waiting or is_thought else None
+        is_thought = bool(last.parts) and isinstance(last.parts[-1], Thinking)
+        return last.parts if self._calls or is_thought else None
 
     def _called(self, call: Call) -> Call:
-        sent = Call(self._identified(call.id or "call"), self._named(call.name), call.arguments)
-        sent.cache_control, sent.extra_content = call.cache_control, call.extra_content
-        self._waiting.append(_Waiting(call.id or None, sent))
+        identifier = self._identified(call.id or "call")
+        sent = msgspec.structs.replace(call, id=identifier, name=self._named(call.name))
+        self._calls.append(sent)
+        self._waiting.add(call.id, sent.name, sent)
         return sent
 
     def _answer(self, result: Result) -> None:
-        """Gives a result to its call: by the id, or without one by the name of the tool, or else by the order."""
-        found = self._first_waiting()
-        if found is not None and not (found.given and found.given == result.call_id):
-            self._free = self._free or _Free(self._waiting)
-            found = self._free.find(result.call_id, self._named(result.name) if result.name else None)
-        if found is None:
+        call = self._waiting.take(result.call_id, self._named(result.name) if result.name else None)
+        if call is None:
             self._strays.append(Text(notes.stray(result)))
-            return
-        self._answering = True
-        found.result = Result(found.call.id, result.content, result.is_error, found.call.name)
-        found.result.cache_control = result.cache_control
-
-    def _first_waiting(self) -> _Waiting | None:
-        while self._next < len(self._waiting) and self._waiting[self._next].result is not None:
-            self._next += 1
-        return self._waiting[self._next] if self._next < len(self._waiting) else None
-
-
-class _Free:
-    """Calls without a result, found in a time that does not depend on their number."""
-
-    def __init__(self, waiting: list[_Waiting]) -> None:
-        self._queues: dict[tuple[str, str | None], deque[_Waiting]] = {}
-        for one in waiting:
-            for key in _keys(one.given, one.call.name):
-                self._queues.setdefault(key, deque()).append(one)
-
-    def find(self, identifier: str | None, name: str | None) -> _Waiting | None:
-        """Returns the first call with the id, or without one of the tool, or else any: calls without ids come first."""
-        if identifier:
-            return self._first(("id", identifier))
-        kind = "" if self._first(("", None)) else "any"
-        return self._first((kind, name)) or self._first((kind, None))
-
-    def _first(self, key: tuple[str, str | None]) -> _Waiting | None:
-        queue = self._queues.get(key)
-        while queue and queue[0].result is not None:
-            queue.popleft()
-        return queue[0] if queue else None
-
-
-def _keys(given: str | None, name: str) -> list[tuple[str, str | None]]:
-    of_kind: list[tuple[str, str | None]] = [("id", given)] if given else [("", name), ("", None)]
-    return [*of_kind, ("any", name), ("any", None)]
+        else:
+            self._results[id(call)] = msgspec.structs.replace(result, call_id=call.id, name=call.name)
