@@ -1,5 +1,6 @@
 """Writes messages and tools for Anthropic's messages API. The marks of its prompt cache are in `anthropic_cache.py`."""
 
+from collections.abc import Iterator
 from typing import Any
 
 from amplifier_core.message_models import Message, ToolSpec
@@ -8,24 +9,21 @@ from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.conversation import conversation
 from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
 from amplifier.runtime.modules.providers.names import Distinct, Names, safe
+from amplifier.runtime.modules.providers.usual import Step, usual
 from amplifier.transcripts.parts import Call, File, Image, Part, Result, Thinking
 
 
 def convert(messages: list[Message], names: Names, vision: bool = True) -> tuple[list[Plain], list[Plain]]:
     """Returns the blocks of the system messages, and the other messages. Joins adjacent messages of the same role."""
     ids = Distinct(spelled=safe)
+    steps = usual(messages)
+    written = _usual(steps, names, ids) if steps else _written(messages, names, ids, vision)
     system: list[Plain] = []
     converted: list[Plain] = []
-    entries = conversation(messages, names.sent, ids.fresh)
-    for index, (role, parts) in enumerate(entries, 1):
-        if role in ("system", "developer"):
-            system += [block for part in parts if (block := _text(notes.words(part), part)) is not None]
-            continue
-        if role == "assistant":
-            content = _assistant(parts, ids, is_paused=index == len(entries))
-        else:
-            role, content = "user", _user(parts, vision)
-        if content and converted and converted[-1]["role"] == role:
+    for role, content in written:
+        if role == "system":
+            system += content
+        elif content and converted and converted[-1]["role"] == role:
             converted[-1]["content"] += content
         elif content:
             converted.append({"role": role, "content": content})
@@ -34,6 +32,35 @@ def convert(messages: list[Message], names: Names, vision: bool = True) -> tuple
     if not converted or (messages[-1].role == "user" and converted[-1]["role"] == "assistant"):
         converted.append(_note(notes.BLANK))
     return system, converted
+
+
+def _written(messages: list[Message], names: Names, ids: Distinct, vision: bool) -> Iterator[tuple[str, list[Plain]]]:
+    """Yields the role and the blocks of each entry of a conversation."""
+    entries = conversation(messages, names.sent, ids.fresh)
+    for index, (role, parts) in enumerate(entries, 1):
+        if role in ("system", "developer"):
+            yield "system", [block for part in parts if (block := _text(notes.words(part), part)) is not None]
+        elif role == "assistant":
+            yield role, _assistant(parts, ids, is_paused=index == len(entries))
+        else:
+            yield "user", _user(parts, vision)
+
+
+def _usual(steps: list[Step], names: Names, ids: Distinct) -> Iterator[tuple[str, list[Plain]]]:
+    """Yields the same of a conversation of texts, calls and results."""
+    waiting: list[str] = []
+    for role, text, calls in steps:
+        is_blank = not text.strip()
+        if role == "tool":
+            answered = {"type": "tool_result", "tool_use_id": waiting.pop(), "content": "" if is_blank else text}
+            yield "user", [answered]
+            continue
+        blocks: list[Plain] = [] if is_blank else [{"type": "text", "text": text}]
+        for call in calls:
+            sent = {"id": ids.fresh(str(call.id)), "name": names.sent(call.name), "input": call.arguments}
+            blocks.append({"type": "tool_use", **sent})
+        waiting = [block["id"] for block in reversed(blocks) if block["type"] == "tool_use"]
+        yield "system" if role == "developer" else role, blocks
 
 
 def convert_tools(tools: list[ToolSpec], names: Names) -> list[Plain]:

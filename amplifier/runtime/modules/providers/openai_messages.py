@@ -9,6 +9,7 @@ from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.conversation import Entry, conversation
 from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
 from amplifier.runtime.modules.providers.names import Distinct, Names, short
+from amplifier.runtime.modules.providers.usual import Step, usual
 from amplifier.transcripts.parts import Audio, Call, File, Image, Part, Result, Text, Thinking
 
 _UNTHOUGHT = " "  # servers that demand a model's reasoning refuse an empty text
@@ -27,6 +28,8 @@ class Accepted(NamedTuple):
 
 def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[Plain]:
     """Converts all messages, in order."""
+    if not (accepted.reasoning or accepted.signatures or accepted.short_ids) and (steps := usual(messages)):
+        return list(_usual(steps, names, accepted))
     ids = Distinct(spelled=short) if accepted.short_ids else Distinct()
     entries = conversation(messages, names.sent, ids.fresh)
     thoughtful = _with_calls(entries) if accepted.reasoning else set()
@@ -41,6 +44,21 @@ def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[P
         else:
             sent.append({"role": role if accepted.developer else "system", "content": notes.text_of(parts)})
     return sent or [{"role": "user", "content": notes.BLANK}]
+
+
+def _usual(steps: list[Step], names: Names, accepted: Accepted) -> Iterator[Plain]:
+    ids, waiting = Distinct(), list[str]()
+    for role, text, calls in steps:
+        if role == "tool":
+            yield {"role": "tool", "tool_call_id": waiting.pop(), "content": text}
+        elif calls:
+            sent = [Call(ids.fresh(str(call.id)), names.sent(call.name), call.arguments) for call in calls]
+            waiting = [str(call.id) for call in reversed(sent)]
+            yield {"role": "assistant", "content": text or None, "tool_calls": [_call(call, False) for call in sent]}
+        elif role in ("system", "developer"):
+            yield {"role": role if accepted.developer else "system", "content": text}
+        else:
+            yield {"role": role, "content": text}
 
 
 def convert_tools(tools: list[ToolSpec], names: Names) -> list[Plain]:
