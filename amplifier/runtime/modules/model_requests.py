@@ -35,22 +35,23 @@ class Requests:
         In the `last` request the model may not call tools. Raises Unsendable if amplifier-core refuses a message.
         """
         sent = _with_notes(messages, notes)
-        if not self._known:
-            self._learn(sent)
-        models = [model for message in sent for model in self._models(message)]
+        models = self._learn(sent) if not self._known else []
+        if len(models) != len(sent):
+            models = [model for message in sent for model in self._models(message)]
         # the last request has the tools, too: Anthropic refuses calls of tools that the request does not describe
         choice = "none" if last and self._specs else None
         return ChatRequest(messages=models, tools=self._specs, tool_choice=choice)
 
-    def _learn(self, messages: list[parts.Message]) -> None:
-        """Validates all usual messages at once, which takes half the time of one by one."""
+    def _learn(self, messages: list[parts.Message]) -> list[Message]:
+        """Validates all usual messages at once, which takes half the time of one by one, and returns them."""
         usual = [message for message in messages if _is_usual(message)]
         try:
             models = _ALL.validate_python(usual)
         except ValidationError:
-            return
+            return []
         known = zip(usual, models, strict=True)
         self._known = {id(message): (message, message.get("content"), [model]) for message, model in known}
+        return models
 
     def _models(self, message: parts.Message) -> list[Message]:
         known = self._known.get(id(message))

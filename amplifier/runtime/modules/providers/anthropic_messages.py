@@ -9,15 +9,15 @@ from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.conversation import conversation
 from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
 from amplifier.runtime.modules.providers.names import Distinct, Names, safe
-from amplifier.runtime.modules.providers.usual import Step, usual
+from amplifier.runtime.modules.providers.usual import usual
 from amplifier.transcripts.parts import Call, File, Image, Part, Result, Thinking
 
 
 def convert(messages: list[Message], names: Names, vision: bool = True) -> tuple[list[Plain], list[Plain]]:
     """Returns the blocks of the system messages, and the other messages. Joins adjacent messages of the same role."""
     ids = Distinct(spelled=safe)
-    steps = usual(messages)
-    written = _usual(steps, names, ids) if steps else _written(messages, names, ids, vision)
+    calls_of = usual(messages)
+    written = _usual(messages, calls_of, names, ids) if calls_of else _written(messages, names, ids, vision)
     system: list[Plain] = []
     converted: list[Plain] = []
     for role, content in written:
@@ -46,20 +46,23 @@ def _written(messages: list[Message], names: Names, ids: Distinct, vision: bool)
             yield "user", _user(parts, vision)
 
 
-def _usual(steps: list[Step], names: Names, ids: Distinct) -> Iterator[tuple[str, list[Plain]]]:
+def _usual(
+    messages: list[Message], calls_of: list[list[Call] | None], names: Names, ids: Distinct
+) -> Iterator[tuple[str, list[Plain]]]:
     """Yields the same of a conversation of texts, calls and results."""
     waiting: list[str] = []
-    for role, text, calls in steps:
+    for message, calls in zip(messages, calls_of, strict=True):
+        role, text = message.role, str(message.content)
         is_blank = not text.strip()
         if role == "tool":
             answered = {"type": "tool_result", "tool_use_id": waiting.pop(), "content": "" if is_blank else text}
             yield "user", [answered]
             continue
         blocks: list[Plain] = [] if is_blank else [{"type": "text", "text": text}]
-        for call in calls:
+        for call in calls or ():
             sent = {"id": ids.fresh(str(call.id)), "name": names.sent(call.name), "input": call.arguments}
             blocks.append({"type": "tool_use", **sent})
-        waiting = [block["id"] for block in reversed(blocks) if block["type"] == "tool_use"]
+        waiting = [block["id"] for block in reversed(blocks) if block["type"] == "tool_use"] if calls else waiting
         yield "system" if role == "developer" else role, blocks
 
 

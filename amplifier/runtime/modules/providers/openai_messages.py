@@ -9,7 +9,7 @@ from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.conversation import Entry, conversation
 from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
 from amplifier.runtime.modules.providers.names import Distinct, Names, short
-from amplifier.runtime.modules.providers.usual import Step, usual
+from amplifier.runtime.modules.providers.usual import usual
 from amplifier.transcripts.parts import Audio, Call, File, Image, Part, Result, Text, Thinking
 
 _UNTHOUGHT = " "  # servers that demand a model's reasoning refuse an empty text
@@ -28,8 +28,8 @@ class Accepted(NamedTuple):
 
 def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[Plain]:
     """Converts all messages, in order."""
-    if not (accepted.reasoning or accepted.signatures or accepted.short_ids) and (steps := usual(messages)):
-        return list(_usual(steps, names, accepted))
+    if not (accepted.reasoning or accepted.signatures or accepted.short_ids) and (calls_of := usual(messages)):
+        return list(_usual(messages, calls_of, names, accepted.developer))
     ids = Distinct(spelled=short) if accepted.short_ids else Distinct()
     entries = conversation(messages, names.sent, ids.fresh)
     thoughtful = _with_calls(entries) if accepted.reasoning else set()
@@ -46,17 +46,20 @@ def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[P
     return sent or [{"role": "user", "content": notes.BLANK}]
 
 
-def _usual(steps: list[Step], names: Names, accepted: Accepted) -> Iterator[Plain]:
+def _usual(
+    messages: list[Message], calls_of: list[list[Call] | None], names: Names, developer: bool
+) -> Iterator[Plain]:
     ids, waiting = Distinct(), list[str]()
-    for role, text, calls in steps:
-        if role == "tool":
-            yield {"role": "tool", "tool_call_id": waiting.pop(), "content": text}
-        elif calls:
-            sent = [Call(ids.fresh(str(call.id)), names.sent(call.name), call.arguments) for call in calls]
-            waiting = [str(call.id) for call in reversed(sent)]
-            yield {"role": "assistant", "content": text or None, "tool_calls": [_call(call, False) for call in sent]}
+    for message, calls in zip(messages, calls_of, strict=True):
+        role, text = message.role, message.content
+        if calls:
+            sent = [_written(ids.fresh(str(call.id)), names.sent(call.name), call.arguments) for call in calls]
+            waiting = [call["id"] for call in reversed(sent)]
+            yield {"role": role, "content": text or None, "tool_calls": sent}
+        elif role == "tool":
+            yield {"role": role, "tool_call_id": waiting.pop(), "content": text}
         elif role in ("system", "developer"):
-            yield {"role": role if accepted.developer else "system", "content": text}
+            yield {"role": role if developer else "system", "content": text}
         else:
             yield {"role": role, "content": text}
 
@@ -124,9 +127,13 @@ def _assistant(parts: list[Part], thoughtful: bool, signed: bool) -> Iterator[Pl
 
 
 def _call(call: Call, signed: bool) -> Plain:
-    function = {"name": call.name, "arguments": notes.as_json(call.arguments)}
-    written: Plain = {"id": call.id, "type": "function", "function": function}
+    written = _written(call.id, call.name, call.arguments)
     return written | {"extra_content": call.extra_content} if signed and call.extra_content else written
+
+
+def _written(identifier: str | None, name: str, arguments: dict[str, Any]) -> Plain:
+    function = {"name": name, "arguments": notes.as_json(arguments)}
+    return {"id": identifier, "type": "function", "function": function}
 
 
 def _results(results: list[Result], accepted: Accepted) -> Iterator[Plain]:

@@ -4,7 +4,7 @@ Providers write all others from `conversation.py`, which takes three times as lo
 """
 
 from collections.abc import Iterable
-from typing import Any, NamedTuple
+from typing import Any
 
 from amplifier_core.message_models import Message
 
@@ -14,36 +14,27 @@ from amplifier.transcripts.parts import Call
 _OWN = frozenset(("id", "tool", "arguments"))  # members of a call as the loop writes it
 
 
-class Step(NamedTuple):
-    """A message: a text, an assistant's calls beside it, or a result, which answers the next call without one."""
-
-    role: str
-    text: str
-    calls: list[Call]
-
-
-def usual(messages: Iterable[Message]) -> list[Step] | None:
-    """Returns the steps of a conversation, or None if it has anything but texts, calls, and results in their order."""
-    steps: list[Step] = []
+def usual(messages: Iterable[Message]) -> list[list[Call] | None] | None:
+    """Returns the calls of each message, or None if there is anything but texts, calls, and results in their order."""
+    calls_of: list[list[Call] | None] = []
     waiting: list[str | None] = []
     for message in messages:
-        role, text, extra, identifier = message.role, message.content, message.model_extra, message.tool_call_id
-        if not isinstance(text, str):
+        role, extra, calls = message.role, message.model_extra, None
+        if not isinstance(message.content, str):
             return None
-        calls: list[Call] = []
         if role == "tool":
-            if extra or not waiting or waiting.pop() != identifier:
+            if extra or not waiting or waiting.pop() != message.tool_call_id:
                 return None
-        elif waiting or identifier is not None or role == "function":
+        elif waiting or message.tool_call_id is not None or role == "function":
             return None
         elif extra:
-            if role != "assistant" or len(extra) > 1 or not (found := _calls(extra.get("tool_calls"))):
+            if role != "assistant" or len(extra) > 1 or not (calls := _calls(extra.get("tool_calls"))):
                 return None
-            calls, waiting = found, [call.id for call in reversed(found)]
-        elif not text:
+            waiting = [call.id for call in reversed(calls)]
+        elif not message.content:
             return None
-        steps.append(Step(role, text, calls))
-    return None if waiting else steps
+        calls_of.append(calls)
+    return None if waiting else calls_of
 
 
 def _calls(listed: Any) -> list[Call] | None:
