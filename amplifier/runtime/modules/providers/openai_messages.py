@@ -16,7 +16,7 @@ _UNTHOUGHT = " "  # servers that demand a model's reasoning refuse an empty text
 
 
 class Accepted(NamedTuple):
-    """What a server accepts of what not every server does."""
+    """The members of requests that a server accepts and others refuse."""
 
     developer: bool = False  # the role; without it, `system`, which every server accepts
     vision: bool = True
