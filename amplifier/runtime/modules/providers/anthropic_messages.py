@@ -18,10 +18,12 @@ def convert(messages: list[Message], names: Names, vision: bool = True) -> tuple
     converted: list[Plain] = []
     entries = conversation(messages, names.sent, ids.fresh)
     for index, (role, parts) in enumerate(entries, 1):
-        if role in ("system", "developer"):
+        if type(parts) is str:
+            content = [{"type": "text", "text": parts}] if not parts.isspace() else []
+        elif role in ("system", "developer"):
             system += [block for part in parts if (block := _text(notes.words(part), part)) is not None]
             continue
-        if role == "assistant":
+        elif role == "assistant":
             content = _assistant(parts, ids, is_paused=index == len(entries))
         else:
             role, content = "user", _user(parts, vision)

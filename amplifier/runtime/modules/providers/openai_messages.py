@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 from amplifier_core.message_models import Message, ResponseFormat, ToolSpec
 
 from amplifier.runtime.modules.providers import attachments, notes
-from amplifier.runtime.modules.providers.conversation import Entry, conversation
+from amplifier.runtime.modules.providers.conversation import Entry, conversation, parts_of
 from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
 from amplifier.runtime.modules.providers.names import Distinct, Names, short
 from amplifier.transcripts.parts import Audio, Call, File, Image, Part, Result, Text, Thinking
@@ -32,8 +32,10 @@ def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[P
     thoughtful = _with_calls(entries) if accepted.reasoning else set()
     sent: list[Plain] = []
     for index, (role, parts) in enumerate(entries):
-        if role == "assistant":
-            sent.extend(_assistant(parts, index in thoughtful, accepted.signatures))
+        if type(parts) is str and index not in thoughtful:
+            sent.append({"role": role, "content": parts})
+        elif role == "assistant":
+            sent.extend(_assistant(parts_of(entries[index]), index in thoughtful, accepted.signatures))
         elif role == "tool":
             sent.extend(_results(parts, accepted))
         elif role == "user":
@@ -78,23 +80,26 @@ def _with_calls(entries: list[Entry]) -> set[int]:
     found: set[int] = set()
     turn: list[int] = []
     called = False
-    for index, (role, parts) in enumerate([*entries, Entry("user", [])]):
+    for index, (role, parts) in enumerate([*entries, ("user", [])]):
         if role == "user":
             found.update(turn if called else ())
             turn, called = [], False
         elif role == "assistant":
             turn.append(index)
-            called = called or any(isinstance(part, Call) for part in parts)
+            called = called or (type(parts) is not str and any(isinstance(part, Call) for part in parts))
     return found
 
 
 def _assistant(parts: list[Part], thoughtful: bool, signed: bool) -> Iterator[Plain]:
     """Yields an assistant's message, none if it has neither text nor calls, which some servers refuse."""
-    if len(parts) == 1 and type(parts[0]) is Text and not thoughtful:
-        yield {"role": "assistant", "content": parts[0].text}
-        return
-    calls = [_call(part, signed) for part in parts if isinstance(part, Call) and part.hosted is None]
-    text = notes.text_of([part for part in parts if not isinstance(part, Call) or part.hosted is not None])
+    calls: list[Plain] = []
+    said: list[Part] = []
+    for part in parts:
+        if isinstance(part, Call) and part.hosted is None:
+            calls.append(_call(part, signed))
+        else:
+            said.append(part)
+    text = notes.text_of(said)
     message: Plain = {"role": "assistant", "content": text or None if calls else text}
     if thoughtful:
         thought = "\n".join(part.text for part in parts if isinstance(part, Thinking) and part.text)
@@ -131,9 +136,6 @@ def _results(results: list[Result], accepted: Accepted) -> Iterator[Plain]:
 
 
 def _user(parts: list[Part], accepted: Accepted) -> Iterator[Plain]:
-    if len(parts) == 1 and type(parts[0]) is Text:
-        yield {"role": "user", "content": parts[0].text}
-        return
     content = [_part(part, accepted) for part in parts]
     if all(block["type"] == "text" for block in content):
         text = notes.text_of(parts)
