@@ -2028,9 +2028,9 @@ begin
         parsed := search_query_pairs(parsed);
     end if;
     loop
-        typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
+        typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]\u00AA-\U0010FFFF])');
         exit when typed is null or cardinality(found) = 20;
-        beginning := regexp_replace(typed, '[^[:alnum:]]+$', '');
+        beginning := regexp_replace(typed, '[^[:alnum:]\u00AA-\U0010FFFF]+$', '');
         phrase := phraseto_tsquery(language, beginning || marker)::text;
         phrase := case
             when phrase ~ format('[^'']%s''$', marker) then regexp_replace(phrase, marker || '''$', ''':*')
@@ -2066,13 +2066,16 @@ begin
             parsed, format('''%s%s%1$s''', marker, translate(number::text, '0123456789', 'abcdefghij')), found[number]
         );
     end loop;
+    if strpos(q, '\') > 0 and strpos(parsed, '!') = 0 and q ~ ('(?:^|[^\\])(?:\\\\)*(?!\\\\)' || search_escapes()) then
+        return parsed::tsquery || search_query(language, regexp_replace(q, search_escapes(), '_', 'g'));
+    end if;
     return parsed::tsquery;
 end
 $_$;
 COMMENT ON FUNCTION public.search_query(language regconfig, q text) IS 'Returns typed text (words, "phrases", or, -not, beginnings*) as a tsquery; never fails, and is empty without a word';
 CREATE FUNCTION public.search_query_pairs(typed text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (SELECT string_agg(regexp_replace(regexp_replace(public.search_pairs(parts.part, '_'::text), format('(%s)_%1$s_[_*]*(?=%s)'::text, public.search_unspaced(), parts.part_end), '\1'::text, 'g'::text), format('_(%s)_[_*]*(?=%s)'::text, public.search_unspaced(), parts.part_end), '_\1*'::text, 'g'::text), '"'::text ORDER BY parts.number) AS string_agg FROM (SELECT p.part, p.number, CASE WHEN ((p.number % (2)::bigint) = 0) THEN '[^[:alnum:]]*$'::text ELSE '[^[:alnum:]\s()]*(?:[\s()]|$)'::text END AS part_end FROM unnest(string_to_array(search_query_pairs.typed, '"'::text)) WITH ORDINALITY p(part, number)) parts);
+    RETURN (SELECT string_agg(regexp_replace(regexp_replace(public.search_pairs(parts.part, '_'::text), format('(%s)_%1$s_[_*]*(?=%s)'::text, public.search_unspaced(), parts.part_end), '\1'::text, 'g'::text), format('_(%s)_[_*]*(?=%s)'::text, public.search_unspaced(), parts.part_end), '_\1*'::text, 'g'::text), '"'::text ORDER BY parts.number) AS string_agg FROM (SELECT p.part, p.number, CASE WHEN ((p.number % (2)::bigint) = 0) THEN '[^[:alnum:]\u00AA-\U0010FFFF]*$'::text ELSE '[^[:alnum:]\u00AA-\U0010FFFF\s()]*(?:[\s()]|$)'::text END AS part_end FROM unnest(string_to_array(search_query_pairs.typed, '"'::text)) WITH ORDINALITY p(part, number)) parts);
 COMMENT ON FUNCTION public.search_query_pairs(typed text) IS 'Returns typed text with pairs of characters joined by `_` where a script has no spaces between words';
 CREATE FUNCTION public.search_query_within(query tsquery, weights text) RETURNS tsquery
     LANGUAGE sql IMMUTABLE PARALLEL SAFE

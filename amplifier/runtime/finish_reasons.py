@@ -1,6 +1,6 @@
 """The reasons for which models end their answers, in one vocabulary for all providers.
 
-The table in `docs/providers.md` lists them. What follows from a reason is decided in `modules/orchestrator.py`.
+The table in `docs/providers.md` lists them. What follows from a reason is decided in `modules/endings.py`.
 """
 
 import re

@@ -86,9 +86,9 @@ def _cut(newest: list[Message], older: list[Message]) -> list[Message]:
 
 
 def _sendable(messages: list[Message]) -> list[Message]:
-    """Returns the messages that belong to the conversation and are the agent's own, as models accept them."""
-    given = [message for message in messages if _role(message) is not None and not is_notice(message)]
-    return [spoken(message) for message in valid(given)]
+    """Returns the messages that are the conversation's own, as models accept them."""
+    given = [message for message in messages if message.get("role") != "assistant" or not is_notice(message)]
+    return [spoken(message) if "metadata" in message else message for message in valid(given)]
 
 
 def _role(message: Message) -> str | None:

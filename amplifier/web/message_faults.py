@@ -16,11 +16,13 @@ _AT_ONCE = 64 * 1024  # bytes that are searched without a thread
 _DEEPEST = 64  # levels below a message; constraint messages_message_depth_check
 _LONGEST_PLACE = 200  # characters
 _LONGEST_ROLE = 64
+_LARGEST = 16 * 1024 * 1024  # bytes of a message as text; constraint messages_size_check
 
 _MESSAGES = re.compile(r'\s*\{\s*(?:"expected_seq"\s*:[^,"\[{]*,\s*)?"messages"\s*:\s*\[\s*')
 _COMMA = re.compile(r"\s*,\s*")
 # strings, of which the last may have no end, and what separates values
 _TOKEN = re.compile(r'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)|[{}\[\],:]', re.DOTALL)
+_EXPONENT = re.compile(r"[0-9][eE][-+]?([0-9]{1,3})")
 _DEEP = "nested deeper than 64 levels"
 
 
@@ -78,7 +80,13 @@ def _fault_at(text: str, start: int) -> tuple[tuple[str, str] | None, int]:
         return (_place_at(text, start, error.pos), f"is not valid JSON: {error.msg}"), start
     except RecursionError:
         return ("", _DEEP), start
-    return _fault(message), end
+    return _fault(message) or _too_large(text, start, end), end
+
+
+def _too_large(text: str, start: int, end: int) -> tuple[str, str] | None:
+    """Returns a fault if the database would write the message in more than 16 MiB, with all digits of its numbers."""
+    digits = sum(int(match[1]) for match in _EXPONENT.finditer(text, start, end))
+    return ("", "is larger than 16 MiB with all digits of its numbers") if end - start + digits > _LARGEST else None
 
 
 def _fault(message: Any) -> tuple[str, str] | None:

@@ -31,11 +31,11 @@ Row = TypeVar("Row")
 _Moment = Annotated[datetime, Meta(tz=True)]
 
 _NO_TERMS = "There is nothing to search for in q: it has only punctuation, or words that are in nearly every text."
-# a hit's marks, as search_headline sets them; one between the parts of search_direct_flight joins them
+# a hit's marks, as search_headline sets them; a character between the parts of search_direct_flight joins them
 _HTML = {mark: f"<{tag}>" for mark, tag in {"\ue000": "mark", "\ue001": "/mark"}.items()}
 _HTML |= {character: html.escape(character) for character in "&<>\"'"}
 _CUT = "</mark>…"
-_BETWEEN_PARTS = re.compile("\ue001([_./:@-]?)\ue000")
+_BETWEEN_PARTS = re.compile(r"\ue001([_./:@\\-]?)\ue000")
 
 
 class Position(NamedTuple):

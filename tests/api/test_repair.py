@@ -13,6 +13,7 @@ from amplifier.transcripts.integrity import LOST, diagnose
 from tests.conftest import assert_problem, settings_for
 from tests.support.live import Live, live
 from tests.transcripts.test_integrity import ASKED, SAID, call, result
+from tests.transcripts.test_tool_calls import ROUNDS, vercel
 
 Sql = Callable[..., list[Any]]
 SPOILT = [ASKED, call("a", "b"), SAID, result("b"), ASKED, SAID]  # misplaced: b; missing: a
@@ -219,3 +220,30 @@ async def test_diagnosis_lists_first_what_needs_repair(alice: httpx.AsyncClient,
         ("blank_message", 999),
         ("missing_result", 1001),
     ]
+
+
+@pytest.mark.parametrize("name", ["gemini", "responses", "claude code", "vercel"])
+async def test_transcript_of_other_format_needs_repair_only_where_result_is_missing(
+    alice: httpx.AsyncClient, session_id: str, name: str
+) -> None:
+    whole = [ASKED, *ROUNDS[name], SAID]
+    await append(alice, session_id, whole)
+    assert await diagnosis(alice, session_id) == {
+        "session_id": session_id,
+        "last_seq": len(whole),
+        "valid": True,
+        "findings": [],
+    }
+    [open_call] = vercel("c", state="input-available")
+    await append(alice, session_id, [ASKED, open_call, SAID])
+    [found] = (await diagnosis(alice, session_id))["findings"]
+    assert (found["problem"], found["tool_call_id"], found["seq"]) == ("missing_result", "c", len(whole) + 2)
+    assert (await ask_repair(alice, session_id)).json()["added"] == 1
+    lost = {"role": "tool", "tool_call_id": "c", "name": "get", "content": LOST}
+    assert await plain(alice, session_id) == [*whole, ASKED, open_call, lost, SAID]
+    assert await diagnosis(alice, session_id) | {"last_seq": 0} == {
+        "session_id": session_id,
+        "last_seq": 0,
+        "valid": True,
+        "findings": [],
+    }

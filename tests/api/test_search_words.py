@@ -128,3 +128,21 @@ async def test_emoji_and_other_punctuation_are_no_terms(alice: httpx.AsyncClient
     results = {q: await search(alice, q) for q in ("🎉", "🎉🎉", "…", "—", "“”", "。", "\u00a0", "\u200f", "\u202e")}
     assert all(result["items"] == [] for result in results.values())
     assert [q for q, result in results.items() if "nothing to search for" not in (result["notice"] or "")] == []
+
+
+@pytest.mark.parametrize(
+    ("text", "q", "headline"),
+    [
+        (r"open C:\repos\tenant\new.py", r"repos\tenant", r"open C:\<mark>repos\tenant</mark>\new.py"),
+        ("un cafe\u0301 noir", "caf\u00e9", "un <mark>cafe\u0301</mark> noir"),
+        ("请用Python写一个API接口", "python 接口", "请用<mark>Python</mark>写一个API<mark>接口</mark>"),
+        ("東京タワーへ", "京タワ", "東<mark>京タワ</mark>ーへ"),
+    ],
+)
+async def test_headline_shows_text_as_it_was_stored(
+    alice: httpx.AsyncClient, session_id: str, text: str, q: str, headline: str
+) -> None:
+    await alice.patch(f"/sessions/{session_id}", json={"title": text})
+    await add(alice, session_id, text)
+    assert {hit["headline"] for hit in (await search(alice, q))["items"]} == {headline}
+    assert [row["headline"] for row in (await search(alice, q, "/sessions"))["sessions"]] == [headline]

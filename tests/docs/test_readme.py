@@ -167,6 +167,12 @@ def _sql(shown: Shown) -> None:
     assert any("HAT136" in line for line in shown.lines)
 
 
+@checks("docs/formats.md")
+def _formats(shown: Shown) -> None:
+    assert any("15 degrees" in line for line in shown.lines)
+    assert any(line.strip() == "tool" for line in shown.lines)
+
+
 @checks("CONTRIBUTING.md")
 def _contributing(shown: Shown) -> None:
     assert any(line.endswith("queries hold") for line in shown.lines)

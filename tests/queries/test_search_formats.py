@@ -1,6 +1,7 @@
 """Messages of every format: the database finds the role, the words and the tools that the reader's parts have."""
 
 import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -47,10 +48,15 @@ def differences(sql: Sql, message: Message) -> dict[str, tuple[Any, Any]]:
     [(*found, role, tools)] = sql(READ, json.dumps(message), json.dumps(message))
     pairs = {
         "role": (role, read(message).role),
-        "words": (sql(LEXEMES, [text or "" for text in found]), sql(LEXEMES, wanted)),
+        "words": (sql(LEXEMES, [short(text or "") for text in found]), sql(LEXEMES, [short(text) for text in wanted])),
         "tools": (sorted(tools), sorted(called)),
     }
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def short(text: str) -> str:
+    """Returns a text with its numbers as Python writes them: the database keeps 129.50."""
+    return re.sub(r"(\d\.\d+?)0+\b", r"\1", text)
 
 
 def nested(depth: int, around: str, inner: str) -> str:

@@ -106,6 +106,28 @@ def test_word_after_escape_is_found(sql: Sql, escape: str) -> None:
     assert plain(headline(sql, "HAT136", text)) == text.replace("HAT136", "[HAT136]")
 
 
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (r"one\nHAT136", "'one' <-> 'nhat136' | 'one' <-> 'hat136'"),
+        (r"C:\new", "'c' <-> 'new' | 'c' <-> 'ew'"),
+        (r"C:\\new", "'c' <-> 'new'"),
+        (r"C:\dir", "'c' <-> 'dir'"),
+        (r"C:\temp*", "'c' <-> 'temp':* | 'c' <-> 'emp':*"),
+        (r"-C:\new x", "!( 'c' <-> 'new' ) & 'x'"),
+        (r"\n", "'n'"),
+    ],
+)
+def test_typed_escape_has_both_readings(sql: Sql, typed: str, expected: str) -> None:
+    assert sql("select search_query('simple', %s)::text", typed) == [(expected,)]
+
+
+@pytest.mark.parametrize("typed", [r"one\nHAT136", r'{"flight": "one\u000aHAT136"}', r"one\\nHAT136"])
+def test_typed_escape_finds_line_break(sql: Sql, typed: str) -> None:
+    assert matches(sql, "english", "flight one\nHAT136", typed) is (typed != r"one\\nHAT136")
+    assert not matches(sql, "english", "flight HAT136 one", typed)
+
+
 def test_only_lines_with_escapes_are_read_twice(sql: Sql) -> None:
     text = "C:\\new one\ntwo three\nC:\\old four"
     [(words,)] = sql("select search_plain(%s)", text)

@@ -2,14 +2,19 @@
 # ruff: noqa: RUF001
 
 import itertools
+import os
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
 
+from amplifier.schema import migrate
 from tests.api.test_search_identifiers import matches
+from tests.conftest import with_database
 from tests.queries.test_search_query import headline
+from tests.support.archive import Archive
+from tests.support.databases import execute
 from tests.support.paths import DATA
 
 Sql = Callable[..., list[Any]]
@@ -47,6 +52,21 @@ def test_each_character_is_found_where_it_is(sql: Sql) -> None:
     typed = sorted({sign for sentence in SENTENCES for sign in sentence if UNSPACED.match(sign)})
     expected = {(sign, number) for sign in typed for number, text in enumerate(SENTENCES) if sign in text}
     assert found_in(sql, SENTENCES, typed, "{}") == expected
+
+
+@pytest.mark.slow
+def test_database_of_locale_c_finds_the_same(server: str) -> None:
+    name = f"locale_c_{os.getpid()}"
+    locale = "encoding 'UTF8' locale_provider libc lc_collate 'C' lc_ctype 'C'"
+    execute(server, f"create database {name} template template0 {locale}")
+    try:
+        archive = Archive(with_database(server, name))
+        migrate.migrate(archive.dsn)
+        test_each_part_of_sentences_is_found_where_it_is(archive.run, "{}", 1936)
+        test_each_character_is_found_where_it_is(archive.run)
+        assert matches(archive.run, "english", "東京、大阪", '"東京 大*"')
+    finally:
+        execute(server, f"drop database {name} with (force)")
 
 
 @pytest.mark.parametrize("language", ["english", "german", "simple"])

@@ -19,7 +19,7 @@ FAULTS = [
     ('{"content": NaN}', ".content", "NaN is no JSON: send null or text"),
     ('{"content": [1, {"score": -Infinity}]}', ".content[1].score", "-Infinity is no JSON: send null or text"),
     ('{"usage": {"cost": 1e400}}', ".usage.cost", RANGE),
-    ('{"usage": [0, %s]}', ".usage[1]", RANGE),
+    ('{"usage": [0, @nines]}', ".usage[1]", RANGE),
     ('{"content": "\\x"}', ".content", "is not valid JSON: Invalid \\escape"),
     ('{"content": [{"text": "\\\\"}, {"text": "a\nb"}]}', ".content[1].text", "is not valid JSON: Invalid control"),
     ('{"content": "a" "b": 1}', ".content", "is not valid JSON: Expecting ',' delimiter"),
@@ -28,13 +28,14 @@ FAULTS = [
     ('{"content": "\udcff"}', ".content", "is not valid UTF-8"),
     ('{"role": 7}', ".role", ROLE),
     ('{"role": ""}', ".role", ROLE),
-    ('{"role": "%s"}', ".role", ROLE),
+    ('{"role": "@nines"}', ".role", ROLE),
     ("[]", "", "must be a JSON object"),
     ("null", "", "must be a JSON object"),
-    ('{"content": %s1%s}', ".content", DEEP),
+    ('{"content": @open1@close}', ".content", DEEP),
     ("[" * 100_000, "", DEEP),
+    ('{"content": [@powers]}', "", "is larger than 16 MiB with all digits of its numbers"),
 ]
-FILLED = {1: "9" * 400, 2: ("[" * 63, "]" * 63)}
+FILLED = {"@nines": "9" * 400, "@open": "[" * 63, "@close": "]" * 63, "@powers": "1e300," * 60_000 + "1"}
 
 
 def body(message: str) -> bytes:
@@ -47,8 +48,8 @@ def body(message: str) -> bytes:
 async def test_message_and_place_are_named(
     alice: httpx.AsyncClient, session_id: str, message: str, place: str, detail: str, sql: Callable[..., list[Any]]
 ) -> None:
-    if count := message.count("%s"):
-        message %= FILLED[count]
+    for name, text in FILLED.items():
+        message = message.replace(name, text)
     answer = await alice.post(f"/sessions/{session_id}/transcript", content=body(message), headers=JSON)
     problem = assert_problem(answer, 422)
     [error] = problem["errors"]

@@ -17,6 +17,7 @@ from amplifier.transcripts import parts
 
 _ALL = TypeAdapter(list[Message])
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+_SAYING = ("user", "assistant")
 _KNOWN = frozenset({"role", "content", "name", "tool_call_id", "tool_calls", "metadata", "thinking_block", "timestamp"})
 _BLOCKS = ("text", "thinking", "redacted_thinking", "tool_call", "tool_result", "image", "reasoning")
 
@@ -47,7 +48,7 @@ class Requests:
 
         Returns their models if all messages are usual ones.
         """
-        usual = [message for message in messages if _is_usual(message)]
+        usual = [message for message in messages if _is_text(message) or _is_usual(message)]
         try:
             models: list[Message] = _ALL.validate_python(usual)
         except ValidationError:
@@ -75,13 +76,16 @@ class Requests:
         return models
 
 
+def _is_text(message: parts.Message) -> bool:
+    """Returns whether a message is a text and nothing else, as most are."""
+    return len(message) == 2 and type(message.get("content")) is str and message.get("role") in _SAYING
+
+
 def _is_usual(message: parts.Message) -> bool:
     """Returns whether a message looks like one of amplifier-core, with texts or its blocks as content."""
     role, content = message.get("role"), message.get("content")
     if not isinstance(role, str) or role not in _ROLES:
         return False
-    if len(message) == 2 and type(content) is str and role != "tool":
-        return True  # most messages
     calls = message.get("tool_calls")
     if not message.keys() <= _KNOWN:
         return False

@@ -8,7 +8,9 @@ from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.conversation import conversation
 from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
 from amplifier.runtime.modules.providers.names import Distinct, Names, safe
-from amplifier.transcripts.parts import Call, File, Image, Part, Result, Thinking
+from amplifier.transcripts.parts import Call, File, Image, Part, Result, Text, Thinking
+
+_EXECUTED = (Call, Result)
 
 
 def convert(messages: list[Message], names: Names, vision: bool = True) -> tuple[list[Plain], list[Plain]]:
@@ -66,13 +68,16 @@ def _assistant(parts: list[Part], ids: Distinct, is_paused: bool) -> list[Plain]
 
     With `is_paused` the API is to continue it: it executes calls of its own tools that have no result so far.
     """
-    hosted = _hosted(parts, ids, is_paused)
+    has_hosted = any(isinstance(part, _EXECUTED) and part.hosted is not None for part in parts)
+    hosted = _hosted(parts, ids, is_paused) if has_hosted else set()
     blocks = [block for part in parts if (block := _said(part, hosted)) is not None]
     return sorted(blocks, key=lambda block: block["type"] == "tool_use")  # the calls at the end, before their results
 
 
 def _said(part: Part, hosted: set[int]) -> Plain | None:
     """Writes a part of an assistant. Returns None for what the API would refuse: thoughts of other models."""
+    if type(part) is Text:
+        return _text(part.text, part)
     if isinstance(part, Thinking):
         return _thought(part)
     if isinstance(part, Call) and part.hosted is None:
@@ -125,6 +130,8 @@ def _result(result: Result, vision: bool) -> Plain:
     known: Plain = {"type": "tool_result", "tool_use_id": result.call_id}
     if result.is_error:  # an error must be text
         return _marked(known | {"content": notes.text_of(result.content), "is_error": True}, result)
+    if len(result.content) == 1 and type(text := result.content[0]) is Text:
+        return _marked(known | {"content": text.text if text.text.strip() else ""}, result)
     blocks = [block for part in result.content if (block := _shown(part, vision)) is not None]
     for block in blocks:
         block.pop("cache_control", None)  # the mark of a result stands at the result

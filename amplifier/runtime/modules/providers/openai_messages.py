@@ -32,7 +32,7 @@ def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[P
     thoughtful = _with_calls(entries) if accepted.reasoning else set()
     sent: list[Plain] = []
     for index, (role, parts) in enumerate(entries):
-        if type(parts) is str and index not in thoughtful:
+        if type(parts) is str and not (thoughtful and index in thoughtful):
             sent.append({"role": role, "content": parts})
         elif role == "assistant":
             sent.extend(_assistant(parts_of(entries[index]), index in thoughtful, accepted.signatures))
