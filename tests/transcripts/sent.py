@@ -3,7 +3,7 @@
 from typing import Any
 
 from amplifier.runtime.modules.model_requests import Requests
-from amplifier.runtime.modules.providers import anthropic_messages, openai_messages
+from amplifier.runtime.modules.providers import anthropic_cache, anthropic_messages, openai_messages
 from amplifier.runtime.modules.providers.names import Names
 from amplifier.runtime.modules.providers.openai_messages import Accepted
 from amplifier.transcripts.parts import Call, Result
@@ -40,6 +40,7 @@ def bodies(messages: list[Message]) -> dict[str, dict[str, Any]]:
     names = Names([])
     system, converted = anthropic_messages.convert(core, names)
     tools = anthropic_messages.describe_called(names)
+    anthropic_cache.mark(tools, system, converted, automatic=False)
     anthropic = {"system": system, "messages": converted, "max_tokens": 1} | ({"tools": tools} if tools else {})
     openai = {"messages": openai_messages.convert(core, Names([]), Accepted(developer=True, audio=True))}
     return {"anthropic": anthropic | {"model": "m"}, "openai": openai | {"model": "m"}}

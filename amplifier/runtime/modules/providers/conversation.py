@@ -44,6 +44,8 @@ def conversation(messages: Iterable[Message], named: Rename = str, identified: R
             and (not made.is_open or made.ends_with(role))
         ):
             append((role, content))  # most messages: a tenth of the time
+        elif role == "tool" and type(content) is str and known["tool_call_id"] and not message.__pydantic_extra__:
+            made.answer(Result(known["tool_call_id"], [Text(content)] if content else [], name=known["name"]))
         else:
             made.add(*_understood(message))
     made.close()
@@ -61,10 +63,7 @@ def _understood(message: Message) -> Entry:
     role, content, extra = message.role, message.content, message.model_extra
     if isinstance(content, str):
         said: list[Part] = [Text(content)] if content else []
-        if role == "tool":
-            if message.tool_call_id and not extra:
-                return (role, [Result(message.tool_call_id, said, name=message.name)])
-        elif message.tool_call_id is None and role != "function":
+        if message.tool_call_id is None and role not in ("tool", "function"):
             if not extra:
                 return (role, said)
             if role == "assistant" and extra.keys() == _CALLING:
@@ -119,7 +118,7 @@ class _Conversation:
         said: list[Part] = []
         for part in parts:
             if isinstance(part, Result) and part.hosted is None:
-                self._answer(part)
+                self.answer(part)
             elif isinstance(part, Call):
                 said.append(Text(notes.call(part)))
             else:
@@ -132,7 +131,7 @@ class _Conversation:
         current = self._continued()
         for part in parts:
             if isinstance(part, Result) and part.hosted is None:
-                self._answer(part)
+                self.answer(part)
                 current = None
                 continue
             if current is None:
@@ -160,7 +159,9 @@ class _Conversation:
         if self._free is not None:
             self._free.add(self._given[-1], call.name, call)
 
-    def _answer(self, result: Result) -> None:
+    def answer(self, result: Result) -> None:
+        """Gives a result to its call. One without a call is a note."""
+        self.is_open = True
         call = self._called(result)
         if call is None:
             self._strays.append(Text(notes.stray(result)))
