@@ -15,10 +15,11 @@ import msgspec
 
 from amplifier.transcripts.faults import faults
 from amplifier.transcripts.findings import BOTH, Finding, finding
+from amplifier.transcripts.open_calls import Call, Group
 from amplifier.transcripts.parts import Message
 from amplifier.transcripts.plain import is_plain
 from amplifier.transcripts.result_parts import divided
-from amplifier.transcripts.tool_calls import Call, Group, Pairs
+from amplifier.transcripts.tool_calls import Pairs
 
 Status = Literal["cancelled", "failed", "completed"]
 Entry = tuple[int | None, Message]  # a message with its index in the transcript, None for an added one
@@ -80,7 +81,7 @@ def closing(messages: list[Message], status: Status, text: str = "") -> list[Mes
     reading = _Reading(messages, open_end=True)
     pairs, turns = reading.pairs, reading.pairs.turns()
     # a result that is appended belongs to the latest call of its id
-    orphans = [call for call in pairs.orphans() if turns[call.caller] == turns[-1] and pairs.takes_next(call)]
+    orphans = [call for call in pairs.orphans() if turns[call.caller] == turns[-1] and pairs.open.takes_next(call)]
     closed = [_result(call, _cancelled(call) if status == "cancelled" else LOST) for call in orphans]
     return closed + [_answer(text, status)] * bool(text and (orphans or reading.is_open))
 

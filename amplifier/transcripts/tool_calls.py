@@ -4,44 +4,17 @@
 """
 
 from collections import deque
-from typing import Any, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 from amplifier.transcripts import parts, turns
 from amplifier.transcripts.glance import glance
+from amplifier.transcripts.open_calls import Call, Group, OpenCalls, first_open
 from amplifier.transcripts.parts import Message, Reading
 from amplifier.transcripts.reader import answer_of, read
 from amplifier.transcripts.result_parts import without
 
 # what a message does in its turn; one that is left out is not sent to models
 Effect = Literal["begin", "call", "result", "answer", "left out", ""]
-
-
-class Group:
-    """The calls of one answer of an assistant: of one message, or of adjacent messages that are pieces of an answer.
-
-    `end` is the index of the last message with a call. Calls with their result in the same message are left out.
-    """
-
-    __slots__ = ("calls", "end", "message")
-
-    def __init__(self, message: Message) -> None:
-        self.message = message
-        self.calls: list[Call] = []
-        self.end = -1
-
-
-class Call:
-    """A tool call in a transcript.
-
-    `caller` is the index of its message, `number` its position in its group, and `result` the index of the message with
-    its result, if there is one.
-    """
-
-    __slots__ = ("caller", "group", "id", "name", "number", "result")
-
-    def __init__(self, caller: int, group: Group, id: str | None, name: str) -> None:
-        self.caller, self.group, self.number, self.id, self.name = caller, group, -1, id, name
-        self.result: int | None = None
 
 
 class Dead(NamedTuple):
@@ -70,9 +43,8 @@ class Pairs:
         self.dead: list[Dead] = []
         self.unordered: set[int] = set()  # indexes of results that only stand in another order than calls
         self._current: Group | None = None  # the group that the next message may belong to
-        self._open: dict[str, deque[Call]] = {}  # calls without a result, by id, of the latest group with this id
-        self._named: dict[str | None, deque[Call]] = {}  # the same by name; without an id by None, too
-        self._first: dict[str, Call] = {}
+        self.open = OpenCalls()
+        self._first: dict[str, Call] = {}  # by id
         self._places: dict[int, set[int]] = {}  # of the dead, by index
         self._mixed: set[int] = set()  # indexes of messages with results and other parts
         self._within: set[int] = set()  # indexes of thoughts within a group
@@ -132,11 +104,6 @@ class Pairs:
             found.append(turn)
         return found
 
-    def takes_next(self, call: Call) -> bool:
-        """Returns whether a result of this call that is appended to the transcript belongs to its group."""
-        queue = self._named[call.name] if call.id is None else self._open[call.id]
-        return bool(queue) and queue[0].group is call.group
-
     def _pair(self) -> None:
         early: list[tuple[int, int, str | None]] = []
         for index, message in enumerate(self.messages):
@@ -162,7 +129,11 @@ class Pairs:
         group = self._current
         if group is None or not _is_of_one_answer(group.message, message):
             group = self._current = Group(message)
-        added = [self._opened(Call(index, group, part.id, part.name)) for part in turns.calls(reading)]
+        added = [Call(index, group, part.id, part.name) for part in turns.calls(reading)]
+        for call in added:
+            self.open.add(call)
+            if call.id is not None:
+                self._first.setdefault(call.id, call)
         if found := turns.results(reading):
             self._answered_within(added, index, found)
         for call in added:
@@ -179,24 +150,6 @@ class Pairs:
             self._within.add(index)
         return effect
 
-    def _opened(self, call: Call) -> Call:
-        """Records that a call waits for its result."""
-        queues = [self._queue(self._named, call.name, call)]
-        if call.id is None:
-            queues.append(self._queue(self._named, None, call))
-        else:
-            queues.append(self._queue(self._open, call.id, call))
-            self._first.setdefault(call.id, call)
-        for queue in queues:
-            queue.append(call)
-        return call
-
-    def _queue(self, queues: dict[Any, deque[Call]], key: str | None, call: Call) -> deque[Call]:
-        queue = queues.get(key)
-        if queue is None or not queue or queue[0].group is not call.group:
-            queue = queues[key] = deque()
-        return queue
-
     def _answered_within(self, added: list[Call], index: int, found: list[parts.Result]) -> None:
         """Assigns results to the calls in the same message that they belong to, or records them as dead."""
         queues: dict[tuple[str | None, str | None], deque[Call]] = {}
@@ -205,7 +158,7 @@ class Pairs:
                 queues.setdefault(key, deque()).append(call)
         for place, result in enumerate(found):
             named = result.name if result.call_id is None else None
-            owner = _first_open(queues.get((result.call_id, named)))
+            owner = first_open(queues.get((result.call_id, named)))
             if owner is None:
                 self._bury(Dead(index, place, result.call_id, "unknown_result"))
             else:
@@ -217,7 +170,7 @@ class Pairs:
         """Assigns the results of a message to their calls, and returns what it does."""
         found = turns.results(reading)
         for place, result in enumerate(found):
-            queue = self._waiting_for(result)
+            queue = self.open.belonging(result)
             if queue is not None:
                 self._claim(queue[0] if queue else None, index, place, result.call_id, known=True)
             else:
@@ -225,13 +178,6 @@ class Pairs:
         if len(found) < len(reading.parts) and found:
             self._mixed.add(index)
         return "result" if found else "begin" if turns.is_human(message, reading) else ""
-
-    def _waiting_for(self, result: parts.Result) -> deque[Call] | None:
-        """Returns the calls that a result may belong to, the first one first; None if there never was one."""
-        by_id = result.call_id is not None
-        queue = self._open.get(result.call_id or "") if by_id else self._named.get(result.name)
-        _first_open(queue)
-        return queue
 
     def _claim(self, call: Call | None, index: int, place: int, identifier: str | None, known: bool = False) -> None:
         """Assigns a result to a call, or records it as dead; `known` if there was a call that has its result."""
@@ -266,13 +212,6 @@ class Pairs:
 def _is_of_one_answer(message: Message, other: Message) -> bool:
     answer = answer_of(message)
     return answer is not None and answer == answer_of(other)
-
-
-def _first_open(queue: deque[Call] | None) -> Call | None:
-    """Returns the first call without a result, and removes those before it."""
-    while queue and queue[0].result is not None:
-        queue.popleft()
-    return queue[0] if queue else None
 
 
 def _waiting(group: Group) -> list[Call]:
