@@ -1,4 +1,4 @@
-"""The table of messages in every known format, one file per format, with what each is understood as.
+"""The table of messages in every known format, one file per format, with what each is understood as and found by.
 
 What each provider is sent of them is in files of the same names in `sent/`. `python -m tests.transcripts.examples`
 writes what the code makes of them into all files. Read the difference before you commit it: it is what changes for
@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from amplifier.transcripts.reader import read
+from tests.transcripts.searched import texts
 from tests.transcripts.sent import sent
 
 FOLDER = Path(__file__).parent / "examples"
@@ -35,7 +36,13 @@ def sent_examples() -> dict[str, Any]:
 def understood(message: dict[str, Any]) -> dict[str, Any]:
     """Returns the members of an example that follow from its message."""
     built: dict[str, Any] = msgspec.to_builtins(read(message))
-    return {"role": built["role"], "author": built.get("author"), "parts": built["parts"]}
+    searched = dict(zip(("said", "called", "returned", "thought"), texts(message), strict=True))
+    return {
+        "role": built["role"],
+        "author": built.get("author"),
+        "parts": built["parts"],
+        "searched": {name: text for name, text in searched.items() if text},
+    }
 
 
 def write() -> None:

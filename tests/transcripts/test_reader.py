@@ -43,7 +43,7 @@ values = st.recursive(
 @pytest.mark.parametrize("name", EXAMPLES)
 def test_example_is_read_into_its_parts(name: str) -> None:
     example = EXAMPLES[name]
-    assert understood(example["message"]) == {key: example[key] for key in ("role", "author", "parts")}
+    assert understood(example["message"]) == {key: example[key] for key in ("role", "author", "parts", "searched")}
 
 
 @settings(deadline=None)

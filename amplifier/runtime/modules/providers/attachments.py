@@ -2,6 +2,7 @@
 
 import base64
 import binascii
+import re
 
 from amplifier.transcripts.parts import File
 
@@ -9,6 +10,7 @@ IMAGES = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp"})
 PDF = "application/pdf"
 RECORDINGS = {"audio/wav": "wav", "audio/x-wav": "wav", "audio/wave": "wav", "audio/mpeg": "mp3", "audio/mp3": "mp3"}
 
+_BASE64 = re.compile(r"\s*+[A-Za-z0-9+/][A-Za-z0-9+/\s]*+={0,2}\s*+")
 _TEXTS = frozenset({"application/json", "application/xml", "application/yaml", "application/x-yaml"})
 
 
@@ -18,8 +20,8 @@ def web_address(url: str | None) -> str | None:
 
 
 def has_bytes(data: str | None) -> bool:
-    """Returns whether base64 holds anything. Blank data is refused by every provider."""
-    return bool(data) and not data.isspace()  # type: ignore[union-attr]
+    """Returns whether data is base64 and holds anything. Other data is refused by every provider."""
+    return data is not None and _BASE64.fullmatch(data) is not None
 
 
 def with_text(file: File) -> File:
