@@ -14,7 +14,7 @@ from amplifier.configs.encryption import names_secret
 from amplifier.runtime.modules.model_requests import Requests
 from amplifier.runtime.modules.providers import echo, failures
 from amplifier.runtime.modules.providers.blocks import Blocks
-from amplifier.runtime.modules.providers.conversation import Entry, conversation
+from amplifier.runtime.modules.providers.conversation import conversation
 from amplifier.runtime.modules.providers.options import read
 from amplifier.runtime.mount_plan import mount_plan, origin_of
 from amplifier.runtime.secret_references import redact
@@ -113,7 +113,7 @@ def test_work_takes_time_in_proportion_to_text(run: Callable[[Any], Any], make: 
 def test_echo_calls_tool_for_text_with_or_without_arguments() -> None:
     def wanted(text: str) -> Any:
         return echo._wanted_call(
-            [Entry("user", [Text(text)])], ChatRequest(messages=[Message(role="user", content="")], tools=TOOLS)
+            [("user", [Text(text)])], ChatRequest(messages=[Message(role="user", content="")], tools=TOOLS)
         )
 
     assert wanted("/call say") == ("say", "{}")

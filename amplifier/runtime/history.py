@@ -17,7 +17,7 @@ _USUAL = frozenset((*_SYSTEM, "user", "assistant", "tool", "function"))
 
 
 class Limits(NamedTuple):
-    """How many messages an agent reads, and how many bytes of them. Those of the system may have as many again."""
+    """The number of messages that an agent reads, and of their bytes. Those of the system may have as many again."""
 
     messages: int
     bytes: int

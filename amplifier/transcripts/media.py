@@ -7,7 +7,7 @@ from amplifier.transcripts.parts import Audio, File, Image, Part
 
 Block = dict[str, Any]
 
-_DATA = re.compile(r"data:([^;,]*)[^,]*?;base64,", re.IGNORECASE)
+_DATA = re.compile(r"data:([^;,]*+)(?:;[^;,]*+)*?;base64,", re.IGNORECASE)
 _PREFIXES = ("data:", "http://", "https://")  # of addresses where base64 should be
 _BEGINNINGS = {"iVBOR": "image/png", "/9j/": "image/jpeg", "R0lGOD": "image/gif", "UklGR": "image/webp"}  # of base64
 _SOURCES: tuple[str, ...] = ("source", "file", "image_url", "input_audio", "audio", "inlineData", "inline_data")

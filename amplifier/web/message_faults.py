@@ -27,7 +27,7 @@ _DEEP = "nested deeper than 64 levels"
 
 
 class _Refused(str):
-    """What is wrong with a number, in its place."""
+    """A fault of a number, and its place."""
 
 
 async def find(body: bytes) -> Problem | None:

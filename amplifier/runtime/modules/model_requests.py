@@ -17,6 +17,7 @@ from amplifier.transcripts import parts
 
 _ALL = TypeAdapter(list[Message])
 _ROLES = frozenset({"system", "developer", "user", "assistant", "tool"})
+_SAYING = ("user", "assistant")
 _KNOWN = frozenset({"role", "content", "name", "tool_call_id", "tool_calls", "metadata", "thinking_block", "timestamp"})
 _BLOCKS = ("text", "thinking", "redacted_thinking", "tool_call", "tool_result", "image", "reasoning")
 
@@ -35,23 +36,26 @@ class Requests:
         In the `last` request the model may not call tools. Raises Unsendable if amplifier-core refuses a message.
         """
         sent = _with_notes(messages, notes)
-        models = self._learn(sent) if not self._known else []
-        if len(models) != len(sent):
+        models = self._learn(sent) if not self._known else None
+        if models is None:
             models = [model for message in sent for model in self._models(message)]
         # the last request has the tools, too: Anthropic refuses calls of tools that the request does not describe
         choice = "none" if last and self._specs else None
         return ChatRequest(messages=models, tools=self._specs, tool_choice=choice)
 
-    def _learn(self, messages: list[parts.Message]) -> list[Message]:
-        """Validates all usual messages at once, which takes half the time of one by one, and returns them."""
-        usual = [message for message in messages if _is_usual(message)]
+    def _learn(self, messages: list[parts.Message]) -> list[Message] | None:
+        """Validates all usual messages at once, which takes half the time of one by one.
+
+        Returns their models if all messages are usual ones.
+        """
+        usual = [message for message in messages if _is_text(message) or _is_usual(message)]
         try:
-            models = _ALL.validate_python(usual)
+            models: list[Message] = _ALL.validate_python(usual)
         except ValidationError:
-            return []
+            return None
         known = zip(usual, models, strict=True)
-        self._known = {id(message): (message, message.get("content"), [model]) for message, model in known}
-        return models
+        self._known = {id(message): (message, message["content"], [model]) for message, model in known}
+        return models if len(models) == len(messages) else None
 
     def _models(self, message: parts.Message) -> list[Message]:
         known = self._known.get(id(message))
@@ -72,10 +76,18 @@ class Requests:
         return models
 
 
+def _is_text(message: parts.Message) -> bool:
+    """Returns whether a message is a text and nothing else, as most are."""
+    return len(message) == 2 and type(message.get("content")) is str and message.get("role") in _SAYING
+
+
 def _is_usual(message: parts.Message) -> bool:
     """Returns whether a message looks like one of amplifier-core, with texts or its blocks as content."""
-    role, content, calls = message.get("role"), message.get("content"), message.get("tool_calls")
-    if not isinstance(role, str) or role not in _ROLES or not message.keys() <= _KNOWN:
+    role, content = message.get("role"), message.get("content")
+    if not isinstance(role, str) or role not in _ROLES:
+        return False
+    calls = message.get("tool_calls")
+    if not message.keys() <= _KNOWN:
         return False
     if role == "tool" and not message.get("tool_call_id"):
         return False

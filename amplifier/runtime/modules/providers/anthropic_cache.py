@@ -17,30 +17,24 @@ _LONG = "1h"
 
 def mark(tools: list[Block], system: list[Block], messages: list[Block], automatic: bool) -> None:
     """Marks blocks of a request in place. Without `automatic`, only clients' marks stay, at most four of them."""
-    marked = [block for block in _blocks(tools, system, messages) if _is_valid(block)]
+    found = [block for message in messages for block in message["content"] if _KEY in block]
+    marked = [block for block in [*(block for block in system if _KEY in block), *found] if _is_valid(block)]
     for block in marked[:-_MOST]:
         del block[_KEY]
     room = _MOST - len(marked)
+    has_long = any(block[_KEY].get("ttl") == _LONG for block in marked[-_MOST:])
     if automatic:
         for block in _best(tools, system, messages):
             if room > 0 and _KEY not in block:
                 block[_KEY] = {"type": "ephemeral"}
                 room -= 1
-    _lengthen(list(_blocks(tools, system, messages)))
-
-
-def _blocks(tools: list[Block], system: list[Block], messages: list[Block]) -> Iterator[Block]:
-    yield from tools
-    yield from system
-    for message in messages:
-        yield from message["content"]
+    if has_long:
+        _lengthen([*tools, *system, *(block for message in messages for block in message["content"])])
 
 
 def _is_valid(block: Block) -> bool:
-    """Returns whether a block has a mark that the API accepts. Removes another mark."""
-    given = block.get(_KEY)
-    if given is None:
-        return False
+    """Returns whether the mark of a block is one that the API accepts. Removes another mark."""
+    given = block[_KEY]
     if given.get("type") != "ephemeral" or block.get("type") in _UNMARKED:
         del block[_KEY]
         return False

@@ -1,6 +1,5 @@
 """Writes messages and tools for Anthropic's messages API. The marks of its prompt cache are in `anthropic_cache.py`."""
 
-from collections.abc import Iterator
 from typing import Any
 
 from amplifier_core.message_models import Message, ToolSpec
@@ -9,21 +8,28 @@ from amplifier.runtime.modules.providers import attachments, notes
 from amplifier.runtime.modules.providers.conversation import conversation
 from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
 from amplifier.runtime.modules.providers.names import Distinct, Names, safe
-from amplifier.runtime.modules.providers.usual import usual
-from amplifier.transcripts.parts import Call, File, Image, Part, Result, Thinking
+from amplifier.transcripts.parts import Call, File, Image, Part, Result, Text, Thinking
+
+_EXECUTED = (Call, Result)
 
 
 def convert(messages: list[Message], names: Names, vision: bool = True) -> tuple[list[Plain], list[Plain]]:
     """Returns the blocks of the system messages, and the other messages. Joins adjacent messages of the same role."""
     ids = Distinct(spelled=safe)
-    calls_of = usual(messages)
-    written = _usual(messages, calls_of, names, ids) if calls_of else _written(messages, names, ids, vision)
     system: list[Plain] = []
     converted: list[Plain] = []
-    for role, content in written:
-        if role == "system":
-            system += content
-        elif content and converted and converted[-1]["role"] == role:
+    entries = conversation(messages, names.sent, ids.fresh)
+    for index, (role, parts) in enumerate(entries, 1):
+        if type(parts) is str:
+            content = [{"type": "text", "text": parts}] if not parts.isspace() else []
+        elif role in ("system", "developer"):
+            system += [block for part in parts if (block := _text(notes.words(part), part)) is not None]
+            continue
+        elif role == "assistant":
+            content = _assistant(parts, ids, is_paused=index == len(entries))
+        else:
+            role, content = "user", _user(parts, vision)
+        if content and converted and converted[-1]["role"] == role:
             converted[-1]["content"] += content
         elif content:
             converted.append({"role": role, "content": content})
@@ -32,38 +38,6 @@ def convert(messages: list[Message], names: Names, vision: bool = True) -> tuple
     if not converted or (messages[-1].role == "user" and converted[-1]["role"] == "assistant"):
         converted.append(_note(notes.BLANK))
     return system, converted
-
-
-def _written(messages: list[Message], names: Names, ids: Distinct, vision: bool) -> Iterator[tuple[str, list[Plain]]]:
-    """Yields the role and the blocks of each entry of a conversation."""
-    entries = conversation(messages, names.sent, ids.fresh)
-    for index, (role, parts) in enumerate(entries, 1):
-        if role in ("system", "developer"):
-            yield "system", [block for part in parts if (block := _text(notes.words(part), part)) is not None]
-        elif role == "assistant":
-            yield role, _assistant(parts, ids, is_paused=index == len(entries))
-        else:
-            yield "user", _user(parts, vision)
-
-
-def _usual(
-    messages: list[Message], calls_of: list[list[Call] | None], names: Names, ids: Distinct
-) -> Iterator[tuple[str, list[Plain]]]:
-    """Yields the same of a conversation of texts, calls and results."""
-    waiting: list[str] = []
-    for message, calls in zip(messages, calls_of, strict=True):
-        role, text = message.role, str(message.content)
-        is_blank = not text.strip()
-        if role == "tool":
-            answered = {"type": "tool_result", "tool_use_id": waiting.pop(), "content": "" if is_blank else text}
-            yield "user", [answered]
-            continue
-        blocks: list[Plain] = [] if is_blank else [{"type": "text", "text": text}]
-        for call in calls or ():
-            sent = {"id": ids.fresh(str(call.id)), "name": names.sent(call.name), "input": call.arguments}
-            blocks.append({"type": "tool_use", **sent})
-        waiting = [block["id"] for block in reversed(blocks) if block["type"] == "tool_use"] if calls else waiting
-        yield "system" if role == "developer" else role, blocks
 
 
 def convert_tools(tools: list[ToolSpec], names: Names) -> list[Plain]:
@@ -94,13 +68,16 @@ def _assistant(parts: list[Part], ids: Distinct, is_paused: bool) -> list[Plain]
 
     With `is_paused` the API is to continue it: it executes calls of its own tools that have no result so far.
     """
-    hosted = _hosted(parts, ids, is_paused)
+    has_hosted = any(isinstance(part, _EXECUTED) and part.hosted is not None for part in parts)
+    hosted = _hosted(parts, ids, is_paused) if has_hosted else set()
     blocks = [block for part in parts if (block := _said(part, hosted)) is not None]
     return sorted(blocks, key=lambda block: block["type"] == "tool_use")  # the calls at the end, before their results
 
 
 def _said(part: Part, hosted: set[int]) -> Plain | None:
     """Writes a part of an assistant. Returns None for what the API would refuse: thoughts of other models."""
+    if type(part) is Text:
+        return _text(part.text, part)
     if isinstance(part, Thinking):
         return _thought(part)
     if isinstance(part, Call) and part.hosted is None:
@@ -153,6 +130,8 @@ def _result(result: Result, vision: bool) -> Plain:
     known: Plain = {"type": "tool_result", "tool_use_id": result.call_id}
     if result.is_error:  # an error must be text
         return _marked(known | {"content": notes.text_of(result.content), "is_error": True}, result)
+    if len(result.content) == 1 and type(text := result.content[0]) is Text:
+        return _marked(known | {"content": text.text if text.text.strip() else ""}, result)
     blocks = [block for part in result.content if (block := _shown(part, vision)) is not None]
     for block in blocks:
         block.pop("cache_control", None)  # the mark of a result stands at the result

@@ -29,7 +29,7 @@ async def read(events: AsyncIterator[bytes], blocks: Blocks, source: failures.So
 
 
 class _Reading:
-    """What has been read of an answer besides its blocks."""
+    """The state of reading an answer, besides its blocks."""
 
     def __init__(self, blocks: Blocks, source: failures.Source) -> None:
         self._blocks, self._source = blocks, source

@@ -11,7 +11,7 @@ from amplifier_core.message_models import ChatRequest, ChatResponse, Message, To
 
 from amplifier.runtime.modules.providers import notes
 from amplifier.runtime.modules.providers.blocks import Blocks
-from amplifier.runtime.modules.providers.conversation import Entry, conversation
+from amplifier.runtime.modules.providers.conversation import Entry, conversation, parts_of
 from amplifier.transcripts.parts import Call, Part, Result
 
 _CALL = "/call"
@@ -56,7 +56,8 @@ class EchoProvider:
 
     async def complete(self, request: ChatRequest, **kwargs: Any) -> ChatResponse:
         """Streams the answer word by word and returns it."""
-        entries = conversation(message for message in request.messages if not _is_of_hook(message))
+        heard = conversation(message for message in request.messages if not _is_of_hook(message))
+        entries = [(entry[0], parts_of(entry)) for entry in heard]
         blocks = Blocks(self._coordinator, silent=(request.metadata or {}).get("stream") is False)
         model = str(kwargs.get("model") or request.model or "echo")
         known = {"provider": self.name, "model": model}

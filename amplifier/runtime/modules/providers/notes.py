@@ -74,7 +74,9 @@ def stray(part: Result) -> str:
 
 def text_of(parts: list[Part]) -> str:
     """Returns parts as text, a line each."""
-    return "\n".join(filter(None, map(words, parts)))
+    if len(parts) == 1 and type(parts[0]) is Text:
+        return parts[0].text
+    return "\n".join(filter(None, map(words, parts))) if parts else ""
 
 
 def as_json(value: Any) -> str:

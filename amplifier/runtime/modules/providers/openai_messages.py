@@ -6,17 +6,16 @@ from typing import Any, NamedTuple
 from amplifier_core.message_models import Message, ResponseFormat, ToolSpec
 
 from amplifier.runtime.modules.providers import attachments, notes
-from amplifier.runtime.modules.providers.conversation import Entry, conversation
+from amplifier.runtime.modules.providers.conversation import Entry, conversation, parts_of
 from amplifier.runtime.modules.providers.messages import Plain, chosen_tool
 from amplifier.runtime.modules.providers.names import Distinct, Names, short
-from amplifier.runtime.modules.providers.usual import usual
 from amplifier.transcripts.parts import Audio, Call, File, Image, Part, Result, Text, Thinking
 
 _UNTHOUGHT = " "  # servers that demand a model's reasoning refuse an empty text
 
 
 class Accepted(NamedTuple):
-    """What a server accepts of what not every server does."""
+    """The members of requests that a server accepts and others refuse."""
 
     developer: bool = False  # the role; without it, `system`, which every server accepts
     vision: bool = True
@@ -28,15 +27,15 @@ class Accepted(NamedTuple):
 
 def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[Plain]:
     """Converts all messages, in order."""
-    if not (accepted.reasoning or accepted.signatures or accepted.short_ids) and (calls_of := usual(messages)):
-        return list(_usual(messages, calls_of, names, accepted.developer))
     ids = Distinct(spelled=short) if accepted.short_ids else Distinct()
     entries = conversation(messages, names.sent, ids.fresh)
     thoughtful = _with_calls(entries) if accepted.reasoning else set()
     sent: list[Plain] = []
     for index, (role, parts) in enumerate(entries):
-        if role == "assistant":
-            sent.extend(_assistant(parts, index in thoughtful, accepted.signatures))
+        if type(parts) is str and not (thoughtful and index in thoughtful):
+            sent.append({"role": role, "content": parts})
+        elif role == "assistant":
+            sent.extend(_assistant(parts_of(entries[index]), index in thoughtful, accepted.signatures))
         elif role == "tool":
             sent.extend(_results(parts, accepted))
         elif role == "user":
@@ -44,24 +43,6 @@ def convert(messages: list[Message], names: Names, accepted: Accepted) -> list[P
         else:
             sent.append({"role": role if accepted.developer else "system", "content": notes.text_of(parts)})
     return sent or [{"role": "user", "content": notes.BLANK}]
-
-
-def _usual(
-    messages: list[Message], calls_of: list[list[Call] | None], names: Names, developer: bool
-) -> Iterator[Plain]:
-    ids, waiting = Distinct(), list[str]()
-    for message, calls in zip(messages, calls_of, strict=True):
-        role, text = message.role, message.content
-        if calls:
-            sent = [_written(ids.fresh(str(call.id)), names.sent(call.name), call.arguments) for call in calls]
-            waiting = [call["id"] for call in reversed(sent)]
-            yield {"role": role, "content": text or None, "tool_calls": sent}
-        elif role == "tool":
-            yield {"role": role, "tool_call_id": waiting.pop(), "content": text}
-        elif role in ("system", "developer"):
-            yield {"role": role if developer else "system", "content": text}
-        else:
-            yield {"role": role, "content": text}
 
 
 def convert_tools(tools: list[ToolSpec], names: Names) -> list[Plain]:
@@ -99,23 +80,26 @@ def _with_calls(entries: list[Entry]) -> set[int]:
     found: set[int] = set()
     turn: list[int] = []
     called = False
-    for index, (role, parts) in enumerate([*entries, Entry("user", [])]):
+    for index, (role, parts) in enumerate([*entries, ("user", [])]):
         if role == "user":
             found.update(turn if called else ())
             turn, called = [], False
         elif role == "assistant":
             turn.append(index)
-            called = called or any(isinstance(part, Call) for part in parts)
+            called = called or (type(parts) is not str and any(isinstance(part, Call) for part in parts))
     return found
 
 
 def _assistant(parts: list[Part], thoughtful: bool, signed: bool) -> Iterator[Plain]:
     """Yields an assistant's message, none if it has neither text nor calls, which some servers refuse."""
-    if len(parts) == 1 and type(parts[0]) is Text and not thoughtful:
-        yield {"role": "assistant", "content": parts[0].text}
-        return
-    calls = [_call(part, signed) for part in parts if isinstance(part, Call) and part.hosted is None]
-    text = notes.text_of([part for part in parts if not isinstance(part, Call) or part.hosted is not None])
+    calls: list[Plain] = []
+    said: list[Part] = []
+    for part in parts:
+        if isinstance(part, Call) and part.hosted is None:
+            calls.append(_call(part, signed))
+        else:
+            said.append(part)
+    text = notes.text_of(said)
     message: Plain = {"role": "assistant", "content": text or None if calls else text}
     if thoughtful:
         thought = "\n".join(part.text for part in parts if isinstance(part, Thinking) and part.text)
@@ -127,13 +111,9 @@ def _assistant(parts: list[Part], thoughtful: bool, signed: bool) -> Iterator[Pl
 
 
 def _call(call: Call, signed: bool) -> Plain:
-    written = _written(call.id, call.name, call.arguments)
+    function = {"name": call.name, "arguments": notes.as_json(call.arguments)}
+    written: Plain = {"id": call.id, "type": "function", "function": function}
     return written | {"extra_content": call.extra_content} if signed and call.extra_content else written
-
-
-def _written(identifier: str | None, name: str, arguments: dict[str, Any]) -> Plain:
-    function = {"name": name, "arguments": notes.as_json(arguments)}
-    return {"id": identifier, "type": "function", "function": function}
 
 
 def _results(results: list[Result], accepted: Accepted) -> Iterator[Plain]:
@@ -156,9 +136,6 @@ def _results(results: list[Result], accepted: Accepted) -> Iterator[Plain]:
 
 
 def _user(parts: list[Part], accepted: Accepted) -> Iterator[Plain]:
-    if len(parts) == 1 and type(parts[0]) is Text:
-        yield {"role": "user", "content": parts[0].text}
-        return
     content = [_part(part, accepted) for part in parts]
     if all(block["type"] == "text" for block in content):
         text = notes.text_of(parts)
