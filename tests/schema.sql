@@ -1102,6 +1102,10 @@ declare
     has_plain boolean := true;
     inner_message jsonb;
 begin
+    if jsonb_typeof(message) <> 'object' then
+        return next;
+        return;
+    end if;
     if
         role in ('system', 'developer', 'user', 'assistant', 'function', 'tool')
         and message - '{role,content,tool_calls,tool_call_id,name,id,metadata,timestamp}'::text[] = '{}'
@@ -1175,6 +1179,9 @@ declare
     inner_message jsonb;
     role text;
 begin
+    if jsonb_typeof(message) <> 'object' then
+        return '{}';
+    end if;
     if
         message ->> 'role' in ('system', 'developer', 'user', 'assistant', 'function', 'tool')
         and message - '{role,content,tool_calls,tool_call_id,name,id,metadata,timestamp}'::text[] = '{}'
