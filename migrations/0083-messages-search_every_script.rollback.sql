@@ -129,6 +129,8 @@ drop function search_combining;
 
 drop function search_invisible;
 
+drop function search_paths;
+
 drop function search_escapes;
 
 drop function search_symbols;

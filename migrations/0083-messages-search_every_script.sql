@@ -22,10 +22,15 @@ create or replace function search_separators() returns text
 language sql immutable parallel safe
 return '[<>&./@+_:~%#=?\\]|' || search_symbols();
 
--- How JSON and Python write a line break, a tab, a byte or a character. In `C:\repos` it is the beginning of a word.
+-- How JSON and Python write a line break, a tab, a byte or a character. In `C:\repos` it is the beginning of a word, see search_paths.
 create function search_escapes() returns text
 language sql immutable parallel safe
 return '\\(?:\\|[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})';
+
+-- Paths of Windows, with a drive or a server, as people write them: in JSON and Python each backslash would be two.
+create function search_paths() returns text
+language sql immutable parallel safe
+return '(?:^|[^[:alnum:]])(?:[A-Za-z]:|\\\\[[:alnum:]._-]+)\\[^\s\\"''<>|][^\s"''<>|]*';
 
 -- Soft hyphens, joiners and non-joiners, spaces of no width, variation selectors.
 create function search_invisible() returns text
@@ -105,11 +110,12 @@ return translate(
 
 -- Text as it is given to the parser: identifiers are sequences of words, and their parts are found, too. Lower case, because there
 -- are words that grow by it beyond what a tsvector takes, which PostgreSQL does not notice (18.4 writes beyond its memory). Lines with
--- `\n` and the like are read twice: `C:\new` has `new`, and `one\nHAT136` has `HAT136`.
+-- `\n` and the like outside of paths are read twice: `src\new` has `new`, and `one\nHAT136` has `HAT136`.
 create or replace function search_plain(value text) returns text
 language plpgsql immutable parallel safe as $$
 declare
     plain text := value;
+    lines text;
     escape constant text := '(?:^|[^\\])(?:\\\\)*(?!\\\\)' || search_escapes();
 begin
     if octet_length(plain) <> length(plain) then
@@ -122,7 +128,10 @@ begin
     if octet_length(plain) <> length(plain) and plain ~ concat(search_unspaced(), '|[\U00020000-\U000323AF]') then
         plain := search_pairs(plain, ' ');
     end if;
-    if strpos(value, '\') > 0 and value ~ escape then
+    if strpos(value, '\') > 0 then
+        lines := regexp_replace(value, search_paths(), ' ', 'g');
+    end if;
+    if lines ~ escape then
         plain := concat(
             plain,
             ' ',
@@ -130,7 +139,7 @@ begin
                 left(
                     (
                         select string_agg(regexp_replace(line, search_escapes(), ' ', 'g'), E'\n')
-                        from string_to_table(value, E'\n') as line
+                        from string_to_table(lines, E'\n') as line
                         where line ~ escape
                     ),
                     greatest(100000 - length(value), 0)
@@ -469,6 +478,8 @@ end
 $$;
 
 comment on function search_symbols is 'Returns a regular expression of the characters beyond ASCII that separate words';
+comment on function search_paths is 'Returns a regular expression of Windows paths, in which a backslash is no escape';
+
 comment on function search_escapes is 'Returns a regular expression of escapes in JSON and Python, such as \n';
 comment on function search_invisible is 'Returns a regular expression of the characters that have no width and separate no words';
 comment on function search_combining is 'Returns a regular expression of the blocks that have combining marks';

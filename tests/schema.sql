@@ -1924,6 +1924,10 @@ begin
 end
 $_$;
 COMMENT ON FUNCTION public.search_part(language regconfig, query tsquery, value text) IS 'Returns the first 5,000 characters of a text that a query matches; the beginning if it matches none';
+CREATE FUNCTION public.search_paths() RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN '(?:^|[^[:alnum:]])(?:[A-Za-z]:|\\\\[[:alnum:]._-]+)\\[^\s\\"''<>|][^\s"''<>|]*'::text;
+COMMENT ON FUNCTION public.search_paths() IS 'Returns a regular expression of Windows paths, in which a backslash is no escape';
 CREATE FUNCTION public.search_symbols() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((('[\u0080-\u00A9\u00AB\u00AC\u00AE-\u00B4\u00B6-\u00B9\u00BB-\u00BF\u00D7\u00F7\u037E\u0387\u055A-\u055F\u0589\u05BE\u05C0'::text || '\u05C3\u05F3\u05F4\u060C\u061B\u061F\u066A-\u066D\u06D4\u0964\u0965\u2000-\u200A\u200E-\u205F\u2061-\u2125\u2127-\u2129'::text) || '\u212C-\u2BFF\u2E00-\u2E7F\u3000-\u3004\u3008-\u3020\u3030\u303D-\u303F\u30FB\uFE10-\uFE1F\uFE30-\uFE6F\uFF00-\uFF0F'::text) || '\uFF1A-\uFF20\uFF3B-\uFF40\uFF5B-\uFF65\uFFE0-\uFFFF\U0001F000-\U0001FAFF\U000E0000-\U000E00FF]'::text);
@@ -1941,6 +1945,7 @@ CREATE FUNCTION public.search_plain(value text) RETURNS text
     AS $$
 declare
     plain text := value;
+    lines text;
     escape constant text := '(?:^|[^\\])(?:\\\\)*(?!\\\\)' || search_escapes();
 begin
     if octet_length(plain) <> length(plain) then
@@ -1953,7 +1958,10 @@ begin
     if octet_length(plain) <> length(plain) and plain ~ concat(search_unspaced(), '|[\U00020000-\U000323AF]') then
         plain := search_pairs(plain, ' ');
     end if;
-    if strpos(value, '\') > 0 and value ~ escape then
+    if strpos(value, '\') > 0 then
+        lines := regexp_replace(value, search_paths(), ' ', 'g');
+    end if;
+    if lines ~ escape then
         plain := concat(
             plain,
             ' ',
@@ -1961,7 +1969,7 @@ begin
                 left(
                     (
                         select string_agg(regexp_replace(line, search_escapes(), ' ', 'g'), E'\n')
-                        from string_to_table(value, E'\n') as line
+                        from string_to_table(lines, E'\n') as line
                         where line ~ escape
                     ),
                     greatest(100000 - length(value), 0)

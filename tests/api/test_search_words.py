@@ -146,3 +146,24 @@ async def test_headline_shows_text_as_it_was_stored(
     await add(alice, session_id, text)
     assert {hit["headline"] for hit in (await search(alice, q))["items"]} == {headline}
     assert [row["headline"] for row in (await search(alice, q, "/sessions"))["sessions"]] == [headline]
+
+
+@pytest.mark.parametrize(
+    ("text", "found", "not_found"),
+    [
+        (
+            r"C:\repos\tenant\node_modules\runner.test.ts",
+            ("repos", "tenant", "node_modules", "runner.test.ts"),
+            ("epos", "enant"),
+        ),
+        (r"\\files\reports\new.xlsx", ("reports", "new.xlsx"), ("eports", "ew.xlsx")),
+        (r"{'text': 'one\nHAT136'}", ("HAT136",), ("neHAT136",)),
+        (r"{'path': 'D:\\\\reports', 'text': 'two\nHAT137'}", ("reports", "HAT137"), ("eports",)),
+    ],
+)
+async def test_backslash_is_an_escape_outside_of_paths(
+    alice: httpx.AsyncClient, session_id: str, text: str, found: tuple[str, ...], not_found: tuple[str, ...]
+) -> None:
+    await add(alice, session_id, text)
+    hits = {q: len((await search(alice, q))["items"]) for q in (*found, *not_found)}
+    assert hits == dict.fromkeys(found, 1) | dict.fromkeys(not_found, 0)
