@@ -15,6 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit, urlunsplit
 
 import httpx
+import hypothesis
 import jwt
 import pytest
 from litestar import Litestar
@@ -28,6 +29,9 @@ from amplifier.web.authentication import generate_key
 from tests.support import contract, llm
 
 pytest_plugins = ["tests.support.database_fixtures"]
+# the load of the machine decides no test
+hypothesis.settings.register_profile("any load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
+hypothesis.settings.load_profile("any load")
 SECRET = "a secret for tests that is long enough for HS256"
 
 

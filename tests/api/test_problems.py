@@ -12,12 +12,8 @@ from tests.conftest import assert_problem
     ("body", "field", "detail"),
     [
         ({"messages": []}, "messages", "Expected `array` of length >= 1"),
-        ({"messages": [{"content": "x"}]}, "messages[0].role", "Object missing required field `role`"),
-        (
-            {"messages": [{"role": "user"}, {"role": "x"}]},
-            "messages[1].role",
-            "Invalid enum value 'x': allowed are assistant, developer, function, system, tool, user",
-        ),
+        ({"messages": [{"role": 5}]}, "messages[0].role", "must be text of 1 to 64 characters, if the message has one"),
+        ({"messages": [{"role": "user"}, 5]}, "messages[1]", "must be a JSON object"),
         ({}, "messages", "Object missing required field `messages`"),
         ({"messages": [{"role": "user"}], "expected_seq": -1}, "expected_seq", "Expected `int` >= 0"),
         ([], "", "Expected `object`, got `array`"),
@@ -28,7 +24,7 @@ async def test_body_that_does_not_fit(
 ) -> None:
     problem = assert_problem(await alice.post(f"/sessions/{session_id}/transcript", json=body), 422)
     assert problem["errors"] == [{"field": field, "detail": detail}]
-    assert problem["detail"].startswith(detail)
+    assert detail in problem["detail"]
 
 
 async def test_parameters_that_do_not_fit(alice: httpx.AsyncClient) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amplifier.transcripts.parts import Call, Reading, Thinking
@@ -46,7 +46,6 @@ def test_example_is_read_into_its_parts(name: str) -> None:
     assert understood(example["message"]) == {key: example[key] for key in ("role", "author", "parts", "searched")}
 
 
-@settings(deadline=None)
 @given(st.dictionaries(st.sampled_from(NAMES), values, max_size=6))
 def test_any_object_is_read_into_parts_that_json_can_hold(message: dict[str, Any]) -> None:
     reading = read(message)

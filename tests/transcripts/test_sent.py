@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 from amplifier_core.message_models import Message
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import TypeAdapter
 
@@ -29,7 +29,6 @@ def test_example_is_accepted_by_each_provider(name: str) -> None:
         assert llm_rules.refusal(api, body) is None, body
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(list(EXAMPLES.values())), max_size=12))
 def test_examples_in_any_order_are_accepted_by_each_provider(chosen: list[dict[str, Any]]) -> None:
     messages = [{"role": "user", "content": "Begin."}, *(one["message"] for one in chosen)]
@@ -37,7 +36,6 @@ def test_examples_in_any_order_are_accepted_by_each_provider(chosen: list[dict[s
         assert llm_rules.refusal(api, body) is None, body
 
 
-@settings(deadline=None)
 @given(st.lists(st.dictionaries(st.sampled_from(NAMES), values, max_size=6), max_size=4))
 def test_any_objects_are_accepted_by_each_provider(messages: list[dict[str, Any]]) -> None:
     for api, body in bodies([*messages, {"role": "user", "content": "Go on."}]).items():

@@ -5,7 +5,7 @@ from collections import Counter
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from amplifier.transcripts.integrity import valid
@@ -62,13 +62,11 @@ def check(messages: list[Message]) -> None:
         assert [text for text in spoken(messages) if json.dumps(text)[1:-1] not in sent] == []
 
 
-@settings(deadline=None)
 @given(st.lists(st.sampled_from(EXAMPLES), max_size=8))
 def test_examples_in_any_order_are_accepted(messages: list[Message]) -> None:
     check(messages)
 
 
-@settings(deadline=None)
 @given(mixtures())
 def test_spoilt_turns_in_several_formats_are_accepted(messages: list[Message]) -> None:
     check(messages)
