@@ -174,7 +174,10 @@ return (
         select
             part,
             number,
-            case when number % 2 = 0 then '[^[:alnum:]]*$' else '[^[:alnum:]\s()]*(?:[\s()]|$)' end as part_end
+            case
+                when number % 2 = 0 then '[^[:alnum:]\u00AA-\U0010FFFF]*$'
+                else '[^[:alnum:]\u00AA-\U0010FFFF\s()]*(?:[\s()]|$)'
+            end as part_end
         from unnest(string_to_array(typed, '"')) with ordinality as p (part, number)
     ) as parts
 );
@@ -182,7 +185,9 @@ return (
 -- The tsquery of what somebody typed: words, "phrases", or, -not, and beginnings (`word*`, twenty at most). It never fails;
 -- without any term it is empty. What search_separators parts is joined by `_`, so that the parts become a phrase. A beginning
 -- stands for itself with anything behind, and for the stems of words that it may become: `passenge*` has to find `passenger`,
--- which is indexed as `passeng`. It is parsed with a marker appended, so that it is neither stemmed nor a stop word.
+-- which is indexed as `passeng`. It is parsed with a marker appended, so that it is neither stemmed nor a stop word. Escapes, as they
+-- are copied from JSON or a log, also find line breaks and the like in their place, unless the query excludes words: what one reading
+-- excludes, the other would find. [:alnum:] has only ASCII in a database of the locale C: beyond it all that is left are letters.
 create or replace function search_query(language regconfig, q text) returns tsquery
 language plpgsql immutable as $$
 declare
@@ -210,9 +215,9 @@ begin
         parsed := search_query_pairs(parsed);
     end if;
     loop
-        typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]])');
+        typed := substring(parsed from '([^\s"*(-][^\s"*]*)\*(?![[:alnum:]\u00AA-\U0010FFFF])');
         exit when typed is null or cardinality(found) = 20;
-        beginning := regexp_replace(typed, '[^[:alnum:]]+$', '');
+        beginning := regexp_replace(typed, '[^[:alnum:]\u00AA-\U0010FFFF]+$', '');
         phrase := phraseto_tsquery(language, beginning || marker)::text;
         phrase := case
             when phrase ~ format('[^'']%s''$', marker) then regexp_replace(phrase, marker || '''$', ''':*')
@@ -248,6 +253,9 @@ begin
             parsed, format('''%s%s%1$s''', marker, translate(number::text, '0123456789', 'abcdefghij')), found[number]
         );
     end loop;
+    if strpos(q, '\') > 0 and strpos(parsed, '!') = 0 and q ~ ('(?:^|[^\\])(?:\\\\)*(?!\\\\)' || search_escapes()) then
+        return parsed::tsquery || search_query(language, regexp_replace(q, search_escapes(), '_', 'g'));
+    end if;
     return parsed::tsquery;
 end
 $$;

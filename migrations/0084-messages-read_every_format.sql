@@ -996,7 +996,7 @@ end
 $$;
 
 -- A message's texts: what was said, what tools were called with (their names first), what they returned, and what was thought.
--- Blocks marked as internal are in none of them, nor is base64.
+-- Blocks marked as internal are in none of them, nor is base64. What is no object has none: a constraint refuses it after the trigger.
 create or replace function message_texts(message jsonb)
 returns table (said text, called text, returned text, thought text)
 language plpgsql immutable as $$
@@ -1009,6 +1009,10 @@ declare
     has_plain boolean := true;
     inner_message jsonb;
 begin
+    if jsonb_typeof(message) <> 'object' then
+        return next;
+        return;
+    end if;
     if
         role in ('system', 'developer', 'user', 'assistant', 'function', 'tool')
         and message - '{role,content,tool_calls,tool_call_id,name,id,metadata,timestamp}'::text[] = '{}'
@@ -1082,6 +1086,9 @@ declare
     inner_message jsonb;
     role text;
 begin
+    if jsonb_typeof(message) <> 'object' then
+        return '{}';
+    end if;
     if
         message ->> 'role' in ('system', 'developer', 'user', 'assistant', 'function', 'tool')
         and message - '{role,content,tool_calls,tool_call_id,name,id,metadata,timestamp}'::text[] = '{}'
