@@ -432,7 +432,7 @@ from failed_run;
 -- takes half the time of as many rows. Of the messages before them it returns those of the system, unless they have more
 -- than `max_bytes` together, and the user's newest one if the end has none.
 -- @param  session_id  the session
--- @param  after       only messages after this number
+-- @param  after       of the end, only messages after this number
 -- @param  up_to_seq   number of the last message
 -- @param  limit       messages of the end at most
 -- @param  max_bytes   bytes of message text of the end at most
@@ -478,7 +478,6 @@ system_size as (
     from messages
     where
         session_id = :session_id
-        and seq > :after
         and seq < (select first_seq from page)
         and role in ('system', 'developer')
 ),
@@ -491,7 +490,6 @@ older_messages as (
     where
         (select bytes from system_size) <= :max_bytes
         and session_id = :session_id
-        and seq > :after
         and seq < (select first_seq from page)
         and role in ('system', 'developer')
 
@@ -505,7 +503,6 @@ older_messages as (
         where
             (select from_users from page) = 0
             and session_id = :session_id
-            and seq > :after
             and seq < (select first_seq from page)
             and role = 'user'
             and size <= :max_bytes
@@ -527,7 +524,6 @@ select
                 from messages
                 where
                     session_id = :session_id
-                    and seq > :after
                     and seq < p.first_seq
             )
             then (

@@ -98,6 +98,15 @@ select
     case when kind in ('closed', 'ended') then 'completed' else 'active' end, '{made_at}'
 from unnest(array['busy', 'closed', 'demoted', 'ended', 'idle', 'muted', 'refused', 'viewing', 'waiting']) as kind;
 
+-- messages of the system and of a user before the end
+insert into messages (session_id, seq, message, author_user_id, author_app_id)
+values
+    ('agent-closed', 1, jsonb_build_object('role', 'system', 'content', repeat('a', 60)), '{owner}', 'app-1'),
+    ('agent-closed', 2, jsonb_build_object('role', 'user', 'content', repeat('b', 200)), '{owner}', 'app-1'),
+    ('agent-closed', 3, '{{"role": "assistant", "content": "c"}}', '{owner}', 'app-1');
+
+update sessions set last_seq = 3, message_count = 1, messages_total = 3 where session_id = 'agent-closed';
+
 insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
 values ('stream-busy', 'process-2', 'agent-busy', '{editor}', '{made_at}', now() + interval '1 hour');
 

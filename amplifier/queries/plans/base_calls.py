@@ -122,6 +122,14 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base(busy | {"run_id": "run-new"}, ("actor_id", "actor_app_id", "session_id")),
             *(Base(busy | {"run_id": "run-new"} | more, ()) for more in ({"most": 2}, {"most_of_user": 2})),
         ],
+        "runs.get_history": [
+            Base(),
+            # all, without the user's message, without the system's, and without any
+            *(
+                Base({"session_id": "agent-closed", "after": 0, "up_to_seq": 3, "limit": 1, "max_bytes": size}, ())
+                for size in (1000, 150, 60, 10)
+            ),
+        ],
         "runs.get_next": [Base({"session_id": f"agent-{kind}"}, ()) for kind in ("waiting", "busy")],
         "runs.list_waiting": [
             Base({"full_user_ids": [], "served_user_ids": [], "failed_session_ids": []}),
