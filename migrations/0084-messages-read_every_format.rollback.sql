@@ -171,6 +171,8 @@ drop function json_shown;
 
 drop function json_unknown;
 
+drop function json_is_vast;
+
 drop function json_unsealed;
 
 drop function json_given;

@@ -110,6 +110,15 @@ begin
 end
 $$;
 
+-- Whether a value has so many values that no blocks are looked for in it: each takes up to 0.1 ms. A comma and a space part two values
+-- as PostgreSQL writes JSON; those in texts count, too.
+create function json_is_vast(value jsonb) returns boolean
+language sql immutable parallel safe
+return (
+    select octet_length(text) > 100000 and octet_length(text) - octet_length(replace(text, ', ', '')) > 40000
+    from cast(value as text) as text
+);
+
 -- The same message without blocks that are marked as internal.
 create function json_shown(value jsonb) returns jsonb
 language plpgsql immutable parallel safe as $$
@@ -944,7 +953,7 @@ begin
     end if;
     inner_message := message_inner(message);
     role := message_named_role(inner_message);
-    if role = 'user' then
+    if role = 'user' and not json_is_vast(inner_message) then
         return (
             select case when bool_and(kind = 'returned') then 'tool' else 'user' end
             from message_parts(inner_message, role)
@@ -1006,6 +1015,7 @@ declare
     content jsonb := message -> 'content';
     is_read boolean := false;
     plain record;
+    whole text;
     has_plain boolean := true;
     inner_message jsonb;
 begin
@@ -1049,6 +1059,13 @@ begin
         else
             if message @? 'strict $.** ? (@.visibility == "internal")' then
                 inner_message := json_shown(inner_message);
+            end if;
+            if json_is_vast(inner_message) then
+                whole := json_unknown(inner_message);
+                said := case when role not in ('tool', 'function') then whole end;
+                returned := case when role in ('tool', 'function') then whole end;
+                return next;
+                return;
             end if;
             select
                 string_agg(p.words, E'\n') filter (
@@ -1127,6 +1144,7 @@ comment on function json_given is 'Returns the value of the first of the keys th
 comment on function json_id is 'Returns the id of a call under the first of the keys that has a text or a number';
 comment on function json_unsealed is 'Returns a value without what only its provider can read';
 comment on function json_unknown is 'Returns the texts and numbers of a value of no known format';
+comment on function json_is_vast is 'Returns whether a value has more than some 20,000 values: it is searched as a whole, not by its blocks';
 comment on function json_shown is 'Returns a message without the blocks that are marked as internal';
 comment on function json_texts is 'Returns a text, or the texts in a list of texts and blocks, a line each';
 comment on function json_values is 'Returns the texts and numbers in a JSON value, without its keys and without long base64';

@@ -559,6 +559,10 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.json_id(object jsonb, keys text[]) IS 'Returns the id of a call under the first of the keys that has a text or a number';
+CREATE FUNCTION public.json_is_vast(value jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT ((octet_length(text.text) > 100000) AND ((octet_length(text.text) - octet_length(replace(text.text, ', '::text, ''::text))) > 40000)) FROM CAST((json_is_vast.value)::text AS text) text(text));
+COMMENT ON FUNCTION public.json_is_vast(value jsonb) IS 'Returns whether a value has more than some 20,000 values: it is searched as a whole, not by its blocks';
 CREATE FUNCTION public.json_shown(value jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $_$
@@ -1048,7 +1052,7 @@ begin
     end if;
     inner_message := message_inner(message);
     role := message_named_role(inner_message);
-    if role = 'user' then
+    if role = 'user' and not json_is_vast(inner_message) then
         return (
             select case when bool_and(kind = 'returned') then 'tool' else 'user' end
             from message_parts(inner_message, role)
@@ -1099,6 +1103,7 @@ declare
     content jsonb := message -> 'content';
     is_read boolean := false;
     plain record;
+    whole text;
     has_plain boolean := true;
     inner_message jsonb;
 begin
@@ -1142,6 +1147,13 @@ begin
         else
             if message @? 'strict $.** ? (@.visibility == "internal")' then
                 inner_message := json_shown(inner_message);
+            end if;
+            if json_is_vast(inner_message) then
+                whole := json_unknown(inner_message);
+                said := case when role not in ('tool', 'function') then whole end;
+                returned := case when role in ('tool', 'function') then whole end;
+                return next;
+                return;
             end if;
             select
                 string_agg(p.words, E'\n') filter (

@@ -88,7 +88,7 @@ def use(client: httpx.Client, canaries: Canaries, stub: Stub) -> None:
     said = {"messages": [{"role": "user", "content": canaries.new("a message")}]}
     for key in (canaries.new("an Idempotency-Key"), "x"):
         assert client.post(f"{session}/transcript", json=said, headers={"Idempotency-Key": key}).status_code == 201
-    refused = {"messages": [{"role": "nobody", "content": canaries.new("a refused message")}]}
+    refused = {"messages": [{"role": 5, "content": canaries.new("a refused message")}]}
     assert client.post(f"{session}/transcript", json=refused).status_code == 422
     answer = client.post(f"{session}/messages", json={"message": canaries.new("a message to the agent")})
     assert answer.status_code == 200, answer.text

@@ -49,7 +49,7 @@ def test_python_client_does_main_job(environ: dict[str, str]) -> None:
     lines = run(sys.executable, example, environ=environ | {"PYTHONPATH": client})
     assert [line for line in lines if not line.startswith(("read", "found", "stale"))] == SAID
     assert "read [(1, 'user', 'Is there a direct flight to Geneva?')]" in lines
-    assert "found ['there a <mark>direct</mark> <mark>flight</mark> to Geneva']" in lines
+    assert "found ['Is there a <mark>direct</mark> <mark>flight</mark> to Geneva?']" in lines
     assert "stale [1]" in lines
 
 
@@ -60,7 +60,7 @@ def test_typescript_client_does_main_job(environ: dict[str, str]) -> None:
     lines = run("node", "build/examples/main_job.js", environ=environ)
     assert [line for line in lines if not line.startswith(("read", "found", "stale"))] == SAID
     assert 'read [[1,"user","Is there a direct flight to Geneva?"]]' in lines
-    assert 'found ["there a <mark>direct</mark> <mark>flight</mark> to Geneva"]' in lines
+    assert 'found ["Is there a <mark>direct</mark> <mark>flight</mark> to Geneva?"]' in lines
     assert "stale [1]" in lines
 
 

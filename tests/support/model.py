@@ -88,7 +88,7 @@ class Session:
             return refusal
         if user not in self.people:
             return 404
-        if user == actor:
+        if user == actor == self.owner:
             return 200
         self.people[actor].role, self.people[user].role = "editor", "owner"
         self._hand_over(user)

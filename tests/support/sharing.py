@@ -77,7 +77,12 @@ async def change(shared: Shared, dice: random.Random, done: Done, statuses: Coun
         ("participant.added", "POST", "/participants", {"user_id": other} | role | dice.choice([rights, {}])),
         ("participant.changed", "PATCH", f"/participants/{other}", dice.choice([role, rights])),
         ("participant.removed", "DELETE", f"/participants/{dice.choice([actor, other])}", None),
-        ("ownership.transferred", "POST", "/transfer", {"user_id": other}),
+        (
+            "ownership.transferred",
+            "POST",
+            "/transfer",
+            {"user_id": dice.choice([one for one in PEOPLE if one != actor])},
+        ),
         ("invitation.created", "POST", "/invitations", role | {"max_uses": 2}),
         ("message", "POST", "/transcript", MESSAGE),
     ]

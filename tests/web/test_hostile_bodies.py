@@ -138,6 +138,17 @@ async def test_fields_in_message_change_no_column(target: Target) -> None:
 BOMBS: dict[str, Callable[[], bytes]] = {
     "lists": lambda: b'{"messages": [{"role": "user", "content": [' + b",".join([b"[]"] * 1_000_000) + b"]}]}",
     "words": lambda: b'{"messages": [{"role": "user", "content": [' + b",".join([b'"a"'] * 2_000_000) + b"]}]}",
+    "calls": lambda: b'{"messages": [{"role": "assistant", "tool_calls": [' + b",".join([b"{}"] * 2_700_000) + b"]}]}",
+    "nested": lambda: (
+        b'{"messages": [{"role": "user", "content": ['
+        + b",".join([b"[" + b",".join([b"[]"] * 15_000) + b"]"] * 170)
+        + b"]}]}"
+    ),
+    "thoughts": lambda: (
+        b'{"messages": [{"role": "assistant", "reasoning_details": ['
+        + b",".join([b'{"text": "a"}'] * 500_000)
+        + b"]}]}"
+    ),
     "keys": lambda: (
         b'{"messages": [{"role": "user", ' + b",".join(b'"%d": 1' % number for number in range(600_000)) + b"}]}"
     ),
@@ -149,7 +160,7 @@ BOMBS: dict[str, Callable[[], bytes]] = {
     ),
     "tags": lambda: b'{"messages": [], "tags": {' + b",".join([b'"a": "1"'] * 900_000) + b"}}",
 }
-TAKEN = {"lists", "words", "keys", "same keys", "depth"}
+TAKEN = {"lists", "words", "calls", "nested", "thoughts", "keys", "same keys", "depth"}
 
 
 @pytest.mark.slow
