@@ -27,7 +27,7 @@ class Requests:
 
     def __init__(self, tools: list[Any]) -> None:
         self._specs = [_spec(tool) for tool in tools] or None
-        self._known: dict[int, tuple[parts.Message, Any, list[Message]]] = {}
+        self._known: dict[int, tuple[parts.Message, Any, Message | list[Message]]] = {}
         self._writer = Writer()
 
     def request(self, messages: list[parts.Message], notes: list[Any], last: bool) -> ChatRequest:
@@ -48,13 +48,13 @@ class Requests:
 
         Returns their models if all messages are usual ones.
         """
-        usual = [message for message in messages if _is_text(message) or _is_usual(message)]
+        usual = [message for message in messages if _is_usual(message)]
         try:
             models: list[Message] = _ALL.validate_python(usual)
         except ValidationError:
             return None
         known = zip(usual, models, strict=True)
-        self._known = {id(message): (message, message["content"], [model]) for message, model in known}
+        self._known = {id(message): (message, message["content"], model) for message, model in known}
         return models if len(models) == len(messages) else None
 
     def _models(self, message: parts.Message) -> list[Message]:
@@ -62,7 +62,8 @@ class Requests:
         content = message.get("content")
         if known is None or known[1] is not content:
             known = self._known[id(message)] = (message, content, self._written(message))
-        return known[2]
+        models = known[2]  # a list for each message would have the garbage collector run twice as often
+        return models if isinstance(models, list) else [models]
 
     def _written(self, message: parts.Message) -> list[Message]:
         if _is_usual(message):
@@ -76,21 +77,16 @@ class Requests:
         return models
 
 
-def _is_text(message: parts.Message) -> bool:
-    """Returns whether a message is a text and nothing else, as most are."""
-    return len(message) == 2 and type(message.get("content")) is str and message.get("role") in _SAYING
-
-
 def _is_usual(message: parts.Message) -> bool:
     """Returns whether a message looks like one of amplifier-core, with texts or its blocks as content."""
     role, content = message.get("role"), message.get("content")
-    if not isinstance(role, str) or role not in _ROLES:
+    if type(role) is not str:
+        return False
+    if len(message) == 2 and type(content) is str and role in _SAYING:
+        return True  # a text and nothing else, as most messages are
+    if role not in _ROLES or not message.keys() <= _KNOWN or (role == "tool" and not message.get("tool_call_id")):
         return False
     calls = message.get("tool_calls")
-    if not message.keys() <= _KNOWN:
-        return False
-    if role == "tool" and not message.get("tool_call_id"):
-        return False
     if calls and not (isinstance(calls, list) and all(isinstance(call, dict) and call.get("id") for call in calls)):
         return False
     if isinstance(content, list):
