@@ -1,4 +1,4 @@
-"""What models send besides texts and calls is kept in the transcript as it came, for the requests after it."""
+"""The transcript keeps all that models send besides texts and calls as it came, for the requests after it."""
 
 from collections.abc import AsyncIterator
 from typing import Any

@@ -106,7 +106,7 @@ async def test_every_cut(stub: Stub) -> None:
 
 @pytest.mark.parametrize(("limits", "config"), [(Limits(7, 8_388_608), {}), (LIMITS, {"max_tokens": 40})])
 async def test_long_transcripts(stub: Stub, limits: Limits, config: dict[str, int]) -> None:
-    """What is left of a transcript is accepted, too, and all messages of the system are there."""
+    """A cut transcript is accepted, too, and has all messages of the system."""
     found = []
     for api in APIS:
         async with mounted(api, stub) as one:

@@ -1,4 +1,4 @@
-"""What providers refuse in single messages is found, with the providers, and needs no repair."""
+"""The diagnosis finds all that providers refuse in single messages, names the providers, and asks for no repair."""
 
 from typing import Any
 

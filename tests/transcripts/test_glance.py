@@ -1,4 +1,4 @@
-"""What is seen at a glance agrees with what the reader reads, and transcripts that look plain need no repair."""
+"""A glance at a message agrees with the reader, and transcripts that look plain need no repair."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""What `valid` returns of any transcript is accepted by each provider, and no words are lost on the way to it."""
+"""Each provider accepts the messages that `valid` returns of any transcript, and no words are lost on the way to it."""
 
 import json
 from collections import Counter
