@@ -6,6 +6,7 @@ import pytest
 from amplifier_core.message_models import ChatRequest, Message, ToolSpec
 
 from amplifier.runtime.modules.providers.names import Distinct, Names, safe, short
+from amplifier.transcripts.integrity import LOST
 from tests.runtime.providers import APIS, mounted, sent
 from tests.support import llm
 
@@ -78,7 +79,7 @@ async def test_missing_result_is_added_and_stray_one_is_a_note(stub: llm.Stub, a
     stray = {"role": "tool", "tool_call_id": "gone", "content": "lost words"}
     body = await sent(stub, api, said, called, {"role": "tool", "tool_call_id": "b", "content": "r1"}, stray)
     assert [result for _, _, result in pairs(api, body)] == [
-        ("The tool failed: " if api == "openai" else "") + "The tool was interrupted: there is no result.",
+        ("The tool failed: " if api == "openai" else "") + LOST,
         "r1",
     ]
     assert "(A tool returned: lost words)" in str(body["messages"][-1])

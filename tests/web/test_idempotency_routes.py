@@ -60,7 +60,7 @@ CALLS: list[tuple[str, str, Any]] = [
 
 @pytest.fixture
 async def ids(api: Api, sql: Sql) -> dict[str, str]:
-    """The resources that the calls name: configs and sessions of alice's, invitations, a key of an application, an approval."""
+    """The resources that the calls name: configs and sessions of alice, invitations, an API key, an approval."""
     alice = await api.as_user("alice", "admin")
     config_id, spare_id = [(await alice.post("/configs", json=CONFIG)).json()["config_id"] for _ in range(2)]
     session_id, other_id = [

@@ -13,6 +13,7 @@ from amplifier.runtime.modules.providers import notes
 from amplifier.runtime.modules.providers.messages import plain
 from amplifier.runtime.modules.providers.pairing import Pairing
 from amplifier.transcripts import tool_blocks
+from amplifier.transcripts.integrity import LOST
 from amplifier.transcripts.parts import Call, Part, Result, Text, Thinking
 from amplifier.transcripts.reader import read
 
@@ -106,7 +107,7 @@ class _Conversation:
     def close(self) -> None:
         """Ends the results of the last calls: adds those that are missing, and then what belongs to no call."""
         if self._calls:
-            results = [self._results.get(id(call)) or Result(call.id, [Text(notes.LOST)], True) for call in self._calls]
+            results = [self._results.get(id(call)) or Result(call.id, [Text(LOST)], True) for call in self._calls]
             self.entries.append(("tool", results))
             self._begin_calls()
         if self._strays:

@@ -7,7 +7,6 @@ import msgspec
 from amplifier.runtime.modules.providers import attachments
 from amplifier.transcripts.parts import Audio, Call, File, Image, Part, Refusal, Result, Text, Unknown
 
-LOST = "The tool was interrupted: there is no result."
 BEGINNING = "(The assistant began the conversation.)"
 BLANK = "(The message is blank.)"  # APIs refuse blank messages, and Anthropic would continue an assistant's last one
 FAILED = "The tool failed: "
