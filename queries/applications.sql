@@ -1,42 +1,4 @@
--- name: find_by_prefix(api_key_prefix)^
--- Returns the application that a presented API key may belong to; the caller still has to compare the hash.
--- @param  api_key_prefix  the key up to its secret part
--- @return Credentials | none
--- @access system
--- @index  application_keys_pkey, applications_pkey
--- @cost   30
-select
-    a.app_id,
-    k.api_key_hash,
-    a.is_active,
-    a.is_admin,
-    request_limit(a.settings) as requests_per_minute,
-    k.expires_at
-from application_keys as k
-inner join applications as a on a.app_id = k.app_id
-where
-    k.key_id = :api_key_prefix
-    and (k.expires_at is null or k.expires_at > now());
-
-
--- name: find_by_id(app_id)^
--- Returns the application that a token names when tokens alone identify the caller.
--- @param  app_id  the claim `app_id`
--- @return Credentials | none
--- @access system
--- @index  applications_pkey
-select
-    app_id,
-    api_key_hash,
-    is_active,
-    is_admin,
-    request_limit(settings) as requests_per_minute,
-    null::timestamptz as expires_at
-from applications
-where app_id = :app_id;
-
-
--- name: create(app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers)^
+-- name: create(app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers, act_as)^
 -- Creates an application, for admin applications and the command line.
 -- @param  app_id          its id
 -- @param  app_name        its name for people
@@ -45,11 +7,12 @@ where app_id = :app_id;
 -- @param  is_admin        whether it manages the others
 -- @param  settings        a JSON object
 -- @param  key_managers    user_ids of users who may replace and remove its keys
+-- @param  act_as          whether its keys may act for users without their tokens
 -- @return Application
 -- @access system
 -- @index  none
-insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers)
-values (:app_id, :app_name, :api_key_hash, :api_key_prefix, :is_admin, :settings, :key_managers)
+insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers, act_as)
+values (:app_id, :app_name, :api_key_hash, :api_key_prefix, :is_admin, :settings, :key_managers, :act_as)
 returning
     app_id,
     app_name,
@@ -58,7 +21,8 @@ returning
     updated_at,
     is_admin,
     settings,
-    key_managers;
+    key_managers,
+    act_as;
 
 
 -- name: list(after_created_at, after_app_id, limit)
@@ -77,7 +41,8 @@ select
     updated_at,
     is_admin,
     settings,
-    key_managers
+    key_managers,
+    act_as
 from applications
 where (created_at, app_id) < (:after_created_at, :after_app_id::text)
 order by created_at desc, app_id desc
@@ -113,7 +78,8 @@ select
     updated_at,
     is_admin,
     settings,
-    key_managers
+    key_managers,
+    act_as
 from applications
 where
     app_id = :app_id
@@ -156,16 +122,18 @@ returning
     updated_at,
     is_admin,
     settings,
-    key_managers;
+    key_managers,
+    act_as;
 
 
--- name: update(app_id, app_name, is_active, settings, key_managers)^
+-- name: update(app_id, app_name, is_active, settings, key_managers, act_as)^
 -- Changes an application; null leaves a value as it is. Without a difference the row stays as it is. For admin applications.
 -- @param  app_id        the application
 -- @param  app_name      new name or null
 -- @param  is_active     false: its keys and tokens stop at once; true: they count again; or null
 -- @param  settings      new settings or null
 -- @param  key_managers  new key managers or null
+-- @param  act_as        whether its keys may act for users without their tokens, or null
 -- @return ApplicationChange | none
 -- @access system
 -- @index  applications_pkey
@@ -191,7 +159,8 @@ changes as (
         ('app_name', to_jsonb(coalesce(:app_name::text, a.app_name)), to_jsonb(a.app_name)),
         ('is_active', to_jsonb(coalesce(:is_active::boolean, a.is_active)), to_jsonb(a.is_active)),
         ('settings', coalesce(:settings::jsonb, a.settings), a.settings),
-        ('key_managers', to_jsonb(coalesce(:key_managers::text[], a.key_managers)), to_jsonb(a.key_managers))
+        ('key_managers', to_jsonb(coalesce(:key_managers::text[], a.key_managers)), to_jsonb(a.key_managers)),
+        ('act_as', to_jsonb(coalesce(:act_as::boolean, a.act_as)), to_jsonb(a.act_as))
     ) as f (name, value, former)
 ),
 
@@ -201,7 +170,8 @@ changed_application as (
         app_name = coalesce(:app_name::text, a.app_name),
         is_active = coalesce(:is_active::boolean, a.is_active),
         settings = coalesce(:settings::jsonb, a.settings),
-        key_managers = coalesce(:key_managers::text[], a.key_managers)
+        key_managers = coalesce(:key_managers::text[], a.key_managers),
+        act_as = coalesce(:act_as::boolean, a.act_as)
     from locked_application as l
     inner join changes as c on c.data <> '{}'
     where
@@ -226,6 +196,7 @@ select
     a.is_admin,
     a.settings,
     a.key_managers,
+    a.act_as,
     c.data as changes
 from result as a
 cross join changes as c;

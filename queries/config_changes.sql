@@ -15,7 +15,7 @@ where
 for no key update;
 
 
--- name: update(actor_id, config_id, name, has_description, description, config_json, sections, tags, if_versions)^
+-- name: update(actor_id, config_id, name, has_description, description, config_json, sections, tags, merges, if_versions)^
 -- Changes a config of the caller's; null leaves a value as it is. Sections are merged in the same statement, so that
 -- concurrent changes of different sections all persist. The table's trigger keeps the former version. Without a difference
 -- the row stays as it is, and there is no new version.
@@ -24,9 +24,10 @@ for no key update;
 -- @param  name             the new name, or null
 -- @param  has_description  whether the description is replaced
 -- @param  description      the new text, or null for none
--- @param  config_json      replaces the whole config, or null
+-- @param  config_json      replaces the whole config, or is merged into it, or null
 -- @param  sections         a JSON object, laid over the top level of the config
 -- @param  tags             the new tags, or null
+-- @param  merges           whether `config_json` and `tags` are JSON merge patches: members that they do not name stay
 -- @param  if_versions      the versions that the config may have, or null
 -- @return ConfigChange | none
 -- @access owner
@@ -46,8 +47,14 @@ new_values as (
         config_id,
         coalesce(:name::text, name) as name,
         case when :has_description::boolean then :description::text else description end as description,
-        coalesce(:config_json::jsonb, config_json) || :sections::jsonb as config_json,
-        coalesce(:tags::jsonb, tags) as tags
+        case
+            when :merges::boolean then merge_patch(config_json, :config_json)
+            else coalesce(:config_json::jsonb, config_json) || :sections::jsonb
+        end as config_json,
+        case
+            when :merges then coalesce(nullif(merge_patch(tags, :tags), 'null'), '{}')
+            else coalesce(:tags::jsonb, tags)
+        end as tags
     from locked_config
 ),
 

@@ -29,7 +29,8 @@ select
     end as data,
     page.user_id,
     page.app_id,
-    page.created_at
+    page.created_at,
+    page.key
 from sessions as s
 inner join (
     select array_agg(user_id) as user_ids
@@ -52,6 +53,7 @@ left join lateral (
                 m.author_user_id as user_id,
                 m.author_app_id as app_id,
                 m.created_at,
+                m.key,
                 m.size
             from messages as m
             where
@@ -69,6 +71,7 @@ left join lateral (
                 e.actor_user_id,
                 null,
                 e.created_at,
+                null,
                 case when pg_column_size(e.data) > 2000 then 8192 else octet_length(e.data::text) end
             from session_events as e
             where

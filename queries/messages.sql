@@ -9,7 +9,7 @@
 -- @param  session_id    the session
 -- @param  messages      a JSON array of messages
 -- @param  expected_seq  the session's last_seq, or null
--- @return Appended | none
+-- @return AppendedMessages | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   60
@@ -76,9 +76,10 @@ from advanced_session;
 
 
 -- name: list(actor_id, session_id, after, as_of, limit, max_bytes)
--- Returns a page of a transcript, in order, with the session's clock (with `as_of`, that of its time) and the next message's
--- number in each row. For a session without further messages it returns one row in which only last_seq is set; for a session
--- that the caller takes no part in, none. A page ends before its messages exceed max_bytes, but has at least one.
+-- Returns a page of a transcript, in order, with the session's clock and the next message's number in each row. With `as_of`,
+-- the clock is that of its time, or of a later retraction of messages from before it. For a session without further messages
+-- it returns one row in which only last_seq is set; for a session that the caller takes no part in, none. A page ends before
+-- its messages exceed max_bytes, but has at least one.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session
 -- @param  after       seq of the last message of the page before, 0 for the beginning
@@ -95,6 +96,7 @@ select
         else greatest(
             (select max(seq) from messages where session_id = :session_id and created_at <= :as_of),
             (select max(seq) from session_events where session_id = :session_id and created_at <= :as_of),
+            (select max(retracted_seq) from retracted_messages where session_id = :session_id and created_at <= :as_of),
             case when s.created_at <= :as_of then coalesce(s.forked_at_seq, 0) else 0 end
         )
     end as last_seq,
@@ -103,7 +105,8 @@ select
     page.message,
     page.author_user_id,
     page.author_app_id,
-    page.created_at
+    page.created_at,
+    page.key
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 left join lateral (
@@ -113,6 +116,7 @@ left join lateral (
         next.author_user_id,
         next.author_app_id,
         next.created_at,
+        next.key,
         sum(next.size) over (order by next.seq) as bytes,
         row_number() over (order by next.seq) as number,
         lead(next.seq) over (order by next.seq) as next_seq
@@ -123,6 +127,7 @@ left join lateral (
             m.author_user_id,
             m.author_app_id,
             m.created_at,
+            m.key,
             m.size
         from messages as m
         where
@@ -158,6 +163,7 @@ select
         else greatest(
             (select max(seq) from messages where session_id = :session_id and created_at <= :as_of),
             (select max(seq) from session_events where session_id = :session_id and created_at <= :as_of),
+            (select max(retracted_seq) from retracted_messages where session_id = :session_id and created_at <= :as_of),
             case when s.created_at <= :as_of then coalesce(s.forked_at_seq, 0) else 0 end
         )
     end as last_seq,
@@ -166,7 +172,8 @@ select
     page.message,
     page.author_user_id,
     page.author_app_id,
-    page.created_at
+    page.created_at,
+    page.key
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 left join lateral (
@@ -176,6 +183,7 @@ left join lateral (
         next.author_user_id,
         next.author_app_id,
         next.created_at,
+        next.key,
         sum(next.size) over (order by next.seq desc) as bytes,
         row_number() over (order by next.seq desc) as number,
         lead(next.seq) over (order by next.seq desc) as next_seq
@@ -186,6 +194,7 @@ left join lateral (
             m.author_user_id,
             m.author_app_id,
             m.created_at,
+            m.key,
             m.size
         from messages as m
         where
@@ -217,7 +226,8 @@ select
     m.message,
     m.author_user_id,
     m.author_app_id,
-    m.created_at
+    m.created_at,
+    m.key
 from session_participants as p
 inner join messages as m on m.session_id = p.session_id
 where

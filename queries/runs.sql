@@ -1,8 +1,8 @@
 -- name: start(actor_id, actor_app_id, session_id, run_id, message, process_id, seconds)^
 -- Starts a run at once if no run is running or waiting, and adds its message to the transcript. Participants who may send
--- may start runs; the session must be active. The conditions are checked under the lock of the session's row, against what
--- is committed by then: the row of an existing run is locked before the session's, that of a new run after it. Returns no
--- row if the caller may not send, the session is not active, or it is busy.
+-- may start runs; the session must be active and have a config. The conditions are checked under the lock of the session's
+-- row, against what is committed by then: the row of an existing run is locked before the session's, that of a new run after
+-- it. Returns no row if the caller may not send, the session is not active or has no config, or it is busy.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -42,6 +42,7 @@ advanced_session as (
         s.session_id = p.session_id
         and s.session_id = :session_id
         and s.status = 'active'
+        and s.config_id is not null
         and runs_count_running(s.session_id) = 0
         and runs_count_queued(s.session_id) = 0
     returning
@@ -74,7 +75,8 @@ started_run as (
         message,
         user_id,
         app_id,
-        queued_at
+        queued_at,
+        traceparent
 ),
 
 added_event as (
@@ -109,6 +111,7 @@ select
     r.user_id,
     r.app_id,
     r.queued_at,
+    r.traceparent,
     s.last_seq,
     -- the id that secrets are encrypted for
     coalesce(c.copied_from_config_id, c.config_id) as config_id,
@@ -118,10 +121,10 @@ inner join advanced_session as s on s.session_id = r.session_id
 inner join configs as c on c.config_id = s.config_id;
 
 
--- name: enqueue(actor_id, actor_app_id, session_id, run_id, message, most, most_of_user)^
+-- name: enqueue(actor_id, actor_app_id, session_id, run_id, message, most, most_of_user, traceparent)^
 -- Queues a message until the runs before it are over. Participants who may send may queue messages; the session must be
--- active. This, and how many messages wait, is checked under the lock of the session's row. Returns no row if the caller may
--- not send, the session is not active, or too many messages wait already.
+-- active and have a config. This, and how many messages wait, is checked under the lock of the session's row. Returns no row
+-- if the caller may not send, the session is not active or has no config, or too many messages wait already.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    the session
@@ -129,6 +132,7 @@ inner join configs as c on c.config_id = s.config_id;
 -- @param  message       the message to answer, a JSON object
 -- @param  most          messages of the session that may wait
 -- @param  most_of_user  messages of the caller that may wait, in all sessions
+-- @param  traceparent   the trace of the request, or null
 -- @return QueuedRun | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
@@ -154,6 +158,7 @@ advanced_session as (
         s.session_id = p.session_id
         and s.session_id = :session_id
         and s.status = 'active'
+        and s.config_id is not null
         and runs_count_queued(s.session_id) < :most::bigint
         and runs_count_queued_of_user(:actor_id) < :most_of_user::bigint
     returning
@@ -163,14 +168,15 @@ advanced_session as (
 ),
 
 queued_run as (
-    insert into runs (session_id, run_id, status, message, user_id, app_id)
+    insert into runs (session_id, run_id, status, message, user_id, app_id, traceparent)
     select
         session_id,
         :run_id,
         'queued',
         :message,
         :actor_id,
-        :actor_app_id
+        :actor_app_id,
+        :traceparent
     from advanced_session
 ),
 
@@ -315,6 +321,7 @@ claimed_run as (
         r.user_id,
         r.app_id,
         r.queued_at,
+        r.traceparent,
         r.error
 ),
 
@@ -353,6 +360,7 @@ select
     r.user_id,
     r.app_id,
     r.queued_at,
+    r.traceparent,
     s.last_seq,
     -- the id that secrets are encrypted for
     coalesce(c.copied_from_config_id, c.config_id) as config_id,
@@ -882,6 +890,18 @@ order by
 limit :limit;
 
 
+-- name: count_queued()^
+-- Counts the queued runs of all sessions, for the metrics.
+-- @return QueueLength
+-- @access system
+-- @index  runs_session_id_queued_idx or runs_user_id_queued_idx
+select
+    count(*) as queued,
+    min(queued_at) as oldest_queued_at
+from runs
+where status = 'queued';
+
+
 -- name: cancel(actor_id, session_id, run_id)^
 -- Requests that a run be cancelled: the one with that id, or the running one, or else the next one. A waiting run is over at
 -- once; the process of a running one is notified. Participants who may cancel may. Returns no row if the caller may not or
@@ -995,7 +1015,8 @@ select
     r.usage,
     r.timing,
     r.cancelled_by_user_id,
-    s.config_id
+    -- a session with runs has a config
+    coalesce(s.config_id, '') as config_id
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 inner join runs as r on r.session_id = s.session_id
@@ -1035,7 +1056,8 @@ select
     r.usage,
     r.timing,
     r.cancelled_by_user_id,
-    s.config_id
+    -- a session with runs has a config
+    coalesce(s.config_id, '') as config_id
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 inner join runs as r on r.session_id = s.session_id

@@ -345,6 +345,7 @@ select
     s.last_seq,
     a.last_read_seq,
     case when a.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, a.last_read_seq) else 0 end as unread,
+    s.external_id,
     p.hits,
     search_headline(
         q.configuration,

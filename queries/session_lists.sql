@@ -1,9 +1,11 @@
--- name: list(actor_id, owned, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before, sort, ascending, after_moment, after_session_id, limit, offset)
+-- name: list(actor_id, owned, shared, unread, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before, sort, ascending, after_moment, after_session_id, limit, offset)
 -- Lists the sessions that a user takes part in, with the user's part in them, in any order and by any filter.
 -- sessions.list and sessions.list_by_activity are faster for the usual ones. All of the user's sessions are read and sorted, as
 -- in sessions.list; `participant` is looked up in each, because `exists` could read all sessions of that user instead.
 -- @param  actor_id          user_id of the caller
 -- @param  owned             true for only those in which the user is an owner
+-- @param  shared            true for only those in which the user is no owner
+-- @param  unread            true for only those with messages that the user has not read
 -- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  status            only in this state, or null
 -- @param  config_id         only of this config, or null
@@ -38,7 +40,8 @@ select
     s.created_at,
     s.updated_at,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread
+    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    s.external_id
 from session_participants as p
 cross join lateral (
     select
@@ -53,6 +56,7 @@ cross join lateral (
         last_seq,
         created_at,
         updated_at,
+        external_id,
         case :sort::text
             when 'created_at' then created_at
             when 'updated_at' then updated_at
@@ -65,6 +69,7 @@ cross join lateral (
 where
     p.user_id = :actor_id
     and (not :owned::boolean or p.role = 'owner')
+    and (not :shared::boolean or p.role <> 'owner')
     and s.tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
     and (:status::text is null or s.status = :status)
     and (:config_id::text is null or s.config_id = :config_id)
@@ -72,6 +77,21 @@ where
     and (:created_before::timestamptz is null or s.created_at < :created_before)
     and (:updated_after::timestamptz is null or s.updated_at >= :updated_after)
     and (:updated_before::timestamptz is null or s.updated_at < :updated_before)
+    and (
+        not :unread::boolean
+        or (
+            p.last_read_seq < s.last_seq
+            and (
+                select true
+                from messages as m
+                where
+                    m.session_id = p.session_id
+                    and m.seq > p.last_read_seq
+                    and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                limit 1
+            )
+        )
+    )
     and (
         :participant::text is null
         or (
@@ -95,10 +115,12 @@ limit :limit
 offset :offset;
 
 
--- name: count(actor_id, owned, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before)$
+-- name: count(actor_id, owned, shared, unread, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before)$
 -- Counts the sessions that `list` lists.
 -- @param  actor_id          user_id of the caller
 -- @param  owned             true for only those in which the user is an owner
+-- @param  shared            true for only those in which the user is no owner
+-- @param  unread            true for only those with messages that the user has not read
 -- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @param  status            only in this state, or null
 -- @param  config_id         only of this config, or null
@@ -118,6 +140,7 @@ cross join lateral (
         config_id,
         status,
         tags,
+        last_seq,
         created_at,
         updated_at
     from sessions
@@ -127,6 +150,7 @@ cross join lateral (
 where
     p.user_id = :actor_id
     and (not :owned::boolean or p.role = 'owner')
+    and (not :shared::boolean or p.role <> 'owner')
     and s.tags @> any(array(select jsonb_path_query(:tags, '$[*]')))
     and (:status::text is null or s.status = :status)
     and (:config_id::text is null or s.config_id = :config_id)
@@ -134,6 +158,21 @@ where
     and (:created_before::timestamptz is null or s.created_at < :created_before)
     and (:updated_after::timestamptz is null or s.updated_at >= :updated_after)
     and (:updated_before::timestamptz is null or s.updated_at < :updated_before)
+    and (
+        not :unread::boolean
+        or (
+            p.last_read_seq < s.last_seq
+            and (
+                select true
+                from messages as m
+                where
+                    m.session_id = p.session_id
+                    and m.seq > p.last_read_seq
+                    and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                limit 1
+            )
+        )
+    )
     and (
         :participant::text is null
         or (

@@ -1,9 +1,11 @@
--- name: create(actor_id, actor_app_id, session_id, config_id, title, tags, metadata)^
--- A new session from a config of the caller's, who becomes its owner.
+-- name: create(actor_id, actor_app_id, session_id, external_id, config_id, title, tags, metadata)^
+-- A new session of the caller's, who becomes its owner. Returns no row if the caller has no such config, or has a session of
+-- this external_id in the application; if another transaction is about to create that one, waits for its end.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  session_id    its id
--- @param  config_id     the config it runs
+-- @param  external_id   the caller's own key of it, or null
+-- @param  config_id     the config it runs, which is the caller's, or null
 -- @param  title         text or null
 -- @param  tags          a JSON object of strings
 -- @param  metadata      a JSON object
@@ -23,13 +25,14 @@ with owned_config as (
 
 created_session as (
     insert into sessions (
-        session_id, config_id, config_version, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at,
-        title, tags, metadata
+        session_id, external_id, config_id, config_version, owner_user_id, created_by_app_id, last_accessed_by_app_id,
+        last_accessed_at, title, tags, metadata
     )
     select
         :session_id,
-        config_id,
-        version,
+        :external_id,
+        c.config_id,
+        c.version,
         :actor_id,
         :actor_app_id,
         :actor_app_id,
@@ -37,7 +40,12 @@ created_session as (
         :title,
         :tags,
         :metadata
-    from owned_config
+    from (values (:config_id::text)) as given (config_id)
+    left join owned_config as c on true
+    where
+        given.config_id is null
+        or c.config_id is not null
+    on conflict (created_by_app_id, owner_user_id, external_id) where external_id is not null do nothing
     returning *
 ),
 
@@ -81,7 +89,8 @@ select
     s.updated_at,
     s.config_version,
     s.forked_from_session_id,
-    s.forked_at_seq
+    s.forked_at_seq,
+    s.external_id
 from created_session as s
 inner join added_owner as p on p.session_id = s.session_id;
 
@@ -114,7 +123,8 @@ select
     p.role,
     s.last_seq,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread
+    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    s.external_id
 from session_participants as p
 cross join lateral (
     select
@@ -127,7 +137,8 @@ cross join lateral (
         updated_at,
         title,
         tags,
-        last_seq
+        last_seq,
+        external_id
     from sessions
     where session_id = p.session_id
     offset 0
@@ -168,7 +179,8 @@ select
     s.created_at,
     s.updated_at,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread
+    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    s.external_id
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 where
@@ -228,7 +240,8 @@ select
     s.updated_at,
     s.config_version,
     s.forked_from_session_id,
-    s.forked_at_seq
+    s.forked_at_seq,
+    s.external_id
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 where
@@ -237,22 +250,65 @@ where
     and s.session_id = :session_id;
 
 
--- name: update(actor_id, actor_app_id, session_id, title, tags, metadata, status, if_seqs)^
--- Changes a session; null leaves a value as it is. Owners and editors may. The event `session.updated` carries the values
--- that differ afterwards. Without a difference the row stays as it is, and there is no event.
+-- name: get_by_key(actor_id, actor_app_id, external_id)^
+-- Returns the caller's own session of a key, made through the same application.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
--- @param  session_id    the session
--- @param  title         new title or null; an empty one removes it
--- @param  tags          new tags or null
--- @param  metadata      new metadata or null
--- @param  status        new status or null
--- @param  if_seqs       the values that last_seq may have, or null
+-- @param  external_id   the key
+-- @return Session | none
+-- @access participant
+-- @index  sessions_external_id_idx, session_participants_pkey or session_participants_user_id_idx
+-- @cost   40
+select
+    s.session_id,
+    s.config_id,
+    s.status,
+    s.title,
+    s.tags,
+    s.metadata,
+    p.role,
+    s.owner_user_id,
+    s.created_by_app_id,
+    s.last_accessed_by_app_id,
+    s.last_accessed_at,
+    s.message_count,
+    s.messages_total,
+    s.last_seq,
+    s.created_at,
+    s.updated_at,
+    s.config_version,
+    s.forked_from_session_id,
+    s.forked_at_seq,
+    s.external_id
+from sessions as s
+inner join session_participants as p on p.session_id = s.session_id and p.user_id = s.owner_user_id
+where
+    s.created_by_app_id = :actor_app_id
+    and s.owner_user_id = :actor_id
+    and s.external_id = :external_id;
+
+
+-- name: update(actor_id, actor_app_id, session_id, title, tags, metadata, merges, status, own_config_id, if_seqs)^
+-- Changes a session; null leaves a value as it is. Owners and editors may; the config is set by the user who is the session's
+-- owner_user_id. The event `session.updated` carries the values that differ afterwards. Without a difference the row stays
+-- as it is, and there is no event.
+-- @param  actor_id       user_id of the caller
+-- @param  actor_app_id   the calling application
+-- @param  session_id     the session
+-- @param  title          new title or null; an empty one removes it
+-- @param  tags           new tags or null
+-- @param  metadata       new metadata or null
+-- @param  merges         whether `tags` and `metadata` are JSON merge patches: members that they do not name stay
+-- @param  status         new status or null
+-- @param  own_config_id  a config of the caller's or null
+-- @param  if_seqs        the values that last_seq may have, or null
 -- @return SessionChange | none
 -- @access participant
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participant  the caller's row, locked, if the caller is an owner or editor
--- @cte    locked_session      the session, locked, if its last_seq is one of `if_seqs`
+-- @cte    owned_config        the config, locked against deletion, if it is the caller's
+-- @cte    locked_session      the session, locked, if its last_seq is one of `if_seqs` and its config may be set
+-- @cte    new_values          its values after the change
 -- @cte    changes             the values that differ, for the event and for the audit log, each a JSON object
 -- @cte    updated_session     the session with its new values and one more number, if a value differs
 -- @cte    added_event         `session.updated`, if a value differs
@@ -269,6 +325,17 @@ with locked_participant as (
     for no key update
 ),
 
+owned_config as (
+    select
+        config_id,
+        version
+    from configs
+    where
+        config_id = :own_config_id
+        and user_id = :actor_id
+    for key share
+),
+
 locked_session as (
     select s.*
     from sessions as s
@@ -276,7 +343,33 @@ locked_session as (
     where
         s.session_id = :session_id
         and (:if_seqs::bigint[] is null or s.last_seq = any(:if_seqs))
+        and (
+            :own_config_id::text is null
+            or (s.owner_user_id = :actor_id and exists (select from owned_config))
+        )
     for no key update of s
+),
+
+new_values as (
+    select
+        l.session_id,
+        case when :title::text is null then l.title else nullif(:title, '') end as title,
+        case
+            when :merges::boolean then coalesce(nullif(merge_patch(l.tags, :tags), 'null'), '{}')
+            else coalesce(:tags::jsonb, l.tags)
+        end as tags,
+        case
+            when :merges then coalesce(nullif(merge_patch(l.metadata, :metadata), 'null'), '{}')
+            else coalesce(:metadata::jsonb, l.metadata)
+        end as metadata,
+        coalesce(:status::text, l.status) as status,
+        coalesce(c.config_id, l.config_id) as config_id,
+        case
+            when c.config_id is distinct from l.config_id and c.config_id is not null then c.version
+            else l.config_version
+        end as config_version
+    from locked_session as l
+    left join owned_config as c on true
 ),
 
 changes as (
@@ -290,17 +383,14 @@ changes as (
             '{}'
         ) as told
     from locked_session as l
+    inner join new_values as n on n.session_id = l.session_id
     cross join lateral (
         values
-        (
-            'title',
-            to_jsonb(case when :title::text is null then l.title else nullif(:title, '') end),
-            to_jsonb(l.title),
-            true
-        ),
-        ('tags', coalesce(:tags::jsonb, l.tags), l.tags, false),
-        ('metadata', coalesce(:metadata::jsonb, l.metadata), l.metadata, false),
-        ('status', to_jsonb(coalesce(:status::text, l.status)), to_jsonb(l.status), true)
+        ('title', to_jsonb(n.title), to_jsonb(l.title), true),
+        ('tags', n.tags, l.tags, false),
+        ('metadata', n.metadata, l.metadata, false),
+        ('status', to_jsonb(n.status), to_jsonb(l.status), true),
+        ('config_id', to_jsonb(n.config_id), to_jsonb(l.config_id), true)
     ) as f (name, value, former, is_told)
     where f.value is distinct from f.former
 ),
@@ -308,18 +398,20 @@ changes as (
 updated_session as (
     update sessions as s
     set
-        title = case when :title::text is null then s.title else nullif(:title, '') end,
-        tags = coalesce(:tags::jsonb, s.tags),
-        metadata = coalesce(:metadata::jsonb, s.metadata),
-        status = coalesce(:status::text, s.status),
+        title = n.title,
+        tags = n.tags,
+        metadata = n.metadata,
+        status = n.status,
+        config_id = n.config_id,
+        config_version = n.config_version,
         last_seq = s.last_seq + 1,
         last_accessed_by_app_id = :actor_app_id,
         last_accessed_at = clock_timestamp(),
         updated_at = clock_timestamp()
-    from locked_session as l
+    from new_values as n
     inner join changes as c on c.data <> '{}'
     where
-        s.session_id = l.session_id
+        s.session_id = n.session_id
         and s.session_id = :session_id
     returning s.*
 ),
@@ -364,6 +456,7 @@ select
     s.config_version,
     s.forked_from_session_id,
     s.forked_at_seq,
+    s.external_id,
     c.told as changes
 from result as s
 inner join locked_participant as p on p.session_id = s.session_id
@@ -489,6 +582,7 @@ select
     s.config_version,
     s.forked_from_session_id,
     s.forked_at_seq,
+    s.external_id,
     case
         when s.former_owner_user_id is null then '{}'
         else jsonb_build_object(
@@ -612,8 +706,8 @@ for key share of s;
 
 -- name: fork(actor_id, actor_app_id, session_id, new_session_id, own_config_id, title, up_to_seq, most)^
 -- Creates a session of the caller's as a copy of a session that the caller takes part in, up to a number of its clock. It
--- runs a config of the caller's, so that a copy gives nobody the use of another user's config. transcripts.copy follows in the
--- same transaction, because search entries of messages depend on the session's language.
+-- runs a config of the caller's, so that a copy gives nobody the use of another user's config, or none if the session has
+-- none. transcripts.copy follows in the same transaction, because search entries of messages depend on the session's language.
 -- @param  actor_id        user_id of the caller
 -- @param  actor_app_id    the calling application
 -- @param  session_id      the session to copy
@@ -694,9 +788,11 @@ created_session as (
         :session_id,
         s.up_to_seq
     from source as s
-    inner join owned_config as c on c.config_id = s.config_id
+    left join owned_config as c on c.config_id = s.config_id
     cross join counted_messages as m
-    where m.messages <= :most
+    where
+        m.messages <= :most
+        and (s.config_id is null or c.config_id is not null)
     returning *
 ),
 
@@ -740,6 +836,7 @@ select
     s.updated_at,
     s.config_version,
     s.forked_from_session_id,
-    s.forked_at_seq
+    s.forked_at_seq,
+    s.external_id
 from created_session as s
 inner join added_owner as p on p.session_id = s.session_id;

@@ -41,7 +41,7 @@ returning
 
 -- name: claim(ticket_hash, session_id)^
 -- Uses up a ticket and returns for whom it was made. Returns no row for a ticket that was used, has expired, is for another
--- session, or was made through an application that is disabled now.
+-- session, or was made through an application that is disabled now or has changed since, as open streams end then.
 -- @param  ticket_hash  SHA-256 of the ticket, in hexadecimal
 -- @param  session_id   the session, or null for hints
 -- @return ClaimedTicket | none
@@ -52,7 +52,13 @@ where
     t.ticket_hash = :ticket_hash
     and t.session_id is not distinct from :session_id::text
     and t.expires_at > now()
-    and not exists (select from applications as a where a.app_id = t.app_id and not a.is_active)
+    and not exists (
+        select
+        from applications as a
+        where
+            a.app_id = t.app_id
+            and (not a.is_active or a.updated_at > t.expires_at - interval '30 seconds')
+    )
 returning
     t.user_id,
     t.app_id,

@@ -142,7 +142,7 @@ from repaired_session;
 
 -- name: copy(actor_id, session_id, fork_id, up_to_seq)!
 -- Copies the beginning of a transcript that the caller may read into a session that the caller owns. Messages keep their
--- numbers, authors, times and search entries.
+-- numbers, authors, times, keys and search entries.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session to copy from
 -- @param  fork_id     the session to copy into
@@ -152,7 +152,7 @@ from repaired_session;
 -- @index  session_participants_pkey or session_participants_user_id_idx, messages_pkey
 -- @cost   200
 insert into messages (
-    session_id, seq, message, author_user_id, author_app_id, created_at, search, search_truncated, search_revision
+    session_id, seq, message, author_user_id, author_app_id, created_at, key, search, search_truncated, search_revision
 )
 select
     :fork_id,
@@ -161,6 +161,7 @@ select
     author_user_id,
     author_app_id,
     created_at,
+    key,
     search,
     search_truncated,
     search_revision

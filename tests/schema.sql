@@ -50,6 +50,17 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.announce_application() IS 'Trigger: deletes the stream tickets of a changed application and makes all processes forget its keys';
+CREATE FUNCTION public.applications_drop_states() RETURNS trigger
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+begin
+    delete from public.user_states where app_id = old.app_id;
+    delete from public.application_states where app_id = old.app_id;
+    return null;
+end
+$$;
+COMMENT ON FUNCTION public.applications_drop_states() IS 'Trigger: deletes the documents of an application that is deleted, and those of its users';
 CREATE FUNCTION public.arguments_text(given jsonb) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -61,6 +72,16 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.arguments_text(given jsonb) IS 'Returns the values of a call''s arguments, which are an object or JSON text of one';
+CREATE FUNCTION public.attachments_note_removal() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into public.attachment_removals (location, due_at) values (old.location, clock_timestamp())
+    on conflict (location) do nothing;
+    return null;
+end
+$$;
+COMMENT ON FUNCTION public.attachments_note_removal() IS 'Trigger: notes the blob of a deleted attachment';
 CREATE FUNCTION public.bound_event() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -481,6 +502,7 @@ CREATE TABLE public.messages (
     search tsvector,
     search_truncated boolean DEFAULT false NOT NULL,
     search_revision text,
+    key character varying(256) COLLATE pg_catalog."C",
     CONSTRAINT messages_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
     CONSTRAINT messages_message_depth_check CHECK ((NOT (message @? '$.**{64}'::jsonpath))),
     CONSTRAINT messages_message_role_check CHECK (
@@ -492,7 +514,7 @@ END),
     CONSTRAINT messages_seq_check CHECK ((seq > 0)),
     CONSTRAINT messages_size_check CHECK ((size <= 16777216))
 );
-COMMENT ON TABLE public.messages IS 'Transcripts, one row per message. The service only adds rows; a repair gives them higher numbers with messages_move. Rows inserted by hand are streamed and searched like others.';
+COMMENT ON TABLE public.messages IS 'Transcripts, one row per message. The service only adds rows; messages_move gives them higher numbers, messages_replace replaces those that have a key, messages_retract takes them back. Rows inserted by hand are streamed and searched like others.';
 COMMENT ON COLUMN public.messages.session_id IS 'The session';
 COMMENT ON COLUMN public.messages.seq IS 'Number on the clock of the session, shared with session_events: ascending in the order of commits. If left out by hand, the next one';
 COMMENT ON COLUMN public.messages.message IS 'The message as the client or the agent sent it, a JSON object of at most 16 MB, usually with `role` and `content`';
@@ -504,6 +526,7 @@ COMMENT ON COLUMN public.messages.created_at IS 'Time of the statement that adde
 COMMENT ON COLUMN public.messages.search IS 'Words of the message by weight: A said, B tools called, C tools returned, D thought. A trigger derives it from the message';
 COMMENT ON COLUMN public.messages.search_truncated IS 'True if the message has more words than search holds: the first 100,000 characters count';
 COMMENT ON COLUMN public.messages.search_revision IS 'Language and version of the functions that search was made with. Set it to null to index the row again';
+COMMENT ON COLUMN public.messages.key IS 'The client''s name for the message, unique in the session; null if it has none';
 CREATE FUNCTION public.count_unread(session text, reader text, last_read_seq bigint) RETURNS integer
     LANGUAGE sql STABLE PARALLEL SAFE
     RETURN (SELECT count(*) AS count FROM (SELECT FROM public.messages m WHERE ((m.session_id = count_unread.session) AND (m.seq > count_unread.last_read_seq) AND ((m.role <> 'user'::text) OR (m.author_user_id <> count_unread.reader))) LIMIT 100) unread);
@@ -776,6 +799,36 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.media_text(block jsonb, kind text, OUT is_found boolean, OUT words text) IS 'Returns what is searched of an image, a file or a recording, and whether the block is one';
+CREATE FUNCTION public.merge_patch(target jsonb, patch jsonb, level integer DEFAULT 1) RETURNS jsonb
+    LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
+    AS $$
+declare
+    former jsonb := case when jsonb_typeof(target) = 'object' then target else '{}' end;
+begin
+    if patch is null then
+        return target;
+    elsif jsonb_typeof(patch) <> 'object' then
+        return patch;
+    elsif level > 64 then
+        raise statement_too_complex using message = 'the patch is nested deeper than 64 levels';
+    end if;
+    return (
+        select
+            (former - coalesce(array_agg(key) filter (where value = 'null'), '{}')) || coalesce(
+                jsonb_object_agg(
+                    key,
+                    case
+                        when jsonb_typeof(value) = 'object' then merge_patch(former -> key, value, level + 1)
+                        else value
+                    end
+                ) filter (where value <> 'null'),
+                '{}'
+            )
+        from jsonb_each(patch)
+    );
+end
+$$;
+COMMENT ON FUNCTION public.merge_patch(target jsonb, patch jsonb, level integer) IS 'Returns a value with the members of a JSON merge patch (RFC 7396); null removes a member. A patch that is SQL''s null changes nothing';
 CREATE FUNCTION public.message_inner(message jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -1227,6 +1280,75 @@ begin
 end
 $_$;
 COMMENT ON FUNCTION public.message_tools(message jsonb) IS 'Returns the names of the tools that a message calls';
+CREATE FUNCTION public.messages_by_key(of_session_id text, of_keys text[]) RETURNS TABLE(seq bigint, key text, message jsonb, role text, author_user_id text)
+    LANGUAGE sql
+    AS $$
+    select
+        m.seq,
+        m.key,
+        m.message,
+        m.role,
+        m.author_user_id
+    from messages as m
+    where
+        m.session_id = of_session_id
+        and m.key = any(of_keys::varchar[])
+$$;
+COMMENT ON FUNCTION public.messages_by_key(of_session_id text, of_keys text[]) IS 'Returns the messages of a session with these keys, also those committed since the statement began';
+CREATE FUNCTION public.messages_choose(of_session_id text, seqs bigint[], newest bigint, after_seq bigint, most bigint) RETURNS TABLE(seq bigint, author_user_id text)
+    LANGUAGE plpgsql
+    SET enable_bitmapscan TO 'off'
+    SET enable_sort TO 'off'
+    AS $$
+begin
+    return query
+    select
+        m.seq,
+        m.author_user_id
+    from public.messages as m
+    where
+        m.session_id = of_session_id
+        and m.seq = any(seqs)
+    union all
+    (
+        select
+            m.seq,
+            m.author_user_id
+        from public.messages as m
+        where
+            m.session_id = of_session_id
+            and m.seq > after_seq
+        order by m.seq
+        limit most
+    )
+    union all
+    (
+        select
+            m.seq,
+            m.author_user_id
+        from public.messages as m
+        where m.session_id = of_session_id
+        order by m.seq desc
+        limit coalesce(newest, 0)
+    );
+end
+$$;
+COMMENT ON FUNCTION public.messages_choose(of_session_id text, seqs bigint[], newest bigint, after_seq bigint, most bigint) IS 'Returns the messages of a session that are to be taken back, with their authors: those with the given numbers, at most `most` after a number, or the newest. Commits during the calling statement are included';
+CREATE FUNCTION public.messages_erase(of_session_id text, seqs bigint[]) RETURNS SETOF bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    AS $$
+    update public.retracted_messages as m
+    set
+        message = '{}',
+        erased_at = clock_timestamp()
+    where
+        m.session_id = of_session_id
+        and m.seq = any(seqs)
+        and m.erased_at is null
+    returning m.seq
+$$;
+COMMENT ON FUNCTION public.messages_erase(of_session_id text, seqs bigint[]) IS 'Returns the numbers of retracted messages of a session that it empties. Works as its owner, because the service may not update retracted messages';
 CREATE FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) RETURNS bigint
     LANGUAGE sql SECURITY DEFINER
     SET search_path TO 'pg_catalog', 'pg_temp'
@@ -1309,6 +1431,143 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.messages_refresh_search(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT refreshed bigint, OUT skipped bigint) IS 'Indexes the next messages again whose words are of another language or revision; used by `amplifier-api search reindex`';
+CREATE FUNCTION public.messages_replace(of_session_id text, of_seqs bigint[], new_messages jsonb[]) RETURNS bigint
+    LANGUAGE sql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'public', 'pg_temp'
+    AS $$
+    with replaced_messages as (
+        update public.messages as m
+        set message = n.message
+        from unnest(of_seqs, new_messages) as n (seq, message)
+        where
+            m.session_id = of_session_id
+            and m.seq = n.seq
+            and m.key is not null
+        returning m.seq
+    )
+    select count(*)
+    from replaced_messages
+$$;
+COMMENT ON FUNCTION public.messages_replace(of_session_id text, of_seqs bigint[], new_messages jsonb[]) IS 'Replaces messages of a session that have a key and returns how many it replaced. Works as its owner, because the service may not update messages';
+CREATE FUNCTION public.messages_retract(of_session_id text, seqs bigint[], event_seq bigint, by_user_id text, by_app_id text, erases boolean) RETURNS TABLE(seq bigint, message jsonb, role text, size integer, author_user_id text, author_app_id text, created_at timestamp with time zone, key character varying)
+    LANGUAGE plpgsql SECURITY DEFINER
+    SET search_path TO 'pg_catalog', 'pg_temp'
+    SET enable_bitmapscan TO 'off'
+    AS $$
+begin
+    return query
+    with gone_messages as (
+        delete from public.messages as m
+        where
+            m.session_id = of_session_id
+            and m.seq = any(seqs)
+        returning
+            m.seq,
+            m.message,
+            m.role,
+            m.author_user_id,
+            m.author_app_id,
+            m.created_at,
+            m.key
+    ),
+    -- the runs that repeat a message as what was asked or answered. A session has one run at a time, so those that were
+    -- queued at last before the message was added are enough
+    repeated_runs as (
+        select
+            r.run_id,
+            bool_or(r.is_asked and r.place = 1) as is_asked,
+            bool_or(r.is_answer) as is_answer
+        from gone_messages as g
+        cross join lateral (
+            select
+                t.run_id,
+                t.is_asked,
+                t.is_answer,
+                row_number() over (partition by t.is_asked order by t.queued_at) as place
+            from (
+                select
+                    n.run_id,
+                    n.queued_at,
+                    case when n.started_at >= g.created_at then n.message = g.message else false end as is_asked,
+                    coalesce(g.role = 'assistant', false)
+                    and n.started_at <= g.created_at
+                    and n.finished_at >= g.created_at as is_answer
+                from (
+                    select
+                        q.run_id,
+                        q.queued_at,
+                        q.message,
+                        q.started_at,
+                        q.finished_at
+                    from public.runs as q
+                    where
+                        q.session_id = of_session_id
+                        and q.queued_at <= g.created_at
+                        and q.started_at is not null
+                        and q.finished_at is not null
+                    order by q.queued_at desc
+                    limit 100
+                ) as n
+            ) as t
+        ) as r
+        where
+            r.is_asked
+            or r.is_answer
+        group by r.run_id
+    ),
+    blanked_runs as (
+        update public.runs as u
+        set
+            message = case when r.is_asked then '{}' else u.message end,
+            response = case when not r.is_answer then u.response end
+        from repeated_runs as r
+        where
+            u.session_id = of_session_id
+            and u.run_id = r.run_id
+    ),
+    kept_messages as (
+        insert into public.retracted_messages as k (
+            session_id, seq, message, role, author_user_id, author_app_id, created_at, key, retracted_seq, retracted_at,
+            retracted_by_user_id, retracted_by_app_id, erased_at
+        )
+        select
+            of_session_id,
+            g.seq,
+            case when erases then '{}' else g.message end,
+            g.role,
+            g.author_user_id,
+            g.author_app_id,
+            g.created_at,
+            g.key,
+            event_seq,
+            clock_timestamp(),
+            by_user_id,
+            by_app_id,
+            case when erases then clock_timestamp() end
+        from gone_messages as g
+        returning
+            k.seq,
+            k.message,
+            k.role,
+            k.size,
+            k.author_user_id,
+            k.author_app_id,
+            k.created_at,
+            k.key
+    )
+    select
+        k.seq,
+        k.message,
+        k.role,
+        k.size,
+        k.author_user_id,
+        k.author_app_id,
+        k.created_at,
+        k.key
+    from kept_messages as k;
+end
+$$;
+COMMENT ON FUNCTION public.messages_retract(of_session_id text, seqs bigint[], event_seq bigint, by_user_id text, by_app_id text, erases boolean) IS 'Returns messages of a session that it moves to retracted_messages; blanks the runs that repeat them. Works as its owner, because the service may not delete messages';
 CREATE FUNCTION public.messages_set_search() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -2242,6 +2501,111 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.set_updated_at() IS 'Trigger: sets `updated_at` to the time of the change';
+CREATE FUNCTION public.states_lock(of_app_id text, of_user_id text, with_application boolean, with_user boolean) RETURNS boolean
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if with_application then
+        insert into application_states (app_id) values (of_app_id) on conflict do nothing;
+        perform from application_states where app_id = of_app_id for no key update;
+    end if;
+    if with_user then
+        insert into user_states (user_id, app_id) values (of_user_id, of_app_id) on conflict do nothing;
+        perform from user_states where user_id = of_user_id and app_id = of_app_id for no key update;
+    end if;
+    return true;
+end
+$$;
+COMMENT ON FUNCTION public.states_lock(of_app_id text, of_user_id text, with_application boolean, with_user boolean) IS 'Locks the documents of an application and of a user, in this order, and makes those that are missing. Call it before other rows are locked';
+CREATE FUNCTION public.states_patch(of_session_id text, of_app_id text, of_user_id text, patches jsonb, OUT state jsonb, OUT session_version bigint, OUT session_names text[]) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+declare
+    former jsonb;
+    latter jsonb;
+begin
+    update application_states as s
+    set
+        document = merge_patch(s.document, patches -> 'application'),
+        version = s.version + 1,
+        updated_at = clock_timestamp()
+    where
+        s.app_id = of_app_id
+        and merge_patch(s.document, patches -> 'application') <> s.document;
+    update user_states as s
+    set
+        document = merge_patch(s.document, patches -> 'user'),
+        version = s.version + 1,
+        updated_at = clock_timestamp()
+    where
+        s.user_id = of_user_id
+        and s.app_id = of_app_id
+        and merge_patch(s.document, patches -> 'user') <> s.document;
+    if patches ? 'session' then
+        insert into session_states (session_id) values (of_session_id) on conflict do nothing;
+        select s.document into former from session_states as s where s.session_id = of_session_id;
+        latter := merge_patch(former, patches -> 'session');
+        if latter <> former then
+            update session_states as s
+            set
+                document = latter,
+                version = s.version + 1,
+                updated_at = clock_timestamp()
+            where s.session_id = of_session_id
+            returning s.version into session_version;
+            session_names := array(
+                select p.key
+                from jsonb_object_keys(patches -> 'session') as p (key)
+                where latter -> p.key is distinct from former -> p.key
+                order by p.key
+            );
+        end if;
+    end if;
+    select jsonb_object_agg(r.scope, jsonb_build_object('document', r.document, 'version', r.version))
+    into state
+    from states_read(of_session_id, of_app_id, of_user_id) as r
+    where patches ? r.scope;
+end
+$$;
+COMMENT ON FUNCTION public.states_patch(of_session_id text, of_app_id text, of_user_id text, patches jsonb, OUT state jsonb, OUT session_version bigint, OUT session_names text[]) IS 'Merges patches by scope into the documents; raises the version of each that changes. The caller holds the locks of `states_lock` and that of the session''s row. Returns the documents of the scopes named, and the version and the changed names of the session''s, null unless it changed';
+CREATE FUNCTION public.states_read(of_session_id text, of_app_id text, of_user_id text) RETURNS TABLE(scope text, document jsonb, version bigint, updated_at timestamp with time zone)
+    LANGUAGE sql
+    AS $$
+    select
+        s.scope,
+        coalesce(d.document, '{}'),
+        coalesce(d.version, 0),
+        case when d.version > 0 then d.updated_at end
+    from (values ('application'), ('session'), ('user')) as s (scope)
+    left join (
+        select
+            'application' as scope,
+            document,
+            version,
+            updated_at
+        from application_states
+        where app_id = of_app_id
+        union all
+        select
+            'session',
+            document,
+            version,
+            updated_at
+        from session_states
+        where session_id = of_session_id
+        union all
+        select
+            'user',
+            document,
+            version,
+            updated_at
+        from user_states
+        where
+            user_id = of_user_id
+            and app_id = of_app_id
+    ) as d on d.scope = s.scope
+$$;
+COMMENT ON FUNCTION public.states_read(of_session_id text, of_app_id text, of_user_id text) IS 'Returns the documents of an application, of a session and of a user in the application, one row each; version 0 if there is none';
 CREATE FUNCTION public.take_number_by_hand() RETURNS trigger
     LANGUAGE plpgsql
     AS $$
@@ -2299,6 +2663,10 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.thinking_text(value jsonb) IS 'Returns what was thought; empty if it is sealed, null if the value is no thinking';
+CREATE FUNCTION public.usage_number(numbers jsonb, member text) RETURNS numeric
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN CASE WHEN (jsonb_typeof((numbers -> member)) = 'number'::text) THEN LEAST(GREATEST(((numbers -> member))::numeric, (0)::numeric), ('1000000000000'::bigint)::numeric) ELSE (0)::numeric END;
+COMMENT ON FUNCTION public.usage_number(numbers jsonb, member text) IS 'Returns a number of a JSON object of numbers, between 0 and 10^12; 0 if it has none';
 CREATE TABLE public.application_keys (
     app_id character varying(100) NOT NULL COLLATE pg_catalog."C",
     key_id text NOT NULL COLLATE pg_catalog."C",
@@ -2318,6 +2686,20 @@ COMMENT ON COLUMN public.application_keys.api_key_hash IS 'SHA-256 of the key, i
 COMMENT ON COLUMN public.application_keys.created_at IS 'Time when the key was made, or last replaced';
 COMMENT ON COLUMN public.application_keys.expires_at IS 'Time from which the key is refused, null for never';
 COMMENT ON COLUMN public.application_keys.last_used_at IS 'Time of the last request with the key, at most a minute late; null until then';
+CREATE TABLE public.application_states (
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    document jsonb DEFAULT '{}'::jsonb NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT application_states_app_id_length_check CHECK ((length(app_id) <= 255)),
+    CONSTRAINT application_states_document_check CHECK ((jsonb_typeof(document) = 'object'::text)),
+    CONSTRAINT application_states_document_depth_check CHECK ((NOT (document @? '$.**{64}'::jsonpath)))
+);
+COMMENT ON TABLE public.application_states IS 'Documents of applications, one row per application that has one. Written by the service, also by appends; all users of the application read it.';
+COMMENT ON COLUMN public.application_states.app_id IS 'The application';
+COMMENT ON COLUMN public.application_states.document IS 'A JSON object of at most 64 kB as text';
+COMMENT ON COLUMN public.application_states.version IS 'Number of changes; 0 as long as the document is empty and was never changed';
+COMMENT ON COLUMN public.application_states.updated_at IS 'Time of the last change, kept by statements or a trigger';
 CREATE TABLE public.applications (
     app_id character varying(100) NOT NULL COLLATE pg_catalog."C",
     app_name character varying(255) NOT NULL,
@@ -2329,6 +2711,7 @@ CREATE TABLE public.applications (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     updated_at timestamp with time zone DEFAULT now() NOT NULL,
     key_managers text[] DEFAULT '{}'::text[] NOT NULL,
+    act_as boolean DEFAULT false NOT NULL,
     CONSTRAINT applications_api_key_hash_check CHECK ((api_key_hash ~ '^[0-9a-f]{64}$'::text)),
     CONSTRAINT applications_app_id_check CHECK (((app_id)::text ~ '^[a-z0-9-]+$'::text)),
     CONSTRAINT applications_app_name_check CHECK (((app_name)::text <> ''::text)),
@@ -2346,6 +2729,56 @@ COMMENT ON COLUMN public.applications.settings IS 'Settings of the application, 
 COMMENT ON COLUMN public.applications.created_at IS 'Time of the registration';
 COMMENT ON COLUMN public.applications.updated_at IS 'Time of the last change, kept by a trigger';
 COMMENT ON COLUMN public.applications.key_managers IS 'user_ids of those who may replace and remove the keys, besides admin applications';
+COMMENT ON COLUMN public.applications.act_as IS 'True if its keys may act for users that requests name in X-User-ID, without their tokens';
+CREATE TABLE public.attachment_chunks (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    sha256 text NOT NULL COLLATE pg_catalog."C",
+    start bigint NOT NULL,
+    data bytea NOT NULL,
+    CONSTRAINT attachment_chunks_data_check CHECK (((octet_length(data) >= 1) AND (octet_length(data) <= 1048576)))
+);
+ALTER TABLE ONLY public.attachment_chunks ALTER COLUMN data SET STORAGE EXTERNAL;
+COMMENT ON TABLE public.attachment_chunks IS 'Content of attachments, in parts';
+COMMENT ON COLUMN public.attachment_chunks.session_id IS 'The session';
+COMMENT ON COLUMN public.attachment_chunks.sha256 IS 'The attachment';
+COMMENT ON COLUMN public.attachment_chunks.start IS 'Place of the first byte of the part in the content';
+COMMENT ON COLUMN public.attachment_chunks.data IS 'The part, at most 1 MiB';
+CREATE TABLE public.attachment_removals (
+    location text NOT NULL COLLATE pg_catalog."C",
+    due_at timestamp with time zone NOT NULL,
+    CONSTRAINT attachment_removals_location_length_check CHECK ((length(location) <= 255))
+);
+COMMENT ON TABLE public.attachment_removals IS 'Blobs in Azure Blob Storage that may be without an attachment. A background job deletes those that are.';
+COMMENT ON COLUMN public.attachment_removals.location IS 'Name of the blob';
+COMMENT ON COLUMN public.attachment_removals.due_at IS 'Time from which on the blob is deleted if no attachment has it';
+CREATE TABLE public.attachments (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    sha256 text NOT NULL COLLATE pg_catalog."C",
+    size bigint NOT NULL,
+    content_type text NOT NULL,
+    name text,
+    location text COLLATE pg_catalog."C",
+    created_by_user_id text NOT NULL COLLATE pg_catalog."C",
+    created_by_app_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    checked_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    referenced_seq bigint,
+    CONSTRAINT attachments_name_length_check CHECK ((GREATEST(length(content_type), length(name), length(location), length(created_by_user_id), length(created_by_app_id)) <= 255)),
+    CONSTRAINT attachments_sha256_check CHECK ((sha256 ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT attachments_size_check CHECK (((size >= 1) AND (size <= 1073741824)))
+);
+COMMENT ON TABLE public.attachments IS 'Files of sessions, one row per content and session. Messages refer to them by amplifier:sha256/ and the hash. The service deletes those that no message refers to.';
+COMMENT ON COLUMN public.attachments.session_id IS 'The session';
+COMMENT ON COLUMN public.attachments.sha256 IS 'SHA-256 of the content, in hexadecimal';
+COMMENT ON COLUMN public.attachments.size IS 'Length of the content in bytes';
+COMMENT ON COLUMN public.attachments.content_type IS 'Media type, as it was sent';
+COMMENT ON COLUMN public.attachments.name IS 'Name of the file, as it was sent, or null';
+COMMENT ON COLUMN public.attachments.location IS 'Name of the blob with the content in Azure Blob Storage; null if the content is in attachment_chunks';
+COMMENT ON COLUMN public.attachments.created_by_user_id IS 'The user that sent the file, or that forked the session with it';
+COMMENT ON COLUMN public.attachments.created_by_app_id IS 'The application that the file was sent through';
+COMMENT ON COLUMN public.attachments.created_at IS 'Time when the file was stored';
+COMMENT ON COLUMN public.attachments.checked_at IS 'Time when the file was sent last, or when messages were searched for it last';
+COMMENT ON COLUMN public.attachments.referenced_seq IS 'Number of a message that refers to the file, as found by the last search; or null';
 CREATE TABLE public.audit_log (
     audit_id bigint NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
@@ -2472,6 +2905,35 @@ COMMENT ON TABLE public.notification_keys IS 'One row with the keys that sign no
 COMMENT ON COLUMN public.notification_keys.single IS 'Always true: there is one row only';
 COMMENT ON COLUMN public.notification_keys.inner_key IS 'First secret key, 64 random bytes';
 COMMENT ON COLUMN public.notification_keys.outer_key IS 'Second secret key, 64 random bytes';
+CREATE UNLOGGED TABLE public.processes (
+    process_id text NOT NULL COLLATE pg_catalog."C",
+    name text NOT NULL COLLATE pg_catalog."C",
+    version text NOT NULL COLLATE pg_catalog."C",
+    queries_hash text NOT NULL COLLATE pg_catalog."C",
+    started_at timestamp with time zone NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    is_accepting boolean NOT NULL,
+    runs bigint NOT NULL,
+    streams bigint NOT NULL,
+    connections bigint NOT NULL,
+    connections_in_use bigint NOT NULL,
+    most_connections bigint NOT NULL,
+    CONSTRAINT processes_process_id_length_check CHECK ((GREATEST(length(process_id), length(name), length(version), length(queries_hash)) <= 255))
+)
+WITH (fillfactor='50');
+COMMENT ON TABLE public.processes IS 'Processes that serve this database, one row each. Every process writes its row each ten seconds and deletes it when it stops.';
+COMMENT ON COLUMN public.processes.process_id IS 'Id of the process, as in runs and streams';
+COMMENT ON COLUMN public.processes.name IS 'Host and number of the process, as in GET /health/queries';
+COMMENT ON COLUMN public.processes.version IS 'Version of the service';
+COMMENT ON COLUMN public.processes.queries_hash IS 'Hash of the queries that the process serves';
+COMMENT ON COLUMN public.processes.started_at IS 'Time when the process began to serve';
+COMMENT ON COLUMN public.processes.seen_at IS 'Time when the process last wrote this row';
+COMMENT ON COLUMN public.processes.is_accepting IS 'False when the process is about to stop';
+COMMENT ON COLUMN public.processes.runs IS 'Number of runs of agents that the process executes';
+COMMENT ON COLUMN public.processes.streams IS 'Number of streams and sockets that the process has open';
+COMMENT ON COLUMN public.processes.connections IS 'Number of connections of its pool';
+COMMENT ON COLUMN public.processes.connections_in_use IS 'Number of those that are in use';
+COMMENT ON COLUMN public.processes.most_connections IS 'Number of connections that its pool may have, DATABASE_POOL_MAX_SIZE';
 CREATE UNLOGGED TABLE public.rate_limits (
     app_id text NOT NULL COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -2484,6 +2946,41 @@ COMMENT ON COLUMN public.rate_limits.app_id IS 'The application';
 COMMENT ON COLUMN public.rate_limits.user_id IS 'The user';
 COMMENT ON COLUMN public.rate_limits.granted IS 'Requests that the last statement granted to a process';
 COMMENT ON COLUMN public.rate_limits.full_at IS 'Time from which the whole limit may be used again, unless further requests come';
+CREATE TABLE public.retracted_messages (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    seq bigint NOT NULL,
+    message jsonb NOT NULL,
+    role text,
+    size integer GENERATED ALWAYS AS (octet_length((message)::text)) STORED,
+    author_user_id text NOT NULL COLLATE pg_catalog."C",
+    author_app_id text NOT NULL COLLATE pg_catalog."C",
+    created_at timestamp with time zone NOT NULL,
+    key character varying(256) COLLATE pg_catalog."C",
+    retracted_seq bigint NOT NULL,
+    retracted_at timestamp with time zone NOT NULL,
+    retracted_by_user_id text NOT NULL COLLATE pg_catalog."C",
+    retracted_by_app_id text NOT NULL COLLATE pg_catalog."C",
+    erased_at timestamp with time zone,
+    CONSTRAINT retracted_messages_author_user_id_length_check CHECK ((GREATEST(length(role), length(author_user_id), length(author_app_id), length(retracted_by_user_id), length(retracted_by_app_id)) <= 255)),
+    CONSTRAINT retracted_messages_erased_at_check CHECK (((erased_at IS NULL) OR (message = '{}'::jsonb))),
+    CONSTRAINT retracted_messages_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
+    CONSTRAINT retracted_messages_size_check CHECK ((size <= 16777216))
+);
+COMMENT ON TABLE public.retracted_messages IS 'Messages that were taken back, one row per message. messages_retract and messages_erase write them for the service. Reads, views, searches and agents do not see them.';
+COMMENT ON COLUMN public.retracted_messages.session_id IS 'The session';
+COMMENT ON COLUMN public.retracted_messages.seq IS 'Number that the message had in the transcript';
+COMMENT ON COLUMN public.retracted_messages.message IS 'The message as it was sent, a JSON object of at most 16 MB; empty once it is erased';
+COMMENT ON COLUMN public.retracted_messages.role IS 'Role that was derived from the message, or null';
+COMMENT ON COLUMN public.retracted_messages.size IS 'Length of the message as text, in bytes, derived';
+COMMENT ON COLUMN public.retracted_messages.author_user_id IS 'The user that added the message, or in whose name the agent did';
+COMMENT ON COLUMN public.retracted_messages.author_app_id IS 'The application that the message was added through';
+COMMENT ON COLUMN public.retracted_messages.created_at IS 'Time of the statement that added the message';
+COMMENT ON COLUMN public.retracted_messages.key IS 'Key that the client gave the message, or null. It is free for another message';
+COMMENT ON COLUMN public.retracted_messages.retracted_seq IS 'Number of the event message.retracted on the clock of the session';
+COMMENT ON COLUMN public.retracted_messages.retracted_at IS 'Time when the message was taken back';
+COMMENT ON COLUMN public.retracted_messages.retracted_by_user_id IS 'The user that took the message back';
+COMMENT ON COLUMN public.retracted_messages.retracted_by_app_id IS 'The application that the message was taken back through';
+COMMENT ON COLUMN public.retracted_messages.erased_at IS 'Time when the text was erased, or null';
 CREATE TABLE public.run_approvals (
     session_id text NOT NULL COLLATE pg_catalog."C",
     approval_id text NOT NULL COLLATE pg_catalog."C",
@@ -2529,6 +3026,7 @@ CREATE TABLE public.runs (
     process_id text COLLATE pg_catalog."C",
     lease_expires_at timestamp with time zone,
     finish_reason character varying(64),
+    traceparent character varying(55),
     CONSTRAINT runs_error_check CHECK ((jsonb_typeof(error) = 'object'::text)),
     CONSTRAINT runs_finished_at_check CHECK (((status = ANY (ARRAY['queued'::text, 'running'::text])) = (finished_at IS NULL))),
     CONSTRAINT runs_message_check CHECK ((jsonb_typeof(message) = 'object'::text)),
@@ -2555,6 +3053,45 @@ COMMENT ON COLUMN public.runs.cancelled_by_user_id IS 'The user that cancelled t
 COMMENT ON COLUMN public.runs.process_id IS 'The process that executes the run, null for queued runs';
 COMMENT ON COLUMN public.runs.lease_expires_at IS 'Time until which this process must renew its lease. After it, another process ends the run';
 COMMENT ON COLUMN public.runs.finish_reason IS 'Reason for which the model ended its last answer, such as `stop` or `length`; null if it gave none';
+COMMENT ON COLUMN public.runs.traceparent IS 'Trace context (W3C traceparent) of the request that queued the run; null if it was not traced';
+CREATE VIEW public.run_usage AS
+ SELECT session_id,
+    run_id,
+    user_id,
+    app_id,
+    status,
+    queued_at,
+    public.usage_number(usage, 'model_calls'::text) AS model_calls,
+    public.usage_number(usage, 'tool_calls'::text) AS tool_calls,
+    public.usage_number(usage, 'input_tokens'::text) AS input_tokens,
+    public.usage_number(usage, 'output_tokens'::text) AS output_tokens,
+    public.usage_number(usage, 'total_tokens'::text) AS total_tokens,
+    public.usage_number(usage, 'cache_read_tokens'::text) AS cache_read_tokens,
+    public.usage_number(usage, 'cache_write_tokens'::text) AS cache_write_tokens,
+    public.usage_number(timing, 'model'::text) AS model_seconds,
+    public.usage_number(timing, 'tools'::text) AS tool_seconds,
+        CASE
+            WHEN (jsonb_typeof((usage -> 'models'::text)) = 'object'::text) THEN (usage -> 'models'::text)
+            ELSE '{}'::jsonb
+        END AS models
+   FROM public.runs;
+COMMENT ON VIEW public.run_usage IS 'Calls, tokens and seconds of each run of an agent, in sessions that still exist. Numbers are written when a run ends.';
+COMMENT ON COLUMN public.run_usage.session_id IS 'The session';
+COMMENT ON COLUMN public.run_usage.run_id IS 'Id of the run';
+COMMENT ON COLUMN public.run_usage.user_id IS 'The user that sent the message';
+COMMENT ON COLUMN public.run_usage.app_id IS 'The application that the message was sent through';
+COMMENT ON COLUMN public.run_usage.status IS 'State: queued, running, completed, failed or cancelled';
+COMMENT ON COLUMN public.run_usage.queued_at IS 'Time when the message arrived';
+COMMENT ON COLUMN public.run_usage.model_calls IS 'Number of calls of models';
+COMMENT ON COLUMN public.run_usage.tool_calls IS 'Number of calls of tools';
+COMMENT ON COLUMN public.run_usage.input_tokens IS 'Number of tokens that models read, as providers report them';
+COMMENT ON COLUMN public.run_usage.output_tokens IS 'Number of tokens that models wrote, as providers report them';
+COMMENT ON COLUMN public.run_usage.total_tokens IS 'Number of tokens in all, as providers report them';
+COMMENT ON COLUMN public.run_usage.cache_read_tokens IS 'Number of tokens that models read from a cache';
+COMMENT ON COLUMN public.run_usage.cache_write_tokens IS 'Number of tokens that models wrote to a cache';
+COMMENT ON COLUMN public.run_usage.model_seconds IS 'Time of all calls of models, in seconds';
+COMMENT ON COLUMN public.run_usage.tool_seconds IS 'Time of all calls of tools, in seconds';
+COMMENT ON COLUMN public.run_usage.models IS 'The same calls and tokens for each model, a JSON object of objects by the name of the model; empty for runs of earlier releases';
 CREATE TABLE public.searches (
     user_id text NOT NULL COLLATE pg_catalog."C",
     app_id text NOT NULL COLLATE pg_catalog."C",
@@ -2661,9 +3198,22 @@ COMMENT ON COLUMN public.session_participants.joined_at IS 'Time when the partic
 COMMENT ON COLUMN public.session_participants.last_active_at IS 'Time of the last request in the session, at most a minute late';
 COMMENT ON COLUMN public.session_participants.permissions IS 'Rights that differ from the role, a JSON object of booleans: `send`, `cancel`, `invite`';
 COMMENT ON COLUMN public.session_participants.last_read_seq IS 'Number up to which the participant has read, set by clients; 0 for never';
+CREATE TABLE public.session_states (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    document jsonb DEFAULT '{}'::jsonb NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT session_states_document_check CHECK ((jsonb_typeof(document) = 'object'::text)),
+    CONSTRAINT session_states_document_depth_check CHECK ((NOT (document @? '$.**{64}'::jsonpath)))
+);
+COMMENT ON TABLE public.session_states IS 'Documents of sessions, one row per session that has one. Written by the service under the lock of the session''s row.';
+COMMENT ON COLUMN public.session_states.session_id IS 'The session';
+COMMENT ON COLUMN public.session_states.document IS 'A JSON object of at most 64 kB as text';
+COMMENT ON COLUMN public.session_states.version IS 'Number of changes; 0 as long as the document is empty and was never changed';
+COMMENT ON COLUMN public.session_states.updated_at IS 'Time of the last change, kept by statements or a trigger';
 CREATE TABLE public.sessions (
     session_id text NOT NULL COLLATE pg_catalog."C",
-    config_id text NOT NULL COLLATE pg_catalog."C",
+    config_id text COLLATE pg_catalog."C",
     owner_user_id text NOT NULL COLLATE pg_catalog."C",
     created_by_app_id text NOT NULL COLLATE pg_catalog."C",
     last_accessed_by_app_id text COLLATE pg_catalog."C",
@@ -2683,6 +3233,7 @@ CREATE TABLE public.sessions (
     forked_from_session_id text COLLATE pg_catalog."C",
     forked_at_seq bigint,
     messages_total bigint DEFAULT 0 NOT NULL,
+    external_id text COLLATE pg_catalog."C",
     CONSTRAINT sessions_last_seq_check CHECK ((last_seq >= 0)),
     CONSTRAINT sessions_message_count_check CHECK ((message_count >= 0)),
     CONSTRAINT sessions_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
@@ -2694,7 +3245,7 @@ CREATE TABLE public.sessions (
 WITH (fillfactor='80');
 COMMENT ON TABLE public.sessions IS 'Sessions, each with its clock `last_seq`. Written by the service; messages and events by hand move the clock by triggers.';
 COMMENT ON COLUMN public.sessions.session_id IS 'Id of the session, a uuid if the service made it';
-COMMENT ON COLUMN public.sessions.config_id IS 'The config that the agent runs with';
+COMMENT ON COLUMN public.sessions.config_id IS 'The config that the agent runs with, or null for a session that only records';
 COMMENT ON COLUMN public.sessions.owner_user_id IS 'The user that owns the session; a participant of the role owner';
 COMMENT ON COLUMN public.sessions.created_by_app_id IS 'The application that the session was made through';
 COMMENT ON COLUMN public.sessions.last_accessed_by_app_id IS 'The application of the last change, or null';
@@ -2714,6 +3265,7 @@ COMMENT ON COLUMN public.sessions.config_version IS 'Version of the config when 
 COMMENT ON COLUMN public.sessions.forked_from_session_id IS 'The session that this one was copied from, which may be gone; else null';
 COMMENT ON COLUMN public.sessions.forked_at_seq IS 'Number up to which that session was copied; else null';
 COMMENT ON COLUMN public.sessions.messages_total IS 'Number of messages of any role';
+COMMENT ON COLUMN public.sessions.external_id IS 'Key that the caller chose, unique per application and owner, or null';
 CREATE VIEW public.session_transcripts AS
  SELECT session_id,
     last_seq,
@@ -2806,6 +3358,22 @@ COMMENT ON COLUMN public.usage_by_user.messages IS 'Number of messages, of any r
 COMMENT ON COLUMN public.usage_by_user.bytes IS 'Length of the messages as JSON text, in bytes';
 COMMENT ON COLUMN public.usage_by_user.first_at IS 'Time of the first message';
 COMMENT ON COLUMN public.usage_by_user.last_at IS 'Time of the last message';
+CREATE TABLE public.user_states (
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    document jsonb DEFAULT '{}'::jsonb NOT NULL,
+    version bigint DEFAULT 0 NOT NULL,
+    updated_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT user_states_document_check CHECK ((jsonb_typeof(document) = 'object'::text)),
+    CONSTRAINT user_states_document_depth_check CHECK ((NOT (document @? '$.**{64}'::jsonpath))),
+    CONSTRAINT user_states_user_id_length_check CHECK ((GREATEST(length(user_id), length(app_id)) <= 255))
+);
+COMMENT ON TABLE public.user_states IS 'Documents of users, one row per user and application. Written by the service, also by appends; only the user reads it.';
+COMMENT ON COLUMN public.user_states.user_id IS 'The user';
+COMMENT ON COLUMN public.user_states.app_id IS 'The application through which the user reads and writes it';
+COMMENT ON COLUMN public.user_states.document IS 'A JSON object of at most 64 kB as text';
+COMMENT ON COLUMN public.user_states.version IS 'Number of changes; 0 as long as the document is empty and was never changed';
+COMMENT ON COLUMN public.user_states.updated_at IS 'Time of the last change, kept by statements or a trigger';
 CREATE TABLE public.users (
     user_id text NOT NULL COLLATE pg_catalog."C",
     first_seen timestamp with time zone DEFAULT now() NOT NULL,
@@ -2830,6 +3398,8 @@ ALTER TABLE public.application_keys
     ADD CONSTRAINT application_keys_key_id_length_check CHECK ((length(key_id) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.application_keys
     ADD CONSTRAINT application_keys_pkey PRIMARY KEY (key_id);
+ALTER TABLE ONLY public.application_states
+    ADD CONSTRAINT application_states_pkey PRIMARY KEY (app_id);
 ALTER TABLE ONLY public.applications
     ADD CONSTRAINT applications_api_key_prefix_key UNIQUE (api_key_prefix);
 ALTER TABLE public.applications
@@ -2840,6 +3410,12 @@ ALTER TABLE ONLY public.applications
     ADD CONSTRAINT applications_pkey PRIMARY KEY (app_id);
 ALTER TABLE public.applications
     ADD CONSTRAINT applications_settings_request_limit_check CHECK (((NOT (settings ? 'rate_limit_requests_per_minute'::text)) OR (public.request_limit(settings) IS NOT NULL))) NOT VALID;
+ALTER TABLE ONLY public.attachment_chunks
+    ADD CONSTRAINT attachment_chunks_pkey PRIMARY KEY (session_id, sha256, start);
+ALTER TABLE ONLY public.attachment_removals
+    ADD CONSTRAINT attachment_removals_pkey PRIMARY KEY (location);
+ALTER TABLE ONLY public.attachments
+    ADD CONSTRAINT attachments_pkey PRIMARY KEY (session_id, sha256);
 ALTER TABLE public.audit_log
     ADD CONSTRAINT audit_log_details_size_check CHECK ((octet_length((details)::text) <= 65536)) NOT VALID;
 ALTER TABLE ONLY public.audit_log
@@ -2870,10 +3446,14 @@ ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_pkey PRIMARY KEY (session_id, seq);
 ALTER TABLE ONLY public.notification_keys
     ADD CONSTRAINT notification_keys_pkey PRIMARY KEY (single);
+ALTER TABLE ONLY public.processes
+    ADD CONSTRAINT processes_pkey PRIMARY KEY (process_id);
 ALTER TABLE ONLY public.rate_limits
     ADD CONSTRAINT rate_limits_pkey PRIMARY KEY (app_id, user_id);
 ALTER TABLE public.rate_limits
     ADD CONSTRAINT rate_limits_user_id_length_check CHECK ((GREATEST(length(app_id), length(user_id)) <= 255)) NOT VALID;
+ALTER TABLE ONLY public.retracted_messages
+    ADD CONSTRAINT retracted_messages_pkey PRIMARY KEY (session_id, seq);
 ALTER TABLE public.run_approvals
     ADD CONSTRAINT run_approvals_approval_id_length_check CHECK ((GREATEST(length(approval_id), length(decided_by_user_id)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.run_approvals
@@ -2902,6 +3482,8 @@ ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_pkey PRIMARY KEY (session_id, user_id);
 ALTER TABLE public.session_participants
     ADD CONSTRAINT session_participants_user_id_dots_check CHECK ((user_id !~ '(^|/)\.\.?(/|$)'::text)) NOT VALID;
+ALTER TABLE ONLY public.session_states
+    ADD CONSTRAINT session_states_pkey PRIMARY KEY (session_id);
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_pkey PRIMARY KEY (session_id);
 ALTER TABLE ONLY public.stream_tickets
@@ -2912,6 +3494,8 @@ ALTER TABLE ONLY public.streams
     ADD CONSTRAINT streams_pkey PRIMARY KEY (stream_id);
 ALTER TABLE public.streams
     ADD CONSTRAINT streams_stream_id_length_check CHECK ((GREATEST(length(stream_id), length(process_id), length(session_id), length(user_id)) <= 255)) NOT VALID;
+ALTER TABLE ONLY public.user_states
+    ADD CONSTRAINT user_states_pkey PRIMARY KEY (user_id, app_id);
 ALTER TABLE public.users
     ADD CONSTRAINT users_last_seen_app_id_length_check CHECK ((length(last_seen_app_id) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.users
@@ -2919,23 +3503,32 @@ ALTER TABLE ONLY public.users
 ALTER TABLE public.users
     ADD CONSTRAINT users_user_id_dots_check CHECK ((user_id !~ '(^|/)\.\.?(/|$)'::text)) NOT VALID;
 CREATE INDEX applications_settings_idx ON public.applications USING gin (settings jsonb_path_ops);
+CREATE INDEX attachment_removals_due_at_idx ON public.attachment_removals USING btree (due_at);
+CREATE INDEX attachments_checked_at_idx ON public.attachments USING btree (checked_at);
+CREATE INDEX attachments_created_by_user_id_idx ON public.attachments USING btree (created_by_user_id) INCLUDE (size);
+CREATE INDEX attachments_location_idx ON public.attachments USING btree (location) WHERE (location IS NOT NULL);
 CREATE INDEX audit_log_target_id_idx ON public.audit_log USING btree (target_id, audit_id);
 CREATE INDEX configs_config_json_idx ON public.configs USING gin (config_json jsonb_path_ops);
 CREATE INDEX configs_tags_idx ON public.configs USING gin (tags jsonb_path_ops);
 CREATE INDEX configs_user_id_idx ON public.configs USING btree (user_id, updated_at DESC, config_id DESC);
 CREATE INDEX configuration_value_idx ON public.configuration USING gin (value jsonb_path_ops);
 CREATE INDEX idempotency_keys_created_at_idx ON public.idempotency_keys USING btree (created_at);
+CREATE INDEX messages_created_at_idx ON public.messages USING brin (created_at) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX messages_search_idx ON public.messages USING gin (search, (ARRAY[session_id])) WITH (fastupdate=off);
+CREATE UNIQUE INDEX messages_session_id_key_idx ON public.messages USING btree (session_id, key) WHERE (key IS NOT NULL);
 CREATE INDEX messages_session_id_system_idx ON public.messages USING btree (session_id, seq) WHERE (role = ANY (ARRAY['system'::text, 'developer'::text]));
 CREATE INDEX run_approvals_session_id_run_id_idx ON public.run_approvals USING btree (session_id, run_id);
+CREATE INDEX runs_queued_at_idx ON public.runs USING btree (queued_at);
 CREATE INDEX runs_session_id_queued_at_idx ON public.runs USING btree (session_id, queued_at, run_id);
 CREATE INDEX runs_session_id_queued_idx ON public.runs USING btree (session_id, queued_at, run_id) WHERE (status = 'queued'::text);
 CREATE UNIQUE INDEX runs_session_id_running_idx ON public.runs USING btree (session_id) WHERE (status = 'running'::text);
 CREATE INDEX runs_user_id_queued_idx ON public.runs USING btree (user_id) WHERE (status = 'queued'::text);
+CREATE INDEX searches_day_idx ON public.searches USING btree (day);
 CREATE INDEX session_participants_last_active_at_idx ON public.session_participants USING btree (user_id, last_active_at DESC, session_id DESC);
 CREATE INDEX session_participants_permissions_idx ON public.session_participants USING gin (permissions jsonb_path_ops);
 CREATE INDEX session_participants_user_id_idx ON public.session_participants USING btree (user_id, session_id);
 CREATE INDEX sessions_config_id_idx ON public.sessions USING btree (config_id);
+CREATE UNIQUE INDEX sessions_external_id_idx ON public.sessions USING btree (created_by_app_id, owner_user_id, external_id) WHERE (external_id IS NOT NULL);
 CREATE INDEX sessions_metadata_idx ON public.sessions USING gin (metadata jsonb_path_ops);
 CREATE INDEX sessions_search_idx ON public.sessions USING gin (search) WITH (fastupdate=off);
 CREATE INDEX sessions_search_language_idx ON public.sessions USING btree (search_language) WHERE (search_language IS NOT NULL);
@@ -2944,18 +3537,23 @@ CREATE INDEX stream_tickets_expires_at_idx ON public.stream_tickets USING btree 
 CREATE INDEX stream_tickets_session_id_idx ON public.stream_tickets USING btree (session_id);
 CREATE INDEX streams_session_id_idx ON public.streams USING btree (session_id);
 CREATE INDEX streams_user_id_idx ON public.streams USING btree (user_id);
+CREATE INDEX user_states_app_id_idx ON public.user_states USING btree (app_id);
 CREATE INDEX users_metadata_idx ON public.users USING gin (metadata jsonb_path_ops);
+CREATE TRIGGER application_states_document_size_check BEFORE INSERT OR UPDATE OF document ON public.application_states FOR EACH ROW WHEN ((octet_length((new.document)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('document');
+CREATE TRIGGER application_states_set_updated_at BEFORE UPDATE ON public.application_states FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER applications_announce AFTER DELETE OR UPDATE ON public.applications FOR EACH ROW EXECUTE FUNCTION public.announce_application();
+CREATE TRIGGER applications_drop_states AFTER DELETE ON public.applications FOR EACH ROW EXECUTE FUNCTION public.applications_drop_states();
 CREATE TRIGGER applications_keep_default_key AFTER INSERT OR UPDATE OF api_key_hash, api_key_prefix ON public.applications FOR EACH ROW EXECUTE FUNCTION public.keep_default_key();
 CREATE TRIGGER applications_set_updated_at BEFORE UPDATE ON public.applications FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER applications_settings_size_check BEFORE INSERT OR UPDATE OF settings ON public.applications FOR EACH ROW WHEN ((octet_length((new.settings)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('settings');
+CREATE TRIGGER attachments_note_removal AFTER DELETE ON public.attachments FOR EACH ROW WHEN ((old.location IS NOT NULL)) EXECUTE FUNCTION public.attachments_note_removal();
 CREATE TRIGGER config_versions_config_json_size_check BEFORE INSERT OR UPDATE OF config_json ON public.config_versions FOR EACH ROW WHEN (((pg_trigger_depth() = 0) AND (octet_length((new.config_json)::text) > 1048576))) EXECUTE FUNCTION public.refuse_value('config_json');
 CREATE TRIGGER config_versions_description_size_check BEFORE INSERT OR UPDATE OF description ON public.config_versions FOR EACH ROW WHEN (((pg_trigger_depth() = 0) AND (length(new.description) > 10000))) EXECUTE FUNCTION public.refuse_value('description');
 CREATE TRIGGER config_versions_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public.config_versions FOR EACH ROW WHEN (((pg_trigger_depth() = 0) AND (octet_length((new.tags)::text) > 196608))) EXECUTE FUNCTION public.refuse_value('tags');
 CREATE TRIGGER configs_config_json_size_check BEFORE INSERT OR UPDATE OF config_json ON public.configs FOR EACH ROW WHEN ((octet_length((new.config_json)::text) > 1048576)) EXECUTE FUNCTION public.refuse_value('config_json');
 CREATE TRIGGER configs_description_size_check BEFORE INSERT OR UPDATE OF description ON public.configs FOR EACH ROW WHEN ((length(new.description) > 10000)) EXECUTE FUNCTION public.refuse_value('description');
-CREATE TRIGGER configs_keep_version BEFORE UPDATE OF name, description, config_json, tags ON public.configs FOR EACH ROW WHEN ((((((old.name)::text IS DISTINCT FROM (new.name)::text) OR (old.description IS DISTINCT FROM new.description)) OR (old.config_json IS DISTINCT FROM new.config_json)) OR (old.tags IS DISTINCT FROM new.tags))) EXECUTE FUNCTION public.keep_config_version();
-CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
+CREATE TRIGGER configs_keep_version BEFORE UPDATE OF name, description, config_json, tags ON public.configs FOR EACH ROW WHEN (((((((old.name)::text IS DISTINCT FROM (new.name)::text) OR (old.description IS DISTINCT FROM new.description)) OR (old.config_json IS DISTINCT FROM new.config_json)) OR (old.tags IS DISTINCT FROM new.tags)) AND ((current_setting('amplifier.reencrypts'::text, true) IS DISTINCT FROM 'on'::text) OR (CURRENT_USER = 'amplifier_app'::name)))) EXECUTE FUNCTION public.keep_config_version();
+CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH ROW WHEN (((NOT (new.updated_at IS DISTINCT FROM old.updated_at)) AND ((current_setting('amplifier.reencrypts'::text, true) IS DISTINCT FROM 'on'::text) OR (CURRENT_USER = 'amplifier_app'::name)))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configs_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public.configs FOR EACH ROW WHEN ((octet_length((new.tags)::text) > 196608)) EXECUTE FUNCTION public.refuse_value('tags');
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configuration_value_size_check BEFORE INSERT OR UPDATE OF value ON public.configuration FOR EACH ROW WHEN ((octet_length((new.value)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('value');
@@ -2975,8 +3573,12 @@ CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.sessi
 CREATE TRIGGER session_events_bound_data BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((octet_length((new.data)::text) > 8192)) EXECUTE FUNCTION public.bound_event();
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER session_participants_permissions_export_check BEFORE INSERT OR UPDATE OF permissions ON public.session_participants FOR EACH ROW WHEN ((new.permissions ? 'export'::text)) EXECUTE FUNCTION public.refuse_value('permissions');
+CREATE TRIGGER session_states_document_size_check BEFORE INSERT OR UPDATE OF document ON public.session_states FOR EACH ROW WHEN ((octet_length((new.document)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('document');
+CREATE TRIGGER session_states_set_updated_at BEFORE UPDATE ON public.session_states FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER sessions_created_by_app_id_length_check BEFORE INSERT OR UPDATE OF created_by_app_id ON public.sessions FOR EACH ROW WHEN ((length(new.created_by_app_id) > 255)) EXECUTE FUNCTION public.refuse_value('created_by_app_id');
 CREATE TRIGGER sessions_drop_config AFTER DELETE ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_drop_config();
+CREATE TRIGGER sessions_drop_former_config AFTER UPDATE OF config_id ON public.sessions FOR EACH ROW WHEN ((new.config_id IS DISTINCT FROM old.config_id)) EXECUTE FUNCTION public.sessions_drop_config();
+CREATE TRIGGER sessions_external_id_check BEFORE INSERT OR UPDATE OF external_id ON public.sessions FOR EACH ROW WHEN ((((length(new.external_id) < 1) OR (length(new.external_id) > 512)) OR (octet_length(new.external_id) > 1536) OR (new.external_id ~ '[\u0001-\u001F\u007F-\u009F]'::text) OR (new.external_id = ANY (ARRAY['.'::text, '..'::text])))) EXECUTE FUNCTION public.refuse_value('external_id');
 CREATE TRIGGER sessions_forked_from_session_id_length_check BEFORE INSERT OR UPDATE OF forked_from_session_id ON public.sessions FOR EACH ROW WHEN ((length(new.forked_from_session_id) > 255)) EXECUTE FUNCTION public.refuse_value('forked_from_session_id');
 CREATE TRIGGER sessions_keep_config BEFORE UPDATE OF owner_user_id ON public.sessions FOR EACH ROW WHEN ((new.owner_user_id IS DISTINCT FROM old.owner_user_id)) EXECUTE FUNCTION public.sessions_keep_config();
 CREATE TRIGGER sessions_metadata_size_check BEFORE INSERT OR UPDATE OF metadata ON public.sessions FOR EACH ROW WHEN ((octet_length((new.metadata)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('metadata');
@@ -2986,13 +3588,21 @@ CREATE TRIGGER sessions_session_id_length_check BEFORE INSERT OR UPDATE OF sessi
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
 CREATE TRIGGER sessions_set_updated_at BEFORE UPDATE OF config_id, owner_user_id, created_by_app_id, last_accessed_by_app_id, last_accessed_at, status, title, tags, metadata, message_count, last_seq, updated_at ON public.sessions FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER sessions_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public.sessions FOR EACH ROW WHEN ((octet_length((new.tags)::text) > 196608)) EXECUTE FUNCTION public.refuse_value('tags');
+CREATE TRIGGER user_states_document_size_check BEFORE INSERT OR UPDATE OF document ON public.user_states FOR EACH ROW WHEN ((octet_length((new.document)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('document');
+CREATE TRIGGER user_states_set_updated_at BEFORE UPDATE ON public.user_states FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER users_metadata_size_check BEFORE INSERT OR UPDATE OF metadata ON public.users FOR EACH ROW WHEN ((octet_length((new.metadata)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('metadata');
 ALTER TABLE ONLY public.application_keys
     ADD CONSTRAINT application_keys_app_id_fkey FOREIGN KEY (app_id) REFERENCES public.applications(app_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.attachment_chunks
+    ADD CONSTRAINT attachment_chunks_sha256_fkey FOREIGN KEY (session_id, sha256) REFERENCES public.attachments(session_id, sha256) ON DELETE CASCADE;
+ALTER TABLE ONLY public.attachments
+    ADD CONSTRAINT attachments_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.config_versions
     ADD CONSTRAINT config_versions_config_id_fkey FOREIGN KEY (config_id) REFERENCES public.configs(config_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.retracted_messages
+    ADD CONSTRAINT retracted_messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.run_approvals
     ADD CONSTRAINT run_approvals_session_id_run_id_fkey FOREIGN KEY (session_id, run_id) REFERENCES public.runs(session_id, run_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.runs
@@ -3003,6 +3613,8 @@ ALTER TABLE ONLY public.session_invitations
     ADD CONSTRAINT session_invitations_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.session_states
+    ADD CONSTRAINT session_states_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.sessions
     ADD CONSTRAINT sessions_config_id_fkey FOREIGN KEY (config_id) REFERENCES public.configs(config_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.stream_tickets
@@ -3013,24 +3625,41 @@ REVOKE ALL ON FUNCTION public.announce(payload text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.announce(payload text) TO amplifier_app;
 REVOKE ALL ON FUNCTION public.announce_application() FROM PUBLIC;
 GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
+REVOKE ALL ON FUNCTION public.messages_erase(of_session_id text, seqs bigint[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.messages_erase(of_session_id text, seqs bigint[]) TO amplifier_app;
 REVOKE ALL ON FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) TO amplifier_app;
+REVOKE ALL ON FUNCTION public.messages_replace(of_session_id text, of_seqs bigint[], new_messages jsonb[]) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.messages_replace(of_session_id text, of_seqs bigint[], new_messages jsonb[]) TO amplifier_app;
+REVOKE ALL ON FUNCTION public.messages_retract(of_session_id text, seqs bigint[], event_seq bigint, by_user_id text, by_app_id text, erases boolean) FROM PUBLIC;
+GRANT ALL ON FUNCTION public.messages_retract(of_session_id text, seqs bigint[], event_seq bigint, by_user_id text, by_app_id text, erases boolean) TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.application_keys TO amplifier_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.application_states TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.applications TO amplifier_app;
+GRANT SELECT,INSERT ON TABLE public.attachment_chunks TO amplifier_app;
+GRANT SELECT,INSERT,DELETE ON TABLE public.attachment_removals TO amplifier_app;
+GRANT SELECT,INSERT,DELETE ON TABLE public.attachments TO amplifier_app;
+GRANT UPDATE(checked_at) ON TABLE public.attachments TO amplifier_app;
+GRANT UPDATE(referenced_seq) ON TABLE public.attachments TO amplifier_app;
 GRANT SELECT,INSERT ON TABLE public.audit_log TO amplifier_app;
 GRANT SELECT,INSERT ON TABLE public.config_versions TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configs TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configuration TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO amplifier_app;
 GRANT SELECT ON TABLE public.notification_keys TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.rate_limits TO amplifier_app;
+GRANT SELECT,INSERT ON TABLE public.retracted_messages TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.run_approvals TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.runs TO amplifier_app;
+GRANT SELECT ON TABLE public.run_usage TO amplifier_app;
+GRANT SELECT ON TABLE public.run_usage TO amplifier_readonly;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.searches TO amplifier_app;
 GRANT SELECT ON TABLE public.search_activity TO amplifier_readonly;
 GRANT SELECT,INSERT ON TABLE public.session_events TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.session_invitations TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session_participants TO amplifier_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.session_states TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO amplifier_app;
 GRANT SELECT ON TABLE public.session_transcripts TO amplifier_readonly;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.stream_tickets TO amplifier_app;
@@ -3038,4 +3667,5 @@ GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.streams TO amplifier_app;
 GRANT SELECT ON TABLE public.usage_by_application TO amplifier_readonly;
 GRANT SELECT ON TABLE public.usage_by_day TO amplifier_readonly;
 GRANT SELECT ON TABLE public.usage_by_user TO amplifier_readonly;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.user_states TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.users TO amplifier_app;

@@ -10,6 +10,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier
 
+from amplifier import libpq
 from amplifier.database.connections import LISTENER, ROLE
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 from amplifier.errors import OperatorError, one_line
@@ -61,7 +62,7 @@ def reload(dsn: str, timeout: float) -> tuple[int, list[Report]]:
     """
     request, reports, signatures = uuid.uuid4().hex, list[Report](), Signatures()
     try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+        with libpq.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"listen {CHANNEL}")
             [expected] = connection.execute(_LISTENERS, (LISTENER,)).fetchone() or (0,)
             connection.execute(SQL("set role {}").format(Identifier(ROLE)))
@@ -86,7 +87,7 @@ def top(dsn: str, limit: int) -> list[tuple[Any, ...]]:
     A row has the name, calls, seconds, milliseconds per call, and rows. Raises OperatorError.
     """
     try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=5, options=f"-c role={ROLE}") as connection:
+        with libpq.connect(dsn, autocommit=True, connect_timeout=5, options=f"-c role={ROLE}") as connection:
             where = connection.execute(_SCHEMA).fetchone()
             if where is None:
                 [installed] = connection.execute(_INSTALLED).fetchone() or (False,)

@@ -20,6 +20,8 @@ from amplifier.database.pool import Database
 from amplifier.errors import InputError
 from amplifier.queries.findings import Finding
 from amplifier.queries.header import Header, checked, parse
+from amplifier.telemetry import tracing
+from amplifier.telemetry.served import current
 
 _METHODS = {"SELECT": "fetch", "SELECT_ONE": "fetchrow", "SELECT_VALUE": "fetchval", "INSERT_UPDATE_DELETE": "execute"}
 _BLOCK = re.compile(r"^(?=--\s*name\s*:)", re.MULTILINE)  # as in aiosql
@@ -95,12 +97,20 @@ class Query:
             values = self._pick(arguments) if self._pick else [arguments[name] for name in self.parameters]
         except KeyError:
             raise self._wrong_arguments(arguments) from None
-        usage, started = self.usage, time.perf_counter()
+        usage, started, failure = self.usage, time.perf_counter(), None
         try:
             result = await getattr(self._database, self._method)(self.statement, *values)
+        except BaseException as error:
+            failure = tracing.error_type(error)
+            raise
         finally:
+            seconds = time.perf_counter() - started
             usage.calls += 1
-            usage.seconds += time.perf_counter() - started
+            usage.seconds += seconds
+            if (served := current.get()) is not None:
+                served.add_query(seconds)
+            if (span := tracing.current.get()) is not None:
+                span.add_query(self.name, started, failure)
         return int(result.rpartition(" ")[2]) if self._method == "execute" else result
 
     def wrong(self, problem: str, remedy: str | None = None, line: int | None = None) -> Finding:

@@ -17,6 +17,7 @@ class Credentials(Struct):
     api_key_hash: str
     is_active: bool
     is_admin: bool
+    act_as: bool
     requests_per_minute: int | None
     expires_at: datetime | None
 
@@ -67,6 +68,80 @@ class TranscriptRow(Struct):
     author_user_id: str | None
     author_app_id: str | None
     created_at: datetime | None
+    key: str | None
+
+
+class AppendedMessages(Struct):
+    """The numbers of added messages, and how many messages the session has: of role user, and of any role."""
+
+    session_id: str
+    first_seq: int
+    last_seq: int
+    message_count: int
+    messages_total: int
+
+
+class AppendedWith(AppendedMessages):
+    """The same of an append with keys and state, and the number of each message; skipped and replaced ones from 0."""
+
+    seqs: list[int]
+    skipped: list[int]
+    replaced: list[int]
+    state: Raw
+
+
+class ScopedState(Struct):
+    """A state document that a user reads. One that was never written is empty, has version 0 and no time."""
+
+    user_id: str
+    scope: Literal["session", "user", "application"]
+    document: Raw
+    version: int
+    updated_at: datetime | None
+
+
+class PatchedDocuments(Struct):
+    """Documents after patches by a user, a JSON object by scope."""
+
+    user_id: str
+    state: Raw
+
+
+class RetractedRow(Struct):
+    """The numbers of a session after a retraction, and one of its messages. Without one, null after `retracted`.
+
+    `found` is the number of messages that the request names, `of_others` of those among them that others wrote.
+    """
+
+    session_id: str
+    last_seq: int
+    message_count: int
+    messages_total: int
+    found: int
+    of_others: int
+    retracted: int
+    seq: int | None
+    message: Raw | None
+    author_user_id: str | None
+    author_app_id: str | None
+    created_at: datetime | None
+    key: str | None
+
+
+class RetractedMessageRow(Struct):
+    """A message that was taken back, and the number of the next one on a further page."""
+
+    seq: int
+    message: Raw
+    author_user_id: str
+    author_app_id: str
+    created_at: datetime
+    key: str | None
+    retracted_at: datetime
+    retracted_by_user_id: str
+    retracted_by_app_id: str
+    erased_at: datetime | None
+    next_seq: int | None
 
 
 class LoggedEvent(Struct):
@@ -80,6 +155,7 @@ class LoggedEvent(Struct):
     user_id: str | None
     app_id: str | None
     created_at: datetime | None
+    key: str | None
 
 
 class Clock(Struct):
@@ -199,11 +275,21 @@ class FoundMessage(Struct):
     ranked: int
 
 
+class FacetCount(Struct):
+    """The hits of one value of a facet, and the number of all hits that were counted."""
+
+    facet: str
+    value: str
+    name: str | None
+    count: int
+    counted: int
+
+
 class FoundSession(Struct):
     """A session with hits, and the position for the next page."""
 
     session_id: str
-    config_id: str
+    config_id: str | None
     status: str
     message_count: int
     messages_total: int
@@ -215,12 +301,50 @@ class FoundSession(Struct):
     last_seq: int
     last_read_seq: int
     unread: int
+    external_id: str | None
     hits: int
     headline: str
     rank: float
     matched_at: datetime
     searched_at: datetime
     total: int
+
+
+class IncludingRow(Struct):
+    """A session in a list and the user's part in it, with its metadata, first participants, last message and run if
+    these are wanted, and whether rows follow."""
+
+    session_id: str
+    config_id: str | None
+    status: str
+    title: str | None
+    tags: Raw
+    role: str
+    owner_user_id: str
+    joined_at: datetime
+    last_active_at: datetime
+    message_count: int
+    messages_total: int
+    last_seq: int
+    created_at: datetime
+    updated_at: datetime
+    last_read_seq: int
+    unread: int
+    external_id: str | None
+    metadata: Raw | None
+    participants: Raw | None
+    participant_count: int | None
+    message_seq: int | None
+    message_role: str | None
+    message: Raw | None
+    message_text: str | None
+    author_user_id: str | None
+    author_app_id: str | None
+    message_created_at: datetime | None
+    message_key: str | None
+    state: Raw | None
+    run: Raw | None
+    has_more: bool
 
 
 class Languages(Struct):
@@ -240,6 +364,7 @@ class GoingRun(Struct):
     user_id: str
     app_id: str
     queued_at: datetime
+    traceparent: str | None
     last_seq: int
     config_id: str
     config_json: Raw
@@ -308,6 +433,13 @@ class WaitingRun(Struct):
     user_id: str
 
 
+class QueueLength(Struct):
+    """The number of queued runs of all sessions, and since when the oldest of them waits."""
+
+    queued: int
+    oldest_queued_at: datetime | None
+
+
 class RefusedRun(Struct):
     """A run that ended before it started."""
 
@@ -347,3 +479,64 @@ class UnfinishedRun(Struct):
 
     run_id: str
     status: Literal["queued", "running", "completed", "failed", "cancelled"]
+
+
+class NewAttachment(Struct):
+    """An attachment that was made, or that was there already: then `is_new` is false."""
+
+    attachment: str
+    size: int
+    content_type: str
+    name: str | None
+    created_by_user_id: str
+    created_at: datetime
+    is_new: bool
+
+
+class StoredAttachment(Struct):
+    """An attachment and the blob with its content, or None if the content is in the database."""
+
+    sha256: str
+    size: int
+    content_type: str
+    name: str | None
+    location: str | None
+
+
+class AttachmentChunk(Struct):
+    """A part of an attachment's content, from the byte at `start`."""
+
+    start: int
+    data: bytes
+
+
+class AttachmentUsage(Struct):
+    """The bytes of all attachments of a session, and of a user."""
+
+    in_session: int
+    of_user: int
+
+
+class CopiedAttachment(Struct):
+    """An attachment that a fork got from its origin."""
+
+    sha256: str
+    size: int
+    location: str | None
+
+
+class UncheckedAttachment(Struct):
+    """An attachment whose references are to be searched for, with the clock of its session."""
+
+    session_id: str
+    sha256: str
+    referenced_seq: int | None
+    checked_at: datetime
+    last_seq: int
+
+
+class AttachmentRemoval(Struct):
+    """A blob that is to be removed, unless an attachment has it."""
+
+    location: str
+    is_used: bool

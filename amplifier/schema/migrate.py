@@ -10,9 +10,8 @@ from typing import Any
 from urllib.parse import urlencode
 
 import psycopg
-from psycopg.conninfo import conninfo_to_dict
 
-from amplifier import paths
+from amplifier import libpq, paths
 from amplifier.errors import OperatorError, one_line
 
 logger = logging.getLogger(__name__)
@@ -60,10 +59,9 @@ def known(folder: Path | None = None) -> Any:
 
 def pending(dsn: str, folder: Path | None = None) -> list[str]:
     """Returns the ids of the migrations that the database lacks, without applying them. Raises SchemaError."""
-    files = sorted((folder or paths.folder("migrations")).glob("*.sql"))
-    known = [file.stem for file in files if not file.name.endswith(".rollback.sql")]
+    known = paths.migrations(folder)
     try:
-        with psycopg.connect(dsn, connect_timeout=5) as connection:
+        with libpq.connect(dsn, connect_timeout=5) as connection:
             if connection.execute("select to_regclass('_yoyo_migration')").fetchone() == (None,):
                 return known
             applied = {row[0] for row in connection.execute("select migration_id from _yoyo_migration")}
@@ -72,7 +70,7 @@ def pending(dsn: str, folder: Path | None = None) -> list[str]:
             f"{error}: let the login work as the service's role with: grant amplifier_app to ..."
         ) from error
     except psycopg.Error as error:
-        raise SchemaError(f"the database cannot be reached: {one_line(error)}") from error
+        raise SchemaError(f"the database cannot be reached: {one_line(error)}; run: amplifier-api doctor") from error
     return [identifier for identifier in known if identifier not in applied]
 
 
@@ -83,7 +81,7 @@ def exclusively(dsn: str) -> Iterator[None]:
     Raises SchemaError if another process holds it for two minutes.
     """
     deadline = time.monotonic() + _LOCK_LIMIT
-    with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+    with libpq.connect(dsn, autocommit=True, connect_timeout=5) as connection:
         # polls, because a waiting statement keeps its snapshot, and `create index concurrently` waits for snapshots
         while connection.execute("select pg_try_advisory_lock(%s)", (_ADVISORY_LOCK,)).fetchone() != (True,):
             if time.monotonic() > deadline:
@@ -98,6 +96,6 @@ def yoyo_backend(dsn: str) -> Iterator[Any]:
     import yoyo
 
     # everything as query parameters: yoyo's parser handles neither %20 in a database's name nor several hosts
-    backend = yoyo.get_backend(f"postgresql+psycopg://?{urlencode(conninfo_to_dict(dsn))}")
+    backend = yoyo.get_backend(f"postgresql+psycopg://?{urlencode(libpq.parameters(dsn))}")
     with backend:
         yield backend

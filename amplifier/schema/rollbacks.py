@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import os
 import re
 import shutil
 import subprocess
@@ -11,6 +12,7 @@ from typing import Any
 
 import psycopg
 
+from amplifier import libpq
 from amplifier.errors import OperatorError
 from amplifier.postgres import embedded, scratch
 from amplifier.schema import migrate
@@ -71,7 +73,8 @@ def _tried(
 def dump(dsn: str, program: Path | None = None) -> str:
     """Returns pg_dump's schema of a database without the lines that differ from run to run. Raises TrialError."""
     command = [str(program or _pg_dump()), "--schema-only", "--no-owner", "--exclude-table=*yoyo*", dsn]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60)  # noqa: S603
+    environ = os.environ | libpq.environ(dsn)
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, timeout=60)  # noqa: S603
     if done.returncode != 0:
         raise TrialError(f"pg_dump failed: {done.stderr.strip()}")
     lines = [line for line in done.stdout.splitlines() if line and not line.startswith(("--", "\\", "SET ", "SELECT "))]

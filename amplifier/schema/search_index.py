@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Literal
 
+from amplifier import libpq
 from amplifier.errors import OperatorError, one_line
 from amplifier.schema import migrate
 
@@ -167,7 +168,7 @@ def _connected(dsn: str) -> Iterator[Connection]:
     Raises ReindexError for every error of PostgreSQL in the context.
     """
     try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+        with libpq.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             yield connection
     except psycopg.errors.UndefinedFunction as error:
         raise ReindexError("the database's schema is behind: run amplifier-api migrate") from error

@@ -9,8 +9,9 @@ from typing import Any
 import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
+from amplifier import libpq
 from amplifier.database.connections import ROLE
-from amplifier.errors import OperatorError
+from amplifier.errors import OperatorError, one_line
 from amplifier.schema import migrate
 
 _ATTRIBUTES = """
@@ -46,16 +47,19 @@ class LoginError(OperatorError):
     """Raised when the service's login cannot be created or used. The message says why."""
 
 
-def ensure(dsn: str, login: str, password: str | None = None) -> None:
+def ensure(dsn: str, login: str, password: str | None = None, is_principal: bool = False) -> None:
     """Creates `login` if it is missing, grants it the service's role, and sets its password if one is given.
 
     `dsn` logs in as an administrator. The password is sent as a SCRAM verifier, so that statement logs do not show it.
+    If `is_principal` is true, a missing login is created for the principal of Microsoft Entra that has this name.
     Raises LoginError.
     """
     try:
-        with migrate.exclusively(dsn), psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+        with migrate.exclusively(dsn), libpq.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             name = Identifier(login)
-            if _found(connection, login) is None:
+            if _found(connection, login) is None and is_principal:
+                _create_principal(dsn, login)
+            elif _found(connection, login) is None:
                 # roles are shared by all databases: another process may create it at the same time
                 with contextlib.suppress(psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
                     connection.execute(SQL("create role {} login").format(name))
@@ -68,7 +72,29 @@ def ensure(dsn: str, login: str, password: str | None = None) -> None:
     except psycopg.Error as error:
         raise LoginError(
             f"the login {login} of the service could not be made: {error}\n"
-            "an administrator does that as migrations/README.md says under Roles; unset DATABASE_SERVICE_PASSWORD then"
+            "an administrator does that as migrations/README.md says under Roles; unset "
+            f"{'DATABASE_SERVICE_USER' if is_principal else 'DATABASE_SERVICE_PASSWORD'} then"
+        ) from error
+
+
+def exists(dsn: str, login: str) -> bool:
+    """Returns whether a role of this name exists. Raises LoginError."""
+    try:
+        with libpq.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            return _found(connection, login) is not None
+    except psycopg.Error as error:
+        raise LoginError(f"the database cannot be asked: {one_line(error)}") from error
+
+
+def _create_principal(dsn: str, login: str) -> None:
+    """Creates the login by Azure's function, which only the database `postgres` has."""
+    try:
+        with libpq.connect(dsn, dbname="postgres", autocommit=True, connect_timeout=5) as connection:
+            connection.execute("select pgaadauth_create_principal(%s, false, false)", (login,))
+    except psycopg.errors.UndefinedFunction as error:
+        raise LoginError(
+            f"the role {login} is missing, and this server cannot make it for a principal of Microsoft Entra: turn on "
+            "its Entra authentication, or unset DATABASE_SERVICE_USER"
         ) from error
 
 

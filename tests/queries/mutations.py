@@ -56,7 +56,7 @@ SAME = {
     r"sessions\.transfer: a parameter is wrong: :user_id is :actor_id at 14\d\d": (
         "where it decides, the new owner is the caller"
     ),
-    r"messages\.list_backwards: a parameter is wrong: :limit is :before at 13\d\d": (
+    r"messages\.list_backwards: a parameter is wrong: :limit is :before at 15\d\d": (
         "more rows are read, of which as many are shown"
     ),
     r"rate_limits\.take: a parameter is wrong: :per_minute is :wanted at 5\d\d": (

@@ -76,6 +76,7 @@ def test_query_for_users_requires_the_caller(folder: Path, tmp_path: Path) -> No
             load(alone(tmp_path, name, without_caller(text, parameter=False)))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("access", ["public", "system"])
 @pytest.mark.parametrize("keeps_predicate", [True, False])
 async def test_header_alone_cannot_make_a_query_public(
@@ -91,6 +92,7 @@ async def test_header_alone_cannot_make_a_query_public(
     assert found == list(queries)
 
 
+@pytest.mark.slow
 async def test_header_alone_cannot_set_access_self(dsn: str, folder: Path) -> None:
     queries = {name: text for name, text in blocks(folder).items() if name not in UNBOUND}
     for name, text in queries.items():
@@ -101,6 +103,7 @@ async def test_header_alone_cannot_set_access_self(dsn: str, folder: Path) -> No
     assert found == list(queries)
 
 
+@pytest.mark.slow
 async def test_public_query_cannot_become_system(dsn: str, folder: Path) -> None:
     edit(folder, "settings.get", "@access public", "@access system")
     with pytest.raises(QueriesError, match=r"\.sql:\d+: settings\.get: @access system is not for a query of this name"):
@@ -151,6 +154,7 @@ def test_query_that_changes_session_state_is_refused(tmp_path: Path, call: str) 
         load(alone(tmp_path, "service.get", f"{PUBLIC}select 1, {call};\n"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("second", ["reset role", "drop table messages", "select 1"])
 async def test_query_of_two_statements_is_refused(dsn: str, folder: Path, second: str) -> None:
     edit(folder, "service.ping", "select 1;", f"select 1; {second};")
@@ -192,6 +196,7 @@ async def test_finding_has_file_line_and_name(dsn: str, folder: Path) -> None:
         assert int(place[1]) == lines[name]
 
 
+@pytest.mark.slow
 async def test_check_leaves_no_rows(dsn: str, sql: Callable[..., list[Any]], folder: Path) -> None:
     sql(STATE, "active")
     before = _contents(sql)
@@ -207,6 +212,7 @@ async def test_check_leaves_no_rows(dsn: str, sql: Callable[..., list[Any]], fol
     assert _contents(sql) == before
 
 
+@pytest.mark.slow
 async def test_checks_do_not_disturb_each_other(dsn: str, folder: Path, sql: Callable[..., list[Any]]) -> None:
     before = _contents(sql)
     assert await asyncio.gather(*(check(folder, dsn) for _ in range(4))) == [None] * 4, "none of them found anything"

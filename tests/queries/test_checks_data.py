@@ -61,6 +61,7 @@ def test_expired_huge_and_odd_rows_do_not_stop_start(dsn: str, folder: Path, sql
         assert "Traceback" not in service.output
 
 
+@pytest.mark.slow
 async def test_used_and_aged_database_passes_checks(
     database: Database,
     api: Api,
@@ -77,6 +78,7 @@ async def test_used_and_aged_database_passes_checks(
     assert await found(database, folder) == ""
 
 
+@pytest.mark.slow
 async def test_locked_rows_do_not_fail_check(database: Database, session_id: str, folder: Path, dsn: str) -> None:
     with psycopg.connect(dsn, autocommit=True) as connection:
         tables = odd_rows.fill(connection)
@@ -139,6 +141,7 @@ async def test_tenants_have_rows_in_every_table_that_a_query_can_change(database
     assert {name for oid, name in changeable if oid not in tenants.tables} == set(), "give both tenants a row there"
 
 
+@pytest.mark.slow
 async def test_query_without_verdict_passes_only_as_released(
     database: Database, folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

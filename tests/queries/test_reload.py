@@ -111,6 +111,7 @@ async def test_only_admin_applications_see_queries(edited: Api) -> None:
     assert_problem(await edited.client().get("/health/queries"), 401)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -181,6 +182,7 @@ def test_other_notifications_are_no_reports() -> None:
         assert read(payload) is None
 
 
+@pytest.mark.slow
 async def test_report_fits_into_notification(edited: Api, folder: Path, sql: Sql) -> None:
     for name in blocks(folder):
         edit(folder, name, "-- @index", "-- @indexes")

@@ -48,6 +48,7 @@ def bounded(sql: Sql) -> Sql:
     return sql
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("make", TEXTS.values(), ids=TEXTS)
 def test_any_text_fits_in_a_tsvector(bounded: Sql, make: Callable[[], str]) -> None:
     text = make()

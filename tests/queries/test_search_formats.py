@@ -76,6 +76,7 @@ def test_table_has_the_formats_that_are_promised() -> None:
     assert len(FORMATS) >= 14
 
 
+@pytest.mark.slow
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], deadline=None)
 @given(messages)
 def test_database_reads_any_object_as_the_reader(sql: Sql, message: Message) -> None:

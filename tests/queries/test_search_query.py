@@ -84,10 +84,12 @@ def test_long_and_odd_input_never_fails(sql: Sql, typed: str) -> None:
     assert failures(sql, "english", [typed]) == []
 
 
+@pytest.mark.slow
 def test_random_input_never_fails(sql: Sql) -> None:
     assert failures(sql, "english", any_strings(1000)) == []
 
 
+@pytest.mark.slow
 def test_input_never_fails_in_any_language(sql: Sql) -> None:
     names = [name for (name,) in sql("select cfgname from pg_ts_config order by cfgname")]
     assert {"english", "german", "simple"} <= set(names)
@@ -172,6 +174,7 @@ def test_truncated_hit_stays_marked(sql: Sql) -> None:
     assert found == f"\ue000{LONG_WORD[:989]}\ue001…"
 
 
+@pytest.mark.slow
 def test_headlines_of_random_input_never_fail(sql: Sql) -> None:
     text = " ".join(any_strings(20))
     for typed in any_strings(100):

@@ -44,7 +44,7 @@ def test_truncated_message_is_marked(guarded: Sql, parts: dict[str, str], trunca
     insert_messages(guarded, "s", [message_of(**parts)])
     [(is_truncated, words)] = guarded("select search_truncated, tsvector_to_array(search) from messages")
     assert is_truncated is truncated
-    assert max(len(word.encode()) for word in ["", *words]) <= 2046
+    assert max(len(word.encode()) for word in ["", *words]) <= 2047  # which new minor releases index, older ones drop
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "1e-999", "1e131071", "9" * 5000])

@@ -33,6 +33,7 @@ def test_statement_of_probe_returns_the_same_columns(dsn: str, folder: Path) -> 
             assert f"/* {query.name} */" not in set_apart(query)
 
 
+@pytest.mark.slow
 def test_missing_statistics_are_explained(dsn: str) -> None:
     with psycopg.connect(dsn) as connection:
         [there] = connection.execute(

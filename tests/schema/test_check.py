@@ -121,6 +121,7 @@ MORE = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("rule", "statement"), [*REFUSED.items(), *MORE])
 def test_long_table_lock_is_refused(folder: Path, rule: str, statement: str) -> None:
     file = write(folder, "sessions change something", f"select 1;\n{statement}", "select null;")
@@ -181,7 +182,7 @@ def test_names_and_numbers_are_checked(folder: Path) -> None:
     for name, rule in (
         ("sessions-add_x", "name"),
         (f"{NEXT}-sessions-add-x", "name"),
-        ("0099-sessions-add_x", "number"),
+        ("0999-sessions-add_x", "number"),
     ):
         file.with_suffix(".rollback.sql").rename(folder / f"{name}.rollback.sql")
         file = file.rename(folder / f"{name}.sql")
@@ -194,8 +195,8 @@ def test_duplicate_number_and_python_file_are_refused(folder: Path) -> None:
         shutil.copy(other, folder / other.name.replace("add_x", "add_y"))
     second = f"{NEXT}-sessions-add_y.sql"
     assert told(folder) == [f"{second}:1: number", f"{second}:1: depends"]
-    (folder / "0099-sessions-add_z.py").write_text("steps = []")
-    assert told(folder)[-1] == "0099-sessions-add_z.py:1: name"
+    (folder / "0999-sessions-add_z.py").write_text("steps = []")
+    assert told(folder)[-1] == "0999-sessions-add_z.py:1: name"
 
 
 def test_missing_rollback_is_refused(folder: Path) -> None:

@@ -15,6 +15,10 @@ from tests.schema.test_migrate import UPDATED
 Sql = Callable[..., list[Any]]
 OTHERS = {  # a row for each table without one in UPDATED, in the order of their foreign keys
     "application_keys": "(app_id, key_id, name, api_key_hash) values ('a', 'k', 'n', repeat('0', 64))",
+    "attachments": "(session_id, sha256, size, content_type, created_by_user_id, created_by_app_id)"
+    " values ('s', repeat('0', 64), 1, 'text/plain', 'u', 'a')",
+    "attachment_chunks": "(session_id, sha256, start, data) values ('s', repeat('0', 64), 0, 'x')",
+    "attachment_removals": "(location, due_at) values ('l', now())",
     "audit_log": "(user_id, app_id, action, target_type, details) values ('u', 'a', 'x', 'session', '{}')",
     "config_versions": "(config_id, version, name, config_json, tags, created_at)"
     " values ('c', 9, 'C', '{}', '{}', now())",
@@ -22,8 +26,13 @@ OTHERS = {  # a row for each table without one in UPDATED, in the order of their
     " values ('a', 'u', 'k', 'r', 200, '')",
     "messages": "(session_id, seq, message, author_user_id, author_app_id)"
     """ values ('s', 1, '{"role": "user"}', 'u', 'a')""",
+    "processes": "(process_id, name, version, queries_hash, started_at, is_accepting, runs, streams, connections,"
+    " connections_in_use, most_connections) values ('p', 'h:1', '1', 'h', now(), true, 0, 0, 1, 0, 1)",
     "rate_limits": "(app_id, user_id, granted, full_at) values ('a', 'u', 1, now())",
     "runs": "(session_id, run_id, status, message, user_id, app_id) values ('s', 'r', 'queued', '{}', 'u', 'a')",
+    "retracted_messages": "(session_id, seq, message, author_user_id, author_app_id, created_at, retracted_seq,"
+    " retracted_at, retracted_by_user_id, retracted_by_app_id)"
+    " values ('s', 1, '{}', 'u', 'a', now(), 2, now(), 'u', 'a')",
     "run_approvals": "(session_id, approval_id, run_id, prompt, options, expires_at)"
     " values ('s', 'a', 'r', 'p', array['o'], now())",
     "searches": "(user_id, app_id, day, kind, searches, unsuccessful, cancelled, seconds)"
@@ -69,6 +78,7 @@ REFUSALS = (
 )
 
 
+@pytest.mark.slow
 def test_every_column_refuses_a_value_over_its_bound(sql: Sql) -> None:
     columns = sql(COLUMNS)
     for statement in ROWS.values():

@@ -65,7 +65,7 @@ def test_comments_are_short_and_name_things(sql: Sql) -> None:
     openings = ("what ", "who ", "whom ", "whoever ", "how ", "when ", "where ", "whether ", "which ", "that ")
     assert {one for one, comment in known.items() if comment.lower().startswith(openings)} == set()
     functions = {one: comment for one, comment in known.items() if one.startswith("comment on function")}
-    verbs = ("Trigger: ", "Returns ", "Sends ", "Gives ", "Indexes ")
+    verbs = ("Trigger: ", "Gives ", "Indexes ", "Locks ", "Merges ", "Replaces ", "Returns ", "Sends ")
     assert {one for one, comment in functions.items() if not comment.startswith(verbs)} == set()
 
 

@@ -1,5 +1,7 @@
 """The migration that derives the role of a message: for rows that exist, and back."""
 
+import pytest
+
 from amplifier.schema import migrate
 from tests.support.archive import MESSAGES, MIGRATIONS, ROWS, SESSIONS, Archive, migrations
 
@@ -11,6 +13,7 @@ INSERT = """
 """  # noqa: E501
 
 
+@pytest.mark.slow
 def test_roles_of_existing_messages_stay(empty_dsn: str) -> None:
     archive = Archive(empty_dsn)
     archive.apply(1, FIRST - 1)

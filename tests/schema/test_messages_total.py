@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 
 import psycopg
+import pytest
 
 from amplifier.schema import migrate
 from tests.support.archive import MESSAGES, MIGRATIONS, ROWS, SESSIONS, Archive
@@ -18,6 +19,7 @@ EARLIER = """
 TOTALS = "select session_id, messages_total from sessions order by session_id"
 
 
+@pytest.mark.slow
 def test_existing_messages_are_counted_while_others_append(empty_dsn: str) -> None:
     archive = Archive(empty_dsn)
     archive.apply(1, FIRST - 1)

@@ -32,6 +32,9 @@ UPDATED = {  # a row for every table that has updated_at
     "sessions": "insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)"
     " values ('s', 'c', 'u', 'a')",
     "configuration": "insert into configuration (key, value) values ('k', '1')",
+    "session_states": "insert into session_states (session_id) values ('s')",
+    "user_states": "insert into user_states (user_id, app_id) values ('u', 'a')",
+    "application_states": "insert into application_states (app_id) values ('a')",
 }
 OURS = """
     select 'relation ' || relname from pg_class where relnamespace = 'public'::regnamespace and relkind <> 'i'

@@ -19,6 +19,9 @@ from tests.conftest import private_folder, settings_for
 from tests.schema.test_roles import FORBIDDEN, OWNED
 from tests.support.service import command, postgres_servers, running_service
 
+# workers that share the server of DATABASE_URL share its roles
+pytestmark = pytest.mark.xdist_group("service login")
+
 Sql = Callable[..., list[Any]]
 PASSWORD = "of the service's login"
 ESCAPES = ["set role none", "reset role", "set session authorization default", "reset all", "discard all"]

@@ -18,7 +18,14 @@ from tests.support.markdown import blocks
 from tests.support.paths import ROOT
 
 Sql = Callable[..., list[Any]]
-VIEWS = ("usage_by_day", "usage_by_user", "usage_by_application", "search_activity", "session_transcripts")
+VIEWS = (
+    "usage_by_day",
+    "usage_by_user",
+    "usage_by_application",
+    "run_usage",
+    "search_activity",
+    "session_transcripts",
+)
 DAYS = ("2026-01-01T23:59:59Z", "2026-01-02T00:00:00Z")
 SECRET = "Wunderlampe"
 KEY = SearchKey("bob", "app", date(2026, 1, 1), "messages")
@@ -215,7 +222,7 @@ async def test_documented_reports_run_as_an_analyst(dsn: str, sql: Sql, alice: h
     page = (ROOT / "docs/sql.md").read_text()
     [example] = blocks("sql analysts", page)
     statements = [one for one in example.split(";") if one.strip()]
-    assert len(statements) == 3
+    assert len(statements) == 4
     role, *queries = statements
     sql(role.replace("role ana ", f"role ana_{os.getpid()} "))
     sql(f"set role ana_{os.getpid()}")

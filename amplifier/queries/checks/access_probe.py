@@ -119,9 +119,13 @@ class Probe:
         """Returns the problem if a stranger gets or changes something, else None."""
         strangers = (("somebody with nothing", self._nobody), ("an owner of other things", self._neighbour))
         for (name, stranger), others in itertools.product(strangers, of_stranger(arguments, self._owner)):
-            theirs = arguments | others | of_caller(stranger)
+            theirs = arguments | of_caller(stranger) | others
             if self._leaks(query, theirs, await self._attempt(query, statement, theirs)):
                 return f"{name} gets or changes what is not theirs"
+        if "own_config_id" in arguments:
+            borrowed = arguments | {"own_config_id": f"{self._neighbour}-config"}
+            if (await self._attempt(query, statement, borrowed)).changes:
+                return "an owner uses the config of somebody else"
         if "actor_ids" in arguments:
             both = await self._run(query, statement, arguments | {"actor_ids": [self._owner, self._nobody]})
             if self._nobody in repr(both.rows):

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import psycopg
 from psycopg import pq
 
+from amplifier import libpq
 from amplifier.database.connections import ROLE
 from amplifier.database.outages import says_later
 from amplifier.errors import Unavailable
@@ -43,7 +44,7 @@ def describe(dsn: str, queries: Iterable[Query]) -> tuple[dict[str, Description]
     Connects with the service's role, so that missing privileges are found, too. Raises Unavailable.
     """
     try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=_LIMIT, options=_OPTIONS) as connection:
+        with libpq.connect(dsn, autocommit=True, connect_timeout=_LIMIT, options=_OPTIONS) as connection:
             results: dict[Query, pq.abc.PGresult] = {}
             findings = []
             for query in queries:

@@ -10,7 +10,7 @@ from typing import Any
 
 from amplifier.queries.checks.tenants import TOKEN_HASH, WRONG_TOKEN_HASH, Tenants
 
-TARGETS = ("session_id", "config_id", "user_id", "invitation_id", "run_id", "approval_id")
+TARGETS = ("session_id", "external_id", "config_id", "user_id", "invitation_id", "run_id", "approval_id", "item_id")
 
 _BY_NAME: dict[str, Any] = {
     "added": b"[]",
@@ -22,9 +22,11 @@ _BY_NAME: dict[str, Any] = {
     "before_seq": 2**62,
     "expected_seq": 2,
     "before_version": 2**62,
+    "erased_seqs": [2],
     "if_seqs": None,
     "if_versions": None,
     "is_filtered": True,
+    "keys": ["probe"],
     "limit": 10,
     "as_of": None,
     "max_bytes": 1000,
@@ -37,12 +39,19 @@ _BY_NAME: dict[str, Any] = {
     "participant": None,
     "role": "viewer",
     "run_status": None,
+    "most_in_session": 2**40,
+    "most_of_user": 2**40,
+    "place": 0,
     "seqs": [1],
+    "sha256": TOKEN_HASH,
     "since": None,
+    "state": b'{"session": {"probe": 1}}',
     "status": "active",
     "token_hash": TOKEN_HASH,
     "tool": None,
+    "traceparent": None,
     "updated_after": None,
+    "versions": None,
 }
 _BY_TYPE: dict[str, Any] = {
     "bool": False,
@@ -66,6 +75,8 @@ def candidates(types: dict[str, str], tenants: Tenants) -> Iterator[dict[str, An
     named = _BY_NAME | {name: f"{owner}-{name.removesuffix('_id')}" for name in TARGETS}
     named |= of_caller(owner) | {"user_id": f"{owner}-member"}
     named |= {"session_ids": [f"{owner}-session"], "q": tenants.word}
+    if "external_id" in types:  # keys belong to an application, too
+        named["actor_app_id"] = owner
     by_type = _BY_TYPE | dict.fromkeys(("text", "varchar"), tenants.prefix)
     arguments = {
         name: named.get(name, "" if name.startswith("after_") and type_ == "text" else by_type.get(type_))
@@ -85,9 +96,11 @@ def of_caller(user_id: str) -> dict[str, Any]:
     return {"actor_id": user_id, "actor_ids": [user_id], **own}
 
 
-def of_stranger(arguments: dict[str, Any], owner: str) -> Iterator[dict[str, str]]:
-    """Yields what a stranger passes instead: a wrong token, then also the owner as `user_id`."""
+def of_stranger(arguments: dict[str, Any], owner: str) -> Iterator[dict[str, Any]]:
+    """Yields what a stranger passes instead: a wrong token, then also no config, then the owner as `user_id`."""
     token = {"token_hash": WRONG_TOKEN_HASH} if "token_hash" in arguments else {}
     yield token
+    if "own_config_id" in arguments:
+        yield token | {"own_config_id": None}
     if "user_id" in arguments:
         yield token | {"user_id": owner}

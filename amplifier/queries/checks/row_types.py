@@ -14,6 +14,7 @@ from amplifier.queries.query import Query
 
 # The Python types that asyncpg returns for PostgreSQL's types here; JSON stays text.
 PYTHON: dict[str, Any] = {
+    "_int8": list[int],
     "_text": list[str],
     "bool": bool,
     "bytea": bytes,

@@ -25,11 +25,11 @@ insert into configs (config_id, name, config_json, user_id, version) values ('{0
 insert into config_versions (config_id, version, name, config_json, tags, created_at)
 values ('{0}-config', 1, 'former', '{{}}', '{{}}', now());
 
-insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, last_seq)
+insert into sessions (session_id, external_id, config_id, owner_user_id, created_by_app_id, last_seq)
 values
-    ('{0}-session', '{0}-config', '{0}', '{0}', 2),
-    ('{0}-busy', '{0}-config', '{0}', '{0}', 2),
-    ('{0}-left', '{0}-config', '{0}', '{0}', 2);
+    ('{0}-session', '{0}-external', '{0}-config', '{0}', '{0}', 2),
+    ('{0}-busy', null, '{0}-config', '{0}', '{0}', 2),
+    ('{0}-left', null, '{0}-config', '{0}', '{0}', 2);
 
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
 values ('{0}-fork', '{0}-config', '{0}', '{0}');
@@ -52,10 +52,35 @@ values
     ('{0}-busy', '{0}-silent', 'editor', '{{"send": false}}');
 
 insert into messages (session_id, seq, message, author_user_id, author_app_id)
-values ('{0}-session', 1, '{{"role": "user", "content": "{2}"}}', '{0}', '{0}');
+values ('{0}-session', 1, '{{"role": "user", "content": "{2}", "id": "{0}-item"}}', '{0}', '{0}');
+
+insert into messages (session_id, seq, message, author_user_id, author_app_id)
+values ('{0}-fork', 9, '{{"file": "amplifier:sha256/{4}"}}', '{0}', '{0}');
+
+insert into attachments (session_id, sha256, size, content_type, created_by_user_id, created_by_app_id, checked_at)
+values
+    ('{0}-session', '{1}', 1, 'text/plain', '{0}', '{0}', now()),
+    ('{0}-session', '{4}', 1, 'text/plain', '{0}', '{0}', now()),
+    ('{0}-fork', '{1}', 1, 'text/plain', '{0}', '{0}', now()),
+    ('{0}-left', '{1}', 1, 'text/plain', '{0}', '{0}', '{3}');
+
+insert into attachment_chunks (session_id, sha256, start, data) values ('{0}-session', '{1}', 0, '{0}');
+
+insert into attachment_removals (location, due_at) values ('{0}', '{3}');
+insert into retracted_messages (
+    session_id, seq, message, author_user_id, author_app_id, created_at, retracted_seq, retracted_at,
+    retracted_by_user_id, retracted_by_app_id
+)
+values ('{0}-session', 2, '{{"content": "{2}"}}', '{0}', '{0}', now(), 2, now(), '{0}', '{0}');
 
 insert into session_events (session_id, seq, type, actor_user_id)
 values ('{0}-left', 1, 'session.created', '{0}');
+
+insert into session_states (session_id, document, version) values ('{0}-session', '{{"of": "{0}"}}', 1);
+
+insert into user_states (user_id, app_id, document, version) values ('{0}', '{0}', '{{"of": "{0}"}}', 1);
+
+insert into application_states (app_id, document, version) values ('{0}', '{{"of": "{0}"}}', 1);
 
 insert into session_invitations (
     session_id, invitation_id, seq, token_hash, role, max_uses, created_by_user_id, created_at, expires_at
@@ -81,6 +106,12 @@ insert into streams (stream_id, process_id, session_id, user_id, seen_at)
 values
     ('{0}-stream', '{0}', '{0}-session', '{0}', now()),
     ('{0}-stale', '{0}', '{0}-session', '{0}', '{3}');
+
+insert into processes (
+    process_id, name, version, queries_hash, started_at, seen_at, is_accepting, runs, streams, connections,
+    connections_in_use, most_connections
+)
+values ('{0}', '{0}', '{0}', '{0}', '{3}', '{3}', true, 1, 1, 1, 1, 1);
 
 insert into stream_tickets (ticket_hash, session_id, user_id, app_id, token_expires_at, expires_at)
 values
@@ -158,7 +189,7 @@ class Tenants:
     async def build(self) -> None:
         """Writes the tenants' rows and sets a savepoint after them. The caller rolls the transaction back."""
         for tenant in (self.owner, self.neighbour):
-            await self._connection.execute(_TENANT.format(tenant, TOKEN_HASH, self.word, _LONG_AGO))
+            await self._connection.execute(_TENANT.format(tenant, TOKEN_HASH, self.word, _LONG_AGO, WRONG_TOKEN_HASH))
         tables = await self._connection.fetch(_TABLES)
         self._tables = [table["oid"] for table in tables]
         self._tracked = [table["oid"] for table in tables if table["key"] is not None]

@@ -66,13 +66,165 @@ values
     ('config-invited', 'Config', '{{}}', 'user-inviting', '{made_at}', '{made_at}');
 
 -- a session without other participants and without events
-insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
-values ('alone', 'config-inviting', 'user-inviting', 'app-1');
+insert into sessions (session_id, external_id, config_id, owner_user_id, created_by_app_id)
+values ('alone', 'external', 'config-inviting', 'user-inviting', 'app-1');
 
 insert into session_participants (session_id, user_id, role) values ('alone', 'user-inviting', 'owner');
 
 insert into messages (session_id, message, author_user_id, author_app_id, created_at)
 values ('alone', '{{"role": "user", "content": "Hello"}}', 'user-inviting', 'app-1', '{made_at}');
+
+-- a session with messages of its owner and of a viewer who may send, with retracted ones, and with a run that ended
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, created_at)
+values ('retracting', 'config-inviting', 'user-inviting', 'app-1', '{made_at}');
+
+insert into session_participants (session_id, user_id, role, permissions)
+values
+    ('retracting', 'user-inviting', 'owner', '{{}}'),
+    ('retracting', 'user-editing', 'editor', '{{}}'),
+    ('retracting', 'user-adding', 'viewer', '{{"send": true}}');
+
+insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+values
+    ('retracting', 1, '{{"role": "user", "content": "word3"}}', 'user-inviting', 'app-1', '{made_at}'),
+    ('retracting', 2, '{{"role": "assistant", "content": "word4"}}', 'user-inviting', 'app-1', '{made_at}'),
+    ('retracting', 3, '{{"role": "user", "content": "word5"}}', 'user-adding', 'app-1', '{made_at}');
+
+insert into retracted_messages (
+    session_id, seq, message, role, author_user_id, author_app_id, created_at, retracted_seq, retracted_at,
+    retracted_by_user_id, retracted_by_app_id, erased_at
+)
+values
+    (
+        'retracting', 4, '{{"role": "user", "content": "word6"}}', 'user', 'user-adding', 'app-2', '{made_at}', 6,
+        '{made_at}', 'user-inviting', 'app-1', null
+    ),
+    (
+        'retracting', 5, '{{}}', 'user', 'user-adding', 'app-2', '{made_at}', 6, '{made_at}', 'user-inviting', 'app-1',
+        '{made_at}'
+    );
+
+insert into runs (
+    session_id, run_id, status, message, user_id, app_id, queued_at, started_at, finished_at, response
+)
+values (
+    'retracting', 'run-over', 'completed', '{{"role": "user", "content": "word3"}}', 'user-inviting', 'app-1',
+    '{made_at}', '{made_at}', '{made_at}', 'word4'
+);
+
+insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
+values ('retracting', 6, 'message.retracted', '{{"seqs": [4, 5]}}', 'user-inviting', now());
+
+-- a session with state and messages that have keys, of a user with state, and a viewer who may send
+insert into user_states (user_id, app_id, document, version) values ('user-keyed', 'app-1', '{{"a": 1}}', 3);
+
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
+values ('keyed', 'config-inviting', 'user-keyed', 'app-1');
+
+insert into session_participants (session_id, user_id, role, permissions)
+values ('keyed', 'user-keyed', 'owner', '{{}}'), ('keyed', 'user-sending', 'viewer', '{{"send": true}}');
+
+insert into messages (session_id, message, author_user_id, author_app_id, created_at, key)
+values
+    ('keyed', '{{"role": "user", "content": "Hello"}}', 'user-keyed', 'app-1', '{made_at}', 'key-1'),
+    ('keyed', '{{"role": "user", "content": "Hi"}}', 'user-sending', 'app-1', '{made_at}', 'key-2');
+
+insert into session_states (session_id, document, version, updated_at)
+values ('keyed', '{{"a": 1}}', 5, '{made_at}');
+
+-- runs, messages and searches of two days and hours in the year 2001, and processes
+insert into configs (config_id, name, config_json, user_id) values ('config-used', 'Used', '{{}}', 'user-using');
+
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
+values ('used', 'config-used', 'user-using', 'app-1'), ('bare', null, 'user-using', 'app-2');
+
+insert into messages (session_id, message, author_user_id, author_app_id, created_at)
+select
+    'used', '{{"role": "user", "content": "word3"}}', 'user-' || n % 3, 'app-' || 1 + n % 2,
+    '2001-02-03T04:30:00Z'::timestamptz + n * interval '20 minutes'
+from generate_series(1, 70) as n;
+
+insert into runs (
+    session_id, run_id, status, message, user_id, app_id, queued_at, started_at, finished_at, usage, timing
+)
+select
+    (array['used', 'bare'])[1 + n % 2], 'run-used-' || n, (array['completed', 'failed', 'cancelled'])[1 + n % 3],
+    '{{"role": "user", "content": "word3"}}', 'user-' || 1 + n % 3, 'app-' || 1 + n % 3,
+    m.moment, m.moment, m.moment, jsonb_build_object(
+        'model_calls', n, 'tool_calls', 2, 'input_tokens', 10 * n, 'output_tokens', n, 'total_tokens', 11 * n,
+        'cache_read_tokens', 3, 'cache_write_tokens', 4, 'models', jsonb_build_object(
+            'model-' || n % 2, jsonb_build_object(
+                'model_calls', n, 'seconds', n / 4.0, 'input_tokens', 7 * n, 'output_tokens', n, 'total_tokens', 8 * n,
+                'cache_read_tokens', 1, 'cache_write_tokens', 2
+            )
+        )
+    ), jsonb_build_object('model', n / 4.0, 'tools', n / 2.0)
+from generate_series(1, 12) as n
+cross join lateral (select '2001-02-03T04:30:00Z'::timestamptz + n * interval '2 hours' as moment) as m;
+
+insert into searches (user_id, app_id, day, kind, searches, unsuccessful, cancelled, seconds)
+select
+    'user-' || 1 + n % 3, 'app-' || 1 + n % 2, date '2001-02-03' + n % 5,
+    (array['messages', 'sessions'])[1 + n % 2], n, n % 4, n % 3, n / 4.0
+from generate_series(1, 30) as n
+on conflict (user_id, app_id, day, kind) do nothing;
+
+insert into processes (
+    process_id, name, version, queries_hash, started_at, seen_at, is_accepting, runs, streams, connections,
+    connections_in_use, most_connections
+)
+select
+    'process-' || n, 'node:' || n, '1.0', 'hash', '{made_at}'::timestamptz - n / 2 * interval '1 minute',
+    now() - case when n = 5 then interval '2 hours' else n * interval '8 minutes' end + interval '30 minutes',
+    n <> 2, n, 2 * n, n, 1, 10
+from generate_series(1, 5) as n;
+
+-- an application without state
+delete from application_states where app_id = 'app-9';
+
+-- a session without a config
+insert into sessions (session_id, owner_user_id, created_by_app_id) values ('plain', 'user-keyed', 'app-1');
+
+insert into session_participants (session_id, user_id, role) values ('plain', 'user-keyed', 'owner');
+
+-- a session with an attachment of its viewer, one whose messages refer to it, and one that has it without its content
+insert into sessions (session_id, owner_user_id, created_by_app_id)
+select session_id, 'user-attaching', 'app-1' from unnest(array['attached', 'referring', 'copied']) as s (session_id);
+
+insert into session_participants (session_id, user_id, role)
+select s.session_id, p.user_id, p.role
+from unnest(array['attached', 'referring', 'copied']) as s (session_id)
+cross join (
+    values ('user-attaching', 'owner'), ('user-editing', 'editor'), ('user-adding', 'viewer')
+) as p (user_id, role);
+
+insert into attachments (
+    session_id, sha256, size, content_type, created_by_user_id, created_by_app_id, created_at, checked_at,
+    referenced_seq
+)
+select session_id, repeat('a', 64), 7, 'text/plain', 'user-adding', 'app-1', '{made_at}', '{made_at}', 2
+from unnest(array['attached', 'copied']) as s (session_id);
+
+insert into attachment_chunks (session_id, sha256, start, data) values ('attached', repeat('a', 64), 0, 'content');
+
+insert into messages (session_id, seq, message, author_user_id, author_app_id, created_at)
+select
+    'referring', seq, jsonb_build_object('role', 'user', 'content', content), 'user-attaching', 'app-1', '{made_at}'
+from (
+    values
+        (1, 'amplifier:sha256/' || repeat('a', 64)),
+        (2, 'Hello'),
+        (3, 'amplifier:sha256/' || repeat('a', 64))
+) as m (seq, content);
+
+insert into retracted_messages (
+    session_id, seq, message, role, author_user_id, author_app_id, created_at, retracted_seq, retracted_at,
+    retracted_by_user_id, retracted_by_app_id
+)
+values (
+    'referring', 4, jsonb_build_object('role', 'user', 'content', 'amplifier:sha256/' || repeat('b', 64)), 'user',
+    'user-attaching', 'app-1', '{made_at}', 5, '{made_at}', 'user-attaching', 'app-1'
+);
 
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
 values ('fork', '{config}', '{owner}', 'app-1');

@@ -10,7 +10,7 @@ from pathlib import Path
 import msgspec
 import psycopg
 
-from amplifier import paths
+from amplifier import libpq, paths
 from amplifier.errors import InputError
 from amplifier.queries.checks.describe import describe
 from amplifier.queries.findings import Finding
@@ -46,7 +46,7 @@ def compare(dsn: str, queries: Queries, update: bool) -> tuple[list[Line], list[
     """
     file, lines, findings = queries.folder / "plans.json", list[Line](), list[Finding]()
     described, _ = describe(dsn, queries.all())
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with libpq.connect(dsn, autocommit=True) as connection:
         cases = prepare(connection)
         version = connection.info.server_version // 10_000
         before, now = read(file) or Baseline(version, {}), Baseline(version, {})

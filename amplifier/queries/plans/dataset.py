@@ -86,6 +86,16 @@ select
 from sessions
 cross join generate_series(0, 1) as k;
 
+insert into retracted_messages (
+    session_id, seq, message, role, author_user_id, author_app_id, created_at, retracted_seq, retracted_at,
+    retracted_by_user_id, retracted_by_app_id
+)
+select
+    session_id, 1000 + k, '{{"role": "user", "content": "word3"}}', 'user', owner_user_id, 'app-1', now(), 1,
+    now(), owner_user_id, 'app-1'
+from sessions
+cross join generate_series(1, 4) as k;
+
 insert into session_invitations (
     session_id, invitation_id, seq, token_hash, role, max_uses, uses, created_by_user_id, created_at, expires_at,
     revoked_at
@@ -144,6 +154,11 @@ select
     (array['session', 'config'])[1 + n % 2], 'target-' || n % 400, '{{}}', '127.0.0.1', now() - n * interval '1 hour'
 from generate_series(1, 5000) as n;
 
+insert into searches (user_id, app_id, day, kind, searches, unsuccessful, cancelled, seconds)
+select 'user-' || n, 'app-1', current_date - k * 10, 'messages', 3, 1, 0, 0.5
+from generate_series(1, 500) as n
+cross join generate_series(1, 30) as k;
+
 -- half of the buckets are full again, the others will be empty for days
 insert into rate_limits (app_id, user_id, granted, full_at)
 select 'app-1', 'user-' || n, 1, now() + case when n % 2 = 0 then interval '10 days' else interval '-1 hour' end
@@ -177,6 +192,29 @@ select
     queued_at + interval '5 minutes', true, 'Allow', queued_at
 from runs
 where status = 'completed';
+
+-- documents of sessions, of users in an application, and of applications
+insert into session_states (session_id, document, version) select session_id, '{{"b": 1}}', 2 from sessions;
+
+insert into user_states (user_id, app_id, document, version) select user_id, 'app-1', '{{"a": 1}}', 3 from users;
+
+insert into application_states (app_id, document, version) select app_id, '{{"c": 1}}', 4 from applications;
+
+insert into attachments (
+    session_id, sha256, size, content_type, name, location, created_by_user_id, created_by_app_id, created_at,
+    checked_at
+)
+select
+    'session-' || n, md5(n::text) || md5(n::text), 1000, 'image/png', 'file-' || n,
+    case when n % 3 = 0 then 'blob-' || n end, 'user-' || 1 + n % 1000, 'app-1', now() - n * interval '1 minute',
+    now() - n * interval '1 minute'
+from generate_series(1, 5000) as n;
+
+insert into attachment_chunks (session_id, sha256, start, data)
+select session_id, sha256, 0, 'content' from attachments where location is null;
+
+insert into attachment_removals (location, due_at)
+select 'gone-' || n, now() - n * interval '1 minute' from generate_series(-2000, 2000) as n;
 
 -- a config of a user who was never seen
 insert into configs (config_id, name, config_json, user_id) values ('config-new-user', 'Config', '{{}}', 'user-new');

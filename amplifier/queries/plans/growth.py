@@ -9,6 +9,7 @@ from typing import Any
 
 import psycopg
 
+from amplifier import libpq
 from amplifier.queries.checks.describe import describe
 from amplifier.queries.findings import Finding
 from amplifier.queries.plans.arguments import Cases
@@ -41,7 +42,7 @@ def compare(dsn: str, queries: Queries, released: Queries) -> Comparison:
     They are compared with `plans.json` in the folder of the queries. If that is missing or for another version of
     PostgreSQL, the released queries are explained on the same database. Queries that PostgreSQL refuses are left out.
     """
-    with psycopg.connect(dsn, autocommit=True) as connection:
+    with libpq.connect(dsn, autocommit=True) as connection:
         cases = prepare(connection)
         reviewed = read(queries.folder / "plans.json")
         if reviewed is not None and reviewed.postgresql == connection.info.server_version // 10_000:

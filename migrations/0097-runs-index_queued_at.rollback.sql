@@ -1,0 +1,2 @@
+-- transactional: false
+drop index concurrently if exists runs_queued_at_idx;

@@ -1,0 +1,3 @@
+set local lock_timeout = '5s';
+drop view run_usage;
+drop function usage_number(jsonb, text);
