@@ -20,7 +20,7 @@ class InputError(OperatorError):
         self.path, self.problem, self.remedy = path, problem, remedy
 
 
-def one_line(error: Exception) -> str:
+def one_line(error: BaseException) -> str:
     """Returns an error's message in one line. Those of libpq have several, with hints."""
     return " ".join(str(error).split())
 
@@ -31,6 +31,13 @@ class Unavailable(Exception):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+class NoneFree(Unavailable):
+    """All connections of the pool are in use. The database itself may be well."""
+
+    def __init__(self) -> None:
+        super().__init__("No database connection became free in time.")
 
 
 class TooSlow(Unavailable):

@@ -26,7 +26,7 @@ class Shares:
     """
 
     def __init__(self, places: int, share: int) -> None:
-        self._free, self._share = places, share
+        self._places, self._free, self._share = places, places, share
         self._taken: dict[Hashable, int] = {}
         # the waiting requests of each user, in order; users in turn; while a place is free, all these have their share
         self._waiting: OrderedDict[Hashable, OrderedDict[asyncio.Future[None], None]] = OrderedDict()
@@ -73,6 +73,16 @@ class Shares:
                 del self._taken[user]
         if self._waiting:
             self._hand_out()
+
+    @property
+    def taken(self) -> int:
+        """Returns the number of places that are taken."""
+        return self._places - self._free
+
+    @property
+    def waiting(self) -> int:
+        """Returns the number of requests that wait for a place."""
+        return sum(map(len, self._waiting.values()))
 
     def is_full(self, user: Hashable) -> bool:
         """Returns whether `user` has its whole share."""

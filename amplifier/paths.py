@@ -1,10 +1,12 @@
-"""Finds the folders of queries, migrations and the OpenAPI document, and reads and writes their files for commands."""
+"""Finds the folders of queries, migrations, the OpenAPI document and the console, and reads and writes their files for
+commands."""
 
 from pathlib import Path
 
 from amplifier.errors import InputError
 
 _PACKAGE = Path(__file__).parent
+CONSOLE = _PACKAGE / "static" / "console"  # where `make console` builds the page in a browser
 
 
 def folder(name: str, override: str | None = None) -> Path:
@@ -32,6 +34,12 @@ def sql_files(folder: Path, remedy: str | None = None) -> list[Path]:
     if not found:
         raise InputError(folder, "no *.sql files here", remedy)
     return found
+
+
+def migrations(folder_: Path | None = None) -> list[str]:
+    """Returns the ids of all migrations in their order, those of this release by default."""
+    files = sorted((folder_ or folder("migrations")).glob("*.sql"))
+    return [file.stem for file in files if not file.name.endswith(".rollback.sql")]
 
 
 def text_of(file: Path) -> str:

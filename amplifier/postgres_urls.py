@@ -1,5 +1,7 @@
 """Checks PostgreSQL URLs and rewrites them for libpq. The URL of the service is the property `dsn` of the settings."""
 
+import ipaddress
+import os
 import re
 
 # libpq, asyncpg and yoyo split a URL differently at special characters that are not written as %XX
@@ -32,3 +34,34 @@ def with_ssl_mode(url: str, mode: str) -> str:
     if mode == "prefer" or "sslmode" in conninfo_to_dict(url):
         return url
     return f"{url}{'&' if '?' in url else '?'}sslmode={mode}"
+
+
+def fault_with_tokens(url: str) -> str | None:
+    """Returns why a URL is not fit for signing in with tokens, or None.
+
+    A token enters every database that its owner may enter, so it is sent only to a server that TLS has verified, or to
+    this machine.
+    """
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(url)
+    if parts.get("password"):
+        return "DATABASE_URL must have no password when DATABASE_AUTH is entra: a token takes its place"
+    if not parts.get("user"):
+        return "DATABASE_USER must be the name of the Entra principal at the database when DATABASE_AUTH is entra"
+    if parts.get("sslmode") in ("verify-ca", "verify-full"):
+        return None
+    host = parts.get("hostaddr") or os.environ.get("PGHOSTADDR") or parts.get("host") or os.environ.get("PGHOST") or "/"
+    if all(_is_local(part) for part in str(host).split(",")):
+        return None
+    return (
+        "DATABASE_SSL_MODE must be verify-full when DATABASE_AUTH is entra: "
+        "a token must not reach a server that TLS has not verified"
+    )
+
+
+def _is_local(host: str) -> bool:
+    try:
+        return host.startswith(("/", "@")) or host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -11,9 +11,19 @@ Count = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to
 Flag = Annotated[bool, Meta(description="true or false")]
 Text = Annotated[str, Meta(min_length=1, description="text")]
 LogLevel = Annotated[Literal["debug", "info", "warning", "error"], Meta(description="debug, info, warning or error")]
+LogFormat = Annotated[Literal["text", "json"], Meta(description="text or json")]
 SslMode = Annotated[
     Literal["disable", "prefer", "require", "verify-ca", "verify-full"],
     Meta(description="disable, prefer, require, verify-ca or verify-full"),
+]
+Delay = Annotated[float, Meta(ge=0, le=3600, description="a number of seconds, from 0 to 3600")]
+RootPath = Annotated[str, Meta(pattern=r"^((/[A-Za-z0-9._~-]+)+/?|/?)$", description="a path that begins with a slash")]
+Issuer = Annotated[
+    str,
+    Meta(
+        pattern=r"^(https://[A-Za-z0-9.-]+|http://(localhost|127\.0\.0\.1|\[::1\]))(:\d{1,5})?(/[^?#@;,\s]*)?$",
+        description="an https address, or an http one of this machine",
+    ),
 ]
 Hosts = Annotated[
     str,

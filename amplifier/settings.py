@@ -1,32 +1,37 @@
-"""The settings, and their loading from the environment and a `.env` file. Their types are in `setting_types.py`."""
+"""The settings. `setting_sources.py` reads them, and `setting_types.py` has their types."""
 
 import os
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Literal, get_args, get_origin
+from typing import Annotated, Literal
 from urllib.parse import quote, urlencode
 
 import msgspec
-from dotenv import dotenv_values
 from msgspec import Meta
 
-from amplifier.errors import InputError, OperatorError
-from amplifier.postgres_urls import is_postgres_url, libpq_url, with_ssl_mode
-from amplifier.setting_types import Count, Flag, Hosts, LogLevel, Port, Seconds, SslMode, Text, is_network, items
+from amplifier.errors import OperatorError
+from amplifier.postgres_urls import fault_with_tokens, is_postgres_url, libpq_url, with_ssl_mode
+from amplifier.secret import Secret
+from amplifier.setting_types import (
+    Count,
+    Delay,
+    Flag,
+    Hosts,
+    Issuer,
+    LogFormat,
+    LogLevel,
+    Port,
+    RootPath,
+    Seconds,
+    SslMode,
+    Text,
+    is_network,
+    items,
+)
+from amplifier.tls_roots import with_roots
 
 DEFAULT_SECRET_KEY = "change-me-before-you-require-authentication"  # noqa: S105 - refused when it would matter
+SERVICE_LOGIN = "amplifier_service"
 _SHORTEST_KEY = 32  # bytes
-
-_SECRETS = {
-    "database_url",
-    "database_password",
-    "database_service_password",
-    "secret_key",
-    "config_encryption_key",
-    "app_insights_connection_string",
-}
-
-_UNUSED = ("app_insights_connection_string",)
 
 
 class SettingsError(OperatorError):
@@ -40,16 +45,24 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     service_port: Port = 8765
     service_workers: Count = 1
     log_level: LogLevel = "info"
+    log_format: LogFormat = "text"
+    access_log: Flag = True
+    shutdown_delay: Delay = 0
     shutdown_grace: Seconds = 10
+    keep_alive: Seconds = 75
+    root_path: RootPath = ""
+    metrics_port: Port | None = None
+    metrics_host: Text | None = None
 
-    database_url: Text | None = None
+    database_url: Secret | None = None
     database_host: Text | None = None
     database_port: Port = 5432
     database_name: Text = "amplifier"
     database_user: Text | None = None
-    database_password: Text | None = None
-    database_service_user: Text = "amplifier_service"
-    database_service_password: Text | None = None
+    database_auth: Annotated[Literal["password", "entra"], Meta(description="password or entra")] = "password"
+    database_password: Secret | None = None
+    database_service_user: Text = SERVICE_LOGIN
+    database_service_password: Secret | None = None
     database_ssl_mode: SslMode = "prefer"
     database_pool_min_size: Annotated[int, Meta(ge=0, le=1000, description="a whole number from 0 to 1000")] = 2
     database_pool_max_size: Count = 10
@@ -61,10 +74,35 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     search_language: Text = "english"
     search_timeout: Seconds = 2
     max_streams_per_user: Count = 100
+    attachments: Annotated[Literal["database", "azure"], Meta(description="database or azure")] = "database"
+    attachments_azure_url: (
+        Annotated[
+            str, Meta(pattern=r"^https?://[^/?#@\s]+(/[^/?#@\s]+){1,2}/?$", description="the address of a container")
+        ]
+        | None
+    ) = None
+    max_attachment_bytes: Annotated[
+        int, Meta(ge=1, le=1_073_741_824, description="a whole number from 1 to 1073741824 (bytes)")
+    ] = 104_857_600
+    max_session_attachment_bytes: Annotated[int, Meta(ge=0, description="a whole number from 0 (bytes)")] = (
+        1_073_741_824
+    )
+    max_user_attachment_bytes: Annotated[int, Meta(ge=0, description="a whole number from 0 (bytes)")] = 10_737_418_240
+    attachment_grace: Annotated[
+        int, Meta(ge=1, le=31_536_000, description="a number of seconds, from 1 to 31536000")
+    ] = 86_400
+    upload_space: Annotated[
+        int, Meta(ge=16_777_216, le=1_099_511_627_776, description="a whole number from 16777216 (bytes)")
+    ] = 536_870_912
     notify_delay: Seconds = 0.01
     rate_limit_requests_per_minute: Annotated[
         int, Meta(ge=0, le=1_000_000, description="a whole number from 0 (no limit) to 1000000")
     ] = 0
+
+    legal_hold_tag: Text = "legal-hold"
+    redact: Annotated[
+        str, Meta(pattern=r"^(\s*(keys|emails)\s*(,|$))*$", description="keys, emails or both, separated by commas")
+    ] = ""
 
     runtime_modules: Annotated[
         str, Meta(pattern=r"^[a-z0-9_, -]*$", description="names of modules separated by commas")
@@ -96,7 +134,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     amplifier_home: Text | None = None
     amplifier_user: Text = "amplifier-api"
 
-    secret_key: Text = DEFAULT_SECRET_KEY
+    secret_key: Secret = msgspec.field(default_factory=lambda: Secret(DEFAULT_SECRET_KEY))
     allowed_origins: Annotated[str, Meta(description="origins separated by commas, or *")] = ""
     allowed_hosts: Hosts = ""
     forwarded_allow_ips: Annotated[str, Meta(description="addresses or networks separated by commas, or *")] = ""
@@ -111,15 +149,25 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     ) = None
     jwt_issuer: Text | None = None
     jwt_audience: Text | None = None
-    config_encryption_key: Text | None = None
-    app_insights_connection_string: Text | None = None
+    jwt_user_claim: Text = "sub"
+    jwt_app_claim: Text = "app_id"
+    console: Flag = True
+    console_oidc_issuer: Issuer | None = None
+    console_oidc_client_id: Text | None = None
+    console_oidc_scopes: Text = "openid profile offline_access"
+    config_encryption_key: Secret | None = None
+    key_vault_url: (
+        Annotated[str, Meta(pattern=r"^https://[^/?#@\s]+/?$", description="the https address of a key vault")] | None
+    ) = None
+    secrets_refresh: Seconds = 60
+    app_insights_connection_string: Secret | None = None
 
     def __post_init__(self) -> None:
         if self.database_pool_min_size > self.database_pool_max_size:
             raise SettingsError("DATABASE_POOL_MIN_SIZE must not exceed DATABASE_POOL_MAX_SIZE")
-        if self.auth_required and self.secret_key == DEFAULT_SECRET_KEY:
+        if self.auth_required and self.secret_key.reveal() == DEFAULT_SECRET_KEY:
             raise SettingsError("SECRET_KEY must be set to a secret of your own when AUTH_REQUIRED is true")
-        if self.auth_required and len(self.secret_key.encode()) < _SHORTEST_KEY:
+        if self.auth_required and len(self.secret_key.reveal().encode()) < _SHORTEST_KEY:
             raise SettingsError(
                 f"SECRET_KEY must have at least {_SHORTEST_KEY} bytes when AUTH_REQUIRED is true: "
                 "make one with `openssl rand -base64 32`"
@@ -131,41 +179,66 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             )
         if self.auth_required and self.jwt_algorithm == "RS256" and self.jwt_public_key_url is None:
             raise SettingsError("JWT_PUBLIC_KEY_URL must be set when JWT_ALGORITHM is RS256")
+        if self.console_oidc_issuer is not None:
+            self._refuse_unfit_for_sign_in()
+        if self.attachments == "azure" and self.attachments_azure_url is None:
+            raise SettingsError("ATTACHMENTS_AZURE_URL must be set when ATTACHMENTS is azure")
+        if self.max_attachment_bytes > self.upload_space // 2:
+            raise SettingsError("UPLOAD_SPACE must be at least twice MAX_ATTACHMENT_BYTES")
+        if self.metrics_port == self.service_port:
+            raise SettingsError("METRICS_PORT must be another port than SERVICE_PORT")
         if not all(is_network(item) for item in items(self.forwarded_allow_ips) if item != "*"):
             raise SettingsError(
                 "FORWARDED_ALLOW_IPS must be addresses or networks separated by commas, or *, "
                 f"not {self.forwarded_allow_ips!r}"
             )
-        if self.database_url is not None and not is_postgres_url(self.database_url):
+        if self.database_url is not None and not is_postgres_url(self.database_url.reveal()):
             raise SettingsError(
                 "DATABASE_URL must be of the form postgresql://user:password@host:port/database, "
                 "special characters in its parts written as %XX"
             )
+        if self.database_auth == "entra":
+            self._refuse_unfit_for_tokens()
 
-    def __repr__(self) -> str:
-        shown = (
-            f"{name}={'***' if name in _SECRETS and value is not None else repr(value)}"
-            for name, value in msgspec.structs.asdict(self).items()
-        )
-        return f"Settings({', '.join(shown)})"
+    def _refuse_unfit_for_sign_in(self) -> None:
+        if self.console_oidc_client_id is None:
+            raise SettingsError("CONSOLE_OIDC_CLIENT_ID must be set when CONSOLE_OIDC_ISSUER is")
+        if self.auth_required and self.auth_mode != "jwt_only":
+            raise SettingsError(
+                "AUTH_MODE must be jwt_only when CONSOLE_OIDC_ISSUER is set: a page in a browser has no API key"
+            )
+
+    def _refuse_unfit_for_tokens(self) -> None:
+        if self.dsn is None:
+            raise SettingsError("DATABASE_URL or DATABASE_HOST must be set when DATABASE_AUTH is entra")
+        if self.database_password is not None:
+            raise SettingsError(
+                "DATABASE_PASSWORD must not be set when DATABASE_AUTH is entra: a token takes its place"
+            )
+        if self.database_url is None and self.database_user is None:
+            raise SettingsError(
+                "DATABASE_USER must be the name of the Entra principal at the database when DATABASE_AUTH is entra"
+            )
+        if (fault := fault_with_tokens(self.dsn)) is not None:
+            raise SettingsError(fault)
 
     @property
     def dsn(self) -> str | None:
         """The database's address as a URL for libpq, or None if the embedded PostgreSQL is used."""
         if self.database_url is not None:
-            return with_ssl_mode(libpq_url(self.database_url), self.database_ssl_mode)
+            return with_roots(with_ssl_mode(libpq_url(self.database_url.reveal()), self.database_ssl_mode))
         if self.database_host is None:
             return None
         user = quote(self.database_user or "postgres", safe="")
-        password = f":{quote(self.database_password, safe='')}" if self.database_password else ""
+        password = f":{quote(self.database_password.reveal(), safe='')}" if self.database_password else ""
         query = {"host": self.database_host, "port": self.database_port, "sslmode": self.database_ssl_mode}
         options = urlencode(query, quote_via=quote)  # libpq does not decode a plus sign to a space
-        return f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}"
+        return with_roots(f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}")
 
     @property
-    def unused(self) -> list[str]:
-        """The variables that are set and have no effect in this version."""
-        return [name.upper() for name in _UNUSED if getattr(self, name) is not None]
+    def metrics_address(self) -> str:
+        """The address of `METRICS_PORT`."""
+        return self.metrics_host or self.service_host
 
     @property
     def home(self) -> Path:
@@ -178,14 +251,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     @property
     def encryption_keys(self) -> list[str]:
-        """The keys of `CONFIG_ENCRYPTION_KEY`."""
-        return items(self.config_encryption_key or "")
+        """The keys of `CONFIG_ENCRYPTION_KEY`, the one that encrypts first, those of its former versions last."""
+        texts = [] if self.config_encryption_key is None else self.config_encryption_key.texts()
+        return list(dict.fromkeys(key for text in texts for key in items(text)))
 
     @property
-    def derivation_key(self) -> str | None:
-        """The `SECRET_KEY` for deriving a key for configs, or None if it is the public default or too short."""
-        is_strong = self.secret_key != DEFAULT_SECRET_KEY and len(self.secret_key.encode()) >= _SHORTEST_KEY
-        return self.secret_key if is_strong else None
+    def derivation_keys(self) -> list[str]:
+        """The values of `SECRET_KEY` from which keys for configs are derived: neither the public default nor short."""
+        texts = self.secret_key.texts()
+        return [text for text in texts if text != DEFAULT_SECRET_KEY and len(text.encode()) >= _SHORTEST_KEY]
+
+    @property
+    def password(self) -> str | None:
+        """The present password of the database, which a rotation may have changed since `dsn` was read."""
+        from psycopg.conninfo import conninfo_to_dict
+
+        found = None if self.dsn is None else conninfo_to_dict(self.dsn).get("password")
+        return None if found is None else str(found)
 
     @property
     def origins(self) -> list[str]:
@@ -201,6 +283,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     def proxies(self) -> list[str]:
         """The proxies of `FORWARDED_ALLOW_IPS`, whose X-Forwarded-For is trusted."""
         return items(self.forwarded_allow_ips)
+
+    @property
+    def redacted_sets(self) -> frozenset[str]:
+        """The pattern sets of `REDACT`."""
+        return frozenset(items(self.redact))
 
     @property
     def modules(self) -> frozenset[str]:
@@ -221,34 +308,3 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     def base_urls(self) -> frozenset[str]:
         """The origins of `RUNTIME_BASE_URLS`, which configs may name as the address of a provider."""
         return frozenset(items(self.runtime_base_urls))
-
-
-def load(environ: Mapping[str, str] | None = None, env_file: str = ".env") -> Settings:
-    """Returns the settings from `environ` (by default the process's), then from `env_file`, then defaults.
-
-    An empty variable counts as not set. Raises SettingsError, and InputError if `env_file` cannot be read.
-    """
-    known = {field.encode_name: field for field in msgspec.structs.fields(Settings)}
-    sources = (_read(env_file), os.environ if environ is None else environ)
-    given = {name: value for source in sources for name, value in source.items() if name in known and value}
-    for name, value in given.items():
-        try:
-            msgspec.convert(value, known[name].type, strict=False)
-        except msgspec.ValidationError:
-            shown = "" if known[name].name in _SECRETS else f", not {value!r}"
-            raise SettingsError(f"{name} must be {_description(known[name].type)}{shown}") from None
-    return msgspec.convert(given, Settings, strict=False)
-
-
-def _read(env_file: str) -> Mapping[str, str | None]:
-    try:
-        return dotenv_values(env_file)
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(Path(env_file), f"cannot be read: {getattr(error, 'strerror', error)}") from error
-
-
-def _description(type_: object) -> str:
-    """Returns the description of a setting's valid values from the `Meta` of its type."""
-    if get_origin(type_) is Annotated:
-        return next(meta.description for meta in type_.__metadata__ if meta.description)  # type: ignore[attr-defined,no-any-return]
-    return _description(get_args(type_)[0])

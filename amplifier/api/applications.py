@@ -27,13 +27,14 @@ KeyManagers = Annotated[list[Identifier], msgspec.Meta(max_length=20)]
 
 class CreateApplication(LenientBody):
     """A new application; `is_admin` lets it manage the others. `key_managers` are user ids of those who may list, add,
-    replace and remove its keys through it."""
+    replace and remove its keys through it. `act_as` lets its keys act for users whom requests name in X-User-ID."""
 
     app_id: AppId
     app_name: Name
     settings: dict[str, Any] = {}
     is_admin: bool = False
     key_managers: KeyManagers = []
+    act_as: bool = False
 
 
 class UpdateApplication(Body):
@@ -44,6 +45,7 @@ class UpdateApplication(Body):
     is_active: bool | UnsetType = UNSET
     settings: dict[str, Any] | UnsetType = UNSET
     key_managers: KeyManagers | UnsetType = UNSET
+    act_as: bool | UnsetType = UNSET
 
 
 class ApplicationSummary(msgspec.Struct):
@@ -62,6 +64,7 @@ class StoredApplication(ApplicationSummary):
 
     settings: msgspec.Raw
     key_managers: list[str]
+    act_as: bool
 
 
 class ApplicationChange(StoredApplication):
@@ -71,7 +74,8 @@ class ApplicationChange(StoredApplication):
 
 
 class Application(StoredApplication):
-    """An application; `key_managers` may list, add, replace and remove its keys."""
+    """An application; `key_managers` may list, add, replace and remove its keys. With `act_as` its keys act for users
+    without their tokens."""
 
     changed: list[str] | UnsetType = UNSET
 
@@ -105,7 +109,7 @@ class ApplicationsController(Controller):
         """Returns the API key, once. Admin applications only; 409 when the app_id is taken."""
         require_admin(request)
         key = generate_key()
-        request.tell(key_managers=data.key_managers)
+        request.tell(key_managers=data.key_managers, act_as=data.act_as)
         try:
             row = await request.queries.applications.create(
                 app_id=data.app_id,
@@ -115,6 +119,7 @@ class ApplicationsController(Controller):
                 is_admin=data.is_admin,
                 settings=encoded("settings", data.settings),
                 key_managers=data.key_managers,
+                act_as=data.act_as,
             )
         except asyncpg.UniqueViolationError as error:
             if error.constraint_name != "applications_pkey":
@@ -132,7 +137,7 @@ class ApplicationsController(Controller):
         found = await request.queries.applications.list(
             after_created_at=start.moment, after_app_id=start.identifier, limit=limit + 1
         )
-        applications, following = _PAGES.page([row[:-2] for row in found], ApplicationSummary, limit)
+        applications, following = _PAGES.page([row[:-3] for row in found], ApplicationSummary, limit)
         return answered(200, applications, request.scope, following)  # type: ignore[return-value]
 
     @get("/{app_id:str}", operation_id="get_application", summary="One application")
@@ -161,6 +166,7 @@ class ApplicationsController(Controller):
             is_active=None if data.is_active is UNSET else data.is_active,
             settings=None if data.settings is UNSET else encoded("settings", data.settings),
             key_managers=None if data.key_managers is UNSET else data.key_managers,
+            act_as=None if data.act_as is UNSET else data.act_as,
         )
         if row is None:
             raise _not_found()

@@ -9,7 +9,7 @@ from litestar.params import FromPath, JSONBody, QueryParameter
 from msgspec import UNSET, UnsetType
 
 from amplifier.configs.sealing import sealed
-from amplifier.configs.validation import check_bounds, validate, validate_sections
+from amplifier.configs.validation import WHOLE, check_bounds, validate, validate_sections
 from amplifier.errors import Problem
 from amplifier.web.bodies import LenientBody
 from amplifier.web.config_view import (
@@ -30,9 +30,8 @@ from amplifier.web.paging import After, Cursor, Limit, Offset, OrderOf, is_compl
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request
 from amplifier.web.routing import delete, get, post, put
-from amplifier.web.types import Name, Tags
+from amplifier.web.types import Description, Name, Tags
 
-Description = Annotated[str, msgspec.Meta(max_length=10_000)]
 Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
 OfName = Annotated[
     str | None,
@@ -98,8 +97,10 @@ class ConfigsController(Controller):
     @post(operation_id="create_config", summary="Create a config", errors=(400,))
     async def create_config(self, request: Request, data: JSONBody[CreateConfig]) -> Config:
         """The caller becomes its owner. 400 when it is not a valid config."""
-        config = data.config_data | _sections(data)
+        sections = _sections(data)
+        config = data.config_data | sections
         check_bounds(config)
+        validate_sections(sections)
         validate(config)
         config_id = str(uuid.uuid4())
         row = await request.queries.configs.create(
@@ -154,7 +155,7 @@ class ConfigsController(Controller):
         new version."""
         whole = data.config_data is not None
         given = data.config_data if data.config_data is not None else _sections(data)
-        check_bounds(given)
+        check_bounds(given, WHOLE if whole else "")
         (validate if whole else validate_sections)(given)
         key = {"actor_id": request.caller.user_id, "config_id": config_id}
         former = await request.queries.config_changes.lock(**key) if given else None
@@ -167,6 +168,7 @@ class ConfigsController(Controller):
             config_json=given_json if whole else None,
             sections=b"{}" if whole else given_json,
             tags=None if data.tags is None else _encode(data.tags),
+            merges=False,
             if_versions=request.if_match,
         )
         if row is None:

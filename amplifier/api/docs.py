@@ -3,7 +3,7 @@
 import hashlib
 import json
 import re
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,6 +12,7 @@ from litestar.params import FromPath
 
 from amplifier import paths
 from amplifier.errors import Problem
+from amplifier.web.request import Request
 from amplifier.web.responses import Answer
 from amplifier.web.routing import get
 
@@ -47,19 +48,20 @@ class DocsController(Controller):
     include_in_schema = False
 
     @get("/openapi.json")
-    async def get_openapi(self) -> Any:
+    async def get_openapi(self, request: Request) -> Any:
         """The OpenAPI document."""
-        return Answer(200, _document(), _version(_document()), _CHECKED)
+        text = _document(_root(request))
+        return Answer(200, text, _version(text), _CHECKED)
 
     @get("/docs")
-    async def get_console(self) -> Any:
-        """The document as a console."""
-        return _page(_console())
+    async def get_explorer(self, request: Request) -> Any:
+        """The document as a page to try the operations on."""
+        return _page(_explorer(_root(request)))
 
     @get("/redoc")
-    async def get_reference(self) -> Any:
+    async def get_reference(self, request: Request) -> Any:
         """The document as a page to read."""
-        return _page(_reference())
+        return _page(_reference(_root(request)))
 
     @get("/docs/assets/{name:str}")
     async def get_asset(self, name: FromPath[str]) -> Any:
@@ -70,9 +72,15 @@ class DocsController(Controller):
         return Answer(200, asset.content, asset.version, _FOR_EVER, asset.media_type.encode())
 
 
+def _root(request: Request) -> str:
+    return request.app.root_path  # type: ignore[attr-defined,no-any-return]
+
+
 @cache
-def _document() -> bytes:
-    return (paths.folder("openapi") / "openapi.json").read_bytes()
+def _document(root: str) -> bytes:
+    """Returns the committed document, with the address of the service below ROOT_PATH."""
+    text = (paths.folder("openapi") / "openapi.json").read_bytes()
+    return text.replace(b'"url": "/"', f'"url": "{root or "/"}"'.encode(), 1)
 
 
 def _page(text: bytes) -> Answer:
@@ -80,20 +88,20 @@ def _page(text: bytes) -> Answer:
 
 
 @cache
-def _console() -> bytes:
-    text = (_STATIC / "docs.html").read_text()
-    return re.sub(r"\{([a-z0-9.-]+)\}", lambda match: _address(match[1]), text).encode()
+def _explorer(root: str) -> bytes:
+    text = (_STATIC / "docs.html").read_text().replace("{document}", f"{root}/openapi.json")
+    return re.sub(r"\{([a-z0-9.-]+)\}", lambda match: _address(root, match[1]), text).encode()
 
 
 @cache
-def _reference() -> bytes:
+def _reference(root: str) -> bytes:
     from amplifier.web.reference_page import page  # here, because few ever look at the pages
 
-    return page(json.loads(_document()), _address).encode()
+    return page(json.loads(_document(root)), root, partial(_address, root)).encode()
 
 
-def _address(name: str) -> str:
-    return f"/docs/assets/{name}?v={_asset(name).version}"
+def _address(root: str, name: str) -> str:
+    return f"{root}/docs/assets/{name}?v={_asset(name).version}"
 
 
 @cache

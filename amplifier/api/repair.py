@@ -3,7 +3,6 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -13,13 +12,13 @@ from litestar.params import FromPath
 
 from amplifier import json_characters
 from amplifier.errors import Problem
-from amplifier.fair_share import Shares
 from amplifier.transcripts import findings, integrity
 from amplifier.transcripts.findings import Finding
 from amplifier.transcripts.integrity import diagnose, repaired
 from amplifier.transcripts.parts import Message
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.routing import get, post
+from amplifier.web.turns import turn
 from amplifier.web.unit_of_work import commit
 
 MAX_MESSAGES = 10_000  # in a transcript that is diagnosed or repaired
@@ -27,8 +26,8 @@ MAX_BYTES = 64 * 1024 * 1024  # of message text in it
 MAX_FINDINGS = 1000
 _PAGE, _PAGE_BYTES = 1000, 4 * 1024 * 1024
 _LONGEST = 60.0  # seconds that the moving may take: each message is entered into the search index anew
-_WAIT = 30.0  # seconds that a request waits for its turn
 _TRIES = 3  # to read a transcript that nobody adds to meanwhile
+_BUSY = "Other transcripts are being repaired: try again"
 _CHANGED = "The session changed at the same time: try again"
 
 
@@ -88,7 +87,7 @@ class IntegrityController(Controller):
         or turns without an answer. For participants; up to 10,000 messages."""
         if (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
-        async with _turn(request, "diagnosis"):
+        async with turn(request, "diagnosis", _BUSY):
             whole = await _read(request, session_id)
             found = await asyncio.to_thread(diagnose, whole.messages)
         listed = [
@@ -111,7 +110,7 @@ class IntegrityController(Controller):
         """Moves results after their calls and adds missing ones; nothing is changed or deleted. From the first
         message that moves, all get new numbers: `transcript.repaired` tells followers to drop what they have from
         there. For owners, editors and participants with `send`; the session must be active. Up to 10,000 messages."""
-        async with _turn(request, "repair"):
+        async with turn(request, "repair", _BUSY):
             for _ in range(_TRIES):
                 await _require_repairable(request, session_id)
                 whole = await _read(request, session_id)
@@ -131,23 +130,6 @@ def _foremost(found: list[Finding]) -> list[Finding]:
 
 class _ChangedMeanwhile(Exception):
     """Something happened in the session since its transcript was read."""
-
-
-@contextlib.asynccontextmanager
-async def _turn(request: Request, kind: str) -> AsyncIterator[None]:
-    """Waits until no other transcript is read whole for this: each keeps a processor busy, and up to 64 MB of text in
-    memory. Users take turns. Raises Problem 503."""
-    turns: Shares = request.app.state.turns[kind]
-    user = request.caller.user_id
-    try:
-        async with asyncio.timeout(_WAIT):
-            await turns.take(user)
-    except TimeoutError:
-        raise Problem(503, "Other transcripts are being repaired: try again", headers={"Retry-After": "10"}) from None
-    try:
-        yield
-    finally:
-        turns.give_back(user)
 
 
 async def _move(request: Request, session_id: str, whole: _Whole, entries: list[integrity.Entry]) -> Repair:

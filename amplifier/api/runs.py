@@ -35,9 +35,22 @@ class RunError(msgspec.Struct):
     retry_after: int | UnsetType = UNSET
 
 
+class ModelUsage(msgspec.Struct):
+    """The calls of one model in a run, their seconds and the tokens that the provider reports, without numbers of 0."""
+
+    model_calls: int | UnsetType = UNSET
+    seconds: float | UnsetType = UNSET
+    input_tokens: int | UnsetType = UNSET
+    output_tokens: int | UnsetType = UNSET
+    total_tokens: int | UnsetType = UNSET
+    reasoning_tokens: int | UnsetType = UNSET
+    cache_read_tokens: int | UnsetType = UNSET
+    cache_write_tokens: int | UnsetType = UNSET
+
+
 class RunUsage(msgspec.Struct):
     """The calls of models and tools in a run, the messages that models were not sent, and the tokens that the provider
-    reports. Numbers of 0 are absent."""
+    reports; `models` has those of each model, by its name. Numbers of 0 are absent."""
 
     model_calls: int | UnsetType = UNSET
     tool_calls: int | UnsetType = UNSET
@@ -48,6 +61,7 @@ class RunUsage(msgspec.Struct):
     reasoning_tokens: int | UnsetType = UNSET
     cache_read_tokens: int | UnsetType = UNSET
     cache_write_tokens: int | UnsetType = UNSET
+    models: dict[str, ModelUsage] | UnsetType = UNSET
 
 
 class RunTiming(msgspec.Struct):

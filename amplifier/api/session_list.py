@@ -11,8 +11,21 @@ from litestar.params import QueryParameter
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
+from amplifier.live.frames import Entry
 from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, UpdatedAfter, UpdatedBefore
-from amplifier.web.paging import After, Cursor, Limit, Offset, OrderOf, is_complete, one_cursor, sorted_pages
+from amplifier.web.paging import (
+    After,
+    Cursor,
+    Limit,
+    Offset,
+    Order,
+    OrderOf,
+    Sort,
+    is_complete,
+    one_cursor,
+    sorted_pages,
+)
+from amplifier.web.paging import Position as Place
 from amplifier.web.request import Request
 from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html
@@ -21,10 +34,23 @@ from amplifier.web.session_filters import (
     OfStatus,
     Owned,
     Participant,
+    Shared,
+    Unread,
     is_filtered,
     list_filtered,
+    searchable,
     session_filters,
 )
+from amplifier.web.session_includes import (
+    Include,
+    IncludedParticipant,
+    IncludedRun,
+    Preview,
+    including_page,
+    list_including,
+    wanted,
+)
+from amplifier.web.states import PatchedState
 from amplifier.web.types import Role, Status
 
 _PAGES = sorted_pages("sessions", "session_id", "updated_at", "created_at")
@@ -41,10 +67,10 @@ Wanted = Annotated[
 
 
 class SessionSummary(msgspec.Struct):
-    """A session in a list; `hits` and `headline` are those of a search."""
+    """A session in a list; `hits` and `headline` are those of a search, the members after them those of `include`."""
 
     session_id: str
-    config_id: str
+    config_id: str | None
     status: Status
     message_count: int
     messages_total: int
@@ -56,8 +82,16 @@ class SessionSummary(msgspec.Struct):
     last_seq: int
     last_read_seq: int
     unread: int
+    external_id: str | None
     hits: int | UnsetType = UNSET
     headline: str | UnsetType = UNSET
+    metadata: msgspec.Raw | UnsetType = UNSET
+    participants: list[IncludedParticipant] | UnsetType = UNSET
+    participant_count: int | UnsetType = UNSET
+    last_message: Entry | UnsetType | None = UNSET
+    preview: Preview | UnsetType | None = UNSET
+    run: IncludedRun | UnsetType | None = UNSET
+    state: PatchedState | UnsetType = UNSET
 
 
 class SessionList(msgspec.Struct):
@@ -85,6 +119,8 @@ class SessionListController(Controller):
         offset: Offset = 0,
         tag: TagFilter = None,
         owned: Owned = False,
+        shared: Shared = False,
+        unread: Unread = False,
         status: OfStatus = None,
         config_id: OfConfig = None,
         participant: Participant = None,
@@ -95,34 +131,56 @@ class SessionListController(Controller):
         sort: SortOf = None,
         order: OrderOf = None,
         q: Wanted = None,
+        include: Include = None,
     ) -> SessionList:
         """Own and shared ones, last changed first, or with `q` the best hit first; `total` counts what the same filters
-        match."""
+        match. A page with what `include` names ends before that exceeds 8 MB, but has at least one row."""
         periods = (created_after, created_before), (updated_after, updated_before)
-        filters = session_filters(owned, tag, status, config_id, participant, *periods)
+        filters = session_filters(owned, tag, status, config_id, participant, *periods, shared, unread)
+        members = wanted(include)
+        if members and (offset or q is not None):
+            raise Problem(422, f"include: does not go with {'offset: use cursor' if q is None else 'q'}")
         if q is not None:
             if sort is not None or order is not None:
                 raise Problem(422, f"{'order' if sort is None else 'sort'}: does not go with q, which sorts by rank")
-            return await _found(request, q, filters, limit, offset, one_cursor(cursor, after))
+            return await _found(request, q, searchable(filters), limit, offset, one_cursor(cursor, after))
         pages = _PAGES[sort or "updated_at", order or "desc"]
-        queries, actor_id, start = request.queries.sessions, request.caller.user_id, pages.start(cursor, after)
-        if sort in (None, "updated_at") and order != "asc" and not is_filtered(filters):
-            given: dict[str, Any] = {"actor_id": actor_id, "owned": owned, "tags": filters["tags"]}
-            found: list[Any] = await queries.list(
-                **given,
-                after_updated_at=start.moment,
-                after_session_id=start.identifier,
-                limit=limit + 1,
-                offset=offset,
-            )
-            count = partial(queries.count, **given)
+        given: dict[str, Any] = {"actor_id": request.caller.user_id, **filters}
+        start, place = pages.start(cursor, after), (sort or "updated_at", order)
+        if members:
+            rows = await list_including(request, members, given, *place, start, limit)
+            sessions, following = including_page(pages, rows, members, _summary_of)
         else:
-            given = {"actor_id": actor_id, **filters}
-            rows = await list_filtered(request, given, sort or "updated_at", order, start, limit + 1, offset)
-            found, count = [_columns(row) for row in rows], partial(request.queries.session_lists.count, **given)
-        sessions, following = pages.page(found, SessionSummary, limit)
+            sessions, following = pages.page(
+                await _rows(request, given, *place, start, limit + 1, offset), SessionSummary, limit
+            )
         complete = is_complete(sessions, following, offset, cursor is None and after is None)
-        return SessionList(sessions, offset + len(sessions) if complete else await count(), following)
+        return SessionList(sessions, offset + len(sessions) if complete else await _count(request, given), following)
+
+
+async def _rows(
+    request: Request, given: dict[str, Any], sort: Sort, order: Order | None, start: Place, limit: int, offset: int
+) -> list[Any]:
+    """Returns rows by the fastest query for these filters and this order."""
+    if sort != "updated_at" or order == "asc" or is_filtered(given):
+        rows = await list_filtered(request, given, sort, order, start, limit, offset)
+        return [_columns(row) for row in rows]
+    return await request.queries.sessions.list(
+        actor_id=given["actor_id"],
+        owned=given["owned"],
+        tags=given["tags"],
+        after_updated_at=start.moment,
+        after_session_id=start.identifier,
+        limit=limit,
+        offset=offset,
+    )
+
+
+async def _count(request: Request, given: dict[str, Any]) -> int:
+    """Returns how many sessions the filters leave."""
+    if is_filtered(given):
+        return await request.queries.session_lists.count(**given)
+    return await request.queries.sessions.count(actor_id=given["actor_id"], owned=given["owned"], tags=given["tags"])
 
 
 async def _found(
@@ -158,9 +216,14 @@ async def _found(
 
 def _summary(row: Any) -> SessionSummary:
     """Returns the summary for a row of search.list_sessions."""
-    summary = SessionSummary(*row[:14])
+    summary = SessionSummary(*row[:15])
     summary.headline = to_html(row["headline"])
     return summary
 
 
-_columns = itemgetter(*SessionSummary.__struct_fields__[:13])
+def _summary_of(row: Any) -> SessionSummary:
+    """Returns the summary for a row of a list."""
+    return SessionSummary(*_columns(row))
+
+
+_columns = itemgetter(*SessionSummary.__struct_fields__[:14])

@@ -1,8 +1,8 @@
 """Sessions: created, read, changed, handed over, deleted. Lists, forks and transcripts have modules of their own."""
 
-import uuid
 from functools import partial
 from typing import Any
+from urllib.parse import quote
 
 import msgspec
 from litestar import Controller
@@ -10,34 +10,41 @@ from litestar.params import FromPath, JSONBody
 from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
-from amplifier.web.bodies import Body, LenientBody
-from amplifier.web.bounds import encoded
+from amplifier.web.bodies import Body, MergePatch
+from amplifier.web.bounds import check_tags, encoded
 from amplifier.web.changes import confirmation, told
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import delete, get, patch, post
+from amplifier.web.session_creation import CreateSession, check_config, create
 from amplifier.web.session_view import Session, shown
-from amplifier.web.types import Identifier, Role, Status, Tags, Title
+from amplifier.web.types import Identifier, Role, Status, Tags, TagsPatch, Title
+from amplifier.web.unit_of_work import commit
 
+_NOTHING = CreateSession()
 _WRITERS: tuple[Role, ...] = ("owner", "editor")
 
 
-class CreateSession(LenientBody):
-    """A new session of one of the caller's configs."""
+class MergeSession(MergePatch):
+    """The changes, as a JSON merge patch: members of `tags` and `metadata`, at any depth, that it does not name stay,
+    and null removes one. A title that is null or empty removes the title."""
 
-    config_id: Identifier
-    title: Title | None = None
-    tags: Tags | None = None
-    metadata: dict[str, Any] | None = None
+    title: Title | UnsetType | None = UNSET
+    tags: TagsPatch | UnsetType | None = UNSET
+    metadata: dict[str, Any] | UnsetType | None = UNSET
+    status: Status | UnsetType = UNSET
+    config_id: Identifier | UnsetType = UNSET
 
 
 class UpdateSession(Body):
-    """The changes; an absent field stays as it is. A title that is null or empty removes the title."""
+    """The changes; an absent field stays as it is. A title that is null or empty removes the title. `config_id` is one
+    of the caller's; it may be set by the user who is the session's owner_user_id."""
 
     title: Title | UnsetType | None = UNSET
     tags: Tags | UnsetType = UNSET
     metadata: dict[str, Any] | UnsetType = UNSET
     status: Status | UnsetType = UNSET
+    config_id: Identifier | UnsetType = UNSET
 
 
 class TransferSession(Body):
@@ -58,22 +65,14 @@ class SessionsController(Controller):
     path = "/sessions"
     tags = ["sessions"]
 
-    @post(operation_id="create_session", summary="Create a session", errors=(404,))
-    async def create_session(self, request: Request, data: JSONBody[CreateSession]) -> Session:
-        """The caller becomes its owner. 404 unless the config is the caller's."""
-        caller = request.caller
-        row = await request.queries.sessions.create(
-            actor_id=caller.user_id,
-            actor_app_id=caller.app_id,
-            session_id=str(uuid.uuid4()),
-            config_id=data.config_id,
-            title=data.title or None,
-            tags=msgspec.json.encode(data.tags or {}),
-            metadata=encoded("metadata", data.metadata or {}),
-        )
+    @post(operation_id="create_session", summary="Create a session", errors=(404, 409))
+    async def create_session(self, request: Request, data: JSONBody[CreateSession] = _NOTHING) -> Session:
+        """The caller becomes its owner. 404 unless the config is the caller's; 409 if the caller has a session with
+        this `external_id` in the application."""
+        row = await create(request, data, data.external_id)
         if row is None:
-            raise Problem(404, f"Config not found: {data.config_id}")
-        request.afterwards(partial(request.hub.announce, row["session_id"]))
+            path = f"/sessions/by-key/{quote(data.external_id or '', safe='')}"
+            raise Problem(409, f"You have a session with this external_id already: get it with GET {path}")
         return await shown(request, row, "Session created successfully")
 
     @get("/{session_id:str}", operation_id="get_session", summary="One session")
@@ -84,12 +83,21 @@ class SessionsController(Controller):
             raise Problem(404, "Session not found")
         return await shown(request, row)
 
-    @patch("/{session_id:str}", operation_id="update_session", summary="Change a session", errors=(403, 412))
-    async def update_session(
-        self, request: Request, session_id: FromPath[str], data: JSONBody[UpdateSession]
-    ) -> Session:
-        """For owners and editors. Without a difference the session stays as it is, and so does its ETag."""
-        return await _update(request, session_id, data, "Session updated successfully")
+    @patch(
+        "/{session_id:str}",
+        operation_id="update_session",
+        summary="Change a session",
+        errors=(403, 412),
+        body=UpdateSession,
+        merge_patch=MergeSession,
+        commits_itself=True,
+    )
+    async def update_session(self, request: Request, session_id: FromPath[str]) -> Session:
+        """For owners and editors. Without a difference the session stays as it is, and so does its ETag. `tags` and
+        `metadata` are replaced whole, or merged by a body of the type `application/merge-patch+json` (RFC 7396)."""
+        data = await request.required_json()
+        change = partial(_update, request, session_id, data, "Session updated successfully")
+        return await commit(request, change)  # type: ignore[no-any-return]
 
     @delete(
         "/{session_id:str}",
@@ -146,8 +154,8 @@ class SessionsController(Controller):
         return await shown(request, row)
 
 
-async def _update(request: Request, session_id: str, data: UpdateSession, message: str) -> Session:
-    caller = request.caller
+async def _update(request: Request, session_id: str, data: UpdateSession | MergeSession, message: str) -> Session:
+    caller, merges = request.caller, isinstance(data, MergeSession)
     row = await request.queries.sessions.update(
         actor_id=caller.user_id,
         actor_app_id=caller.app_id,
@@ -155,13 +163,29 @@ async def _update(request: Request, session_id: str, data: UpdateSession, messag
         title=None if data.title is UNSET else data.title or "",
         tags=None if data.tags is UNSET else msgspec.json.encode(data.tags),
         metadata=None if data.metadata is UNSET else encoded("metadata", data.metadata),
+        merges=merges,
         status=data.status or None,
+        own_config_id=data.config_id or None,
         if_seqs=request.if_match,
     )
     if row is None:
-        raise await _refusal(request, session_id, _WRITERS, "Only owners and editors may change a session")
+        refusal = await _refusal(request, session_id, _WRITERS, "Only owners and editors may change a session")
+        raise refusal if data.config_id is UNSET else await _no_config(request, session_id, data.config_id, refusal)
+    if merges:
+        check_tags(row["tags"])
     changed = told(request, row["changes"])
     return await shown(request, row, confirmation(changed, message), changed)
+
+
+async def _no_config(request: Request, session_id: str, config_id: str, refusal: Problem) -> Problem:
+    """Returns the problem of a statement that set no config; `refusal` is that of the session."""
+    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
+    if refusal.status == 412 or row is None or row["role"] == "viewer":
+        return refusal
+    if row["role"] != "owner" or row["owner_user_id"] != request.caller.user_id:
+        return Problem(403, "Only the user who is the session's owner_user_id may set its config_id")
+    await check_config(request, config_id)
+    return refusal
 
 
 async def _refusal(request: Request, session_id: str, may: tuple[Role, ...], forbidden: str) -> Problem:

@@ -1,4 +1,4 @@
-"""Transcripts: append-only, a message a row, JSON passed through as it came."""
+"""Transcripts: appends and reads, a message a row, JSON passed through as it came."""
 
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -7,28 +7,43 @@ from typing import Annotated, Any, Literal
 import asyncpg
 import msgspec
 from litestar import Controller
-from litestar.params import FromPath, JSONBody, PathParameter, QueryParameter
+from litestar.params import FromPath, PathParameter, QueryParameter
+from msgspec import UNSET, UnsetType
 
 from amplifier import json_characters
 from amplifier.errors import Problem
 from amplifier.live.frames import Entry
-from amplifier.web import message_faults
+from amplifier.queries.rows import AppendedMessages
+from amplifier.web import message_faults, message_keys, message_lines, states
+from amplifier.web.append_rights import MAY_NOT_APPEND, appendable
 from amplifier.web.bodies import MessagesBody
 from amplifier.web.filters import AsOf, utc
+from amplifier.web.message_keys import MessageKey
 from amplifier.web.misfits import misfit
 from amplifier.web.request import Request, participation, unchanged
 from amplifier.web.responses import JsonStream
 from amplifier.web.routing import get, post
-from amplifier.web.transcript_view import MAX_PAGE, Transcript, plain, read, read_backwards
-
-# Entering a megabyte of words into the search index takes 0.4 s, of random letters 3 s: what is larger gets more time
-# than other statements.
-_LARGE = 1024 * 1024  # bytes
-_SHOWN_MISSED = 100  # messages in a 412
+from amplifier.web.states import PatchedStates, StatePatches
+from amplifier.web.transcript_view import (
+    MAX_PAGE,
+    Transcript,
+    moved_on,
+    plain,
+    read,
+    read_backwards,
+    read_last,
+)
+from amplifier.web.turns import LARGE, patience, took_too_long
+from amplifier.web.unit_of_work import commit
 
 _NEWEST = 2**63 - 1
+_OF_OTHERS = "A key belongs to a message of someone else, which only owners and editors may replace: send other keys"
 
 Seq = Annotated[int, msgspec.Meta(ge=0, le=_NEWEST)]
+ExpectedSeq = Annotated[
+    int | None,
+    QueryParameter(ge=0, le=_NEWEST, description="With NDJSON only: the member of this name in a JSON body"),
+]
 AfterSeq = Annotated[int, QueryParameter(ge=0, le=_NEWEST, description="Only messages after this number, in order")]
 BeforeSeq = Annotated[
     int | None, QueryParameter(ge=1, le=_NEWEST, description="Only messages before this number, newest first")
@@ -39,6 +54,10 @@ Order = Annotated[
 ]
 MessageSeq = Annotated[int, PathParameter(ge=1, le=_NEWEST, description="The message's number")]
 PageLimit = Annotated[int | None, QueryParameter(ge=1, le=MAX_PAGE, description="Messages at most")]
+Last = Annotated[
+    int | None,
+    QueryParameter(ge=1, le=MAX_PAGE, description="Only this many of the newest messages, in order"),
+]
 View = Annotated[
     Literal["entries", "plain"],
     QueryParameter(description="`plain`: the bare array of messages, all of them unless `limit` is given"),
@@ -46,20 +65,31 @@ View = Annotated[
 
 
 class AppendTranscript(MessagesBody):
-    """1 to 1,000 messages; `expected_seq` makes the append fail (412) unless it is the session's `last_seq`."""
+    """1 to 1,000 messages; `expected_seq` makes the append fail (412) unless it is the session's `last_seq`.
 
-    messages: Annotated[list[msgspec.Raw], msgspec.Meta(min_length=1, max_length=1000)]
+    `keys` has the key of each message, null for none. A message whose key is in the session is skipped, or with
+    `on_conflict` `replace` stored in place of the message that is there. `state` is merged into the documents of the
+    session, the caller and the application; with it, `messages` may be empty.
+    """
+
+    messages: Annotated[list[msgspec.Raw], msgspec.Meta(max_length=1000)]
     expected_seq: Seq | None = None
+    keys: Annotated[list[MessageKey | None], msgspec.Meta(max_length=1000)] | None = None
+    on_conflict: Literal["skip", "replace"] | None = None
+    state: StatePatches | None = None
 
 
-class Appended(msgspec.Struct):
-    """The numbers that the messages got, and how many messages the session has: of role user, and of any role."""
+class Appended(AppendedMessages):
+    """The numbers that the messages got, and how many messages the session has: of role user, and of any role.
 
-    session_id: str
-    first_seq: int
-    last_seq: int
-    message_count: int
-    messages_total: int
+    Of messages with keys also the number of each, and the places of those that were skipped or replaced others. With
+    `state` the documents that were patched.
+    """
+
+    seqs: list[int] | UnsetType = UNSET
+    skipped: list[int] | UnsetType = UNSET
+    replaced: list[int] | UnsetType = UNSET
+    state: PatchedStates | UnsetType = UNSET
 
 
 class _Shape(msgspec.Struct):
@@ -79,29 +109,27 @@ class TranscriptsController(Controller):
     tags = ["transcripts"]
 
     # its rows say who wrote them: no entry in the audit log
-    @post(operation_id="append_transcript", summary="Append messages", audited=False, errors=(403, 409, 412))
+    @post(
+        operation_id="append_transcript",
+        summary="Append messages",
+        audited=False,
+        commits_itself=True,
+        body=AppendTranscript,
+        other_bodies=message_lines.DESCRIBED,
+        errors=(403, 409, 412),
+    )
     async def append_transcript(
-        self, request: Request, session_id: FromPath[str], data: JSONBody[AppendTranscript]
+        self, request: Request, session_id: FromPath[str], expected_seq: ExpectedSeq = None
     ) -> Appended:
-        """Appends all messages or none, in order; they are committed when the answer arrives. For owners, editors and
-        participants with `send`; the session must be active."""
-        caller, messages = request.caller, json_characters.Stored(b"[" + b",".join(data.messages) + b"]")
-        append = partial(
-            request.queries.messages.append,
-            actor_id=caller.user_id,
-            actor_app_id=caller.app_id,
-            session_id=session_id,
-            messages=messages,
-            expected_seq=data.expected_seq,
-        )
-        try:
-            row = await (append() if len(messages) < _LARGE else _patiently(request, append, len(messages)))
-        except (asyncpg.CheckViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError):
-            await _name_the_message(request)
-            raise
-        if row is None:
-            raise await _refusal(request, session_id, data.expected_seq)
-        return Appended(*row)
+        """Appends all messages or none, in order; they are committed when the answer arrives. As
+        `application/x-ndjson` up to 10,000 messages of 64 MB, one a line. For owners, editors and participants with
+        `send`; the session must be active."""
+        if request.media_type in message_lines.MEDIA_TYPES:
+            return await _append_lines(request, session_id, expected_seq)
+        data = await request.required_json()
+        if expected_seq is not None:
+            raise Problem(422, "expected_seq: goes into a JSON body, beside messages")
+        return await commit(request, partial(_append, request, session_id, data))  # type: ignore[no-any-return]
 
     @get(operation_id="get_transcript", summary="Read a transcript")
     async def get_transcript(
@@ -112,17 +140,23 @@ class TranscriptsController(Controller):
         before: BeforeSeq = None,
         order: Order = None,
         limit: PageLimit = None,
+        last: Last = None,
         as_of: AsOf = None,
         view: View = "entries",
     ) -> Transcript:
         """Returns messages in order, after the number `after`, or newest first, before the number `before`: a page of
-        100 by default. For participants."""
+        100 by default. `last` returns the end of the transcript in order. For participants."""
         then, newest_first = utc("as_of", as_of), _is_newest_first(after, before, order)
+        if last is not None:
+            _check_last(after, before, order, limit)
         if then is None and (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
         page_after = partial(read_backwards if newest_first else read, request, session_id, as_of=then)
-        start = (before or _NEWEST) if newest_first else after
-        page = await page_after(start, limit or (100 if view == "entries" else MAX_PAGE))
+        if last is not None:
+            page, limit = await read_last(request, session_id, last, then), last
+        else:
+            start = (before or _NEWEST) if newest_first else after
+            page = await page_after(start, limit or (100 if view == "entries" else MAX_PAGE))
         return page if view == "entries" else JsonStream(plain(page_after, page, limit), page.etag)  # type: ignore[return-value]
 
     @get("/{seq:str}", operation_id="get_message", summary="One message")
@@ -145,36 +179,97 @@ def _is_newest_first(after: int, before: int | None, order: str | None) -> bool:
     return newest_first
 
 
+def _check_last(after: int, before: int | None, order: str | None, limit: int | None) -> None:
+    """Raises Problem 422 if `last` comes with a parameter that asks for other messages."""
+    others = {"after": after or None, "before": before, "order": order, "limit": limit}
+    if given := [name for name, value in others.items() if value is not None]:
+        raise Problem(422, f"last: goes with neither after, before, order nor limit; leave out {' and '.join(given)}")
+
+
+async def _append(request: Request, session_id: str, data: AppendTranscript) -> Appended:
+    """Appends the messages of a JSON body in one statement."""
+    caller, scrubber = request.caller, request.app.state.scrubber
+    statement = _statement(request, data)
+    messages = json_characters.Stored(await scrubber.json(b"[" + b",".join(data.messages) + b"]"))
+    append = partial(
+        statement,
+        actor_id=caller.user_id,
+        actor_app_id=caller.app_id,
+        session_id=session_id,
+        messages=messages,
+        expected_seq=data.expected_seq,
+    )
+    try:
+        row = await (append() if len(messages) < LARGE else _patiently(request, append, len(messages)))
+    except (asyncpg.CheckViolationError, asyncpg.DataError, asyncpg.ProgramLimitExceededError):
+        await _name_the_message(request)
+        raise
+    if row is None:
+        raise await _refusal(request, session_id, data.expected_seq, data.on_conflict == "replace")
+    return _appended(row, data)
+
+
+def _statement(request: Request, data: AppendTranscript) -> Callable[..., Awaitable[Any]]:
+    """Returns the query of an append, with what goes beside messages. Raises Problem 403 and 422."""
+    keys = message_keys.checked(data.keys, data.on_conflict, len(data.messages))
+    state = None if data.state is None else states.encoded(request, data.state)
+    if not data.messages and state is None:
+        detail = "Expected `array` of length >= 1"
+        raise Problem(422, f"{detail} - at `$.messages`", errors=[{"field": "messages", "detail": detail}])
+    if keys is None and state is None:
+        return request.queries.messages.append
+    return partial(
+        request.queries.appends.create,
+        keys=keys or [],
+        replaces=data.on_conflict == "replace",
+        state=None if state is None else json_characters.Stored(state),
+        versions=None,
+    )
+
+
+def _appended(row: Any, data: AppendTranscript) -> Appended:
+    """Returns the answer of an append, with what was asked for beside messages."""
+    answer = Appended(*row[:5])
+    if data.keys is not None:
+        answer.seqs, answer.skipped, answer.replaced = row["seqs"], row["skipped"], row["replaced"]
+    if data.state is not None:
+        answer.state = states.patched(row["state"])
+    return answer
+
+
+async def _append_lines(request: Request, session_id: str, expected_seq: int | None) -> Appended:
+    """Appends messages that come a line each, in one transaction that begins when all have come."""
+    request.refuse_compressed()
+    if not (await participation(request, session_id)).may_send:  # before a client sends much for nothing
+        raise Problem(403, MAY_NOT_APPEND)
+    async with message_lines.received(request) as lines:
+
+        async def append() -> Appended:
+            row = await lines.append(session_id, expected_seq)
+            if row is None:
+                raise await _refusal(request, session_id, expected_seq)
+            return Appended(*row)
+
+        return await commit(request, append, lines.hash)  # type: ignore[no-any-return]
+
+
 async def _patiently(request: Request, append: Callable[[], Awaitable[Any]], size: int) -> Any:
     """Awaits an append of many words with a time limit that grows with its size. Raises Problem 503 at its end."""
-    seconds = request.app.state.statement_timeout * (1 + size / _LARGE)
-    async with request.queries.database.patient(seconds):
+    async with request.queries.database.patient(patience(request, size)):
         try:
             return await append()
         except (asyncpg.QueryCanceledError, TimeoutError) as error:  # by the server, or by the driver a second later
-            detail = "The database took too long for this request: send the messages in several requests"
-            raise Problem(503, detail, headers={"Retry-After": "1"}) from error
+            raise took_too_long() from error
 
 
-async def _refusal(request: Request, session_id: str, expected_seq: int | None) -> Problem:
-    """Returns the problem of an append that added nothing."""
-    if not (await participation(request, session_id)).may_send:
-        return Problem(403, "Only owners, editors and whoever has the permission send may append to a transcript")
-    row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
-    if row is None:
-        return Problem(404, "Session not found")
-    if row["status"] != "active":
-        return Problem(409, f"The session is {row['status']}: resume it before you append")
+async def _refusal(request: Request, session_id: str, expected_seq: int | None, replaces: bool = False) -> Problem:
+    """Returns or raises the problem of an append that added nothing."""
+    rights, row = await appendable(request, session_id)
+    if replaces and rights.role == "viewer" and expected_seq in (None, row["last_seq"]):
+        return Problem(403, _OF_OTHERS)
     if expected_seq is None:
         return Problem(409, "The session changed at the same time: try again")
-    missed = await read(request, session_id, expected_seq, _SHOWN_MISSED)
-    return Problem(
-        412,
-        f"The transcript has moved on: expected_seq is {expected_seq}, last_seq is {missed.last_seq}",
-        last_seq=missed.last_seq,
-        missed=missed.messages,
-        next=missed.next,
-    )
+    return await moved_on(request, session_id, expected_seq)
 
 
 async def _name_the_message(request: Request) -> None:

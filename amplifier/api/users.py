@@ -1,13 +1,16 @@
 """Users, as their tokens name them, and the sessions they take part in."""
 
 from datetime import datetime
+from operator import itemgetter
 from typing import Annotated, Any
 
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
+from msgspec import UNSET, UnsetType
 
 from amplifier.errors import Problem
+from amplifier.live.frames import Entry
 from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, UpdatedAfter, UpdatedBefore
 from amplifier.web.paging import After, Cursor, Limit, OrderOf, Sort, sorted_pages
 from amplifier.web.request import Request, named_user
@@ -17,10 +20,22 @@ from amplifier.web.session_filters import (
     OfStatus,
     Owned,
     Participant,
+    Shared,
+    Unread,
     is_filtered,
     list_filtered,
     session_filters,
 )
+from amplifier.web.session_includes import (
+    Include,
+    IncludedParticipant,
+    IncludedRun,
+    Preview,
+    including_page,
+    list_including,
+    wanted,
+)
+from amplifier.web.states import PatchedState
 from amplifier.web.types import Role, Status
 
 _PAGES = sorted_pages("user_sessions", "session_id", "last_active_at", "updated_at", "created_at")
@@ -32,7 +47,7 @@ SortOf = Annotated[
 
 
 class User(msgspec.Struct):
-    """A user's record."""
+    """A user's record; the last members are of the request itself, in the caller's own record only."""
 
     user_id: str
     first_seen: datetime
@@ -40,13 +55,15 @@ class User(msgspec.Struct):
     last_seen_app_id: str | None
     total_sessions: int
     metadata: msgspec.Raw
+    app_id: str | UnsetType = UNSET
+    is_admin: bool | UnsetType = UNSET
 
 
 class UserSession(msgspec.Struct):
-    """A session and the user's part in it."""
+    """A session and the user's part in it; the last members are those of `include`."""
 
     session_id: str
-    config_id: str
+    config_id: str | None
     status: Status
     title: str | None
     tags: msgspec.Raw
@@ -61,6 +78,14 @@ class UserSession(msgspec.Struct):
     updated_at: datetime
     last_read_seq: int
     unread: int
+    external_id: str | None
+    metadata: msgspec.Raw | UnsetType = UNSET
+    participants: list[IncludedParticipant] | UnsetType = UNSET
+    participant_count: int | UnsetType = UNSET
+    last_message: Entry | UnsetType | None = UNSET
+    preview: Preview | UnsetType | None = UNSET
+    run: IncludedRun | UnsetType | None = UNSET
+    state: PatchedState | UnsetType = UNSET
 
 
 class UserSessionList(msgspec.Struct):
@@ -87,9 +112,12 @@ class UsersController(Controller):
             row = await users.get(actor_id=actor_id)
         if row is None:
             raise Problem(404, "User not found")
-        return User(*row)
+        user = User(*row)
+        if actor_id == caller.user_id:
+            user.app_id, user.is_admin = caller.app_id, caller.is_admin
+        return user
 
-    @get("/{user_id:str}/sessions", operation_id="list_user_sessions", summary="A user's sessions")
+    @get("/{user_id:str}/sessions", operation_id="list_user_sessions", summary="A user's sessions", errors=(403,))
     async def list_user_sessions(
         self,
         request: Request,
@@ -99,6 +127,8 @@ class UsersController(Controller):
         after: After = None,
         tag: TagFilter = None,
         owned: Owned = False,
+        shared: Shared = False,
+        unread: Unread = False,
         status: OfStatus = None,
         config_id: OfConfig = None,
         participant: Participant = None,
@@ -108,12 +138,20 @@ class UsersController(Controller):
         updated_before: UpdatedBefore = None,
         sort: SortOf = None,
         order: OrderOf = None,
+        include: Include = None,
     ) -> UserSessionList:
-        """Own and shared ones; where the user was active last comes first. For whom `get_user` is."""
+        """Own and shared ones; where the user was active last comes first. For whom `get_user` is; only the user may
+        `include` what is in the sessions."""
         periods = (created_after, created_before), (updated_after, updated_before)
-        filters = session_filters(owned, tag, status, config_id, participant, *periods)
+        filters = session_filters(owned, tag, status, config_id, participant, *periods, shared, unread)
         pages, actor_id = _PAGES[sort or "last_active_at", order or "desc"], _subject(request, user_id)
-        start = pages.start(cursor, after)
+        start, members = pages.start(cursor, after), wanted(include)
+        if members:
+            if actor_id != request.caller.user_id:
+                raise Problem(403, "Only the user may include what is in the sessions: leave include out")
+            given = {"actor_id": actor_id, **filters}
+            rows = await list_including(request, members, given, sort or "last_active_at", order, start, limit)
+            return UserSessionList(*including_page(pages, rows, members, _listed))
         if sort in (None, "last_active_at") and order != "asc" and not (owned or tag or is_filtered(filters)):
             found: list[Any] = await request.queries.sessions.list_by_activity(
                 actor_id=actor_id,
@@ -125,6 +163,13 @@ class UsersController(Controller):
             given = {"actor_id": actor_id, **filters}
             found = await list_filtered(request, given, sort or "last_active_at", order, start, limit + 1)
         return UserSessionList(*pages.page(found, UserSession, limit))
+
+
+def _listed(row: Any) -> UserSession:
+    return UserSession(*_columns(row))
+
+
+_columns = itemgetter(*UserSession.__struct_fields__[:17])
 
 
 def _subject(request: Request, user_id: str) -> str:

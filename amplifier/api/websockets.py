@@ -14,6 +14,7 @@ from litestar.params import FromPath
 from amplifier.errors import Problem
 from amplifier.live.frames import Frame, frame
 from amplifier.live.subscriber import Subscriber
+from amplifier.telemetry import served, tracing
 from amplifier.web.authentication import Authenticator
 from amplifier.web.bodies import Body
 from amplifier.web.event_stream import SHARED_FROM, Opening, authenticate_stream, drained, mark_read
@@ -67,9 +68,11 @@ async def _serve(socket: Socket) -> None:
         async with opening.opened(state) as subscriber:
             await socket.accept()
             accepted = True
+            served.opened()
+            tracing.end_early(socket.scope, 101)
             await _converse(socket, subscriber)
     except OSError:
-        logger.debug("a client went away")
+        logger.debug("the client disconnected")
     except Exception as error:
         if accepted:
             raise
@@ -143,7 +146,7 @@ class _Listening:
     def _answer(self, error: Exception) -> None:
         problem = describe(error)
         if problem.status >= 500:  # not the client's fault
-            logger.warning("what a client said was not done: %r", error)
+            logger.warning("a message of a socket was not handled: %r", error)
         elif problem.status != 429:  # which a client that waits does not get again
             self._errors += 1
         reply = frame("error", **document(problem))

@@ -9,12 +9,14 @@ from amplifier.settings import Settings
 _EVERYWHERE = ("0.0.0.0", "::")  # noqa: S104 - compared, not listened on
 
 
-def url(settings: Settings) -> str:
-    """Returns the URL for a client on this machine."""
-    host = settings.service_host
+def url(settings: Settings, metrics: bool = False) -> str:
+    """Returns the URL of the service, or of its metrics, for a client on this machine."""
+    host, port = settings.service_host, settings.service_port
+    if metrics:
+        host, port = settings.metrics_address, settings.metrics_port or 0
     if host in _EVERYWHERE:
         host = "localhost"
-    return f"http://{f'[{host}]' if ':' in host else host}:{settings.service_port}"
+    return f"http://{f'[{host}]' if ':' in host else host}:{port}"
 
 
 def is_everywhere(settings: Settings) -> bool:
@@ -23,24 +25,29 @@ def is_everywhere(settings: Settings) -> bool:
 
 
 def refuse_taken(settings: Settings) -> None:
-    """Raises OperatorError if no process of this user can listen on the address now.
+    """Raises OperatorError if no process of this user can listen on the addresses of service and metrics now.
 
     Asked before a start makes a database, which takes seconds. It binds as uvicorn will and listens on nothing.
     """
-    host, port = settings.service_host, settings.service_port
+    _refuse(settings.service_host, settings.service_port, "SERVICE")
+    if settings.metrics_port is not None:
+        _refuse(settings.metrics_address, settings.metrics_port, "METRICS")
+
+
+def _refuse(host: str, port: int, prefix: str) -> None:
     try:
         addresses = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
         refusals = [_refusal(family, address) for family, _, _, _, address in addresses]
     except OSError as error:
-        raise OperatorError(f"SERVICE_HOST={host} is no address of this machine: {error.strerror}") from None
+        raise OperatorError(f"{prefix}_HOST={host} is no address of this machine: {error.strerror}") from None
     if errno.EADDRINUSE in refusals:
         raise OperatorError(
-            f"{host}:{port}: address already in use: stop the process that listens there, or set SERVICE_PORT"
+            f"{host}:{port}: address already in use: stop the process that listens there, or set {prefix}_PORT"
         )
     if errno.EACCES in refusals:
-        raise OperatorError(f"{host}:{port}: this user may not listen there: set SERVICE_PORT to 1024 or more")
+        raise OperatorError(f"{host}:{port}: this user may not listen there: set {prefix}_PORT to 1024 or more")
     if None not in refusals:
-        raise OperatorError(f"SERVICE_HOST={host} is no address of this machine: set it to one, or to 127.0.0.1")
+        raise OperatorError(f"{prefix}_HOST={host} is no address of this machine: set it to one, or to 127.0.0.1")
 
 
 def _refusal(family: int, address: tuple[object, ...]) -> int | None:

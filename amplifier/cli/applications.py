@@ -36,6 +36,11 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
     create.add_argument(
         "--key-manager", metavar="USER", action="append", default=[], help="a user who may replace its keys; repeatable"
     )
+    create.add_argument("--act-as", action="store_true", help="its keys act for the users that X-User-ID names")
+    update = parser("update", _update, "change whether an application acts for users")
+    update.add_argument(
+        "--act-as", action=argparse.BooleanOptionalAction, required=True, help="for the users that X-User-ID names"
+    )
     managers = parser("key-managers", _set_key_managers, "say which users may replace an application's keys")
     managers.add_argument("user_ids", metavar="USER", nargs="*", help="all of them; without any, nobody may")
     parser("keys", _list_keys, "list an application's keys")
@@ -74,7 +79,7 @@ async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
 
     key, app_id = generate_key(), arguments.app_id
     managers = _user_ids(arguments.key_manager)
-    details = {"is_admin": arguments.admin, "key_managers": managers}
+    details = {"is_admin": arguments.admin, "key_managers": managers, "act_as": arguments.act_as}
     async with _audited(queries, "create_application", app_id, **details):
         await queries.applications.create(
             app_id=app_id,
@@ -84,22 +89,38 @@ async def _create(queries: "Queries", arguments: argparse.Namespace) -> str:
             is_admin=arguments.admin,
             settings=b"{}",
             key_managers=managers,
+            act_as=arguments.act_as,
         )
     return key.text
 
 
 async def _set_key_managers(queries: "Queries", arguments: argparse.Namespace) -> str:
+    managers = _user_ids(arguments.user_ids)
+    await _changed(queries, arguments, key_managers=managers)
+    return f"{arguments.app_id}: {', '.join(managers) or 'only admin applications'}"
+
+
+async def _update(queries: "Queries", arguments: argparse.Namespace) -> str:
+    await _changed(queries, arguments, act_as=arguments.act_as)
+    return f"{arguments.app_id} {'acts' if arguments.act_as else 'does not act'} for users"
+
+
+async def _changed(
+    queries: "Queries",
+    arguments: argparse.Namespace,
+    key_managers: list[str] | None = None,
+    act_as: bool | None = None,
+) -> None:
     import msgspec
 
-    app_id, managers = arguments.app_id, _user_ids(arguments.user_ids)
+    app_id = arguments.app_id
     async with _audited(queries, "update_application", app_id) as details:
         row = await queries.applications.update(
-            app_id=app_id, app_name=None, is_active=None, settings=None, key_managers=managers
+            app_id=app_id, app_name=None, is_active=None, settings=None, key_managers=key_managers, act_as=act_as
         )
         if row is None:
             raise _unknown(arguments)
         details["changed"] = msgspec.json.decode(row["changes"])
-    return f"{app_id}: {', '.join(managers) or 'only admin applications'}"
 
 
 async def _list_keys(queries: "Queries", arguments: argparse.Namespace) -> str:

@@ -1,4 +1,4 @@
-"""The console script: amplifier-api serve | migrate | queries | applications | search | psql | openapi.
+"""The console script `amplifier-api`.
 
 Each command is in a module of this package, which adds its parser. Commands import most modules when they run, so that
 a first start imports while PostgreSQL creates its files.
@@ -11,11 +11,15 @@ import signal
 import sys
 
 from amplifier import __version__
-from amplifier.cli import applications, migrate, openapi, psql, queries, search, serve
+from amplifier.cli import applications, configs, mcp, migrate, openapi, psql, queries, retention, search, serve, users
+from amplifier.cli.doctor import command as doctor
 from amplifier.errors import OperatorError
-from amplifier.settings import load
+from amplifier.setting_sources import load
+from amplifier.settings import Settings
+from amplifier.telemetry import logs
 
-_FORMAT = "%(levelname)s %(name)s: %(message)s"
+logger = logging.getLogger(__name__)
+
 _BROKEN_PIPE = 128 + signal.SIGPIPE  # the status of other programs, which this signal ends
 
 
@@ -40,14 +44,24 @@ def _run() -> None:
     arguments = _parser().parse_args()
     signal.signal(signal.SIGTERM, _stop)
     try:
-        settings = load()
-        _log(settings.log_level.upper())
+        settings = load() if arguments.needs_settings else Settings()
+        logs.configure(settings.log_format, settings.log_level)
         arguments.run(settings, arguments)
     except KeyboardInterrupt:
         sys.exit(0)
     except OperatorError as error:
-        print(f"amplifier-api: {error}", file=sys.stderr)
+        _complain(error)
         sys.exit(error.status)
+
+
+def _complain(error: OperatorError) -> None:
+    """Writes the message for people, or as a line of the log if that has JSON. The settings may be what is wrong."""
+    if logs.has_json() is None and os.environ.get("LOG_FORMAT") == "json":
+        logs.configure("json", "info")
+    if logs.has_json():
+        logger.critical("%s", error)
+    else:
+        print(f"amplifier-api: {error}", file=sys.stderr)
 
 
 def _flush() -> int:
@@ -69,22 +83,25 @@ def _flush() -> int:
     return status
 
 
-def _log(level: str) -> None:
-    """Sets the level of the service's own loggers. Libraries log warnings and errors only.
-
-    At lower levels libraries log headers, statements and prompts. Messages that cannot be written are lost without a
-    traceback, since the program that reads the log may have ended.
-    """
-    logging.raiseExceptions = False
-    logging.basicConfig(level=max(logging.WARNING, logging.getLevelName(level)), format=_FORMAT)
-    logging.getLogger("amplifier").setLevel(level)
-
-
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("amplifier-api", description="The session backend for AI agents, on PostgreSQL.")
     parser.add_argument("--version", action="version", version=__version__)
+    parser.set_defaults(needs_settings=True)
     commands = parser.add_subparsers(required=True, metavar="command")
-    for module in (serve, migrate, queries, applications, search, psql, openapi):
+    for module in (
+        serve,
+        migrate,
+        queries,
+        applications,
+        configs,
+        users,
+        search,
+        retention,
+        psql,
+        doctor,
+        mcp,
+        openapi,
+    ):
         module.add(commands)
     return parser
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 
 from amplifier.cli.target_database import opened
-from amplifier.settings import Settings
+from amplifier.settings import SERVICE_LOGIN, Settings
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -26,17 +26,27 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _migrate(settings: Settings, _: argparse.Namespace) -> None:
-    from amplifier.schema import migrate, search_index, service_login
+    from amplifier.schema import migrate, search_index
 
     with opened(settings, migrated=False) as dsn:
         applied = migrate.migrate(dsn)
         search_index.adopt(dsn, settings.search_language)
-        if settings.database_service_password is not None:
-            service_login.ensure(dsn, settings.database_service_user, settings.database_service_password)
+        _make_login(settings, dsn)
         is_outdated = bool(applied) and search_index.is_outdated(dsn)
     print("\n".join(f"applied {identifier}" for identifier in applied) or "the schema is up to date")
     if is_outdated:
         print("the search of this release finds all older messages after: amplifier-api search reindex")
+
+
+def _make_login(settings: Settings, dsn: str) -> None:
+    """Makes the service's login if its password is known or a principal of Microsoft Entra stands for it."""
+    from amplifier.schema import service_login
+
+    name = settings.database_service_user
+    if settings.database_service_password is not None:
+        service_login.ensure(dsn, name, settings.database_service_password.reveal())
+    elif settings.database_auth == "entra" and (name != SERVICE_LOGIN or service_login.exists(dsn, name)):
+        service_login.ensure(dsn, name, is_principal=True)
 
 
 def _new(_: Settings, arguments: argparse.Namespace) -> None:

@@ -8,9 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from amplifier import libpq, tls_roots
 from amplifier.cli.target_database import opened
 from amplifier.errors import OperatorError
 from amplifier.settings import Settings
+
+_NOT_CONNECTED = 2  # psql's status when a connection fails
 
 
 def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -30,11 +33,13 @@ def _psql(settings: Settings, arguments: argparse.Namespace) -> None:
         # every user of the machine sees the arguments of a process
         parts = conninfo_to_dict(dsn)
         password = parts.pop("password", None)
-        environ = os.environ | ({"PGPASSWORD": str(password)} if password else {})
+        environ = os.environ | ({"PGPASSWORD": str(password)} if password else {}) | libpq.environ(dsn)
         # Ctrl-C is for psql; unlike SIG_IGN, a handler is not inherited by it
         signal.signal(signal.SIGINT, lambda *_: None)
         command = [program, f"--dbname={make_conninfo('', **parts)}", *arguments.arguments]
         status = subprocess.run(command, env=environ, check=False).returncode  # noqa: S603
+        if status == _NOT_CONNECTED and (fault := tls_roots.fault(dsn)):
+            print(f"amplifier-api: {fault}", file=sys.stderr)
     sys.exit(status if status >= 0 else 128 - status)
 
 

@@ -1,7 +1,9 @@
 """amplifier-api serve: checks the database and the queries, then runs the API in uvicorn."""
 
 import argparse
+import contextlib
 import logging
+from collections.abc import Iterator
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -10,6 +12,8 @@ from amplifier.cli.announcement import announce
 from amplifier.cli.target_database import connected, nothing, opened, steadily
 from amplifier.errors import OperatorError
 from amplifier.settings import Settings
+from amplifier.telemetry import logs
+from amplifier.telemetry.targets import targets
 
 if TYPE_CHECKING:
     from litestar import Litestar
@@ -24,8 +28,7 @@ def add(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None
 
 
 def _serve(settings: Settings, _: argparse.Namespace) -> None:
-    for name in settings.unused:
-        logger.warning("%s has no effect: this version does not use it", name)
+    targets(settings.app_insights_connection_string)  # raises now, before the database is opened
     address.refuse_taken(settings)
     alone = settings.service_workers == 1
     with opened(settings, _application if alone else nothing, serves=True) as dsn:
@@ -47,22 +50,41 @@ def _serve(settings: Settings, _: argparse.Namespace) -> None:
         elif _application().state.queries.hash != checked:
             raise OperatorError("the queries changed while the service was starting: start it again")
         announce(settings, dsn)
-        uvicorn.run(
-            _application() if alone else "amplifier.server.app:from_environment",
-            factory=not alone,
-            host=settings.service_host,
-            port=settings.service_port,
-            workers=settings.service_workers,
-            http="amplifier.web.http_protocol:BoundedProtocol",
-            ws="amplifier.web.websocket_protocol:BoundedWebSocketProtocol",
-            ws_max_size=64 * 1024,  # bytes; the application answers smaller messages that are too long
-            log_level=settings.log_level,
-            access_log=settings.log_level == "debug",
-            proxy_headers=bool(settings.proxies),
-            forwarded_allow_ips=settings.proxies,
-            server_header=False,
-            timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
-        )
+        with _metrics_served(settings):
+            uvicorn.run(
+                _application() if alone else "amplifier.server.app:from_environment",
+                factory=not alone,
+                host=settings.service_host,
+                port=settings.service_port,
+                workers=settings.service_workers,
+                http="amplifier.web.http_protocol:BoundedProtocol",
+                ws="amplifier.web.websocket_protocol:BoundedWebSocketProtocol",
+                ws_max_size=64 * 1024,  # bytes; the application answers smaller messages that are too long
+                log_level=settings.log_level,
+                log_config=logs.config(settings.log_format, settings.log_level),
+                access_log=False,  # telemetry/access_log.py
+                proxy_headers=False,  # web/forwarded.py
+                timeout_keep_alive=settings.keep_alive,  # type: ignore[arg-type] # passed to loop.call_later
+                server_header=False,
+                timeout_graceful_shutdown=max(1, round(settings.shutdown_grace)),
+            )
+
+
+@contextlib.contextmanager
+def _metrics_served(settings: Settings) -> Iterator[None]:
+    """Serves the metrics of this process, or the sum over the worker processes, where METRICS_PORT is set."""
+    if settings.metrics_port is None:
+        yield
+        return
+    from amplifier.telemetry import metrics_server
+
+    with contextlib.ExitStack() as stack:
+        if settings.service_workers == 1:
+            registry = _application().state.measurements.metrics.registry
+        else:
+            registry = stack.enter_context(metrics_server.folder_for_workers())
+        stack.enter_context(metrics_server.serving(settings, registry))
+        yield
 
 
 async def _check_queries(settings: Settings, dsn: str) -> str:

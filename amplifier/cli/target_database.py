@@ -7,9 +7,10 @@ import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
-from amplifier import settings
+from amplifier import sign_in
 from amplifier.errors import OperatorError
 from amplifier.postgres import embedded
+from amplifier.setting_sources import load
 from amplifier.settings import Settings
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 def configured(arguments: argparse.Namespace) -> Settings:
     """Returns the settings, with --database and --queries in place of the configured values. Raises SettingsError."""
     given = {"DATABASE_URL": arguments.database, "QUERIES_DIR": getattr(arguments, "queries", None)}
-    return settings.load({**os.environ, **{name: value for name, value in given.items() if value}})
+    return load({**os.environ, **{name: value for name, value in given.items() if value}})
 
 
 @contextlib.contextmanager
@@ -45,6 +46,7 @@ def chosen(settings: Settings, arguments: argparse.Namespace) -> Iterator[str]:
     from amplifier.postgres import scratch
     from amplifier.schema import migrate
 
+    sign_in.use(settings)
     with scratch.server(settings.dsn, settings.amplifier_user) as server, scratch.database(server) as dsn:
         migrate.migrate(dsn, level=logging.DEBUG)
         yield dsn
@@ -56,12 +58,12 @@ def opened(
 ) -> Iterator[str]:
     """Yields the address of the configured database, or runs the embedded one during the context and yields that.
 
-    Sets DATABASE_URL to the address, for worker processes. On the embedded database, calls `prepare` while a first
+    On the embedded database, sets DATABASE_URL to the address, for worker processes; calls `prepare` while a first
     start creates its files; applies migrations if `migrated` is true; if `serves` is true, creates the service's login
-    and yields the address with it.
+    and yields the address with it. Worker processes read the address of a configured one themselves, also by reference.
     """
     if settings.dsn is not None:
-        os.environ["DATABASE_URL"] = settings.dsn
+        sign_in.use(settings)
         yield settings.dsn
         return
 
@@ -123,6 +125,6 @@ async def connected(settings: Settings, dsn: str, faults: "list[Finding] | None"
         await database.connect()
         yield queries
     except Unavailable as error:
-        raise OperatorError(f"{error.reason} ({error.__cause__})") from error
+        raise OperatorError(f"{error.reason} ({error.__cause__}); run: amplifier-api doctor") from error
     finally:
         await database.close()

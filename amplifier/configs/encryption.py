@@ -1,4 +1,4 @@
-"""Encrypts the secrets in configs with AES-256-GCM, under keys that are derived once, when the process starts.
+"""Encrypts the secrets in configs with AES-256-GCM, under keys that are derived when they are new to the process.
 
 `sealing.py` applies it to the JSON of configs.
 """
@@ -8,8 +8,9 @@ import binascii
 import hashlib
 import os
 import re
-from collections.abc import Callable
-from typing import Any
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any, NamedTuple
 
 import msgspec
 from cryptography.exceptions import InvalidTag
@@ -35,22 +36,53 @@ _NO_SECRET = re.compile(
     "^(max|min|num|total|budget|context|prompt|completion|reasoning|thinking|input|output|new|cached)+tokens$"
     "|^(max|min|num)token$|tokens?(limit|budget|count|usage|window|per(second|minute|day))|tokeni[sz](er|e|ing|ation)"
 )
-_ID_LENGTH, _NONCE_LENGTH = 4, 12
+_ID_LENGTH, _NONCE_LENGTH, _TAG_LENGTH = 4, 12, 16
+_SHORTEST_BLOB = 1 + _ID_LENGTH + _NONCE_LENGTH + _TAG_LENGTH
+# an encrypted value in JSON, which has no character that JSON escapes; keys of objects are followed by a colon
+_ENCRYPTED = re.compile(rf'"({_PREFIX}[A-Za-z0-9_=-]+)"(?!\s*:)')
+
+
+class Moved(NamedTuple):
+    """The JSON text of a config, and the number of secrets that each key had encrypted, known and unknown ones."""
+
+    text: str
+    found: Counter[bytes]
+    unknown: Counter[bytes]
 
 
 class Keyring:
-    """The keys of `CONFIG_ENCRYPTION_KEY`, separated by commas: the first encrypts, all of them decrypt.
+    """The keys of `CONFIG_ENCRYPTION_KEY`: the first encrypts, all of them decrypt.
 
-    Each may be any text, from which scrypt derives the key. A key derived from `secret_key` comes last: it encrypts if
-    there is no other, and decrypts what it encrypted before another was set.
+    Each may be any text, from which scrypt derives the key. Keys derived from `secret_keys` come last: the first of
+    them encrypts if there is no other, and they decrypt what they encrypted before another was set.
     """
 
-    def __init__(self, keys: str | None, secret_key: str | None = None) -> None:
-        derived = [_derive(key.strip()) for key in (keys or "").split(",") if key.strip()]
-        if secret_key:
-            derived.append(HKDF(SHA256(), 32, None, b"amplifier config secrets").derive(secret_key.encode()))
-        self._keys = {_identifier(key): AESGCM(key) for key in derived}
-        self._primary = _identifier(derived[0]) if derived else None
+    def __init__(self, keys: Iterable[str], secret_keys: Iterable[str] = ()) -> None:
+        self._derived: dict[tuple[bool, str], bytes] = {}
+        self._keys: dict[bytes, AESGCM] = {}
+        self._primary: tuple[bytes, AESGCM] | None = None
+        self.renew(keys, secret_keys)
+
+    def renew(self, keys: Iterable[str], secret_keys: Iterable[str] = ()) -> None:
+        """Replaces the keys after a rotation, while other threads encrypt and decrypt."""
+        named = [(False, key) for key in keys] + [(True, key) for key in secret_keys]
+        self._derived = {one: self._derived.get(one) or _derive(*one) for one in named}
+        ring = {_identifier(key): AESGCM(key) for key in self._derived.values()}
+        self._keys, self._primary = ring, next(iter(ring.items()), None)
+
+    @property
+    def names(self) -> dict[bytes, str]:
+        """The source of each key by its identifier, the key that encrypts first."""
+        names: dict[bytes, str] = {}
+        for (is_secret_key, _), key in self._derived.items():
+            source = "SECRET_KEY" if is_secret_key else "CONFIG_ENCRYPTION_KEY"
+            names.setdefault(_identifier(key), f"{source}, {'a former one' if names else 'encrypts'}")
+        return names
+
+    @property
+    def primary(self) -> bytes | None:
+        """The identifier of the key that encrypts."""
+        return self._primary and self._primary[0]
 
     def encrypt(self, config: dict[str, Any], context: str) -> dict[str, Any]:
         """Returns a copy of `config` with its secrets encrypted, as `enc:...`, or `config` if there is no key.
@@ -81,7 +113,7 @@ class Keyring:
     def _means(self, text: str, former: str, context: str) -> bool:
         """Returns whether two encrypted texts have the same value, the second under the first key."""
         blob = _decode(former)
-        if blob is None or blob[1 : 1 + _ID_LENGTH] != self._primary:
+        if blob is None or blob[1 : 1 + _ID_LENGTH] != self.primary:
             return False
         value, wanted = self._open(former, context), self._open(text, context)
         return value is not None and type(value) is type(wanted) and value == wanted
@@ -94,6 +126,25 @@ class Keyring:
         decrypted: dict[str, Any] = _map_scalars(config, lambda value: self._decrypt(value, context), lambda _: True)
         return decrypted
 
+    def moved(self, text: str, context: str) -> "Moved":
+        """Returns the JSON text of a config with each secret that another key encrypted under the first one.
+
+        Nothing else of the text changes, not even the form of a number.
+        """
+        found, unknown = Counter[bytes](), Counter[bytes]()
+
+        def again(match: re.Match[str]) -> str:
+            value, blob = match[1], _decode(match[1])
+            if blob is None or blob[:1] not in (_TEXT, _JSON) or len(blob) < _SHORTEST_BLOB:
+                return match[0]
+            identifier, clear = blob[1 : 1 + _ID_LENGTH], self._open(value, context)
+            (unknown if clear is None else found)[identifier] += 1
+            if clear is None or identifier == self.primary:
+                return match[0]
+            return f'"{self._encrypt(clear, context)}"'
+
+        return Moved(_ENCRYPTED.sub(again, text), found, unknown)
+
     def holds(self, config: dict[str, Any], context: str) -> bool:
         """Returns whether a value in `config` is encrypted under one of the keys."""
         return self.decrypt(config, context) != config
@@ -105,10 +156,11 @@ class Keyring:
         if is_text and (_REFERENCE.match(value) or self._open(value, context) is not None):
             return value
         assert self._primary is not None  # noqa: S101
+        identifier, cipher = self._primary
         version, clear = (_TEXT, value.encode()) if is_text else (_JSON, msgspec.json.encode(value))
         nonce = os.urandom(_NONCE_LENGTH)
-        sealed = self._keys[self._primary].encrypt(nonce, clear, _bound(context, version))
-        return _encode(version + self._primary + nonce + sealed)
+        sealed = cipher.encrypt(nonce, clear, _bound(context, version))
+        return _encode(version + identifier + nonce + sealed)
 
     def _decrypt(self, value: Any, context: str) -> Any:
         opened = self._open(value, context) if isinstance(value, str) else None
@@ -120,10 +172,10 @@ class Keyring:
             return None
         try:
             version, identifier = blob[:1], blob[1 : 1 + _ID_LENGTH]
-            if version not in (_TEXT, _JSON) or identifier not in self._keys:
+            if version not in (_TEXT, _JSON) or (cipher := self._keys.get(identifier)) is None:
                 return None
             nonce, sealed = blob[1 + _ID_LENGTH :][:_NONCE_LENGTH], blob[1 + _ID_LENGTH + _NONCE_LENGTH :]
-            clear = self._keys[identifier].decrypt(nonce, sealed, _bound(context, version))
+            clear = cipher.decrypt(nonce, sealed, _bound(context, version))
             return clear.decode() if version == _TEXT else msgspec.json.decode(clear)
         except (InvalidTag, ValueError):
             return None
@@ -149,7 +201,9 @@ def _decode(text: str) -> bytes | None:
     return blob if _encode(blob) == text else None  # the decoder ignores unknown characters, and unused bits at the end
 
 
-def _derive(key: str) -> bytes:
+def _derive(is_secret_key: bool, key: str) -> bytes:
+    if is_secret_key:
+        return HKDF(SHA256(), 32, None, b"amplifier config secrets").derive(key.encode())
     return hashlib.scrypt(key.encode(), salt=b"amplifier config secrets", n=2**14, r=8, p=1, dklen=32)
 
 

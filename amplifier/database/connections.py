@@ -3,12 +3,14 @@
 `pool.py` lends them to requests, and `listener.py` listens on one of its own.
 """
 
-from typing import Any
+import asyncio
+from collections.abc import Callable
+from typing import Any, cast
 
 import asyncpg
 from msgspec import Raw
 
-from amplifier import json_characters
+from amplifier import json_characters, sign_in
 from amplifier.database import tls
 from amplifier.database.outages import connecting
 from amplifier.settings import Settings
@@ -22,6 +24,8 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
     with connecting():
         pool: asyncpg.Pool[Any] = await asyncpg.create_pool(
             dsn,
+            connect=cast(Any, _connect),
+            password=_password(settings),
             min_size=settings.database_pool_min_size,
             max_size=settings.database_pool_max_size,
             timeout=settings.database_connect_timeout,
@@ -40,8 +44,9 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
 async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any]":
     """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
     with connecting():
-        return await asyncpg.connect(
+        return await _connect(  # type: ignore[no-any-return]
             dsn,
+            password=_password(settings),
             timeout=settings.database_connect_timeout,
             command_timeout=settings.database_statement_timeout + 1,
             ssl=tls.context(dsn),
@@ -49,9 +54,47 @@ async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any
         )
 
 
+async def _connect(dsn: str, **options: Any) -> Any:
+    """Connects as asyncpg does, with a token where the server takes tokens. Raises CredentialError if there is none.
+
+    If the server refuses a token that was kept, tries once more with a new one.
+    """
+    if sign_in.scope(dsn) is None:
+        return await asyncpg.connect(dsn, **options)
+    async with asyncio.timeout(options["timeout"]):
+        token = await sign_in.token_soon(dsn)
+        try:
+            return await asyncpg.connect(dsn, **options | {"password": token})
+        except asyncpg.InvalidAuthorizationSpecificationError:
+            if not sign_in.forget(dsn, token):
+                raise
+            return await asyncpg.connect(dsn, **options | {"password": await sign_in.token_soon(dsn)})
+
+
+async def open_bare(settings: Settings, dsn: str, name: str, seconds: float) -> "asyncpg.Connection[Any]":
+    """Opens a connection of the login itself, without the service's role, limits and settings. Raises asyncpg's errors.
+
+    Poolers that refuse those settings accept it. `name` is its application_name; after `seconds` it gives up.
+    """
+    sign_in.use(settings)
+    return await _connect(  # type: ignore[no-any-return]
+        dsn,
+        password=_password(settings),
+        timeout=seconds,
+        ssl=tls.context(dsn),
+        statement_cache_size=0,
+        server_settings={"application_name": name},
+    )
+
+
 def milliseconds(seconds: float) -> str:
     """Returns a limit for PostgreSQL in milliseconds, at least 1: 0 would mean no limit."""
     return str(max(1, round(seconds * 1000)))
+
+
+def _password(settings: Settings) -> Callable[[], str] | None:
+    """Returns a function that asyncpg calls for each new connection, so that a rotated password counts."""
+    return None if settings.password is None else lambda: settings.password or ""
 
 
 def _server_settings(settings: Settings) -> dict[str, str]:

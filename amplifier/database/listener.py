@@ -9,6 +9,7 @@ import asyncpg
 
 from amplifier.database.pool import Database
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
+from amplifier.telemetry import recorder
 
 logger = logging.getLogger(__name__)
 
@@ -34,10 +35,13 @@ class Listener:
         self._database = database
         self._audiences = audiences
         self._signatures = Signatures()
+        self.is_connected = False
+        self.queue_usage = 0.0  # the used part of the database's queue of notifications
+        self.database_time = self._signatures.database_time
 
     async def keep_listening(self) -> None:
         """Listens, and reconnects when the connection is lost. Never returns."""
-        pause = _BACK_OFF[0]
+        pause, is_first = _BACK_OFF[0], True
         while True:
             try:
                 connection = await self._database.dedicated()
@@ -45,13 +49,15 @@ class Listener:
                     await self._renew(connection)
                     await connection.add_listener(CHANNEL, self._receive)
                     self._set_hearing(True)
-                    pause = _BACK_OFF[0]
+                    if not is_first:
+                        recorder.current.reconnected()
+                    pause, is_first = _BACK_OFF[0], False
                     await self._until_lost(connection)
                 finally:
                     self._set_hearing(False)
                     connection.terminate()
             except Exception as error:  # of any kind: the process must not stay without notifications
-                logger.warning("the listening connection is gone, retrying: %r", error)
+                logger.warning("the listening connection was lost, opening it again: %r", error)
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACK_OFF[1])
 
@@ -67,6 +73,7 @@ class Listener:
         self._signatures.renew(*row)
 
     def _set_hearing(self, hearing: bool) -> None:
+        self.is_connected = hearing
         for audience in self._audiences:
             audience.set_hearing(hearing)
 
@@ -80,7 +87,7 @@ class Listener:
             except TimeoutError:
                 await self._renew(connection)
                 # also advances the tail of the queue, which nothing else does after it was full
-                used = await connection.fetchval("select pg_notification_queue_usage()")
+                self.queue_usage = used = await connection.fetchval("select pg_notification_queue_usage()")
                 if used > _FULL:
                     logger.warning(
                         "the database's queue of notifications is %d %% full: some listener is stuck", used * 100

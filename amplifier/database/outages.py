@@ -5,7 +5,9 @@ from collections.abc import Iterator
 
 import asyncpg
 
+from amplifier.azure.chain import CredentialError
 from amplifier.errors import TooSlow, Unavailable
+from amplifier.secret_references import HELD
 
 # The SQLSTATEs of errors after which the same statement may succeed later: shutdown and start-up (57P01 to 57P03), too
 # many connections, disk full, read-only after a failover, statement or lock timeout, deadlock. `outage_of` adds whole
@@ -66,7 +68,14 @@ def outage_of(error: BaseException) -> Unavailable | None:
 
 
 def not_connected(error: Exception) -> Unavailable | None:
-    """Returns what `outage_of` does, and Unavailable also for a login that may not take the service's role."""
+    """Returns what `outage_of` does, and Unavailable also without a token or a right to the service's role.
+
+    A refused login makes this process read rotated secrets again.
+    """
+    if isinstance(error, CredentialError):
+        return _caused(Unavailable("The database is not available at the moment."), error)
+    if isinstance(error, asyncpg.InvalidAuthorizationSpecificationError):  # or its subclass for a wrong password
+        HELD.hurry()
     if isinstance(error, asyncpg.InsufficientPrivilegeError | asyncpg.InvalidParameterValueError):
         return _caused(Unavailable("The database refuses the role that the service works as."), error)
     return outage_of(error)

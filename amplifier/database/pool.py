@@ -8,13 +8,14 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator
 from contextvars import ContextVar
-from typing import Any, TypeAlias, TypeVar
+from typing import Any, NamedTuple, TypeAlias, TypeVar
 
 import asyncpg
 
+from amplifier import sign_in
 from amplifier.database.connections import milliseconds, open_listener, open_pool
 from amplifier.database.outages import not_connected, outage_of
-from amplifier.errors import Crowded, Unavailable
+from amplifier.errors import Crowded, NoneFree, Unavailable
 from amplifier.fair_share import Shares, current
 from amplifier.settings import Settings
 
@@ -27,6 +28,14 @@ Connection: TypeAlias = "asyncpg.pool.PoolConnectionProxy[Any]"
 
 _held: ContextVar["Connection | None"] = ContextVar("held", default=None)  # the connection of the task's transaction
 _limit: ContextVar[float | None] = ContextVar("limit", default=None)  # seconds, where it is not the pool's
+
+
+class Figures(NamedTuple):
+    """The pool at a moment: open connections, those in use, and statements that wait for one."""
+
+    connections: int
+    in_use: int
+    waiting: int
 
 
 def refuse_in_transaction() -> None:
@@ -43,15 +52,21 @@ class Database:
     """
 
     def __init__(self, settings: Settings, dsn: str) -> None:
+        sign_in.use(settings)
         self._settings = settings
         self.dsn = dsn
         self._pool: asyncpg.Pool[Any] | None = None
         # asyncpg's pool opens, checks and replaces connections. Between two statements they wait in `_idle`, because a
         # pass through that pool costs more than a short statement. A holder of a place at the gate finds a connection
         # in `_idle` or free in the pool.
-        most = settings.database_pool_max_size
+        self.most = most = settings.database_pool_max_size
         self._gate = Shares(most, max(1, most // 3))
         self._idle: list[Connection] = []
+
+    @property
+    def figures(self) -> Figures:
+        """Returns what the pool does now."""
+        return Figures(0 if self._pool is None else self._pool.get_size(), self._gate.taken, self._gate.waiting)
 
     async def connect(self) -> None:
         """Opens the pool. Raises Unavailable."""
@@ -186,7 +201,7 @@ class Database:
         except TimeoutError as error:
             if isinstance(user, str) and self._gate.is_full(user):
                 raise Crowded from error
-            raise Unavailable("No database connection became free in time.") from error
+            raise NoneFree from error
         except Exception as error:
             if (outage := not_connected(error)) is None:
                 raise

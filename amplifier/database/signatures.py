@@ -36,6 +36,10 @@ class Signatures:
         """Takes a row of the query `KEYS`. Only the database's clock counts, so that hosts' clocks need not agree."""
         self._inner, self._outer, self._ahead = inner_key, outer_key, seconds - time.monotonic()
 
+    def database_time(self) -> float:
+        """Returns the time of the database's clock, in seconds since the epoch."""
+        return time.monotonic() + self._ahead
+
     def verified(self, notification: str) -> str | None:
         """Returns the payload of a notification that the database signed, or None. Accepts each signature once."""
         match = _SIGNED.fullmatch(notification)

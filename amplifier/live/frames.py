@@ -12,14 +12,15 @@ _BREAKS += [(b"\n", b" "), (b"\r", b" ")]  # JSON has these only between its tok
 _encode = msgspec.json.Encoder().encode
 
 
-class Entry(msgspec.Struct):
-    """A message and its circumstances."""
+class Entry(msgspec.Struct, omit_defaults=True):
+    """A message and its circumstances; `key` only if it has one."""
 
     seq: int
     message: Raw
     author_user_id: str
     author_app_id: str
     created_at: datetime
+    key: str | None = None
 
 
 class _Circumstances(msgspec.Struct):
@@ -77,9 +78,9 @@ def logged(row: Any) -> Frame:
 
     Its data is the message as the transcript shows it, or the event's own data with number, actor and time.
     """
-    seq, type, data, user_id, app_id, created_at = row[2:8]
+    seq, type, data, user_id, app_id, created_at, key = row[2:9]
     if type == "message.created":
-        return Frame(type, _encode(Entry(seq, data, user_id, app_id, created_at)), seq)
+        return Frame(type, _encode(Entry(seq, data, user_id, app_id, created_at, key)), seq)
     rest = _encode(_Circumstances(seq, user_id, created_at))
     members = bytes(data).strip()[1:-1].strip()
     return Frame(type, b"{" + members + (b"," if members else b"") + rest[1:], seq)

@@ -12,7 +12,7 @@ import logging
 import time
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from msgspec import Raw
 
@@ -25,6 +25,7 @@ from amplifier.live.session_hints import Hints
 from amplifier.live.subscriber import Subscriber
 from amplifier.live.topics import Topics
 from amplifier.queries.registry import Queries
+from amplifier.telemetry import trace_context, tracing
 
 logger = logging.getLogger(__name__)
 
@@ -32,6 +33,15 @@ _SWEEP = 1.0  # seconds between two sweeps
 _LONG_SWEEP = 4  # every fourth sweep also checks applications and presence
 _REST = 4.0  # the pump pauses this many times as long as it worked: it takes at most a fifth of the time
 _LONGEST_REST = 0.25  # seconds
+
+
+class Figures(NamedTuple):
+    """The streams of this process at a moment, the users who have any, and the sessions that are followed."""
+
+    session_streams: int
+    hint_streams: int
+    users: int
+    sessions: int
 
 
 class Hub:
@@ -56,6 +66,12 @@ class Hub:
         """The id of this process in notices and in the table of streams."""
         return self._notifier.process
 
+    @property
+    def figures(self) -> Figures:
+        """Returns what is followed now."""
+        of_sessions = sum(one.session_id is not None for one in self._streams)
+        return Figures(of_sessions, len(self._streams) - of_sessions, len(self._open), len(self._topics))
+
     def hear(self, payload: str) -> None:
         """Handles a notification: an application changed, or another process sent a notice."""
         if payload.startswith("application "):
@@ -72,6 +88,9 @@ class Hub:
         """Wakes the followers of a session in all processes. Call it after each commit of an event."""
         self._wake(session_id)
         self._notifier.changed(session_id)
+        if (origin := tracing.recorded()) is not None:
+            self._topics.trace(session_id, origin)
+            self._notifier.origins.add(session_id, origin)
 
     def announce_gone(
         self, session_id: str, type: Literal["participant.removed", "session.deleted"], user_ids: Iterable[str]
@@ -168,11 +187,11 @@ class Hub:
             changed, self._changed = self._changed, set()
             try:
                 for error in await self._topics.read(changed):
-                    logger.warning("followers of a session wait: %r", error)
+                    logger.warning("events of a session were not read, trying again: %r", error)
                 await self._hints.send(changed)
                 rested = time.monotonic() + min(_REST * (time.monotonic() - started), _LONGEST_REST)
             except Exception as error:  # of any kind: the next round tries again
-                logger.warning("followers wait: %r", error)
+                logger.warning("events were not read, trying again: %r", error)
                 self._changed |= changed
                 self._woken.set()
                 rested = time.monotonic() + _SWEEP
@@ -196,7 +215,7 @@ class Hub:
                     await self._credentials.check_applications()
                     await self._presence.keep(self._streams)
             except Exception as error:  # of any kind: the next sweep tries again
-                logger.warning("followers were not looked after: %r", error)
+                logger.warning("the clocks of followed sessions were not compared, trying again: %r", error)
             await asyncio.sleep(min(_REST * (time.monotonic() - started), _LONGEST_REST))
 
     def _take(self, notice: Notice) -> None:
@@ -208,6 +227,8 @@ class Hub:
                 self._wake(session_id)
         for session_id in notice.changed:
             self._wake(session_id)
+            if session_id in notice.traces:
+                self._topics.trace(session_id, trace_context.parse(notice.traces[session_id].encode()))
         self._presence.schedule(notice.present)
         for gone in notice.gone:
             self._hints.gone(gone)

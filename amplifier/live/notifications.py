@@ -9,12 +9,15 @@ import asyncio
 import logging
 import re
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, Literal
 
 import msgspec
 
 from amplifier.queries.registry import Queries
+from amplifier.telemetry import tracing
+from amplifier.telemetry.origins import Origins
+from amplifier.telemetry.trace_context import TraceContext
 
 logger = logging.getLogger(__name__)
 
@@ -22,6 +25,7 @@ PREFIX = "events "
 _EVERYTHING = f"{PREFIX}*".encode()
 _MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000, and a signature has 50
 _MAX_SAID = 7700  # bytes of events that are never replayed in one notice; its other members need the rest
+_MOST_TRACED = 10  # sessions in a notice whose trace it names, of 100 bytes each
 _MOST = 300  # items of each kind in one notice; more would not fit anyway
 _PASSED_ON = re.compile(r"typing|read|[a-z_]{1,50}:[a-z_]{1,50}")  # never the type of an event of the log
 
@@ -46,6 +50,7 @@ class Notice(msgspec.Struct, omit_defaults=True):
     """A message of one process to the others: the sessions that changed, and events that are never replayed.
 
     `everything` (sent as `*`) replaces lists that do not fit: the receiver checks all the sessions that it follows.
+    `traces` has the `traceparent` of requests that changed a session, by its id.
     """
 
     process: str
@@ -54,6 +59,7 @@ class Notice(msgspec.Struct, omit_defaults=True):
     gone: list[Gone] = []
     said: list[Said] = []
     everything: bool = False
+    traces: dict[str, str] = {}
 
 
 class Notifier:
@@ -64,6 +70,7 @@ class Notifier:
         self._delay = delay
         self._wanted = asyncio.Event()
         self.process = uuid.uuid4().hex
+        self.origins = Origins()  # of the changes that are collected
         self._reset()
 
     def _reset(self) -> None:
@@ -105,18 +112,26 @@ class Notifier:
             return
         self._wanted.clear()
         notice, said = Notice(self.process, list(self._changed), list(self._present), self._gone), self._said
+        origins = self.origins.take_all()
         self._reset()
         try:
-            for payload in self._payloads(notice, said):
-                await self._queries.events.notify(payload=payload.decode())
+            spans = [span for of_session in origins.values() for span in of_session]
+            with tracing.entered(tracing.continued(spans, "notify", "producer")):
+                for payload in self._payloads(notice, said, origins):
+                    await self._queries.events.notify(payload=payload.decode())
         except Exception as error:  # of any kind: the sweeps of the other processes find the changes
-            logger.warning("other processes hear of changes later: %r", error)
+            logger.warning("other processes were not notified and find changes within seconds: %r", error)
 
-    def _payloads(self, notice: Notice, said: list[Said]) -> Iterator[bytes]:
+    def _payloads(self, notice: Notice, said: list[Said], origins: dict[str, list[TraceContext]]) -> Iterator[bytes]:
         for parcel in _parcels(said):
             yield _payload(Notice(self.process, said=parcel))
         if notice.changed or notice.present or notice.gone:
             payload = _payload(notice)
+            if origins:
+                traced = list(origins.items())[:_MOST_TRACED]
+                notice.traces = {session_id: spans[0].traceparent for session_id, spans in traced}
+                with_traces = _payload(notice)
+                payload = with_traces if len(with_traces) <= _MAX_PAYLOAD else payload
             fits = len(payload) <= _MAX_PAYLOAD and max(len(notice.changed), len(notice.present)) <= _MOST
             yield payload if fits else _EVERYTHING
 
@@ -153,9 +168,27 @@ def read(payload: str) -> Notice | None:
         notice = _decoder.decode(payload.removeprefix(PREFIX))
         notice.said = [_written_anew(said) for said in notice.said if _PASSED_ON.fullmatch(said.type)]
     except (msgspec.MsgspecError, RecursionError, UnicodeError) as error:
-        logger.warning("a notification was not understood: %s", error)
+        logger.warning("a notification was not valid and was ignored: %s", error)
         return None
     return notice
+
+
+def gone_payloads(gone: Iterable[tuple[str, list[str]]]) -> Iterator[str]:
+    """Yields notifications of deleted sessions to their participants, for the database function `announce`."""
+    for session_id, user_ids in gone:
+        waiting = list(user_ids)
+        while waiting:
+            fitting = len(waiting)
+            while fitting > 1 and len(_payload(_deleted(session_id, waiting[:fitting]))) > _MAX_PAYLOAD:
+                fitting //= 2
+            payload = _payload(_deleted(session_id, waiting[:fitting]))
+            if len(payload) <= _MAX_PAYLOAD:
+                yield payload.decode()
+            waiting = waiting[fitting:]
+
+
+def _deleted(session_id: str, user_ids: list[str]) -> Notice:
+    return Notice("", gone=[Gone(session_id, "session.deleted", user_ids)])
 
 
 def _written_anew(said: Said) -> Said:

@@ -74,7 +74,7 @@ class Presence:
                 await self.flush()
                 await self._show()
             except Exception as error:  # of any kind: `keep` schedules all sessions again within seconds
-                logger.warning("who is there was not shown: %r", error)
+                logger.warning("presence was not written, trying again: %r", error)
 
     async def flush(self) -> None:
         """Deletes the rows of streams that ended. Raises Unavailable."""

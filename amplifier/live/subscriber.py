@@ -8,9 +8,11 @@ import logging
 import time
 import uuid
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import TypeAlias
 
 from amplifier.live.frames import Frame, frame
+from amplifier.telemetry import recorder
 
 logger = logging.getLogger(__name__)
 
@@ -37,6 +39,7 @@ class Subscriber:
         self.session_id, self.cursor = session_id, cursor
         self.may_send = False
         self.batch: list[Frame] | None = None
+        self._committed_at: datetime | None = None  # of the batch, if it is of new events and not of earlier ones
         self.behind, self.reading, self.writing = session_id is not None, False, False
         self.ending: Frame | None = None
         self.ended = self.reconnect = False
@@ -50,14 +53,14 @@ class Subscriber:
         self._flag = asyncio.Event()
         self._flag.set()
 
-    def offer(self, frames: list[Frame], after: int, cursor: int) -> None:
-        """Takes the events after number `after`, up to `cursor`.
+    def offer(self, frames: list[Frame], after: int, cursor: int, committed_at: datetime) -> None:
+        """Takes the events after number `after`, up to `cursor`, of which the oldest was committed at `committed_at`.
 
         Drops them if the subscriber is at another number, or its client has not taken the previous ones: the subscriber
         reads them by itself later, so that no events are kept in memory for slow clients.
         """
         if self.batch is None and not (self.reading or self.writing) and self.cursor == after:
-            self.batch, self.cursor = frames, cursor
+            self.batch, self.cursor, self._committed_at = frames, cursor, committed_at
         else:
             self.behind = True
         self._flag.set()
@@ -111,11 +114,14 @@ class Subscriber:
             self._flag.clear()
             if self.behind and self.batch is None and not self.ended:
                 await self._read(catch_up)
-            frames = self._take()
+            frames, committed_at = self._take(), self._committed_at
+            self._committed_at = None
             if not self.ended and (frames or self._keepalive):
                 self._keepalive, self.writing = False, True
                 await write(frames)
                 self.writing = False
+                if committed_at is not None:
+                    recorder.current.delivered(committed_at)
                 self._quiet_since = time.monotonic()
         if self.ending is not None:
             await write([self.ending])
@@ -125,7 +131,7 @@ class Subscriber:
         try:
             await catch_up(self)
         except Exception as error:  # of any kind: the stream stays at its cursor
-            logger.warning("a follower waits: %r", error)
+            logger.warning("events of a stream were not read, trying again: %r", error)
             self.behind = True
             await asyncio.sleep(_RETRY)
         finally:

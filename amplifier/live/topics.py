@@ -4,12 +4,16 @@ import asyncio
 import time
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 from amplifier.fair_share import work_of_the_service
 from amplifier.live.frames import Frame, frame, logged
 from amplifier.live.subscriber import Subscriber
 from amplifier.queries.registry import Queries
+from amplifier.telemetry import tracing
+from amplifier.telemetry.origins import Origins
+from amplifier.telemetry.trace_context import TraceContext
 
 PAGE, PAGE_BYTES = 500, 64 * 1024  # events and bytes of message text in one read; a larger message comes alone
 _AT_ONCE = 2  # connections that reading for followers may hold
@@ -25,14 +29,15 @@ class Topic:
         self.presence: Frame | None = None
         self.presence_at = float("-inf")  # when it was shown, on the monotonic clock
 
-    def offer(self, frames: list[Frame], cursor: int, permitted: set[str]) -> None:
+    def offer(self, frames: list[Frame], cursor: int, permitted: set[str], committed_at: datetime) -> None:
         """Passes the frames on to the followers and moves the topic to `cursor`.
 
-        `permitted` has the users that the read covered. A subscriber that came during the read reads by itself.
+        `committed_at` is the time of the oldest of them. `permitted` has the users that the read covered. A subscriber
+        that came during the read reads by itself.
         """
         for subscriber in self.subscribers:
             if subscriber.user_id in permitted:
-                subscriber.offer(frames, self.cursor, cursor)
+                subscriber.offer(frames, self.cursor, cursor, committed_at)
             else:
                 subscriber.fall_behind()
         self.cursor = cursor
@@ -57,6 +62,7 @@ class Topics(dict[str, Topic]):
         super().__init__()
         self._queries = queries
         self._reads = asyncio.Semaphore(_AT_ONCE)
+        self._origins = Origins()  # of the events that are to be read
 
     def open(self, session_id: str, subscriber: Subscriber) -> None:
         """Adds a subscriber to the session's topic."""
@@ -69,6 +75,7 @@ class Topics(dict[str, Topic]):
         self[session_id].subscribers.discard(subscriber)
         if not self[session_id].subscribers:
             del self[session_id]
+            self._origins.take(session_id)
 
     async def catch_up(self, subscriber: Subscriber) -> None:
         """Reads a page for one subscriber, from its cursor. Ends its stream if the user no longer takes part.
@@ -118,8 +125,21 @@ class Topics(dict[str, Topic]):
                     changed.append(session_id)
         return changed
 
+    def trace(self, session_id: str, origin: TraceContext | None) -> None:
+        """Makes the delivery of the session's new events a part of the trace in which they were committed."""
+        if session_id in self:
+            self._origins.add(session_id, origin)
+
     async def _advance(self, topic: Topic) -> None:
-        more = True
+        spans = self._origins.take(topic.session_id)
+        with tracing.entered(tracing.continued(spans, "deliver", "internal")) as span:
+            count = await self._deliver(topic)
+            if span is not None:
+                span.attributes = {"amplifier.events": count, "amplifier.followers": len(topic.subscribers)}
+
+    async def _deliver(self, topic: Topic) -> int:
+        """Reads the new events of a topic for its followers. Returns the number of events."""
+        more, count = True, 0
         while more:
             subscribers = list(topic.subscribers)
             rows = await self._read(topic.session_id, list({one.user_id for one in subscribers}), topic.cursor)
@@ -127,8 +147,10 @@ class Topics(dict[str, Topic]):
             await self._lose(topic.session_id, [one for one in subscribers if one.user_id not in permitted])
             more = bool(rows) and rows[0]["seq"] is not None
             if more:
-                topic.offer([logged(row) for row in rows], rows[-1]["seq"], permitted)
+                count += len(rows)
+                topic.offer([logged(row) for row in rows], rows[-1]["seq"], permitted, rows[0]["created_at"])
                 more = topic.cursor < rows[-1]["last_seq"]
+        return count
 
     async def _read(self, session_id: str, user_ids: list[str], after: int) -> list[Any]:
         # counted for the service: a wait for the user's own share in here would hold up the reads for others

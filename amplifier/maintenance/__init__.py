@@ -1,1 +1,1 @@
-"""Background jobs: batches activity writes and deletes expired rows. Jobs for runs are in `amplifier/runtime`."""
+"""Writes that no request waits for: of background jobs, and of the commands that archive, delete, export and erase."""

@@ -208,7 +208,7 @@ class Activity:
         try:
             await self.flush(self._searches.are_due())
         except Exception as error:  # of any kind: other users follow in the next second
-            logger.warning("some of who was active and what was searched is written later: %r", error)
+            logger.warning("activity was not written, trying again: %r", error)
 
 
 async def _write(rows: list[Row], write: Callable[[list[Row]], Awaitable[Any]]) -> None:
@@ -222,7 +222,7 @@ async def _write(rows: list[Row], write: Callable[[list[Row]], Awaitable[Any]]) 
         if not is_of_data(error):
             raise
         if len(rows) == 1:
-            logger.warning("activity that the database refuses is not written: %r", error)
+            logger.warning("activity was refused by the database and dropped: %r", error)
             return
         half = len(rows) // 2
         await _write(rows[:half], write)

@@ -32,9 +32,9 @@ async def sweep(queries: Queries) -> None:
             async with asyncio.timeout(_LIMIT):
                 deleted = await _delete(delete)
         except Exception as error:  # of any kind: the other kinds and the next round must follow
-            logger.warning("%s that expired are deleted later: %r", kind, error)
+            logger.warning("expired %s were not deleted, trying again: %r", kind, error)
             continue
-        logger.log(logging.INFO if deleted else logging.DEBUG, "deleted %d %s that expired", deleted, kind)
+        logger.log(logging.INFO if deleted else logging.DEBUG, "deleted %d expired %s", deleted, kind)
         if deleted >= _AT_ONCE * _BATCHES:
             logger.warning("more %s expired than are deleted in one round", kind)
 
@@ -44,6 +44,7 @@ def _kinds(queries: Queries) -> Iterator[tuple[str, Callable[..., Awaitable[int]
     yield "answers kept for an Idempotency-Key", queries.idempotency.sweep
     yield "rate limits", queries.rate_limits.sweep
     yield "streams of dead processes", queries.streams.sweep
+    yield "dead processes", queries.processes.sweep
 
 
 async def _delete(delete: Callable[..., Awaitable[int]]) -> int:

@@ -74,7 +74,7 @@ def document(shown: dict[str, Any], errors: Errors) -> dict[str, Any]:
             "description": texts.DESCRIPTION,
         },
         "servers": [{"url": "/", "description": "The service that this document comes from"}],
-        "security": [{"api_key": [], "bearer": []}, {"bearer": []}],
+        "security": texts.CREDENTIALS,
         "tags": [{"name": name, "description": text} for name, text in texts.TAGS.items()],
         "paths": dict(sorted(paths.items(), key=_place)),
         "components": {
@@ -107,7 +107,8 @@ def _place(path: tuple[str, dict[str, Any]]) -> tuple[int, int, str]:
 
 
 def _schemas(operations: Any) -> dict[str, Any]:
-    sent = [operation.body for operation in operations if operation.body is not None]
+    taken = [type_ for operation in operations for type_ in (operation.body, operation.patch)]
+    sent = [type_ for type_ in taken if type_ is not None]
     given = [type_ for operation in operations for type_ in operation.answers.values()]
     events = [type_ for stream in STREAMS.values() for type_ in stream.values()]
     return descriptions.described(components(sent, [*given, *events, *DOCUMENTS]), descriptions.texts())

@@ -23,10 +23,20 @@ class FieldError(Struct):
     detail: str
 
 
+class OpenAIError(Struct):
+    """The same error for clients of OpenAI's API, below /v1: `param` is the parameter that does not fit, if known."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
 class Problem(Struct):
-    """An error (RFC 9457): `detail` says what to do; `errors` of a 422 names the values that do not fit, where known.
-    `request_id` finds a fault of the service in its log. A run that failed adds its `run_id`, and as `code` the kind of
-    error that its provider reported, and `retry_after` if it said when to come back.
+    """An error (RFC 9457): `detail` says what to do; `errors` of a 422, and of a 400 about a config, names the values
+    that do not fit, where known. `request_id` finds a fault of the service in its log. A run that failed adds its
+    `run_id`, and as `code` the kind of error that its provider reported, and `retry_after` if it said when to come
+    back.
 
     A 412 of an append also has the session's `last_seq`, the first hundred messages that were `missed`, and `next`,
     after which there are more.
@@ -44,6 +54,7 @@ class Problem(Struct):
     run_id: str | UnsetType = UNSET
     code: str | UnsetType = UNSET
     retry_after: int | UnsetType = UNSET
+    error: OpenAIError | UnsetType = UNSET
 
 
 class Logged(Struct):
@@ -69,6 +80,7 @@ class SessionUpdated(Logged):
     tags: Raw | UnsetType = UNSET
     metadata: Raw | UnsetType = UNSET
     status: Status | UnsetType = UNSET
+    config_id: str | UnsetType = UNSET
     changed: list[str] | UnsetType = UNSET
 
 
@@ -79,6 +91,29 @@ class TranscriptRepaired(Logged):
     from_seq: int
     moved: int
     added: int
+
+
+class MessagesRetracted(Logged):
+    """The messages with these numbers were taken back: drop them. `changed` names a list that is too large for an event
+    of 8 kB: read the transcript again."""
+
+    seqs: list[int] | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
+
+
+class MessageUpdated(Logged):
+    """Another message was stored in place of the one with this key, under the same number: read it again."""
+
+    message_seq: int
+    key: str
+
+
+class StateUpdated(Logged):
+    """The state of the session changed; `changed` says that there are more names than an event of 8 kB takes."""
+
+    version: int
+    names: list[str] | UnsetType = UNSET
+    changed: list[str] | UnsetType = UNSET
 
 
 class OwnershipTransferred(Logged):
@@ -216,10 +251,13 @@ class Nothing(Struct):
 STREAMS: dict[str, dict[str, Any]] = {
     "follow_session": {
         "message.created": Entry,
+        "message.retracted": MessagesRetracted,
+        "message.updated": MessageUpdated,
         "participant.added": ParticipantEvent,
         "participant.changed": ParticipantEvent,
         "participant.removed": ParticipantEvent,
         "session.updated": SessionUpdated,
+        "state.updated": StateUpdated,
         "transcript.repaired": TranscriptRepaired,
         "run.queued": RunEvent,
         "run.started": RunEvent,

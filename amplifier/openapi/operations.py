@@ -12,8 +12,10 @@ from amplifier.openapi.event_types import STREAMS
 from amplifier.openapi.problems import Problems
 from amplifier.openapi.schemas import PREFIX, reference, structs, tidied
 from amplifier.web.authentication import authenticate
+from amplifier.web.bodies import MergePatch
 from amplifier.web.event_stream import authenticate_stream
 from amplifier.web.query_parameters import MAY_BE_EMPTY, check
+from amplifier.web.request import MERGE_PATCH, body_type
 
 JSON = "application/json"
 NEWEST = 2**63 - 1
@@ -23,17 +25,21 @@ HIDEABLE = (
     "config_id",
     "app_id",
 )  # in an answer that is not repeated to those who may not see it any more
+_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 _LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
 class Operation:
-    """A handler's operation: `body` is the type of its body, or None, `answers` the types of responses by status."""
+    """A handler's operation: `body` is the type of its body, or None, `patch` that of a merge patch, `answers` the
+    types of responses by status."""
 
     def __init__(self, handler: HTTPRouteHandler, shown: dict[str, Any], problems: Problems) -> None:
         self.name = str(handler.operation_id)
         self._handler, self._shown, self._answered = handler, shown, problems
+        self.body: Any = body_type(handler)
         field = handler.parsed_data_field
-        self.body: Any = field.annotation if field else None
+        self._needs_body = field is None or field.is_required
+        self.patch: Any = handler.opt.get("merge_patch")
         self.answers: dict[int, Any] = {}
         if self.name not in STREAMS:
             self.answers[handler.status_code] = _described_type(handler.parsed_return_field.annotation)
@@ -57,11 +63,25 @@ class Operation:
         if parameters := self._parameters(generated):
             operation["parameters"] = parameters
         if self.body is not None:
-            content = {"schema": reference(self.body), **_example(self._shown, "request")}
-            operation["requestBody"] = {"required": True, "content": {JSON: content}}
+            operation["requestBody"] = {"required": self._needs_body, "content": self._contents}
+        if self._handler.opt.get("content") is bytes:
+            self.answers = dict.fromkeys((200, 206), bytes)
         answers = {str(status): self._answer(status, generated) for status in sorted(self.answers or {200: None})}
         operation["responses"] = answers | self._problems(parameters)
         return operation | self._security()
+
+    @property
+    def _contents(self) -> dict[str, Any]:
+        """The bodies that the handler takes, by media type."""
+        if self.body is bytes:
+            return _FILE
+        shown = {"schema": reference(self.body), **_example(self._shown, "request")}
+        if isinstance(self.body, type) and issubclass(self.body, MergePatch):
+            return {MERGE_PATCH: shown}
+        found: dict[str, Any] = {JSON: shown} | self._handler.opt.get("other_bodies", {})
+        if self.patch is not None:
+            found[MERGE_PATCH] = {"schema": reference(self.patch), **_example(self._shown, "merge_patch")}
+        return found
 
     def _stream_note(self, path: str) -> str:
         if self.name not in STREAMS:
@@ -84,7 +104,8 @@ class Operation:
             if given["name"] == "ticket":  # a credential
                 continue
             if given["in"] == "path" and described.get("type") == "string":
-                described = {"minLength": 1, "maxLength": 255} | described
+                longest = 512 if given["name"] == "external_id" else 255
+                described = {"minLength": 1, "maxLength": longest} | described
             if given["in"] == "query" and given["name"] != MAY_BE_EMPTY:
                 described = _with_text(described)
             if given["name"] in self._from_zero:
@@ -109,7 +130,9 @@ class Operation:
         return ["Idempotency-Key", *(["If-Match"] if wanted else [])]
 
     def _has(self, name: str) -> bool:
-        """Returns whether a response has a member of this name, which becomes a header."""
+        """Returns whether a response has a member of this name, which becomes a header. Files have an ETag."""
+        if name == "etag" and self._handler.opt.get("content") is bytes:
+            return True
         return any(hasattr(one, name) for type_ in self.answers.values() for one in structs(type_))
 
     @property
@@ -129,6 +152,8 @@ class Operation:
             "description": spec.description if spec else HTTPStatus(status).phrase,
             "headers": {name: {"$ref": f"#/components/headers/{name}"} for name in self._headers},
         }
+        if self._handler.opt.get("content") is bytes:
+            return answer | {"content": _FILE}
         if self.name in STREAMS:
             shown = _example(self._shown.get("responses", {}), str(status))
             return answer | {"content": {"text/event-stream": _stream(self.name) | shown}}
@@ -170,7 +195,7 @@ class Operation:
         if self._before is check:
             return {"security": []}
         if self._before is authenticate_stream:
-            return {"security": [{"api_key": [], "bearer": []}, {"bearer": []}, {"ticket": []}]}
+            return {"security": [*texts.CREDENTIALS, {"ticket": []}]}
         if self._before is not authenticate:
             raise ValueError(f"{self.name}: nobody knows whom {self._before} lets in")
         return {}

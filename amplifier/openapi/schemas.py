@@ -101,7 +101,7 @@ def tidied(schema: dict[str, Any], nullable: bool) -> dict[str, Any]:
         schema["additionalProperties"] = True
     for inner in ("items", "additionalProperties"):
         if isinstance(schema.get(inner), dict):
-            schema[inner] = tidied(schema[inner], nullable)
+            schema[inner] = tidied(schema[inner], nullable=True)
     return schema
 
 
@@ -114,8 +114,11 @@ def _struct(schema: dict[str, Any], struct: type[Struct], is_answer: bool) -> di
             given = {key: value for key, value in given.items() if key != "default"}
         if _mentions(field.type, datetime):
             given = _with_format(given)
-        properties[name] = tidied(_typed(name, given), nullable=is_answer or _is_cleared_by_null(field))
-    required = [name for name, field in fields.items() if (is_answer and field.default is not UNSET) or field.required]
+        shows_null = is_answer and not _is_left_out(struct, field)
+        properties[name] = tidied(_typed(name, given), nullable=shows_null or _is_cleared_by_null(field))
+    required = [
+        name for name, field in fields.items() if (is_answer and not _is_left_out(struct, field)) or field.required
+    ]
     described: dict[str, Any] = {
         "description": " ".join(inspect.cleandoc(struct.__doc__ or "").split()),
         "type": "object",
@@ -139,6 +142,11 @@ def _typed(name: str, schema: dict[str, Any]) -> dict[str, Any]:
             "anyOf": [one if "null" in str(one.get("type")) else _typed(name, one) for one in schema["anyOf"]],
         }
     return schema
+
+
+def _is_left_out(struct: type[Struct], field: Any) -> bool:
+    """Returns whether an answer may lack a field."""
+    return field.default is UNSET or (struct.__struct_config__.omit_defaults and not field.required)
 
 
 def _is_cleared_by_null(field: Any) -> bool:

@@ -39,8 +39,8 @@ TAGS = {
     "configs": "Reusable descriptions of an agent, with their secrets encrypted at rest.",
     "sessions": "Sessions made from configs, with a title, tags and a state.",
     "transcripts": (
-        "What was said: append-only, a row a message, given back as it came. A repair puts what models would refuse "
-        "into another order, and adds what is missing."
+        "What was said, a row a message, given back as it came. Messages are added, never changed, and can be taken "
+        "back. A repair puts what models would refuse into another order, and adds what is missing."
     ),
     "search": "Ranked full-text search over everything that the caller may read.",
     "agent": (
@@ -54,6 +54,12 @@ TAGS = {
         "open one with a ticket."
     ),
     "participants": "The people in a session, as owners, editors and viewers, and invitations for others.",
+    "attachments": "Files of a session, named by the hash of their content, to which its messages refer.",
+    "openai": (
+        "OpenAI's APIs for conversations and responses, for its clients: a conversation is a session, and its items "
+        "are the messages."
+    ),
+    "state": "JSON documents of sessions, of users in an application, and of applications, changed by merge patches.",
     "users": "Users, as their tokens name them, and their sessions.",
     "applications": "The programs that call, and their keys. Admin applications manage all.",
     "settings": "Settings of the deployment, shared by its applications.",
@@ -77,11 +83,14 @@ STREAM = (
 
 # path parameters that mean more than the member of the same name in `openapi/fields.toml`
 PATHS = {
+    "conversation_id": "The conversation's id: `conv_` and the session's id.",
     "key": "The setting's key.",
     "seq": "The message's number.",
     "user_id": "The user's id, percent-encoded where it has special characters; `me` is the caller",
 }
 
+# alternatives, in the order in which clients should choose
+CREDENTIALS: list[dict[str, list[str]]] = [{"api_key": [], "bearer": []}, {"bearer": []}, {"api_key": [], "user": []}]
 SECURITY = {
     "api_key": {
         "type": "apiKey",
@@ -94,6 +103,12 @@ SECURITY = {
         "scheme": "bearer",
         "bearerFormat": "JWT",
         "description": "The user's token: `sub` is the user's id, `exp` is required; without a key also `app_id`.",
+    },
+    "user": {
+        "type": "apiKey",
+        "in": "header",
+        "name": "X-User-ID",
+        "description": "The user for whom an application acts that may (`act_as`), with its key and without a token.",
     },
     "ticket": {
         "type": "apiKey",
@@ -154,8 +169,9 @@ PROBLEMS = {
         "PreconditionFailed",
         "It changed meanwhile. Of a transcript the answer has the messages you missed: append with the new `last_seq`.",
     ),
-    413: ("ContentTooLarge", "The body exceeds 8 MB."),
-    415: ("UnsupportedMediaType", "The body is not declared as JSON."),
+    413: ("ContentTooLarge", "The body exceeds 8 MB, or the limit that the operation names."),
+    415: ("UnsupportedMediaType", "The body is not declared as what the operation takes, or is compressed."),
+    416: ("RangeNotSatisfiable", "The range is beyond the file, whose size `Content-Range` has."),
     422: ("UnprocessableContent", "A value does not fit; the `detail` names it."),
     429: ("TooManyRequests", "Too many requests, or too many open streams."),
     500: ("InternalServerError", "A fault of the service: report the `request_id`."),

@@ -72,7 +72,7 @@ def running(
     refuse_foreign(home)
     make_private(home, account)
     refuse_closed_parents(home, account)
-    dsn = _dsn(home)
+    dsn = address(home)
     with (home / "lock").open("a") as lock:
 
         @contextlib.contextmanager
@@ -103,7 +103,7 @@ def outlasting(home: Path, dsn: str, step: Callable[[], Result]) -> Result:
         except OperatorError as error:
             if not is_ready(dsn, home, lambda: False) or postmaster(pid_file) == before:
                 raise
-            logger.warning("done again on the server's successor: %s", error)
+            logger.warning("the embedded PostgreSQL moved to another process, trying again: %s", error)
 
 
 def service_address(dsn: str) -> str:
@@ -120,7 +120,8 @@ def _locked(lock: IO[str]) -> bool:
     return True
 
 
-def _dsn(home: Path) -> str:
+def address(home: Path) -> str:
+    """Returns the address (DSN) of the server of `home`, for its owner. Raises EmbeddedError."""
     if len(os.fsencode(home / "run/.s.PGSQL.5432")) > _SOCKET_PATH_LIMIT:
         raise EmbeddedError(f"AMPLIFIER_HOME={home} is too long for a socket's path: choose a shorter one")
     # without sslmode asyncpg would verify certificates even on a socket if PGSSLMODE or DATABASE_SSL_MODE say so

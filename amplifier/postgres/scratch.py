@@ -10,6 +10,7 @@ from urllib.parse import urlsplit, urlunsplit
 
 import psycopg
 
+from amplifier import libpq
 from amplifier.errors import OperatorError, one_line
 from amplifier.postgres import embedded
 
@@ -26,7 +27,7 @@ def database(dsn: str) -> Iterator[str]:
     """
     name = f"amplifier_scratch_{uuid.uuid4().hex[:12]}"
     try:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+        with libpq.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"create database {name} template template0".encode())
     except psycopg.Error as error:
         raise ScratchError(
@@ -35,7 +36,7 @@ def database(dsn: str) -> Iterator[str]:
     try:
         yield urlunsplit(urlsplit(dsn)._replace(path=f"/{name}"))
     finally:
-        with psycopg.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+        with libpq.connect(dsn, autocommit=True, connect_timeout=5) as connection:
             connection.execute(f"drop database {name} with (force)".encode())
 
 

@@ -31,7 +31,7 @@ def succeeding(is_free: Callable[[], bool], serving: Callable[[], AbstractContex
         try:
             succeed()
         except Exception as error:  # no caller would see it: nothing waits for this thread
-            logger.error("the embedded PostgreSQL is not run any more: %s", error)
+            logger.error("the embedded PostgreSQL could not be started again: %s", error)
 
     successor = threading.Thread(target=succeed_or_say, daemon=True)
     successor.start()

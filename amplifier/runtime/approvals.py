@@ -12,8 +12,8 @@ from typing import Any
 from amplifier_core import ApprovalRequest, ApprovalResponse
 
 from amplifier.errors import Unavailable
+from amplifier.masking import redact
 from amplifier.runtime.host import Host
-from amplifier.runtime.secret_references import redact
 from amplifier.runtime.transcript_writer import cleaned
 
 DENIED, _ALLOWED = "Deny", "Allow"
@@ -30,11 +30,15 @@ class Approvals:
         """`secrets` are masked in questions and options."""
         self._queries, self._hub, self._limit = host.queries, host.hub, host.settings.run_approval_timeout
         self._session_id, self._run_id, self._secrets = session_id, run_id, secrets
+        self._scrubber = host.scrubber
         self._over = asyncio.Event()
 
     def close(self) -> None:
         """Denies the open requests at the end of the run: amplifier-core keeps waiting when a run is cancelled."""
         self._over.set()
+
+    def _shown(self, text: str, most: int) -> str:
+        return str(cleaned(redact(self._scrubber.text(text), self._secrets)))[:most]
 
     async def request_approval(self, prompt: str, options: list[str], timeout: float, default: str) -> str:  # noqa: ASYNC109
         """Returns the chosen option, in a spelling that the kernel understands.
@@ -60,8 +64,8 @@ class Approvals:
                 **key,
                 run_id=self._run_id,
                 process_id=self._hub.process_id,
-                prompt=cleaned(redact(prompt, self._secrets))[:_MAX_PROMPT],
-                options=[cleaned(redact(option, self._secrets))[:_MAX_OPTION] for option in options[:_MAX_OPTIONS]],
+                prompt=self._shown(prompt, _MAX_PROMPT),
+                options=[self._shown(option, _MAX_OPTION) for option in options[:_MAX_OPTIONS]],
                 seconds=seconds,
             )
             if created is None:  # the run is over

@@ -15,7 +15,9 @@ from amplifier_core import AmplifierSession
 
 from amplifier import json_numbers
 from amplifier.errors import Unavailable, Unsendable
+from amplifier.masking import redact
 from amplifier.runtime.approvals import Approvals, register
+from amplifier.runtime.attached import Attached
 from amplifier.runtime.conductor import Conductor
 from amplifier.runtime.failures import Failure, Refused, failure
 from amplifier.runtime.history import History, Limits, history
@@ -25,7 +27,6 @@ from amplifier.runtime.metering import Meter
 from amplifier.runtime.module_loader import Loader
 from amplifier.runtime.mount_plan import Plan, PlanRefused, mount_plan
 from amplifier.runtime.run_events import CUT, SHOWN, Feed
-from amplifier.runtime.secret_references import redact
 from amplifier.runtime.transcript_writer import Transcript, cleaned, spoken
 
 logger = logging.getLogger(__name__)
@@ -62,12 +63,19 @@ class Execution:
         self.turn: list[dict[str, Any]] = [json_numbers.read(row["message"])]
         self.feed = Feed(host.hub, self.session_id, self.run_id)
         self.meter = Meter(host.settings.run_model_timeout, host.settings.run_tool_timeout)
+        self._attached = Attached(host.queries, host.store, host.room, self.session_id, self.user_id)
         self.stopped: Stop | None = None
         self.ended = asyncio.Event()
         self._stop = asyncio.Event()
         self._conductor: Conductor | None = None
         self._read: History | None = None
         self._started = time.perf_counter()
+
+    async def scrubbed(self, document: bytes) -> bytes:
+        """Returns a JSON document as it may be stored. Waits for its turn, in a run until the end of RUN_TIMEOUT."""
+        while True:
+            with contextlib.suppress(Unavailable):
+                return await self._host.scrubber.json(document)
 
     @property
     def timing(self) -> dict[str, float]:
@@ -109,7 +117,8 @@ class Execution:
     def _outcome(self, work: "asyncio.Task[str]") -> Outcome:
         error = work.exception() if work.done() and not work.cancelled() else None
         if work.done() and not work.cancelled() and error is None:
-            return Outcome("completed", cleaned(redact(work.result(), self.feed.secrets)))
+            response = cleaned(redact(work.result(), self.feed.secrets))
+            return Outcome("completed", self._host.scrubber.text(response))
         if self.stopped == "cancelled":
             return Outcome("cancelled", failure=Failure("cancelled", "The run was cancelled"))
         if self.stopped is not None:
@@ -140,6 +149,7 @@ class Execution:
         finally:
             reading.cancel()
             approvals.close()
+            self._attached.close()
             await self._clean_up(session)
         if self._conductor is not None and self._conductor.error is not None:
             raise await self._located(self._conductor.error)
@@ -154,7 +164,7 @@ class Execution:
         """Wraps the mounted modules with the transcript, the limits and the event handlers. Returns the prompt."""
         inner = coordinator.get("context")
         await inner.set_messages(history.messages)
-        await coordinator.mount("context", Transcript(inner, self._append, self.feed.secrets))
+        await coordinator.mount("context", Transcript(inner, self._append, self.feed.secrets, self._attached.filled))
         self._conductor = Conductor(coordinator.get("orchestrator"))
         await coordinator.mount("orchestrator", self._conductor)
         self.meter.watch(coordinator)
@@ -200,6 +210,7 @@ class Execution:
 
     async def _append(self, message: bytes) -> None:
         """Writes a message of the agent. Raises Refused if the run may not continue."""
+        message = await self.scrubbed(message)
         key = {"session_id": self.session_id, "run_id": self.run_id, "process_id": self._host.hub.process_id}
         try:
             row = await self._host.queries.runs.append(**key, messages=b"[" + message + b"]")
@@ -233,7 +244,7 @@ class Execution:
             async with asyncio.timeout(_CANCEL_TIMEOUT):
                 await session.cleanup()
         except Exception as error:  # a module may raise anything; the run is over in any case
-            logger.warning("a module of run %s/%s did not clean up: %s", self.session_id, self.run_id, type(error))
+            logger.warning("a module of run %s/%s failed to clean up: %s", self.session_id, self.run_id, type(error))
 
 
 async def _initialize(session: AmplifierSession, loader: Loader) -> None:

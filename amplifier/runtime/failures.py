@@ -5,17 +5,17 @@ Errors of model providers are translated in `modules/providers/failures.py`.
 
 import logging
 import math
-import traceback
 from typing import Any
 
 import msgspec
 from amplifier_core import ConfigurationError, LLMError, LLMTimeoutError
 
 from amplifier.errors import Unavailable, Unsendable
+from amplifier.masking import redact
 from amplifier.runtime.module_loader import ModuleFailed, ModuleRefused
 from amplifier.runtime.mount_plan import PlanRefused
-from amplifier.runtime.secret_references import redact
 from amplifier.runtime.transcript_writer import cleaned
+from amplifier.telemetry.log_exceptions import described
 
 logger = logging.getLogger(__name__)
 
@@ -56,8 +56,8 @@ def failure(error: BaseException, secrets: frozenset[str], name: str) -> Failure
         return Failure("refused", text)
     if isinstance(error, Unavailable):
         return Failure("interrupted", "The database was away while the run went on")
-    where = "".join(traceback.format_tb(error.__traceback__))
-    logger.error("run %s failed: %s: %s\n%s", name, type(error).__name__, text, redact(where, secrets))
+    fields = {"exception": redact(described(error), secrets)}
+    logger.error("run %s failed: %s", name, type(error).__name__, extra={"fields": fields})
     return Failure("internal", "The agent failed in an unexpected way. Report it with the run_id.")
 
 

@@ -4,6 +4,7 @@ Runs that cannot be begun are refused in `queue.py`.
 """
 
 import asyncio
+import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -14,6 +15,7 @@ from amplifier.database.outages import is_of_data, is_too_slow
 from amplifier.errors import Unavailable
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
+from amplifier.telemetry import recorder
 from amplifier.transcripts.integrity import closing
 
 if TYPE_CHECKING:
@@ -39,20 +41,26 @@ class Endings:
         the last try.
         """
         if execution.stopped == "lost":
+            await self._count_lost(execution.session_id)
             return False
+        timing = execution.timing
+        error = None if outcome.failure is None else await execution.scrubbed(msgspec.json.encode(outcome.failure))
         row = await self._write(
             _TRIES,
+            timing["total"],
             session_id=execution.session_id,
             run_id=execution.run_id,
             status=outcome.status,
             response=outcome.response,
             finish_reason=execution.meter.finish_reason,
-            error=None if outcome.failure is None else msgspec.json.encode(outcome.failure),
-            usage=msgspec.json.encode({name: count for name, count in execution.meter.usage.items() if count}),
-            timing=msgspec.json.encode(execution.timing),
-            messages=_closed(execution, outcome),
+            error=error,
+            usage=msgspec.json.encode(execution.meter.numbers),
+            timing=msgspec.json.encode(timing),
+            messages=await execution.scrubbed(_closed(execution, outcome)),
         )
         execution.feed.end()
+        if row is None:
+            await self._count_lost(execution.session_id)
         return row is None or row["others_wait"]
 
     async def end_abandoned(self, row: Any) -> None:
@@ -64,6 +72,7 @@ class Endings:
             error = {"type": "cancelled", "message": "The run was cancelled"}
         await self._write(
             1,  # the next try comes when the lease of this process has expired
+            None,
             **key,
             run_id=row["run_id"],
             status=status,
@@ -74,6 +83,13 @@ class Endings:
             timing=b"{}",
             messages=await self._missing(row, status),
         )
+        recorder.current.run_taken_over()
+
+    async def _count_lost(self, session_id: str) -> None:
+        """Counts a run that another process took over, not one whose session was deleted."""
+        with contextlib.suppress(Unavailable):
+            if await self._queries.events.list_existing(session_ids=[session_id]):
+                recorder.current.lease_lost()
 
     async def _missing(self, row: Any, status: Literal["cancelled", "failed"]) -> bytes:
         """Returns the messages that close the turn of a dead process's run, as JSON.
@@ -92,10 +108,10 @@ class Endings:
         except Exception as error:
             if isinstance(error, Unavailable) and not is_too_slow(error):
                 raise
-            logger.warning("run %s/%s ends without its turn: %r", row["session_id"], row["run_id"], error)
+            logger.warning("run %s/%s ends without its messages: %r", row["session_id"], row["run_id"], error)
             return b"[]"
 
-    async def _write(self, tries: int, **ending: Any) -> Any:
+    async def _write(self, tries: int, seconds: float | None, **ending: Any) -> Any:
         """Returns the row of `runs.finish`, or None if another process ends the run.
 
         If the database refuses the data or needs too long, ends the run without response and messages, as failed.
@@ -104,13 +120,16 @@ class Endings:
         for left in reversed(range(tries)):
             try:
                 row = await self._queries.runs.finish(process_id=self._hub.process_id, **ending)
+                if row is not None:
+                    recorder.current.run_ended(ending["status"], seconds)
                 self._hub.announce(ending["session_id"])
                 return row
             except Exception as error:
                 hopeless = is_of_data(error) or (is_too_slow(error) and not left)
                 if hopeless and not ending.items() >= _BARE.items():
-                    logger.warning("run %s/%s ends without its turn: %r", ending["session_id"], ending["run_id"], error)
-                    return await self._write(tries, **(ending | _BARE | _failed(ending)))
+                    place = ending["session_id"], ending["run_id"]
+                    logger.warning("run %s/%s ends without its messages: %r", *place, error)
+                    return await self._write(tries, seconds, **(ending | _BARE | _failed(ending)))
                 if not isinstance(error, Unavailable) or not left:
                     raise
                 await asyncio.sleep(1)

@@ -59,7 +59,7 @@ class Leases:
             try:
                 await self._reap()
             except Exception as error:  # the next round tries again after any error
-                logger.warning("runs of other processes were not looked after: %r", error)
+                logger.warning("abandoned runs were not ended, trying again: %r", error)
             await self._waiting.fill(_REAPED)
             await asyncio.sleep(self._settings.run_lease / _RENEWALS)
 
@@ -77,7 +77,7 @@ class Leases:
         try:
             await self._renew()
         except Exception as error:  # the next round tries again after any error
-            logger.warning("leases of runs were not renewed: %r", error)
+            logger.warning("leases of runs were not renewed, trying again: %r", error)
 
     async def _renew(self) -> None:
         """Renews the leases, stops cancelled runs and runs that another process took over."""
@@ -114,6 +114,6 @@ class Leases:
             try:
                 await self._endings.end_abandoned(row)
             except Exception as error:  # tried again, after the others, when the lease has expired
-                logger.warning("run %s/%s was not ended: %r", row["session_id"], row["run_id"], error)
+                logger.warning("run %s/%s was not ended, trying again: %r", row["session_id"], row["run_id"], error)
             else:
                 await self._waiting.claim(row["session_id"])

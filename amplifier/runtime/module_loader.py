@@ -9,12 +9,12 @@ import importlib
 import inspect
 import logging
 import re
-import traceback
 from collections.abc import Awaitable, Callable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, NamedTuple, TypeAlias
 
-from amplifier.runtime.secret_references import redact
+from amplifier.masking import redact
+from amplifier.telemetry.log_exceptions import described
 
 logger = logging.getLogger(__name__)
 
@@ -111,7 +111,8 @@ class Loader:
     def _failure(self, name: str, error: Exception) -> Exception:
         if isinstance(error, ModuleRefused):
             return error
-        logger.warning("module %s: %s", name, redact("".join(traceback.format_exception(error)), self._secrets))
+        fields = {"exception": redact(described(error), self._secrets)}
+        logger.warning("module %s failed: %s", name, type(error).__name__, extra={"fields": fields})
         return ModuleFailed(redact(f"{name}: {type(error).__name__}: {error}", self._secrets))
 
     def _watch(self, coordinator: Any) -> None:

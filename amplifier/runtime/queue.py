@@ -19,6 +19,7 @@ from amplifier.queries.registry import Queries
 from amplifier.runtime.finish import TOO_LARGE
 from amplifier.runtime.run_slots import Places
 from amplifier.settings import Settings
+from amplifier.telemetry import recorder
 
 logger = logging.getLogger(__name__)
 
@@ -58,7 +59,7 @@ class Waiting:
             try:
                 found = await self._queries.runs.get_next(session_id=session_id)
             except Exception as error:  # the next round tries again after any error
-                logger.warning("what waits in session %s is begun later: %r", session_id, error)
+                logger.warning("the next run of session %s was not begun, trying again: %r", session_id, error)
                 return
             if found is None or found["run_id"] == former or await self._try(found) in ("begun", "set back"):
                 return
@@ -78,7 +79,7 @@ class Waiting:
                 limit=limit,
             )
         except Exception as error:  # the next round tries again after any error
-            logger.warning("what waits is begun later: %r", error)
+            logger.warning("waiting runs were not read, trying again: %r", error)
             return
         for waiting in found:
             outcome = await self._try(waiting) if self._has_room() else "set back"
@@ -99,6 +100,8 @@ class Waiting:
                 self._hub.announce(session_id)
                 if row["status"] == "running":
                     self._begin(row)
+                else:
+                    recorder.current.run_ended(row["status"])
                 outcome = "begun" if row["status"] == "running" else "over"
         except Exception as error:
             outcome = await self._failed(session_id, run_id, error)
@@ -134,11 +137,12 @@ class Waiting:
             try:
                 reason = msgspec.json.encode(TOO_LARGE)
                 await self._queries.runs.refuse(session_id=session_id, run_id=run_id, error=reason)
+                recorder.current.run_ended("refused")
                 self._hub.announce(session_id)
                 return "over"
             except Exception as another:
                 error = another
-        logger.warning("run %s/%s was not begun: %r", session_id, run_id, error)
+        logger.warning("run %s/%s was not begun, trying again: %r", session_id, run_id, error)
         if len(self._setbacks) < _MOST_SETBACKS:
             self._setbacks[session_id] = asyncio.get_running_loop().time() + _SETBACK
         return "set back"

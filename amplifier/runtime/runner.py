@@ -12,16 +12,21 @@ from contextvars import Context
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Any
 
+from amplifier.attachments.store import Store
 from amplifier.configs.encryption import Keyring
 from amplifier.fair_share import work_of
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
+from amplifier.runtime.attached import Room
 from amplifier.runtime.finish import Endings
 from amplifier.runtime.host import Host
 from amplifier.runtime.leases import Leases
 from amplifier.runtime.queue import Waiting
 from amplifier.runtime.run_slots import Places
 from amplifier.settings import Settings
+from amplifier.telemetry import run_traces, trace_context
+from amplifier.telemetry.trace_context import TraceContext
+from amplifier.transcripts.scrubber import Scrubber
 
 if TYPE_CHECKING:
     from amplifier.runtime.execution import Execution
@@ -36,8 +41,9 @@ _WITH_SDK = {"provider-anthropic", "provider-openai"}
 class Runner:
     """Begins and stops the runs of one process. `available` is false if the extra `runtime` cannot be imported."""
 
-    def __init__(self, queries: Queries, hub: Hub, keyring: Keyring, settings: Settings) -> None:
-        self._queries, self._hub, self._keyring, self._settings = queries, hub, keyring, settings
+    def __init__(self, queries: Queries, hub: Hub, keyring: Keyring, scrubber: Scrubber, settings: Settings) -> None:
+        self._queries, self._hub, self._settings = queries, hub, settings
+        self._keyring, self._scrubber = keyring, scrubber
         self._endings = Endings(queries, hub)
         self._going: dict[str, Execution] = {}
         self._places = Places(settings.max_runs_per_process, settings.max_runs_per_user)
@@ -54,6 +60,11 @@ class Runner:
     def process_id(self) -> str:
         """Returns the id of the process, which holds the leases."""
         return self._hub.process_id
+
+    @property
+    def running(self) -> int:
+        """Returns the number of runs that this process executes."""
+        return len(self._going)
 
     @property
     def lease(self) -> float:
@@ -100,15 +111,20 @@ class Runner:
         if run_id not in self._going and self._places.free(run_id):
             self._spawn(self._waiting.fill(_FILLED))
 
-    def begin(self, row: Any) -> None:
-        """Executes a run of which this process has the lease. `row` is of `runs.start` or `runs.claim`."""
+    def begin(self, row: Any, origin: TraceContext | None = None) -> None:
+        """Executes a run of which this process has the lease. `row` is of `runs.start` or `runs.claim`.
+
+        `origin` is the span of the request that sent the message; for a queued run the row has it.
+        """
         from amplifier.runtime.execution import Execution
 
         assert self._host is not None  # noqa: S101
+        if row["traceparent"] is not None:
+            origin = trace_context.parse(row["traceparent"].encode())
         execution = self._going[row["run_id"]] = Execution(self._host, row)
         for meet in self._awaited.pop(execution.run_id, ()):
             meet(execution)
-        self._spawn(self._run(execution))
+        self._spawn(self._run(execution, origin))
 
     def find(self, run_id: str) -> "Execution | None":
         """Returns the run if this process executes it, else None."""
@@ -146,7 +162,7 @@ class Runner:
         try:
             await asyncio.to_thread(self._warm)
         except Exception:
-            logger.exception("no agents can be run here")
+            logger.exception("agents cannot run in this process")
             self.available = False
             return
         await self._leases.keep()
@@ -187,17 +203,27 @@ class Runner:
             logger.warning("the module %s cannot be used: %s", name, error)
         providers.warm(name.removeprefix("provider-") for name in settings.modules & _WITH_SDK)
         self._host = Host(
-            self._queries, self._hub, self._keyring, settings, Secrets(settings.secrets, settings.secrets_dir)
+            self._queries,
+            self._hub,
+            self._keyring,
+            self._scrubber,
+            settings,
+            Secrets(settings.secrets, settings.secrets_dir),
+            Store(settings),
+            Room(),
         )
 
-    async def _run(self, execution: "Execution") -> None:
+    async def _run(self, execution: "Execution", origin: TraceContext | None) -> None:
         others_wait = True
         try:
-            with work_of(execution.user_id if self._settings.auth_required else None):
-                outcome = await execution.execute()
-            others_wait = await self._endings.end(execution, outcome)
+            with run_traces.run(origin, execution.session_id, execution.run_id) as span:
+                with work_of(execution.user_id if self._settings.auth_required else None):
+                    outcome = await execution.execute()
+                failure = None if outcome.failure is None else outcome.failure.type
+                run_traces.note_outcome(span, outcome.status, failure, execution.meter.usage)
+                others_wait = await self._endings.end(execution, outcome)
         except Exception:  # a defect of the service: the run is ended when the lease expires
-            logger.exception("run %s/%s was left to its lease", execution.session_id, execution.run_id)
+            logger.exception("run %s/%s failed and ends with its lease", execution.session_id, execution.run_id)
         finally:
             del self._going[execution.run_id]
             others_wait_for_room = self._places.free(execution.run_id)

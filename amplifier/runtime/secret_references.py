@@ -1,17 +1,18 @@
-"""Expands references to secrets in configs, `${NAME}`, and masks the values in texts.
+"""Expands references to secrets in configs, `${NAME}`, and masks the values in JSON and in texts that come in pieces.
 
 The encryption of secrets in stored configs is in `amplifier/configs/encryption.py`.
 """
 
-import functools
-import json
 import logging
 import os
 import re
 from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, TypeAlias
-from urllib.parse import quote, quote_plus
+
+from amplifier.masking import SHORTEST, redact, replaced, spellings
+from amplifier.secret import Secret as Masked
+from amplifier.secret_references import HELD, is_reference
 
 logger = logging.getLogger(__name__)
 
@@ -23,7 +24,6 @@ _NESTED = re.compile(r"\$\{[^{}]*\$\{")
 _LARGEST = 64 * 1024  # bytes of a secret's file
 _BEGINNING, _INSIDE = "\U0010ffff", "\U0010fffe"  # noncharacters, which are replaced in all texts before
 _HEAD, _GUESSES = 4, 16  # characters by which the beginning of a secret is found, and the number of tries
-_SHORTEST = 8  # characters; a shorter value, such as the key `ollama` of a local server, is in texts by chance
 
 
 class ReferenceRefused(Exception):
@@ -33,21 +33,28 @@ class ReferenceRefused(Exception):
 class Secrets:
     """The secrets that the operator allows, from files in `folder`, as vaults mount them, or from the environment.
 
-    Each call reads the value anew, so that a changed secret needs no restart.
+    Each call reads the value anew, so that a changed secret needs no restart. References in the environment were
+    followed at start and are read again in the background.
     """
 
     def __init__(self, names: frozenset[str], folder: Path | None = None) -> None:
         self._names = frozenset(name for name in names if re.fullmatch(_NAME, name, re.ASCII))
         self._folder = folder
+        self._masked: dict[str, Masked] = {}  # in the log, as all secrets that this type holds
 
     def __call__(self, name: str) -> str | None:
         """Returns the value of `name`; None if the name is not allowed or the value is missing or empty."""
-        if name not in self._names:
-            return None
+        value = self._value(name) if name in self._names else None
+        if value is not None and (name not in self._masked or self._masked[name].reveal() != value):
+            self._masked[name] = Masked(value)
+        return value
+
+    def _value(self, name: str) -> str | None:
         file = self._folder / name if self._folder else None
         if file is not None and file.exists():
             return _read(file) or None
-        return os.environ.get(name) or None
+        value = os.environ.get(name) or None
+        return HELD.present(value) if value is not None and is_reference(value) else value
 
 
 def expand(text: str, secret: Secret, hidden: bool) -> tuple[str, list[str]]:
@@ -75,11 +82,6 @@ def expand(text: str, secret: Secret, hidden: bool) -> tuple[str, list[str]]:
     return _REFERENCE.sub(replaced, text), values
 
 
-def redact(text: str, secrets: Iterable[str]) -> str:
-    """Returns `text` with `***` for every secret of at least eight characters, also as URLs and JSON spell it."""
-    return _replaced(text, _written(frozenset(secrets)))
-
-
 def redacted(value: Any, secrets: frozenset[str]) -> Any:
     """Returns a copy of a JSON value with `***` for secrets in its texts. Keys stay: a secret may equal a key."""
     if isinstance(value, str):
@@ -98,7 +100,7 @@ class Veil:
     """
 
     def __init__(self, secrets: frozenset[str]) -> None:
-        self._forms = tuple(map(_without_signs, _written(secrets)))
+        self._forms = tuple(map(_without_signs, spellings(secrets)))
         self._held = ""
 
     def show(self, piece: str) -> str:
@@ -120,19 +122,13 @@ class Veil:
     def end(self, cut_off: bool = False) -> str:
         """Returns the held-back rest after the last piece. In a text that was `cut_off`, masks half a secret, too."""
         held, self._held = self._held, ""
-        if cut_off and len(held) >= _SHORTEST and any(form.startswith(held) for form in self._forms):
+        if cut_off and len(held) >= SHORTEST and any(form.startswith(held) for form in self._forms):
             return "***"
-        return _replaced(held, self._forms)
+        return replaced(held, self._forms)
 
 
 def _without_signs(text: str) -> str:
     return text.replace(_BEGINNING, "\ufffd").replace(_INSIDE, "\ufffd")
-
-
-def _replaced(text: str, forms: Iterable[str]) -> str:
-    for form in forms:
-        text = text.replace(form, "***")
-    return text
 
 
 def _masked(text: str, forms: Iterable[str]) -> str:
@@ -167,22 +163,6 @@ def _opening(text: str, forms: Iterable[str]) -> int:
     return first
 
 
-@functools.lru_cache(maxsize=256)  # enough for as many runs at once; a run masks the same secrets in each text
-def _written(secrets: frozenset[str]) -> tuple[str, ...]:
-    """Returns all spellings of the secrets, the longest first."""
-    return tuple(sorted({form for secret in secrets for form in _forms(secret)}, key=len, reverse=True))
-
-
-def _forms(secret: str) -> set[str]:
-    if len(secret) < _SHORTEST:
-        return set()
-    utf8 = secret.encode(errors="replace")
-    quoted = {quote(utf8), quote(utf8, safe=""), quote_plus(utf8)}
-    lower = {re.sub("%[0-9A-F]{2}", lambda match: match.group().lower(), form) for form in quoted}
-    escaped = {json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]}
-    return {secret, repr(secret)[1:-1]} | quoted | lower | escaped
-
-
 def _read(file: Path) -> str | None:
     """Returns the content of a file without newlines at its end, or None if it cannot be read."""
     try:
@@ -190,5 +170,5 @@ def _read(file: Path) -> str | None:
             raise OSError(f"it is no file of at most {_LARGEST} bytes")
         return file.read_text(encoding="utf-8").rstrip("\r\n")
     except (OSError, UnicodeDecodeError) as error:
-        logger.error("The secret in %s cannot be read: %s", file, type(error).__name__)
+        logger.error("the secret in %s cannot be read: %s", file, type(error).__name__)
         return None

@@ -32,10 +32,17 @@ class Transcript:
     """
 
     def __init__(
-        self, inner: Any, append: Callable[[bytes], Coroutine[Any, Any, None]], secrets: frozenset[str]
+        self,
+        inner: Any,
+        append: Callable[[bytes], Coroutine[Any, Any, None]],
+        secrets: frozenset[str],
+        fill: Callable[[list[Message]], Coroutine[Any, Any, list[Message]]] | None = None,
     ) -> None:
-        """`append` writes an encoded message. `secrets` are masked, also if a tool or a provider repeats them."""
-        self._inner, self._append, self._secrets = inner, append, secrets
+        """`append` writes an encoded message. `secrets` are masked, also if a tool or a provider repeats them.
+
+        `fill` puts content into the messages of a request in the place of references.
+        """
+        self._inner, self._append, self._secrets, self._fill = inner, append, secrets, fill
         self._begun = False
 
     async def add_message(self, message: Message) -> None:
@@ -47,6 +54,11 @@ class Transcript:
             message = redacted(message, self._secrets)
             await _uninterrupted(self._append(encoded(with_order(message))))
         await self._inner.add_message(message)
+
+    async def get_messages_for_request(self, *given: Any, **named: Any) -> list[Message]:
+        """Returns the messages that the context manager selects for a request, with the content of attachments."""
+        messages: list[Message] = await self._inner.get_messages_for_request(*given, **named)
+        return messages if self._fill is None else await self._fill(messages)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._inner, name)

@@ -1,11 +1,13 @@
 """Handles SIGHUP in serving processes, and stops a worker whose parent has died. Uvicorn handles the other signals."""
 
+import asyncio
 import multiprocessing
 import os
 import signal
 import termios
 import threading
 from collections.abc import Callable
+from types import FrameType
 
 
 def end_with_parent() -> None:
@@ -19,6 +21,26 @@ def end_with_parent() -> None:
         os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=follow, daemon=True).start()
+
+
+def drain_on_termination(drain: Callable[[], None], delay: float) -> None:
+    """Makes SIGTERM call `drain`, and uvicorn stop the process `delay` seconds later.
+
+    Call it in the event loop, after uvicorn has set its own handlers. Another SIGTERM, or Ctrl-C, stops at once.
+    """
+    loop, stop = asyncio.get_running_loop(), signal.getsignal(signal.SIGTERM)
+    if not callable(stop):  # uvicorn handles no signals outside the main thread
+        return
+
+    def handle(number: int, frame: FrameType | None) -> None:
+        signal.signal(signal.SIGTERM, stop)
+        drain()
+        if delay:
+            loop.call_soon_threadsafe(loop.call_later, delay, stop, number, frame)
+        else:
+            stop(number, frame)
+
+    signal.signal(signal.SIGTERM, handle)
 
 
 def reload_on_hangup(reload: Callable[[], None]) -> None:

@@ -1,4 +1,4 @@
-// Shows the service's OpenAPI document as a console.
+// Shows the service's OpenAPI document as an API explorer.
 
 // "Execute" shows an answer when it has ended. An operation that follows events has no end: its text has a command instead.
 const isEndless = (spec, path, method) =>
@@ -15,7 +15,7 @@ const refuseEndless = {
 };
 
 SwaggerUIBundle({
-  url: "/openapi.json",
+  url: document.getElementById("page").dataset.document,
   dom_id: "#page",
   deepLinking: true,
   displayRequestDuration: true,

@@ -23,6 +23,10 @@ class Body(msgspec.Struct, forbid_unknown_fields=True):
     """The body of a request; unknown fields are refused (422)."""
 
 
+class MergePatch(Body):
+    """A JSON merge patch (RFC 7396), sent as `application/merge-patch+json`."""
+
+
 class MessagesBody(Body):
     """A body whose member `messages` is an array of any JSON objects, as `msgspec.Raw`.
 

@@ -4,7 +4,9 @@ from typing import Any
 
 import msgspec
 
-from amplifier.web.problems import too_large
+from amplifier.errors import Problem
+from amplifier.web.problems import TAGS, too_large
+from amplifier.web.types import MAX_TAGS
 
 MAX_VALUE = 64 * 1024  # bytes of JSON: metadata, settings, the value of a setting
 
@@ -18,3 +20,9 @@ def encoded(name: str, value: Any) -> bytes:
     if len(text) > MAX_VALUE:
         raise too_large(name)
     return text
+
+
+def check_tags(merged: msgspec.Raw) -> None:
+    """Checks the number of tags after a merge patch, whose bounds the database does not have. Raises Problem 422."""
+    if len(msgspec.json.decode(merged, type=dict[str, str])) > MAX_TAGS:
+        raise Problem(422, TAGS)

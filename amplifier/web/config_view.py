@@ -6,11 +6,13 @@ from typing import Any
 import msgspec
 from msgspec import UNSET, UnsetType
 
+from amplifier import json_numbers
 from amplifier.configs.encryption import Keyring
 from amplifier.configs.sealing import opened, sealed_again
-from amplifier.configs.validation import check_size
+from amplifier.configs.validation import check_size, validate
 from amplifier.errors import Problem
 from amplifier.web.bodies import Warnings
+from amplifier.web.bounds import check_tags
 from amplifier.web.changes import confirmation, told
 from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request
@@ -72,12 +74,24 @@ async def encrypted_again(request: Request, stored: ConfigChange) -> ConfigChang
         config_json=text,
         sections=b"{}",
         tags=None,
+        merges=False,
         if_versions=None,
     )
     again = changed_config(row)
     changes = msgspec.json.decode(stored.changes) | msgspec.json.decode(again.changes)
     again.changes = msgspec.Raw(msgspec.json.encode(changes))
     return again
+
+
+async def merged(request: Request, row: Any) -> ConfigChange:
+    """Returns the config in the row of a statement that merged a patch into it, with its secrets encrypted.
+
+    Raises Problem 400 and 422 for one that is not valid, which takes the change back.
+    """
+    changed = changed_config(row)
+    check_tags(changed.tags)
+    validate(json_numbers.read(changed.config_json))
+    return await encrypted_again(request, changed)
 
 
 def stored_config(row: Any) -> StoredConfig:

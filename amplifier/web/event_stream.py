@@ -21,6 +21,7 @@ from amplifier.live.frames import Frame
 from amplifier.live.hub import Hub
 from amplifier.live.subscriber import Subscriber
 from amplifier.queries.registry import Queries
+from amplifier.telemetry import served, tracing
 from amplifier.web import query_parameters, request_target
 from amplifier.web.authentication import Authenticator, authenticate, hash_secret
 from amplifier.web.problems import unauthorized
@@ -117,7 +118,9 @@ class EventStream:
         connection: Any = scope.get(CONNECTION)
         async with self._opening.opened(state) as subscriber, watched(receive, subscriber):
             scope[ENDING] = lambda: subscriber.end(reconnect=True)  # type: ignore[literal-required]
+            tracing.end_early(scope, 200)
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
+            served.opened()
             if scope["state"].get("head"):
                 return await _body(send, b"", more=False)
             await _body(send, b"retry: %d\n\n" % _RETRY)

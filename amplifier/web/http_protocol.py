@@ -6,6 +6,7 @@ from typing import Any
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from amplifier.errors import Problem
+from amplifier.telemetry import served
 from amplifier.web import write_buffers
 from amplifier.web.problems import MEDIA_TYPE, encoded
 from amplifier.web.scope_keys import CONNECTION, DRAINING, ENDING, ROUTED
@@ -26,12 +27,14 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
         self._in_headers = True
         self._incomplete = True
         self._half_closed = False
+        self._silent = True  # nothing has come yet
         self._patience: asyncio.TimerHandle | None = None
         self._body_due = 0.0  # when the body must be complete, on the loop's clock
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         super().connection_made(transport)
-        self._wait(HEADER_SECONDS)
+        # proxies open connections ahead of requests, and expect them to stay open like idle ones
+        self._wait(self.timeout_keep_alive)
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
@@ -39,6 +42,9 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
 
     def data_received(self, data: bytes) -> None:
         self._header_bytes += len(data)
+        if self._silent:
+            self._silent = False
+            self._stop_waiting()
         try:
             super().data_received(data)
         except UnicodeDecodeError:  # a path that is not ASCII
@@ -140,6 +146,9 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
 
     def _lose_patience(self) -> None:
         self._patience = None
+        if self._silent:
+            self.transport.close()
+            return
         serving = self._in_headers and self.cycle is not None and not self.cycle.response_complete
         if self.flow.read_paused or serving:  # the client waits for us
             self._body_due = self.loop.time() + BODY_SECONDS
@@ -159,7 +168,12 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
         """Answers with a problem and closes. An answer that has begun is cut off instead."""
         if self.transport.is_closing():
             return
-        started = self.cycle is not None and self.cycle.response_started and not self.cycle.response_complete
+        serves = self.cycle is not None and not self.cycle.response_complete
+        started = serves and self.cycle.response_started
+        if not serves:
+            served.refuse(self.app, self.client, status)
+        elif not started:
+            _routed(self.cycle.scope)[served.REFUSED_STATUS] = status
         if not started and not self.pipeline:
             body = encoded(Problem(status, detail))
             head = f"content-type: {MEDIA_TYPE}\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"

@@ -3,6 +3,7 @@
 The transaction around it lives in unit_of_work.py.
 """
 
+import contextlib
 import hashlib
 import hmac
 import os
@@ -16,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
 from amplifier.errors import Problem
 from amplifier.queries.registry import QuerySet
+from amplifier.secret import Secret
 from amplifier.web.responses import Answer
 
 _KEY = re.compile(r"[\x21-\x7e]{1,255}\Z")
@@ -38,7 +40,7 @@ class Repeatable:
     shows. It is stored encrypted with the key and the service's SECRET_KEY, because it may show an API key or a token.
     """
 
-    def __init__(self, queries: QuerySet, caller: Any, secret_key: str, key: str, request: bytes) -> None:
+    def __init__(self, queries: QuerySet, caller: Any, secret_key: Secret, key: str, request: bytes) -> None:
         """Raises Problem 422 for a key that is not 1 to 255 visible ASCII characters."""
         if not _KEY.match(key):
             raise Problem(422, "Idempotency-Key: must be 1 to 255 visible ASCII characters, best a new UUID")
@@ -50,7 +52,7 @@ class Repeatable:
             "key_hash": hashlib.sha256(whose.encode()).hexdigest(),
         }
         self._request_hash = hashlib.sha256(request).hexdigest()
-        self._cipher = AESGCM(hmac.digest(secret_key.encode(), key.encode(), "sha256"))
+        self._secret_key, self._key = secret_key, key
         self._context = "\n".join(self._place.values()).encode()
 
     async def replay(self) -> Answer | None:
@@ -90,7 +92,7 @@ class Repeatable:
             **self._place,
             request_hash=self._request_hash,
             status=answer.status,
-            response=nonce + self._cipher.encrypt(nonce, answer.body, self._context),
+            response=nonce + self._cipher(self._secret_key.texts()[0]).encrypt(nonce, answer.body, self._context),
             etag=answer.etag,
             **ids,
         )
@@ -103,13 +105,15 @@ class Repeatable:
         return self._caller.is_admin or all(app_id == self._caller.app_id for app_id in app_ids or ())
 
     def _decrypted(self, response: bytes) -> bytes:
-        try:
-            return self._cipher.decrypt(response[:_NONCE], response[_NONCE:], self._context)
-        except InvalidTag:
-            raise Problem(
-                409,
-                "The request was carried out, and its answer cannot be shown again: the service's SECRET_KEY changed",
-            ) from None
+        for text in self._secret_key.texts():
+            with contextlib.suppress(InvalidTag):
+                return self._cipher(text).decrypt(response[:_NONCE], response[_NONCE:], self._context)
+        raise Problem(
+            409, "The request was carried out, and its answer cannot be shown again: the service's SECRET_KEY changed"
+        )
+
+    def _cipher(self, secret_key: str) -> AESGCM:
+        return AESGCM(hmac.digest(secret_key.encode(), self._key.encode(), "sha256"))
 
 
 def _shown(body: bytes) -> _Shown:

@@ -1,6 +1,7 @@
 """Verifies JWTs with the secret or the issuer's public keys. Imported only if authentication is on."""
 
 import asyncio
+import contextlib
 import logging
 import ssl
 import time
@@ -18,6 +19,7 @@ from amplifier.web.problems import unauthorized
 
 logger = logging.getLogger(__name__)
 
+_OVERLAP = 24 * 3600.0  # seconds that a former SECRET_KEY verifies tokens
 _REFETCH = 30.0  # seconds between two fetches of the JWKS for unknown key ids
 _RETRY = 3.0  # seconds between two fetches while no key is known at all
 _REFRESH = 3600.0  # seconds after which the JWKS is fetched again to drop keys that were withdrawn
@@ -43,16 +45,10 @@ class Verifier:
             raise unauthorized(f"Invalid JWT: larger than {_MAX_TOKEN} bytes")
         settings = self._settings
         try:
-            key = settings.secret_key if self._jwks is None else await self._jwks.key(token)
-            claims = jwt.decode(
-                token,
-                key,
-                algorithms=[settings.jwt_algorithm],
-                audience=settings.jwt_audience,
-                issuer=settings.jwt_issuer,
-                leeway=self.leeway,
-                options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_iat": False},
-            )
+            if self._jwks is None:
+                claims = self._decoded_by_one(token, settings.secret_key.recent(_OVERLAP))
+            else:
+                claims = self._decoded(token, await self._jwks.key(token))
             if type(claims["exp"]) not in (int, float) or claims["exp"] > _LATEST:
                 raise jwt.DecodeError("exp must be a number of seconds")
             return claims
@@ -60,6 +56,26 @@ class Verifier:
             raise unauthorized(_reason(error)) from None
         except (ValueError, TypeError, OverflowError, RecursionError):
             raise unauthorized("Invalid JWT: malformed") from None
+
+    def _decoded_by_one(self, token: str, keys: list[str]) -> dict[str, Any]:
+        """Returns the claims of a token that one of the keys signed. Raises PyJWTError."""
+        for key in keys[:-1]:
+            with contextlib.suppress(jwt.InvalidSignatureError):
+                return self._decoded(token, key)
+        return self._decoded(token, keys[-1])
+
+    def _decoded(self, token: str, key: Any) -> dict[str, Any]:
+        settings = self._settings
+        claims: dict[str, Any] = jwt.decode(
+            token,
+            key,
+            algorithms=[settings.jwt_algorithm],
+            audience=settings.jwt_audience,
+            issuer=settings.jwt_issuer,
+            leeway=self.leeway,
+            options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_iat": False},
+        )
+        return claims
 
 
 class Jwks:
@@ -129,13 +145,13 @@ def _read(url: str) -> dict[str | int, Any]:
     # uvloop would resolve names in threads that the whole process shares
     with asyncio.Runner(loop_factory=asyncio.SelectorEventLoop) as runner:
         document = runner.run(_download(url))
-    keys = dict(_signing_keys(msgspec.json.decode(document)["keys"]))
+    keys = dict(signing_keys(msgspec.json.decode(document)["keys"]))
     if not keys:
         raise ValueError("it has no key that verifies RS256")
     return keys
 
 
-def _signing_keys(jwks: list[Any]) -> Iterator[tuple[str | int, Any]]:
+def signing_keys(jwks: list[Any]) -> Iterator[tuple[str | int, Any]]:
     """Yields id and key of each JWK that verifies RS256. Others, and broken ones, are of no use to this service."""
     for number, jwk in enumerate(jwks):
         try:

@@ -40,9 +40,23 @@ async def find(body: bytes) -> Problem | None:
     found = await asyncio.to_thread(_find, body) if len(body) > _AT_ONCE else _find(body)
     if found is None:
         return None
-    place, detail = found
-    place = place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}…"
+    place, detail = _bounded(found[0]), found[1]
     return Problem(422, f"{place}: {detail}", errors=[{"field": place, "detail": detail}])
+
+
+def find_in_message(body: bytes) -> tuple[str, str] | None:
+    """Returns the place of the first fault in one message, such as `.content[0].text`, and the fault, or None."""
+    text, broken = body.decode(errors="surrogateescape"), _broken(body)
+    found, end = _fault_at(text, 0)
+    if found is None and broken >= 0:
+        found = _place_at(text, 0, broken), "is not valid UTF-8"
+    if found is None and end < len(text):
+        found = "", "is not one JSON object: a line has one message"
+    return None if found is None else (_bounded(found[0]), found[1])
+
+
+def _bounded(place: str) -> str:
+    return place if len(place) <= _LONGEST_PLACE else f"{place[:_LONGEST_PLACE]}…"
 
 
 def _find(body: bytes) -> tuple[str, str] | None:

@@ -79,9 +79,9 @@ class Pages(Generic[Place]):
     def page(self, found: Sequence[Any], struct: type[Row], limit: int) -> tuple[list[Row], str | None]:
         """Returns a page's rows as structs, and the cursor of the next page if `found` has more rows than `limit`."""
         rows = [struct(*row) for row in found[:limit]]
-        return rows, self._cursor(rows[-1]) if len(found) > limit else None
+        return rows, self.cursor(rows[-1]) if len(found) > limit else None
 
-    def _cursor(self, row: Any) -> str:
+    def cursor(self, row: Any) -> str:
         """Returns the opaque `next` of a page that ends with this row: a place, and no right to anything."""
         values = [getattr(row, column) for column in self._columns]
         return packed((self._name, values if len(values) > 1 else values[0]))

@@ -5,7 +5,6 @@ What does not fit in a body or parameter is put into words in misfits.py.
 
 import logging
 import random
-import re
 from http import HTTPStatus
 from typing import Any
 
@@ -15,11 +14,11 @@ from litestar import Request, Response
 from litestar.exceptions import HTTPException, InternalServerException, ValidationException
 
 from amplifier.errors import Problem, Unavailable
+from amplifier.telemetry.served import request_id
 from amplifier.web import misfits
 
 logger = logging.getLogger(__name__)
 
-_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,128}\Z")
 BODY = "body"  # in a scope's state: the bytes of a body that was decoded
 # the titles of RFC 9110 that Python had other words for before 3.13
 _TITLES = {
@@ -29,9 +28,11 @@ _TITLES = {
     422: "Unprocessable Content",
 }
 _TOO_LARGE = "{} must not be larger than 64 kB as text: a number counts with all the digits that the database writes"
-_TAGS = "There may be 50 tags, with keys of 100 and values of 500 characters"
+TAGS = "There may be 50 tags, with keys of 100 and values of 500 characters"
 MEDIA_TYPE = "application/problem+json"
 REFUSED = "refused"  # in a scope's state: the Problem of a request that has no route because of its path
+_OPENAI = "/v1/"  # what paths of OpenAI's API begin with
+_KINDS = {401: "authentication_error", 403: "permission_error", 429: "rate_limit_error"}  # of its errors
 NO_ROUTE = "Not found: there is no such route"
 
 # Status and detail for the violation of each constraint. The names are part of the API.
@@ -48,11 +49,12 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     ),
     "applications_settings_depth_check": (422, "settings must not be nested deeper than 64 levels"),
     "applications_settings_size_check": (422, _TOO_LARGE.format("settings")),
+    "attachments_size_check": (422, "An attachment has 1 to 1073741824 bytes"),
     "configs_name_check": (422, "name must not be empty"),
     "configs_config_json_depth_check": (422, "config_data must not be nested deeper than 64 levels"),
     "configs_config_json_size_check": (422, "config_data must not be larger than 1048576 bytes, its secrets encrypted"),
     "configs_description_size_check": (422, "description must have at most 10000 characters"),
-    "configs_tags_size_check": (422, _TAGS),
+    "configs_tags_size_check": (422, TAGS),
     "configuration_key_check": (422, "key must have 1 to 255 characters"),
     "configuration_value_depth_check": (422, "value must not be nested deeper than 64 levels"),
     "configuration_value_size_check": (422, _TOO_LARGE.format("value")),
@@ -72,10 +74,23 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     ),
     "session_participants_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
     "users_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
+    "sessions_external_id_check": (
+        422,
+        "external_id must have 1 to 512 characters, at most 1536 bytes, no control characters, and not be . or ..",
+    ),
+    "sessions_external_id_idx": (
+        409,
+        "The session's next owner has a session with this external_id in its application already: delete one of them",
+    ),
     "sessions_metadata_depth_check": (422, "metadata must not be nested deeper than 64 levels"),
     "sessions_metadata_size_check": (422, _TOO_LARGE.format("metadata")),
+    **{
+        f"{scope}_states_document_{fault}_check": (422, f"The state of the {scope} would be {said} after this patch")
+        for scope in ("application", "session", "user")
+        for fault, said in (("size", "larger than 64 kB as text"), ("depth", "nested deeper than 64 levels"))
+    },
     "sessions_status_check": (422, "status must be active, completed, failed or cancelled"),
-    "sessions_tags_size_check": (422, _TAGS),
+    "sessions_tags_size_check": (422, TAGS),
     "sessions_title_check": (422, "title must have at most 255 characters"),
 }
 
@@ -102,13 +117,28 @@ _OF_CHARACTERS = {"22021", "22P02", "22P05"}  # of these states, those about NUL
 def respond(request: Request[Any, Any, Any], error: Exception) -> Response[Any]:
     """Returns the problem document for any exception. Logs unexpected ones with the request_id that the client sees."""
     problem = request.scope["state"].get(REFUSED) or _placed(request, error) or describe(error)
-    identifier = request_id(request.scope)
+    log_failure(request.scope, problem, error)
+    if request.scope["path"].startswith(_OPENAI):
+        problem.members["error"] = _as_openai(problem)
+    return Response(encoded(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def log_failure(scope: Any, problem: Problem, error: Exception) -> None:
+    """Logs an exception that is not the client's fault; what nobody expected gets the request's id as a member."""
+    identifier = request_id(scope)
     if problem.status == HTTPStatus.INTERNAL_SERVER_ERROR:
         logger.error("request %s failed", identifier, exc_info=error)
         problem.members["request_id"] = identifier
     elif isinstance(error, Unavailable):
         logger.warning("request %s: %s (%r)", identifier, error.reason, error.__cause__)
-    return Response(encoded(problem), status_code=problem.status, media_type=MEDIA_TYPE, headers=problem.headers)
+
+
+def _as_openai(problem: Problem) -> dict[str, Any]:
+    """Returns the member `error`, from which clients of OpenAI's API make their exceptions."""
+    kind = _KINDS.get(problem.status, "invalid_request_error" if problem.status < 500 else "server_error")
+    errors = problem.members.get("errors")
+    parameter = errors[0]["field"] if errors else None
+    return {"message": problem.detail, "type": kind, "param": parameter, "code": problem.members.get("code")}
 
 
 def encoded(problem: Problem) -> bytes:
@@ -168,15 +198,6 @@ def changed_meanwhile(noun: str, version: int) -> Problem:
     """Returns 412 for an If-Match that does not name `version`, the present one."""
     detail = f'The {noun} has changed: its ETag is "{version}" now, which If-Match does not name'
     return Problem(412, detail, headers={"ETag": f'"{version}"'})
-
-
-def request_id(scope: Any) -> str:
-    """Returns the request's id: the X-Request-ID of the client if it is well-formed, else a new one. Keeps it."""
-    state = scope["state"]
-    if "request_id" not in state:
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        state["request_id"] = given.decode() if _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
-    return state["request_id"]  # type: ignore[no-any-return]
 
 
 def _constraint(name: str | None) -> tuple[int, str] | None:

@@ -13,6 +13,7 @@ from litestar.types import Scope
 
 from amplifier.errors import Problem
 from amplifier.queries.registry import Queries
+from amplifier.telemetry import recorder
 
 _MINUTE = 60.0
 _SHARE = 10  # a process takes at most this part of the limit at once
@@ -72,6 +73,7 @@ class Limiter:
         now = time.monotonic()
         if not allowance.use(scope, now):
             allowance.note(scope, now)
+            recorder.current.rate_limited()
             raise _refused(key[2], math.ceil(max(1.0, allowance.refused_until - now)))
 
     def _remember(self, key: Key) -> _Allowance:

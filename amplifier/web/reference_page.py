@@ -1,4 +1,4 @@
-"""The OpenAPI document as a page to read: HTML without scripts. The console is Swagger UI, in `amplifier/static/`."""
+"""The OpenAPI document as a page to read: HTML without scripts. The API explorer is Swagger UI."""
 
 import json
 from collections.abc import Callable, Iterable, Iterator
@@ -17,10 +17,10 @@ _BOUNDS = (
 )
 
 
-def page(document: dict[str, Any], address: Callable[[str], str]) -> str:
+def page(document: dict[str, Any], root: str, address: Callable[[str], str]) -> str:
     """Returns the page: contents, the operations in the order of the document, then the schemas.
 
-    `address` returns the address of a file that the page needs.
+    `root` is the path of the service, and `address` returns the address of a file that the page needs.
     """
     info = document["info"]
     return f"""<!doctype html>
@@ -35,8 +35,8 @@ def page(document: dict[str, Any], address: Callable[[str], str]) -> str:
   <body>
     <header>
       <h1>{escape(info["title"])} <small>{escape(info["version"])}</small></h1>
-      <p>{escape(info["summary"])}. Try it in the <a href="/docs">console</a>; programs read
-        <a href="/openapi.json">openapi.json</a>.</p>
+      <p>{escape(info["summary"])}. Try it in the <a href="{root}/docs">API explorer</a>; programs read
+        <a href="{root}/openapi.json">openapi.json</a>.</p>
     </header>
     <nav><details><summary>Contents</summary>{"".join(_contents(document))}</details></nav>
     <main>{_MARKDOWN.render(info["description"])}{"".join(_Reference(document).sections())}</main>
@@ -90,9 +90,10 @@ class _Reference:
         if parameters := operation.get("parameters"):
             yield "<h4>Parameters</h4>" + _list(_parameter(one) for one in parameters)
         if body := operation.get("requestBody"):
-            [content] = body["content"].values()
-            yield f"<h4>Body: {_type(content['schema'])}</h4>"
-            yield _members(self._resolved(content["schema"])) + _example(content)
+            for media_type, content in body["content"].items():
+                kind = "" if media_type == "application/json" else f" as <code>{media_type}</code>"
+                yield f"<h4>Body: {_type(content['schema'])}{kind}</h4>"
+                yield _members(self._resolved(content["schema"])) + _example(content)
         answers = {status: self._resolved(answer) for status, answer in operation["responses"].items()}
         for status, answer in answers.items():
             if status.startswith("2"):

@@ -17,6 +17,7 @@ from amplifier.web.misfits import invalid_json
 from amplifier.web.problems import BODY
 from amplifier.web.responses import IGNORED, Answer, header, if_match, is_known
 
+MERGE_PATCH = "application/merge-patch+json"
 MAX_BODY = 8 * 1024 * 1024  # bytes
 
 
@@ -24,7 +25,8 @@ class Caller(NamedTuple):
     """The application that sends the request and the user for whom it does.
 
     `expires_at`, in seconds since 1970, is the end of its credentials. `requests_per_minute` is its rate limit: 0 for
-    no limit, None for the limit of the settings.
+    no limit, None for the limit of the settings. `is_acted_as` says that the application named the user in X-User-ID,
+    without a token.
     """
 
     app_id: str
@@ -32,6 +34,7 @@ class Caller(NamedTuple):
     is_admin: bool
     expires_at: float = math.inf
     requests_per_minute: int | None = None
+    is_acted_as: bool = False
 
 
 class Request(litestar.Request[Caller, None, State]):
@@ -68,19 +71,28 @@ class Request(litestar.Request[Caller, None, State]):
         """The hub, which notifies followers and counts the streams of users."""
         return self.scope["litestar_app"].state.hub  # type: ignore[no-any-return]
 
+    @property
+    def media_type(self) -> str:
+        """The media type of the body in lower case, without parameters."""
+        return self.headers.get("content-type", "").partition(";")[0].strip().lower()
+
+    def refuse_compressed(self) -> None:
+        """Raises Problem 415 for a compressed body."""
+        if any(coding.lower() not in ("identity", "") for coding in self.headers.getall("content-encoding", [])):
+            raise Problem(415, "Send the body uncompressed", headers={"Accept-Encoding": "identity"})
+
     async def json(self) -> Any:
-        """Returns the body as the struct that the handler declares for `data`; JSON in `msgspec.Raw` fields stays text.
+        """Returns the body as the struct that the handler declares for `data`, or as its option `merge_patch` if the
+        client sends one; JSON in `msgspec.Raw` fields stays text.
 
         Raises Problem 415 for another content type or a compressed body, and 422 for JSON that does not fit the struct.
         """
-        media_type = self.headers.get("content-type", "").partition(";")[0].strip().lower()
+        media_type = self.media_type
+        type_, state = _sent_type(self.route_handler, media_type), self.scope["state"]
         if media_type != "application/json" and not media_type.endswith("+json"):
             raise Problem(415, "Send the body as Content-Type: application/json")
-        if any(coding.lower() not in ("identity", "") for coding in self.headers.getall("content-encoding", [])):
-            raise Problem(415, "Send the body uncompressed", headers={"Accept-Encoding": "identity"})
+        self.refuse_compressed()
         body = await self.body()
-        field = self.route_handler.parsed_data_field
-        type_, state = field.annotation if field else Any, self.scope["state"]
         state[BODY] = body
         try:
             data, ignored = bodies.decode(type_, body)
@@ -91,6 +103,28 @@ class Request(litestar.Request[Caller, None, State]):
             state[IGNORED] = ignored
         return data
 
+    async def required_json(self) -> Any:
+        """Returns `json()` for handlers without `data`. Raises Problem 422 for an empty body."""
+        if not await self.body():
+            raise Problem(422, "The request needs a JSON body")
+        return await self.json()
+
+
+def body_type(handler: Any) -> Any:
+    """Returns the type of the body that a handler declares: that of its `data`, or its option `body`."""
+    field = handler.parsed_data_field
+    return handler.opt.get("body") if field is None else field.annotation
+
+
+def _sent_type(handler: Any, media_type: str) -> Any:
+    """Returns the type of a body of this media type. Raises Problem 415 where only a merge patch is taken."""
+    type_ = body_type(handler)
+    if media_type == MERGE_PATCH:
+        return handler.opt.get("merge_patch", type_)
+    if isinstance(type_, type) and issubclass(type_, bodies.MergePatch):
+        raise Problem(415, f"Send the body as Content-Type: {MERGE_PATCH}", headers={"Accept-Patch": MERGE_PATCH})
+    return type_
+
 
 def require_admin(request: Request) -> None:
     """Raises Problem 403 unless an admin application calls."""
@@ -99,8 +133,13 @@ def require_admin(request: Request) -> None:
 
 
 def key_manager(request: Request, app_id: str) -> dict[str, Any]:
-    """Returns the arguments of queries that serve the key managers of an application and admin applications."""
+    """Returns the arguments of queries that serve the key managers of an application and admin applications.
+
+    Raises Problem 403 for an application that acts for a user: a stolen key could make others for itself.
+    """
     caller = request.caller
+    if caller.is_acted_as:
+        raise Problem(403, "Keys are managed with a token of the key manager, not with X-User-ID")
     return {
         "actor_id": caller.user_id,
         "app_id": app_id,

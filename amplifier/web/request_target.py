@@ -12,14 +12,16 @@ from amplifier.web.problems import NO_ROUTE, REFUSED
 
 _NOWHERE = "/%"  # the path of no route
 _DOTS = re.compile(r"(?:^|/|%2F)\.\.?(?:/|%2F|\Z)")
+# keys of sessions are the callers' own: only a whole segment of dots would be resolved by clients
+_KEY = re.compile(r"/sessions/by-key/(?!\.\.?(?:/|\Z))[^/]+/?\Z")
 
 
 def read(scope: Any) -> Any:
     """Returns the scope with the path to route: decoded, except that % and / within a segment are %25 and %2F.
 
     A request to refuse gets a path without a route and the Problem in its state, so that its answer is made like any
-    other error's: 404 for an empty segment and for `.` and `..`, which clients and proxies resolve, and 400 for a path
-    or a query that is not UTF-8.
+    other error's: 404 for an empty segment and for `.` and `..`, which clients and proxies resolve, except inside a
+    session's key, and 400 for a path or a query that is not UTF-8.
     """
     path, raw, query = scope["path"], scope["raw_path"], scope["query_string"]
     problem = None
@@ -27,7 +29,7 @@ def read(scope: Any) -> Any:
         if b"%" in raw:
             path = "/".join([_decoded(segment) for segment in raw.split(b"/")])
             scope = {**scope, "path": path}
-        if "//" in path or (("/." in path or "%2F" in path) and _DOTS.search(path)):
+        if "//" in path or (("/." in path or "%2F" in path) and _DOTS.search(path) and not _KEY.match(path)):
             problem = Problem(404, NO_ROUTE)
         if query and (b"%" in query or not query.isascii()):
             unquote_to_bytes(query).decode()
@@ -37,6 +39,17 @@ def read(scope: Any) -> Any:
         return scope
     state = {**scope.get("state", {}), REFUSED: problem}
     return {**scope, "state": state, "path": _NOWHERE if scope["type"] == "http" else scope["path"]}
+
+
+def without_root(scope: Any, root: str) -> Any:
+    """Returns the scope with a path without `root`, the prefix under which a proxy publishes the service.
+
+    Proxies send the prefix along or remove it. Both reach the same route.
+    """
+    path, raw = scope["path"], scope["raw_path"]
+    if path != root and not path.startswith(f"{root}/"):
+        return scope
+    return {**scope, "path": path[len(root) :] or "/", "raw_path": raw[len(root) :] or b"/"}
 
 
 def restore(scope: Any) -> None:

@@ -9,12 +9,13 @@ from litestar.types import Message, Scope
 
 from amplifier.database.pool import refuse_in_transaction
 from amplifier.settings import Settings
-from amplifier.web.problems import request_id
+from amplifier.telemetry.served import request_id
 from amplifier.web.responses import REPLAYED
 
 _ALLOWED = (
     *("Authorization", "Content-Type", "X-Request-ID", "Last-Event-ID"),
     *("Idempotency-Key", "If-Match", "If-None-Match"),
+    *("MCP-Protocol-Version", "Mcp-Method", "Mcp-Name"),
 )
 _EXPOSED = (
     *("X-Request-ID", "Retry-After", "RateLimit", "RateLimit-Policy"),
@@ -38,6 +39,8 @@ async def complete(message: Message, scope: Scope) -> None:
     """Adds the headers to the beginning of a response. Raises RuntimeError inside a transaction."""
     refuse_in_transaction()
     if message["type"] == "http.response.start":
+        state = scope["state"]
+        state["status"] = message["status"]
         headers = [*_with_methods(message, scope), (b"x-request-id", request_id(scope).encode())]
         for name, _ in headers:
             if name == b"cache-control":
@@ -45,12 +48,13 @@ async def complete(message: Message, scope: Scope) -> None:
                 break
         else:
             headers += _PRIVATE
-        state = scope["state"]
         if (limit := state.get("rate_limit")) is not None:
             headers += ((b"ratelimit-policy", limit[0]), (b"ratelimit", limit[1]))
         if REPLAYED in state:
             headers.append((b"idempotency-replayed", b"true"))
         message["headers"] = headers
+    elif message["type"] == "websocket.accept":
+        scope["state"]["status"] = 101
 
 
 def methods(app: Litestar) -> dict[str, bytes]:

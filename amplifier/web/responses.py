@@ -18,7 +18,8 @@ _WITHOUT_BODY = (204, 304)
 _GZIP = 31  # zlib's wbits for the format
 _TAG = re.compile(r'(W/)?"([^"]*)"\s*(?:,|\Z)')
 _NUMBER = re.compile(r"(\d{1,19})(?:-gzip)?\Z")
-_REFUSED = re.compile(r"(?:gzip|\*)\s*;\s*q=0(?:\.0*)?\s*(?:,|\Z)")
+_BR_REFUSED = re.compile(r"(?:br|\*)\s*;\s*q=0(?:\.0*)?\s*(?:,|\Z)")
+_GZIP_REFUSED = re.compile(r"(?:gzip|\*)\s*;\s*q=0(?:\.0*)?\s*(?:,|\Z)")
 REPLAYED = "replayed"  # in a scope's state: the work was done by an earlier request with this Idempotency-Key
 IGNORED = "ignored"  # in a scope's state: the warnings about fields of the body that were ignored
 
@@ -83,19 +84,19 @@ class JsonStream:
             etag += "-gzip"
         headers.append((b"etag", f'"{etag}"'.encode()))
         await send({"type": "http.response.start", "status": 200, "headers": headers})
-        gone = asyncio.create_task(_gone(receive))
+        absent = asyncio.create_task(gone(receive))
         try:
             chunks = _ended(self._chunks)
             async for chunk in _gzip(chunks) if gzip else chunks:
-                if gone.done():
+                if absent.done():
                     return None
                 await send({"type": "http.response.body", "body": chunk, "more_body": True})
         finally:
-            gone.cancel()
+            absent.cancel()
         return await send({"type": "http.response.body", "body": b"", "more_body": False})
 
 
-async def _gone(receive: Receive) -> None:
+async def gone(receive: Receive) -> None:
     """Returns when the client has disconnected."""
     while (await receive())["type"] != "http.disconnect":
         pass
@@ -130,10 +131,16 @@ def if_match(headers: Mapping[str, str]) -> list[int] | None:
     return [int(number[1]) for number in numbers if number and int(number[1]) < 2**63]
 
 
-def takes_gzip(scope: Scope) -> bool:
-    """Returns whether the client's Accept-Encoding names gzip or `*` and does not refuse it."""
+def takes(scope: Scope, coding: str) -> bool:
+    """Returns whether the client's Accept-Encoding names `br` or `gzip`, or `*`, and does not refuse it."""
     accepted = (header(scope, b"accept-encoding") or "").lower()
-    return ("gzip" in accepted or "*" in accepted) and not _REFUSED.search(accepted)
+    refused = _BR_REFUSED.search(accepted) if coding == "br" else _GZIP_REFUSED.search(accepted)
+    return (coding in accepted or "*" in accepted) and refused is None
+
+
+def takes_gzip(scope: Scope) -> bool:
+    """Returns whether the client takes gzip."""
+    return takes(scope, "gzip")
 
 
 def header(scope: Scope, wanted: bytes) -> str | None:
@@ -157,7 +164,8 @@ def _link(scope: Scope, data: Any, following: Any) -> bytes:
     parameter = getattr(data, "next_parameter", "cursor")
     replaced = ("cursor", "after", "offset") if parameter == "cursor" else (parameter,)
     query = [pair for pair in parse_qsl(scope["query_string"].decode("latin-1"), True) if pair[0] not in replaced]
-    address = f"{quote(scope['path'], safe='/%')}?{urlencode([*query, (parameter, following)])}"
+    root = scope["litestar_app"].root_path  # type: ignore[attr-defined]
+    address = f"{root}{quote(scope['path'], safe='/%')}?{urlencode([*query, (parameter, following)])}"
     return f'<{address}>; rel="next"'.encode()
 
 

@@ -61,6 +61,7 @@ def _changes(
     audited: bool = True,
     commits_itself: bool = False,
     ignores_body: bool = False,
+    body: Any = None,
     **options: Any,
 ) -> Callable[[Handler], HTTPRouteHandler]:
     """Returns a decorator for a handler that changes something.
@@ -68,13 +69,14 @@ def _changes(
     `audited` is False for a change that the audit log leaves out. A handler that `commits_itself` calls
     `unit_of_work.commit` in its body, because it works for long before its change or after it; no transaction is open
     meanwhile. A handler without `data` refuses a body, unless it `ignores_body` because clients of the first API may
-    send one.
+    send one, or receives the `body` of this type itself.
     """
-    route = JsonRoute(path, http_method=method, audited=audited, **options)
+    route = JsonRoute(path, http_method=method, audited=audited, body=body, **options)
 
     def decorate(handler: Handler) -> HTTPRouteHandler:
         whole = handler if commits_itself else _committed(handler)
-        return route(whole if ignores_body or "data" in signature(handler).parameters else _bodiless(whole))
+        takes_body = ignores_body or body is not None or "data" in signature(handler).parameters
+        return route(whole if takes_body else _bodiless(whole))
 
     return decorate
 

@@ -13,6 +13,7 @@ from amplifier.errors import Problem
 from amplifier.live.frames import Frame, escaped
 from amplifier.live.subscriber import Subscriber
 from amplifier.runtime.runner import Runner
+from amplifier.telemetry import tracing
 from amplifier.web.event_stream import STREAM_HEADERS, Opening, drained, watched
 from amplifier.web.request import Caller
 from amplifier.web.responses import IGNORED
@@ -96,11 +97,9 @@ class RunStream:
                 await _send(send, body if frames else b": still here\n\n")
                 await drained(scope)
 
+            tracing.end_early(scope, 200)
             await send({"type": "http.response.start", "status": 200, "headers": STREAM_HEADERS})
-            connected: dict[str, Any] = {"type": "connected", "session_id": self._session_id}
-            if IGNORED in scope["state"]:
-                connected["warnings"] = scope["state"][IGNORED]
-            await _send(send, _event(connected, str(self._start)))
+            await _send(send, self._connected(scope))
             forget = runner.await_run(self._run_id, partial(self._attach, subscriber))
             self._let_begin()
             stopping = asyncio.create_task(_stop_with(runner, subscriber))
@@ -115,6 +114,13 @@ class RunStream:
                 self._detach()
         return await _send(send, b"", more=False)
 
+    def _connected(self, scope: Any) -> bytes:
+        """Returns the first event."""
+        connected: dict[str, Any] = {"type": "connected", "session_id": self._session_id}
+        if IGNORED in scope["state"]:
+            connected["warnings"] = scope["state"][IGNORED]
+        return _event(connected, str(self._start))
+
     def _let_begin(self) -> None:
         begin, self._begin = self._begin, _nothing
         begin()
@@ -127,17 +133,21 @@ class RunStream:
     async def _shown(self, frame: Frame, state: Any, subscriber: RunSubscriber) -> bytes | None:
         """Returns the event in the form of this stream, or None if it is not about its run."""
         if frame.type in _LOST:
-            return _failure(_LOST[frame.type])
+            return self._failed(_LOST[frame.type])
         mine = self._mark in frame.data
         if frame.type == "run.started" and mine:
             self._began = True
         if not mine and not (frame.type == "message.created" and self._began):
             return None
-        event = _event({"type": frame.type, "data": msgspec.Raw(frame.data)}, self._identifier(frame))
+        event = self._event(frame)
         if frame.type in _ENDS:
             subscriber.end()
             event += await self._ending(state) or b""
         return event
+
+    def _event(self, frame: Frame) -> bytes:
+        """Returns an event of the run."""
+        return _event({"type": frame.type, "data": msgspec.Raw(frame.data)}, self._identifier(frame))
 
     def _identifier(self, frame: Frame) -> str | None:
         return None if frame.seq is None else str(Place(self._run_id, frame.seq, not self._began))
@@ -149,11 +159,19 @@ class RunStream:
         )
         if row is None or row["finished_at"] is None:
             return None
+        return self._ended(row)
+
+    def _ended(self, row: Any) -> bytes:
+        """Returns the last events, from the row of the run."""
         if row["status"] == "completed":
             known = {"type": "response", "content": row["response"] or ""}
             return _event(known | {"finish_reason": row["finish_reason"]}) + _event({"type": "done"})
         error = msgspec.json.decode(row["error"] or b'{"detail": "The run was cancelled"}')
-        return _failure(error["detail"], {name: error[name] for name in ("code", "retry_after") if name in error})
+        return self._failed(error["detail"], {name: error[name] for name in ("code", "retry_after") if name in error})
+
+    def _failed(self, detail: str, more: dict[str, Any] | None = None) -> bytes:
+        """Returns the `error` event: `detail` as in every error, `message` for clients of the first API."""
+        return _event({"type": "error", "message": detail, "detail": detail} | (more or {}))
 
 
 async def _stop_with(runner: Runner, subscriber: Subscriber) -> None:
@@ -166,11 +184,6 @@ async def _stop_with(runner: Runner, subscriber: Subscriber) -> None:
 def _event(data: dict[str, Any], identifier: str | None = None) -> bytes:
     head = b"" if identifier is None else b"id: %s\n" % identifier.encode()
     return head + escaped(b"data: " + msgspec.json.encode(data)) + b"\n\n"
-
-
-def _failure(detail: str, more: dict[str, Any] | None = None) -> bytes:
-    """Returns the `error` event: `detail` as in every error, `message` for clients of the first API."""
-    return _event({"type": "error", "message": detail, "detail": detail} | (more or {}))
 
 
 async def _send(send: Send, body: bytes, more: bool = True) -> None:

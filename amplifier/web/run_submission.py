@@ -12,6 +12,7 @@ import msgspec
 from amplifier.errors import Problem
 from amplifier.queries.rows import Rights
 from amplifier.runtime.runner import Runner
+from amplifier.telemetry import tracing
 from amplifier.web.request import Request, participation
 from amplifier.web.responses import Answer
 from amplifier.web.unit_of_work import commit
@@ -31,6 +32,7 @@ class Submission:
     def __init__(self, request: Request, session_id: str) -> None:
         self._request, self._session_id = request, session_id
         self._row: Any = None  # of `runs.start`, when this process has the lease of the new run
+        self._origin = tracing.origin()  # kept, because the answer may be a stream, which ends the request's span
 
     async def commit(self, accept: Callable[[], Awaitable[Accepted]]) -> Accepted:
         """Returns the result of `accept` after its commit, or what the first request with this Idempotency-Key got.
@@ -44,6 +46,7 @@ class Submission:
     async def accept(self, message: bytes, on_busy: Literal["enqueue", "reject", "interrupt"]) -> Accepted:
         """Starts a run for the message, a JSON object, or queues it. Raises Problem 403, 404, 409, 429 and 501."""
         request, runner = self._request, runner_of(self._request)
+        message = await request.app.state.scrubber.json(message)
         user_id, run_id = request.caller.user_id, str(uuid.uuid4())
         key = {
             "actor_id": user_id,
@@ -61,7 +64,10 @@ class Submission:
         if on_busy != "enqueue":
             await self._make_way(on_busy)
         most, most_of_user = runner.most_queued, runner.most_queued_of_user
-        row = await request.queries.runs.enqueue(**key, message=message, most=most, most_of_user=most_of_user)
+        traceparent = self._origin and self._origin.traceparent
+        row = await request.queries.runs.enqueue(
+            **key, message=message, most=most, most_of_user=most_of_user, traceparent=traceparent
+        )
         if row is None:
             raise await self._refusal(runner)
         return Accepted(run_id, row["last_seq"], True)
@@ -70,7 +76,7 @@ class Submission:
         """Begins the committed run, or the session's next one. Raises Problem 501."""
         runner = runner_of(self._request)
         if self._row is not None:
-            runner.begin(self._row)
+            runner.begin(self._row, self._origin)
         else:
             runner.look()
             runner.claim_soon(self._session_id)
@@ -117,6 +123,9 @@ class Submission:
         row = await request.queries.sessions.get(actor_id=request.caller.user_id, session_id=session_id)
         if row is not None and row["status"] != "active":
             raise Problem(409, f"The session is {row['status']}: resume it before you send messages")
+        if row is not None and row["config_id"] is None:
+            path = f"/sessions/{session_id}"
+            raise Problem(409, f"The session has no config for an agent: set config_id with PATCH {path}")
         return rights
 
 

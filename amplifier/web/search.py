@@ -18,6 +18,7 @@ from msgspec import Meta
 
 from amplifier.errors import Problem, TooSlow
 from amplifier.maintenance.activity import SearchKey
+from amplifier.telemetry import recorder
 from amplifier.web.paging import packed, unpacked
 from amplifier.web.request import Request
 
@@ -26,7 +27,7 @@ MAX_HEADLINE = 1000  # characters of HTML
 SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing is a syntax error'
 
 Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)]
-Kind = Literal["messages", "sessions"]
+Kind = Literal["messages", "sessions", "facets"]
 Row = TypeVar("Row")
 _Moment = Annotated[datetime, Meta(tz=True)]
 
@@ -56,6 +57,7 @@ class Search:
 
     def __init__(self, kind: Kind, arguments: dict[str, Any]) -> None:
         self._kind = kind
+        self._way = _way(kind, arguments)
         text = msgspec.json.encode([kind, *sorted(arguments.items())])
         self._fingerprint = hashlib.sha256(text).hexdigest()[:16]
 
@@ -81,7 +83,7 @@ class Search:
     async def run(self, request: Request, statement: Awaitable[list[Row]], is_first_page: bool) -> list[Row]:
         """Returns the rows of a statement, which is cancelled after SEARCH_TIMEOUT. Raises Problem 503 then.
 
-        Only first pages are counted as searches.
+        Only first pages are counted as searches, facets are not.
         """
         seconds, started = request.app.state.search_timeout, time.monotonic()
         rows, stopped = None, None
@@ -90,10 +92,12 @@ class Search:
                 rows = await statement
         except TooSlow as error:
             stopped = error
+        took = time.monotonic() - started
+        recorder.current.searched(self._way, took, completed=rows is not None)
         if is_first_page:
             key = SearchKey(request.caller.user_id, request.caller.app_id, datetime.now(UTC).date(), self._kind)
             found = None if rows is None else len(rows)
-            request.app.state.activity.note_search(key, time.monotonic() - started, found)
+            request.app.state.activity.note_search(key, took, found)
         if rows is None:
             raise Problem(
                 503,
@@ -101,6 +105,14 @@ class Search:
                 headers={"Retry-After": "1"},
             ) from stopped
         return rows
+
+
+def _way(kind: Kind, arguments: dict[str, Any]) -> str:
+    """Returns the way of a search for the metrics: what is searched, and in which order."""
+    if kind != "messages":
+        return kind
+    scope = "messages" if arguments["session_id"] is None else "one_session"
+    return f"{scope}_{'by_rank' if arguments['by_rank'] else 'recent'}"
 
 
 async def no_terms(request: Request, q: str) -> str | None:
@@ -122,6 +134,12 @@ def to_html(headline: str) -> str:
         is_marked = pieces[:end].count("<mark>") > pieces[:end].count("</mark>")
         pieces[end:] = [_CUT if is_marked else "…"]
     return "".join(pieces)
+
+
+def to_text(headline: str) -> str:
+    """Returns a headline from the database as text of at most MAX_HEADLINE characters, its hits between `**`."""
+    text = _BETWEEN_PARTS.sub(r"\1", headline).replace("\ue000", "**").replace("\ue001", "**")
+    return text if len(text) <= MAX_HEADLINE else f"{text[: MAX_HEADLINE - 1]}…"
 
 
 START = Position(datetime.max.replace(tzinfo=UTC), math.inf, datetime.max.replace(tzinfo=UTC), "", 0)

@@ -15,7 +15,7 @@ class StoredSession(msgspec.Struct):
     """A session as the database has it."""
 
     session_id: str
-    config_id: str
+    config_id: str | None
     status: Status
     title: str | None
     tags: msgspec.Raw
@@ -33,6 +33,7 @@ class StoredSession(msgspec.Struct):
     config_version: int | None
     forked_from_session_id: str | None
     forked_at_seq: int | None
+    external_id: str | None
 
 
 class SessionChange(StoredSession):
@@ -44,8 +45,8 @@ class SessionChange(StoredSession):
 class Session(StoredSession):
     """A session; `last_seq` is the number of the last thing that happened in it, and its ETag.
 
-    `config_version` is the version of the config when the session began. A fork tells which session it was copied from,
-    to those who take part in that, too.
+    `config_version` is the version of the config when the session began or got it. A fork tells which session it was
+    copied from, to those who take part in that, too.
     """
 
     changed: list[str] | UnsetType = UNSET

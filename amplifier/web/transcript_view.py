@@ -12,6 +12,7 @@ from amplifier.web.request import Request
 
 MAX_PAGE = 1000  # messages
 MAX_PAGE_BYTES = 8 * 1024 * 1024  # of message text; a page ends earlier when its messages are large
+_SHOWN_MISSED = 100  # messages in a 412
 
 
 class Transcript(msgspec.Struct):
@@ -39,7 +40,14 @@ class NewestFirst(Transcript):
 Page = TypeVar("Page", bound=Transcript)
 
 
-async def read(request: Request, session_id: str, after: int, limit: int, as_of: datetime | None = None) -> Transcript:
+async def read(
+    request: Request,
+    session_id: str,
+    after: int,
+    limit: int,
+    as_of: datetime | None = None,
+    max_bytes: int = MAX_PAGE_BYTES,
+) -> Transcript:
     """Returns a page of a transcript, in order. Raises Problem 404."""
     rows = await request.queries.messages.list(
         actor_id=request.caller.user_id,
@@ -47,13 +55,18 @@ async def read(request: Request, session_id: str, after: int, limit: int, as_of:
         after=after,
         as_of=as_of,
         limit=limit,
-        max_bytes=MAX_PAGE_BYTES,
+        max_bytes=max_bytes,
     )
     return _page(Transcript, session_id, rows)
 
 
 async def read_backwards(
-    request: Request, session_id: str, before: int, limit: int, as_of: datetime | None = None
+    request: Request,
+    session_id: str,
+    before: int,
+    limit: int,
+    as_of: datetime | None = None,
+    max_bytes: int = MAX_PAGE_BYTES,
 ) -> NewestFirst:
     """Returns a page of a transcript, the newest message first. Raises Problem 404."""
     rows = await request.queries.messages.list_backwards(
@@ -62,9 +75,29 @@ async def read_backwards(
         before=before,
         as_of=as_of,
         limit=limit,
-        max_bytes=MAX_PAGE_BYTES,
+        max_bytes=max_bytes,
     )
     return _page(NewestFirst, session_id, rows)
+
+
+async def read_last(request: Request, session_id: str, last: int, as_of: datetime | None = None) -> Transcript:
+    """Returns the newest messages of a transcript, in order. Raises Problem 404."""
+    rows = await request.queries.newest_messages.list(
+        actor_id=request.caller.user_id, session_id=session_id, last=last, as_of=as_of, max_bytes=MAX_PAGE_BYTES
+    )
+    return _page(Transcript, session_id, rows)
+
+
+async def moved_on(request: Request, session_id: str, expected_seq: int) -> Problem:
+    """Returns the problem of a change that expected another `last_seq`, with the messages that its caller missed."""
+    missed = await read(request, session_id, expected_seq, _SHOWN_MISSED)
+    return Problem(
+        412,
+        f"The transcript has moved on: expected_seq is {expected_seq}, last_seq is {missed.last_seq}",
+        last_seq=missed.last_seq,
+        missed=missed.messages,
+        next=missed.next,
+    )
 
 
 def _page(kind: type[Page], session_id: str, rows: Any) -> Page:

@@ -7,6 +7,7 @@ from typing import Any
 
 from uvicorn.protocols.websockets.websockets_sansio_impl import WebSocketsSansIOProtocol
 
+from amplifier.telemetry import served
 from amplifier.web import write_buffers
 from amplifier.web.scope_keys import CONNECTION
 
@@ -15,28 +16,17 @@ MOST_CONTROLS = 100  # pings, pongs and parts of a message that a client may sen
 _PIECE = 4096  # bytes that are parsed between two checks of these limits
 
 _sockets = logging.getLogger("uvicorn.error.sockets")
-
-
-def _without_query(record: logging.LogRecord) -> bool:
-    """Removes the query string from the address that uvicorn logs: it may carry a ticket or the text of a search."""
-    if isinstance(record.args, tuple):
-        record.args = tuple(one.partition("?")[0] if isinstance(one, str) else one for one in record.args)
-    return True
-
-
-_sockets.addFilter(_without_query)
-logging.getLogger("uvicorn.access").addFilter(_without_query)
+_sockets.setLevel(logging.WARNING)  # below, uvicorn logs addresses with tickets; telemetry/access_log.py logs sockets
 
 
 class BoundedWebSocketProtocol(write_buffers.Unread, WebSocketsSansIOProtocol):
     """Aborts WebSockets whose client does not read, or sends faster than its messages are handled.
 
-    Logs addresses only if the access log is on, without the query; logs no header and no frame.
+    Logs no address, no header and no frame.
     """
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        _sockets.setLevel(logging.INFO if self.config.access_log else logging.WARNING)
         self.logger = self.conn.logger = _sockets
         self.conn.debug = False
         self._controls, self._counted_since = 0, 0.0
@@ -54,6 +44,8 @@ class BoundedWebSocketProtocol(write_buffers.Unread, WebSocketsSansIOProtocol):
         super().handle_connect(event)
         if self.response.status_code == 101:
             self.scope[CONNECTION] = self
+        else:
+            served.refuse(self.app, self.client, self.response.status_code)
 
     def handle_ping(self) -> None:
         self._count()

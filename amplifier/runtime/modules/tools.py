@@ -9,6 +9,7 @@ from pydantic_core import to_jsonable_python
 
 from amplifier.runtime.hooks import Hooks
 from amplifier.runtime.transcript_writer import cleaned
+from amplifier.telemetry import run_traces
 from amplifier.transcripts.parts import Message
 
 _AT_ONCE = 8
@@ -71,6 +72,7 @@ class Toolbox:
             return _error(f"Denied: {decision.denied or 'the call is not allowed'}")
         given = decision.data.get("tool_input")
         arguments = given if isinstance(given, dict) else call.arguments
+        run_traces.call_id.set(call.id)  # the call is a task of its own
         result = _result(await self._tools[call.name].execute(arguments))
         return await self._after({**asked, "tool_input": arguments}, result)
 

@@ -10,6 +10,7 @@ from amplifier.runtime.modules.providers import failures, lenient
 from amplifier.runtime.modules.providers.base import Answer
 from amplifier.runtime.modules.providers.blocks import Block, Blocks
 from amplifier.runtime.modules.providers.lenient import Plain
+from amplifier.telemetry import run_traces
 
 _KINDS = {"text": "text", "thinking": "thinking", "redacted_thinking": "redacted", "tool_use": "tool_call"}
 _TEXTS = ("text", "thinking", "partial_json")  # members of a delta
@@ -49,7 +50,9 @@ class _Reading:
                 if (block := self._block(event)) is not None:
                     await self._blocks.end(block)
             case "message_start":
-                self._counts |= lenient.counts(lenient.mapping(event.get("message")).get("usage"))
+                message = lenient.mapping(event.get("message"))
+                self._counts |= lenient.counts(message.get("usage"))
+                run_traces.note_model(message.get("model"))
             case "message_delta":
                 self._end(lenient.mapping(event.get("delta")), event.get("usage"))
             case "message_stop":
@@ -68,6 +71,7 @@ class _Reading:
         for content in map(lenient.mapping, lenient.items(message.get("content"))):
             await self._blocks.end(await self._begin(None, content))
         self._end(message, message.get("usage"))
+        run_traces.note_model(message.get("model"))
         self.has_stopped = True
 
     def _block(self, event: Plain) -> Block | None:

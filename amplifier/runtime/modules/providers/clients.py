@@ -15,6 +15,7 @@ import httpx2
 
 from amplifier import __version__
 from amplifier.runtime.modules.providers.options import Options
+from amplifier.telemetry import tracing
 
 
 class Closable(Protocol):
@@ -66,7 +67,7 @@ def _http_client(headers: dict[str, str]) -> httpx2.AsyncClient:
 
     async def replace_headers(request: httpx2.Request) -> None:
         kept = [(name, request.headers[name]) for name in _FROM_HTTP if name in request.headers]
-        request.headers = httpx2.Headers([*kept, *headers.items()])
+        request.headers = httpx2.Headers([*kept, *headers.items(), *tracing.headers().items()])
 
     return httpx2.AsyncClient(
         verify=tls(),

@@ -13,6 +13,7 @@ from amplifier.runtime.modules.providers.base import Answer
 from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.lenient import Plain
 from amplifier.runtime.modules.providers.openai_calls import Calls
+from amplifier.telemetry import run_traces
 
 # members of a delta in the order in which they are read; `function_call` is the form before `tool_calls`
 _MEMBERS = ("reasoning_content", "reasoning", "content", "refusal", "tool_calls", "function_call", "extra_content")
@@ -47,6 +48,7 @@ class _Reading:
             self._check(chunk)
         if usage := chunk.get("usage"):
             self._counts |= lenient.counts(usage)
+            run_traces.note_model(chunk.get("model"))
         for choice in lenient.items(chunk.get("choices")):
             if isinstance(choice, dict) and not choice.get("index"):
                 await self._choose(choice)

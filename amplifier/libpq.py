@@ -1,0 +1,43 @@
+"""Connects psycopg, and other programs that use libpq, with the password of the moment. Says in words why TLS fails."""
+
+from typing import TYPE_CHECKING, Any
+
+from amplifier import sign_in, tls_roots
+
+if TYPE_CHECKING:
+    import psycopg
+
+
+def connect(dsn: str, **options: Any) -> "psycopg.Connection[Any]":
+    """Returns a connection of psycopg. Raises psycopg.Error, and CredentialError if there is no token to sign in with.
+
+    If the server refuses a token that was kept, tries once more with a new one.
+    """
+    import psycopg
+
+    token = sign_in.token(dsn)
+    try:
+        return psycopg.connect(dsn, **options, **_password(token))
+    except psycopg.OperationalError as error:
+        if token is not None and "authentication" in str(error) and sign_in.forget(dsn, token):
+            return psycopg.connect(dsn, **options, **_password(sign_in.token(dsn)))
+        if "certificate verify failed" in str(error) and (fault := tls_roots.fault(dsn)):
+            raise psycopg.OperationalError(f"{error}: {fault}") from error
+        raise
+
+
+def environ(dsn: str) -> dict[str, str]:
+    """Returns the variables for a program that connects to an address. Raises CredentialError."""
+    token = sign_in.token(dsn)
+    return {} if token is None else {"PGPASSWORD": token}
+
+
+def parameters(dsn: str) -> dict[str, Any]:
+    """Returns the parameters of an address and the password. Raises CredentialError."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    return conninfo_to_dict(dsn) | _password(sign_in.token(dsn))
+
+
+def _password(token: str | None) -> dict[str, Any]:
+    return {} if token is None else {"password": token}

@@ -1,0 +1,1 @@
+"""Offers sessions to agents as tools and resources of the Model Context Protocol (MCP)."""
