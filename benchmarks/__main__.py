@@ -1,6 +1,6 @@
 """Runs every benchmark."""
 
-from benchmarks import events, queries, requests, search, start, statements, turns
+from benchmarks import events, queries, requests, search, start, statements, telemetry, turns
 
 requests.main()
 start.main()
@@ -9,3 +9,4 @@ queries.main()
 search.main([])
 events.main([])
 turns.main()
+telemetry.main([])

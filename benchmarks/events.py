@@ -197,7 +197,7 @@ async def _seed(dsn: str, options: argparse.Namespace) -> Bench:
     async with connected(dsn) as queries:
         config = {"config_id": "bench", "name": "bench", "description": None, "config_json": b"{}", "tags": b"{}"}
         await queries.configs.create(actor_id=WRITER, **config)
-        rest = {"config_id": "bench", "title": None, "tags": b"{}", "metadata": b"{}"}
+        rest = {"external_id": None, "config_id": "bench", "title": None, "tags": b"{}", "metadata": b"{}"}
         for session_id in sessions:
             await queries.sessions.create(actor_id=WRITER, actor_app_id=APPLICATION, session_id=session_id, **rest)
     with psycopg.connect(dsn, autocommit=True) as owner:

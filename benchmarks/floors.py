@@ -13,7 +13,7 @@ from amplifier import paths
 from amplifier.api.transcripts import Appended
 from amplifier.database.pool import Database
 from amplifier.queries.registry import Queries
-from amplifier.settings import load
+from amplifier.setting_sources import load
 from amplifier.web.session_view import Session
 
 USER, APPLICATION = "bench-user", "bench"

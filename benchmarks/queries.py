@@ -38,7 +38,7 @@ def main() -> None:
 
 
 async def _measure(dsn: str) -> None:
-    database = Database(Settings(database_url=dsn), dsn)
+    database = Database(Settings(), dsn)
     await database.connect()
     queries = Queries(database, paths.folder("queries"))
     print(f"{'':46}{'us':>8}{'beside':>8}{'more':>8}   spread")

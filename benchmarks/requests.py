@@ -132,6 +132,7 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
         is_admin=False,
         settings=b"{}",
         key_managers=[],
+        act_as=False,
     )
     await queries.configs.create(
         actor_id=USER, config_id="bench", name="bench", description=None, config_json=b"{}", tags=b"{}"
@@ -142,6 +143,7 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
             actor_id=USER,
             actor_app_id=APPLICATION,
             session_id=session_id,
+            external_id=None,
             config_id="bench",
             title=None,
             tags=b"{}",

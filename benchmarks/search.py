@@ -15,13 +15,14 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from benchmarks import search_appends, search_corpus, search_queries, search_relevance
+from benchmarks import search_appends, search_corpus, search_queries, search_relevance, search_typing
 from benchmarks.search_corpus import Corpus
 
 SECTIONS: dict[str, Callable[[Corpus], Coroutine[Any, Any, None]]] = {
     "size": search_appends.size,
     "sql": search_queries.sql,
     "http": search_queries.http_beside_sql,
+    "typing": search_typing.typing,
     "ilike": search_queries.ilike,
     "append": search_appends.append,
     "growth": search_appends.growth,

@@ -184,6 +184,7 @@ async def authorised(dsn: str) -> tuple[dict[str, str], Callable[[str], dict[str
             is_admin=False,
             settings=b"{}",
             key_managers=[],
+            act_as=False,
         )
 
     def headers(user: str) -> dict[str, str]:

@@ -85,7 +85,13 @@ async def _load(queries: Queries, all_messages: list[list[dict[str, Any]]]) -> N
     for number, messages in enumerate(all_messages):
         session_id, body = f"session-{number:06}", msgspec.json.encode(messages)
         await queries.sessions.create(
-            **app, session_id=session_id, config_id="bench", title=None, tags=b"{}", metadata=b"{}"
+            **app,
+            session_id=session_id,
+            external_id=None,
+            config_id="bench",
+            title=None,
+            tags=b"{}",
+            metadata=b"{}",
         )
         assert await queries.messages.append(**app, session_id=session_id, messages=body, expected_seq=None)
 

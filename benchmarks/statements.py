@@ -53,7 +53,7 @@ def main() -> None:
 
 
 async def _measure(dsn: str, owner: psycopg.Connection[Any]) -> None:
-    settings = Settings(database_url=dsn, database_pool_max_size=WRITERS + 2, database_acquire_timeout=30)
+    settings = Settings(database_pool_max_size=WRITERS + 2, database_acquire_timeout=30)
     database = Database(settings, dsn)
     await database.connect()
     queries = Queries(database, paths.folder("queries"))

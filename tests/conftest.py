@@ -23,10 +23,13 @@ from litestar import Litestar
 from amplifier import paths
 from amplifier.api.routes import routes
 from amplifier.runtime import module_loader
+from amplifier.secret import Secret
 from amplifier.server.app import connect, lifespan
+from amplifier.setting_sources import SECRETS
 from amplifier.settings import Settings
 from amplifier.web.authentication import generate_key
 from tests.support import contract, llm
+from tests.support.log_leaks import leaks
 
 pytest_plugins = ["tests.support.database_fixtures"]
 # the load of the machine decides no test
@@ -39,6 +42,14 @@ SECRET = "a secret for tests that is long enough for HS256"
 def anyio_backend() -> tuple[str, dict[str, bool]]:
     """Runs tests on the event loop of the service."""
     return "asyncio", {"use_uvloop": True}
+
+
+@pytest.fixture(autouse=True)
+def _log_without_secrets() -> Iterator[None]:
+    """Fails a test during which a secret was logged."""
+    leaks.begin()
+    yield
+    leaks.check()
 
 
 @pytest.fixture
@@ -57,7 +68,9 @@ def settings_for(dsn: str, **changes: Any) -> Settings:
         "database_pool_max_size": 6,  # a user's share is two
         "search_timeout": 8,  # a search takes at most 0.2 s, unless the machine is busy
     }
-    return Settings(**(values | changes))
+    texts = values | changes
+    hidden = {name: Secret(texts[name]) for name in SECRETS & texts.keys() if isinstance(texts[name], str)}
+    return Settings(**(texts | hidden))
 
 
 _routes: dict[str, list[Litestar]] = {}  # that no test uses at the moment: making them takes longer than most tests
@@ -94,7 +107,9 @@ class Api:
             is_admin=is_admin,
             settings=b"{}",
             key_managers=["alice"],
+            act_as=False,
         )
+        leaks.add(key.text)
         self.keys[app_id] = key.text
         return key.text
 

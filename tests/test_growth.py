@@ -11,17 +11,18 @@ from amplifier_core.message_models import ChatRequest, Message, ToolSpec
 from amplifier_core.testing import MockCoordinator
 
 from amplifier.configs.encryption import names_secret
+from amplifier.masking import mask, redact
 from amplifier.runtime.modules.model_requests import Requests
 from amplifier.runtime.modules.providers import echo, failures
 from amplifier.runtime.modules.providers.blocks import Blocks
 from amplifier.runtime.modules.providers.conversation import conversation
 from amplifier.runtime.modules.providers.options import read
 from amplifier.runtime.mount_plan import mount_plan, origin_of
-from amplifier.runtime.secret_references import redact
 from amplifier.transcripts import reader
 from amplifier.transcripts.integrity import diagnose, valid
 from amplifier.transcripts.parts import Call, Text
 from amplifier.transcripts.plain import is_plain
+from amplifier.transcripts.scrubber import Scrubber
 from amplifier.web.misfits import misfit
 from tests.support.growth import LIMIT, exponent
 
@@ -29,6 +30,7 @@ pytestmark = pytest.mark.slow
 
 SOURCE = failures.Source("openai", "m", ["sk-secret-of-the-config"], None)
 ECHO = echo.EchoProvider(MockCoordinator(), echo._Options())
+SCRUBBER = Scrubber(frozenset({"keys", "emails"}))
 TOOLS = [ToolSpec(name="say", parameters={})]
 
 
@@ -95,9 +97,14 @@ def mounted(value: dict[str, Any]) -> None:
         (names_secret, lambda size: "token" * size),
         (origin_of, lambda size: "http://" + "a" * size + "@"),
         (origin_of, lambda size: "http://a/" + "/" * size + "@"),
+        (mask, lambda size: "://a:" * size),
         (lambda text: redact(text, ["aaaaaaab" * 8]), lambda size: "a" * size),
         (expanded, lambda size: "${A:" * 1 + "x" * size),
         (expanded, lambda size: "$" * size),
+        (SCRUBBER.text, lambda size: "eyJ" * size),
+        (SCRUBBER.text, lambda size: "a@b." * size),
+        (SCRUBBER.text, lambda size: "-----BEGIN PRIVATE KEY-----" * size),
+        (SCRUBBER.text, lambda size: '"\\' * size),
         (mounted, lambda size: {"x" * 5_000: ["1"] * (size // 8)}),
         (blocks, lambda size: size),
         (called, lambda size: size),

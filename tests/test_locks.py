@@ -5,6 +5,7 @@ import re
 from tests.support.paths import ROOT
 
 SERVING, EMBEDDED, DEVELOPMENT = "requirements.lock", "requirements-embedded.lock", "requirements-dev.lock"
+NODE = "requirements-node.lock"
 _ENTRY = re.compile(r"^([a-z0-9-]+)==(\S+).*\\\n((?: +--hash=sha256:[0-9a-f]{64}(?: \\)?\n)+)", re.MULTILINE)
 
 
@@ -18,7 +19,7 @@ def names(lock: str) -> set[str]:
 
 
 def test_locks_contain_pinned_packages_with_hashes_and_nothing_else() -> None:
-    for lock in (SERVING, EMBEDDED, DEVELOPMENT):
+    for lock in (SERVING, EMBEDDED, DEVELOPMENT, NODE):
         assert _ENTRY.sub("", (ROOT / lock).read_text()) == "", lock
 
 

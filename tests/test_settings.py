@@ -7,7 +7,8 @@ import msgspec
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from amplifier.settings import DEFAULT_SECRET_KEY, Settings, SettingsError, load
+from amplifier.setting_sources import load
+from amplifier.settings import DEFAULT_SECRET_KEY, Settings, SettingsError
 
 CONTRACT = (
     "SERVICE_HOST SERVICE_PORT SERVICE_WORKERS LOG_LEVEL DATABASE_URL DATABASE_HOST DATABASE_PORT DATABASE_NAME "
@@ -17,6 +18,12 @@ CONTRACT = (
 )
 OWN = "own-" + "x" * 28  # 32 bytes
 CANARY = "canary-7f3a"
+ENTRA = {
+    "DATABASE_AUTH": "entra",
+    "DATABASE_HOST": "server.example",
+    "DATABASE_USER": "id-service",
+    "DATABASE_SSL_MODE": "verify-full",
+}
 SPECIAL = "a@b:c/d?e#f%g&h=i+j k[l]'\"\\é"
 
 
@@ -54,6 +61,7 @@ def test_values_are_read_in_their_types() -> None:
         ("SERVICE_WORKERS", "0", "a whole number from 1 to 1000"),
         ("SERVICE_WORKERS", "1.5", "a whole number from 1 to 1000"),
         ("LOG_LEVEL", "loud", "debug, info, warning or error"),
+        ("LOG_FORMAT", "xml", "text or json"),
         ("SHUTDOWN_GRACE", "nan", "a number of seconds, above 0 and at most 3600"),
         ("SHUTDOWN_GRACE", "-1", "a number of seconds, above 0 and at most 3600"),
         ("DATABASE_PORT", "5432 ", "a port number from 1 to 65535"),
@@ -88,11 +96,36 @@ def test_error_names_variable_and_valid_values(name: str, value: str, takes: str
             {"AUTH_REQUIRED": "true", "SECRET_KEY": OWN, "CONFIG_ENCRYPTION_KEY": f"{OWN[1:]},{OWN}"},
             "CONFIG_ENCRYPTION_KEY must begin with a key of at least 32 bytes",
         ),
+        (ENTRA | {"DATABASE_HOST": ""}, "DATABASE_URL or DATABASE_HOST must be set when DATABASE_AUTH is entra"),
+        (ENTRA | {"DATABASE_USER": ""}, "DATABASE_USER must be the name of the Entra principal"),
+        (ENTRA | {"DATABASE_PASSWORD": CANARY}, "DATABASE_PASSWORD must not be set when DATABASE_AUTH is entra"),
+        (ENTRA | {"DATABASE_SSL_MODE": "require"}, "DATABASE_SSL_MODE must be verify-full when DATABASE_AUTH is entra"),
+        (ENTRA | {"DATABASE_SSL_MODE": "prefer"}, "DATABASE_SSL_MODE must be verify-full when DATABASE_AUTH is entra"),
+        (ENTRA | {"DATABASE_URL": f"postgresql://me:{CANARY}@h/d"}, "DATABASE_URL must have no password when"),
+        (ENTRA | {"DATABASE_URL": "postgresql://h/d"}, "DATABASE_USER must be the name of the Entra principal"),
+        (ENTRA | {"DATABASE_URL": "postgresql://me@h/d?sslmode=require"}, "DATABASE_SSL_MODE must be verify-full"),
+        (ENTRA | {"DATABASE_URL": "postgresql://me@h,localhost/d?sslmode=require"}, "must be verify-full"),
+        (ENTRA | {"DATABASE_AUTH": "kerberos"}, "DATABASE_AUTH must be password or entra, not 'kerberos'"),
     ],
 )
 def test_contradictory_settings_are_refused(environ: dict[str, str], message: str) -> None:
     with pytest.raises(SettingsError, match=message):
         load(environ)
+
+
+@pytest.mark.parametrize("url", ["postgresql://me@127.0.0.1/d", "postgresql://me@localhost/d", "postgresql://me@/d"])
+def test_token_may_reach_this_machine_in_clear(url: str) -> None:
+    assert load(ENTRA | {"DATABASE_URL": url, "DATABASE_SSL_MODE": "disable"}).database_auth == "entra"
+
+
+def test_token_reaches_verified_server() -> None:
+    parts = conninfo_to_dict(load(ENTRA).dsn or "")
+    assert {name: parts[name] for name in ("host", "user", "sslmode")} == {
+        "host": "server.example",
+        "user": "id-service",
+        "sslmode": "verify-full",
+    }
+    assert "password" not in parts
 
 
 def test_short_key_may_decrypt_after_long_one() -> None:
@@ -107,8 +140,8 @@ def test_short_keys_pass_without_authentication() -> None:
 
 @pytest.mark.parametrize("environ", [{}, {"SECRET_KEY": DEFAULT_SECRET_KEY}, {"SECRET_KEY": OWN[1:]}])
 def test_no_key_is_derived_from_public_or_short_secret(environ: dict[str, str]) -> None:
-    assert load(environ).derivation_key is None
-    assert load({"SECRET_KEY": OWN}).derivation_key == OWN
+    assert load(environ).derivation_keys == []
+    assert load({"SECRET_KEY": OWN}).derivation_keys == [OWN]
 
 
 def test_no_secret_is_shown() -> None:

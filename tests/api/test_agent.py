@@ -39,7 +39,10 @@ async def test_answer_as_clients_know_it(alice: httpx.AsyncClient) -> None:
     run = (await alice.get(f"{here.path}/runs/{run_id}")).json()
     assert (run["status"], run["response"], run["error"]) == ("completed", "You said: Hello", None)
     assert (run["user_id"], run["app_id"], run["message"]) == ("alice", "app", {"role": "user", "content": "Hello"})
+    of_model = run["usage"].pop("models")["echo"]
     assert run["usage"] == {"model_calls": 1, "input_tokens": 1, "output_tokens": 3, "total_tokens": 4}
+    assert of_model.pop("seconds") >= 0
+    assert of_model == run["usage"]
     assert run["queued_at"] <= run["started_at"] <= run["finished_at"]
     assert 0 <= run["timing"]["first_delta"] <= run["timing"]["total"]
 
@@ -196,6 +199,8 @@ async def test_without_the_extra(api: Api, alice: httpx.AsyncClient, monkeypatch
     monkeypatch.setattr(api.app.state.runner, "available", False)
     assert "amplifier-api[runtime]" in (await here.say("Hi", 501))["detail"]
     assert_problem(await alice.post(f"{here.path}/stream", json={"message": "Hi"}), 501)
+    response = {"conversation": here.path.replace("/sessions/", "conv_"), "input": "Hi"}
+    assert_problem(await alice.post("/v1/responses", json=response), 501)
     recorded = await alice.post(f"{here.path}/transcript", json={"messages": [{"role": "user", "content": "Hi"}]})
     assert recorded.status_code == 201
     assert await here.runs() == []

@@ -22,6 +22,7 @@ async def api(dsn: str, stub: Stub, installed: None) -> AsyncIterator[Api]:
         yield api
 
 
+@pytest.mark.slow
 async def test_time_limits(dsn: str, stub: Stub, installed: None) -> None:
     short = settings(dsn, stub, run_model_timeout=0.3, run_tool_timeout=0.2, run_timeout=1.5)
     async with serving(short) as api:
@@ -100,6 +101,7 @@ async def test_right_that_is_taken_away(api: Api, alice: httpx.AsyncClient, bob:
     assert [role for role, _ in await here.said()] == ["user", "assistant"]
 
 
+@pytest.mark.slow
 async def test_run_of_a_dead_process_is_ended(alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:
     """Its lease has run out; the message after it is carried out."""
     here = await agent(alice, echo())

@@ -5,6 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 import httpx
+import pytest
 
 from tests.conftest import Api, assert_problem, serving, settings_for, token
 from tests.support.live import live
@@ -69,6 +70,7 @@ async def test_default_key_is_replaced(api: Api, alice: httpx.AsyncClient, sql: 
     assert (await using(api, again).get("/users/me")).status_code == 200
 
 
+@pytest.mark.slow
 async def test_key_expires_also_where_it_is_remembered(
     dsn: str, api: Api, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
 ) -> None:

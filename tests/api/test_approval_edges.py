@@ -92,6 +92,7 @@ async def test_service_limits_how_long_it_asks(dsn: str, stub: Stub, installed: 
         assert "Denied" in await outcome(here)
 
 
+@pytest.mark.slow
 async def test_connection_breaks_while_it_asks(
     dsn: str, stub: Stub, installed: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -70,6 +70,38 @@ async def test_validation(alice: httpx.AsyncClient, config_id: str, config_data:
     assert_problem(await alice.put(f"/configs/{config_id}", json={"config_data": config_data}), 400, detail)
 
 
+@pytest.mark.parametrize(
+    ("config_data", "place"),
+    [
+        ({}, "config_data.bundle"),
+        ({"bundle": {}}, "config_data.bundle.name"),
+        ({**BUNDLE, "providers": [{"module": "m"}, {}]}, "config_data.providers[1].module"),
+        ({**BUNDLE, "spawn": {"tools": 1}}, "config_data.spawn.tools"),
+        (
+            {**BUNDLE, "providers": [{"module": "m", "config": {"model": "x" * 201}}]},
+            "config_data.providers[0].config.model",
+        ),
+        ({**BUNDLE, "x": [["y" * 100_001]]}, "config_data.x[0][0]"),
+    ],
+)
+async def test_problems_name_the_place(alice: httpx.AsyncClient, config_id: str, config_data: Any, place: str) -> None:
+    body = {"config_data": config_data}
+    for response in (
+        await alice.post("/configs", json={"name": "n", **body}),
+        await alice.put(f"/configs/{config_id}", json=body),
+    ):
+        assert [one["field"] for one in response.json()["errors"]] == [place]
+
+
+async def test_problem_of_section_names_the_place_in_the_body(alice: httpx.AsyncClient, config_id: str) -> None:
+    response = await alice.put(f"/configs/{config_id}", json={"tools": [{"module": "m" * 201}]})
+    assert response.json()["errors"] == [
+        {"field": "tools[0].module", "detail": "module must have at most 200 characters"}
+    ]
+    created = await alice.post("/configs", json={"name": "n", "config_data": BUNDLE, "tools": [{}]})
+    assert created.json()["errors"] == [{"field": "tools[0].module", "detail": "tools[0] missing 'module' field"}]
+
+
 async def test_section_alone_is_validated_too(alice: httpx.AsyncClient, config_id: str) -> None:
     response = await alice.put(f"/configs/{config_id}", json={"tools": [{}]})
     assert_problem(response, 400, "tools[0] missing 'module' field")
@@ -185,7 +217,7 @@ async def test_secrets_are_encrypted_without_encryption_key(dsn: str, sql: Calla
         assert clear == config
         await alice.put(path, json={"config_data": clear})
     stored = sql("select config_json from configs")[0][0]
-    assert Keyring(NEW).decrypt(stored, created["config_id"]) == config, "saved again, it needs no SECRET_KEY any more"
+    assert Keyring([NEW]).decrypt(stored, created["config_id"]) == config, "it needs no SECRET_KEY any more"
 
 
 async def test_next_write_encrypts_secrets_that_were_stored_in_clear(

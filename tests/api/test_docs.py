@@ -78,6 +78,7 @@ def test_reference_page_escapes_what_document_says() -> None:
             "paths": {"/things": {"get": operation}},
             "components": {"schemas": {}},
         },
+        "",
         "/{}".format,
     )
     assert "<script" not in shown

@@ -9,9 +9,13 @@ import httpx
 import pytest
 
 from amplifier.live import hub, notifications, session_hints, subscriber
+from amplifier.maintenance.operator_database import connected
+from amplifier.maintenance.retention import Deleted, Retention
+from amplifier.maintenance.retention_rules import Rule
 from tests.api.test_streams import add, share
 from tests.conftest import assert_problem, settings_for, token
 from tests.support.live import Event, Live, live, until
+from tests.support.old_sessions import age
 
 Sql = Callable[..., list[Any]]
 TOLD = ("hint", "resync")
@@ -75,6 +79,21 @@ async def test_another_process_hears_of_it(api: Live, second: Live, alice: httpx
         await told(stream, hint(session_id, 1, "message.created"))
         assert await own.ids(1) == [1]
         await alice.delete(f"/sessions/{session_id}")
+        await told(stream, hint(session_id, None, "session.deleted"))
+        assert await own.rest() == ["session.deleted"]
+
+
+async def test_deletion_by_retention_ends_streams_and_is_hinted_at(
+    api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, dsn: str
+) -> None:
+    def delete() -> Deleted:
+        with connected(dsn) as connection:
+            retention = Retention(connection, "legal-hold", payloads=notifications.gone_payloads)
+            return retention.apply(Rule(older_than="90d"), [], lambda _: None)
+
+    async with api.stream(alice, "/events") as stream, api.stream(alice, f"/sessions/{session_id}/events") as own:
+        age(sql, session_id, 100)
+        assert await asyncio.to_thread(delete) == Deleted(1, 0, 0)
         await told(stream, hint(session_id, None, "session.deleted"))
         assert await own.rest() == ["session.deleted"]
 
@@ -167,6 +186,7 @@ async def test_tickets_of_others_and_old_ones_open_nothing(
     assert sql("select count(*) from stream_tickets") == [(1,)], "old ones are gone"
 
 
+@pytest.mark.slow
 async def test_ticket_is_worth_no_more_than_what_it_was_made_with(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql
 ) -> None:

@@ -125,6 +125,7 @@ LONG += [of_length(unit, 998) + "x*" for unit in UNITS]
 LONG += [" ".join(chr(0x4E00 + number) for number in range(500)), " ".join(f"{n:x}*" for n in range(256, 456))]
 
 
+@pytest.mark.slow
 async def test_no_length_is_an_error(alice: httpx.AsyncClient, session_id: str) -> None:
     await add(alice, session_id, "needle", *LONG[: len(UNITS)])
     assert await refused(alice, LONG) == []

@@ -25,6 +25,7 @@ async def session(dsn: str, **limits: Any) -> AsyncIterator[tuple[httpx.AsyncCli
         yield alice, f"/sessions/{session_id}/transcript"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("headers", [{}, {"Idempotency-Key": "one"}])
 async def test_large_append_gets_more_time(dsn: str, sql: Callable[..., list[Any]], headers: dict[str, str]) -> None:
     async with session(dsn, database_statement_timeout=0.5) as (alice, path):

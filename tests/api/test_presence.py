@@ -39,6 +39,7 @@ async def shown(stream: Any, *expected: str) -> None:
         people = [person["user_id"] for person in event.data["present"]]
 
 
+@pytest.mark.slow
 async def test_presence_is_known_in_every_process(
     api: Live, dsn: str, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
@@ -62,6 +63,7 @@ async def test_presence_is_known_in_every_process(
     assert_problem(await bob.get(f"/sessions/{session_id}/presence"), 404)
 
 
+@pytest.mark.slow
 async def test_follower_of_dead_process_disappears(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -185,6 +185,7 @@ async def test_two_repairs_at_once(alice: httpx.AsyncClient, session_id: str, sq
     assert sql("select count(*) from session_events") == [(10,)]
 
 
+@pytest.mark.slow
 async def test_appends_meanwhile(alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
     await alice.post(f"/sessions/{session_id}/participants", json={"user_id": "bob", "role": "editor"})
     sent: list[Any] = []

@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from amplifier.api import repair
+from amplifier.web import turns
 from tests.api.test_repair import MENDED, SPOILT, append, ask_repair, multiset, plain
 from tests.conftest import CONFIG, Api, assert_problem
 from tests.support.live import until
@@ -68,7 +69,7 @@ async def test_wait_for_a_turn_is_bounded(
 ) -> None:
     first, second = await spoilt(alice, 2)
     async with reading(dsn, [ask_repair(alice, first)], sql):
-        monkeypatch.setattr(repair, "_WAIT", 0.05)
+        monkeypatch.setattr(turns, "_WAIT", 0.05)
         refused = await ask_repair(alice, second)
         assert "try again" in assert_problem(refused, 503)["detail"]
         assert refused.headers["retry-after"] == "10"

@@ -98,16 +98,18 @@ async def test_twice_and_too_late(alice: httpx.AsyncClient, stub: Stub) -> None:
 
 async def test_before_it_has_really_begun(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
+    await here.say("on")  # until the process can run agents, messages wait, and cancelling takes them back
     stub.when("never", Reply("One", stall_after=0))
     for _ in range(20):
         async with waiting(alice.post(f"{here.path}/messages", json={"message": "never"})) as sent:
             while (await alice.post(f"{here.path}/cancel")).status_code == 409:
                 await asyncio.sleep(0)
         assert sent.result().status_code == 409
-    assert [role for role, _ in await here.said()] == ["user"] * 20
+    assert [role for role, _ in await here.said()] == ["user", "assistant"] + ["user"] * 20
     assert (await here.say("on"))["response"] == "You said: on"
 
 
+@pytest.mark.slow
 async def test_deleted_session_ends_its_run(alice: httpx.AsyncClient, stub: Stub) -> None:
     here = await agent(alice, model(stub))
     stub.when("long", Reply("One two", stall_after=1))

@@ -82,7 +82,7 @@ async def test_model_that_says_what_is_no_text(api: Api, alice: httpx.AsyncClien
     stub.when("long", Reply(deltas=["half", " and NUL \0.", " more"], stall_after=2))
     async with waiting(here.say("long", 409)):
         run_id = (await here.run("running"))["run_id"]
-        await until(lambda: "NUL" in api.app.state.runner.find(run_id).feed.partial)
+        await until(lambda: (run := api.app.state.runner.find(run_id)) and "NUL" in run.feed.partial)
         await here.cancel()
     assert (await here.said())[-1] == ("assistant", "half and NUL .")
     assert (await here.say("on"))["response"] == "You said: on"

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from amplifier.api.runs import RunTiming, RunUsage
+from amplifier.api.runs import ModelUsage, RunTiming, RunUsage
 from amplifier.runtime import metering
 from tests.conftest import Api, assert_problem, serving
 from tests.support.agents import Agent, agent, echo, model, settings, waiting
@@ -60,7 +60,14 @@ async def test_every_number_of_usage_is_described(alice: httpx.AsyncClient, stub
     here = await agent(alice, model(stub))
     await here.say("Hi")
     [run] = await here.runs()
-    assert set(RunUsage.__struct_fields__) == {"model_calls", "tool_calls", "messages_left_out", *metering._COUNTED}
+    assert set(RunUsage.__struct_fields__) == {
+        *("model_calls", "tool_calls", "messages_left_out", "models"),
+        *metering._COUNTED,
+    }
+    assert set(ModelUsage.__struct_fields__) == {"model_calls", "seconds", *metering._COUNTED}
+    [(name, counted)] = run["usage"]["models"].items()
+    assert (name, counted.keys() - {"seconds"}) == ("stub", run["usage"].keys() - {"models"})
+    assert counted["seconds"] == pytest.approx(run["timing"]["model"], rel=0.5)
     assert set(run["usage"]) <= set(RunUsage.__struct_fields__)
     assert set(run["timing"]) == set(RunTiming.__struct_fields__)
 

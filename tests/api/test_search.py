@@ -147,6 +147,7 @@ async def test_hits_added_between_pages_hide_and_repeat_none(
     assert [hit for hit in hits if hit[1] <= 12] == expected
 
 
+@pytest.mark.slow
 @both_orders
 async def test_more_matches_than_are_ranked(alice: httpx.AsyncClient, session_id: str, sql: Sql, sort: str) -> None:
     sql(MANY, session_id, 1, 2050)

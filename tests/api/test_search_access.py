@@ -104,6 +104,7 @@ async def test_search_finds_own_sessions_only(api: Api) -> None:
             assert_problem(await client.get(f"/sessions/{foreign}/search?q=needle"), 404, "Session not found")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("message", THOUGHTS, ids=range(len(THOUGHTS)))
 async def test_thoughts_are_found_by_those_who_may_write(shared: Shared, message: dict[str, Any]) -> None:
     await shared.add({"role": "assistant", **message}, "hay")

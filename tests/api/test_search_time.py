@@ -29,9 +29,9 @@ class Service(NamedTuple):
 @pytest.fixture
 def slow(folder: Path) -> Path:
     """A folder of queries."""
-    file, found = folder / "search.sql", "from search_matches("
     sleeping = "from pg_sleep(case when :q = 'slow' then 60 else 0 end)\n    cross join search_matches("
-    file.write_text(file.read_text().replace(found, sleeping))
+    for file in (folder / "search.sql", folder / "search_facets.sql"):
+        file.write_text(file.read_text().replace("from search_matches(", sleeping))
     return folder
 
 
@@ -51,6 +51,7 @@ async def stopped(client: httpx.AsyncClient, path: str = "/search") -> None:
     assert int(response.headers["Retry-After"]) >= 1
 
 
+@pytest.mark.slow
 async def test_slow_search_is_cancelled_and_its_connection_used_again(dsn: str, slow: Path, sql: Sql) -> None:
     [(own,)] = sql("select pg_backend_pid()")
     async with started(dsn, slow, database_pool_max_size=1) as service:
@@ -66,15 +67,23 @@ async def test_slow_search_is_cancelled_and_its_connection_used_again(dsn: str, 
 async def test_other_searches_succeed_while_one_is_cancelled(dsn: str, slow: Path) -> None:
     async with started(dsn, slow, database_pool_max_size=6) as service:
         bob = await service.api.as_user("bob")
-        searches = [asyncio.create_task(stopped(service.alice)) for _ in range(2)]  # all that one user gets
+        paths = ("/search", "/search/facets")  # all that one user gets
+        searches = [asyncio.create_task(stopped(service.alice, path)) for path in paths]
         while not all(search.done() for search in searches):
             assert await seqs(bob, "fast") == []
         await asyncio.gather(*searches)
         assert await seqs(service.alice, "fast") == [2]
 
 
-@pytest.mark.parametrize("path", ["/search", "/sessions"])
-async def test_search_is_one_statement(dsn: str, folder: Path, path: str) -> None:
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/search", "search.list_messages"),
+        ("/sessions", "search.list_sessions"),
+        ("/search/facets", "search_facets.count"),
+    ],
+)
+async def test_search_is_one_statement(dsn: str, folder: Path, path: str, name: str) -> None:
     async with started(dsn, folder, database_pool_max_size=1) as service:
         logged: list[LoggedQuery] = []
         async with service.api.app.state.queries.database.connection() as only:
@@ -83,6 +92,4 @@ async def test_search_is_one_statement(dsn: str, folder: Path, path: str) -> Non
         await asyncio.sleep(0)  # the loop calls loggers
         sent = [one.query.partition(" */")[0] for one in logged]
         # what has no name is no query of ours: begin, set, commit; activity is written in the background
-        assert [one for one in sent if "/* search." in one or "/*" not in one] == [
-            f"with /* search.list_{path[1:].replace('search', 'messages')}"
-        ]
+        assert [one for one in sent if "/* search" in one or "/*" not in one] == [f"with /* {name}"]

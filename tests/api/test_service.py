@@ -11,8 +11,8 @@ from tests.conftest import Api, assert_problem, serving, settings_for
 async def test_public_routes_need_no_credentials(api: Api) -> None:
     anonymous = api.client()
     root = (await anonymous.get("/")).json()
-    assert root.keys() == {"service", "version", "description", "docs", "health"}
-    assert (root["docs"], root["health"]) == ("/docs", "/health")
+    assert root.keys() == {"service", "version", "description", "docs", "health", "console"}
+    assert (root["docs"], root["health"], root["console"]) == ("/docs", "/health", "/console")
     health = (await anonymous.get("/health")).json()
     assert (health["status"], health["version"], health["database_connected"]) == ("healthy", __version__, True)
     assert health["uptime"] >= 0

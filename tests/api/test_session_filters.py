@@ -181,3 +181,46 @@ async def test_search_has_its_own_order(alice: httpx.AsyncClient) -> None:
     for name, value in (("sort", "created_at"), ("order", "desc")):
         answer = await alice.get("/sessions", params={"q": "needle", name: value})
         assert_problem(answer, 422, f"{name}: does not go with q, which sorts by rank")
+
+
+@each_list
+async def test_shared_sessions_are_those_of_other_owners(api: Api, config_id: str, path: str) -> None:
+    alice, bob = await api.as_user("alice"), await api.as_user("bob")
+    own, viewed, edited = [(await client.post("/sessions")).json()["session_id"] for client in (alice, bob, bob)]
+    for session_id, role in ((viewed, "viewer"), (edited, "editor")):
+        await bob.post(f"/sessions/{session_id}/participants", json={"user_id": "alice", "role": role})
+    for given, expected in (({"shared": "true"}, {viewed, edited}), ({"shared": "false"}, {own, viewed, edited})):
+        for include in ({}, {"include": "participants"}):
+            page = (await alice.get(path, params={**given, **include})).json()
+            assert {row["session_id"] for row in page[LISTS[path]]} == expected
+            assert page.get("total", len(expected)) == len(expected)
+    assert (await alice.get(path, params={"shared": "true", "owned": "true"})).json()[LISTS[path]] == []
+
+
+@each_list
+async def test_unread_sessions_have_messages_that_the_user_has_not_read(api: Api, path: str) -> None:
+    alice, bob = await api.as_user("alice"), await api.as_user("bob")
+    ids = [(await bob.post("/sessions")).json()["session_id"] for _ in range(3)]
+    for session_id in ids:
+        await bob.post(f"/sessions/{session_id}/participants", json={"user_id": "alice", "role": "editor"})
+    said = {"messages": [{"role": "user", "content": "hello"}]}
+    await bob.post(f"/sessions/{ids[0]}/transcript", json=said)
+    await alice.post(f"/sessions/{ids[1]}/transcript", json=said)  # her own
+
+    async def unread(client: httpx.AsyncClient, **params: Any) -> list[str]:
+        page = (await client.get(path, params={"unread": "true", **params})).json()
+        assert page.get("total", len(page[LISTS[path]])) == len(page[LISTS[path]])
+        return [row["session_id"] for row in page[LISTS[path]]]
+
+    for include in ({}, {"include": "run"}):
+        assert await unread(alice, **include) == ids[:1]
+        assert await unread(bob, **include) == ids[1:2]
+    last_seq = (await alice.get(f"/sessions/{ids[0]}")).json()["last_seq"]
+    await alice.post(f"/sessions/{ids[0]}/read", json={"seq": last_seq})
+    assert await unread(alice) == []
+
+
+async def test_shared_and_unread_do_not_go_with_a_search(alice: httpx.AsyncClient) -> None:
+    for name in ("shared", "unread"):
+        assert_problem(await alice.get(f"/sessions?q=needle&{name}=true"), 422, f"{name}: does not go with q")
+        assert (await alice.get(f"/sessions?q=needle&{name}=false")).status_code == 200

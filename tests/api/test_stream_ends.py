@@ -59,6 +59,7 @@ async def test_deleted_session_ends_its_streams(
         assert await stream.next() is None
 
 
+@pytest.mark.slow
 async def test_stream_ends_with_its_token(api: Live, alice: httpx.AsyncClient, session_id: str) -> None:
     expiring = {"Authorization": f"Bearer {token(sub='alice', exp=time.time() + 1.5)}"}
     async with api.stream(alice, f"/sessions/{session_id}/events", headers=expiring) as stream:
@@ -80,6 +81,7 @@ async def test_changed_key_ends_the_streams_that_it_opened(
     assert_problem(await other.get(path), 401, "Invalid API key")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", ["update applications set is_active = false", "delete from applications"])
 async def test_change_that_nobody_told_of_ends_streams_as_well(
     api: Live, alice: httpx.AsyncClient, session_id: str, sql: Sql, monkeypatch: pytest.MonkeyPatch, change: str

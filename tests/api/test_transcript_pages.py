@@ -51,6 +51,7 @@ async def test_links_lead_to_the_beginning(alice: httpx.AsyncClient, talk: str) 
     assert seen == ["5", "4", "2", "1"]
 
 
+@pytest.mark.slow
 async def test_large_messages_make_short_pages_backwards(alice: httpx.AsyncClient, session_id: str) -> None:
     large = message("x" * 3_000_000)
     for _ in range(2):
@@ -78,6 +79,11 @@ async def test_plain_view_backwards(alice: httpx.AsyncClient, session_id: str) -
         ({"before": 0}, "before"),
         ({"before": 2**63}, "before"),
         ({"order": "up"}, "order"),
+        ({"last": 0}, "last"),
+        ({"last": 1001}, "last"),
+        ({"last": 1, "after": 1}, "leave out after"),
+        ({"last": 1, "before": 3}, "leave out before"),
+        ({"last": 1, "order": "asc", "limit": 3}, "leave out order and limit"),
     ],
 )
 async def test_contradictions_are_refused(
@@ -129,3 +135,47 @@ async def test_one_message(alice: httpx.AsyncClient, bob: httpx.AsyncClient, tal
         assert_problem(await alice.get(f"{path}/{wrong}"), 422)
     await alice.post(f"/sessions/{talk}/participants", json={"user_id": "bob", "role": "viewer"})
     assert (await bob.get(f"{path}/4")).json() == entry
+
+
+async def test_last_messages_come_in_order(alice: httpx.AsyncClient, talk: str) -> None:
+    assert await page(alice, talk, last=2) == await page(alice, talk, after=3)
+    assert said(await page(alice, talk, last=3)) == ["2", "4", "5"]
+    assert said(await page(alice, talk, last=1000)) == ["1", "2", "4", "5"]
+    assert [one["content"] for one in await plain(alice, talk, last=3)] == ["2", "4", "5"]
+    answer = await alice.get(f"/sessions/{talk}/transcript?last=1")
+    assert (answer.headers["etag"], "link" in answer.headers) == ('"5"', False)
+    known = {"If-None-Match": answer.headers["etag"]}
+    assert (await alice.get(f"/sessions/{talk}/transcript?last=1", headers=known)).status_code == 304
+
+
+async def test_last_messages_of_the_past(alice: httpx.AsyncClient, talk: str, sql: Callable[..., list[Any]]) -> None:
+    sql("update messages set created_at = '2026-01-01T10:00:00Z'::timestamptz + seq * interval '1 hour'")
+    past = {"as_of": "2026-01-01T14:30:00Z"}
+    then = await page(alice, talk, last=2, **past)
+    assert (said(then), then["last_seq"], then["next"]) == (["2", "4"], 4, None)
+    assert [one["content"] for one in await plain(alice, talk, last=1, **past)] == ["4"]
+
+
+@pytest.mark.slow
+async def test_large_last_messages_make_several_pages(alice: httpx.AsyncClient, session_id: str) -> None:
+    large = message("x" * 3_000_000)
+    for _ in range(2):
+        await append(alice, session_id, [large, large])
+    newest = await page(alice, session_id, last=3)
+    assert ([entry["seq"] for entry in newest["messages"]], newest["next"]) == ([2, 3], 3)
+    assert await plain(alice, session_id, last=3) == [large] * 3
+
+
+async def test_retraction_changes_the_clock_of_the_past(
+    alice: httpx.AsyncClient, talk: str, sql: Callable[..., list[Any]]
+) -> None:
+    sql("update messages set created_at = '2026-01-01T10:00:00Z'::timestamptz + seq * interval '1 hour'")
+    url, past = f"/sessions/{talk}/transcript", {"as_of": "2026-01-01T14:30:00Z"}
+    known = {"If-None-Match": (await alice.get(url, params=past)).headers["etag"]}
+    await alice.post(f"{url}/retract", json={"seqs": [5]})  # of a later time
+    assert (await alice.get(url, params=past, headers=known)).status_code == 304
+    await alice.post(f"{url}/retract", json={"seqs": [2]})
+    for query in ({}, {"order": "desc"}, {"last": 2}):
+        answer = await alice.get(url, params=past | query, headers=known)
+        assert (answer.status_code, answer.json()["last_seq"]) == (200, 7), query
+        assert sorted(said(answer.json())) == ["1", "4"]

@@ -93,6 +93,7 @@ async def test_plain_view_of_many_pages(alice: httpx.AsyncClient, session_id: st
     assert len(await plain(alice, session_id, limit=1000)) == 1000
 
 
+@pytest.mark.slow
 async def test_large_messages_make_short_pages(alice: httpx.AsyncClient, session_id: str) -> None:
     large = message("x" * 3_000_000)
     for _ in range(4):

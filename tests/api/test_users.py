@@ -16,7 +16,7 @@ NOTHING: dict[str, Any] = {"items": [], "next": None}
 
 
 def names(struct: type[msgspec.Struct]) -> set[str]:
-    return {field.encode_name for field in msgspec.structs.fields(struct)}
+    return {field.encode_name for field in msgspec.structs.fields(struct) if field.required}
 
 
 def cursor(text: str) -> str:
@@ -50,7 +50,8 @@ async def walk(client: httpx.AsyncClient, limit: int) -> list[str]:
 
 async def test_me_is_the_caller(alice: httpx.AsyncClient) -> None:
     me, own = await read(alice, "/users/me"), await read(alice, "/users/alice")
-    assert me.keys() == own.keys() == names(User)
+    assert me.keys() == own.keys() == names(User) | {"app_id", "is_admin"}
+    assert (me["app_id"], me["is_admin"]) == ("app", False)
     assert me.items() >= {"user_id": "alice", "last_seen_app_id": "app", "total_sessions": 0, "metadata": {}}.items()
     del me["last_seen"], own["last_seen"]  # may move between the two
     assert me == own
@@ -67,8 +68,10 @@ async def test_admin_application_may_ask_for_anybody(api: Api, alice: httpx.Asyn
     admin = await api.as_user("x", "admin")
     own, seen = await read(alice, "/users/me"), await read(admin, "/users/alice")
     assert (seen["user_id"], seen["total_sessions"]) == ("alice", 1)
+    assert seen.keys() == names(User), "app_id and is_admin are of the request"
     assert seen["first_seen"] == own["first_seen"]
-    assert (await read(admin, "/users/me"))["user_id"] == "x"
+    me = await read(admin, "/users/me")
+    assert (me["user_id"], me["app_id"], me["is_admin"]) == ("x", "admin", True)
     sessions = await read(admin, "/users/alice/sessions")
     assert sessions == await read(alice, "/users/me/sessions")
     assert [row["session_id"] for row in sessions["items"]] == [session_id]

@@ -47,6 +47,7 @@ async def walk(client: httpx.AsyncClient, path: str, query: str, made: list[str]
     return shown
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", ROWS)
 @pytest.mark.parametrize("order", ["sort=created_at", "sort=created_at&order=desc", "sort=created_at&order=asc"])
 async def test_order_of_creation_shows_every_row_once(

@@ -51,6 +51,7 @@ async def session_of(api: Live, *viewers: str) -> tuple[str, httpx.AsyncClient]:
         settings=b'{"rate_limit_requests_per_minute": 0}',
         is_active=True,
         key_managers=[],
+        act_as=False,
     )
     config = {"name": "assistant", "config_data": {"bundle": {"name": "assistant"}}}
     config_id = (await alice.post("/configs", json=config)).json()["config_id"]
@@ -129,6 +130,7 @@ async def test_tickets_carry_the_limit_of_their_application(api: Live) -> None:
         settings=b'{"rate_limit_requests_per_minute": 4}',
         is_active=True,
         key_managers=[],
+        act_as=False,
     )
     await until(lambda: not api.app.state.authenticator.remembered)
     ticket = (await bob.post(f"/sessions/{session_id}/events/ticket")).json()["ticket"]

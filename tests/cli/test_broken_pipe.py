@@ -12,6 +12,8 @@ import pytest
 from amplifier import paths
 from tests.support.service import _environment, free_port, wait_until
 
+pytestmark = pytest.mark.slow
+
 BROKEN = 141
 
 
@@ -68,7 +70,6 @@ def test_output_on_a_full_disk_is_an_error(dsn: str) -> None:
     assert done.stderr == "amplifier-api: the output cannot be written: No space left on device\n"
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("stderr", "workers"), [(False, "1"), (True, "1"), (False, "2")])
 def test_service_outlives_the_reader_of_its_log(dsn: str, stderr: bool, workers: str) -> None:
     reader, writer = os.pipe()

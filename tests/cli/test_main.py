@@ -42,16 +42,6 @@ def test_first_start_serves_and_next_start_finds_data(home: Path) -> None:
 
 
 @pytest.mark.slow
-def test_serve_warns_once_of_setting_without_effect(dsn: str) -> None:
-    name, secret = "APP_INSIGHTS_CONNECTION_STRING", f"InstrumentationKey={PASSWORD}"
-    with running_service({"DATABASE_URL": dsn, "SERVICE_WORKERS": "2", name: secret}) as service:
-        assert service.output.count(f"{name} has no effect") == 1
-        assert PASSWORD not in service.output
-    with running_service({"DATABASE_URL": dsn}) as service:
-        assert name not in service.output
-
-
-@pytest.mark.slow
 def test_several_workers_serve_one_database_and_take_new_applications(home: Path) -> None:
     environ = {"AMPLIFIER_HOME": str(home), "SERVICE_WORKERS": "2", "AUTH_REQUIRED": "true", "SECRET_KEY": SECRET}
     with running_service(environ) as service:

@@ -16,6 +16,7 @@ from tests.support.service import _environment, command, running_service
 ANSWERS = ("psql", "--no-psqlrc", "-Atc")
 
 
+@pytest.mark.slow
 def test_arguments_and_status_are_those_of_psql(dsn: str) -> None:
     environ = {"DATABASE_URL": dsn}
     asked = command(environ, *ANSWERS, "select count(*) from sessions")

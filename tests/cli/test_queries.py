@@ -125,6 +125,7 @@ async def test_nullable_column_is_found(dsn: str, folder: Path) -> None:
     assert "column owner_user_id may be null, Session takes no null there (coalesce it)" in await told(folder, dsn)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "old", "new", "role"),
     [
@@ -161,6 +162,7 @@ async def test_endless_query_is_stopped(dsn: str, folder: Path) -> None:
     assert "users.get: it takes longer than 3 s on a handful of rows" in await told(folder, dsn)
 
 
+@pytest.mark.slow
 async def test_additional_queries_pass(dsn: str, folder: Path) -> None:
     text = (folder / "users.sql").read_text()
     get = text[: text.index("\n\n\n")]

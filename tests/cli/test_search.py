@@ -101,7 +101,7 @@ def test_migrate_sets_language_of_new_database(empty_dsn: str) -> None:
     assert [process.returncode for process in done] == [0] * 4
     *silent, said = sorted(process.stderr for process in done)
     assert silent == [""] * 3, "one process applies them"
-    assert re.fullmatch(r"INFO amplifier\.schema\.migrate: applying \d+ migrations\n", said)
+    assert re.fullmatch(r"\S+Z INFO amplifier\.schema\.migrate: applying \d+ migrations\n", said)
     assert Archive(empty_dsn).run(DEFAULT) == [("german",)]
     with running_service({**environ, "SEARCH_LANGUAGE": "de-AT"}) as service:
         assert httpx.get(f"{service.url}/health").json()["status"] == "healthy"

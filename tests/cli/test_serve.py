@@ -9,10 +9,12 @@ from pathlib import Path
 import psycopg
 import pytest
 
+from amplifier import paths
 from amplifier.cli import address, announcement
 from amplifier.errors import OperatorError
 from amplifier.postgres import embedded
-from amplifier.settings import Settings, load
+from amplifier.setting_sources import load
+from amplifier.settings import Settings
 from tests.conftest import SECRET, private_folder
 from tests.support.service import command, free_port, running_service
 
@@ -43,13 +45,24 @@ def test_first_start_says_what_it_makes_and_where_it_is(home: Path) -> None:
     with running_service(environ) as service:
         steps = [f"creating a PostgreSQL 18 in {home}/data\n", " applying ", f"  address   {service.url}\n"]
         steps += [f"  docs      {service.url}/docs\n", f"  database  embedded PostgreSQL, data in {home}\n"]
-        steps += ["  callers   authentication is off: everyone is user dev-user of application dev-app\n", "Uvicorn"]
+        steps += [
+            "  callers   authentication is off: every request is of user dev-user, or of the one in X-User-ID\n",
+            "Uvicorn",
+        ]
         places = [service.output.index(step) for step in steps]
         assert places == sorted(places)
         assert service.output.count("  callers ") == 1, "not once for each worker"
     with running_service(environ) as service:
         assert "  database  embedded" in service.output
         assert not re.search("creating|applying", service.output)
+
+
+def test_console_is_announced_where_it_is_served_and_built(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(paths, "CONSOLE", tmp_path)
+    assert announced({})["console"] == "not built: run `make console`, and start again"
+    (tmp_path / "index.html").touch()
+    assert announced({})["console"] == "http://127.0.0.1:8765/console"
+    assert "console" not in announced({"CONSOLE": "false"})
 
 
 @pytest.mark.parametrize(
@@ -64,6 +77,14 @@ def test_first_start_says_what_it_makes_and_where_it_is(home: Path) -> None:
 )
 def test_database_is_announced_without_password(environ: dict[str, str], database: str) -> None:
     assert announced(environ)["database"] == database
+
+
+@pytest.mark.slow
+def test_start_without_a_database_names_the_doctor() -> None:
+    started = command({"DATABASE_URL": f"postgresql://me:{PASSWORD}@127.0.0.1:{free_port()}/chats"}, "serve")
+    assert started.returncode == 1
+    assert started.stderr.endswith("; run: amplifier-api doctor\n")
+    assert PASSWORD not in started.stderr
 
 
 def test_start_continues_when_nobody_reads_what_it_says(monkeypatch: pytest.MonkeyPatch) -> None:

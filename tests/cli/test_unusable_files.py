@@ -8,8 +8,10 @@ import pytest
 
 from amplifier import paths
 from amplifier.errors import InputError
-from amplifier.settings import load
+from amplifier.setting_sources import load
 from tests.support.service import command
+
+pytestmark = pytest.mark.slow
 
 NOWHERE = {"DATABASE_URL": "postgresql://x@127.0.0.1:1/x"}
 UNUSABLE = {

@@ -8,8 +8,10 @@ from typing import Any
 import pytest
 
 from amplifier.configs.encryption import Keyring
+from amplifier.secret import Secret
+from amplifier.settings import Settings
 
-KEYRING = Keyring("the first key")
+KEYRING = Keyring(["the first key"])
 CONTEXT = "config-1"
 
 
@@ -165,8 +167,8 @@ def test_equal_secrets_look_different() -> None:
 
 
 def test_rotation_encrypts_with_the_first_key_and_decrypts_with_all() -> None:
-    old, new = Keyring("old key"), Keyring("new key")
-    both = Keyring(" new key , old key,")
+    old, new = Keyring(["old key"]), Keyring(["new key"])
+    both = Keyring(["new key", "old key"])
     by_old = old.encrypt({"token": "clear"}, CONTEXT)
     assert both.decrypt(by_old, CONTEXT) == {"token": "clear"}
     assert both.encrypt(by_old, CONTEXT) == by_old, "under an old key is encrypted, too"
@@ -205,21 +207,21 @@ def test_shortened_or_lengthened_value_is_not_decrypted() -> None:
 
 
 def test_derived_key_encrypts_only_without_another_and_always_decrypts() -> None:
-    derived = Keyring(None, "the SECRET_KEY of a service")
+    derived = Keyring([], ["the SECRET_KEY of a service"])
     by_derived = derived.encrypt({"token": "clear"}, CONTEXT)
     assert by_derived["token"].startswith("enc:")
-    both = Keyring("a later key", "the SECRET_KEY of a service")
+    both = Keyring(["a later key"], ["the SECRET_KEY of a service"])
     assert both.decrypt(by_derived, CONTEXT) == {"token": "clear"}
     by_both = both.encrypt({"token": "clear"}, CONTEXT)
-    assert Keyring("a later key").decrypt(by_both, CONTEXT) == {"token": "clear"}
+    assert Keyring(["a later key"]).decrypt(by_both, CONTEXT) == {"token": "clear"}
     assert derived.decrypt(by_both, CONTEXT) == by_both
-    assert Keyring(None, "another SECRET_KEY").decrypt(by_derived, CONTEXT) == by_derived
-    assert Keyring(None).encrypt({"token": "clear"}, CONTEXT) == {"token": "clear"}
+    assert Keyring([], ["another SECRET_KEY"]).decrypt(by_derived, CONTEXT) == by_derived
+    assert Keyring([]).encrypt({"token": "clear"}, CONTEXT) == {"token": "clear"}
 
 
-@pytest.mark.parametrize("keys", [None, "", " ", ",", " , "])
-def test_config_without_key_is_not_changed(keys: str | None) -> None:
-    keyring = Keyring(keys)
+@pytest.mark.parametrize("keys", ["", " ", ",", " , "])
+def test_config_without_key_is_not_changed(keys: str) -> None:
+    keyring = Keyring(Settings(config_encryption_key=Secret(keys)).encryption_keys)
     config = {"api_key": "clear", "token": ["enc:zzz"]}
     assert keyring.encrypt(config, CONTEXT) == config
     assert keyring.decrypt(config, CONTEXT) == config

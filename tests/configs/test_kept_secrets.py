@@ -2,7 +2,7 @@
 
 from amplifier.configs.encryption import Keyring
 
-KEYRING, CONTEXT = Keyring("the first key"), "config-1"
+KEYRING, CONTEXT = Keyring(["the first key"]), "config-1"
 
 
 def test_value_that_stays_keeps_its_text_in_its_place() -> None:
@@ -24,7 +24,7 @@ def test_value_that_stays_keeps_its_text_in_its_place() -> None:
 
 def test_text_under_another_key_than_the_first_is_not_kept() -> None:
     former = KEYRING.encrypt({"token": "clear"}, CONTEXT)
-    both = Keyring("a later key,the first key")
+    both = Keyring(["a later key", "the first key"])
     again = both.encrypt({"token": "clear"}, CONTEXT)
     assert both.decrypt(former, CONTEXT) == both.decrypt(again, CONTEXT)
     assert both.keep(again, former, CONTEXT) == again

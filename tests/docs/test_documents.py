@@ -6,12 +6,21 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from amplifier.secret import Secret
 from amplifier.settings import Settings
 from tests.support.markdown import PAGES
 from tests.support.paths import ROOT
 
-DOCUMENTS = [*PAGES, *sorted(str(page.relative_to(ROOT)) for page in ROOT.glob("[a-z]*/README.md"))]
-FOLDERS = "amplifier|benchmarks|docs|migrations|openapi|queries|tests"
+DOCUMENTS = [
+    *PAGES,
+    *sorted(
+        str(page.relative_to(ROOT))
+        for pattern in ("[a-z]*/README.md", "clients/*/README.md", "deploy/*/README.md", "docs/integrations/*.md")
+        for page in ROOT.glob(pattern)
+        if str(page.relative_to(ROOT)) not in PAGES
+    ),
+]
+FOLDERS = "amplifier|benchmarks|clients|console|deploy|docs|migrations|openapi|queries|tests"
 _FENCED = re.compile(r"^ *```.*?^ *```", re.MULTILINE | re.DOTALL)
 _LINK = re.compile(r"\]\(([^)\s]+)\)")
 _PATH = re.compile(rf"`((?:{FOLDERS})/[\w./*-]*)(?:::(\w+))?`")
@@ -51,6 +60,13 @@ def test_named_files_and_tests_exist(document: str) -> None:
             assert re.search(rf"^(async )?def {test}\(", (ROOT / path).read_text(), re.MULTILINE), f"{path}::{test}"
 
 
+def test_readme_shows_images_that_exist_in_light_and_dark() -> None:
+    found = re.findall(r'(?:src|srcset)="([^"]+)"', (ROOT / "README.md").read_text())
+    assert len(found) == 4
+    for image in found:
+        assert (ROOT / image).read_bytes().startswith(b"\x89PNG"), image
+
+
 def test_readme_links_every_page() -> None:
     linked = {link.partition("#")[0] for link in _LINK.findall(text_of("README.md"))}
     assert {one for one in DOCUMENTS if one != "README.md"} <= linked
@@ -81,7 +97,9 @@ def test_readme_is_short() -> None:
 
 def test_every_setting_is_documented_with_its_default() -> None:
     documented = {name: default for name, default, _ in _ROW.findall(text_of("docs/settings.md"))}
-    assert documented == {field.encode_name: _shown(field.default) for field in msgspec.structs.fields(Settings)}
+    assert documented == {
+        field.encode_name: _shown(getattr(Settings(), field.name)) for field in msgspec.structs.fields(Settings)
+    }
 
 
 def test_settings_in_seconds_are_documented_as_such() -> None:
@@ -100,4 +118,6 @@ def _modules(table: str) -> set[str]:
 def _shown(default: object) -> str:
     if default is None:
         return ""
+    if isinstance(default, Secret):
+        return default.reveal()
     return str(default).lower() if isinstance(default, bool) else str(default)

@@ -19,6 +19,8 @@ _PLAIN = re.compile(r"^ *```\n(.*?)^ *```", re.MULTILINE | re.DOTALL)
 # what patterns and paths in the commands name
 _FILES = [
     "node_modules/.bin/tsc",
+    "build/clients/amplifier_client-0.1.0-py3-none-any.whl",
+    "travel_desk/agent.py",
     *(f"migrations/1-sessions-add_archived_at.{end}" for end in ("sql", "rollback.sql", "old")),
 ]
 # no program runs, and only `#` fails
@@ -56,7 +58,13 @@ def test_zsh_understands_commands_that_are_not_run_in_it(document: str, tmp_path
         program.parent.mkdir(exist_ok=True, parents=True)
         program.write_text("#!/bin/sh\n")
         program.chmod(0o755)
-    script = "\n".join([_STAND_IN, "api= json= DATABASE_URL=", *commands(document, *languages)])
+    script = "\n".join(
+        [
+            _STAND_IN,
+            "api= json= AMPLIFIER_URL= DATABASE_URL= PGDATA=. BACKUP=. MOMENT=",
+            *commands(document, *languages),
+        ]
+    )
     run(script, tmp_path, {}, "zsh")
 
 

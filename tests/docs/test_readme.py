@@ -47,25 +47,47 @@ def _tour(shown: Shown) -> None:
     assert sum(line == "event: message.created" for line in shown.lines) == 6
 
 
+@checks("docs/console.md")
+def _console(shown: Shown) -> None:
+    [sign_in] = shown.answers
+    assert (sign_in["mode"], sign_in["oidc"]) == ("off", None)
+
+
 @checks("docs/api.md")
 def _api(shown: Shown) -> None:
-    participants, sessions, whole = shown.answers
+    participants, sessions, whole, included, step, text, created, found = shown.answers
     assert (len(whole["sessions"]), whole["next"]) == (whole["total"], None)
     assert [row["user_id"] for row in participants["items"]] == ["dev-user"]
     assert (len(sessions["sessions"]), sessions["total"] > 0) == (1, True)
+    [row] = [row for row in included["sessions"] if row["title"] == "Flight to Geneva"]
+    assert (row["participants"], row["participant_count"]) == ([{"user_id": "dev-user", "role": "owner"}], 1)
+    assert (row["last_message"]["message"]["role"], row["metadata"]) == ("assistant", {})
+    assert (step["tags"]["stage"], "stage" in text["tags"]) == ("review", False)
+    assert text["metadata"] == {"draft": {"step": 2, "text": "Dear Mia"}}
+    assert (created["external_id"], created["title"], created["config_id"]) == ("chat/42", "Chat 42", None)
+    assert (found["session_id"], created["message"]) == (created["session_id"], "Session created successfully")
 
 
 @checks("docs/transcripts.md")
 def _transcripts(shown: Shown) -> None:
     answers = iter(shown.answers)
-    appended, stale, page, plain, past, newest, before, second = (next(answers) for _ in range(8))
-    last = appended["last_seq"]
-    assert (stale["status"], stale["missed"][-1]["seq"]) == (412, last)
+    appended, stale = next(answers), next(answers)
+    assert (stale["status"], stale["missed"][-1]["seq"]) == (412, appended["last_seq"])
+    keyed, replaced, stated, _, patched, shared = (next(answers) for _ in range(6))
+    assert (keyed["skipped"], replaced["replaced"], replaced["seqs"][0]) == ([], [0], keyed["seqs"][1])
+    assert (stated["state"]["session"]["version"], patched["session"]["version"]) == (1, 2)
+    assert shared["user"]["document"]["seat"] == {"side": "aisle"}
+    page, plain, past, newest, before, end, second = (next(answers) for _ in range(7))
     assert [entry["seq"] for entry in page["messages"]] == [3, 4]
     assert [message["role"] for message in plain] == ["user", "assistant"]
     assert (past["messages"], past["last_seq"]) == ([], 0)
-    assert newest["messages"][0]["seq"] == last > newest["next"] == newest["messages"][-1]["seq"]
+    assert stated["last_seq"] >= newest["messages"][0]["seq"] > newest["next"] == newest["messages"][-1]["seq"]
     assert ([entry["seq"] for entry in before["messages"]], second["seq"]) == ([3, 2], 2)
+    assert end["messages"] == newest["messages"][::-1]
+    secret, taken, kept, erased = (next(answers) for _ in range(4))
+    assert [entry["seq"] for entry in taken["retracted"]] == [secret["last_seq"]]
+    assert [entry["message"] for entry in kept["messages"]] == [taken["retracted"][0]["message"]]
+    assert [entry["message"] for entry in erased["retracted"]] == [{}]
     imported, read, fork = (next(answers) for _ in range(3))
     assert (imported["last_seq"], read[0]["content"]) == (2, "Hello")
     assert (fork["forked_at_seq"], fork["title"], fork["message_count"]) == (4, "Another way", 1)
@@ -96,13 +118,45 @@ def _agents(shown: Shown) -> None:
     assert (stopped["status"], stopped["detail"]) == (409, "The run was cancelled")
 
 
+@checks("docs/attachments.md")
+def _attachments(shown: Shown) -> None:
+    sent, listed, appended = shown.answers
+    assert (sent["name"], sent["size"], listed["items"]) == ("seats.csv", 18, [sent])
+    assert "12A,40" in shown.lines, "the name in the page is the hash of the content"
+    assert appended["first_seq"] == appended["last_seq"]
+
+
 @checks("docs/search.md")
 def _search(shown: Shown) -> None:
-    found, calls, sessions, recent = shown.answers
+    found, calls, sessions, recent, facets = shown.answers
     assert {hit["seq"] for hit in found["items"]} >= {1, 2, 3, 4}
     assert [hit["seq"] for hit in calls["items"]] == [2]
     assert [session["title"] for session in sessions["sessions"]] == ["Flight to Geneva"]
     assert [hit["seq"] for hit in recent["items"]] == [4, 3]
+    assert facets["hits"] == sum(one["count"] for one in facets["month"]) > 0
+
+
+@checks("docs/integrations/mcp.md")
+def _mcp(shown: Shown) -> None:
+    found, read, noted, listed = (answer["result"] for answer in shown.answers)
+    assert {hit["seq"] for hit in found["structuredContent"]["items"]} == {1, None}
+    assert [one["seq"] for one in read["structuredContent"]["messages"]][-1] + 1 <= noted["structuredContent"]["seq"]
+    assert [tool["name"] for tool in listed["tools"]] == ["search", "list_sessions", "read_transcript", "append_note"]
+    assert "search list_sessions read_transcript append_note" in shown.lines
+    assert any(line.endswith(" hits") for line in shown.lines)
+
+
+@checks("docs/integrations/openai.md")
+def _openai(shown: Shown) -> None:
+    transcript, found = shown.answers
+    roles = ["user", None, None, "user", "assistant", "user", "assistant"]
+    assert [message.get("role") for message in transcript] == roles
+    assert found["items"][0]["headline"] == "Is there a direct flight to <mark>Lisbon</mark>?"
+    kinds = ["message", "function_call", "function_call_output"]
+    assert [line for line in shown.lines if line.startswith("item")] == [f"item {kind}" for kind in kinds]
+    assert "answer You said: Book it" in shown.lines
+    parts = [line.removeprefix("part ") for line in shown.lines if line.startswith("part ")]
+    assert "".join(parts).split() == ["You", "said:", "A", "window", "seat"]
 
 
 @checks("docs/live.md")
@@ -129,8 +183,8 @@ def _sharing(shown: Shown) -> None:
 
 @checks("docs/authentication.md")
 def _authentication(shown: Shown) -> None:
-    mia, applications, keys, replaced, refused, served, audit, config = shown.answers
-    assert mia["user_id"] == "mia"
+    mia, applications, acted, keys, replaced, refused, served, audit, config = shown.answers
+    assert (mia["user_id"], acted["user_id"]) == ("mia", "mia")
     assert [application["app_id"] for application in applications] == ["travel", "console"]
     assert [key["name"] for key in keys["items"]] == ["2027", "default"]
     assert replaced["message"] == "API key regenerated successfully"
@@ -138,6 +192,7 @@ def _authentication(shown: Shown) -> None:
     assert sum(line.startswith("app_") for line in shown.lines) >= 2, "keys that the command line made"
     assert len(audit["items"]) == 3
     assert config["config_data"]["providers"][0]["config"]["api_key"].startswith("enc:")
+    assert any(re.fullmatch(r"[0-9a-f]{8} +1 +0  SECRET_KEY, encrypts", line) for line in shown.lines)
 
 
 @checks("docs/reliability.md")
@@ -155,9 +210,23 @@ def _reliability(shown: Shown) -> None:
 
 @checks("docs/operations.md")
 def _operations(shown: Shown) -> None:
-    health, version, queries = shown.answers
+    health, version, queries, processes, *reports = shown.answers
+    assert [(process["runs"], process["version"]) for process in processes["items"]] == [(0, health["version"])]
+    assert [report["items"] for report in reports] == [[], [], []]
     assert (health["status"], health["version"]) == ("healthy", version["service_version"])
     assert "sessions.get" in {query["name"] for query in queries["queries"]}
+    assert sum(line.startswith("0 failed, ") for line in shown.lines) == 2, shown.lines
+    assert {"ok       LISTEN               a notification arrives"} < set(shown.lines)
+
+
+@checks("docs/privacy.md")
+def _privacy(shown: Shown) -> None:
+    text = "\n".join(shown.lines)
+    assert "older than 1y, status completed or failed: 0 sessions, 0 messages, 0 bytes" in text
+    assert "older than 1y: deleted 0 sessions with 0 messages" in text
+    assert "audit_log older than 2y: 0 rows" in text
+    assert "support: 0 sessions" in text
+    assert "sessions deleted: 1\nmessages deleted: 6\n" in text
 
 
 @checks("docs/sql.md")

@@ -135,12 +135,22 @@ def test_image_migrates_serves_and_stops(
 def test_image_is_lean_and_unprivileged(run: Run) -> None:
     script = (
         "import os, shutil, amplifier.paths as paths;"
-        "print(os.getuid(), [name for name in ('gcc', 'cc', 'make') if shutil.which(name)]);"
-        "print(sorted(file.name for file in paths.folder('queries').glob('*.sql')))"
+        "print(os.getuid(), [name for name in ('gcc', 'cc', 'make', 'node', 'npm') if shutil.which(name)]);"
+        "print(sorted(file.name for file in paths.folder('queries').glob('*.sql')));"
+        "print((paths.CONSOLE / 'index.html').is_file())"
     )
     status, output = finish(run("-c", script, entrypoint=["python3"]))
     packaged = sorted(file.name for file in (ROOT / "queries").glob("*.sql"))
-    assert (status, output.splitlines()) == (0, ["10001 []", str(packaged)])
+    assert (status, output.splitlines()) == (0, ["10001 []", str(packaged), "True"])
+
+
+def test_image_contains_what_azure_telemetry_and_agents_need(run: Run) -> None:
+    script = (
+        "import amplifier_core, anthropic, azure.identity, azure.keyvault.secrets, detect_secrets, openai, re2;"
+        "import azure.monitor.opentelemetry.exporter, opentelemetry.exporter.otlp.proto.http.trace_exporter, ssl;"
+        "paths = ssl.get_default_verify_paths(); print(bool(paths.cafile or paths.capath))"
+    )
+    assert finish(run("-c", script, entrypoint=["python3"])) == (0, "True\n")
 
 
 def test_wrong_query_prevents_start(run: Run, tmp_path: Path) -> None:
@@ -155,7 +165,7 @@ def test_wrong_query_prevents_start(run: Run, tmp_path: Path) -> None:
     status, output = finish(run("serve", volumes={str(tmp_path): {"bind": "/app/queries", "mode": "ro,z"}}))
     assert status == 1
     assert f"/app/queries/sessions.sql:{line}: " in output
-    assert 'relation "no_such_table" does not exist' in output
+    assert 'relation "no_such_table" does not exist' in json.loads(output.splitlines()[-1])["message"]
 
 
 def test_serve_refuses_database_without_schema(run: Run) -> None:
@@ -176,9 +186,13 @@ def test_compose_file_starts_the_service() -> None:
     for secret in (api["environment"]["DATABASE_PASSWORD"], migrate["environment"]["DATABASE_SERVICE_PASSWORD"]):
         assert secret.startswith("${DATABASE_SERVICE_PASSWORD:?")
     assert api["environment"]["DATABASE_USER"] == Settings().database_service_user
+    for service in services.values():
+        assert service["mem_limit"]
+        assert service["pids_limit"]
     assert "POSTGRES_PASSWORD" not in str(api["environment"]), "the service must not know the owner's password"
     known = {field.encode_name for field in msgspec.structs.fields(Settings)}
-    assert set(api["environment"]) | set(migrate["environment"]) <= known
+    passed = {name for name in (*api["environment"], *migrate["environment"]) if not name.startswith("OTEL_")}
+    assert passed <= known
 
 
 def _obtain(engine: docker.DockerClient, image: str) -> None:

@@ -198,7 +198,8 @@ class Sharing(Comparison):
                 assert row.items() >= self.model.sessions[row["session_id"]].summary(name).items()
 
 
-@pytest.mark.parametrize("examples", [3, pytest.param(EXAMPLES or 20, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("examples", [EXAMPLES or 20])
 def test_service_behaves_as_model(dsn: str, examples: int) -> None:
     size = {"max_examples": examples, "stateful_step_count": 60 if EXAMPLES else 30}
     with pair(dsn) as Sharing.pair:

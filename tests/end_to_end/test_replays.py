@@ -65,6 +65,7 @@ def providers(stub: Stub) -> list[dict[str, Any]]:
     return [echo(), model(stub), model(stub, "anthropic")]
 
 
+@pytest.mark.slow
 async def test_whole_transcripts_continue(client: httpx.AsyncClient, stub: Stub) -> None:
     cuts = [Cut(*one) for one in recordings() if one.messages]
     cuts += [Cut(*one) for one in [*conversations()][:5]]
@@ -73,6 +74,7 @@ async def test_whole_transcripts_continue(client: httpx.AsyncClient, stub: Stub)
     assert len(stub.requests) == 2 * len(cuts)
 
 
+@pytest.mark.slow
 async def test_agent_with_tools_works_on(client: httpx.AsyncClient, stub: Stub) -> None:
     """The answers of a turn with calls are part of the next turn, after the messages of other formats."""
     stub.when("seven words", Reply(calls=[Call("say", {"text": "x"}), Call("say", {"text": "y"})]), Reply("Seven."))

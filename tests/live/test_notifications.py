@@ -135,3 +135,15 @@ def test_notice_data_is_encoded_anew_and_unknown_types_are_dropped() -> None:
         'events {"process":"x","gone":[["s","message.created",["alice"]]]}',
     ):
         assert notifications.read(payload) is None, payload[:80]
+
+
+def test_deleted_session_with_many_participants_takes_several_notifications() -> None:
+    users = [f"user-{number:04}-ü" for number in range(2000)]
+    payloads = list(notifications.gone_payloads([("a", users), ("b", ["bob"]), ("c", []), ("d", ["x" * 8000, "y"])]))
+    assert max(len(payload.encode()) for payload in payloads) <= 7900
+    notices = [notifications.read(payload) for payload in payloads]
+    told = [gone for notice in notices if notice is not None for gone in notice.gone]
+    assert {gone.type for gone in told} == {"session.deleted"}
+    assert [user for gone in told if gone.session_id == "a" for user in gone.user_ids] == users
+    others = [(gone.session_id, gone.user_ids) for gone in told if gone.session_id != "a"]
+    assert others == [("b", ["bob"]), ("d", ["y"])]

@@ -58,8 +58,8 @@ BREAKING: dict[str, tuple[Edit, str]] = {
         "POST /events/ticket: needs a body now",
     ),
     "a required field": (
-        lambda d, p, s: s["CreateSession"]["required"].append("title"),
-        "POST /sessions: body: title is required now",
+        lambda d, p, s: s["CreateConfig"]["required"].append("description"),
+        "POST /configs: body: description is required now",
     ),
     "a removed field of a body": (
         lambda d, p, s: s["CreateSession"]["properties"].pop("title"),

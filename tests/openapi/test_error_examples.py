@@ -83,6 +83,13 @@ def test_examples_that_are_produced_again_stay() -> None:
     assert chosen(again, found, wanted) == again
 
 
+@pytest.mark.parametrize(("status", "lines"), [(409, 0), (503, 0), (404, 1), (422, 1)])
+def test_example_that_a_race_decides_may_come_from_another_operation(status: int, lines: int) -> None:
+    errors = {"get_thing": {str(status): [{"detail": "try again"}]}}
+    found = produced("try again", operation="put_thing", status=status)
+    assert len(unproduced(errors, found)) == lines
+
+
 def test_command_writes_and_checks_file(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

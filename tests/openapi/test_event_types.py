@@ -68,7 +68,12 @@ async def test_events_of_session_fit_their_schemas(
     async with api.stream(alice, f"{path}/events") as stream, api.socket(alice, f"{path}/ws") as socket:
         await alice.post(f"{path}/transcript", json={"messages": [{"role": "user", "content": "Hello"}]})
         await alice.post(f"{path}/transcript", json={"messages": [CALLING]})
+        for text in ("It gr", "It grows"):
+            grown = {"messages": [{"role": "user", "content": text}], "keys": ["a"], "on_conflict": "replace"}
+            await alice.post(f"{path}/transcript", json=grown)
+        await alice.patch(f"{path}/state", json={"session": {"step": 1}})
         await alice.post(f"{path}/repair")
+        await alice.post(f"{path}/transcript/retract", json={"last": 1})
         await alice.patch(path, json={"title": "Hi", "tags": {"a": "b"}, "metadata": {"a": 1}, "status": "completed"})
         await alice.patch(path, json={"title": "", "status": "active"})
         await alice.post(f"{path}/participants", json={"user_id": "bob", "role": "viewer"})

@@ -64,8 +64,9 @@ def test_typescript_client_does_main_job(environ: dict[str, str]) -> None:
     assert "stale [1]" in lines
 
 
-def test_lock_file_names_no_registry() -> None:
-    assert '"resolved"' not in (ROOT / "package-lock.json").read_text()
+@pytest.mark.parametrize("folder", [".", "clients/typescript"])
+def test_lock_file_names_no_registry(folder: str) -> None:
+    assert '"resolved"' not in (ROOT / folder / "package-lock.json").read_text()
 
 
 def make(target: str) -> None:

@@ -138,6 +138,7 @@ async def test_stream_tells_of_a_cut(alice: httpx.AsyncClient, stub: Stub) -> No
     assert await left_out(here) == 14
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limits", [{}])
 async def test_default_limits(alice: httpx.AsyncClient, stub: Stub) -> None:
     many = await session(alice, stub, [SYSTEM, *turns(1, 1001)])

@@ -156,8 +156,10 @@ async def test_failing_mount_shows_no_secret_in_error_and_log(
     assert str(error) == "tool-broken: ValueError: *** is no key, see https://x.test/?key=***"
     assert error.__context__ is None
     assert error.__cause__ is None
-    assert KEY not in caplog.text
-    assert "runtime_test_modules/failing.py" in caplog.text  # the traceback is logged
+    [logged] = [record for record in caplog.records if record.name == "amplifier.runtime.module_loader"]
+    exception = vars(logged)["fields"]["exception"]
+    assert KEY not in caplog.text + exception
+    assert "runtime_test_modules/failing.py" in exception
 
 
 async def test_two_sessions_share_modules_and_nothing_else() -> None:

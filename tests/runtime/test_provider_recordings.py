@@ -106,6 +106,7 @@ async def test_recorded_answer_is_read_from_server(stub: llm.Stub, name: str) ->
     assert "".join(one.deltas("thinking")) == expected.get("thinking", "")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", STREAMS)
 async def test_recorded_answer_is_read_byte_by_byte(name: str) -> None:
     body, expected = recorded(name)

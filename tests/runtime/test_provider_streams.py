@@ -163,6 +163,7 @@ async def test_requests_reuse_one_connection(stub: llm.Stub, api: str) -> None:
     assert stub.connections == 1
 
 
+@pytest.mark.slow
 async def test_hundreds_of_streams_are_read_at_once(stub: llm.Stub, api: str) -> None:
     gate = llm.Gate()
     stub.when("hello", Reply(deltas=["a", "b"], gate=gate))

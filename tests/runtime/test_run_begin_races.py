@@ -20,7 +20,7 @@ async def stage(dsn: str, sql: Sql) -> AsyncIterator[Stage]:
 
 
 def complete(stage: Stage) -> Any:
-    nothing = {"title": None, "tags": None, "metadata": None, "if_seqs": None}
+    nothing = {"title": None, "tags": None, "metadata": None, "merges": False, "own_config_id": None, "if_seqs": None}
     return stage.queries.sessions.update(**ALICE, **nothing, status="completed")
 
 

@@ -64,6 +64,7 @@ def written(sql: Sql, session_id: str, message: str) -> None:
     sql(f"insert into messages ({columns}) values (%s, %s, 'alice', 'app')", session_id, message)
 
 
+@pytest.mark.slow
 async def test_message_too_large_for_transcript_fails_alone(dsn: str, sql: Sql) -> None:
     """The run fails with a reason; the queued runs of its session and of others begin."""
     bad, good = await sessions(dsn, 2)
@@ -112,6 +113,7 @@ async def test_waiting_message_with_number_that_no_reader_takes_is_answered(dsn:
     assert sql("select left(response, 12) from runs") == [("You said: hi",)]
 
 
+@pytest.mark.slow
 async def test_end_that_cannot_be_written_does_not_stop_others(dsn: str, sql: Sql) -> None:
     """The result of a cancelled call would contain the tool's long name twice, in escaped quotes."""
     bad, good = await sessions(dsn, 2)
@@ -124,6 +126,7 @@ async def test_end_that_cannot_be_written_does_not_stop_others(dsn: str, sql: Sq
         assert not any(one.needs_repair for one in diagnose(await (await again(api, good)).transcript()))
 
 
+@pytest.mark.slow
 async def test_waiting_message_gets_more_time_than_a_statement_has(dsn: str, sql: Sql) -> None:
     """The test makes it wait for a lock; large messages take long."""
     [place] = await sessions(dsn, 1)

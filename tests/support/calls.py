@@ -18,9 +18,10 @@ PATHS = {
     "key_id": "app_0123456789abcdef",
     "run_id": "run",
     "session_id": "7a4e9d18-3c62-4f0a-b1d7-6e85c20f9a3d",
+    "sha256": "0" * 64,
     "user_id": "omar",
 }
-_QUERIES = {"search": {"q": "flight"}, "search_session": {"q": "flight"}}  # those that are required
+_QUERIES = {name: {"q": "flight"} for name in ("search", "search_session", "count_search_facets")}  # required ones
 
 
 class Operation:
@@ -32,7 +33,10 @@ class Operation:
         self.statuses = {int(status) for status in described["responses"]}
         self.needs_credentials = described.get("security") != []
         self.parameters: list[dict[str, Any]] = described.get("parameters", [])
-        self.body: Any = described.get("requestBody", {}).get("content", {}).get("application/json", {}).get("example")
+        contents: dict[str, Any] = described.get("requestBody", {}).get("content", {})
+        self.media_type, content = next(iter(contents.items()), ("application/json", {}))
+        self.body: Any = content.get("example")
+        self.takes_file = content.get("schema", {}).get("format") == "binary"
 
     def takes(self, name: str) -> bool:
         """Returns whether the operation has a parameter of this name."""
@@ -45,14 +49,24 @@ class Operation:
         query: dict[str, str] | None = None,
         **options: Any,
     ) -> httpx.Response:
-        """Sends the request with the body of the document's example, unless `options` have `content`."""
+        """Sends the request with the body of the document's example, or a small file, unless `options` have `content`.
+
+        A conversation in the body is that of the session in `ids`.
+        """
         values = {parameter["name"]: PATHS.get(parameter["name"], "1") for parameter in self.parameters}
         path = self.path.format_map(values | (ids or {}))
         if self.body is not None and "content" not in options:
-            options["content"] = json.dumps(self.body)
-        headers = {"Content-Type": "application/json"} | options.pop("headers", {})
+            options["content"] = json.dumps(self._body(ids or {}))
+        if self.takes_file:
+            options.setdefault("content", b"a file")
+        headers = {"Content-Type": self.media_type} | options.pop("headers", {})
         given = _QUERIES.get(self.name, {}) | (query or {})
         return await client.request(self.method, path, params=given, headers=headers, **options)
+
+    def _body(self, ids: dict[str, str]) -> Any:
+        if "session_id" in ids and "conversation" in self.body:
+            return self.body | {"conversation": f"conv_{ids['session_id']}"}
+        return self.body
 
 
 def operations(condition: Callable[[Operation], Any] = bool) -> list[Operation]:

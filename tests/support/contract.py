@@ -12,9 +12,11 @@ from jsonschema import Draft202012Validator
 from amplifier.openapi import document
 from amplifier.web.problems import MEDIA_TYPE
 from tests.support import problem_recorder
+from tests.support.log_leaks import leaks
 
 _SHAPES = 10  # responses per operation and status that are compared with their schema, which is slow
 _LARGE = 50_000  # bytes
+_SECRET = (b'"ticket"', b'"api_key"', b'"token"')  # members of answers that are secrets
 _seen: Counter[tuple[str, int]] = Counter()
 
 
@@ -31,12 +33,16 @@ async def check(response: httpx.Response) -> None:
     await response.aread()
     if response.headers.get("content-type") == MEDIA_TYPE:
         problem_recorder.record(name, response.status_code, response.json())
+    if response.status_code in (200, 201) and any(mark in response.content for mark in _SECRET):
+        leaks.add_answer(response.json())
     key = (name, response.status_code)
     if _seen[key] < _SHAPES and len(response.content) < _LARGE:
         _seen[key] += 1
         if not statuses[response.status_code]:
             assert response.content == b"", name
             return
+        if "application/octet-stream" in statuses[response.status_code]:
+            return  # a file, of whatever type
         media_type = response.headers.get("content-type", "").partition(";")[0]
         assert media_type in statuses[response.status_code], f"{name} answers with {media_type}"
         validator = statuses[response.status_code][media_type]
@@ -68,10 +74,15 @@ def _operations() -> list[tuple[str, re.Pattern[str], dict[str, Any]]]:
 @cache
 def _operation(method: str, path: str) -> tuple[str, dict[int, dict[str, Draft202012Validator]]] | None:
     """Returns the operation's name, and validators by status and media type."""
-    matching = [one for wanted, form, one in _operations() if wanted == method and form.fullmatch(path)]
-    # the most literal path wins
-    matching.sort(key=lambda one: [parameter["in"] for parameter in one.get("parameters", [])].count("path"))
-    return _answers(matching[0]["operationId"]) if matching else None
+    matching = [(_names(one), wanted, one) for wanted, form, one in _operations() if form.fullmatch(path)]
+    fewest = min((names for names, *_ in matching), default=0)  # the most literal path wins, whatever its methods
+    found = [one for names, wanted, one in matching if names == fewest and wanted == method]
+    return _answers(found[0]["operationId"]) if found else None
+
+
+def _names(operation: dict[str, Any]) -> int:
+    """Returns how many parts of an operation's path are parameters."""
+    return [parameter["in"] for parameter in operation.get("parameters", [])].count("path")
 
 
 @cache

@@ -13,9 +13,10 @@ def execute(dsn: str, statement: str) -> None:
 
 
 _EMPTY = """
-    delete from configs; delete from users; delete from applications; delete from configuration; delete from streams;
-    delete from stream_tickets; delete from searches; delete from idempotency_keys; delete from audit_log;
-    delete from rate_limits
+    delete from sessions; delete from configs; delete from users; delete from applications; delete from configuration;
+    delete from streams; delete from stream_tickets; delete from searches; delete from idempotency_keys;
+    delete from audit_log; delete from rate_limits; delete from attachment_removals;
+    delete from processes
 """
 _OTHERS = """
     select from pg_stat_activity
@@ -75,7 +76,7 @@ def engine_answers() -> bool:
     import docker
 
     try:
-        client = docker.from_env(timeout=1)
+        client = docker.from_env(timeout=10)  # a busy machine takes some seconds
         try:
             return bool(client.ping())
         finally:

@@ -11,9 +11,10 @@ import pytest
 from tests.conftest import CONFIG, Api, assert_problem
 
 JSON = {"Content-Type": "application/json"}
+MERGE_PATCH = {"Content-Type": "application/merge-patch+json"}
 TEXT = "§"  # in a good body: a place within a string
 VALUE = '"@"'  # in a good body: a place for any JSON
-ROUTES = {  # each write route, and a body that it accepts; the two bodies of a PUT of a config differ by a slash
+ROUTES = {  # each write route, and a body that it accepts; a second body of a path has a slash at the end
     "POST /configs": """{"name": "a§", "description": "a§", "tags": {"a§": "a§"}, "config_data": {"bundle":
         {"name": "a§"}, "spawn": {"tools": ["a§"]}, "x": "@", "a§": {"a§": ["a§"]}}, "session": {"a§": "a§", "x": "@"},
         "includes": [{"bundle": "a§"}], "tools": [{"module": "a§"}], "providers": [{"module": "a§"}]}""",
@@ -21,12 +22,22 @@ ROUTES = {  # each write route, and a body that it accepts; the two bodies of a 
         "config_data": {"bundle": {"name": "a§"}, "x": "@", "a§": {"a§": ["a§"]}}}""",
     "PUT /configs/{config_id}/": """{"session": {"a§": "a§", "x": "@"}, "includes": [{"bundle": "a§"}],
         "tools": [{"module": "a§", "x": "@"}], "providers": [{"module": "a§", "x": "@"}]}""",
-    "POST /sessions": """{"config_id": "{config_id}§", "title": "a§", "tags": {"a§": "a§"},
+    "PATCH /configs/{config_id}": """{"name": "a§", "description": "a§", "tags": {"a§": "a§", "b": null},
+        "config_data": {"bundle": {"name": "a§"}, "x": "@", "a§": {"a§": ["a§"]}}}""",
+    "POST /sessions": """{"config_id": "{config_id}§", "external_id": "new§", "title": "a§", "tags": {"a§": "a§"},
+        "metadata": {"a§": "a§", "x": ["@", {"a§": "a§"}]}}""",
+    "PUT /sessions/by-key/mine": """{"config_id": "{config_id}§", "title": "a§", "tags": {"a§": "a§"},
         "metadata": {"a§": "a§", "x": ["@", {"a§": "a§"}]}}""",
     "PATCH /sessions/{session_id}": """{"title": "a§", "tags": {"a§": "a§"}, "status": "active§",
         "metadata": {"a§": "a§", "x": ["@", {"a§": "a§"}]}}""",
+    "PATCH /sessions/{session_id}/": """{"title": "a§", "tags": {"a§": "a§", "b": null}, "status": "active§",
+        "metadata": {"a§": "a§", "x": ["@", {"a§": "a§"}]}}""",
+    "PATCH /sessions/{session_id}/state": """{"session": {"a§": "a§", "x": "@"}, "user": {"a§": ["a§", "@"]},
+        "application": {"a§": {"a§": "a§", "b": null}}, "versions": {"session": 0}}""",
+    "PATCH /state": """{"user": {"a§": "a§", "x": "@"}, "application": {"a§": ["a§", "@"]}}""",
     "POST /sessions/{session_id}/transcript": """{"messages": [{"role": "user", "content": "hi"},
         {"role": "user§", "content": [{"type": "a§", "x": "@"}], "a§": "a§"}]}""",
+    "POST /sessions/{session_id}/transcript/retract": """{"seqs": [1], "erase": false}""",
     "POST /sessions/{session_id}/messages": """{"message": "a§", "context": {"a§": ["a§", {"x": "@"}]},
         "on_busy": "enqueue§"}""",
     "POST /sessions/{session_id}/stream": """{"message": "a§", "context": {"a§": ["a§", {"x": "@"}]},
@@ -43,6 +54,13 @@ ROUTES = {  # each write route, and a body that it accepts; the two bodies of a 
     "POST /applications/other/keys": """{"name": "new§", "expires_in": 60}""",
     "POST /sessions/{session_id}/fork": """{"config_id": "{config_id}§", "title": "a§", "up_to_seq": 0}""",
     "POST /sessions/{session_id}/read": """{"seq": 1}""",
+    "POST /v1/conversations": """{"items": [{"type": "message", "role": "user", "content": "a§", "x": "@"}],
+        "metadata": {"a§": "a§"}, "config_id": "{config_id}§"}""",
+    "POST /v1/conversations/{conversation_id}": """{"metadata": {"a§": "a§"}}""",
+    "POST /v1/conversations/{conversation_id}/items": """{"items": [{"type": "message", "role": "user",
+        "content": [{"type": "input_text", "text": "a§"}], "a§": "@"}]}""",
+    "POST /v1/responses": """{"conversation": {"id": "{conversation_id}§"}, "model": "{config_id}§", "input": [
+        {"role": "user", "content": [{"type": "input_text", "text": "a§"}]}], "metadata": {"a§": "a§"}}""",
     "PUT /settings/a-key": """{"value": {"a§": ["a§", "@"]}, "scope": "a§"}""",
 }
 # the status of a good body that is refused: the config cannot be run, the question does not exist
@@ -50,9 +68,18 @@ UNUSUAL = {
     "POST /sessions/{session_id}/messages": (400,),
     "POST /sessions/{session_id}/approvals/none": (404,),
 }
+MERGED = {"PATCH /configs/{config_id}", "PATCH /sessions/{session_id}/"}  # sent as merge patches
+OPTIONAL = {"POST /sessions", "PUT /sessions/by-key/mine", "POST /v1/conversations"}  # whose body may be absent
+# the routes with messages, in which characters that no text has are allowed
+WITH_MESSAGES = {
+    "POST /sessions/{session_id}/transcript",
+    "POST /v1/conversations",
+    "POST /v1/conversations/{conversation_id}/items",
+}
 # the routes that ignore unknown fields
 LENIENT = {
     *("POST /configs", "PUT /configs/{config_id}", "PUT /configs/{config_id}/", "POST /sessions", "POST /applications"),
+    "PUT /sessions/by-key/mine",
     *("POST /sessions/{session_id}/messages", "POST /sessions/{session_id}/stream"),
 }
 SAMPLE = {"POST /configs", "POST /sessions", "POST /sessions/{session_id}/transcript", "PUT /settings/a-key"}
@@ -86,8 +113,10 @@ class Target:
     def good(self, route: str) -> str:
         return self.fill(ROUTES[route]).replace(TEXT, "").replace(VALUE, "1")
 
-    async def send(self, route: str, body: Any = None, headers: Any = JSON) -> httpx.Response:
+    async def send(self, route: str, body: Any = None, headers: Any = None) -> httpx.Response:
         method, url = self.fill(route).split(" ", 1)
+        if headers is None:
+            headers = MERGE_PATCH if route in MERGED else JSON
         content = body.encode("utf-8", "surrogateescape") if isinstance(body, str) else body
         return await self.client.request(method, url, content=content, headers=headers)
 
@@ -112,4 +141,5 @@ async def target(api: Api, sql: Callable[..., list[Any]]) -> Target:
     token = (await client.post(f"/sessions/{session_id}/invitations", json={"role": "viewer"})).json()["token"]
     await api.register("other")
     await api.app.state.activity.flush()  # later it would change what is stored
-    return Target(client, sql, {"config_id": config_id, "session_id": session_id, "token": token})
+    ids = {"config_id": config_id, "session_id": session_id, "conversation_id": f"conv_{session_id}", "token": token}
+    return Target(client, sql, ids)

@@ -50,7 +50,8 @@ def openai(said: Said, body: Body) -> Iterator[tuple[bytes, bool]]:
             yield _chunk({"tool_calls": [{"index": index, "function": {"arguments": text}}]}), True
     yield _chunk({}, said.reason or ("tool_calls" if said.calls else "stop")), False
     if (body.get("stream_options") or {}).get("include_usage"):
-        yield _event({"object": "chat.completion.chunk", "choices": [], "usage": _openai_usage(said.usage)}), False
+        last = {"object": "chat.completion.chunk", "model": body["model"], "choices": []}
+        yield _event(last | {"usage": _openai_usage(said.usage)}), False
     yield b"data: [DONE]\n\n", False
 
 

@@ -18,8 +18,14 @@ from tests.support.paths import ROOT
 from tests.support.service import running_service
 
 README = (ROOT / "README.md").read_text()
-PAGES = sorted(str(page.relative_to(ROOT)) for page in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md")])
-_CONTINUES = re.compile(r"of the\s\[tour\]\(../README.md")
+_RUN = (
+    "*.md",
+    "docs/*.md",
+    "docs/integrations/mcp.md",
+    "docs/integrations/openai.md",
+)  # other integrations are run by the tests of their clients
+PAGES = sorted(str(page.relative_to(ROOT)) for pattern in _RUN for page in ROOT.glob(pattern))
+_CONTINUES = re.compile(r"of the\s\[tour\]\((?:../)+README.md")
 COPIED = ("amplifier", "migrations", "openapi", "queries")  # what commands in a checkout work on
 needs_zsh = pytest.mark.skipif(shutil.which("zsh") is None, reason="zsh is not installed")
 _SHELLS = {"bash": ["bash"], "zsh": ["zsh", "-f", "-i", "-o", "no_prompt_sp", "-o", "no_prompt_cr"]}

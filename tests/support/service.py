@@ -15,7 +15,10 @@ from typing import IO
 import httpx
 import msgspec
 
+from amplifier import secret
+from amplifier.setting_sources import SECRETS
 from amplifier.settings import Settings
+from tests.support import log_leaks
 
 LIMIT = 30.0  # seconds for any step of another process
 _SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)}
@@ -85,6 +88,15 @@ def running_service(environ: Mapping[str, str], limit: float = LIMIT) -> Iterato
             with contextlib.suppress(ProcessLookupError):
                 os.killpg(process.pid, signal.SIGKILL)
             process.wait(LIMIT)
+        check_output(environ, service.output)
+
+
+def check_output(environ: Mapping[str, str], output: str) -> None:
+    """Fails if a service with these settings wrote one of its secrets, or what has the form of one."""
+    held = [environ[name.upper()] for name in SECRETS if name.upper() in environ]
+    held = [text for text in held if not text.startswith(("file:", "keyvault:"))]
+    known = {part for text in held for part in secret._parts(text) if len(part) >= log_leaks.SHORTEST}
+    log_leaks.check([output], known)
 
 
 def command(environ: Mapping[str, str], *arguments: str, limit: float = LIMIT) -> subprocess.CompletedProcess[str]:

@@ -54,7 +54,7 @@ class Stage(NamedTuple):
 
     def enqueue(self, run_id: str, actor_id: str = "alice") -> Any:
         who = ALICE | {"actor_id": actor_id, "run_id": run_id}
-        return self.queries.runs.enqueue(**who, message=message(run_id), most=20, most_of_user=200)
+        return self.queries.runs.enqueue(**who, message=message(run_id), most=20, most_of_user=200, traceparent=None)
 
     def claim(self, run_id: str = "queued", process_id: str = "one") -> Any:
         return self.queries.runs.claim(**HERE, run_id=run_id, process_id=process_id, seconds=60.0)

@@ -27,23 +27,32 @@ class Authority:
         self._name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         self.certificate = self._sign(self._name, self._key, x509.BasicConstraints(ca=True, path_length=None))
 
-    def issue(self, folder: Path, name: str, *alternatives: x509.GeneralName) -> None:
-        """Writes `server.crt` and `server.key` for `name`."""
+    def issue(self, folder: Path, name: str, *alternatives: x509.GeneralName, days: float = 1) -> None:
+        """Writes `server.crt` and `server.key` for `name`, valid from two days ago until in `days`."""
         key = ec.generate_private_key(ec.SECP256R1())
         subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
         extension = x509.SubjectAlternativeName(alternatives) if alternatives else None
-        (folder / "server.crt").write_bytes(pem(self._sign(subject, key, extension)))
+        (folder / "server.crt").write_bytes(pem(self._sign(subject, key, extension, days)))
         form = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
         (folder / "server.key").write_bytes(key.private_bytes(*form))
 
     def _sign(
-        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType | None
+        self, subject: x509.Name, key: ec.EllipticCurvePrivateKey, extension: x509.ExtensionType | None, days: float = 1
     ) -> x509.Certificate:
         now = datetime.datetime.now(datetime.UTC)
         builder = x509.CertificateBuilder(self._name, subject, key.public_key(), x509.random_serial_number())
-        builder = builder.not_valid_before(now - datetime.timedelta(1)).not_valid_after(now + datetime.timedelta(1))
+        builder = builder.not_valid_before(now - datetime.timedelta(2)).not_valid_after(now + datetime.timedelta(days))
         if extension is not None:
             builder = builder.add_extension(extension, critical=isinstance(extension, x509.BasicConstraints))
+        # Python 3.13 demands the identifiers, and of an authority the usage
+        builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+        own = x509.AuthorityKeyIdentifier.from_issuer_public_key(self._key.public_key())
+        builder = builder.add_extension(own, critical=False)
+        if key is self._key:
+            names = ("crl_sign", "data_encipherment", "content_commitment", "decipher_only", "encipher_only")
+            others = dict.fromkeys((*names, "key_agreement", "key_encipherment"), False)
+            usage = x509.KeyUsage(digital_signature=True, key_cert_sign=True, **others)
+            builder = builder.add_extension(usage, critical=True)
         return builder.sign(self._key, hashes.SHA256())
 
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 import msgspec
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,7 @@ def outline(part: Part) -> Any:
     return msgspec.to_builtins(part)
 
 
+@pytest.mark.slow
 @given(messages, odd)
 def test_glance_agrees_with_reader(message: dict[str, Any], more: dict[str, Any]) -> None:
     for one in (message, {**more, **message}):
@@ -52,6 +54,7 @@ def test_glance_agrees_with_reader(message: dict[str, Any], more: dict[str, Any]
             assert (seen.role, outlines(seen)) == (read_.role, outlines(read_))
 
 
+@pytest.mark.slow
 @given(st.lists(messages, max_size=4), odd)
 def test_transcript_that_looks_plain_has_no_findings(given: list[dict[str, Any]], more: dict[str, Any]) -> None:
     for transcript in (given, [{**more, **message} for message in given]):

@@ -124,6 +124,7 @@ def test_messages_for_model_are_valid(messages: list[Message], open_end: bool) -
     assert json.dumps(messages) == before
 
 
+@pytest.mark.slow
 @given(sabotaged(), st.booleans())
 def test_repair_loses_no_message_and_needs_no_other_repair(messages: list[Message], open_end: bool) -> None:
     entries = repaired(messages, open_end)
@@ -137,11 +138,13 @@ def test_repair_loses_no_message_and_needs_no_other_repair(messages: list[Messag
     assert multiset(others) <= multiset(after)
 
 
+@pytest.mark.slow
 @given(sabotaged())
 def test_plain_transcript_has_no_findings(messages: list[Message]) -> None:
     assert not is_plain(messages) or structural(messages) == []
 
 
+@pytest.mark.slow
 @given(sabotaged(), st.sampled_from(["cancelled", "failed"]))
 def test_closing_messages_leave_valid_end(messages: list[Message], status: Any) -> None:
     added = closing(messages, status, "half an ans")

@@ -46,6 +46,7 @@ def test_example_is_read_into_its_parts(name: str) -> None:
     assert understood(example["message"]) == {key: example[key] for key in ("role", "author", "parts", "searched")}
 
 
+@pytest.mark.slow
 @given(st.dictionaries(st.sampled_from(NAMES), values, max_size=6))
 def test_any_object_is_read_into_parts_that_json_can_hold(message: dict[str, Any]) -> None:
     reading = read(message)

@@ -36,6 +36,7 @@ def test_examples_in_any_order_are_accepted_by_each_provider(chosen: list[dict[s
         assert llm_rules.refusal(api, body) is None, body
 
 
+@pytest.mark.slow
 @given(st.lists(st.dictionaries(st.sampled_from(NAMES), values, max_size=6), max_size=4))
 def test_any_objects_are_accepted_by_each_provider(messages: list[dict[str, Any]]) -> None:
     for api, body in bodies([*messages, {"role": "user", "content": "Go on."}]).items():

@@ -110,6 +110,16 @@ async def test_issuer_and_audience_are_checked(
             assert_problem(await bearing(api, forge(**{claim: value})), 401, detail)
 
 
+async def test_claims_of_other_names_identify_the_caller(dsn: str) -> None:
+    named = {"jwt_user_claim": "oid", "jwt_app_claim": "azp"}
+    async with serving(settings_for(dsn, auth_mode="jwt_only", **named)) as api:
+        me = (await bearing(api, forge(oid="mia", azp="page"))).json()
+        assert (me["user_id"], me["app_id"]) == ("mia", "page")
+        assert_problem(await bearing(api, forge(azp="page")), 401, "JWT missing 'oid' claim (user_id)")
+        missing = "JWT missing 'azp' claim (required for jwt_only mode)"
+        assert_problem(await bearing(api, forge(oid="mia")), 401, missing)
+
+
 # fmt: off
 FORGERIES = [
     "", ".", "..", "a.b", "a.b.c", "a.b.c.d", "é.é.é", "%00", "null", "{}", "x" * 1_000_000, GOOD + "=" * 9000,

@@ -17,12 +17,14 @@ Sql = Callable[..., list[Any]]
 
 PRIVATE = operations(lambda operation: operation.needs_credentials)
 WITH_BODY = operations(lambda operation: operation.body is not None)
+WITH_FILE = operations(lambda operation: operation.takes_file)
 WITH_KEY = operations(lambda operation: operation.takes("Idempotency-Key"))
 WITH_PATH = operations(lambda operation: "{" in operation.path)
 FOR_ADMINS = (
     *("create_application", "delete_setting", "get_queries"),
     *("list_applications", "list_audit_entries", "put_setting"),
 )
+MAKING = {"put_setting", "put_session_by_key"}  # they make what does not exist
 UNFIT = {  # query parameters that fit no operation, by the type or format in the document
     "integer": "x",
     "boolean": "perhaps",
@@ -63,13 +65,19 @@ async def test_requests_without_valid_credentials_are_refused(api: Api) -> None:
     assert names(PRIVATE) == having(401)
 
 
-async def test_bodies_of_another_type_or_size_are_refused(alice: httpx.AsyncClient) -> None:
-    text = {"Content-Type": "text/plain"}
-    assert await refusals(alice, WITH_BODY, 415, headers=text) == {"Send the body as Content-Type: application/json"}
+async def test_bodies_of_another_type_or_size_are_refused(alice: httpx.AsyncClient, session_id: str) -> None:
+    text, ids = {"Content-Type": "text/plain"}, {"session_id": session_id}
+    for operation in WITH_BODY:
+        expected = {f"Send the body as Content-Type: {operation.media_type}"}
+        assert await refusals(alice, [operation], 415, headers=text) == expected, operation.name
+    assert len(await refusals(alice, WITH_FILE, 415, ids=ids, headers={"Content-Encoding": "gzip"})) == 1
     large = {"Content-Length": str(8 * 1024 * 1024 + 1)}
     [detail] = await refusals(alice, WITH_BODY, 413, headers=large)
     assert detail.startswith("The body is larger than 8 MB")
-    assert names(WITH_BODY) == having(413) == having(415)
+    large = {"Content-Length": str(100 * 1024 * 1024 + 1)}
+    [detail] = await refusals(alice, WITH_FILE, 413, ids=ids, headers=large)
+    assert detail.startswith("The file is larger than")
+    assert names(WITH_BODY) | names(WITH_FILE) == having(413) == having(415)
 
 
 async def test_requests_that_do_not_fit_are_refused(api: Api, alice: httpx.AsyncClient, session_id: str) -> None:
@@ -104,7 +112,7 @@ async def test_what_does_not_exist_is_not_found(api: Api) -> None:
     for app_id, is_setting in (("app", False), ("admin", True)):  # only admin applications change settings
         client = await api.as_user("alice", app_id)
         called = [operation for operation in WITH_PATH if operation.path.startswith("/settings/") == is_setting]
-        called = [operation for operation in called if operation.name != "put_setting"]  # it makes the setting
+        called = [operation for operation in called if operation.name not in MAKING]
         assert all(" not found" in detail for detail in await refusals(client, called, 404))
 
 
@@ -138,7 +146,7 @@ async def test_requests_without_database_are_refused(dsn: str) -> None:
         for _ in range(2):
             await stack.enter_async_context(api.app.state.queries.database.connection())
         assert all(detail.endswith("Try again shortly.") for detail in await refusals(alice, PRIVATE, 503))
-    assert names(PRIVATE) == having(503)
+    assert names(PRIVATE) == having(503) - {"get_readiness"}  # public; tests/api/test_probes.py
 
 
 async def test_faults_of_service_have_request_id(alice: httpx.AsyncClient, sql: Sql) -> None:

@@ -11,26 +11,44 @@ import pytest
 from amplifier.openapi import document
 from amplifier.web.request import MAX_BODY
 from tests.conftest import Api
-from tests.support.hostile import LENIENT, ROUTES, TEXT, UNUSUAL, VALUE, Target, each, each_route
+from tests.support.hostile import (
+    JSON,
+    LENIENT,
+    OPTIONAL,
+    ROUTES,
+    TEXT,
+    UNUSUAL,
+    VALUE,
+    WITH_MESSAGES,
+    Target,
+    each,
+    each_route,
+)
 from tests.support.hostile import target as target
 
 
 def test_routes_are_complete() -> None:
     described = msgspec.json.decode(document.file().read_bytes())["paths"]
-    taking = {
-        f"{method.upper()} {path}"
+    required = {
+        f"{method.upper()} {path}": item[method]["requestBody"]["required"]
         for path, item in described.items()
         for method in item
-        if "requestBody" in item[method]
+        if "requestBody" in item[method] and "application/octet-stream" not in item[method]["requestBody"]["content"]
     }
-    stand_ins = {"/a-key": "/{key}", "/dave": "/{user_id}", "/other": "/{app_id}", "/none": "/{approval_id}"}
-    here = set()
+    stand_ins = {
+        "/mine": "/{external_id}",
+        "/a-key": "/{key}",
+        "/dave": "/{user_id}",
+        "/other": "/{app_id}",
+        "/none": "/{approval_id}",
+    }
+    here = {}
     for route in ROUTES:
         path = route.removesuffix("/")
         for literal, parameter in stand_ins.items():
             path = path.replace(literal, parameter)
-        here.add(path)
-    assert here == taking
+        here[path] = route not in OPTIONAL
+    assert here == required
 
 
 # as written in the body; \udcXX is the byte XX: invalid and overlong UTF-8, an encoded surrogate
@@ -42,7 +60,7 @@ ODD = ["\\u0000", "\\ud800", "\\udfff", "\\ud800\\ud800", "\\ud800x"]  # only in
 @each_route
 async def test_invalid_text_is_refused_in_every_string(target: Target, route: str) -> None:
     parts = target.fill(ROUTES[route]).replace(VALUE, "1").split(TEXT)
-    refused = CHARACTERS if route.endswith("/transcript") else CHARACTERS + ODD
+    refused = CHARACTERS if route in WITH_MESSAGES else CHARACTERS + ODD
     for place, characters in itertools.product(range(1, len(parts)), refused):
         target.refused(await target.send(route, "".join(parts[:place]) + characters + "".join(parts[place:])))
     assert target.rows() == target.stored
@@ -80,7 +98,8 @@ async def test_deep_values_and_endless_numbers_are_refused(target: Target, route
 async def test_body_must_be_one_json_object_of_8_mb(target: Target, route: str) -> None:
     text = target.good(route)
     good = text.encode()
-    bodies = [b"", b"{", b"[]", b"null", b"1", b'"x"', b"\xff", b"\0" * 9, text.encode("utf-16"), text.encode("utf-32")]
+    bodies = [] if route in OPTIONAL else [b""]
+    bodies += [b"{", b"[]", b"null", b"1", b'"x"', b"\xff", b"\0" * 9, text.encode("utf-16"), text.encode("utf-32")]
     for body in [*bodies, good[:-1], good + b"x", good + good, b"[" + good + b"]", b"\xef\xbb\xbf" + good]:
         target.refused(await target.send(route, body))
     for kind in ("", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"):
@@ -99,6 +118,14 @@ async def test_body_must_be_one_json_object_of_8_mb(target: Target, route: str) 
     assert answer.status_code in UNUSUAL.get(route, (200, 201)), "8 MB are not too much"
 
 
+@pytest.mark.parametrize("route", sorted(OPTIONAL))
+async def test_optional_body_may_be_absent(target: Target, route: str) -> None:
+    for headers in ({}, JSON):
+        answer = await target.send(route, b"", headers)
+        assert answer.status_code in (200, 201), answer.text
+    assert target.sql("select count(*) from sessions where config_id is null") == [(1 if "by-key" in route else 2,)]
+
+
 LONG = "x" * 256
 NOT_TEXT: list[Any] = [1, [], {}, True]
 NOT_OBJECT: list[Any] = [[], "x", 1, True]
@@ -115,7 +142,14 @@ NO_COUNT: list[Any] = [None, 0, 31_536_001, *NO_SEQ]  # seconds and uses
 NO_ROLE: list[Any] = [None, "", "Owner", "admin", *NOT_TEXT]
 NO_RIGHTS: list[Any] = [*NO_MAP, {"send": 1}, {"send": None}, {"Send": True}, {"": True}, {"delete": True}]
 NO_PEOPLE: list[Any] = [*NOT_OBJECT[1:], {}, [""], [LONG], [1], [None], [["x"]], ["x"] * 21]
+NO_STATUS: list[Any] = [None, "", "done", "Active", *NOT_TEXT]
+NO_KEY: list[Any] = ["", "x" * 513, "é" * 769, "a\n", ".", "..", *NOT_TEXT]
+NO_ITEMS: list[Any] = ["x", {}, 1, True, [HI] * 21, [HI, 1], ["x"], [None], [[]], [{}], [HI, {"role": "user"}]]
+NO_METADATA: list[Any] = [*NOT_OBJECT, {"a": 1}, {"a": None}, {"k" * 65: ""}, {"a": "v" * 513}]
+NO_METADATA += [{str(number): "" for number in range(17)}]
 CONFIG_FIELDS = {"name": NO_NAME, "config_data": NO_MAP, "tags": NO_TAGS, "description": NOT_TEXT}
+NO_TAGS_PATCH: list[Any] = [tags for tags in NO_TAGS if tags != {"a": None}]
+PATCHED_CONFIG = CONFIG_FIELDS | {"name": NO_NAME, "config_data": NO_MAP, "tags": NO_TAGS_PATCH}
 SESSION_FIELDS = {"title": [LONG, *NOT_TEXT], "tags": NO_TAGS, "metadata": NOT_OBJECT}
 MESSAGE_FIELDS = {
     "message": [None, "", "x" * 1_000_001, *NOT_TEXT],
@@ -125,10 +159,24 @@ MESSAGE_FIELDS = {
 WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /configs": CONFIG_FIELDS | {"description": [*NOT_TEXT, "x" * 10_001]},
     "PUT /configs/{config_id}": CONFIG_FIELDS | {"name": NO_NAME[1:], "config_data": NOT_OBJECT},
-    "POST /sessions": SESSION_FIELDS | {"config_id": NO_NAME},
+    "PATCH /configs/{config_id}": PATCHED_CONFIG,
+    "POST /sessions": SESSION_FIELDS | {"config_id": NO_NAME[1:], "external_id": NO_KEY},
+    "PUT /sessions/by-key/mine": SESSION_FIELDS | {"config_id": NO_NAME[1:]},
     "PATCH /sessions/{session_id}": SESSION_FIELDS
-    | {"tags": [None, *NO_TAGS], "metadata": NO_MAP, "status": [None, "", "done", "Active", *NOT_TEXT]},
+    | {"tags": [None, *NO_TAGS], "metadata": NO_MAP, "status": NO_STATUS, "config_id": NO_NAME},
+    "PATCH /sessions/{session_id}/": SESSION_FIELDS
+    | {"tags": NO_TAGS_PATCH, "status": NO_STATUS, "config_id": NO_NAME},
+    "PATCH /sessions/{session_id}/state": dict.fromkeys(("session", "user", "application"), NOT_OBJECT)
+    | {"versions": [*NOT_OBJECT, *({"session": value} for value in NO_SEQ), {"Session": 1}]},
+    "PATCH /state": dict.fromkeys(("user", "application"), NOT_OBJECT) | {"session": [{}]},
     "POST /sessions/{session_id}/transcript": {"messages": NO_MESSAGES, "expected_seq": NO_SEQ},
+    "POST /sessions/{session_id}/transcript/retract": {
+        "seqs": [None, [], {}, "x", 1, [0], [-1], [0.5], ["1"], [None], [2**63], [1] * 1001],
+        "last": [1, 0, 1001, *NO_SEQ],
+        "after_seq": [0, *NO_SEQ],
+        "expected_seq": NO_SEQ,
+        "erase": [None, 1, "true", []],
+    },
     "POST /sessions/{session_id}/messages": MESSAGE_FIELDS,
     "POST /sessions/{session_id}/stream": MESSAGE_FIELDS,
     "POST /sessions/{session_id}/approvals/none": {"decision": [None, "", "x" * 201, *NOT_TEXT]},
@@ -153,16 +201,38 @@ WRONG: dict[str, dict[str, list[Any]]] = {
     "POST /applications/other/keys": {"name": NO_NAME, "expires_in": [316_224_001, *NO_SEQ, 0]},
     "POST /sessions/{session_id}/fork": {"config_id": NO_NAME[1:], "title": [LONG, *NOT_TEXT], "up_to_seq": NO_SEQ},
     "POST /sessions/{session_id}/read": {"seq": [None, *NO_SEQ]},
+    "POST /v1/conversations": {"items": NO_ITEMS, "metadata": NO_METADATA, "config_id": NO_NAME[1:]},
+    "POST /v1/conversations/{conversation_id}": {"metadata": NO_METADATA},
+    "POST /v1/conversations/{conversation_id}/items": {"items": [None, [], *NO_ITEMS]},
+    "POST /v1/responses": {
+        "conversation": [None, 1, [], {}, True, {"id": None}, {"id": 1}, {"id": "x", "x": 1}],
+        "input": [None, "", "x" * 1_000_001, 1, {}, True, [], ["x"], [HI, HI], [HI | {"role": "system"}], [{}]],
+        "model": ["x", *NOT_TEXT],
+        "stream": [1, "true", [], {}],
+        **{name: ["x"] for name in ("instructions", "previous_response_id", "tools", "background")},
+    },
     "PUT /settings/a-key": {"scope": [*NO_NAME, "x" * 101]},
 }
-REQUIRED = {"name", "config_data", "config_id", "messages", "app_id", "app_name", "value", "user_id", "role", "token"}
+REQUIRED = {
+    "name",
+    "config_data",
+    "messages",
+    "app_id",
+    "app_name",
+    "value",
+    "user_id",
+    "role",
+    "token",
+    "items",
+    "input",
+}
 
 
 @pytest.mark.parametrize("route", WRONG)
 async def test_wrong_and_missing_fields_are_refused(target: Target, route: str) -> None:
     good = json.loads(target.good(route))
     bodies = [good | {field: value} for field, values in WRONG[route].items() for value in values]
-    if not route.startswith(("PUT /configs", "PATCH")) and not route.endswith("/fork"):
+    if route not in OPTIONAL and not route.startswith(("PUT /configs", "PATCH")) and not route.endswith("/fork"):
         bodies += [{name: good[name] for name in good if name != field} for field in REQUIRED & set(good)]
     for body in bodies:
         target.refused(await target.send(route, json.dumps(body)))

@@ -76,6 +76,7 @@ async def test_connection_serves_pipelined_requests_in_order(service: Service) -
         assert [(await connection.response())[2] for _ in bodies] == bodies
 
 
+@pytest.mark.slow
 async def test_limits_pause_while_client_waits_for_service(service: Service) -> None:
     body = b"x" * 1_000_000
     async with service.connected() as connection, service.connected() as sending:

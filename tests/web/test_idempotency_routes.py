@@ -13,7 +13,11 @@ from tests.web.test_idempotency import keyed, said
 Sql = Callable[..., list[Any]]
 SESSION, OTHER = "/sessions/{session_id}", "/sessions/{other_id}"
 CONFIG = {"name": "n", "config_data": {"bundle": {"name": "b"}, "providers": [{"module": "provider-echo"}]}}
+CONVERSATION = "/v1/conversations/{conversation_id}"
 HELLO = {"message": "Hello"}
+ITEM = {"type": "message", "role": "user", "content": "a", "id": "item-1"}
+# the routes whose body has another type than JSON
+TYPES = {"PATCH /configs/{config_id}": "application/merge-patch+json", f"POST {SESSION}/attachments": "text/plain"}
 APPROVAL = """
 insert into runs (session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at)
 values ('{0}', 'run-1', 'running', '{{"role": "user"}}', 'alice', 'admin', now(), 'p', 'infinity');
@@ -24,14 +28,26 @@ values ('{0}', 'approval-1', 'run-1', 'May I?', '{{Allow, Deny}}', 'infinity')
 CALLS: list[tuple[str, str, Any]] = [
     ("POST", "/configs", CONFIG),
     ("PUT", "/configs/{config_id}", {"name": "new"}),
+    ("PATCH", "/configs/{config_id}", {"description": "new"}),
     ("POST", "/configs/{config_id}/versions/1/restore", None),
     ("POST", "/sessions", {"config_id": "{config_id}"}),
+    ("PUT", "/sessions/by-key/new", {}),
     ("PATCH", SESSION, {"title": "new"}),
+    ("PATCH", f"{SESSION}/state", {"session": {"a": 1}}),
+    ("PATCH", "/state", {"user": {"a": 1}}),
     ("POST", f"{SESSION}/transcript", said("a")),
+    ("POST", f"{SESSION}/attachments", b"a file"),
     ("POST", f"{SESSION}/fork", {}),
     ("POST", f"{SESSION}/repair", None),
+    ("POST", f"{SESSION}/transcript/retract", {"last": 1}),
     ("POST", f"{SESSION}/messages", HELLO),
     ("POST", f"{SESSION}/stream", HELLO),
+    ("POST", "/v1/conversations", {}),
+    ("POST", CONVERSATION, {"metadata": {"a": "b"}}),
+    ("POST", f"{CONVERSATION}/items", {"items": [ITEM]}),
+    ("DELETE", f"{CONVERSATION}/items/item-1", None),
+    ("POST", "/v1/responses", {"conversation": "{conversation_id}", "input": "Hello"}),
+    ("DELETE", CONVERSATION, None),
     ("POST", f"{SESSION}/read", {"seq": 1}),
     ("POST", f"{SESSION}/resume", None),
     ("POST", "/events/ticket", None),
@@ -63,8 +79,8 @@ async def ids(api: Api, sql: Sql) -> dict[str, str]:
     """The resources that the calls name: configs and sessions of alice, invitations, an API key, an approval."""
     alice = await api.as_user("alice", "admin")
     config_id, spare_id = [(await alice.post("/configs", json=CONFIG)).json()["config_id"] for _ in range(2)]
-    session_id, other_id = [
-        (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"] for _ in range(2)
+    session_id, other_id, third_id = [
+        (await alice.post("/sessions", json={"config_id": config_id})).json()["session_id"] for _ in range(3)
     ]
     invitations = [
         (await alice.post(f"/sessions/{one}/invitations", json={"role": "viewer"})).json()
@@ -79,6 +95,7 @@ async def ids(api: Api, sql: Sql) -> dict[str, str]:
         "spare_id": spare_id,
         "session_id": session_id,
         "other_id": other_id,
+        "conversation_id": f"conv_{third_id}",
         "invitation_id": invitations[0]["invitation_id"],
         "token": invitations[1]["token"],
         "key_id": key_id,
@@ -94,8 +111,9 @@ def filled(text: str, ids: dict[str, str]) -> str:
 async def test_repeated_answers_are_marked_on_every_route(api: Api, ids: dict[str, str]) -> None:
     alice = await api.as_user("alice", "admin")
     for method, path, body in CALLS:
-        content = None if body is None else filled(json.dumps(body), ids)
-        headers = keyed() | ({} if body is None else {"Content-Type": "application/json"})
+        content = body if body is None or isinstance(body, bytes) else filled(json.dumps(body), ids)
+        sent = TYPES.get(f"{method} {path}", "application/json")
+        headers = keyed() | ({} if body is None else {"Content-Type": sent})
         url = filled(path, ids)
         answers = [await alice.request(method, url, content=content, headers=headers, timeout=30) for _ in range(2)]
         first, again = answers
@@ -116,7 +134,7 @@ def test_table_has_every_route_that_takes_the_key() -> None:
     called = set()
     for method, path, _ in CALLS:
         parts = path.replace("}}", "}").split("/")
-        last = "" if parts[-1] in ("alice", "bob", "new", "a", "approval-1") else parts[-1].split("{")[0]
+        last = "" if parts[-1] in ("alice", "bob", "new", "a", "approval-1", "item-1") else parts[-1].split("{")[0]
         called.add((method, len(parts), parts[1], last))
     assert called == taking
 

@@ -56,6 +56,7 @@ async def test_limit_refills_with_time(dsn: str, sql: Callable[..., list[Any]]) 
         assert [(await alice.get("/configs")).status_code for _ in range(4)] == [200] * 3 + [429]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [1, 7, 50, 300])
 async def test_processes_share_one_limit(dsn: str, limit: int) -> None:
     """Of concurrent requests through three processes, no more than the limit are admitted, nor far fewer."""

@@ -171,19 +171,29 @@ async def test_head_answers_like_get(dsn: str, alice: httpx.AsyncClient, config_
             "version": "1",
             "app_id": "admin",
             "seq": "1",
+            "external_id": "mine",
+            "conversation_id": f"conv_{session_id}",
         }
+        await admin.put("/sessions/by-key/mine")
         await admin.put("/settings/key", json={"value": 1})
         await admin.post(f"/sessions/{session_id}/transcript", json={"messages": [{"role": "user"}]})
         await admin.post(f"/sessions/{session_id}/messages", json={"message": "its config names no provider"})
+        sent = await admin.post(
+            f"/sessions/{session_id}/attachments", content=b"x", headers={"Content-Type": "text/plain"}
+        )
+        ids["sha256"] = sent.json()["attachment"].rpartition("/")[2]
         [run] = (await admin.get(f"/sessions/{session_id}/runs")).json()["items"]
         ids["run_id"] = run["run_id"]
+        ids["response_id"] = f"resp_{session_id}_{run['run_id']}"
+        [item, *_] = (await admin.get(f"/v1/conversations/conv_{session_id}/items")).json()["data"]
+        ids["item_id"] = item["id"]
         paths = {
             route.path_format for route in service.app.routes if isinstance(route, HTTPRoute) and "GET" in route.methods
         }
         assert len(paths) > 20
-        for path in sorted(path for path in paths if not path.startswith("/docs/")):
+        for path in sorted(path for path in paths if not path.startswith(("/docs/", "/console"))):
             address = path.replace(":str", "").replace(":int", "").format(**ids, key="key")
-            query = "?q=word" if "search" in path else ""
+            query = "?q=word" if "search" in path and path != "/usage/searches" else ""
             head = await admin.head(address + query)
             if path.endswith("/events"):
                 assert (head.status_code, head.headers["content-type"]) == (200, "text/event-stream")
@@ -237,7 +247,15 @@ async def test_allowed_origins_may_use_all_headers(dsn: str) -> None:
         preflight = await api.client().options("/configs", headers=origin | asked)
         assert preflight.status_code == 204
         allowed = preflight.headers["access-control-allow-headers"].lower()
-        for name in ("idempotency-key", "if-match", "if-none-match", "last-event-id", "x-api-key", "authorization"):
+        for name in (
+            "idempotency-key",
+            "if-match",
+            "if-none-match",
+            "last-event-id",
+            "x-api-key",
+            "authorization",
+            "mcp-name",
+        ):
             assert name in allowed
         shown = (await api.client().get("/health", headers=origin)).headers["access-control-expose-headers"].lower()
         for name in ("etag", "link", "ratelimit", "retry-after", "idempotency-replayed", "x-request-id"):

@@ -7,6 +7,7 @@ import json
 import socket
 import tracemalloc
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from urllib.parse import urlsplit
 
 import httpx
@@ -75,6 +76,7 @@ def waiting() -> dict[str, list[int]]:
     }
 
 
+@pytest.mark.slow
 async def test_unread_answers_of_one_user_are_bounded(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
 ) -> None:
@@ -95,6 +97,7 @@ async def test_unread_answers_of_one_user_are_bounded(
     await until(lambda: not waiting())
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upgrade", [False, True])
 async def test_idle_streams_of_one_user_are_bounded(
     api: Live, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, upgrade: bool
@@ -119,6 +122,7 @@ async def test_idle_streams_of_one_user_are_bounded(
         assert event.data["message"]["content"] == "next"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("upgrade", [False, True])
 async def test_followers_share_the_bytes_of_a_large_message(
     api: Live, alice: httpx.AsyncClient, session_id: str, upgrade: bool
@@ -145,6 +149,7 @@ async def test_followers_share_the_bytes_of_a_large_message(
         assert len(api.app.state.hub._streams) == 12
 
 
+@pytest.mark.slow
 async def test_follower_without_reader_keeps_no_batch() -> None:
     subscriber, written, drained = Subscriber("alice", "app", 1e12, "s"), list[list[Frame]](), asyncio.Event()
 
@@ -158,9 +163,9 @@ async def test_follower_without_reader_keeps_no_batch() -> None:
     following = asyncio.create_task(subscriber.follow(catch_up, write))
     subscriber.behind = False
     first, second = [frame("message.created", 1)], [frame("message.created", 2)]
-    subscriber.offer(first, 0, 1)
+    subscriber.offer(first, 0, 1, datetime.now(UTC))
     await until(lambda: written == [first])
-    subscriber.offer(second, 1, 2)
+    subscriber.offer(second, 1, 2, datetime.now(UTC))
     assert (subscriber.batch, subscriber.behind, subscriber.cursor) == (None, True, 1)
     drained.set()
     subscriber.end()
