@@ -7,12 +7,13 @@ import pytest
 from tests.faults.world import LEASE, World
 
 pytestmark = pytest.mark.faults
+SLOW = {"module": "provider-echo", "config": {"delay": 0.1}}  # so that turns are under way when a process stops
 
 
 async def test_process_is_killed_repeatedly(world: World) -> None:
     """Clients go on with the other process at once, and agents when the leases of the killed one have ended."""
     kills = world.times(6, short=2)
-    async with world.load(name="process killed") as load:
+    async with world.load(name="process killed", provider=SLOW) as load:
         for number in range(kills):
             await load.steady()
             killed, other = number % 2, 1 - number % 2
@@ -25,7 +26,7 @@ async def test_process_is_killed_repeatedly(world: World) -> None:
 
 async def test_process_is_suspended_beyond_its_leases(world: World) -> None:
     """The other process takes its runs over. Its transactions end, and it writes nothing more for those runs."""
-    async with world.load(name="process suspended") as load:
+    async with world.load(name="process suspended", provider=SLOW) as load:
         for number in range(world.times(4, short=2)):
             await load.steady()
             one = world.processes[number % 2]

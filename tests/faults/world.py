@@ -104,9 +104,13 @@ async def opened(
     ]
     try:
         for one in processes:
-            await one.start()
+            one.launch()
+        for one in processes:
+            await one.ready()
         yield World(postgres, processes, targets)
     finally:
+        for one in processes:
+            one.ask_to_end()
         for one in processes:
             one.end()
 
