@@ -7,6 +7,8 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from tests.conftest import SECRET
 from tests.faults import checker, report, stored
 from tests.faults.checker import Rules
@@ -55,6 +57,11 @@ class World:
         await load.prepare(writers, agents, provider)
         async with loading(load):
             yield load
+
+    def rows(self, statement: str, *args: Any) -> list[Any]:
+        """Runs a statement as a DBA and returns its rows."""
+        with psycopg.connect(self.postgres.dsn, autocommit=True) as connection:
+            return connection.execute(statement, args or None).fetchall()  # type: ignore[arg-type]
 
     def verify(self, name: str, load: Load, strict: bool = False, dsn: str | None = None) -> None:
         """Checks the history against what the server of `dsn` holds, and writes a row of the report.
