@@ -221,6 +221,7 @@ class Hub:
 
     def _take(self, notice: Notice) -> None:
         """Handles a notice of another process."""
+        self._notifier.heard(notice.process)
         self.runs.take(notice)
         if notice.everything:
             self._sweep_now.set()
