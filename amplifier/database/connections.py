@@ -17,6 +17,12 @@ from amplifier.settings import Settings
 
 LISTENER = "amplifier-api listener"  # the application_name of each process's listening connection
 ROLE = "amplifier_app"  # owns nothing and can change no schema; every login of the service must be a member of it
+# The server closes connections of a host that does not answer for 25 seconds, which by default takes two hours. These
+# are no parameters of the start, because poolers in session mode refuse those that they were not told to ignore.
+_LOST_HOSTS = (
+    "set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; "
+    "set tcp_user_timeout = 25000"
+)
 
 
 async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
@@ -35,7 +41,7 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
             statement_cache_size=1000,
             ssl=tls.context(dsn),
             server_settings=_server_settings(settings),
-            init=_pass_json_through,
+            init=_set_up,
             reset=_keep,
         )
     return pool
@@ -44,7 +50,7 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
 async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any]":
     """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
     with connecting():
-        return await _connect(  # type: ignore[no-any-return]
+        connection: asyncpg.Connection[Any] = await _connect(
             dsn,
             password=_password(settings),
             timeout=settings.database_connect_timeout,
@@ -52,6 +58,8 @@ async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any
             ssl=tls.context(dsn),
             server_settings=_server_settings(settings) | {"application_name": LISTENER},
         )
+        await connection.execute(_LOST_HOSTS)
+    return connection
 
 
 async def _connect(dsn: str, **options: Any) -> Any:
@@ -112,6 +120,12 @@ def _server_settings(settings: Settings) -> dict[str, str]:
         "lock_timeout": milliseconds(settings.database_lock_timeout),
         "idle_in_transaction_session_timeout": "10000",
     }
+
+
+async def _set_up(connection: "asyncpg.Connection[Any]") -> None:
+    """Prepares a connection of the pool."""
+    await connection.execute(_LOST_HOSTS)
+    await _pass_json_through(connection)
 
 
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:

@@ -109,8 +109,9 @@ async def executes_runs(four: Nodes, client: httpx.AsyncClient) -> bool:
     """Sends a message. Returns whether the node that took it executed it, as it does when its modules are imported."""
     [trial] = await four.agents([client])
     await trial.say("a trial")
-    statement = "select r.process_id = p.process_id from runs as r, processes as p where r.session_id = %s order by p.started_at desc limit 1"
-    return four.database.run(statement, trial.session_id) == [(True,)]
+    statement = "select process_id from runs where session_id = %s"
+    newest = "select process_id from processes order by started_at desc limit 1"
+    return four.database.run(statement, trial.session_id) == four.database.run(newest)
 
 
 @contextlib.asynccontextmanager
