@@ -17,7 +17,7 @@ from amplifier.queries.checks.row_types import Structs, problems
 from amplifier.queries.checks.stub import broken, contract
 from amplifier.queries.findings import Finding, QueriesError
 from amplifier.queries.query import Query, read
-from amplifier.queries.registry import Queries, overlay_files
+from amplifier.queries.registry import OVERLAY, Queries, overlay_files
 
 
 async def check(queries: Queries, structs: Structs) -> None:
@@ -39,8 +39,19 @@ async def findings(queries: Queries, structs: Structs) -> list[Finding]:
     for name in contract().keys() - there:
         file = queries.folder / f"{name.partition('.')[0]}.sql"
         found.append(Finding(str(file), 1, name, "is missing, and the service runs it", "put it back"))
+    if queries.database.has_citus:
+        found += _missing_overlay(queries)
     found += await _probe(queries, described, structs)
     return _sorted(found)
+
+
+def _missing_overlay(queries: Queries) -> Iterator[Finding]:
+    """Yields a finding for each query of this release's overlay that the folder's overlay lacks."""
+    for file in overlay_files(paths.folder("queries")):
+        for query in read(file)[0]:
+            if query.name not in queries.overlay:
+                place = str(queries.folder / OVERLAY / file.name)
+                yield Finding(place, 1, query.name, "is missing, and Citus needs it", "put it back")
 
 
 async def overlay_findings(queries: Queries, structs: Structs) -> list[Finding]:
