@@ -107,10 +107,16 @@ def test_error_names_variable_and_valid_values(name: str, value: str, takes: str
         (ENTRA | {"DATABASE_URL": "postgresql://h/d"}, "DATABASE_USER must be the name of the Entra principal"),
         (ENTRA | {"DATABASE_URL": "postgresql://me@h/d?sslmode=require"}, "DATABASE_SSL_MODE must be verify-full"),
         (ENTRA | {"DATABASE_URL": "postgresql://me@h,localhost/d?sslmode=require"}, "must be verify-full"),
-        ({"DATABASE_HOST": "a,b", "DATABASE_PORT": "1,2,3"}, "DATABASE_PORT must be one port, or as many as there are"),
-        ({"DATABASE_HOST": "a", "DATABASE_PORT": "1,2"}, "DATABASE_PORT must be one port, or as many as there are hosts"),
+        ({"DATABASE_HOST": "a,b", "DATABASE_PORT": "1,2,3"}, "DATABASE_PORT must be one port, or as many as"),
+        (
+            {"DATABASE_HOST": "a", "DATABASE_PORT": "1,2"},
+            "DATABASE_PORT must be one port, or as many as there are hosts",
+        ),
         ({"DATABASE_URL": "postgresql:///d?host=a,b&port=1,2,3"}, "DATABASE_URL must be of the form"),
-        ({"DATABASE_URL": "postgresql://a,b/d?target_session_attrs=standby"}, "must be one of any, read-write, primary"),
+        (
+            {"DATABASE_URL": "postgresql://a,b/d?target_session_attrs=standby"},
+            "one of any, read-write, primary",
+        ),
         (ENTRA | {"DATABASE_AUTH": "kerberos"}, "DATABASE_AUTH must be password or entra, not 'kerberos'"),
     ],
 )

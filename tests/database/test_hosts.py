@@ -21,7 +21,7 @@ from amplifier.settings import SERVICE_LOGIN
 from tests.conftest import Api, private_folder, serving, settings_for
 from tests.support.clusters import Cluster, copied, make_template
 from tests.support.polling import gives, until
-from tests.support.replication import promote, standby_of, url
+from tests.support.replicas import promote, replica, service_dsn
 
 pytestmark = pytest.mark.slow
 WITHIN = 5.0  # seconds after a promotion in which pool and listener must have followed
@@ -36,7 +36,7 @@ class Servers(NamedTuple):
     @property
     def dsn(self) -> str:
         """The address of both for the login of the service, the primary first."""
-        return url(self.primary, self.standby, role=SERVICE_LOGIN)
+        return service_dsn(self.primary, self.standby)
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +54,7 @@ def servers(template: Path) -> Iterator[Servers]:
         folder.chmod(0o755)
         with copied(template, folder / "one") as primary:
             primary.start(fsync="off")
-            with standby_of(primary, folder / "two", fsync="off") as standby:
+            with replica(primary, folder / "two", fsync="off") as standby:
                 yield Servers(primary, standby)
 
 
@@ -97,7 +97,7 @@ async def follows(api: Api, since: float) -> None:
 
 
 async def test_standby_first_is_passed_over(servers: Servers) -> None:
-    dsn = url(servers.standby, servers.primary, role=SERVICE_LOGIN)
+    dsn = service_dsn(servers.standby, servers.primary)
     settings = settings_for(dsn)
     database = Database(settings, settings.dsn or "")
     await database.connect()
