@@ -25,7 +25,7 @@ from tests.support.clusters import Cluster, copied, make_template
 from tests.support.polling import gives, until
 from tests.support.replicas import promote, replica, service_dsn
 
-pytestmark = pytest.mark.slow
+slow = pytest.mark.slow  # starts two servers
 LISTENING = f"select 1 from pg_stat_activity where application_name = '{LISTENER}' and query ilike 'listen%'"
 WITHIN = 5.0  # seconds after a promotion in which pool and listener must have followed
 
@@ -99,6 +99,7 @@ async def follows(api: Api, since: float) -> None:
     assert time.monotonic() - since < WITHIN
 
 
+@slow
 async def test_standby_first_is_passed_over(servers: Servers) -> None:
     dsn = service_dsn(servers.standby, servers.primary)
     settings = settings_for(dsn)
@@ -117,6 +118,7 @@ async def test_standby_first_is_passed_over(servers: Servers) -> None:
         await database.close()
 
 
+@slow
 async def test_silent_host_delays_connections_little(servers: Servers) -> None:
     """The wait for a free connection is shorter than that for a connection, so one host must not take all of it."""
     with silence() as port:
@@ -131,6 +133,7 @@ async def test_silent_host_delays_connections_little(servers: Servers) -> None:
             await database.close()
 
 
+@slow
 async def test_killed_primary_is_left_for_promoted_standby(api: Api, servers: Servers) -> None:
     alice = await api.as_user("alice")
     await until(lambda: gives(alice, 200))
@@ -140,6 +143,7 @@ async def test_killed_primary_is_left_for_promoted_standby(api: Api, servers: Se
     await follows(api, time.monotonic())
 
 
+@slow
 async def test_frozen_primary_is_left_for_promoted_standby(api: Api, servers: Servers) -> None:
     """Its connections stay open and never answer."""
     alice = await api.as_user("alice")
@@ -152,6 +156,7 @@ async def test_frozen_primary_is_left_for_promoted_standby(api: Api, servers: Se
         assert await port_of(api.app.state.queries.database) == servers.standby.port
 
 
+@slow
 async def test_primary_that_becomes_read_only_is_left(servers: Servers) -> None:
     """It answers all reads, so that only its own report shows that it takes writes no more."""
     settings = settings_for(servers.dsn)
@@ -172,6 +177,7 @@ async def test_primary_that_becomes_read_only_is_left(servers: Servers) -> None:
         await database.close()
 
 
+@slow
 async def test_connections_to_former_host_are_ended(servers: Servers) -> None:
     """Also those in use, whose statements would wait for a dead server until their own limit."""
     database = Database(settings_for(servers.dsn), f"{servers.dsn}&target_session_attrs=read-write")
