@@ -41,14 +41,12 @@ def promote(standby: Cluster) -> None:
     assert standby.run("select pg_promote(wait => true, wait_seconds => 30)") == [(True,)]
 
 
-def follow(former: Cluster, primary: Cluster) -> None:
-    """Turns a former primary, which is stopped, into a standby of the present one, as pg_rewind does, and starts it."""
+def rewind(former: Cluster, primary: Cluster) -> None:
+    """Turns a former primary, which is stopped, into a standby of the present one: pg_rewind undoes what it alone has."""
     source = f"host=127.0.0.1 port={primary.port} user={embedded.ROLE} dbname={embedded.DATABASE}"
     primary.run("checkpoint")  # pg_rewind reads the new timeline from the control file
     former.program("pg_rewind", "-D", former.data, "--source-server", source, "--no-sync")
     _follow(former, primary)
-    former.start()
-    wait_until(lambda: is_streaming(primary, former), explain=lambda: former.log)
 
 
 def is_streaming(primary: Cluster, standby: Cluster) -> bool:

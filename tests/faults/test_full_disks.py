@@ -1,0 +1,50 @@
+"""The file systems of PostgreSQL's data and of its WAL are full under load."""
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from tests.faults.conftest import Worlds
+from tests.faults.dba import refused
+from tests.faults.history import now
+from tests.support.clusters import copied
+from tests.support.polling import until
+from tests.support.small_disks import disk
+
+pytestmark = pytest.mark.faults
+
+
+async def test_disk_is_full(cluster_template: Path, cluster_folder: Path, worlds: Worlds) -> None:
+    """Writes are refused, reads are answered, and nobody but the operator has to do anything."""
+    wal = cluster_folder / "wal"
+    with disk(cluster_folder / "data", 300) as small, copied(cluster_template, cluster_folder, wal) as cluster:
+        await cluster.started()
+        async with worlds(postgres=cluster) as world, world.load(name="disk full") as load:
+            for _ in range(world.times(3)):
+                small.fill()
+                await refused(load, "append")
+                await load.steady(kinds=("read", "follow"))
+                small.make_room()
+                await load.recovered()
+        assert "could not extend file" in cluster.log or "could not write" in cluster.log, cluster.log
+        world.verify("disk of the data full", load)
+
+
+async def test_disk_of_the_wal_is_full(cluster_template: Path, cluster_folder: Path, worlds: Worlds) -> None:
+    """PostgreSQL panics. The operator makes room, and starts it if it has not come back."""
+    wal = cluster_folder / "wal"
+    with disk(wal, 64) as small, copied(cluster_template, cluster_folder, wal) as cluster:
+        await cluster.started()
+        async with worlds(postgres=cluster) as world, world.load(name="WAL full") as load:
+            for number in range(1, 1 + world.times(3)):
+                small.fill()
+                await until(lambda count=number: asyncio.sleep(0, cluster.log.count("PANIC:") >= count), 60)
+                await refused(load, "read")
+                await asyncio.sleep(1)
+                small.make_room()
+                await asyncio.to_thread(cluster.stop)
+                since = now()
+                await cluster.started()
+                await load.recovered(since=since)
+        world.verify("disk of the WAL full, PostgreSQL panics", load)
