@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import random
+import re
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
 
@@ -13,6 +14,7 @@ from tests.faults.load import Load
 from tests.support.clusters import Cluster
 
 SERVICE = "usename = 'amplifier_service'"  # the sessions of the service, in pg_stat_activity
+_WORDS = re.compile("file|space|cancel|terminat|clients|slots|transaction|recovery|relation|column|lock|asyncpg")
 _PAUSE = 0.02  # seconds between two attempts
 
 
@@ -25,6 +27,18 @@ async def refused(load: Load, kind: str, limit: float = 60.0) -> None:
             for one in reversed(load.history.records[-200:])
         ):
             await asyncio.sleep(0.01)
+
+
+def hides_postgres(load: Load) -> bool:
+    """Returns whether no answer contains words of PostgreSQL's errors."""
+    return not [one for one in load.history.records if isinstance(one, Call) and _WORDS.search(one.error)]
+
+
+def write_wal(cluster: Cluster) -> None:
+    """Writes WAL until that fails, as a bulk load does."""
+    with contextlib.suppress(psycopg.Error), session(cluster) as writer:
+        while True:
+            writer.execute("select pg_logical_emit_message(false, 'test', repeat('x', 1000000))")
 
 
 @contextlib.asynccontextmanager
@@ -84,11 +98,3 @@ def disturbing(cluster: Cluster, seed: int) -> Callable[[threading.Event], None]
                     dba.execute(f"select {act}(%s)", (chance.choice(pids),))
 
     return work
-
-
-async def waiting(cluster: Cluster, limit: float = 30.0) -> None:
-    """Waits until a session of the service waits for a lock."""
-    statement = f"select 1 from pg_stat_activity where {SERVICE} and wait_event_type = 'Lock'"
-    async with asyncio.timeout(limit):
-        while not await asyncio.to_thread(cluster.run, statement):
-            await asyncio.sleep(_PAUSE)

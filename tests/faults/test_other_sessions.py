@@ -10,6 +10,7 @@ import pytest
 from tests.faults import dba
 from tests.faults.conftest import Worlds
 from tests.faults.history import now
+from tests.faults.load import Load
 from tests.faults.world import World
 from tests.support.clusters import Cluster, copied
 
@@ -17,7 +18,6 @@ pytestmark = pytest.mark.faults
 
 OTHERS = "other_service"  # the login of another application on the same server
 MOST = 40  # connections of the server
-LIMIT = 2.0  # seconds of DATABASE_LOCK_TIMEOUT
 
 
 @contextlib.asynccontextmanager
@@ -40,6 +40,7 @@ async def test_others_take_all_connections(cluster_template: Path, cluster_folde
                         await dba.refused(load, kind)
                 await load.recovered()
         assert "too many clients already" in cluster.log or "remaining connection slots" in cluster.log
+        assert dba.hides_postgres(load)
         world.verify("max_connections taken by others", load)
 
 
@@ -61,11 +62,12 @@ async def test_dba_locks_tables_and_rows(cluster_template: Path, cluster_folder:
                     await load.steady(kinds=("read", "message", "follow"))
                     session.execute("rollback")
                 await load.recovered()
-                await waiting_ddl(cluster, world, load)
+                await waiting_ddl(cluster, load)
+        assert dba.hides_postgres(load)
         world.verify("tables and rows locked by a DBA", load)
 
 
-async def waiting_ddl(cluster: Cluster, world: World, load: dba.Load) -> None:
+async def waiting_ddl(cluster: Cluster, load: Load) -> None:
     """Alters a table while a transaction that has read it stays open: everything queues after the DDL."""
     with dba.session(cluster) as reader, dba.session(cluster) as altering:
         reader.execute("begin")
@@ -93,4 +95,5 @@ async def test_statements_and_backends_are_ended_at_random(
                 await load.recovered()
         assert "canceling statement due to user request" in cluster.log
         assert "terminating connection due to administrator command" in cluster.log
+        assert dba.hides_postgres(load)
         world.verify("statements cancelled and backends ended at random", load)

@@ -140,7 +140,7 @@ class Cluster:
     def run(self, statement: str, *args: Any) -> list[Any]:
         """Runs a statement as a DBA and returns its rows."""
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement, args or None)  # type: ignore[arg-type]
+            cursor = connection.execute(statement, args or None)
             return cursor.fetchall() if cursor.description else []
 
     def program(self, name: str, *arguments: object) -> None:

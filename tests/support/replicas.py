@@ -42,7 +42,7 @@ def promote(standby: Cluster) -> None:
 
 
 def rewind(former: Cluster, primary: Cluster) -> None:
-    """Turns a former primary, which is stopped, into a standby of the present one: pg_rewind undoes what it alone has."""
+    """Turns a stopped former primary into a standby of the present one. pg_rewind undoes what it alone has."""
     source = f"host=127.0.0.1 port={primary.port} user={embedded.ROLE} dbname={embedded.DATABASE}"
     primary.run("checkpoint")  # pg_rewind reads the new timeline from the control file
     former.program("pg_rewind", "-D", former.data, "--source-server", source, "--no-sync")
