@@ -29,7 +29,6 @@ _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "timezone": "UTC",
     "log_min_error_statement": "panic",
-    "fsync": "off",  # processes are killed here, never the machine: the kernel keeps what was written
     "max_wal_senders": "4",
     "wal_keep_size": "64MB",  # a standby that was away for some seconds follows again
     "wal_retrieve_retry_interval": "200ms",
