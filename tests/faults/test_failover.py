@@ -33,9 +33,9 @@ async def test_service_follows_promotions(cluster_template: Path, cluster_folder
 async def fail_over(load: Load, primary: Cluster, standby: Cluster) -> None:
     """Kills the primary, promotes the standby, and lets the former primary come back in both ways."""
     await load.steady()
-    with standby.frozen():  # what the primary acknowledges now, the standby would not have
-        await asyncio.sleep(1)
-        primary.kill()
+    await asyncio.to_thread(replicas.hold_back, primary)
+    await asyncio.sleep(1)  # what the primary acknowledges now, the standby will not have
+    primary.kill()
     await dba.refused(load, "append")
     await asyncio.to_thread(replicas.promote, standby)
     await load.recovered()

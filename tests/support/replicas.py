@@ -1,6 +1,8 @@
 """A streaming replica of a cluster: made, promoted, and the former primary on its way back."""
 
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -34,6 +36,12 @@ def acknowledge_after(primary: Cluster, standby: Cluster | None) -> None:
     primary.run("select pg_reload_conf()")
     state = "async" if standby is None else "sync"
     wait_until(lambda: {row[0] for row in primary.run("select sync_state from pg_stat_replication")} == {state})
+
+
+def hold_back(primary: Cluster) -> None:
+    """Suspends the process that sends WAL to the standby, so that it lags until the primary is killed."""
+    for (pid,) in primary.run("select pid from pg_stat_replication"):
+        os.kill(pid, signal.SIGSTOP)
 
 
 def promote(standby: Cluster) -> None:
