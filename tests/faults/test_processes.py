@@ -39,7 +39,7 @@ async def test_process_is_suspended_beyond_its_leases(world: World) -> None:
             await load.steady(processes=[1 - number % 2])
             one.resume()
             await load.recovered()
-            taken += (await asyncio.to_thread(world.rows, INTERRUPTED, runs))[0][0]
+            taken += (await asyncio.to_thread(world.postgres.run, INTERRUPTED, runs))[0][0]
     world.verify(f"process suspended for {pause} s, beyond its leases", load)
     assert taken, "the other process took no run over"
 
@@ -48,9 +48,9 @@ async def paused_amid_runs(world: World, one: Process) -> list[str]:
     """Suspends the process when it executes a run. Returns the ids of its runs."""
     async with asyncio.timeout(30):
         while True:
-            while not await asyncio.to_thread(world.rows, GOING, f"%:{one.pid}"):
+            while not await asyncio.to_thread(world.postgres.run, GOING, f"%:{one.pid}"):
                 await asyncio.sleep(0.01)
             one.pause()
-            if runs := await asyncio.to_thread(world.rows, GOING, f"%:{one.pid}"):
+            if runs := await asyncio.to_thread(world.postgres.run, GOING, f"%:{one.pid}"):
                 return [run for (run,) in runs]
             one.resume()  # it had just ended

@@ -7,14 +7,12 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import psycopg
-
 from tests.conftest import SECRET
 from tests.faults import checker, report, stored
 from tests.faults.checker import Rules
 from tests.faults.load import ECHO, Load, loading
-from tests.faults.postgres import Postgres
 from tests.faults.processes import Process
+from tests.support.clusters import Cluster
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "build/faults"
@@ -30,7 +28,7 @@ _NO_LETTERS = re.compile("[^a-z0-9]+")
 class World:
     """A server, processes, and `targets`, the addresses that clients call, by default those of the processes."""
 
-    def __init__(self, postgres: Postgres, processes: Sequence[Process], targets: Sequence[str] = ()) -> None:
+    def __init__(self, postgres: Cluster, processes: Sequence[Process], targets: Sequence[str] = ()) -> None:
         self.postgres = postgres
         self.processes = processes
         self.targets = list(targets) or [one.url for one in processes]
@@ -57,11 +55,6 @@ class World:
         await load.prepare(writers, agents, provider)
         async with loading(load):
             yield load
-
-    def rows(self, statement: str, *args: Any) -> list[Any]:
-        """Runs a statement as a DBA and returns its rows."""
-        with psycopg.connect(self.postgres.dsn, autocommit=True) as connection:
-            return connection.execute(statement, args or None).fetchall()  # type: ignore[arg-type]
 
     def verify(self, name: str, load: Load, strict: bool = False, dsn: str | None = None) -> None:
         """Checks the history against what the server of `dsn` holds, and writes a row of the report.
@@ -93,7 +86,7 @@ def environ_of(address: str, changes: Mapping[str, str]) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def opened(
-    postgres: Postgres,
+    postgres: Cluster,
     folder: Path,
     addresses: Sequence[str] = (),
     environ: Sequence[Mapping[str, str]] = ({}, {}),
