@@ -1,6 +1,6 @@
 """Runs every benchmark."""
 
-from benchmarks import events, queries, requests, search, start, statements, telemetry, turns
+from benchmarks import events, queries, requests, search, sizing, start, statements, telemetry, turns
 
 requests.main()
 start.main()
@@ -10,3 +10,4 @@ search.main([])
 events.main([])
 turns.main()
 telemetry.main([])
+sizing.main([])
