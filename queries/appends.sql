@@ -19,6 +19,7 @@
 -- @param  versions      a JSON object of the versions that documents have, by scope, or null
 -- @return AppendedWith | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   200
 -- @cte    locked_states       locks the documents of the application and the user that `state` names

@@ -8,6 +8,7 @@
 -- @param  decision     the answer, as one of its options
 -- @return DecidedApproval | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_running_idx, run_approvals_pkey, sessions_pkey
 with permitted as (
     select session_id
@@ -96,6 +97,7 @@ from decided_approval;
 -- @param  approval_id  the question
 -- @return ApprovalAnswer | none
 -- @access system
+-- @shards one
 -- @index  run_approvals_pkey
 select
     granted,
@@ -112,6 +114,7 @@ where
 -- @param  approval_id  the question
 -- @return ExpiredApproval | none
 -- @access system
+-- @shards one
 -- @index  runs_session_id_running_idx, run_approvals_pkey, sessions_pkey
 with locked_run as (
     select

@@ -10,6 +10,7 @@
 -- @param  seconds      how long it can be answered
 -- @return CreatedApproval | none
 -- @access system
+-- @shards one
 -- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey
 with locked_run as (
     select
@@ -91,6 +92,7 @@ from added_approval;
 -- @param  limit               rows at most
 -- @return Approval[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_running_idx or runs_pkey
 select
     a.approval_id,

@@ -14,6 +14,7 @@
 -- @param  most_of_user     bytes of all attachments of the caller
 -- @return NewAttachment | none
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, attachments_pkey, attachments_created_by_user_id_idx
 with writable_session as (
     select s.session_id
@@ -79,6 +80,7 @@ returning
 -- @param  data        the bytes
 -- @return row count
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 insert into attachment_chunks (session_id, sha256, start, data)
 select
@@ -105,6 +107,7 @@ where
 -- @param  limit              rows at most
 -- @return Attachment[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 select
     'amplifier:sha256/' || a.sha256 as attachment,
@@ -133,6 +136,7 @@ limit :limit;
 -- @param  sha256      hash of the content
 -- @return StoredAttachment | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 select
     a.sha256,
@@ -157,6 +161,7 @@ where
 -- @param  place       place of the byte
 -- @return AttachmentChunk | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachment_chunks_pkey
 select
     c.start,
@@ -179,6 +184,7 @@ limit 1;
 -- @param  session_id  the session
 -- @return AttachmentUsage | none
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey, attachments_created_by_user_id_idx
 select
     (select coalesce(sum(size), 0)::bigint from attachments where session_id = :session_id) as in_session,
@@ -196,6 +202,7 @@ where
 -- @param  sha256      hash of the content
 -- @return row count
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 delete from attachments as a
 using session_participants as p

@@ -5,6 +5,7 @@
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
 -- @return row count
 -- @access system
+-- @shards one
 -- @index  session_invitations_token_hash_key, session_participants_pkey
 select
 from session_invitations as i
@@ -26,6 +27,7 @@ for no key update of p, i;
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
 -- @return Claim | none
 -- @access self
+-- @shards one
 -- @index  session_invitations_token_hash_key, session_participants_pkey, session_events_pkey, sessions_pkey
 -- @cte    open_invitation    the invitation, if it is valid, its creator may invite for its role, and the caller may use it
 -- @cte    added_participant  the caller's new row
@@ -169,6 +171,7 @@ where
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
 -- @return InvitationState | none
 -- @access system
+-- @shards one
 -- @index  session_invitations_token_hash_key
 select
     revoked_at is not null as is_revoked,

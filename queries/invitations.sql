@@ -10,6 +10,7 @@
 -- @param  max_uses       how many users it admits
 -- @return Invitation | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_actor as (
     select session_id
@@ -99,6 +100,7 @@ from created_invitation;
 -- @param  limit       rows at most
 -- @return Invitation[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, session_invitations_pkey or session_invitations_token_hash_key
 select
     i.invitation_id,
@@ -129,6 +131,7 @@ limit :limit;
 -- @param  invitation_id  the invitation
 -- @return Invitation | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, session_invitations_pkey, sessions_pkey
 with locked_actor as (
     select session_id

@@ -11,6 +11,7 @@
 -- @param  expected_seq  the session's last_seq, or null
 -- @return AppendedMessages | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   60
 with locked_participant as (
@@ -88,6 +89,7 @@ from advanced_session;
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
 -- @cost   150
 select
@@ -155,6 +157,7 @@ order by page.seq;
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
 -- @cost   150
 select
@@ -219,6 +222,7 @@ order by page.seq desc;
 -- @param  seq         number of the message
 -- @return Entry | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, messages_pkey
 -- @cost   40
 select

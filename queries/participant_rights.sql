@@ -5,6 +5,7 @@
 -- @param  user_id     the participant, or the caller
 -- @return Rights | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx
 -- @cost   40
 select
@@ -33,6 +34,7 @@ where
 -- @param  permissions  the new overrides, a JSON object, or null
 -- @return ParticipantChange | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, sessions_pkey
 -- @cte    locked_participants  the rows of all owners, of the caller and of the participant, locked
 -- @cte    owners               whether the caller is one of the owners, and which of the others joined first

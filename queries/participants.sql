@@ -6,6 +6,7 @@
 -- @param  limit          rows at most
 -- @return Participant[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey
 select
     p.user_id,
@@ -35,6 +36,7 @@ limit :limit;
 -- @param  permissions  a JSON object of overrides, or null
 -- @return Participant | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, sessions_pkey
 with locked_actor as (
     select session_id
@@ -114,6 +116,7 @@ from added_participant;
 -- @param  user_id     the participant to remove
 -- @return Participant | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, sessions_pkey
 with locked_participants as (
     select
@@ -202,6 +205,7 @@ from removed_participant;
 -- @param  seq         number up to which the caller has read
 -- @return ReadMarker | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 update session_participants as p
 set last_read_seq = greatest(p.last_read_seq, :seq)
@@ -224,6 +228,7 @@ returning
 -- @param  user_ids     the user of each, in the same order
 -- @return ActiveParticipant[]
 -- @access system
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx
 with locked_participants as (
     select

@@ -18,6 +18,7 @@
 -- @param  max_bytes     bytes of message text in the result at most
 -- @return RetractedRow[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   2000
 -- @cte    locked_participant  the caller's row, locked, if the caller may send, or erase

@@ -12,6 +12,7 @@
 -- @param  seconds       how long the process's lease lasts
 -- @return GoingRun | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participant  the caller's row, locked, if the caller may send
 -- @cte    advanced_session    the session with two more numbers, if it is active and not busy
@@ -135,6 +136,7 @@ inner join configs as c on c.config_id = s.config_id;
 -- @param  traceparent   the trace of the request, or null
 -- @return QueuedRun | none
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_participant as (
     select session_id
@@ -203,6 +205,7 @@ from advanced_session;
 -- @param  session_id  the session
 -- @return WaitingRun | none
 -- @access system
+-- @shards one
 -- @index  runs_session_id_queued_idx, runs_session_id_running_idx
 select
     session_id,
@@ -235,6 +238,7 @@ limit 1;
 -- @param  seconds     how long the process's lease lasts
 -- @return GoingRun | none
 -- @access system
+-- @shards one
 -- @index  runs_pkey or runs_session_id_queued_idx, session_participants_pkey, sessions_pkey
 -- @cte    next_run            the sender of the waiting run
 -- @cte    locked_participant  the sender's row, locked, if the sender may still send
@@ -378,6 +382,7 @@ inner join configs as c on c.config_id = s.config_id;
 -- @param  error       a JSON object of type and message
 -- @return RefusedRun | none
 -- @access system
+-- @shards one
 -- @index  runs_pkey or runs_session_id_queued_idx, sessions_pkey
 with failed_run as (
     update runs
@@ -446,6 +451,7 @@ from failed_run;
 -- @param  max_bytes   bytes of message text of the end at most
 -- @return History
 -- @access system
+-- @shards one
 -- @index  messages_pkey, messages_session_id_system_idx
 -- @cost   1000
 -- @cte    page            the end of the transcript
@@ -557,6 +563,7 @@ cross join (
 -- @param  messages    a JSON array of messages
 -- @return AppendedByRun | none
 -- @access system
+-- @shards one
 -- @index  runs_pkey, session_participants_pkey, sessions_pkey
 with going_run as (
     select
@@ -648,6 +655,7 @@ from advanced_session;
 -- @param  seconds      how long the leases last
 -- @return RenewedRun[]
 -- @access system
+-- @shards all
 -- @index  runs_pkey or runs_session_id_running_idx, streams_session_id_idx
 with locked_runs as (
     select
@@ -700,6 +708,7 @@ returning
 -- @param  messages       a JSON array of messages, which may be empty
 -- @return FinishedRun | none
 -- @access system
+-- @shards one
 -- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey, runs_session_id_queued_idx
 -- @cte    finished_run      the run, ended, if the process still holds it
 -- @cte    new_messages      the messages to add, in order
@@ -805,6 +814,7 @@ where b.session_id = :session_id;
 -- @param  limit       runs at most
 -- @return ReapedRun[]
 -- @access system
+-- @shards all
 -- @index  runs_session_id_running_idx, runs_pkey
 with expired_runs as (
     select
@@ -847,6 +857,7 @@ returning
 -- @param  limit               runs at most
 -- @return WaitingRun[]
 -- @access system
+-- @shards all
 -- @index  runs_session_id_queued_idx or runs_user_id_queued_idx, runs_session_id_running_idx
 with next_runs as (
     select distinct on (q.session_id)
@@ -894,6 +905,7 @@ limit :limit;
 -- Counts the queued runs of all sessions, for the metrics.
 -- @return QueueLength
 -- @access system
+-- @shards all
 -- @index  runs_session_id_queued_idx or runs_user_id_queued_idx
 select
     count(*) as queued,
@@ -911,6 +923,7 @@ where status = 'queued';
 -- @param  run_id      the run, or null
 -- @return CancelledRun | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with permitted as (
     select session_id
@@ -997,6 +1010,7 @@ from cancelled_run;
 -- @param  run_id      the run
 -- @return Run | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_pkey
 select
     r.run_id,
@@ -1038,6 +1052,7 @@ where
 -- @param  limit             rows at most
 -- @return Run[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_queued_at_idx or runs_pkey
 select
     r.run_id,
@@ -1080,6 +1095,7 @@ limit :limit;
 -- @param  session_id  the session
 -- @return UnfinishedRun[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_queued_at_idx or runs_pkey
 select
     r.run_id,

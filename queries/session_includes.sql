@@ -29,6 +29,7 @@
 -- @param  max_bytes          bytes of what is added, as text, at most
 -- @return IncludingRow[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, messages_pkey, session_states_pkey
 -- @cost   3000
 -- @cte    first_rows  the sessions of the page, and one more

@@ -22,6 +22,7 @@
 -- @param  offset            rows to skip
 -- @return UserSession[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
 -- @cost   1000
 select
@@ -131,6 +132,7 @@ offset :offset;
 -- @param  updated_before    only what was changed before this time, or null
 -- @return value
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
 -- @cost   1000
 select count(*)

@@ -11,6 +11,7 @@
 -- @param  metadata      a JSON object
 -- @return Session | none
 -- @access owner
+-- @shards one
 -- @index  configs_pkey
 with owned_config as (
     select
@@ -108,6 +109,7 @@ inner join added_owner as p on p.session_id = s.session_id;
 -- @param  offset            rows to skip
 -- @return SessionSummary[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
 -- @cost   1000
 select
@@ -161,6 +163,7 @@ offset :offset;
 -- @param  limit                 rows at most
 -- @return UserSession[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_last_active_at_idx, sessions_pkey
 -- @cost   300
 select
@@ -197,6 +200,7 @@ limit :limit;
 -- @param  tags      a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @return value
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx
 select count(*)
 from session_participants as p
@@ -219,6 +223,7 @@ where
 -- @param  session_id  the session
 -- @return Session | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   40
 select
@@ -257,6 +262,7 @@ where
 -- @param  external_id   the key
 -- @return Session | none
 -- @access participant
+-- @shards all
 -- @index  sessions_external_id_idx, session_participants_pkey or session_participants_user_id_idx
 -- @cost   40
 select
@@ -304,6 +310,7 @@ where
 -- @param  if_seqs        the values that last_seq may have, or null
 -- @return SessionChange | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participant  the caller's row, locked, if the caller is an owner or editor
 -- @cte    owned_config        the config, locked against deletion, if it is the caller's
@@ -472,6 +479,7 @@ cross join changes as c;
 -- @param  user_id       the new owner, who takes part already
 -- @return SessionChange | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participants   the rows of the caller and of the new owner, locked
 -- @cte    rights                whether the caller is an owner, and whether the new owner takes part
@@ -601,6 +609,7 @@ where p.user_id = :actor_id;
 -- @param  session_id  the session
 -- @return LockedParticipant[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey
 select user_id
 from session_participants
@@ -627,6 +636,7 @@ for update;
 -- @param  if_seqs     the values that last_seq may have, or null
 -- @return row count
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, runs_session_id_queued_at_idx or runs_pkey, sessions_pkey
 with locked_participants as (
     select
@@ -682,6 +692,7 @@ where
 -- @param  own_config_id  the config that the fork runs, or null for the same
 -- @return row count
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey
 with locked_config as (
     select c.config_id
@@ -718,6 +729,7 @@ for key share of s;
 -- @param  most            messages at most: with more nothing is copied
 -- @return Session | none
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey, messages_pkey
 -- @cost   3000
 -- @cte    source            the session to copy, if the caller takes part in it and its clock has reached `up_to_seq`

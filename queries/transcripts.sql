@@ -13,6 +13,7 @@
 -- @param  expected_seq  the session's last_seq
 -- @return Repair | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   100
 -- @cte    locked_participant  the caller's row, locked, if the caller may send
@@ -149,6 +150,7 @@ from repaired_session;
 -- @param  up_to_seq   number of the last message to copy
 -- @return row count
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, messages_pkey
 -- @cost   200
 insert into messages (
