@@ -75,7 +75,7 @@ async def test_wrong_query_is_reported_with_file_line_and_reason(dsn: str, folde
     other, things = caught.value.findings
     assert (things.file, things.line, things.query) == (str(file), 10, "things.get")
     assert things.problem == 'column "wrong_column" does not exist'
-    assert str(other).startswith(f"{folder}/other.sql:8: other.get: syntax error")
+    assert str(other).startswith(f"{folder}/other.sql:9: other.get: syntax error")
 
 
 @pytest.mark.parametrize(
