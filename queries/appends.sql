@@ -188,8 +188,7 @@ advanced_session as (
         message_count = s.message_count + c.from_users,
         messages_total = s.messages_total + c.added,
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from (
         select
             c.session_id,

@@ -22,14 +22,14 @@ with permitted as (
 
 locked_run as (
     select
-        r.session_id,
-        r.run_id
-    from permitted as p
-    inner join runs as r on r.session_id = p.session_id
+        session_id,
+        run_id
+    from runs
     where
-        r.session_id = :session_id
-        and r.status = 'running'
-    for no key update of r
+        session_id = :session_id
+        and status = 'running'
+        and exists (select from permitted)
+    for no key update
 ),
 
 decided_approval as (
@@ -38,7 +38,7 @@ decided_approval as (
         granted = :granted,
         decision = :decision,
         decided_by_user_id = :actor_id,
-        decided_at = clock_timestamp()
+        decided_at = statement_timestamp()
     from locked_run as r
     where
         a.session_id = r.session_id
@@ -58,8 +58,7 @@ decided_approval as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from decided_approval as a
     where
         s.session_id = a.session_id
@@ -131,7 +130,7 @@ expired_approval as (
     update run_approvals as a
     set
         granted = false,
-        decided_at = clock_timestamp()
+        decided_at = statement_timestamp()
     from locked_run as r
     where
         a.session_id = r.session_id
@@ -148,8 +147,7 @@ expired_approval as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from expired_approval as a
     where
         s.session_id = a.session_id

@@ -29,8 +29,7 @@ with locked_run as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from locked_run as r
     where
         s.session_id = r.session_id

@@ -29,7 +29,7 @@ with found as materialized (
             where m.session_id = :fork_id
         )
         and exists (
-            select
+            select 1
             from session_participants
             where
                 session_id = :fork_id
@@ -82,7 +82,7 @@ where
     and c.sha256 = :sha256
     and a.session_id = :fork_id
     and exists (
-        select
+        select 1
         from session_participants
         where
             session_id = :fork_id

@@ -18,7 +18,7 @@ with due as (
 )
 
 update attachments as a
-set checked_at = clock_timestamp()
+set checked_at = statement_timestamp()
 from due as d
 inner join sessions as s on s.session_id = d.session_id
 where

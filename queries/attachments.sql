@@ -40,27 +40,22 @@ select
     :location,
     :actor_id,
     :actor_app_id
+from writable_session
 where
     exists (
-        select
-        from writable_session
+        select 1
+        from attachments
+        where
+            session_id = :session_id
+            and sha256 = :sha256::text
     )
-    and (
-        exists (
-            select
-            from attachments
-            where
-                session_id = :session_id
-                and sha256 = :sha256::text
-        )
-        or (
-            (select coalesce(sum(size), 0) from attachments where session_id = :session_id) + :size::bigint
-            <= :most_in_session::bigint
-            and (select coalesce(sum(size), 0) from attachments where created_by_user_id = :actor_id) + :size::bigint
-            <= :most_of_user::bigint
-        )
+    or (
+        (select coalesce(sum(size), 0) from attachments where session_id = :session_id) + :size::bigint
+        <= :most_in_session::bigint
+        and (select coalesce(sum(size), 0) from attachments where created_by_user_id = :actor_id) + :size::bigint
+        <= :most_of_user::bigint
     )
-on conflict (session_id, sha256) do update set checked_at = clock_timestamp()
+on conflict (session_id, sha256) do update set checked_at = excluded.checked_at
 returning
     'amplifier:sha256/' || sha256 as attachment,
     size,

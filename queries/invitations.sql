@@ -27,8 +27,7 @@ with locked_actor as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from locked_actor as p
     where
         s.session_id = p.session_id
@@ -145,7 +144,7 @@ with locked_actor as (
 
 revoked_invitation as (
     update session_invitations as i
-    set revoked_at = clock_timestamp()
+    set revoked_at = statement_timestamp()
     from locked_actor as p
     where
         i.session_id = p.session_id
@@ -168,8 +167,7 @@ revoked_invitation as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from revoked_invitation as i
     where
         s.session_id = i.session_id

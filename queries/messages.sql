@@ -1,8 +1,8 @@
 -- name: append(actor_id, actor_app_id, session_id, messages, expected_seq)^
 -- Adds messages to the end of a transcript, all or none. Participants who may send may append; the session must be active.
 -- Locks the participant's row first, so that a removal waits for appends in progress and stops later ones; not `for share`,
--- which would let new appends in before a waiting removal without end. Takes numbers under the lock of the session's row,
--- and reads `updated_at` after the lock is acquired, so that numbers, times and commits have one order. Returns no row if
+-- which would let new appends in before a waiting removal without end. Takes numbers under the lock of the session's row;
+-- a trigger sets `updated_at` after the lock is acquired, so that numbers, times and commits have one order. Returns no row if
 -- the caller may not send, the session is not active, or `expected_seq` is stale.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
@@ -38,8 +38,7 @@ advanced_session as (
         message_count = s.message_count + (select count(*) from new_messages where message_role(value) = 'user'),
         messages_total = s.messages_total + jsonb_array_length(:messages),
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from locked_participant as p
     where
         s.session_id = p.session_id

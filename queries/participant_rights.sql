@@ -111,8 +111,7 @@ advanced_session as (
         owner_user_id = case
             when s.owner_user_id = p.user_id and p.role <> 'owner' then p.other_user_id
             else s.owner_user_id
-        end,
-        updated_at = clock_timestamp()
+        end
     from changed_participant as p
     where
         s.session_id = p.session_id

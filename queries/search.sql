@@ -346,7 +346,22 @@ select
     a.role,
     s.last_seq,
     a.last_read_seq,
-    case when a.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, a.last_read_seq) else 0 end as unread,
+    case
+        when a.last_read_seq < s.last_seq
+            then (
+                select count(*)
+                from (
+                    select m.seq
+                    from messages as m
+                    where
+                        m.session_id = s.session_id
+                        and m.seq > a.last_read_seq
+                        and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                    limit 100
+                ) as u
+            )
+        else 0
+    end as unread,
     s.external_id,
     p.hits,
     search_headline(

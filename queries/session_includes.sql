@@ -143,7 +143,19 @@ included as (
     select
         page.*,
         case
-            when page.last_read_seq < page.last_seq then count_unread(page.session_id, :actor_id, page.last_read_seq)
+            when page.last_read_seq < page.last_seq
+                then (
+                    select count(*)
+                    from (
+                        select m.seq
+                        from messages as m
+                        where
+                            m.session_id = page.session_id
+                            and m.seq > page.last_read_seq
+                            and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                        limit 100
+                    ) as u
+                )
             else 0
         end as unread,
         d.metadata,

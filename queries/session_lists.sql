@@ -41,7 +41,22 @@ select
     s.created_at,
     s.updated_at,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    case
+        when p.last_read_seq < s.last_seq
+            then (
+                select count(*)
+                from (
+                    select m.seq
+                    from messages as m
+                    where
+                        m.session_id = s.session_id
+                        and m.seq > p.last_read_seq
+                        and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                    limit 100
+                ) as u
+            )
+        else 0
+    end as unread,
     s.external_id
 from session_participants as p
 cross join lateral (

@@ -21,7 +21,6 @@ with owned_config as (
     where
         config_id = :config_id
         and user_id = :actor_id
-    for key share
 ),
 
 created_session as (
@@ -125,7 +124,22 @@ select
     p.role,
     s.last_seq,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    case
+        when p.last_read_seq < s.last_seq
+            then (
+                select count(*)
+                from (
+                    select m.seq
+                    from messages as m
+                    where
+                        m.session_id = s.session_id
+                        and m.seq > p.last_read_seq
+                        and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                    limit 100
+                ) as u
+            )
+        else 0
+    end as unread,
     s.external_id
 from session_participants as p
 cross join lateral (
@@ -182,7 +196,22 @@ select
     s.created_at,
     s.updated_at,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    case
+        when p.last_read_seq < s.last_seq
+            then (
+                select count(*)
+                from (
+                    select m.seq
+                    from messages as m
+                    where
+                        m.session_id = s.session_id
+                        and m.seq > p.last_read_seq
+                        and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                    limit 100
+                ) as u
+            )
+        else 0
+    end as unread,
     s.external_id
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
@@ -346,15 +375,15 @@ owned_config as (
 locked_session as (
     select s.*
     from sessions as s
-    inner join locked_participant as p on p.session_id = s.session_id
     where
         s.session_id = :session_id
+        and exists (select from locked_participant)
         and (:if_seqs::bigint[] is null or s.last_seq = any(:if_seqs))
         and (
             :own_config_id::text is null
             or (s.owner_user_id = :actor_id and exists (select from owned_config))
         )
-    for no key update of s
+    for no key update
 ),
 
 new_values as (
@@ -413,8 +442,7 @@ updated_session as (
         config_version = n.config_version,
         last_seq = s.last_seq + 1,
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from new_values as n
     inner join changes as c on c.data <> '{}'
     where
@@ -524,10 +552,12 @@ changed_participants as (
 
 locked_session as (
     select s.*
-    from (select session_id from changed_participants group by session_id) as p
-    inner join sessions as s on s.session_id = p.session_id
-    where s.session_id = :session_id
-    for no key update of s
+    from sessions as s
+    where
+        s.session_id = :session_id
+        -- counts, so that all of them are changed before the session is locked
+        and (select count(*) from changed_participants) > 0
+    for no key update
 ),
 
 handed_over_session as (
@@ -536,8 +566,7 @@ handed_over_session as (
         owner_user_id = :user_id,
         last_seq = s.last_seq + 1,
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from locked_session as l
     where
         s.session_id = l.session_id
@@ -663,15 +692,14 @@ rights as (
 ),
 
 locked_runs as (
-    select q.run_id
-    from rights as r
-    inner join runs as q on q.session_id = :session_id
+    select run_id
+    from runs
     where
-        r.actor_is_owner
-        and q.session_id = :session_id
-        and q.status in ('queued', 'running')
-    order by q.run_id
-    for update of q
+        session_id = :session_id
+        and status in ('queued', 'running')
+        and (select actor_is_owner from rights)
+    order by run_id
+    for update
 )
 
 delete from sessions as s

@@ -96,14 +96,14 @@ from session_states
 where
     session_id = :session_id
     and exists (
-        select
+        select 1
         from session_participants
         where
             session_id = :session_id
             and user_id = :actor_id
     )
     and exists (
-        select
+        select 1
         from session_participants
         where
             session_id = :fork_id

@@ -67,15 +67,15 @@ select
     :stream_id,
     :process_id,
     :actor_id
-where
-    (
-        select count(*)
-        from streams
-        where
-            user_id = :actor_id
-            and process_id <> :process_id
-            and seen_at > now() - interval '15 seconds'
-    ) <= :most_elsewhere::bigint
+from (
+    select count(*) as open_elsewhere
+    from streams
+    where
+        user_id = :actor_id
+        and process_id <> :process_id
+        and seen_at > now() - interval '15 seconds'
+) as t
+where t.open_elsewhere <= :most_elsewhere::bigint
 returning
     stream_id,
     user_id;
@@ -100,7 +100,7 @@ select
 from unnest(:stream_ids::text[], :session_ids::text[], :user_ids::text[]) as kept (stream_id, session_id, user_id)
 order by kept.stream_id
 on conflict (stream_id) do update
-set seen_at = now();
+set seen_at = excluded.seen_at;
 
 
 -- name: close(stream_ids)!

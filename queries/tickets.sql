@@ -50,23 +50,31 @@ returning
 -- @access system
 -- @shards local
 -- @index  stream_tickets_pkey
-delete from stream_tickets as t
-where
-    t.ticket_hash = :ticket_hash
-    and t.session_id is not distinct from :session_id::text
-    and t.expires_at > now()
-    and not exists (
-        select
-        from applications as a
-        where
-            a.app_id = t.app_id
-            and (not a.is_active or a.updated_at > t.expires_at - interval '30 seconds')
-    )
-returning
+with used_ticket as (
+    delete from stream_tickets as t
+    where
+        t.ticket_hash = :ticket_hash
+        and t.session_id is not distinct from :session_id::text
+        and t.expires_at > now()
+        and not exists (
+            select
+            from applications as a
+            where
+                a.app_id = t.app_id
+                and (not a.is_active or a.updated_at > t.expires_at - interval '30 seconds')
+        )
+    returning
+        t.user_id,
+        t.app_id,
+        t.token_expires_at
+)
+
+select
     t.user_id,
     t.app_id,
     t.token_expires_at,
-    (select request_limit(a.settings) from applications as a where a.app_id = t.app_id) as requests_per_minute;
+    (select request_limit(a.settings) from applications as a where a.app_id = t.app_id) as requests_per_minute
+from used_ticket as t;
 
 
 -- name: sweep(limit)!

@@ -32,5 +32,5 @@ from unnest(:user_ids::text[], :app_ids::text[]) as seen (user_id, app_id)
 order by seen.user_id
 on conflict (user_id) do update
 set
-    last_seen = now(),
+    last_seen = excluded.last_seen,
     last_seen_app_id = excluded.last_seen_app_id;

@@ -25,7 +25,7 @@ PLACE = re.compile(
 )
 VALUE = re.compile(
     r"^\s+:actor_id,?$|decided_by_user_id = :actor_id|coalesce\(r\.\w+, :actor_id\)|^values \(.*\)$"
-    r"|'former_user_id', :actor_id\)|count_unread\(.*\)|search_matches\(:actor_id,.*\)"
+    r"|'former_user_id', :actor_id\)|search_matches\(:actor_id,.*\)"
     r"|runs_count_queued_of_user\(:actor_id\)|s\.last_seq \+ 1, :actor_id,"
     r"|unnest\(.*:actor_ids::text\[\]\)|:actor_app_id, :actor_id\b|^\s+:actor_id as user_id,$"
     r"|case when l.is_locked then :actor_id end",

@@ -14,6 +14,8 @@ from amplifier.database import placement
 from amplifier.queries.checks import shards
 from amplifier.queries.checks.shard_rules import FUNCTIONS, PINNED, RULES, SPANNING, STABLE, VOLATILE
 from amplifier.queries.findings import QueriesError
+from amplifier.queries.query import Parsed, Query
+from amplifier.queries.registry import OVERLAY
 from tests.queries.test_checks import alone, blocks
 from tests.queries.test_registry import check, load
 
@@ -57,6 +59,21 @@ def test_released_queries_have_no_findings() -> None:
     assert {rule for rules in PINNED.values() for rule in rules} <= RULES.keys()
 
 
+def test_overlay_keeps_every_rule() -> None:
+    """The pins are for the queries of the folder, not for those that replace them on Citus."""
+    overlay = list(load(FOLDER).overlay.values())
+    assert PINNED.keys() & {query.name for query in overlay}
+    assert shards.findings(overlay) == []
+    [count] = [query for query in QUERIES.values() if query.name == "search_facets.count"]
+    moved = Parsed(
+        **{name: getattr(count, name) for name in ("name", "line", "text", "header", "operator", "parameters")},
+        file=FOLDER / OVERLAY / "search_facets.sql",
+        sql=count.statement,
+    )
+    assert "(rule function)" in str(shards.findings([Query(UNUSED, moved)])[0])
+
+
+UNUSED: Any = None  # in place of a database: the query is never run
 BY_SESSION = "from sessions as s where s.session_id = $1"
 CTE = f"with a as (select s.session_id {BY_SESSION})"
 JOINED = "select m.seq from messages as m join sessions as s on s.session_id = m.session_id"
@@ -268,7 +285,7 @@ def test_functions_that_read_tables_are_known(sql: Sql) -> None:
             one for one in placement.ALL if re.search(rf"\b(from|join|into|update)\s+(public\.)?{one}\b", text, re.I)
         }
 
-    found = {name: tuple(sorted(tables(name))) for name in called & bodies.keys()}
+    found = {name: tuple(sorted(tables(name))) for name in (called | FUNCTIONS.keys()) & bodies.keys()}
     assert {name: used for name, used in found.items() if used} == FUNCTIONS
     assert FUNCTIONS.keys() >= SPANNING
     # the others could be called anywhere

@@ -65,6 +65,7 @@ async def overlay_findings(queries: Queries, structs: Structs) -> list[Finding]:
     described, found = await asyncio.to_thread(describe, queries.database.dsn, overlay)
     for query in overlay:
         found += compared(query, described.get(query.name), structs)
+    found += shard_findings(query for query in overlay if query.name in described)
     return _sorted(found + await _probe(queries, described, structs, overlay))
 
 
