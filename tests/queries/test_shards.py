@@ -13,11 +13,11 @@ from amplifier import paths
 from amplifier.database import placement
 from amplifier.queries.checks import shards
 from amplifier.queries.checks.shard_rules import FUNCTIONS, PINNED, RULES, SPANNING, STABLE, VOLATILE
-from amplifier.queries.findings import QueriesError
 from amplifier.queries.query import Parsed, Query
 from amplifier.queries.registry import OVERLAY
 from tests.queries.test_checks import alone, blocks
-from tests.queries.test_registry import check, load
+from tests.queries.test_registry import load
+from tests.support.service import command
 
 if "CI" not in os.environ:  # there it has to be installed
     pytest.importorskip("pgparse")
@@ -229,16 +229,17 @@ def test_shards_of_edited_query_is_compared(tmp_path: Path, old: str, new: str, 
     assert re.match(problem, found[0].problem + f" ({found[0].remedy})") if problem else found == []
 
 
-async def test_new_query_that_breaks_a_rule_is_refused(dsn: str, folder: Path) -> None:
+@pytest.mark.slow
+def test_check_refuses_new_query_that_breaks_a_rule(dsn: str, folder: Path) -> None:
     (folder / "extra.sql").write_text(
         "-- name: lock(actor_id)\n-- Locks rows of the caller.\n-- @param  actor_id  the caller\n"
         "-- @return LockedParticipant[]\n-- @access participant\n-- @shards all\n-- @index  none\n"
         "select user_id\nfrom session_participants\nwhere user_id = :actor_id\nfor update;\n"
     )
-    with pytest.raises(
-        QueriesError, match=r"extra\.sql:8: extra\.lock: rows of .* on several nodes \(rule lock-several\)"
-    ):
-        await check(folder, dsn)
+    done = command({}, "queries", "check", "--database", dsn, "--queries", str(folder))
+    assert done.returncode == 1
+    [line] = done.stdout.splitlines()
+    assert re.search(r"extra\.sql:8: extra\.lock: rows of .* on several nodes \(rule lock-several\)", line)
 
 
 def test_nothing_is_found_without_parser(monkeypatch: pytest.MonkeyPatch) -> None:

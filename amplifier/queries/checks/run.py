@@ -14,7 +14,6 @@ from amplifier.queries.checks.access_probe import Probe
 from amplifier.queries.checks.access_rules import UNBOUND
 from amplifier.queries.checks.describe import Description, describe
 from amplifier.queries.checks.row_types import Structs, problems
-from amplifier.queries.checks.shards import findings as shard_findings
 from amplifier.queries.checks.stub import broken, contract
 from amplifier.queries.findings import Finding, QueriesError
 from amplifier.queries.query import Query, read
@@ -36,7 +35,6 @@ async def findings(queries: Queries, structs: Structs) -> list[Finding]:
     described, found = await asyncio.to_thread(describe, queries.database.dsn, queries.all())
     for query in queries.all():
         found += compared(query, described.get(query.name), structs)
-    found += shard_findings(query for query in queries.all() if query.name in described)
     there = {query.name for query in queries.all()}
     for name in contract().keys() - there:
         file = queries.folder / f"{name.partition('.')[0]}.sql"
@@ -65,7 +63,6 @@ async def overlay_findings(queries: Queries, structs: Structs) -> list[Finding]:
     described, found = await asyncio.to_thread(describe, queries.database.dsn, overlay)
     for query in overlay:
         found += compared(query, described.get(query.name), structs)
-    found += shard_findings(query for query in overlay if query.name in described)
     return _sorted(found + await _probe(queries, described, structs, overlay))
 
 
