@@ -1,8 +1,8 @@
 """The static check of a query's `@shards`: on which nodes it runs where sessions are divided between nodes.
 
-`amplifier-api queries check` runs it; a start and a reload do not, because it takes half a second. It reads statements
-with the parser `pgparse`, which only development installs: without it nothing is found. The rules are those of Citus, and
-`queries/README.md` explains them. Queries that break one so far are pinned in `shard_rules`.
+`amplifier-api queries check` runs it; a start and a reload do not, because it takes half a second. It needs the parser
+`pgparse`, which only development installs: without it nothing is found. The rules are those of Citus, which
+`queries/README.md` explains. Queries that break one so far are pinned in `shard_rules`.
 """
 
 from collections.abc import Iterable, Iterator
