@@ -269,7 +269,7 @@ locked_run as (
         session_id,
         run_id,
         statement_timestamp() as claimed_at,
-        exists (select from locked_participant) as may_send
+        (select session_id from locked_participant) is not null as may_send
     from runs
     where
         session_id = :session_id
@@ -694,13 +694,16 @@ select
     r.session_id,
     r.run_id,
     r.cancelled,
-    exists (
-        select
-        from streams as t
-        where
-            t.session_id = r.session_id
-            and t.process_id <> :process_id
-            and t.seen_at > now() - interval '15 seconds'
+    coalesce(
+        (
+            select true
+            from streams as t
+            where
+                t.session_id = r.session_id
+                and t.process_id <> :process_id
+                and t.seen_at > now() - interval '15 seconds'
+            limit 1
+        ), false
     ) as followed_elsewhere
 from renewed_runs as r;
 
