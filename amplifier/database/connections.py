@@ -11,7 +11,7 @@ import asyncpg
 from msgspec import Raw
 
 from amplifier import json_characters, sign_in
-from amplifier.database import tls
+from amplifier.database import silence, tls
 from amplifier.database.outages import connecting
 from amplifier.settings import Settings
 
@@ -35,7 +35,7 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
             statement_cache_size=1000,
             ssl=tls.context(dsn),
             server_settings=_server_settings(settings),
-            init=_pass_json_through,
+            init=_prepare,
             reset=_keep,
         )
     return pool
@@ -44,7 +44,7 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
 async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any]":
     """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
     with connecting():
-        return await _connect(  # type: ignore[no-any-return]
+        connection = await _connect(
             dsn,
             password=_password(settings),
             timeout=settings.database_connect_timeout,
@@ -52,6 +52,8 @@ async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any
             ssl=tls.context(dsn),
             server_settings=_server_settings(settings) | {"application_name": LISTENER},
         )
+        silence.limit(connection)
+    return connection  # type: ignore[no-any-return]
 
 
 async def _connect(dsn: str, **options: Any) -> Any:
@@ -112,6 +114,11 @@ def _server_settings(settings: Settings) -> dict[str, str]:
         "lock_timeout": milliseconds(settings.database_lock_timeout),
         "idle_in_transaction_session_timeout": "10000",
     }
+
+
+async def _prepare(connection: "asyncpg.Connection[Any]") -> None:
+    silence.limit(connection)
+    await _pass_json_through(connection)
 
 
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:

@@ -17,6 +17,7 @@ from amplifier.attachments.store import Store
 from amplifier.configs.encryption import Keyring
 from amplifier.database.listener import Listener
 from amplifier.database.pool import Database
+from amplifier.database.silence import Watch
 from amplifier.errors import Unavailable
 from amplifier.fair_share import Shares
 from amplifier.live.hub import Hub
@@ -157,6 +158,7 @@ async def _running(state: State) -> AsyncIterator[None]:
             state.checked = True
         drain_on_termination(partial(state.update, draining=True), state.shutdown_delay)
         async with (
+            _background(Watch(database).keep_watching()),
             _background(state.listener.keep_listening()),
             _background(state.activity.keep_flushing()),
             _background(state.hub.keep_going()),
