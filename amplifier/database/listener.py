@@ -7,17 +7,18 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from amplifier.database import hosts
 from amplifier.database.pool import Database
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 from amplifier.telemetry import recorder
 
 logger = logging.getLogger(__name__)
 
-_HEARTBEAT = 2.0  # seconds between two statements that check the connection; a dead peer goes unnoticed without them
-_ANSWER = 2.0  # seconds for the answer; without notifications streams are late, and credentials are not cached
-_LOOK = 5  # heartbeats between two looks at the queue
+# Seconds between two checks of the connection, and for each: a dead peer goes unnoticed without them. The pool leaves a
+# host that is dead or takes no writes any more when this connection was opened again at another one.
+_HEARTBEAT, _HEARTBEAT_LIMIT = 1.0, 2.0
 _FULL = 0.5  # of the queue of notifications; when it overflows nothing is lost, but all notifications are late
-_BACK_OFF = (0.1, 2.0)  # seconds before the first attempt to reconnect, and at most before a later one
+_BACK_OFF = (0.1, 1.0)  # seconds before the first attempt to reconnect, and at most before a later one
 
 
 class Audience(Protocol):
@@ -82,20 +83,20 @@ class Listener:
     async def _until_lost(self, connection: "asyncpg.Connection[Any]") -> None:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _: lost.set())
-        beats = 0
         while not (lost.is_set() or connection.is_closed()):
             try:
                 async with asyncio.timeout(_HEARTBEAT):
                     await lost.wait()
             except TimeoutError:
-                async with asyncio.timeout(_ANSWER):
-                    await self._renew(connection)
-                beats += 1
-                if beats % _LOOK == 0:
-                    await self._look_at_queue(connection)
+                async with asyncio.timeout(_HEARTBEAT_LIMIT):
+                    await self._check(connection)
 
-    async def _look_at_queue(self, connection: "asyncpg.Connection[Any]") -> None:
-        """Notes how full the queue is. Also advances its tail, which nothing else does after it was full."""
+    async def _check(self, connection: "asyncpg.Connection[Any]") -> None:
+        """Renews the keys and reads the queue's state. Raises an error if the connection must be opened again."""
+        await self._renew(connection)
+        # also advances the tail of the queue, which nothing else does after it was full
         self.queue_usage = used = await connection.fetchval("select pg_notification_queue_usage()")
         if used > _FULL:
             logger.warning("the database's queue of notifications is %d %% full: some listener is stuck", used * 100)
+        if hosts.must_leave(connection):
+            raise ConnectionError("its server takes no writes any more")
