@@ -7,12 +7,14 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from amplifier import clock
 from amplifier.database.pool import Database
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 from amplifier.telemetry import recorder
 
 logger = logging.getLogger(__name__)
 
+NOW = "select extract(epoch from clock_timestamp())::double precision"  # the database's clock
 _HEARTBEAT = 2.0  # seconds between two statements that check the connection; a dead peer goes unnoticed without them
 _ANSWER = 2.0  # seconds for the answer; without notifications streams are late, and credentials are not cached
 _LOOK = 5  # heartbeats between two looks at the queue
@@ -73,6 +75,7 @@ class Listener:
         row = await connection.fetchrow(KEYS)
         assert row is not None  # noqa: S101
         self._signatures.renew(*row)
+        clock.agree(row["seconds"])
 
     def _set_hearing(self, hearing: bool) -> None:
         self.is_connected = hearing
