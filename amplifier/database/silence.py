@@ -24,18 +24,20 @@ _ANSWER = 0.5  # seconds for an idle connection to answer, once another one turn
 _UNACKNOWLEDGED = 3000  # milliseconds that sent bytes may wait for the other host
 _KEEPALIVE = (30, 2, 3)  # seconds of silence, seconds between probes, probes; below the idle limits of NAT gateways
 
-# A statement is under way, or may be: the state is null where it is not visible, as in a role without rights.
-_ASK = """
-select pg_backend_pid() as own, coalesce(array_agg(pid), '{}') as at_work
+# A session that waits for its client is idle, in a transaction or not, or has parsed a statement and is still active.
+_WAITS = "(state like 'idle%' or wait_event is not distinct from 'ClientRead')"
+# The state is null where it is not visible, as in a role without rights.
+_ASK = f"""
+select pg_backend_pid() as own, coalesce(array_agg(pid), '{{}}') as at_work
 from pg_stat_activity
-where pid = any($1::int[]) and (state is null or state not like 'idle%')
-"""
+where pid = any($1::int[]) and {_WAITS} is not true
+"""  # noqa: S608
 # What a lost connection left behind: a transaction that keeps its locks.
-_END = """
+_END = f"""
 select count(pg_terminate_backend(pid))
 from pg_stat_activity
-where pid = any($1::int[]) and usename = session_user and application_name = 'amplifier-api' and state like 'idle%'
-"""
+where pid = any($1::int[]) and usename = session_user and application_name = 'amplifier-api' and {_WAITS}
+"""  # noqa: S608
 
 
 class _Pool(Protocol):

@@ -11,11 +11,11 @@ from typing import Any
 from litestar import Litestar
 from litestar.datastructures import State
 
-from amplifier import __version__, paths
+from amplifier import __version__, clock, paths
 from amplifier.api.routes import Amplifier, routes
 from amplifier.attachments.store import Store
 from amplifier.configs.encryption import Keyring
-from amplifier.database.listener import Listener
+from amplifier.database.listener import NOW, Listener
 from amplifier.database.pool import Database
 from amplifier.database.silence import Watch
 from amplifier.errors import Unavailable
@@ -155,6 +155,7 @@ async def _running(state: State) -> AsyncIterator[None]:
     if database.has_citus:
         state.queries.lay_over()
     try:
+        clock.agree(await database.fetchval(NOW))
         if not state.checked:
             await check(state.queries, STRUCTS)
             state.checked = True

@@ -63,6 +63,17 @@ async def test_half_open_connections_in_use_are_replaced(database: Database, lin
     assert await together(database, "1") == [1] * SIZE
 
 
+async def test_statements_lost_between_parsing_and_execution_end(database: Database, line: wire.Line, sql: Sql) -> None:
+    """The server calls a session active that has parsed a statement and waits for its execution."""
+    parsed = "datname = current_database() and state = 'active' and wait_event = 'ClientRead'"
+    line.hold("to_client")
+    waiting = asyncio.create_task(together(database, "2"))
+    await until(lambda: asyncio.to_thread(sql, f"select 1 from pg_stat_activity where {parsed}"))
+    line.half_open()
+    line.heal()
+    assert {type(error) for error in await waiting} == {Unavailable}
+
+
 async def test_locks_of_lost_transaction_are_released(database: Database, line: wire.Line, sql: Sql) -> None:
     async def lose() -> None:
         async with database.transaction():
