@@ -22,7 +22,7 @@ WORKERS = -n $$($(BIN)/python -c 'import os; print(os.cpu_count() + 1)') --dist 
 # else each worker and each process that a test starts compiles everything anew
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help serve console test test-all wheel clients test-clients fuzz check errors format bench sdk sdk-python sdk-typescript sbom audit check-deploy lock clean
+.PHONY: help serve console test test-all faults wheel clients test-clients fuzz check errors format bench sdk sdk-python sdk-typescript sbom audit check-deploy lock clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,10 +33,14 @@ serve: .venv/serve-ready ## serve on 127.0.0.1:8765, with an embedded PostgreSQL
 	@exec $(BIN)/amplifier-api serve
 
 test: .venv/ready ## run the short tests on a real PostgreSQL, in under 3 minutes
-	$(BIN)/pytest -m "not slow" $(WORKERS)
+	$(BIN)/pytest -m "not slow and not faults" $(WORKERS)
 
 test-all: .venv/ready ## run all tests: also soaks, real processes, every PostgreSQL, clients, the documentation
-	$(BIN)/pytest $(WORKERS)
+	$(BIN)/pytest -m "not faults" $(WORKERS)
+
+faults: .venv/ready ## break PostgreSQL, the network and processes under load, one after the other, in 15 minutes; FAULTS=short: in 4
+	rm -rf build/faults
+	$(BIN)/pytest -m faults tests/faults
 
 clients: clients-python clients-typescript ## build the packages of clients/ into build/clients
 

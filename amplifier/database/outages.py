@@ -9,26 +9,18 @@ from amplifier.azure.chain import CredentialError
 from amplifier.errors import TooSlow, Unavailable
 from amplifier.secret_references import HELD
 
-# The SQLSTATEs of errors after which the same statement may succeed later: shutdown and start-up (57P01 to 57P03), too
-# many connections, disk full, read-only after a failover, statement or lock timeout, deadlock. `outage_of` adds whole
-# classes: connection errors (08), and a refused login or database (28, 3D: a password is being changed, or a database
-# restored).
-_UNAVAILABLE_STATES = {
-    "57P01",
-    "57P02",
-    "57P03",
-    "57014",
-    "53100",
-    "53300",
-    "25006",
-    "55P03",
-    "40001",
-    "40P01",
-}
+# The SQLSTATEs of errors after which the same statement may succeed later, as whole classes: connection errors (08), a
+# refused login or database (28, 3D: a password is being changed, or a database restored), resources that are used up
+# (53: disk, memory, connections, open files), an operator's intervention (57: shutdown, start-up, a cancelled
+# statement). Of other classes: read-only after a failover, limits of transactions, and a disk that reports errors.
+_UNAVAILABLE_CLASSES = ("08", "28", "3D", "53", "57")
+_UNAVAILABLE_STATES = {"25006", "25P03", "25P04", "58000", "58030"}
 _TOO_SLOW_STATES = {"57014", "55P03", "40001", "40P01"}
+# how PostgreSQL calls a statement that somebody cancelled: its SQLSTATE is the same as after statement_timeout
+_CANCELLED = "canceling statement due to user request"
 
 
-_LATER_CLASSES = ("08", "25", "40", "53", "55", "57")
+_LATER_CLASSES = ("08", "25", "40", "53", "55", "57", "58")
 _DATA_CLASSES = ("22", "23", "54")  # values, constraints, limits of sizes
 
 
@@ -45,18 +37,19 @@ def is_of_data(error: BaseException) -> bool:
 
 def is_too_slow(error: BaseException) -> bool:
     """Returns whether PostgreSQL cancelled a statement at its time limit, as it might a repetition."""
-    return getattr(error.__cause__ or error, "sqlstate", None) == "57014"
+    cause = error.__cause__ or error
+    return getattr(cause, "sqlstate", None) == "57014" and not _is_cancelled(cause)
 
 
 def outage_of(error: BaseException) -> Unavailable | None:
     """Returns Unavailable for an outage, or None for an error of the statement itself. `error` becomes its cause."""
     if isinstance(error, Unavailable):
         return error
-    state = getattr(error, "sqlstate", None)
-    if state in _TOO_SLOW_STATES:
+    state = getattr(error, "sqlstate", None) or ""
+    if state in _TOO_SLOW_STATES and not _is_cancelled(error):
         kind = TooSlow if state == "57014" else Unavailable
         return _caused(kind("The database took too long for this request."), error)
-    if state in _UNAVAILABLE_STATES or (state or "").startswith(("08", "28", "3D")):
+    if state in _UNAVAILABLE_STATES or state.startswith(_UNAVAILABLE_CLASSES):
         return _caused(Unavailable("The database is not available at the moment."), error)
     if isinstance(error, asyncpg.exceptions.DataError):
         return None
@@ -90,6 +83,14 @@ def connecting() -> Iterator[None]:
         if (outage := not_connected(error)) is None:
             raise
         raise outage from error
+
+
+def _is_cancelled(error: BaseException) -> bool:
+    """Returns whether a DBA cancelled the statement, which says nothing about a repetition.
+
+    Servers whose messages are not in English do not tell.
+    """
+    return _CANCELLED in str(error)
 
 
 def _caused(outage: Unavailable, error: BaseException) -> Unavailable:

@@ -21,19 +21,26 @@ def account_of(user: str) -> pwd.struct_passwd | None:
     """
     if os.geteuid() != 0:
         return None
-    try:
-        return pwd.getpwnam(user)
-    except KeyError:
-        pass
+    if (found := _account(user)) is not None:
+        return found
     command = ["useradd", "--system", "--user-group", "--no-create-home", "--shell", "/usr/sbin/nologin", user]
     try:
         subprocess.run(command, check=True, capture_output=True, timeout=30)  # noqa: S603
     except (OSError, subprocess.SubprocessError) as error:
+        if (found := _account(user)) is not None:  # another process was faster
+            return found
         raise EmbeddedError(
             f"PostgreSQL does not run as root and the user {user!r} could not be made: "
             "make an unprivileged user and name it in AMPLIFIER_USER"
         ) from error
     return pwd.getpwnam(user)
+
+
+def _account(user: str) -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwnam(user)
+    except KeyError:
+        return None
 
 
 def refuse_foreign(home: Path) -> None:

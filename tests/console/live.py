@@ -4,7 +4,7 @@ import re
 from typing import Any, NamedTuple
 
 import httpx
-from playwright.async_api import Locator, Page
+from playwright.async_api import Locator, Page, expect
 
 from tests.support.agents import agent
 
@@ -68,6 +68,12 @@ async def shared(
         session = Shared(client, made.json()["session_id"])
     await session.share(other, role)
     return session
+
+
+async def meet(*pages: Page) -> None:
+    """Waits until pages of several people follow: only then does each receive events that are never replayed."""
+    for page in pages:
+        await expect(page.get_by_role("list", name="Following now")).to_be_visible()
 
 
 def writing(page: Page) -> Locator:

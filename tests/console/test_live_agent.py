@@ -7,7 +7,7 @@ import pytest
 from playwright.async_api import Locator, Page, expect
 
 from tests.console.conftest import Clients, Open, check_page
-from tests.console.live import Shared, message, say, shared, writing
+from tests.console.live import Shared, meet, message, say, shared, writing
 from tests.support.agents import agent, model
 from tests.support.llm import Call, Gate, Reply, Stub
 from tests.support.service import Service
@@ -38,7 +38,9 @@ async def imported(service: Service, models: Stub) -> None:
 async def two(open_page: Open, client_of: Clients, stub: Stub, mia: str, noor: str) -> Two:
     """A session with an agent that the stub answers, of mia and noor."""
     session = await shared(client_of(mia), noor, "editor", model(stub))
-    return Two(session, await open_page(mia, session.page), await open_page(noor, session.page))
+    two = Two(session, await open_page(mia, session.page), await open_page(noor, session.page))
+    await meet(*two.pages)
+    return two
 
 
 def growing(page: Page) -> Locator:

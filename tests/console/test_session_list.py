@@ -1,11 +1,12 @@
 """The list of sessions: its rows, live updates, pages, filters, keys, and its other states."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Locator, Page, expect
+from playwright.async_api import Locator, Page, Route, expect
 
 from tests.console.conftest import Open, check_page
 from tests.support.databases import execute
@@ -54,6 +55,19 @@ async def test_rows_show_what_a_session_is_about(open_page: Open, client_of: Cli
         await expect(row.get_by_role("img", name=user_id)).to_be_visible()
     await expect(page.get_by_role("status").filter(has_text="2 sessions")).to_be_visible()
     await check_page(page, "sessions")
+
+
+async def test_list_shows_what_happened_before_it_followed(open_page: Open, client_of: Clients, mia: str) -> None:
+    await made(client_of(mia), "First")
+    page = await open_page(mia)
+    asked: asyncio.Future[Route] = asyncio.get_running_loop().create_future()
+    await page.context.route("**/events/ticket", lambda route: asked.set_result(route), times=1)
+    await page.reload()
+    await expect(titles(page)).to_have_text(["First"])
+    held = await asyncio.wait_for(asked, 10)
+    await made(client_of(mia), "Second")
+    await held.continue_()
+    await expect(titles(page)).to_have_text(["Second", "First"])
 
 
 async def test_list_follows_changes_of_others(open_page: Open, client_of: Clients, mia: str, noor: str) -> None:

@@ -22,6 +22,11 @@ from tests.support.polling import TERMINATE, gives, remembers, until
 
 Sql = Callable[..., list[Any]]
 LIMITS = {"database_acquire_timeout": 0.5, "database_statement_timeout": 1, "database_lock_timeout": 0.5}
+# errors after which the same statement may succeed: resources, interventions, disks, and a failover
+STATES = [
+    *("08006", "25006", "25P03", "25P04", "40001", "40P01", "53000", "53100", "53200", "53300", "53400"),
+    *("55P03", "57014", "57P01", "57P03", "57P04", "57P05", "58000", "58030"),
+]
 LONGEST = 0.5 + (1 + 1) + 10  # seconds: for a connection, for a statement that the server does not end, and a reserve
 
 
@@ -130,6 +135,33 @@ async def test_restarted_and_frozen_server_loses_no_acknowledged_append() -> Non
             numbers = [row[0] for row in await service.database.fetch("select seq from messages order by seq")]
             assert numbers == list(range(1, len(numbers) + 1))
             assert acknowledged <= set(numbers)
+
+
+@pytest.mark.parametrize("state", STATES)
+async def test_error_of_the_server_is_503_without_its_text(
+    service: Service, sql: Sql, caplog: pytest.LogCaptureFixture, state: str
+) -> None:
+    """Raised by a trigger, because few of them can be provoked."""
+    body = f"begin raise exception 'said by the database' using errcode = '{state}'; end"
+    sql(f"create function fail() returns trigger language plpgsql as $$ {body} $$")
+    sql("create trigger fail before insert on messages execute function fail()")
+    response = await service.append()
+    assert_problem(response, 503)
+    assert "said" not in response.text
+    assert "said by the database" in caplog.text
+    sql("drop trigger fail on messages")
+    sql("drop function fail")
+    await until(service.recovers)
+
+
+async def test_statement_that_a_dba_cancels_is_not_called_slow(service: Service, sql: Sql) -> None:
+    waits = "from pg_stat_activity where wait_event_type = 'Lock' and datname = current_database()"
+    sql("begin")
+    sql("select from sessions for update")
+    appending = asyncio.create_task(service.append())
+    await until(lambda: asyncio.sleep(0, sql(f"select pg_cancel_backend(pid) {waits}")))
+    assert_problem(await appending, 503, "The database is not available at the moment. Try again shortly.")
+    sql("rollback")
 
 
 async def test_read_only_database_refuses_writes_until_it_is_writable(service: Service, sql: Sql) -> None:

@@ -146,6 +146,23 @@ async def test_waiting_message_gets_more_time_than_a_statement_has(dsn: str, sql
             await until(lambda: set(statuses(sql).values()) == {"completed"})
 
 
+async def test_cancelled_statement_ends_no_run_without_its_messages(dsn: str, sql: Sql) -> None:
+    """A DBA's cancellation says nothing about the next try, other than a statement timeout."""
+    [place] = await sessions(dsn, 1)
+    dead(sql, place, '{"role": "user", "content": "x"}')
+    written(sql, place, '{"role": "assistant", "content": "", "tool_calls": [{"id": "a", "tool": "clock"}]}')
+    cancelled = (
+        "select pg_cancel_backend(pid) from pg_stat_activity where wait_event_type = 'Lock'"
+        " and datname = current_database() and query like '%runs.finish%'"
+    )
+    with holding(dsn, "select from sessions for update") as release:
+        async with serving(settings(dsn, run_lease=1, database_lock_timeout=30)) as api:
+            await until(lambda: sql(cancelled))
+            release()
+            await until(lambda: set(statuses(sql).values()) == {"failed"})
+            assert not any(one.needs_repair for one in diagnose(await (await again(api, place)).transcript()))
+
+
 async def test_waiting_message_too_large_for_transcript_is_refused(dsn: str, sql: Sql) -> None:
     """The agent executes another run meanwhile."""
     async with serving(settings(dsn)) as api:
