@@ -4,6 +4,7 @@ import ipaddress
 import os
 import re
 from typing import NamedTuple
+from urllib.parse import quote, urlencode
 
 # libpq, asyncpg and yoyo split a URL differently at special characters that are not written as %XX
 _POSTGRES_URL = re.compile(r"(?i:postgres(ql)?)(\+\w+)?://([^/?#@\[\]]*@)?[^/?#@]*(/[^?#@]*)?(\?[^#@]*)?")
@@ -87,6 +88,34 @@ def with_ssl_mode(url: str, mode: str) -> str:
 
 def _with(url: str, parameter: str) -> str:
     return f"{url}{'&' if '?' in url else '?'}{parameter}"
+
+
+def with_login_of(url: str, other: str) -> str:
+    """Returns `url` with the user, the password and the database of another URL where it has none.
+
+    A password is taken only for the same user.
+    """
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts, given = (
+        {name: str(value) for name, value in conninfo_to_dict(one).items() if value is not None} for one in (url, other)
+    )
+    if parts.get("user") not in (None, given.get("user")):
+        given.pop("password", None)
+    login = {name: parts.pop(name, given.get(name)) for name in ("user", "password", "dbname")}
+    user, password, database = (None if part is None else quote(part, safe="") for part in login.values())
+    signed = f"{user or ''}{'' if password is None else f':{password}'}"
+    options = urlencode(parts, quote_via=quote)  # libpq does not decode a plus sign to a space
+    return f"postgresql://{signed and f'{signed}@'}/{database or ''}?{options}"
+
+
+def same_server(url: str, other: str) -> bool:
+    """Returns whether two URLs name the same hosts and ports."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    one, two = (conninfo_to_dict(address) for address in (url, other))
+    names = ("host", "hostaddr", "port")
+    return [str(one.get(name) or "") for name in names] == [str(two.get(name) or "") for name in names]
 
 
 def fault_with_tokens(url: str) -> str | None:

@@ -21,12 +21,15 @@ ROLE = "amplifier_app"  # owns nothing and can change no schema; every login of 
 
 
 async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
-    """Opens the pool. Raises Unavailable."""
+    """Opens the pool. Raises Unavailable.
+
+    A pooler in transaction mode takes no settings at the start of a connection: the login has them, see `pooler.py`.
+    """
     with connecting():
         pool: asyncpg.Pool[Any] = await asyncpg.create_pool(
             dsn,
             connect=cast(Any, _connect),
-            password=_password(settings),
+            password=_password(settings, dsn),
             min_size=settings.database_pool_min_size,
             max_size=settings.database_pool_max_size,
             timeout=settings.database_connect_timeout,
@@ -34,8 +37,10 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
             command_timeout=settings.database_statement_timeout + 1,
             max_inactive_connection_lifetime=300,
             statement_cache_size=1000,
+            # of any length: a pooler keeps only statements with a name, and asyncpg names those that it caches
+            max_cacheable_statement_size=0,
             ssl=tls.context(dsn),
-            server_settings=_server_settings(settings),
+            server_settings=_named(settings, dsn),
             init=_pass_json_through,
             reset=_keep,
         )
@@ -47,11 +52,11 @@ async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any
     with connecting():
         return await _connect(  # type: ignore[no-any-return]
             dsn,
-            password=_password(settings),
+            password=_password(settings, dsn),
             timeout=settings.database_connect_timeout,
             command_timeout=settings.database_statement_timeout + 1,
             ssl=tls.context(dsn),
-            server_settings=_server_settings(settings) | {"application_name": LISTENER},
+            server_settings=_named(settings, dsn) | {"application_name": LISTENER},
         )
 
 
@@ -92,7 +97,7 @@ async def open_bare(settings: Settings, dsn: str, name: str, seconds: float) -> 
     sign_in.use(settings)
     return await _connect(  # type: ignore[no-any-return]
         dsn,
-        password=_password(settings),
+        password=_password(settings, dsn),
         timeout=seconds,
         ssl=tls.context(dsn),
         statement_cache_size=0,
@@ -105,22 +110,31 @@ def milliseconds(seconds: float) -> str:
     return str(max(1, round(seconds * 1000)))
 
 
-def _password(settings: Settings) -> Callable[[], str] | None:
-    """Returns a function that asyncpg calls for each new connection, so that a rotated password counts."""
-    return None if settings.password is None else lambda: settings.password or ""
+def _password(settings: Settings, dsn: str) -> Callable[[], str] | None:
+    """Returns a function that asyncpg calls for each new connection, so that a rotated password counts.
+
+    Returns None where the password is that of the address: `DATABASE_LISTEN_URL` is read anew for each connection.
+    """
+    if settings.password is None or (settings.database_listen_url is not None and dsn == settings.direct_dsn):
+        return None
+    return lambda: settings.password or ""
 
 
-def _server_settings(settings: Settings) -> dict[str, str]:
+def _named(settings: Settings, dsn: str) -> dict[str, str]:
+    """Returns the settings that a connection sends at its start."""
+    given = {} if settings.is_pooler(dsn) else session_settings(settings)
+    return {"application_name": "amplifier-api", **given}
+
+
+def session_settings(settings: Settings) -> dict[str, str]:
+    """Returns the settings of PostgreSQL that the statements of the service need."""
     return {
-        "application_name": "amplifier-api",
         "timezone": "UTC",
         "jit": "off",  # compilation takes longer than any of these statements
         # One plan for all calls. PostgreSQL's own choice plans some statements anew for each call, above all those with
         # arrays: 5.4 ms instead of 0.1 for streams.list_present, 1.8 instead of 0.2 for participants.touch.
         "plan_cache_mode": "force_generic_plan",
         "role": ROLE,
-        # statements count in sessions.messages_total themselves what they add; see migration 0076
-        "amplifier.counts_messages": "on",
         "statement_timeout": milliseconds(settings.database_statement_timeout),
         "lock_timeout": milliseconds(settings.database_lock_timeout),
         "idle_in_transaction_session_timeout": "10000",

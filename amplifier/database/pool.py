@@ -13,6 +13,7 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import asyncpg
 
 from amplifier import sign_in
+from amplifier.database import pooler
 from amplifier.database.connections import milliseconds, open_listener, open_pool
 from amplifier.database.outages import not_connected, outage_of
 from amplifier.errors import Crowded, NoneFree, Unavailable
@@ -55,6 +56,7 @@ class Database:
         sign_in.use(settings)
         self._settings = settings
         self.dsn = dsn
+        self._is_configured = dsn == settings.dsn  # a rotated password changes the address of the settings
         self._pool: asyncpg.Pool[Any] | None = None
         # asyncpg's pool opens, checks and replaces connections. Between two statements they wait in `_idle`, because a
         # pass through that pool costs more than a short statement. A holder of a place at the gate finds a connection
@@ -68,8 +70,15 @@ class Database:
         """Returns what the pool does now."""
         return Figures(0 if self._pool is None else self._pool.get_size(), self._gate.taken, self._gate.waiting)
 
+    @property
+    def direct_dsn(self) -> str:
+        """The address of PostgreSQL itself, without a pooler in between."""
+        return (self._settings.direct_dsn if self._is_configured else None) or self.dsn
+
     async def connect(self) -> None:
-        """Opens the pool. Raises Unavailable."""
+        """Opens the pool. Raises Unavailable, and PoolerError if a pooler is not fit for the service."""
+        if self._settings.is_pooler(self.dsn):
+            await pooler.verify(self._settings, self.dsn)
         # it logs a traceback for each attempt during an outage
         logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
         self._pool = await open_pool(self._settings, self.dsn)
@@ -87,7 +96,7 @@ class Database:
 
     async def dedicated(self) -> "asyncpg.Connection[Any]":
         """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
-        return await open_listener(self._settings, self.dsn)
+        return await open_listener(self._settings, self.direct_dsn)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
