@@ -8,13 +8,13 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 
 from amplifier import sign_in
 from amplifier.database import pooler
-from amplifier.database.connections import milliseconds, open_listener, open_pool
+from amplifier.database.connections import Verify, milliseconds, open_listener, open_pool
 from amplifier.database.outages import not_connected, outage_of
 from amplifier.errors import Crowded, NoneFree, Unavailable
 from amplifier.fair_share import Shares, current
@@ -39,10 +39,31 @@ class Figures(NamedTuple):
     waiting: int
 
 
+def in_transaction() -> bool:
+    """Returns whether the current task is in a transaction."""
+    return _held.get() is not None
+
+
 def refuse_in_transaction() -> None:
     """Raises RuntimeError inside a transaction: while a client is awaited there, its connection is not available."""
-    if _held.get() is not None:
+    if in_transaction():
         raise RuntimeError("a client is awaited inside a transaction: receive and send before it begins or after it")
+
+
+class Runner(Protocol):
+    """An object that runs single statements: the pool, or a replica."""
+
+    async def fetch(self, query: str, /, *args: Any) -> list[Any]:
+        """Runs a query and returns all rows."""
+
+    async def fetchrow(self, query: str, /, *args: Any) -> Any:
+        """Runs a query and returns the first row, or None."""
+
+    async def fetchval(self, query: str, /, *args: Any) -> Any:
+        """Runs a query and returns the first column of the first row, or None."""
+
+    async def execute(self, query: str, /, *args: Any) -> str:
+        """Runs a command and returns its status, such as `UPDATE 1`."""
 
 
 class Database:
@@ -52,8 +73,11 @@ class Database:
     Every method raises Unavailable for an outage and for a wait that exceeds its limit.
     """
 
-    def __init__(self, settings: Settings, dsn: str) -> None:
+    def __init__(self, settings: Settings, dsn: str, verify: Verify | None = None) -> None:
+        """`verify` raises an error for a new connection of the pool that must not be used."""
         sign_in.use(settings)
+        self._verify = verify
+        self.reads: Runner = self  # runs the queries that a replica may answer
         self._settings = settings
         self.dsn = dsn
         self._is_configured = dsn == settings.dsn  # a rotated password changes the address of the settings
@@ -75,13 +99,18 @@ class Database:
         """The address of PostgreSQL itself, without a pooler in between."""
         return (self._settings.direct_dsn if self._is_configured else None) or self.dsn
 
+    @property
+    def is_connected(self) -> bool:
+        """True after `connect`."""
+        return self._pool is not None
+
     async def connect(self) -> None:
         """Opens the pool. Raises Unavailable, and PoolerError if a pooler is not fit for the service."""
         if self._settings.is_pooler(self.dsn):
             await pooler.verify(self._settings, self.dsn)
         # it logs a traceback for each attempt during an outage
         logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
-        self._pool = await open_pool(self._settings, self.dsn)
+        self._pool = await open_pool(self._settings, self.dsn, self._verify)
 
     async def close(self) -> None:
         """Closes all connections. Waits for those in use, at most DATABASE_STATEMENT_TIMEOUT, then terminates them."""
