@@ -17,10 +17,14 @@ from amplifier.settings import Settings
 
 LISTENER = "amplifier-api listener"  # the application_name of each process's listening connection
 ROLE = "amplifier_app"  # owns nothing and can change no schema; every login of the service must be a member of it
+HAS_CITUS = "select exists (select from pg_extension where extname = 'citus')"
+# Citus cannot plan most statements for any arguments. It changes one shard after the other, so that statements that
+# lock rows on several shards do so in the same order.
+_ON_CITUS = {"plan_cache_mode": "auto", "citus.multi_shard_modify_mode": "sequential"}
 
 
-async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
-    """Opens the pool. Raises Unavailable.
+async def open_pool(settings: Settings, dsn: str, has_citus: bool = False) -> "asyncpg.Pool[Any]":
+    """Opens the pool, with other settings if the database has Citus. Raises Unavailable.
 
     A pooler in transaction mode takes no settings at the start of a connection: the login has them, see `pooler.py`.
     """
@@ -39,7 +43,7 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
             # of any length: a pooler keeps only statements with a name, and asyncpg names those that it caches
             max_cacheable_statement_size=0,
             ssl=tls.context(dsn),
-            server_settings=_named(settings, dsn),
+            server_settings=_named(settings, dsn, has_citus),
             init=_pass_json_through,
             reset=_keep,
         )
@@ -107,15 +111,15 @@ def _password(settings: Settings, dsn: str) -> Callable[[], str] | None:
     return lambda: settings.password or ""
 
 
-def _named(settings: Settings, dsn: str) -> dict[str, str]:
+def _named(settings: Settings, dsn: str, has_citus: bool = False) -> dict[str, str]:
     """Returns the settings that a connection sends at its start."""
-    given = {} if settings.is_pooler(dsn) else session_settings(settings)
+    given = {} if settings.is_pooler(dsn) else session_settings(settings, has_citus)
     return {"application_name": "amplifier-api", **given}
 
 
-def session_settings(settings: Settings) -> dict[str, str]:
+def session_settings(settings: Settings, has_citus: bool = False) -> dict[str, str]:
     """Returns the settings of PostgreSQL that the statements of the service need."""
-    return {
+    found = {
         "timezone": "UTC",
         "jit": "off",  # compilation takes longer than any of these statements
         # One plan for all calls. PostgreSQL's own choice plans some statements anew for each call, above all those with
@@ -126,6 +130,7 @@ def session_settings(settings: Settings) -> dict[str, str]:
         "lock_timeout": milliseconds(settings.database_lock_timeout),
         "idle_in_transaction_session_timeout": "10000",
     }
+    return found | _ON_CITUS if has_citus else found
 
 
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:
