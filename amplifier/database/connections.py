@@ -11,8 +11,9 @@ import asyncpg
 from msgspec import Raw
 
 from amplifier import json_characters, sign_in
-from amplifier.database import tls
+from amplifier.database import hosts, tls
 from amplifier.database.outages import connecting
+from amplifier.postgres_urls import Host
 from amplifier.settings import Settings
 
 LISTENER = "amplifier-api listener"  # the application_name of each process's listening connection
@@ -69,15 +70,27 @@ async def _connect(dsn: str, **options: Any) -> Any:
     If the server refuses a token that was kept, tries once more with a new one.
     """
     if sign_in.scope(dsn) is None:
-        return await asyncpg.connect(dsn, **options)
+        return await _opened(dsn, options)
     async with asyncio.timeout(options["timeout"]):
         token = await sign_in.token_soon(dsn)
         try:
-            return await asyncpg.connect(dsn, **options | {"password": token})
+            return await _opened(dsn, options | {"password": token})
         except asyncpg.InvalidAuthorizationSpecificationError:
             if not sign_in.forget(dsn, token):
                 raise
-            return await asyncpg.connect(dsn, **options | {"password": await sign_in.token_soon(dsn)})
+            return await _opened(dsn, options | {"password": await sign_in.token_soon(dsn)})
+
+
+async def _opened(dsn: str, options: dict[str, Any]) -> Any:
+    """Opens a connection at the host of an address, or at the one of several that fits."""
+
+    async def opened(host: Host | None) -> Any:
+        if host is None:
+            return await asyncpg.connect(dsn, **options)
+        its = {"host": host.name, "port": host.port, "ssl": tls.context(dsn, host.name)}
+        return await asyncpg.connect(dsn, **options | its)
+
+    return await hosts.connect(dsn, opened)
 
 
 async def open_bare(settings: Settings, dsn: str, name: str, seconds: float) -> "asyncpg.Connection[Any]":

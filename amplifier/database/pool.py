@@ -74,7 +74,8 @@ class Database:
     @property
     def direct_dsn(self) -> str:
         """The address of PostgreSQL itself, without a pooler in between."""
-        return (self._settings.direct_dsn if self._is_configured else None) or self.dsn
+        is_another = self._is_configured and self._settings.database_listen_url is not None
+        return (self._settings.direct_dsn if is_another else None) or self.dsn
 
     async def connect(self) -> None:
         """Opens the pool. Raises Unavailable, and PoolerError if a pooler is not fit for the service."""
