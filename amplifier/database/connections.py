@@ -18,6 +18,12 @@ from amplifier.settings import Settings
 
 LISTENER = "amplifier-api listener"  # the application_name of each process's listening connection
 ROLE = "amplifier_app"  # owns nothing and can change no schema; every login of the service must be a member of it
+# The server closes connections of a host that does not answer for 25 seconds, which by default takes two hours. These
+# are no parameters of the start, because poolers in session mode refuse those that they were not told to ignore.
+_LOST_HOSTS = (
+    "set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; "
+    "set tcp_user_timeout = 25000"
+)
 HAS_CITUS = "select exists (select from pg_extension where extname = 'citus')"
 # Citus cannot plan most statements for any arguments. It changes one shard after the other, so that statements that
 # lock rows on several shards do so in the same order.
@@ -45,7 +51,7 @@ async def open_pool(settings: Settings, dsn: str, has_citus: bool = False) -> "a
             max_cacheable_statement_size=0,
             ssl=tls.context(dsn),
             server_settings=_named(settings, dsn, has_citus),
-            init=_pass_json_through,
+            init=_pass_json_through if settings.is_pooler(dsn) else _set_up,
             reset=_keep,
         )
     return pool
@@ -54,7 +60,7 @@ async def open_pool(settings: Settings, dsn: str, has_citus: bool = False) -> "a
 async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any]":
     """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
     with connecting():
-        return await _connect(  # type: ignore[no-any-return]
+        connection: asyncpg.Connection[Any] = await _connect(
             dsn,
             password=_password(settings, dsn),
             timeout=settings.database_connect_timeout,
@@ -62,6 +68,8 @@ async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any
             ssl=tls.context(dsn),
             server_settings=_named(settings, dsn) | {"application_name": LISTENER},
         )
+        await connection.execute(_LOST_HOSTS)
+    return connection
 
 
 async def _connect(dsn: str, **options: Any) -> Any:
@@ -144,6 +152,12 @@ def session_settings(settings: Settings, has_citus: bool = False) -> dict[str, s
         "idle_in_transaction_session_timeout": "10000",
     }
     return found | _ON_CITUS if has_citus else found
+
+
+async def _set_up(connection: "asyncpg.Connection[Any]") -> None:
+    """Prepares a connection of the pool."""
+    await connection.execute(_LOST_HOSTS)
+    await _pass_json_through(connection)
 
 
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:
