@@ -19,16 +19,30 @@ from amplifier.settings import Settings
 LISTENER = "amplifier-api listener"  # the application_name of each process's listening connection
 Verify: TypeAlias = Callable[["asyncpg.Connection[Any]"], Awaitable[None]]
 ROLE = "amplifier_app"  # owns nothing and can change no schema; every login of the service must be a member of it
+# The server closes connections of a host that does not answer for 25 seconds, which by default takes two hours. These
+# are no parameters of the start, because poolers in session mode refuse those that they were not told to ignore.
+_LOST_HOSTS = (
+    "set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; "
+    "set tcp_user_timeout = 25000"
+)
+HAS_CITUS = "select exists (select from pg_extension where extname = 'citus')"
+# Citus cannot plan most statements for any arguments. It changes one shard after the other, so that statements that
+# lock rows on several shards do so in the same order.
+_ON_CITUS = {"plan_cache_mode": "auto", "citus.multi_shard_modify_mode": "sequential"}
 
 
-async def open_pool(settings: Settings, dsn: str, verify: Verify | None = None) -> "asyncpg.Pool[Any]":
-    """Opens the pool. Raises Unavailable. `verify` raises an error for a new connection that must not be used.
+async def open_pool(
+    settings: Settings, dsn: str, verify: Verify | None = None, has_citus: bool = False
+) -> "asyncpg.Pool[Any]":
+    """Opens the pool, with other settings if the database has Citus. Raises Unavailable.
+
+    `verify` raises an error for a new connection that must not be used.
 
     A pooler in transaction mode takes no settings at the start of a connection: the login has them, see `pooler.py`.
     """
 
     async def prepare(connection: "asyncpg.Connection[Any]") -> None:
-        await _pass_json_through(connection)
+        await (_pass_json_through if settings.is_pooler(dsn) else _set_up)(connection)
         if verify is not None:
             await verify(connection)
 
@@ -47,7 +61,7 @@ async def open_pool(settings: Settings, dsn: str, verify: Verify | None = None) 
             # of any length: a pooler keeps only statements with a name, and asyncpg names those that it caches
             max_cacheable_statement_size=0,
             ssl=tls.context(dsn),
-            server_settings=_named(settings, dsn),
+            server_settings=_named(settings, dsn, has_citus),
             init=prepare,
             reset=_keep,
         )
@@ -57,7 +71,7 @@ async def open_pool(settings: Settings, dsn: str, verify: Verify | None = None) 
 async def open_listener(settings: Settings, dsn: str, name: str = LISTENER) -> "asyncpg.Connection[Any]":
     """Opens a connection outside the pool, for LISTEN. `name` is its application_name. Raises Unavailable."""
     with connecting():
-        return await _connect(  # type: ignore[no-any-return]
+        connection: asyncpg.Connection[Any] = await _connect(
             dsn,
             password=_password(settings, dsn),
             timeout=settings.database_connect_timeout,
@@ -65,6 +79,8 @@ async def open_listener(settings: Settings, dsn: str, name: str = LISTENER) -> "
             ssl=tls.context(dsn),
             server_settings=_named(settings, dsn) | {"application_name": name},
         )
+        await connection.execute(_LOST_HOSTS)
+    return connection
 
 
 async def _connect(dsn: str, **options: Any) -> Any:
@@ -129,15 +145,15 @@ def _password(settings: Settings, dsn: str) -> Callable[[], str] | None:
     return lambda: settings.password or ""
 
 
-def _named(settings: Settings, dsn: str) -> dict[str, str]:
+def _named(settings: Settings, dsn: str, has_citus: bool = False) -> dict[str, str]:
     """Returns the settings that a connection sends at its start."""
-    given = {} if settings.is_pooler(dsn) else session_settings(settings)
+    given = {} if settings.is_pooler(dsn) else session_settings(settings, has_citus)
     return {"application_name": "amplifier-api", **given}
 
 
-def session_settings(settings: Settings) -> dict[str, str]:
+def session_settings(settings: Settings, has_citus: bool = False) -> dict[str, str]:
     """Returns the settings of PostgreSQL that the statements of the service need."""
-    return {
+    found = {
         "timezone": "UTC",
         "jit": "off",  # compilation takes longer than any of these statements
         # One plan for all calls. PostgreSQL's own choice plans some statements anew for each call, above all those with
@@ -148,6 +164,13 @@ def session_settings(settings: Settings) -> dict[str, str]:
         "lock_timeout": milliseconds(settings.database_lock_timeout),
         "idle_in_transaction_session_timeout": "10000",
     }
+    return found | _ON_CITUS if has_citus else found
+
+
+async def _set_up(connection: "asyncpg.Connection[Any]") -> None:
+    """Prepares a connection of the pool."""
+    await connection.execute(_LOST_HOSTS)
+    await _pass_json_through(connection)
 
 
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:

@@ -14,8 +14,8 @@ import asyncpg
 
 from amplifier import sign_in
 from amplifier.database import pooler
-from amplifier.database.connections import Verify, milliseconds, open_listener, open_pool
-from amplifier.database.outages import not_connected, outage_of
+from amplifier.database.connections import HAS_CITUS, Verify, milliseconds, open_listener, open_pool
+from amplifier.database.outages import connecting, not_connected, outage_of
 from amplifier.errors import Crowded, NoneFree, Unavailable
 from amplifier.fair_share import Shares, current
 from amplifier.settings import Settings
@@ -81,6 +81,7 @@ class Database:
         self._settings = settings
         self.dsn = dsn
         self._is_configured = dsn == settings.dsn  # a rotated password changes the address of the settings
+        self.has_citus = False  # whether the database has the extension, known after `connect`
         self._pool: asyncpg.Pool[Any] | None = None
         # asyncpg's pool opens, checks and replaces connections. Between two statements they wait in `_idle`, because a
         # pass through that pool costs more than a short statement. A holder of a place at the gate finds a connection
@@ -97,7 +98,8 @@ class Database:
     @property
     def direct_dsn(self) -> str:
         """The address of PostgreSQL itself, without a pooler in between."""
-        return (self._settings.direct_dsn if self._is_configured else None) or self.dsn
+        is_another = self._is_configured and self._settings.database_listen_url is not None
+        return (self._settings.direct_dsn if is_another else None) or self.dsn
 
     @property
     def is_connected(self) -> bool:
@@ -110,7 +112,17 @@ class Database:
             await pooler.verify(self._settings, self.dsn)
         # it logs a traceback for each attempt during an outage
         logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
-        self._pool = await open_pool(self._settings, self.dsn, self._verify)
+        pool = await open_pool(self._settings, self.dsn, self._verify)
+        try:
+            with connecting():
+                self.has_citus = await pool.fetchval(HAS_CITUS)
+        except BaseException:
+            pool.terminate()
+            raise
+        if self.has_citus:
+            await pool.close()
+            pool = await open_pool(self._settings, self.dsn, self._verify, has_citus=True)
+        self._pool = pool
 
     async def close(self) -> None:
         """Closes all connections. Waits for those in use, at most DATABASE_STATEMENT_TIMEOUT, then terminates them."""
@@ -212,11 +224,11 @@ class Database:
 
     async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
         if (held := _held.get()) is not None:
-            return await getattr(held, method)(query, *args, timeout=_limit.get())
+            return await getattr(held, method)(query, *args, timeout=self._limit_of_statement())
         user = current.get()
         connection = await self._acquire(user)
         try:
-            result = await getattr(connection, method)(query, *args, timeout=_limit.get())
+            result = await getattr(connection, method)(query, *args, timeout=self._limit_of_statement())
         except BaseException as error:
             await self._discard(connection, user, error)
             if isinstance(error, Exception) and (outage := outage_of(error)) is not None:
@@ -224,6 +236,14 @@ class Database:
             raise
         self._release(connection, user)
         return result
+
+    def _limit_of_statement(self) -> float | None:
+        """Returns the seconds after which this process cancels a statement, None for those of the pool.
+
+        On Citus that is the limit for locks, because `lock_timeout` is not in force on the workers.
+        """
+        limit = _limit.get()
+        return self._settings.database_lock_timeout + 1 if limit is None and self.has_citus else limit
 
     async def _acquire(self, user: Hashable) -> Connection:
         """Waits for a place within the user's share and returns a connection, if possible one that is idle.

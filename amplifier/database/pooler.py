@@ -36,6 +36,7 @@ select
             setrole in (0, (select oid from pg_roles where rolname = session_user))
             and setdatabase in (0, (select oid from pg_database where datname = current_database()))
     ) as own,
+    exists (select from pg_extension where extname = 'citus') as has_citus,
     coalesce(
         (
             select pg_has_role(session_user, relowner, 'member')
@@ -116,10 +117,10 @@ async def _backend(connection: "asyncpg.Connection[Any]") -> int:
 
 async def _compare(settings: Settings, connection: "asyncpg.Connection[Any]") -> None:
     """Raises PoolerError if a connection of the server lacks a setting of the service."""
-    wanted = session_settings(settings)
     async with connection.transaction():
-        state = await connection.fetchrow(_STATE, list(wanted))
+        state = await connection.fetchrow(_STATE, list(session_settings(settings, has_citus=True)))
     assert state is not None  # noqa: S101
+    wanted = session_settings(settings, state["has_citus"])
     found = {"role": state["role"], **dict(state["found"])}
     missing = {name: value for name, value in wanted.items() if not _fits(name, found.get(name, ""), value)}
     if not missing:

@@ -145,7 +145,7 @@ class Replica:
         if loop.time() < self._rests_until:
             return _BEHIND
         wanted = await self._written.answer()
-        if wanted.timeline == self._replayed.timeline and (self._has(wanted) or await self._replays(wanted)):
+        if self._has(wanted) or await self._replays(wanted):
             return _ON_REPLICA if self.is_used else _AWAY
         self._rests_until = loop.time() + _REST
         return _BEHIND

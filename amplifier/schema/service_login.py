@@ -11,7 +11,7 @@ from psycopg.sql import SQL, Identifier, Literal
 
 from amplifier import libpq
 from amplifier.database import pooler
-from amplifier.database.connections import ROLE, session_settings
+from amplifier.database.connections import HAS_CITUS, ROLE, session_settings
 from amplifier.errors import OperatorError, one_line
 from amplifier.schema import migrate
 from amplifier.settings import Settings
@@ -93,7 +93,8 @@ def settle(dsn: str, login: str, settings: Settings) -> None:
                     "DATABASE_SERVICE_USER"
                 )
             [database] = connection.execute("select current_database()").fetchone() or ("",)
-            commands = pooler.statements(login, database, session_settings(settings))
+            [has_citus] = connection.execute(HAS_CITUS).fetchone() or (False,)
+            commands = pooler.statements(login, database, session_settings(settings, has_citus))
             for command in commands:
                 connection.execute(command.encode())
     except psycopg.Error as error:

@@ -321,15 +321,16 @@ async def test_shared_answer_is_no_older_than_the_call() -> None:
         return await asked[-1]
 
     shared = Shared(ask)
-    first = asyncio.create_task(shared.answer())
-    while not asked:
+    async with asyncio.timeout(10):
+        first = asyncio.create_task(shared.answer())
+        while not asked:
+            await asyncio.sleep(0)
+        later = [asyncio.create_task(shared.answer()) for _ in range(3)]
         await asyncio.sleep(0)
-    later = [asyncio.create_task(shared.answer()) for _ in range(3)]
-    await asyncio.sleep(0)
-    asked[0].set_result(Position(1, 1))
-    assert await first == Position(1, 1)
-    while len(asked) < 2:
-        await asyncio.sleep(0)
-    asked[1].set_result(Position(1, 2))
-    assert await asyncio.gather(*later) == [Position(1, 2)] * 3
-    assert len(asked) == 2
+        asked[0].set_result(Position(1, 1))
+        assert await first == Position(1, 1)
+        while len(asked) < 2:
+            await asyncio.sleep(0)
+        asked[1].set_result(Position(1, 2))
+        assert await asyncio.gather(*later) == [Position(1, 2)] * 3
+        assert len(asked) == 2

@@ -77,6 +77,7 @@ class Writer(Client):
     """Appends to its sessions, reads what it wrote through the next process, and searches for it from time to time."""
 
     sessions: list[str]
+    acts = 0
 
     async def act(self) -> None:
         """Appends one message and reads it."""
@@ -92,8 +93,9 @@ class Writer(Client):
         after = max(0, done.first_seq - 3)
         path = f"/sessions/{session}/transcript?after={after}&limit=100"
         await self.caller.call(self.new_call("read", done.process + 1, session, after=after), "GET", path, None, _read)
-        if number % 4 == 0:
-            found = self.new_call("search", done.process + 1 + number // 4, session, marker=marker)
+        self.acts += 1
+        if self.acts % 3 == 0:
+            found = self.new_call("search", self.acts // 3, session, marker=marker)
             await self.caller.call(found, "GET", f"/search?q={marker}", None, _found)
 
 

@@ -24,12 +24,13 @@ ECHO = {"module": "provider-echo", "config": {}}
 class Load:
     """Clients on the addresses `targets`; `recoveries` has the seconds after each fault."""
 
-    def __init__(self, targets: Sequence[str], path: Path, dsn: str, limits: Mapping[str, float]) -> None:
+    def __init__(self, targets: Sequence[str], path: Path, dsn: str, limits: Mapping[str, float], hurry: float) -> None:
         self.history = History(path)
-        self.caller = Caller(targets, self.history, limits)
+        self.caller = Caller(targets, self.history, limits, hurry)
         self.recoveries: list[float] = []
         self.began = self.ended = now()
         self._dsn = dsn
+        self._last: list[tuple[str, int]] = []  # what was missing longest when all succeeded last
         self._stop = asyncio.Event()
         self._clients: list[Client] = []
         self._followers: list[Follower] = []
@@ -44,6 +45,7 @@ class Load:
             await ask(0, "owner", "POST", f"/sessions/{shared}/participants", {"user_id": user, "role": role})
         for number, user in enumerate(editors):
             writer = Writer(caller, user, stop, number)
+            writer.acts = 4 * number  # the searches of writers go through different processes
             writer.sessions = [shared, await self._session(user, ECHO)]
             self._clients.append(writer)
         for number in range(agents):
@@ -105,7 +107,7 @@ class Load:
         since = now() if since is None else since
         took = await self._succeeded(since, kinds, processes, within + STEADY)
         self.recoveries.append(took)
-        assert took <= within, f"recovered after {took:.1f} s"
+        assert took <= within, f"recovered after {took:.1f} s: {self._last} was the last"
         return took
 
     async def _succeeded(
@@ -113,6 +115,7 @@ class Load:
     ) -> float:
         processes = range(len(self.caller.targets)) if processes is None else processes
         while missing := self.missing(since, kinds, processes):
+            self._last = missing
             assert now() < since + limit, f"no success since {limit:.0f} s: {missing}"
             await asyncio.sleep(0.01)
         return now() - since

@@ -60,7 +60,7 @@ class Process:
                 start_new_session=True,
             )
 
-    async def ready(self, limit: float = LIMIT) -> None:
+    async def ready(self, limit: float = 4 * LIMIT) -> None:
         """Waits until the process is ready. Fails if it ends."""
         assert self.process is not None
         async with asyncio.timeout(limit), httpx.AsyncClient(timeout=5, verify=False) as client:

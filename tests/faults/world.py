@@ -20,6 +20,7 @@ IS_SHORT = os.environ.get("FAULTS") == "short"
 LEASE = 3  # seconds of RUN_LEASE
 # seconds for an answer: the default limits of the waits for a connection, a place in the pool and a statement, and 1
 LIMIT = 3.0 + 1.0 + 5.0 + 1.0
+HURRY = 3.0  # seconds after which clients ask another process
 LIMITS = {"": LIMIT, "message": LIMIT + 2 * LEASE + 5}  # an agent's turn may wait for the lease of a process that died
 _NO_LETTERS = re.compile("[^a-z0-9]+")
 
@@ -39,10 +40,18 @@ class World:
 
     @contextlib.asynccontextmanager
     async def load(
-        self, writers: int = 4, agents: int = 2, provider: Mapping[str, Any] = ECHO, name: str = "load"
+        self,
+        writers: int = 4,
+        agents: int = 2,
+        provider: Mapping[str, Any] = ECHO,
+        name: str = "load",
+        hurry: float = HURRY,
     ) -> AsyncIterator[Load]:
-        """Runs a load during the context, which begins when all clients have succeeded."""
-        load = Load(self.targets, FOLDER / f"{_slug(name)}.jsonl", self.postgres.dsn, self.limits)
+        """Runs a load during the context, which begins when all clients have succeeded.
+
+        Clients repeat what is not answered within `hurry` seconds.
+        """
+        load = Load(self.targets, FOLDER / f"{_slug(name)}.jsonl", self.postgres.dsn, self.limits, hurry)
         await load.prepare(writers, agents, provider)
         async with loading(load):
             yield load
