@@ -29,7 +29,7 @@ from benchmarks.search_queries import ARGUMENTS
 from tests.support.clusters import copied, make_template
 from tests.support.replicas import replica
 
-ROUNDS, SECONDS, WRITERS, SEARCHERS = 7, 4, 4, 4
+ROUNDS, SECONDS, WRITERS, SEARCHERS = 5, 3, 4, 4
 MESSAGES, SESSIONS = 20_000, 20
 ACTOR = {"actor_id": "bench"}
 WORDS = ["alpha", "beta", "gamma", "delta", "epsilon", "zeta", "eta", "theta", "iota", "kappa", "lambda", "mu"]
