@@ -116,7 +116,7 @@ class Replica:
                 finally:
                     connection.terminate()
             except Exception as error:  # of any kind: reads must not wait for a replica that is away
-                self._leave(str(error) or repr(error))
+                self._leave(str(error.__cause__ or error) or repr(error.__cause__ or error))
             await asyncio.sleep(pause)
             pause = min(pause * 2, _BACK_OFF[1])
 
@@ -144,7 +144,11 @@ class Replica:
         loop = asyncio.get_running_loop()
         if loop.time() < self._rests_until:
             return _BEHIND
-        wanted = await self._written.answer()
+        try:
+            wanted = await self._written.answer()
+        except asyncpg.PostgresError as error:  # of a server that is in recovery, such as after a failover
+            logger.debug("the primary did not tell its position: %r", error)
+            return _FAILED
         if self._has(wanted) or await self._replays(wanted):
             return _ON_REPLICA if self.is_used else _AWAY
         self._rests_until = loop.time() + _REST
@@ -216,7 +220,8 @@ class Replica:
         if fault != self._fault:
             logger.warning("the replica is not used, and the primary answers its reads: %s", fault)
         self._fault = fault
-        hosts.end_all(self._dsn)
+        if self._dsn not in (self._primary.dsn, self._primary.direct_dsn):  # by mistake it may be the primary's address
+            hosts.end_all(self._dsn)
 
 
 class Shared:

@@ -266,7 +266,9 @@ async def test_promoted_replica_is_not_used(servers: Servers, api: Api) -> None:
 async def test_server_that_is_no_replica_is_not_used(
     servers: Servers, template: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
-    settings = settings_for(servers.primary.service_dsn, database_read_url=servers.primary.service_dsn)
+    own = settings_for(servers.primary.service_dsn, database_read_url=servers.primary.service_dsn).read_dsn or ""
+    settings = settings_for(own, database_read_url=own)
+    assert settings.read_dsn == settings.dsn
     async with serving(settings) as api:
         alice = await api.as_user("alice")
         session_id = await session_of(alice)
@@ -275,8 +277,20 @@ async def test_server_that_is_no_replica_is_not_used(
             return "the replica is not used" in caplog.text
 
         await until(told)
+        connection = await api.app.state.queries.database.dedicated()
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(2):  # two attempts to use it
+                await connection_lost(connection)
+        connection.terminate()
         assert not reads(api).is_used
         assert await newest_after(alice, alice, session_id, 1)
+
+
+async def connection_lost(connection: Any) -> None:
+    """Waits until a connection is lost."""
+    lost = asyncio.Event()
+    connection.add_termination_listener(lambda _: lost.set())
+    await lost.wait()
 
 
 @slow
