@@ -47,7 +47,7 @@ class Level:
 
     @property
     def is_union(self) -> bool:
-        """Whether the level combines two others, as `union` does."""
+        """True if the level combines two others, as `union` does."""
         return "larg" in self.fields
 
     @property
