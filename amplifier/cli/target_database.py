@@ -123,6 +123,8 @@ async def connected(settings: Settings, dsn: str, faults: "list[Finding] | None"
     queries = Queries(database, paths.folder("queries", settings.queries_dir), faults)
     try:
         await database.connect()
+        if database.has_citus:
+            queries.lay_over()
         yield queries
     except Unavailable as error:
         raise OperatorError(f"{error.reason} ({error.__cause__}); run: amplifier-api doctor") from error

@@ -17,10 +17,14 @@ from amplifier.settings import Settings
 
 LISTENER = "amplifier-api listener"  # the application_name of each process's listening connection
 ROLE = "amplifier_app"  # owns nothing and can change no schema; every login of the service must be a member of it
+HAS_CITUS = "select exists (select from pg_extension where extname = 'citus')"
+# Citus cannot plan most statements for any arguments. It changes one shard after the other, so that statements that
+# lock rows on several shards do so in the same order.
+_ON_CITUS = {"plan_cache_mode": "auto", "citus.multi_shard_modify_mode": "sequential"}
 
 
-async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
-    """Opens the pool. Raises Unavailable."""
+async def open_pool(settings: Settings, dsn: str, has_citus: bool = False) -> "asyncpg.Pool[Any]":
+    """Opens the pool, with other settings if the database has Citus. Raises Unavailable."""
     with connecting():
         pool: asyncpg.Pool[Any] = await asyncpg.create_pool(
             dsn,
@@ -34,7 +38,7 @@ async def open_pool(settings: Settings, dsn: str) -> "asyncpg.Pool[Any]":
             max_inactive_connection_lifetime=300,
             statement_cache_size=1000,
             ssl=tls.context(dsn),
-            server_settings=_server_settings(settings),
+            server_settings=_server_settings(settings) | (_ON_CITUS if has_citus else {}),
             init=_pass_json_through,
             reset=_keep,
         )

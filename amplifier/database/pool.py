@@ -13,8 +13,8 @@ from typing import Any, NamedTuple, TypeAlias, TypeVar
 import asyncpg
 
 from amplifier import sign_in
-from amplifier.database.connections import milliseconds, open_listener, open_pool
-from amplifier.database.outages import not_connected, outage_of
+from amplifier.database.connections import HAS_CITUS, milliseconds, open_listener, open_pool
+from amplifier.database.outages import connecting, not_connected, outage_of
 from amplifier.errors import Crowded, NoneFree, Unavailable
 from amplifier.fair_share import Shares, current
 from amplifier.settings import Settings
@@ -55,6 +55,7 @@ class Database:
         sign_in.use(settings)
         self._settings = settings
         self.dsn = dsn
+        self.has_citus = False  # whether the database has the extension, known after `connect`
         self._pool: asyncpg.Pool[Any] | None = None
         # asyncpg's pool opens, checks and replaces connections. Between two statements they wait in `_idle`, because a
         # pass through that pool costs more than a short statement. A holder of a place at the gate finds a connection
@@ -72,7 +73,17 @@ class Database:
         """Opens the pool. Raises Unavailable."""
         # it logs a traceback for each attempt during an outage
         logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
-        self._pool = await open_pool(self._settings, self.dsn)
+        pool = await open_pool(self._settings, self.dsn)
+        try:
+            with connecting():
+                self.has_citus = await pool.fetchval(HAS_CITUS)
+        except BaseException:
+            pool.terminate()
+            raise
+        if self.has_citus:
+            await pool.close()
+            pool = await open_pool(self._settings, self.dsn, has_citus=True)
+        self._pool = pool
 
     async def close(self) -> None:
         """Closes all connections. Waits for those in use, at most DATABASE_STATEMENT_TIMEOUT, then terminates them."""
@@ -174,11 +185,11 @@ class Database:
 
     async def _run(self, method: str, query: str, args: tuple[Any, ...]) -> Any:
         if (held := _held.get()) is not None:
-            return await getattr(held, method)(query, *args, timeout=_limit.get())
+            return await getattr(held, method)(query, *args, timeout=self._limit_of_statement())
         user = current.get()
         connection = await self._acquire(user)
         try:
-            result = await getattr(connection, method)(query, *args, timeout=_limit.get())
+            result = await getattr(connection, method)(query, *args, timeout=self._limit_of_statement())
         except BaseException as error:
             await self._discard(connection, user, error)
             if isinstance(error, Exception) and (outage := outage_of(error)) is not None:
@@ -186,6 +197,14 @@ class Database:
             raise
         self._release(connection, user)
         return result
+
+    def _limit_of_statement(self) -> float | None:
+        """Returns the seconds after which this process cancels a statement, None for those of the pool.
+
+        On Citus that is the limit for locks, because `lock_timeout` is not in force on the workers.
+        """
+        limit = _limit.get()
+        return self._settings.database_lock_timeout + 1 if limit is None and self.has_citus else limit
 
     async def _acquire(self, user: Hashable) -> Connection:
         """Waits for a place within the user's share and returns a connection, if possible one that is idle.

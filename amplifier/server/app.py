@@ -151,6 +151,8 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 async def _running(state: State) -> AsyncIterator[None]:
     database = state.queries.database
     await _connect(database)
+    if database.has_citus:
+        state.queries.lay_over()
     try:
         if not state.checked:
             await check(state.queries, STRUCTS)
