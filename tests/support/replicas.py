@@ -5,6 +5,7 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from amplifier.postgres import embedded
@@ -16,14 +17,14 @@ _STREAMING = "select 1 from pg_stat_replication where application_name = %s and 
 
 
 @contextlib.contextmanager
-def replica(primary: Cluster, folder: Path) -> Iterator[Cluster]:
-    """Yields a running streaming replica of a running cluster."""
+def replica(primary: Cluster, folder: Path, **options: Any) -> Iterator[Cluster]:
+    """Yields a running streaming replica of a running cluster. `options` are settings of its server."""
     standby = Cluster(folder, primary.programs)
-    options = ["--checkpoint=fast", "--wal-method=stream", "--no-sync", "-h", "127.0.0.1", "-U", embedded.ROLE]
-    primary.program("pg_basebackup", "-D", standby.data, "-p", primary.port, *options)
+    how = ["--checkpoint=fast", "--wal-method=stream", "--no-sync", "-h", "127.0.0.1", "-U", embedded.ROLE]
+    primary.program("pg_basebackup", "-D", standby.data, "-p", primary.port, *how)
     _follow(standby, primary)
     try:
-        standby.start()
+        standby.start(**options)
         wait_until(lambda: is_streaming(primary, standby), explain=lambda: standby.log)
         yield standby
     finally:
@@ -65,8 +66,7 @@ def is_streaming(primary: Cluster, standby: Cluster) -> bool:
 def service_dsn(*clusters: Cluster) -> str:
     """Returns the address of that cluster which takes writes, for the login of the service."""
     hosts = ",".join(urlsplit(cluster.service_dsn).netloc.partition("@")[2] for cluster in clusters)
-    parameters = "sslmode=disable&target_session_attrs=read-write"
-    return f"postgresql://{SERVICE_LOGIN}@{hosts}/{embedded.DATABASE}?{parameters}"
+    return f"postgresql://{SERVICE_LOGIN}@{hosts}/{embedded.DATABASE}?sslmode=disable"
 
 
 def _follow(standby: Cluster, primary: Cluster) -> None:
