@@ -29,6 +29,13 @@ async def refused(load: Load, kind: str, limit: float = 60.0) -> None:
             statuses = {one.status for one in latest if one.kind == kind and one.start > since}
 
 
+async def reads(load: Load) -> None:
+    """Reads sessions and streams through each process. Fails unless that succeeds."""
+    for process in range(len(load.caller.targets)):
+        await load.caller.ask(process, "owner", "GET", "/sessions")
+    await load.steady(kinds=("follow",))
+
+
 async def left(cluster: Cluster, limit: float = 10.0) -> None:
     """Waits until the service has no session there. It may look in to see that the server is read-only."""
     async with asyncio.timeout(limit):
