@@ -34,8 +34,8 @@ select
     r.session_id,
     r.run_id,
     r.cancelled,
-    exists (
-        select 1
+    (
+        select count(*) > 0
         from streams as t
         where
             t.session_id = r.session_id

@@ -7,9 +7,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from amplifier import paths
 from amplifier.database.connections import ROLE
 from amplifier.database.placement import DISTRIBUTED, LOCAL, REFERENCE
+from amplifier.database.pool import Database
+from amplifier.queries.checks import run
+from amplifier.queries.registry import Queries
 from amplifier.schema.distribution import DistributionError, distribute
+from amplifier.server.row_structs import STRUCTS
+from tests.conftest import settings_for
 from tests.support import citus
 from tests.support.databases import Clone
 from tests.support.service import command
@@ -174,6 +180,18 @@ def test_command_prints_statements(coordinator: str) -> None:
     assert re.fullmatch(r"took \d+ steps in one transaction; start the service after: .*\n", done.stdout), done.stderr
     again = command({"DATABASE_URL": coordinator}, "distribute")
     assert again.stdout == "all tables are distributed already\n"
+
+
+async def test_queries_hold_on_distributed_schema(coordinator: str) -> None:
+    distribute(coordinator, dry_run=False)
+    database = Database(settings_for(coordinator), coordinator)
+    queries = Queries(database, paths.folder("queries"))
+    await database.connect()
+    try:
+        queries.lay_over()
+        assert await run.findings(queries, STRUCTS) == []
+    finally:
+        await database.close()
 
 
 def test_every_table_has_a_place(sql: Sql) -> None:
