@@ -3,9 +3,24 @@
 import ipaddress
 import os
 import re
+from typing import NamedTuple
 
 # libpq, asyncpg and yoyo split a URL differently at special characters that are not written as %XX
 _POSTGRES_URL = re.compile(r"(?i:postgres(ql)?)(\+\w+)?://([^/?#@\[\]]*@)?[^/?#@]*(/[^?#@]*)?(\?[^#@]*)?")
+_PORTS = re.compile(r"[0-9,]*")
+
+_PORT = "5432"
+_TARGETS = ("any", "read-write", "primary")
+
+
+class Host(NamedTuple):
+    """A host of an address: a name, an address or the folder of a Unix socket, and its port."""
+
+    name: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.port}"
 
 
 def is_postgres_url(url: str) -> bool:
@@ -16,10 +31,44 @@ def is_postgres_url(url: str) -> bool:
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        port = conninfo_to_dict(libpq_url(url)).get("port")
+        parts = conninfo_to_dict(libpq_url(url))
     except (psycopg.Error, UnicodeError):
         return False
-    return port is None or re.fullmatch(r"[0-9,]*", str(port)) is not None
+    ports = str(parts.get("port") or "")
+    return _PORTS.fullmatch(ports) is not None and ports.count(",") in (0, str(parts.get("host") or "").count(","))
+
+
+def hosts_of(url: str) -> list[Host]:
+    """Returns the hosts of a URL, in its order, or those of PGHOST. Empty if the driver's default is used."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(url)
+    names = str(parts.get("host") or os.environ.get("PGHOST") or "").split(",")
+    ports = str(parts.get("port") or os.environ.get("PGPORT") or _PORT).split(",")
+    ports = ports * len(names) if len(ports) == 1 else ports
+    return [Host(name, int(port or _PORT)) for name, port in zip(names, ports, strict=False) if name]
+
+
+def with_target(url: str) -> str:
+    """Returns a URL of several hosts with the demand that the server takes writes, unless it has another demand."""
+    if target_of(url) is not None or len(hosts_of(url)) < 2:
+        return url
+    return _with(url, "target_session_attrs=read-write")
+
+
+def target_of(url: str) -> str | None:
+    """Returns which server a URL, or PGTARGETSESSIONATTRS, demands among its hosts."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    target = conninfo_to_dict(url).get("target_session_attrs") or os.environ.get("PGTARGETSESSIONATTRS")
+    return None if target is None else str(target)
+
+
+def target_fault(url: str) -> str | None:
+    """Returns why the servers that a URL demands are not fit for the service, or None."""
+    if target_of(url) in (None, *_TARGETS):
+        return None
+    return f"target_session_attrs in DATABASE_URL must be one of {', '.join(_TARGETS)}: the service writes"
 
 
 def libpq_url(url: str) -> str:
@@ -33,7 +82,11 @@ def with_ssl_mode(url: str, mode: str) -> str:
 
     if mode == "prefer" or "sslmode" in conninfo_to_dict(url):
         return url
-    return f"{url}{'&' if '?' in url else '?'}sslmode={mode}"
+    return _with(url, f"sslmode={mode}")
+
+
+def _with(url: str, parameter: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{parameter}"
 
 
 def fault_with_tokens(url: str) -> str | None:

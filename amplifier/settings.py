@@ -9,7 +9,14 @@ import msgspec
 from msgspec import Meta
 
 from amplifier.errors import OperatorError
-from amplifier.postgres_urls import fault_with_tokens, is_postgres_url, libpq_url, with_ssl_mode
+from amplifier.postgres_urls import (
+    fault_with_tokens,
+    is_postgres_url,
+    libpq_url,
+    target_fault,
+    with_ssl_mode,
+    with_target,
+)
 from amplifier.secret import Secret
 from amplifier.setting_types import (
     Count,
@@ -20,6 +27,7 @@ from amplifier.setting_types import (
     LogFormat,
     LogLevel,
     Port,
+    Ports,
     RootPath,
     Seconds,
     SslMode,
@@ -56,7 +64,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     database_url: Secret | None = None
     database_host: Text | None = None
-    database_port: Port = 5432
+    database_port: Ports = "5432"
     database_name: Text = "amplifier"
     database_user: Text | None = None
     database_auth: Annotated[Literal["password", "entra"], Meta(description="password or entra")] = "password"
@@ -197,6 +205,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
                 "DATABASE_URL must be of the form postgresql://user:password@host:port/database, "
                 "special characters in its parts written as %XX"
             )
+        if self.database_url is not None and (fault := target_fault(libpq_url(self.database_url.reveal()))) is not None:
+            raise SettingsError(fault)
+        if self.database_port.count(",") not in (0, (self.database_host or "").count(",")):
+            raise SettingsError("DATABASE_PORT must be one port, or as many as there are hosts in DATABASE_HOST")
         if self.database_auth == "entra":
             self._refuse_unfit_for_tokens()
 
@@ -224,16 +236,22 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     @property
     def dsn(self) -> str | None:
-        """The database's address as a URL for libpq, or None if the embedded PostgreSQL is used."""
+        """The database's address as a URL for libpq, or None if the embedded PostgreSQL is used.
+
+        Several hosts are standbys of each other: the one is meant that takes writes.
+        """
         if self.database_url is not None:
-            return with_roots(with_ssl_mode(libpq_url(self.database_url.reveal()), self.database_ssl_mode))
+            url = with_ssl_mode(libpq_url(self.database_url.reveal()), self.database_ssl_mode)
+            return with_roots(with_target(url))
         if self.database_host is None:
             return None
         user = quote(self.database_user or "postgres", safe="")
         password = f":{quote(self.database_password.reveal(), safe='')}" if self.database_password else ""
-        query = {"host": self.database_host, "port": self.database_port, "sslmode": self.database_ssl_mode}
+        host = ",".join(items(self.database_host))
+        query = {"host": host, "port": self.database_port, "sslmode": self.database_ssl_mode}
         options = urlencode(query, quote_via=quote)  # libpq does not decode a plus sign to a space
-        return with_roots(f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}")
+        url = f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}"
+        return with_roots(with_target(url))
 
     @property
     def metrics_address(self) -> str:

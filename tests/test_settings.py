@@ -64,7 +64,9 @@ def test_values_are_read_in_their_types() -> None:
         ("LOG_FORMAT", "xml", "text or json"),
         ("SHUTDOWN_GRACE", "nan", "a number of seconds, above 0 and at most 3600"),
         ("SHUTDOWN_GRACE", "-1", "a number of seconds, above 0 and at most 3600"),
-        ("DATABASE_PORT", "5432 ", "a port number from 1 to 65535"),
+        ("DATABASE_PORT", "5432 ", "a port number from 1 to 65535, or one for each host, separated by commas"),
+        ("DATABASE_PORT", "5432,", "a port number from 1 to 65535, or one for each host, separated by commas"),
+        ("DATABASE_PORT", "65536", "a port number from 1 to 65535, or one for each host, separated by commas"),
         ("DATABASE_SSL_MODE", "allow", "disable, prefer, require, verify-ca or verify-full"),
         ("DATABASE_POOL_MIN_SIZE", "-1", "a whole number from 0 to 1000"),
         ("AUTH_REQUIRED", "perhaps", "true or false"),
@@ -105,6 +107,16 @@ def test_error_names_variable_and_valid_values(name: str, value: str, takes: str
         (ENTRA | {"DATABASE_URL": "postgresql://h/d"}, "DATABASE_USER must be the name of the Entra principal"),
         (ENTRA | {"DATABASE_URL": "postgresql://me@h/d?sslmode=require"}, "DATABASE_SSL_MODE must be verify-full"),
         (ENTRA | {"DATABASE_URL": "postgresql://me@h,localhost/d?sslmode=require"}, "must be verify-full"),
+        ({"DATABASE_HOST": "a,b", "DATABASE_PORT": "1,2,3"}, "DATABASE_PORT must be one port, or as many as"),
+        (
+            {"DATABASE_HOST": "a", "DATABASE_PORT": "1,2"},
+            "DATABASE_PORT must be one port, or as many as there are hosts",
+        ),
+        ({"DATABASE_URL": "postgresql:///d?host=a,b&port=1,2,3"}, "DATABASE_URL must be of the form"),
+        (
+            {"DATABASE_URL": "postgresql://a,b/d?target_session_attrs=standby"},
+            "one of any, read-write, primary",
+        ),
         (ENTRA | {"DATABASE_AUTH": "kerberos"}, "DATABASE_AUTH must be password or entra, not 'kerberos'"),
     ],
 )
@@ -233,7 +245,8 @@ def test_address_from_parts_survives_special_characters(mode: str) -> None:
 def test_address_from_url_is_accepted_by_libpq(scheme: str, host: str) -> None:
     rest = host.replace("?", "/name?") if "?" in host else f"{host}/name?application_name=x"
     settings = load({"DATABASE_URL": f"{scheme}://me:{quote(SPECIAL, safe='')}@{rest}", "DATABASE_HOST": "ignored"})
-    assert settings.dsn == f"postgresql://me:{quote(SPECIAL, safe='')}@{rest}"
+    target = "&target_session_attrs=read-write" if "," in host else ""
+    assert settings.dsn == f"postgresql://me:{quote(SPECIAL, safe='')}@{rest}{target}"
     assert conninfo_to_dict(settings.dsn)["password"] == SPECIAL
 
 
@@ -250,6 +263,23 @@ def test_ssl_mode_applies_to_url_without_one(url: str, mode: str) -> None:
     settings = load({"DATABASE_URL": url, "DATABASE_SSL_MODE": "verify-full"})
     assert settings.dsn is not None
     assert conninfo_to_dict(settings.dsn)["sslmode"] == mode
+
+
+def test_several_hosts_mean_the_one_that_takes_writes() -> None:
+    parts = conninfo_to_dict(load({"DATABASE_HOST": "a, b", "DATABASE_PORT": "5432,5433"}).dsn or "")
+    assert {name: parts[name] for name in ("host", "port", "target_session_attrs")} == {
+        "host": "a,b",
+        "port": "5432,5433",
+        "target_session_attrs": "read-write",
+    }
+    assert "target_session_attrs" not in conninfo_to_dict(load({"DATABASE_HOST": "a"}).dsn or "")
+
+
+def test_demanded_server_of_url_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://a,b/d?target_session_attrs=primary"
+    assert conninfo_to_dict(load({"DATABASE_URL": url}).dsn or "")["target_session_attrs"] == "primary"
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "any")
+    assert "target_session_attrs" not in conninfo_to_dict(load({"DATABASE_URL": "postgresql://a,b/d"}).dsn or "")
 
 
 def test_origins_are_read_as_list() -> None:

@@ -11,12 +11,19 @@ import asyncpg
 from msgspec import Raw
 
 from amplifier import json_characters, sign_in
-from amplifier.database import tls
+from amplifier.database import hosts, tls
 from amplifier.database.outages import connecting
+from amplifier.postgres_urls import Host
 from amplifier.settings import Settings
 
 LISTENER = "amplifier-api listener"  # the application_name of each process's listening connection
 ROLE = "amplifier_app"  # owns nothing and can change no schema; every login of the service must be a member of it
+# The server closes connections of a host that does not answer for 25 seconds, which by default takes two hours. These
+# are no parameters of the start, because poolers in session mode refuse those that they were not told to ignore.
+_LOST_HOSTS = (
+    "set tcp_keepalives_idle = 10; set tcp_keepalives_interval = 5; set tcp_keepalives_count = 3; "
+    "set tcp_user_timeout = 25000"
+)
 HAS_CITUS = "select exists (select from pg_extension where extname = 'citus')"
 # Citus cannot plan most statements for any arguments. It changes one shard after the other, so that statements that
 # lock rows on several shards do so in the same order.
@@ -39,7 +46,7 @@ async def open_pool(settings: Settings, dsn: str, has_citus: bool = False) -> "a
             statement_cache_size=1000,
             ssl=tls.context(dsn),
             server_settings=_server_settings(settings) | (_ON_CITUS if has_citus else {}),
-            init=_pass_json_through,
+            init=_set_up,
             reset=_keep,
         )
     return pool
@@ -48,7 +55,7 @@ async def open_pool(settings: Settings, dsn: str, has_citus: bool = False) -> "a
 async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any]":
     """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
     with connecting():
-        return await _connect(  # type: ignore[no-any-return]
+        connection: asyncpg.Connection[Any] = await _connect(
             dsn,
             password=_password(settings),
             timeout=settings.database_connect_timeout,
@@ -56,6 +63,8 @@ async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any
             ssl=tls.context(dsn),
             server_settings=_server_settings(settings) | {"application_name": LISTENER},
         )
+        await connection.execute(_LOST_HOSTS)
+    return connection
 
 
 async def _connect(dsn: str, **options: Any) -> Any:
@@ -64,15 +73,27 @@ async def _connect(dsn: str, **options: Any) -> Any:
     If the server refuses a token that was kept, tries once more with a new one.
     """
     if sign_in.scope(dsn) is None:
-        return await asyncpg.connect(dsn, **options)
+        return await _opened(dsn, options)
     async with asyncio.timeout(options["timeout"]):
         token = await sign_in.token_soon(dsn)
         try:
-            return await asyncpg.connect(dsn, **options | {"password": token})
+            return await _opened(dsn, options | {"password": token})
         except asyncpg.InvalidAuthorizationSpecificationError:
             if not sign_in.forget(dsn, token):
                 raise
-            return await asyncpg.connect(dsn, **options | {"password": await sign_in.token_soon(dsn)})
+            return await _opened(dsn, options | {"password": await sign_in.token_soon(dsn)})
+
+
+async def _opened(dsn: str, options: dict[str, Any]) -> Any:
+    """Opens a connection at the host of an address, or at the one of several that fits."""
+
+    async def opened(host: Host | None) -> Any:
+        if host is None:
+            return await asyncpg.connect(dsn, **options)
+        its = {"host": host.name, "port": host.port, "ssl": tls.context(dsn, host.name)}
+        return await asyncpg.connect(dsn, **options | its)
+
+    return await hosts.connect(dsn, opened)
 
 
 async def open_bare(settings: Settings, dsn: str, name: str, seconds: float) -> "asyncpg.Connection[Any]":
@@ -116,6 +137,12 @@ def _server_settings(settings: Settings) -> dict[str, str]:
         "lock_timeout": milliseconds(settings.database_lock_timeout),
         "idle_in_transaction_session_timeout": "10000",
     }
+
+
+async def _set_up(connection: "asyncpg.Connection[Any]") -> None:
+    """Prepares a connection of the pool."""
+    await connection.execute(_LOST_HOSTS)
+    await _pass_json_through(connection)
 
 
 async def _pass_json_through(connection: "asyncpg.Connection[Any]") -> None:

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.faults.postgres import Postgres, copied, prototype, short_folder
+from tests.faults.postgres import Postgres, add_application, copied, prototype, short_folder
 from tests.faults.world import World, opened
+from tests.support.clusters import make_template
 
 Servers = Callable[..., AbstractAsyncContextManager[Postgres]]
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
@@ -57,3 +58,19 @@ async def world(worlds: Worlds) -> AsyncIterator[World]:
     """Two processes on a server of their own."""
     async with worlds() as world:
         yield world
+
+
+@pytest.fixture(scope="session")
+def cluster_template() -> Iterator[Path]:
+    """The data folder of a migrated cluster, which tests copy to fill it up or to promote its replica."""
+    with short_folder() as folder:
+        folder.chmod(0o755)
+        yield make_template(folder / "template", add_application)
+
+
+@pytest.fixture
+def cluster_folder() -> Iterator[Path]:
+    """A folder for clusters, which PostgreSQL's own user can enter."""
+    with short_folder() as folder:
+        folder.chmod(0o755)
+        yield folder

@@ -103,9 +103,14 @@ def prototype() -> Iterator[Path]:
         with embedded.running(home, USER) as dsn:
             migrate.migrate(dsn)
             service_login.ensure(dsn, embedded.SERVICE)
-            with psycopg.connect(dsn, autocommit=True) as connection:
-                connection.execute(_APPLICATION, (KEY.hash, KEY.prefix))  # type: ignore[arg-type]
+            add_application(dsn)
         yield home
+
+
+def add_application(dsn: str) -> None:
+    """Creates the application of all worlds."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(_APPLICATION, (KEY.hash, KEY.prefix))  # type: ignore[arg-type]
 
 
 def copied(original: Path, home: Path) -> Postgres:

@@ -40,7 +40,8 @@ _STATUS_TEXT = {200: "OK", 302: "Found"}
 class Stub:
     """The stub's server. `running` and `in_thread` create it."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.requests: list[Seen] = []
         self.keep_bodies = True
         self.strict = True  # refuses what the real APIs refuse
@@ -53,7 +54,7 @@ class Stub:
     @property
     def url(self) -> str:
         """The URL of the server."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def openai_url(self) -> str:
@@ -80,7 +81,7 @@ class Stub:
 
     async def start(self) -> asyncio.Server:
         """Starts to listen on a free port."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=1024)
+        server = await asyncio.start_server(self._accept, self.host, 0, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -200,9 +201,9 @@ async def running() -> AsyncIterator[Stub]:
 
 
 @contextlib.contextmanager
-def in_thread() -> Iterator[Stub]:
+def in_thread(host: str = "127.0.0.1") -> Iterator[Stub]:
     """Runs a stub in a thread of its own. Rules, gates and requests can be used from any thread."""
-    stub = Stub()
+    stub = Stub(host)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()
