@@ -8,13 +8,15 @@ import contextlib
 import logging
 from collections.abc import AsyncIterator, Awaitable, Hashable, Iterator
 from contextvars import ContextVar
-from typing import Any, NamedTuple, TypeAlias, TypeVar
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypeVar
 
 import asyncpg
 
 from amplifier import sign_in
-from amplifier.database.connections import HAS_CITUS, milliseconds, open_listener, open_pool
+from amplifier.database import pooler
+from amplifier.database.connections import HAS_CITUS, Verify, milliseconds, open_listener, open_pool
 from amplifier.database.outages import connecting, not_connected, outage_of
+from amplifier.database.shard_errors import name_constraint
 from amplifier.errors import Crowded, NoneFree, Unavailable
 from amplifier.fair_share import Shares, current
 from amplifier.settings import Settings
@@ -38,10 +40,31 @@ class Figures(NamedTuple):
     waiting: int
 
 
+def in_transaction() -> bool:
+    """Returns whether the current task is in a transaction."""
+    return _held.get() is not None
+
+
 def refuse_in_transaction() -> None:
     """Raises RuntimeError inside a transaction: while a client is awaited there, its connection is not available."""
-    if _held.get() is not None:
+    if in_transaction():
         raise RuntimeError("a client is awaited inside a transaction: receive and send before it begins or after it")
+
+
+class Runner(Protocol):
+    """An object that runs single statements: the pool, or a replica."""
+
+    async def fetch(self, query: str, /, *args: Any) -> list[Any]:
+        """Runs a query and returns all rows."""
+
+    async def fetchrow(self, query: str, /, *args: Any) -> Any:
+        """Runs a query and returns the first row, or None."""
+
+    async def fetchval(self, query: str, /, *args: Any) -> Any:
+        """Runs a query and returns the first column of the first row, or None."""
+
+    async def execute(self, query: str, /, *args: Any) -> str:
+        """Runs a command and returns its status, such as `UPDATE 1`."""
 
 
 class Database:
@@ -51,10 +74,14 @@ class Database:
     Every method raises Unavailable for an outage and for a wait that exceeds its limit.
     """
 
-    def __init__(self, settings: Settings, dsn: str) -> None:
+    def __init__(self, settings: Settings, dsn: str, verify: Verify | None = None) -> None:
+        """`verify` raises an error for a new connection of the pool that must not be used."""
         sign_in.use(settings)
+        self._verify = verify
+        self.reads: Runner = self  # runs the queries that a replica may answer
         self._settings = settings
         self.dsn = dsn
+        self._is_configured = dsn == settings.dsn  # a rotated password changes the address of the settings
         self.has_citus = False  # whether the database has the extension, known after `connect`
         self._pool: asyncpg.Pool[Any] | None = None
         # asyncpg's pool opens, checks and replaces connections. Between two statements they wait in `_idle`, because a
@@ -69,11 +96,24 @@ class Database:
         """Returns what the pool does now."""
         return Figures(0 if self._pool is None else self._pool.get_size(), self._gate.taken, self._gate.waiting)
 
+    @property
+    def direct_dsn(self) -> str:
+        """The address of PostgreSQL itself, without a pooler in between."""
+        is_another = self._is_configured and self._settings.database_listen_url is not None
+        return (self._settings.direct_dsn if is_another else None) or self.dsn
+
+    @property
+    def is_connected(self) -> bool:
+        """True after `connect`."""
+        return self._pool is not None
+
     async def connect(self) -> None:
-        """Opens the pool. Raises Unavailable."""
+        """Opens the pool. Raises Unavailable, and PoolerError if a pooler is not fit for the service."""
+        if self._settings.is_pooler(self.dsn):
+            await pooler.verify(self._settings, self.dsn)
         # it logs a traceback for each attempt during an outage
         logging.getLogger("asyncpg.pool").setLevel(logging.CRITICAL)
-        pool = await open_pool(self._settings, self.dsn)
+        pool = await open_pool(self._settings, self.dsn, self._verify)
         try:
             with connecting():
                 self.has_citus = await pool.fetchval(HAS_CITUS)
@@ -82,7 +122,7 @@ class Database:
             raise
         if self.has_citus:
             await pool.close()
-            pool = await open_pool(self._settings, self.dsn, has_citus=True)
+            pool = await open_pool(self._settings, self.dsn, self._verify, has_citus=True)
         self._pool = pool
 
     async def close(self) -> None:
@@ -98,7 +138,7 @@ class Database:
 
     async def dedicated(self) -> "asyncpg.Connection[Any]":
         """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
-        return await open_listener(self._settings, self.dsn)
+        return await open_listener(self._settings, self.direct_dsn)
 
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
@@ -251,6 +291,8 @@ class Database:
         assert self._pool is not None  # noqa: S101
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None  # it shows the row, and the error may be logged
+            if self.has_citus:
+                name_constraint(error)
         try:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # after a failover: replace all connections
                 await self._pool.expire_connections()
