@@ -16,6 +16,7 @@ from amplifier import sign_in
 from amplifier.database import pooler
 from amplifier.database.connections import HAS_CITUS, Verify, milliseconds, open_bare, open_listener, open_pool
 from amplifier.database.outages import connecting, not_connected, outage_of
+from amplifier.database.shard_errors import name_constraint
 from amplifier.errors import Crowded, NoneFree, Unavailable
 from amplifier.fair_share import Shares, current
 from amplifier.settings import Settings
@@ -327,6 +328,8 @@ class Database:
         self.in_use.discard(connection)
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None  # it shows the row, and the error may be logged
+            if self.has_citus:
+                name_constraint(error)
         try:
             if isinstance(error, asyncpg.ReadOnlySQLTransactionError):  # after a failover: replace all connections
                 await self._pool.expire_connections()
