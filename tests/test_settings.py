@@ -18,6 +18,11 @@ CONTRACT = (
 )
 OWN = "own-" + "x" * 28  # 32 bytes
 CANARY = "canary-7f3a"
+POOLER = {
+    "DATABASE_URL": f"postgresql://api:{CANARY}%25@pooler:6432/chats",
+    "DATABASE_POOLER": "transaction",
+    "DATABASE_LISTEN_URL": "postgresql://server.example:5432",
+}
 ENTRA = {
     "DATABASE_AUTH": "entra",
     "DATABASE_HOST": "server.example",
@@ -117,6 +122,22 @@ def test_error_names_variable_and_valid_values(name: str, value: str, takes: str
             {"DATABASE_URL": "postgresql://a,b/d?target_session_attrs=standby"},
             "one of any, read-write, primary",
         ),
+        ({"DATABASE_READ_URL": "postgresql://r"}, "DATABASE_URL or DATABASE_HOST must name the primary when"),
+        ({"DATABASE_HOST": "a", "DATABASE_READ_URL": "r"}, "DATABASE_READ_URL must be of the form postgresql://"),
+        (
+            {"DATABASE_HOST": "a", "DATABASE_READ_URL": "postgresql://r?target_session_attrs=primary"},
+            "DATABASE_READ_URL must be one of any, standby, read-only",
+        ),
+        (ENTRA | {"DATABASE_READ_URL": f"postgresql://me:{CANARY}@h"}, "DATABASE_READ_URL must have no password"),
+        (POOLER | {"DATABASE_LISTEN_URL": ""}, "DATABASE_LISTEN_URL must be the address of PostgreSQL itself when"),
+        (POOLER | {"DATABASE_LISTEN_URL": "postgresql://pooler:6432/x"}, "itself, not that of the pooler"),
+        (POOLER | {"DATABASE_LISTEN_URL": "server.example"}, "DATABASE_LISTEN_URL must be of the form postgresql://"),
+        (POOLER | {"DATABASE_URL": ""}, "DATABASE_URL or DATABASE_HOST must name the pooler"),
+        (POOLER | {"DATABASE_POOLER": "session"}, "DATABASE_POOLER must be none or transaction, not 'session'"),
+        (
+            ENTRA | {"DATABASE_LISTEN_URL": f"postgresql://me:{CANARY}@h"},
+            "DATABASE_LISTEN_URL must have no password when DATABASE_AUTH is entra",
+        ),
         (ENTRA | {"DATABASE_AUTH": "kerberos"}, "DATABASE_AUTH must be password or entra, not 'kerberos'"),
     ],
 )
@@ -156,8 +177,26 @@ def test_no_key_is_derived_from_public_or_short_secret(environ: dict[str, str]) 
     assert load({"SECRET_KEY": OWN}).derivation_keys == [OWN]
 
 
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("postgresql://server.example", {"user": "api", "password": f"{CANARY}%", "dbname": "chats"}),
+        ("postgresql://api@server.example/", {"user": "api", "password": f"{CANARY}%", "dbname": "chats"}),
+        ("postgresql://other@server.example", {"user": "other", "dbname": "chats"}),
+        ("postgresql://me:x@server.example/d", {"user": "me", "password": "x", "dbname": "d"}),
+    ],
+)
+def test_direct_address_has_login_of_the_poolers_where_it_names_none(url: str, parts: dict[str, str]) -> None:
+    settings = load(POOLER | {"DATABASE_LISTEN_URL": url, "DATABASE_SSL_MODE": "require"})
+    found = conninfo_to_dict(settings.direct_dsn or "")
+    assert found == {"host": "server.example", "sslmode": "require"} | parts
+    assert settings.is_pooler(settings.dsn or "")
+    assert not settings.is_pooler(settings.direct_dsn or "")
+
+
 def test_no_secret_is_shown() -> None:
     secrets = {
+        "DATABASE_LISTEN_URL": f"postgresql://user:{CANARY}@other/name",
         "DATABASE_URL": f"postgresql://user:{CANARY}@host/name",
         "DATABASE_PASSWORD": CANARY,
         "SECRET_KEY": CANARY,
@@ -273,6 +312,16 @@ def test_several_hosts_mean_the_one_that_takes_writes() -> None:
         "target_session_attrs": "read-write",
     }
     assert "target_session_attrs" not in conninfo_to_dict(load({"DATABASE_HOST": "a"}).dsn or "")
+
+
+def test_replica_is_reached_with_login_of_primary() -> None:
+    settings = load({"DATABASE_URL": f"postgresql://me:{CANARY}@a,b/d", "DATABASE_READ_URL": "postgresql://a,b:6432"})
+    parts = conninfo_to_dict(settings.read_dsn or "")
+    assert {name: parts[name] for name in ("host", "port", "user", "password", "dbname", "target_session_attrs")} == {
+        **{"host": "a,b", "port": ",6432", "user": "me", "password": CANARY, "dbname": "d"},
+        "target_session_attrs": "standby",
+    }
+    assert load({"DATABASE_URL": "postgresql://me@a/d"}).read_dsn is None
 
 
 def test_demanded_server_of_url_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:

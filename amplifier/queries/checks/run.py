@@ -32,7 +32,7 @@ async def findings(queries: Queries, structs: Structs) -> list[Finding]:
     The probe runs in a transaction that is rolled back. Raises Unavailable, and OperatorError if the connection does
     not have the service's role.
     """
-    described, found = await asyncio.to_thread(describe, queries.database.dsn, queries.all())
+    described, found = await asyncio.to_thread(describe, queries.database.direct_dsn, queries.all())
     for query in queries.all():
         found += compared(query, described.get(query.name), structs)
     there = {query.name for query in queries.all()}
@@ -60,7 +60,7 @@ async def overlay_findings(queries: Queries, structs: Structs) -> list[Finding]:
     Raises the same errors as `findings`.
     """
     overlay = list(queries.overlay.values())
-    described, found = await asyncio.to_thread(describe, queries.database.dsn, overlay)
+    described, found = await asyncio.to_thread(describe, queries.database.direct_dsn, overlay)
     for query in overlay:
         found += compared(query, described.get(query.name), structs)
     return _sorted(found + await _probe(queries, described, structs, overlay))
