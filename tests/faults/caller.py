@@ -9,8 +9,8 @@ import httpx
 import msgspec
 
 from tests.conftest import token
+from tests.faults.application import KEY
 from tests.faults.history import Call, History, Seen, now
-from tests.faults.postgres import KEY
 
 DAY = 86_400  # seconds that tokens are valid: the clocks of processes may be wrong by an hour
 PATIENCE = 1.0  # seconds that a client waits beyond the limit, so that a late answer is recorded as such

@@ -10,13 +10,14 @@ from typing import Any
 import psycopg
 
 from tests.faults.caller import Caller
-from tests.faults.clients import Agent, Client, Doorkeeper, Guest, Writer
+from tests.faults.clients import Agent, Client, Doorkeeper, Guest, Searcher, Writer
 from tests.faults.followers import Follower
 from tests.faults.history import History, now
 
 KINDS = ("append", "read", "search", "message", "follow", "event")
 WITHIN = 5.0  # seconds from the end of a cause until everything works again
 STEADY = 30.0  # seconds for a load to begin
+SEARCHERS = 2
 CATCH_UP = 20.0  # seconds for followers to receive the last events
 ECHO = {"module": "provider-echo", "config": {}}
 
@@ -45,9 +46,12 @@ class Load:
             await ask(0, "owner", "POST", f"/sessions/{shared}/participants", {"user_id": user, "role": role})
         for number, user in enumerate(editors):
             writer = Writer(caller, user, stop, number)
-            writer.acts = 4 * number  # the searches of writers go through different processes
             writer.sessions = [shared, await self._session(user, ECHO)]
             self._clients.append(writer)
+            if number < SEARCHERS:
+                searcher = Searcher(caller, user, stop, number)
+                searcher.writer = writer
+                self._clients.append(searcher)
         for number in range(agents):
             agent = Agent(caller, f"agent-{number}", stop, number)
             agent.session = await self._session(agent.user, provider)

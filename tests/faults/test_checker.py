@@ -20,7 +20,7 @@ MESSAGES = [
 EVENTS = [
     Event(S, 1, "participant.added", "guest"),
     Event(S, 4, "participant.removed", "guest"),
-    Event(S, 5, "run.started", ""),
+    Event(S, 5, "run.completed", "", "run"),
     Event(S, 8, "participant.added", "guest"),
 ]
 STORED = Stored(MESSAGES, EVENTS, {S: 8})
@@ -95,6 +95,7 @@ def without(seq: int) -> Stored:
         (STORED._replace(clocks={S: 9}), "gap"),
         (STORED._replace(events=EVENTS[1:]), "gap"),
         (STORED._replace(events=[*EVENTS, Event(S, 7, "run.completed", "")]), "gap"),
+        (STORED._replace(events=[*EVENTS, Event(S, 9, "run.failed", "", "run")], clocks={S: 9}), "doubled"),
         (STORED._replace(unfinished=["run"]), "unfinished"),
     ],
 )

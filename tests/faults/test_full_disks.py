@@ -7,7 +7,6 @@ import pytest
 
 from tests.faults.conftest import Worlds
 from tests.faults.dba import hides_postgres, refused, write_wal
-from tests.faults.history import now
 from tests.support.clusters import copied
 from tests.support.small_disks import disk
 
@@ -44,8 +43,7 @@ async def test_disk_of_the_wal_is_full(cluster_template: Path, cluster_folder: P
                 assert cluster.log.count("PANIC:") >= number, cluster.log
                 small.make_room()
                 await asyncio.to_thread(cluster.stop)
-                since = now()
                 await cluster.started()
-                await load.recovered(since=since)
+                await load.recovered()
         assert hides_postgres(load)
         world.verify("disk of the WAL full, PostgreSQL panics", load)

@@ -7,7 +7,6 @@ import asyncio
 import contextlib
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -15,10 +14,10 @@ import pytest
 from amplifier.schema import service_login
 from amplifier.settings import SERVICE_LOGIN
 from tests.conftest import private_folder, settings_for
-from tests.faults.postgres import KEY
-from tests.faults.world import World, opened
+from tests.faults.conftest import Servers, Worlds
+from tests.faults.world import World
 from tests.support import pgbouncer
-from tests.support.clusters import Cluster, copied, make_template
+from tests.support.clusters import Cluster
 from tests.support.pooled import needs_new
 
 pytestmark = [pytest.mark.faults, needs_new]
@@ -27,36 +26,27 @@ TERMINATE = """
     select count(pg_terminate_backend(pid)) from pg_stat_activity
     where usename = %s and application_name <> 'amplifier-api listener'
 """
-APPLICATION = """
-    insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers, act_as)
-    values ('faults', 'faults', %s, %s, true, '{}', '{}', false)
-"""
 CONNECTIONS = "select count(*) from pg_stat_activity where usename = %s and application_name = 'amplifier-api'"
 
 Behind = Callable[[], AbstractAsyncContextManager[tuple[World, pgbouncer.Pooler, Cluster]]]
 
 
 @pytest.fixture
-def behind(tmp_path: Path) -> Behind:
+def behind(servers: Servers, worlds: Worlds) -> Behind:
     """Returns a context manager of two processes behind a pooler, the pooler, and the server."""
 
     @contextlib.asynccontextmanager
     async def running() -> AsyncIterator[tuple[World, pgbouncer.Pooler, Cluster]]:
-        with contextlib.ExitStack() as stack:
-            template, folder, ini = (stack.enter_context(private_folder()) for _ in range(3))
-            for one in (template, folder, ini):
-                one.chmod(0o755)
-            cluster = stack.enter_context(copied(make_template(template), folder))
-            cluster.start()
-            cluster.run(APPLICATION, KEY.hash, KEY.prefix)
-            service_login.settle(cluster.dsn, SERVICE_LOGIN, settings_for(cluster.dsn))
-            options: dict[str, Any] = {"default_pool_size": SHARED, "users": SERVICE_LOGIN}
-            pooler = stack.enter_context(pgbouncer.running(ini, cluster.port, new=True, **options))
-            environ = {"DATABASE_POOLER": "transaction", "DATABASE_LISTEN_URL": cluster.service_dsn}
-            address = cluster.service_dsn.replace(f":{cluster.port}", f":{pooler.port}")
-            postgres: Any = cluster
-            async with opened(postgres, tmp_path, [address] * 2, [environ] * 2) as world:
-                yield world, pooler, cluster
+        async with servers() as cluster:
+            with private_folder() as folder:
+                folder.chmod(0o755)
+                service_login.settle(cluster.dsn, SERVICE_LOGIN, settings_for(cluster.dsn))
+                options: dict[str, Any] = {"default_pool_size": SHARED, "users": SERVICE_LOGIN}
+                with pgbouncer.running(folder, cluster.port, new=True, **options) as pooler:
+                    environ = {"DATABASE_POOLER": "transaction", "DATABASE_LISTEN_URL": cluster.service_dsn}
+                    address = cluster.service_dsn.replace(f":{cluster.port}", f":{pooler.port}")
+                    async with worlds(cluster, addresses=[address] * 2, environ=[environ] * 2) as world:
+                        yield world, pooler, cluster
 
     return running
 

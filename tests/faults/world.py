@@ -11,8 +11,8 @@ from tests.conftest import SECRET
 from tests.faults import checker, report, stored
 from tests.faults.checker import Rules
 from tests.faults.load import ECHO, Load, loading
-from tests.faults.postgres import Postgres
 from tests.faults.processes import Process
+from tests.support.clusters import Cluster
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "build/faults"
@@ -28,7 +28,7 @@ _NO_LETTERS = re.compile("[^a-z0-9]+")
 class World:
     """A server, processes, and `targets`, the addresses that clients call, by default those of the processes."""
 
-    def __init__(self, postgres: Postgres, processes: Sequence[Process], targets: Sequence[str] = ()) -> None:
+    def __init__(self, postgres: Cluster, processes: Sequence[Process], targets: Sequence[str] = ()) -> None:
         self.postgres = postgres
         self.processes = processes
         self.targets = list(targets) or [one.url for one in processes]
@@ -86,7 +86,7 @@ def environ_of(address: str, changes: Mapping[str, str]) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def opened(
-    postgres: Postgres,
+    postgres: Cluster,
     folder: Path,
     addresses: Sequence[str] = (),
     environ: Sequence[Mapping[str, str]] = ({}, {}),
@@ -104,9 +104,13 @@ async def opened(
     ]
     try:
         for one in processes:
-            await one.start()
+            one.launch()
+        for one in processes:
+            await one.ready()
         yield World(postgres, processes, targets)
     finally:
+        for one in processes:
+            one.ask_to_end()
         for one in processes:
             one.end()
 
