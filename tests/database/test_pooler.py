@@ -211,10 +211,11 @@ async def test_statements_of_any_length_are_prepared(server: Server) -> None:
         settings = server.settings(pooler, database_pool_max_size=20, database_acquire_timeout=10)
         database = Database(settings, settings.dsn or "")
         await database.connect()
-        long = f"select $1::bigint /* {'x' * 20_000} */"
+        texts = [f"select $1::bigint * 1000 + {number} /* {'x' * 20_000} */" for number in range(10)]
         try:
-            found = await asyncio.gather(*(database.fetchval(long, number) for number in range(200)))
-            assert found == list(range(200))
+            calls = [(number % 10, number) for number in range(200)]
+            found = await asyncio.gather(*(database.fetchval(texts[text], number) for text, number in calls))
+            assert found == [number * 1000 + text for text, number in calls]
         finally:
             await database.close()
 
