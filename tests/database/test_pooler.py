@@ -205,21 +205,6 @@ async def test_statement_that_waits_for_a_connection_of_the_pooler_ends_within_i
             await database.close()
 
 
-@needs_new
-async def test_statements_of_any_length_are_prepared(server: Server) -> None:
-    with server.pooled(default_pool_size=3) as pooler:
-        settings = server.settings(pooler, database_pool_max_size=20, database_acquire_timeout=10)
-        database = Database(settings, settings.dsn or "")
-        await database.connect()
-        texts = [f"select $1::bigint * 1000 + {number} /* {'x' * 20_000} */" for number in range(10)]
-        try:
-            calls = [(number % 10, number) for number in range(200)]
-            found = await asyncio.gather(*(database.fetchval(texts[text], number) for text, number in calls))
-            assert found == [number * 1000 + text for text, number in calls]
-        finally:
-            await database.close()
-
-
 def test_documented_statements_are_those_of_the_service() -> None:
     [shown] = blocks("sql pooler", (ROOT / "docs/operations.md").read_text())
     wanted = session_settings(settings_for("postgresql://h/chats"))
