@@ -12,6 +12,7 @@ _PORTS = re.compile(r"[0-9,]*")
 
 _PORT = "5432"
 _TARGETS = ("any", "read-write", "primary")
+_READ_TARGETS = ("any", "standby", "read-only")
 
 
 class Host(NamedTuple):
@@ -50,11 +51,19 @@ def hosts_of(url: str) -> list[Host]:
     return [Host(name, int(port or _PORT)) for name, port in zip(names, ports, strict=False) if name]
 
 
-def with_target(url: str) -> str:
-    """Returns a URL of several hosts with the demand that the server takes writes, unless it has another demand."""
+def password_of(url: str) -> str | None:
+    """Returns the password of a URL, or None."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    found = conninfo_to_dict(url).get("password")
+    return None if found is None else str(found)
+
+
+def with_target(url: str, target: str = "read-write") -> str:
+    """Returns a URL of several hosts with the server that it demands among them, unless it names one."""
     if target_of(url) is not None or len(hosts_of(url)) < 2:
         return url
-    return _with(url, "target_session_attrs=read-write")
+    return _with(url, f"target_session_attrs={target}")
 
 
 def target_of(url: str) -> str | None:
@@ -65,11 +74,14 @@ def target_of(url: str) -> str | None:
     return None if target is None else str(target)
 
 
-def target_fault(url: str) -> str | None:
-    """Returns why the servers that a URL demands are not fit for the service, or None."""
-    if target_of(url) in (None, *_TARGETS):
+def target_fault(url: str, reads: bool = False) -> str | None:
+    """Returns why the servers that a URL demands are not fit for the service, or for its reads, or None."""
+    fit = _READ_TARGETS if reads else _TARGETS
+    if target_of(url) in (None, *fit):
         return None
-    return f"target_session_attrs in DATABASE_URL must be one of {', '.join(_TARGETS)}: the service writes"
+    if reads:
+        return f"target_session_attrs in DATABASE_READ_URL must be one of {', '.join(fit)}: it is for reads only"
+    return f"target_session_attrs in DATABASE_URL must be one of {', '.join(fit)}: the service writes"
 
 
 def libpq_url(url: str) -> str:

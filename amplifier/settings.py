@@ -13,6 +13,7 @@ from amplifier.postgres_urls import (
     fault_with_tokens,
     is_postgres_url,
     libpq_url,
+    password_of,
     same_server,
     target_fault,
     with_login_of,
@@ -82,6 +83,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     database_lock_timeout: Seconds = 2
     database_pooler: Annotated[Literal["none", "transaction"], Meta(description="none or transaction")] = "none"
     database_listen_url: Secret | None = None
+    database_read_url: Secret | None = None
     queries_dir: Text | None = None
     search_language: Text = "english"
     search_timeout: Seconds = 2
@@ -214,6 +216,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         if self.database_port.count(",") not in (0, (self.database_host or "").count(",")):
             raise SettingsError("DATABASE_PORT must be one port, or as many as there are hosts in DATABASE_HOST")
         self._refuse_unfit_for_pooler()
+        self._refuse_unfit_for_reads()
         if self.database_auth == "entra":
             self._refuse_unfit_for_tokens()
 
@@ -245,6 +248,20 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         if same_server(self.dsn, self.direct_dsn or ""):
             raise SettingsError("DATABASE_LISTEN_URL must be the address of PostgreSQL itself, not that of the pooler")
 
+    def _refuse_unfit_for_reads(self) -> None:
+        if self.database_read_url is None:
+            return
+        url = self.database_read_url.reveal()
+        if not is_postgres_url(url):
+            raise SettingsError(
+                "DATABASE_READ_URL must be of the form postgresql://user:password@host:port/database, "
+                "special characters in its parts written as %XX; what it leaves out is as in DATABASE_URL"
+            )
+        if self.dsn is None:
+            raise SettingsError("DATABASE_URL or DATABASE_HOST must name the primary when DATABASE_READ_URL is set")
+        if (fault := target_fault(libpq_url(url), reads=True)) is not None:
+            raise SettingsError(fault)
+
     def _refuse_unfit_for_tokens(self) -> None:
         if self.dsn is None:
             raise SettingsError("DATABASE_URL or DATABASE_HOST must be set when DATABASE_AUTH is entra")
@@ -260,6 +277,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             raise SettingsError(fault)
         if (fault := fault_with_tokens(self.direct_dsn or self.dsn)) is not None:
             raise SettingsError(fault.replace("DATABASE_URL", "DATABASE_LISTEN_URL"))
+        if (fault := fault_with_tokens(self.read_dsn or self.dsn)) is not None:
+            raise SettingsError(fault.replace("DATABASE_URL", "DATABASE_READ_URL"))
 
     @property
     def dsn(self) -> str | None:
@@ -291,6 +310,15 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             return dsn
         url = with_login_of(libpq_url(self.database_listen_url.reveal()), dsn)
         return with_roots(with_target(with_ssl_mode(url, self.database_ssl_mode)))
+
+    @property
+    def read_dsn(self) -> str | None:
+        """The address of a read replica, or None. It takes login and database of `dsn` where it names none."""
+        dsn = self.dsn
+        if self.database_read_url is None or dsn is None:
+            return None
+        url = with_login_of(libpq_url(self.database_read_url.reveal()), dsn)
+        return with_roots(with_target(with_ssl_mode(url, self.database_ssl_mode), "standby"))
 
     def is_pooler(self, dsn: str) -> bool:
         """Returns whether an address is that of a pooler in transaction mode."""
@@ -325,10 +353,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     @property
     def password(self) -> str | None:
         """The present password of the database, which a rotation may have changed since `dsn` was read."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        found = None if self.dsn is None else conninfo_to_dict(self.dsn).get("password")
-        return None if found is None else str(found)
+        return None if self.dsn is None else password_of(self.dsn)
 
     @property
     def origins(self) -> list[str]:

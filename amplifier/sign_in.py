@@ -33,7 +33,9 @@ class _Server(NamedTuple):
 def use(settings: Settings) -> None:
     """Notes the servers of the settings if DATABASE_AUTH is `entra`. A token is sent to no other server."""
     if settings.database_auth == "entra":
-        for server in (_server(dsn) for dsn in (settings.dsn, settings.direct_dsn) if dsn is not None):
+        for server in (
+            _server(dsn) for dsn in (settings.dsn, settings.direct_dsn, settings.read_dsn) if dsn is not None
+        ):
             _known[server] = next((scope for end, scope in _SCOPES.items() if server.host.endswith(end)), _DEFAULT)
 
 

@@ -112,15 +112,6 @@ def test_error_names_variable_and_valid_values(name: str, value: str, takes: str
         (ENTRA | {"DATABASE_URL": "postgresql://h/d"}, "DATABASE_USER must be the name of the Entra principal"),
         (ENTRA | {"DATABASE_URL": "postgresql://me@h/d?sslmode=require"}, "DATABASE_SSL_MODE must be verify-full"),
         (ENTRA | {"DATABASE_URL": "postgresql://me@h,localhost/d?sslmode=require"}, "must be verify-full"),
-        (POOLER | {"DATABASE_LISTEN_URL": ""}, "DATABASE_LISTEN_URL must be the address of PostgreSQL itself when"),
-        (POOLER | {"DATABASE_LISTEN_URL": "postgresql://pooler:6432/x"}, "itself, not that of the pooler"),
-        (POOLER | {"DATABASE_LISTEN_URL": "server.example"}, "DATABASE_LISTEN_URL must be of the form postgresql://"),
-        (POOLER | {"DATABASE_URL": ""}, "DATABASE_URL or DATABASE_HOST must name the pooler"),
-        (POOLER | {"DATABASE_POOLER": "session"}, "DATABASE_POOLER must be none or transaction, not 'session'"),
-        (
-            ENTRA | {"DATABASE_LISTEN_URL": f"postgresql://me:{CANARY}@h"},
-            "DATABASE_LISTEN_URL must have no password when DATABASE_AUTH is entra",
-        ),
         ({"DATABASE_HOST": "a,b", "DATABASE_PORT": "1,2,3"}, "DATABASE_PORT must be one port, or as many as"),
         (
             {"DATABASE_HOST": "a", "DATABASE_PORT": "1,2"},
@@ -130,6 +121,22 @@ def test_error_names_variable_and_valid_values(name: str, value: str, takes: str
         (
             {"DATABASE_URL": "postgresql://a,b/d?target_session_attrs=standby"},
             "one of any, read-write, primary",
+        ),
+        ({"DATABASE_READ_URL": "postgresql://r"}, "DATABASE_URL or DATABASE_HOST must name the primary when"),
+        ({"DATABASE_HOST": "a", "DATABASE_READ_URL": "r"}, "DATABASE_READ_URL must be of the form postgresql://"),
+        (
+            {"DATABASE_HOST": "a", "DATABASE_READ_URL": "postgresql://r?target_session_attrs=primary"},
+            "DATABASE_READ_URL must be one of any, standby, read-only",
+        ),
+        (ENTRA | {"DATABASE_READ_URL": f"postgresql://me:{CANARY}@h"}, "DATABASE_READ_URL must have no password"),
+        (POOLER | {"DATABASE_LISTEN_URL": ""}, "DATABASE_LISTEN_URL must be the address of PostgreSQL itself when"),
+        (POOLER | {"DATABASE_LISTEN_URL": "postgresql://pooler:6432/x"}, "itself, not that of the pooler"),
+        (POOLER | {"DATABASE_LISTEN_URL": "server.example"}, "DATABASE_LISTEN_URL must be of the form postgresql://"),
+        (POOLER | {"DATABASE_URL": ""}, "DATABASE_URL or DATABASE_HOST must name the pooler"),
+        (POOLER | {"DATABASE_POOLER": "session"}, "DATABASE_POOLER must be none or transaction, not 'session'"),
+        (
+            ENTRA | {"DATABASE_LISTEN_URL": f"postgresql://me:{CANARY}@h"},
+            "DATABASE_LISTEN_URL must have no password when DATABASE_AUTH is entra",
         ),
         (ENTRA | {"DATABASE_AUTH": "kerberos"}, "DATABASE_AUTH must be password or entra, not 'kerberos'"),
     ],
@@ -305,6 +312,16 @@ def test_several_hosts_mean_the_one_that_takes_writes() -> None:
         "target_session_attrs": "read-write",
     }
     assert "target_session_attrs" not in conninfo_to_dict(load({"DATABASE_HOST": "a"}).dsn or "")
+
+
+def test_replica_is_reached_with_login_of_primary() -> None:
+    settings = load({"DATABASE_URL": f"postgresql://me:{CANARY}@a,b/d", "DATABASE_READ_URL": "postgresql://a,b:6432"})
+    parts = conninfo_to_dict(settings.read_dsn or "")
+    assert {name: parts[name] for name in ("host", "port", "user", "password", "dbname", "target_session_attrs")} == {
+        **{"host": "a,b", "port": ",6432", "user": "me", "password": CANARY, "dbname": "d"},
+        "target_session_attrs": "standby",
+    }
+    assert load({"DATABASE_URL": "postgresql://me@a/d"}).read_dsn is None
 
 
 def test_demanded_server_of_url_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -77,6 +77,7 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
 
 async def _findings(settings: Settings, dsn: str) -> "tuple[int, list[Finding]]":
     """Returns the number of queries and all findings."""
+    from amplifier.queries.checks import shards
     from amplifier.queries.checks.run import findings, overlay_findings
     from amplifier.server.row_structs import STRUCTS
 
@@ -86,6 +87,7 @@ async def _findings(settings: Settings, dsn: str) -> "tuple[int, list[Finding]]"
         new = await findings(queries, STRUCTS)
         if not queries.database.has_citus:
             new += await overlay_findings(queries, STRUCTS)
+        new += shards.findings([*queries.all(), *queries.overlay.values()])
         found += [one for one in new if one.query not in known]
         return len(queries.all()), found
 

@@ -4,19 +4,20 @@
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, cast
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeAlias, cast
 
 import asyncpg
 from msgspec import Raw
 
 from amplifier import json_characters, sign_in
-from amplifier.database import hosts, tls
+from amplifier.database import hosts, silence, tls
 from amplifier.database.outages import connecting
-from amplifier.postgres_urls import Host
+from amplifier.postgres_urls import Host, password_of
 from amplifier.settings import Settings
 
 LISTENER = "amplifier-api listener"  # the application_name of each process's listening connection
+Verify: TypeAlias = Callable[["asyncpg.Connection[Any]"], Awaitable[None]]
 ROLE = "amplifier_app"  # owns nothing and can change no schema; every login of the service must be a member of it
 # The server closes connections of a host that does not answer for 25 seconds, which by default takes two hours. These
 # are no parameters of the start, because poolers in session mode refuse those that they were not told to ignore.
@@ -30,11 +31,22 @@ HAS_CITUS = "select exists (select from pg_extension where extname = 'citus')"
 _ON_CITUS = {"plan_cache_mode": "auto", "citus.multi_shard_modify_mode": "sequential"}
 
 
-async def open_pool(settings: Settings, dsn: str, has_citus: bool = False) -> "asyncpg.Pool[Any]":
+async def open_pool(
+    settings: Settings, dsn: str, verify: Verify | None = None, has_citus: bool = False
+) -> "asyncpg.Pool[Any]":
     """Opens the pool, with other settings if the database has Citus. Raises Unavailable.
+
+    `verify` raises an error for a new connection that must not be used.
 
     A pooler in transaction mode takes no settings at the start of a connection: the login has them, see `pooler.py`.
     """
+
+    async def prepare(connection: "asyncpg.Connection[Any]") -> None:
+        silence.limit(connection)
+        await (_pass_json_through if settings.is_pooler(dsn) else _set_up)(connection)
+        if verify is not None:
+            await verify(connection)
+
     with connecting():
         pool: asyncpg.Pool[Any] = await asyncpg.create_pool(
             dsn,
@@ -49,14 +61,14 @@ async def open_pool(settings: Settings, dsn: str, has_citus: bool = False) -> "a
             statement_cache_size=1000,
             ssl=tls.context(dsn),
             server_settings=_named(settings, dsn, has_citus),
-            init=_pass_json_through if settings.is_pooler(dsn) else _set_up,
+            init=prepare,
             reset=_keep,
         )
     return pool
 
 
-async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any]":
-    """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
+async def open_listener(settings: Settings, dsn: str, name: str = LISTENER) -> "asyncpg.Connection[Any]":
+    """Opens a connection outside the pool, for LISTEN. `name` is its application_name. Raises Unavailable."""
     with connecting():
         connection: asyncpg.Connection[Any] = await _connect(
             dsn,
@@ -64,9 +76,10 @@ async def open_listener(settings: Settings, dsn: str) -> "asyncpg.Connection[Any
             timeout=settings.database_connect_timeout,
             command_timeout=settings.database_statement_timeout + 1,
             ssl=tls.context(dsn),
-            server_settings=_named(settings, dsn) | {"application_name": LISTENER},
+            server_settings=_named(settings, dsn) | {"application_name": name},
         )
         await connection.execute(_LOST_HOSTS)
+        silence.limit(connection)
     return connection
 
 
@@ -125,6 +138,8 @@ def _password(settings: Settings, dsn: str) -> Callable[[], str] | None:
 
     Returns None where the password is that of the address: `DATABASE_LISTEN_URL` is read anew for each connection.
     """
+    if dsn == settings.read_dsn:
+        return lambda: password_of(settings.read_dsn or "") or ""
     if settings.password is None or (settings.database_listen_url is not None and dsn == settings.direct_dsn):
         return None
     return lambda: settings.password or ""

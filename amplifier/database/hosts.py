@@ -6,7 +6,7 @@ left to asyncpg.
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, TypeAlias
 from weakref import WeakKeyDictionary
 
@@ -28,13 +28,18 @@ async def connect(dsn: str, opened: Opened) -> Connection:
 
     Raises what `opened` raises, and OSError.
     """
-    hosts = _known.get(dsn)
-    if hosts is None:
+    if (hosts := _known.get(dsn)) is None:
         found = hosts_of(dsn)
-        if len(found) < 2:
-            return await opened(None)
-        hosts = _known.setdefault(dsn, Hosts(found, target_of(dsn) != "any"))
+        are_for_writes = len(found) > 1 and target_of(dsn) in ("read-write", "primary")
+        hosts = _known.setdefault(dsn, Hosts(found if len(found) > 1 else [None], are_for_writes))
     return await hosts.connect(opened)
+
+
+def end_all(dsn: str) -> None:
+    """Ends all connections to an address. Statements under way raise an error."""
+    if (hosts := _known.get(dsn)) is not None:
+        for connection in list(hosts.connections):
+            connection.terminate()
 
 
 def must_leave(connection: Connection) -> bool:
@@ -48,11 +53,11 @@ def must_leave(connection: Connection) -> bool:
 class Hosts:
     """The hosts of an address, the one that was found to fit last, and the connections to all of them."""
 
-    def __init__(self, hosts: list[Host], are_for_writes: bool) -> None:
+    def __init__(self, hosts: Sequence[Host | None], are_for_writes: bool) -> None:
         self.are_for_writes = are_for_writes
         self._hosts = hosts
         self._present = hosts[0]
-        self.connections: WeakKeyDictionary[Connection, Host] = WeakKeyDictionary()
+        self.connections: WeakKeyDictionary[Connection, Host | None] = WeakKeyDictionary()
 
     async def connect(self, opened: Opened) -> Connection:
         """Returns the first connection that `opened` opens. Each host that answers nothing delays it by 0.25 s.
@@ -61,7 +66,7 @@ class Hosts:
         """
         before = self._present
         left = sorted(self._hosts, key=lambda host: host != before)
-        tasks: dict[asyncio.Future[Connection], Host] = {}
+        tasks: dict[asyncio.Future[Connection], Host | None] = {}
         errors: list[BaseException] = []
         try:
             while left or tasks:
@@ -82,7 +87,7 @@ class Hosts:
                 task.cancel()
         raise next((error for error in errors if isinstance(error, asyncpg.PostgresError)), errors[0])
 
-    def _keep(self, connection: Connection, host: Host, before: Host) -> Connection:
+    def _keep(self, connection: Connection, host: Host | None, before: Host | None) -> Connection:
         """Notes a connection. If its host is another one than before, ends all connections to others."""
         if host != self._present and self._present != before:
             connection.terminate()

@@ -21,6 +21,7 @@
 -- @param  context           messages at most to show before and after each
 -- @return FoundMessage[]
 -- @access participant
+-- @shards all
 -- @index  none
 -- @cte    my_languages    the languages of the caller's sessions
 -- @cte    my_queries      the tsquery for each language and right; `rank_query` is without what is excluded
@@ -280,6 +281,7 @@ order by
 -- @param  offset            rows to skip
 -- @return FoundSession[]
 -- @access participant
+-- @shards all
 -- @index  none
 -- @cte    my_languages     the languages of the caller's sessions
 -- @cte    my_queries       the tsquery for each language and right; `rank_query` is without what is excluded

@@ -15,6 +15,7 @@
 -- @param  most_values     values at most of each facet
 -- @return FacetCount[]
 -- @access participant
+-- @shards all
 -- @index  none
 -- @cte    my_languages    the languages of the caller's sessions
 -- @cte    my_queries      the tsquery for each language and right; `rank_query` is without what is excluded

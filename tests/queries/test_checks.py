@@ -16,7 +16,7 @@ from tests.api.test_access_matrix import STATE
 from tests.queries.test_registry import HEADER, check, load
 from tests.support.service import command
 
-PUBLIC = "-- name: get()!\n-- One thing.\n-- @return row count\n-- @access public\n-- @index  none\n"
+PUBLIC = "-- name: get()!\n-- One thing.\n-- @return row count\n-- @access public\n-- @shards local\n-- @index  none\n"
 FINDING = "gets or changes what is not theirs"
 
 
