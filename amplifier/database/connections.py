@@ -11,7 +11,7 @@ import asyncpg
 from msgspec import Raw
 
 from amplifier import json_characters, sign_in
-from amplifier.database import hosts, tls
+from amplifier.database import hosts, silence, tls
 from amplifier.database.outages import connecting
 from amplifier.postgres_urls import Host, password_of
 from amplifier.settings import Settings
@@ -42,6 +42,7 @@ async def open_pool(
     """
 
     async def prepare(connection: "asyncpg.Connection[Any]") -> None:
+        silence.limit(connection)
         await (_pass_json_through if settings.is_pooler(dsn) else _set_up)(connection)
         if verify is not None:
             await verify(connection)
@@ -80,6 +81,7 @@ async def open_listener(settings: Settings, dsn: str, name: str = LISTENER) -> "
             server_settings=_named(settings, dsn) | {"application_name": name},
         )
         await connection.execute(_LOST_HOSTS)
+        silence.limit(connection)
     return connection
 
 

@@ -7,6 +7,7 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from amplifier import clock
 from amplifier.database import hosts
 from amplifier.database.pool import Database
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
@@ -14,6 +15,7 @@ from amplifier.telemetry import recorder
 
 logger = logging.getLogger(__name__)
 
+NOW = "select extract(epoch from clock_timestamp())::double precision"  # the database's clock
 # Seconds between two checks of the connection, and for each: a dead peer goes unnoticed without them. The pool leaves a
 # host that is dead or takes no writes any more when this connection was opened again at another one.
 _HEARTBEAT, _HEARTBEAT_LIMIT = 1.0, 2.0
@@ -74,6 +76,7 @@ class Listener:
         row = await connection.fetchrow(KEYS)
         assert row is not None  # noqa: S101
         self._signatures.renew(*row)
+        clock.agree(row["seconds"])
 
     def _set_hearing(self, hearing: bool) -> None:
         self.is_connected = hearing

@@ -14,7 +14,7 @@ import asyncpg
 
 from amplifier import sign_in
 from amplifier.database import pooler
-from amplifier.database.connections import HAS_CITUS, Verify, milliseconds, open_listener, open_pool
+from amplifier.database.connections import HAS_CITUS, Verify, milliseconds, open_bare, open_listener, open_pool
 from amplifier.database.outages import connecting, not_connected, outage_of
 from amplifier.database.shard_errors import name_constraint
 from amplifier.errors import Crowded, NoneFree, Unavailable
@@ -90,6 +90,7 @@ class Database:
         self.most = most = settings.database_pool_max_size
         self._gate = Shares(most, max(1, most // 3))
         self._idle: list[Connection] = []
+        self.in_use: set[Connection] = set()  # without those of `patient`
 
     @property
     def figures(self) -> Figures:
@@ -140,6 +141,36 @@ class Database:
         """Opens a connection outside the pool, for LISTEN. Raises Unavailable."""
         return await open_listener(self._settings, self.direct_dsn)
 
+    async def bare(self, seconds: float) -> "asyncpg.Connection[Any]":
+        """Opens a connection outside the pool, without the service's role and limits. Raises Unavailable."""
+        with connecting():
+            return await open_bare(self._settings, self.dsn, "amplifier-api watch", seconds)
+
+    async def replace_silent(self, seconds: float) -> int:
+        """Replaces idle connections that do not answer within `seconds`. Returns their number."""
+        assert self._pool is not None  # noqa: S101
+        await self._pool.expire_connections()  # those that no caller has had since they were opened or returned
+        tested = []
+        while self._idle and self._gate.take_at_once(None):
+            tested.append(self._idle.pop())
+        return sum(await asyncio.gather(*(self._is_replaced(one, seconds) for one in tested)))
+
+    async def _is_replaced(self, connection: Connection, seconds: float) -> bool:
+        """Tests a connection for which the caller has a place, and frees the place. Returns whether it was dropped."""
+        self.in_use.add(connection)
+        try:
+            async with asyncio.timeout(seconds):
+                await connection.execute("select")
+        except BaseException as error:
+            if _is_open(connection):
+                connection.terminate()
+            await self._discard(connection, None, error)
+            if not isinstance(error, Exception):
+                raise
+            return True
+        self._release(connection, None)
+        return False
+
     @contextlib.asynccontextmanager
     async def connection(self) -> AsyncIterator[Connection]:
         """Lends a pooled connection for several statements. Raises Unavailable, also for an outage in the context."""
@@ -172,6 +203,7 @@ class Database:
     async def patient(self, seconds: float) -> AsyncIterator[None]:
         """Opens a transaction whose statements, in this task, may each take this long. Raises TooSlow after that."""
         async with self.transaction():
+            self.in_use.discard(_held.get())  # the caller may work between two statements
             await self.execute(f"set local statement_timeout = {milliseconds(seconds)}")
             with self.limited(seconds + 1):
                 yield
@@ -274,21 +306,26 @@ class Database:
             while self._idle:
                 connection = self._idle.pop()
                 if _is_open(connection):
+                    self.in_use.add(connection)
                     return connection
                 await self._pool.release(connection)
-            return await self._pool.acquire()
+            connection = await self._pool.acquire()
+            self.in_use.add(connection)
+            return connection
         except BaseException:
             self._gate.give_back(user)
             raise
 
     def _release(self, connection: Connection, user: Hashable) -> None:
         """Keeps a connection for the next statement, after one that succeeded."""
+        self.in_use.discard(connection)
         self._idle.append(connection)
         self._gate.give_back(user)
 
     async def _discard(self, connection: Connection, user: Hashable, error: BaseException) -> None:
         """Returns a connection to asyncpg's pool after a failed statement. The pool replaces it if it is broken."""
         assert self._pool is not None  # noqa: S101
+        self.in_use.discard(connection)
         if isinstance(error, asyncpg.PostgresError):
             error.detail = None  # it shows the row, and the error may be logged
             if self.has_citus:

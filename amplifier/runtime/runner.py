@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from amplifier.attachments.store import Store
 from amplifier.configs.encryption import Keyring
+from amplifier.errors import Unavailable
 from amplifier.fair_share import work_of
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
@@ -223,6 +224,8 @@ class Runner:
                 failure = None if outcome.failure is None else outcome.failure.type
                 run_traces.note_outcome(span, outcome.status, failure, execution.meter.usage)
                 others_wait = await self._endings.end(execution, outcome)
+        except Unavailable as error:
+            logger.warning("run %s/%s ends with its lease: %r", execution.session_id, execution.run_id, error)
         except Exception:  # a defect of the service: the run is ended when the lease expires
             logger.exception("run %s/%s failed and ends with its lease", execution.session_id, execution.run_id)
         finally:

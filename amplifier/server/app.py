@@ -11,13 +11,14 @@ from typing import Any
 from litestar import Litestar
 from litestar.datastructures import State
 
-from amplifier import __version__, paths
+from amplifier import __version__, clock, paths
 from amplifier.api.routes import Amplifier, routes
 from amplifier.attachments.store import Store
 from amplifier.configs.encryption import Keyring
-from amplifier.database.listener import Listener
+from amplifier.database.listener import NOW, Listener
 from amplifier.database.pool import Database
 from amplifier.database.replica import Replica
+from amplifier.database.silence import Watch
 from amplifier.errors import Unavailable
 from amplifier.fair_share import Shares
 from amplifier.live.hub import Hub
@@ -158,11 +159,13 @@ async def _running(state: State) -> AsyncIterator[None]:
     if database.has_citus:
         state.queries.lay_over()
     try:
+        clock.agree(await database.fetchval(NOW))
         if not state.checked:
             await check(state.queries, STRUCTS)
             state.checked = True
         drain_on_termination(partial(state.update, draining=True), state.shutdown_delay)
         async with (
+            _background(Watch(database).keep_watching()),
             state.replica(),
             _background(state.listener.keep_listening()),
             _background(state.activity.keep_flushing()),

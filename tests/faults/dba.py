@@ -19,14 +19,28 @@ _PAUSE = 0.02  # seconds between two attempts
 
 
 async def refused(load: Load, kind: str, limit: float = 60.0) -> None:
-    """Waits until a call of this kind, sent from now on, gets 503."""
-    since = now()
+    """Waits until a call of this kind, sent from now on, gets 503. Fails if it gets 500."""
+    since, statuses = now(), set[int]()
     async with asyncio.timeout(limit):
-        while not any(
-            isinstance(one, Call) and one.kind == kind and one.status == 503 and one.start > since
-            for one in reversed(load.history.records[-200:])
-        ):
-            await asyncio.sleep(0.01)
+        while 503 not in statuses:
+            assert 500 not in statuses
+            await asyncio.sleep(_PAUSE)
+            latest = [one for one in load.history.records[-200:] if isinstance(one, Call)]
+            statuses = {one.status for one in latest if one.kind == kind and one.start > since}
+
+
+async def reads(load: Load) -> None:
+    """Reads sessions and streams through each process. Fails unless that succeeds."""
+    for process in range(len(load.caller.targets)):
+        await load.caller.ask(process, "owner", "GET", "/sessions")
+    await load.steady(kinds=("follow",))
+
+
+async def left(cluster: Cluster, limit: float = 10.0) -> None:
+    """Waits until the service has no session there. It may look in to see that the server is read-only."""
+    async with asyncio.timeout(limit):
+        while await asyncio.to_thread(cluster.run, f"select pid from pg_stat_activity where {SERVICE}"):
+            await asyncio.sleep(_PAUSE)
 
 
 def hides_postgres(load: Load) -> bool:

@@ -43,7 +43,7 @@ async def fail_over(load: Load, primary: Cluster, standby: Cluster) -> None:
     await primary.started(default_transaction_read_only="on")
     await asyncio.to_thread(standby.run, f"select pg_terminate_backend(pid) from pg_stat_activity where {dba.SERVICE}")
     await load.recovered()
-    assert primary.run(f"select pid from pg_stat_activity where {dba.SERVICE}") == []
+    await dba.left(primary)
     await asyncio.to_thread(primary.stop)
     await asyncio.to_thread(replicas.rewind, primary, standby)
     await primary.started()

@@ -13,7 +13,8 @@ one answers all further requests. The choice depends only on the transcript, so 
 
 A reply streams if the request asks for it. `gate` holds back each delta until the test lets it through, `pause` waits
 before each one, `stall_after` sends so many deltas and then nothing until `gate` opens or the client leaves,
-`cut_after` sends so many and breaks the connection. Transcripts that the real APIs refuse are answered with 400.
+`cut_after` sends so many and breaks the connection, `drip` waits before each byte. Transcripts that the real APIs
+refuse are answered with 400.
 
 Every request is in `stub.requests` as soon as its body has arrived; see `Seen`. For thousands of requests the stub need
 not keep their bodies: `stub.keep_bodies = False`.
@@ -165,8 +166,11 @@ class Stub:
         for event, is_delta in events:
             if is_delta and not await self._may_send(seen, reply, writer):
                 return False
-            writer.write(b"%x\r\n%b\r\n" % (len(event), event))
-            await writer.drain()
+            chunk = b"%x\r\n%b\r\n" % (len(event), event)
+            for piece in (chunk[at : at + 1] for at in range(len(chunk))) if reply.drip else (chunk,):
+                await asyncio.sleep(reply.drip)
+                writer.write(piece)
+                await writer.drain()
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         seen.done = True
