@@ -176,9 +176,11 @@ def test_unexpected_status_is_found(odd: Call) -> None:
 
 
 def test_strict_rules_forbid_refused_and_lost_calls() -> None:
-    violations = check(right(), STORED, Rules(strict=True))
+    interrupted = call("message", 20, 21, 503, marker="mark4", is_final=True)
+    assert rules_of([*right(), interrupted]) == set()
+    violations = check([*right(), interrupted], STORED, Rules(strict=True))
     assert {one.rule for one in violations} == {"status"}
-    assert len(violations) == 4
+    assert len(violations) == 5
 
 
 @pytest.mark.parametrize(
