@@ -59,8 +59,6 @@ async def open_pool(
             command_timeout=settings.database_statement_timeout + 1,
             max_inactive_connection_lifetime=300,
             statement_cache_size=1000,
-            # of any length: a pooler keeps only statements with a name, and asyncpg names those that it caches
-            max_cacheable_statement_size=0,
             ssl=tls.context(dsn),
             server_settings=_named(settings, dsn, has_citus),
             init=prepare,

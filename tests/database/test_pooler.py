@@ -1,89 +1,32 @@
 """Through PgBouncer in transaction mode: which poolers and logins serve, and which are refused with what mends it."""
 
 import asyncio
-import contextlib
 from collections.abc import Iterator
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import asyncpg
-import psycopg
 import pytest
 
 from amplifier.database.connections import session_settings
 from amplifier.database.pool import Database
 from amplifier.database.pooler import PoolerError, statements
-from amplifier.errors import TooSlow
-from amplifier.postgres import embedded
-from amplifier.schema import migrate, service_login
+from amplifier.errors import TooSlow, Unavailable
+from amplifier.schema import service_login
 from amplifier.schema.service_login import LoginError
 from amplifier.settings import Settings
-from tests.conftest import private_folder, settings_for
-from tests.support import pgbouncer
+from tests.conftest import settings_for
+from tests.support import pooled
 from tests.support.markdown import blocks
 from tests.support.paths import ROOT
-from tests.support.tls_servers import INSTALLS, Authority, initialise, running
+from tests.support.pooled import Server, needs_new, needs_old, needs_server
 
-pytestmark = [
-    pytest.mark.slow,
-    pytest.mark.skipif(not INSTALLS, reason="no PostgreSQL below /usr/lib/postgresql"),
-]
-needs_old = pytest.mark.skipif(not pgbouncer.has_old(), reason="no PgBouncer older than 1.21 is installed")
-needs_new = pytest.mark.skipif(
-    not pgbouncer.has_new(), reason="no PgBouncer of 1.21 or newer: name an image in TEST_PGBOUNCER_IMAGE"
-)
-LOGINS = ("api", "unsettled", "owner", embedded.ROLE)
-
-
-class Server(NamedTuple):
-    """A server with a migrated database `chats` of the login `owner`, and its folder."""
-
-    port: int
-    folder: Path
-
-    def url(self, login: str = "api", port: int | None = None) -> str:
-        return f"postgresql://{login}@127.0.0.1:{port or self.port}/chats"
-
-    def run(self, *statements: str) -> None:
-        with psycopg.connect(self.url(embedded.ROLE), autocommit=True) as connection:
-            for statement in statements:
-                connection.execute(statement.encode())
-
-    def settings(self, pooler: pgbouncer.Pooler, login: str = "api", **changes: Any) -> Settings:
-        """Returns settings for a service behind a pooler."""
-        behind = {"database_pooler": "transaction", "database_listen_url": self.url(login)}
-        return settings_for(self.url(login, pooler.port), **behind | changes)
-
-    @contextlib.contextmanager
-    def pooled(self, new: bool = True, **options: object) -> Iterator[pgbouncer.Pooler]:
-        """Runs a pooler before the server."""
-        with private_folder() as folder:
-            folder.chmod(0o755)
-            with pgbouncer.running(folder, self.port, new, users=" ".join(LOGINS), **options) as pooler:
-                yield pooler
+pytestmark = [pytest.mark.slow, needs_server]
 
 
 @pytest.fixture(scope="module")
 def server() -> Iterator[Server]:
-    """A server whose logins need no password. `api` has the settings of the service, `unsettled` has not."""
-    with private_folder() as folder:
-        folder.chmod(0o755)
-        data = initialise(folder, INSTALLS[-1].parent.parent)
-        with (data / "pg_hba.conf").open("a") as file:
-            file.write("host all all 127.0.0.1/32 trust\n")
-        Authority("any").issue(data, "localhost")
-        with running(INSTALLS[-1].parent.parent, data, ssl=False) as port:
-            server = Server(port, folder)
-            with psycopg.connect(server.url(embedded.ROLE).replace("/chats", "/postgres"), autocommit=True) as admin:
-                admin.execute("create role owner login createrole")
-                admin.execute("grant amplifier_app to owner with admin option")
-                admin.execute("create role amplifier_readonly")
-                admin.execute("create database chats owner owner")
-            migrate.migrate(server.url("owner"))
-            for login in ("api", "unsettled"):
-                service_login.ensure(server.url("owner"), login)
-            service_login.settle(server.url("owner"), "api", settings_for(server.url()))
-            yield server
+    """A migrated server."""
+    with pooled.serving() as server:
+        yield server
 
 
 async def refusal(settings: Settings) -> PoolerError:
@@ -148,7 +91,8 @@ async def test_login_without_the_settings_is_refused_with_the_statements(server:
         commands = [line.rstrip(";") for line in error.remedy.splitlines() if line.startswith("alter role")]
         assert len(commands) == len(session_settings(settings_for(server.url())))
         try:
-            server.run(*commands)
+            for command in commands:
+                server.run(command)
             again = await refusal(server.settings(pooler, "unsettled"))
             assert "the login unsettled has them" in again.remedy, "connections of before are still in use"
             assert "RECONNECT" in again.remedy
@@ -238,6 +182,26 @@ async def test_slow_statement_is_cancelled_and_leaves_nothing(server: Server) ->
                     await database.fetchval("select pg_sleep(20)")
             assert await database.fetchval("select current_setting('statement_timeout')") == "5s"
         finally:
+            await database.close()
+
+
+@needs_new
+async def test_statement_that_waits_for_a_connection_of_the_pooler_ends_within_its_limit(server: Server) -> None:
+    with server.pooled(default_pool_size=1) as pooler:
+        settings = server.settings(pooler, database_statement_timeout=5)
+        database = Database(settings, settings.dsn or "")
+        await database.connect()
+        other = await asyncpg.connect(server.url(port=pooler.port), statement_cache_size=0)
+        try:
+            await database.fetchval("select 1")
+            await other.execute("begin")
+            for _ in range(3):
+                with pytest.raises(Unavailable), database.limited(0.2):
+                    await database.fetchval("select 1")
+            await other.execute("rollback")
+            assert await database.fetchval("select 1") == 1
+        finally:
+            other.terminate()
             await database.close()
 
 

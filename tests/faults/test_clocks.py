@@ -8,8 +8,8 @@ import httpx
 import pytest
 
 from tests.conftest import token
+from tests.faults.application import KEY
 from tests.faults.conftest import Worlds
-from tests.faults.postgres import KEY
 from tests.faults.world import World
 
 pytestmark = [
