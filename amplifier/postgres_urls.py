@@ -3,9 +3,26 @@
 import ipaddress
 import os
 import re
+from typing import NamedTuple
+from urllib.parse import quote, urlencode
 
 # libpq, asyncpg and yoyo split a URL differently at special characters that are not written as %XX
 _POSTGRES_URL = re.compile(r"(?i:postgres(ql)?)(\+\w+)?://([^/?#@\[\]]*@)?[^/?#@]*(/[^?#@]*)?(\?[^#@]*)?")
+_PORTS = re.compile(r"[0-9,]*")
+
+_PORT = "5432"
+_TARGETS = ("any", "read-write", "primary")
+_READ_TARGETS = ("any", "standby", "read-only")
+
+
+class Host(NamedTuple):
+    """A host of an address: a name, an address or the folder of a Unix socket, and its port."""
+
+    name: str
+    port: int
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.port}"
 
 
 def is_postgres_url(url: str) -> bool:
@@ -16,10 +33,55 @@ def is_postgres_url(url: str) -> bool:
     from psycopg.conninfo import conninfo_to_dict
 
     try:
-        port = conninfo_to_dict(libpq_url(url)).get("port")
+        parts = conninfo_to_dict(libpq_url(url))
     except (psycopg.Error, UnicodeError):
         return False
-    return port is None or re.fullmatch(r"[0-9,]*", str(port)) is not None
+    ports = str(parts.get("port") or "")
+    return _PORTS.fullmatch(ports) is not None and ports.count(",") in (0, str(parts.get("host") or "").count(","))
+
+
+def hosts_of(url: str) -> list[Host]:
+    """Returns the hosts of a URL, in its order, or those of PGHOST. Empty if the driver's default is used."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts = conninfo_to_dict(url)
+    names = str(parts.get("host") or os.environ.get("PGHOST") or "").split(",")
+    ports = str(parts.get("port") or os.environ.get("PGPORT") or _PORT).split(",")
+    ports = ports * len(names) if len(ports) == 1 else ports
+    return [Host(name, int(port or _PORT)) for name, port in zip(names, ports, strict=False) if name]
+
+
+def password_of(url: str) -> str | None:
+    """Returns the password of a URL, or None."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    found = conninfo_to_dict(url).get("password")
+    return None if found is None else str(found)
+
+
+def with_target(url: str, target: str = "read-write") -> str:
+    """Returns a URL of several hosts with the server that it demands among them, unless it names one."""
+    if target_of(url) is not None or len(hosts_of(url)) < 2:
+        return url
+    return _with(url, f"target_session_attrs={target}")
+
+
+def target_of(url: str) -> str | None:
+    """Returns which server a URL, or PGTARGETSESSIONATTRS, demands among its hosts."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    target = conninfo_to_dict(url).get("target_session_attrs") or os.environ.get("PGTARGETSESSIONATTRS")
+    return None if target is None else str(target)
+
+
+def target_fault(url: str, reads: bool = False) -> str | None:
+    """Returns why the servers that a URL demands are not fit for the service, or for its reads, or None."""
+    fit = _READ_TARGETS if reads else _TARGETS
+    if target_of(url) in (None, *fit):
+        return None
+    if reads:
+        return f"target_session_attrs in DATABASE_READ_URL must be one of {', '.join(fit)}: it is for reads only"
+    return f"target_session_attrs in DATABASE_URL must be one of {', '.join(fit)}: the service writes"
 
 
 def libpq_url(url: str) -> str:
@@ -33,7 +95,39 @@ def with_ssl_mode(url: str, mode: str) -> str:
 
     if mode == "prefer" or "sslmode" in conninfo_to_dict(url):
         return url
-    return f"{url}{'&' if '?' in url else '?'}sslmode={mode}"
+    return _with(url, f"sslmode={mode}")
+
+
+def _with(url: str, parameter: str) -> str:
+    return f"{url}{'&' if '?' in url else '?'}{parameter}"
+
+
+def with_login_of(url: str, other: str) -> str:
+    """Returns `url` with the user, the password and the database of another URL where it has none.
+
+    A password is taken only for the same user.
+    """
+    from psycopg.conninfo import conninfo_to_dict
+
+    parts, given = (
+        {name: str(value) for name, value in conninfo_to_dict(one).items() if value is not None} for one in (url, other)
+    )
+    if parts.get("user") not in (None, given.get("user")):
+        given.pop("password", None)
+    login = {name: parts.pop(name, given.get(name)) for name in ("user", "password", "dbname")}
+    user, password, database = (None if part is None else quote(part, safe="") for part in login.values())
+    signed = f"{user or ''}{'' if password is None else f':{password}'}"
+    options = urlencode(parts, quote_via=quote)  # libpq does not decode a plus sign to a space
+    return f"postgresql://{signed and f'{signed}@'}/{database or ''}?{options}"
+
+
+def same_server(url: str, other: str) -> bool:
+    """Returns whether two URLs name the same hosts and ports."""
+    from psycopg.conninfo import conninfo_to_dict
+
+    one, two = (conninfo_to_dict(address) for address in (url, other))
+    names = ("host", "hostaddr", "port")
+    return [str(one.get(name) or "") for name in names] == [str(two.get(name) or "") for name in names]
 
 
 def fault_with_tokens(url: str) -> str | None:

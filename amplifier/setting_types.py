@@ -6,6 +6,13 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 Port = Annotated[int, Meta(ge=1, le=65535, description="a port number from 1 to 65535")]
+Ports = Annotated[
+    str,
+    Meta(
+        pattern=r"^(([1-9]\d{0,3}|[1-5]\d{4}|6[0-4]\d{3}|65[0-4]\d{2}|655[0-2]\d|6553[0-5])(,(?!$)|$))+$",
+        description="a port number from 1 to 65535, or one for each host, separated by commas",
+    ),
+]
 Seconds = Annotated[float, Meta(gt=0, le=3600, description="a number of seconds, above 0 and at most 3600")]
 Count = Annotated[int, Meta(ge=1, le=1000, description="a whole number from 1 to 1000")]
 Flag = Annotated[bool, Meta(description="true or false")]

@@ -9,7 +9,17 @@ import msgspec
 from msgspec import Meta
 
 from amplifier.errors import OperatorError
-from amplifier.postgres_urls import fault_with_tokens, is_postgres_url, libpq_url, with_ssl_mode
+from amplifier.postgres_urls import (
+    fault_with_tokens,
+    is_postgres_url,
+    libpq_url,
+    password_of,
+    same_server,
+    target_fault,
+    with_login_of,
+    with_ssl_mode,
+    with_target,
+)
 from amplifier.secret import Secret
 from amplifier.setting_types import (
     Count,
@@ -20,6 +30,7 @@ from amplifier.setting_types import (
     LogFormat,
     LogLevel,
     Port,
+    Ports,
     RootPath,
     Seconds,
     SslMode,
@@ -56,7 +67,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
 
     database_url: Secret | None = None
     database_host: Text | None = None
-    database_port: Port = 5432
+    database_port: Ports = "5432"
     database_name: Text = "amplifier"
     database_user: Text | None = None
     database_auth: Annotated[Literal["password", "entra"], Meta(description="password or entra")] = "password"
@@ -70,6 +81,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     database_acquire_timeout: Seconds = 1
     database_statement_timeout: Seconds = 5
     database_lock_timeout: Seconds = 2
+    database_pooler: Annotated[Literal["none", "transaction"], Meta(description="none or transaction")] = "none"
+    database_listen_url: Secret | None = None
+    database_read_url: Secret | None = None
     queries_dir: Text | None = None
     search_language: Text = "english"
     search_timeout: Seconds = 2
@@ -197,6 +211,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
                 "DATABASE_URL must be of the form postgresql://user:password@host:port/database, "
                 "special characters in its parts written as %XX"
             )
+        if self.database_url is not None and (fault := target_fault(libpq_url(self.database_url.reveal()))) is not None:
+            raise SettingsError(fault)
+        if self.database_port.count(",") not in (0, (self.database_host or "").count(",")):
+            raise SettingsError("DATABASE_PORT must be one port, or as many as there are hosts in DATABASE_HOST")
+        self._refuse_unfit_for_pooler()
+        self._refuse_unfit_for_reads()
         if self.database_auth == "entra":
             self._refuse_unfit_for_tokens()
 
@@ -207,6 +227,40 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             raise SettingsError(
                 "AUTH_MODE must be jwt_only when CONSOLE_OIDC_ISSUER is set: a page in a browser has no API key"
             )
+
+    def _refuse_unfit_for_pooler(self) -> None:
+        if self.database_listen_url is not None and not is_postgres_url(self.database_listen_url.reveal()):
+            raise SettingsError(
+                "DATABASE_LISTEN_URL must be of the form postgresql://user:password@host:port/database, "
+                "special characters in its parts written as %XX; what it leaves out is as in DATABASE_URL"
+            )
+        if self.database_pooler == "none":
+            return
+        if self.dsn is None:
+            raise SettingsError(
+                "DATABASE_URL or DATABASE_HOST must name the pooler when DATABASE_POOLER is transaction"
+            )
+        if self.database_listen_url is None:
+            raise SettingsError(
+                "DATABASE_LISTEN_URL must be the address of PostgreSQL itself when DATABASE_POOLER is transaction: "
+                "notifications do not pass the pooler"
+            )
+        if same_server(self.dsn, self.direct_dsn or ""):
+            raise SettingsError("DATABASE_LISTEN_URL must be the address of PostgreSQL itself, not that of the pooler")
+
+    def _refuse_unfit_for_reads(self) -> None:
+        if self.database_read_url is None:
+            return
+        url = self.database_read_url.reveal()
+        if not is_postgres_url(url):
+            raise SettingsError(
+                "DATABASE_READ_URL must be of the form postgresql://user:password@host:port/database, "
+                "special characters in its parts written as %XX; what it leaves out is as in DATABASE_URL"
+            )
+        if self.dsn is None:
+            raise SettingsError("DATABASE_URL or DATABASE_HOST must name the primary when DATABASE_READ_URL is set")
+        if (fault := target_fault(libpq_url(url), reads=True)) is not None:
+            raise SettingsError(fault)
 
     def _refuse_unfit_for_tokens(self) -> None:
         if self.dsn is None:
@@ -221,19 +275,54 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
             )
         if (fault := fault_with_tokens(self.dsn)) is not None:
             raise SettingsError(fault)
+        if (fault := fault_with_tokens(self.direct_dsn or self.dsn)) is not None:
+            raise SettingsError(fault.replace("DATABASE_URL", "DATABASE_LISTEN_URL"))
+        if (fault := fault_with_tokens(self.read_dsn or self.dsn)) is not None:
+            raise SettingsError(fault.replace("DATABASE_URL", "DATABASE_READ_URL"))
 
     @property
     def dsn(self) -> str | None:
-        """The database's address as a URL for libpq, or None if the embedded PostgreSQL is used."""
+        """The database's address as a URL for libpq, or None if the embedded PostgreSQL is used.
+
+        Several hosts are standbys of each other: the one is meant that takes writes.
+        """
         if self.database_url is not None:
-            return with_roots(with_ssl_mode(libpq_url(self.database_url.reveal()), self.database_ssl_mode))
+            url = with_ssl_mode(libpq_url(self.database_url.reveal()), self.database_ssl_mode)
+            return with_roots(with_target(url))
         if self.database_host is None:
             return None
         user = quote(self.database_user or "postgres", safe="")
         password = f":{quote(self.database_password.reveal(), safe='')}" if self.database_password else ""
-        query = {"host": self.database_host, "port": self.database_port, "sslmode": self.database_ssl_mode}
+        host = ",".join(items(self.database_host))
+        query = {"host": host, "port": self.database_port, "sslmode": self.database_ssl_mode}
         options = urlencode(query, quote_via=quote)  # libpq does not decode a plus sign to a space
-        return with_roots(f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}")
+        url = f"postgresql://{user}{password}@/{quote(self.database_name, safe='')}?{options}"
+        return with_roots(with_target(url))
+
+    @property
+    def direct_dsn(self) -> str | None:
+        """The address of PostgreSQL itself, for whatever needs a session of its own.
+
+        It is `dsn` unless `DATABASE_LISTEN_URL` is set, which takes login and database of `dsn` where it names none.
+        """
+        dsn = self.dsn
+        if self.database_listen_url is None or dsn is None:
+            return dsn
+        url = with_login_of(libpq_url(self.database_listen_url.reveal()), dsn)
+        return with_roots(with_target(with_ssl_mode(url, self.database_ssl_mode)))
+
+    @property
+    def read_dsn(self) -> str | None:
+        """The address of a read replica, or None. It takes login and database of `dsn` where it names none."""
+        dsn = self.dsn
+        if self.database_read_url is None or dsn is None:
+            return None
+        url = with_login_of(libpq_url(self.database_read_url.reveal()), dsn)
+        return with_roots(with_target(with_ssl_mode(url, self.database_ssl_mode), "standby"))
+
+    def is_pooler(self, dsn: str) -> bool:
+        """Returns whether an address is that of a pooler in transaction mode."""
+        return self.database_pooler == "transaction" and dsn == self.dsn
 
     @property
     def metrics_address(self) -> str:
@@ -264,10 +353,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     @property
     def password(self) -> str | None:
         """The present password of the database, which a rotation may have changed since `dsn` was read."""
-        from psycopg.conninfo import conninfo_to_dict
-
-        found = None if self.dsn is None else conninfo_to_dict(self.dsn).get("password")
-        return None if found is None else str(found)
+        return None if self.dsn is None else password_of(self.dsn)
 
     @property
     def origins(self) -> list[str]:

@@ -31,10 +31,12 @@ class _Server(NamedTuple):
 
 
 def use(settings: Settings) -> None:
-    """Notes the server of the settings if DATABASE_AUTH is `entra`. A token is sent to no other server."""
-    if settings.database_auth == "entra" and settings.dsn is not None:
-        server = _server(settings.dsn)
-        _known[server] = next((scope for end, scope in _SCOPES.items() if server.host.endswith(end)), _DEFAULT)
+    """Notes the servers of the settings if DATABASE_AUTH is `entra`. A token is sent to no other server."""
+    if settings.database_auth == "entra":
+        for server in (
+            _server(dsn) for dsn in (settings.dsn, settings.direct_dsn, settings.read_dsn) if dsn is not None
+        ):
+            _known[server] = next((scope for end, scope in _SCOPES.items() if server.host.endswith(end)), _DEFAULT)
 
 
 def scope(dsn: str) -> str | None:

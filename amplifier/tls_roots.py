@@ -41,7 +41,7 @@ def with_roots(url: str) -> str:
     from psycopg.conninfo import conninfo_to_dict
 
     parts = conninfo_to_dict(url)
-    if parts.get("sslmode") != "verify-full" or str(parts.get("host")).startswith("/"):
+    if parts.get("sslmode") != "verify-full" or all(host[:1] == "/" for host in str(parts.get("host")).split(",")):
         return url
     if _named(parts.get("sslrootcert")) not in (None, "system"):
         return url

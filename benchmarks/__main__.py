@@ -1,6 +1,6 @@
 """Runs every benchmark."""
 
-from benchmarks import events, queries, requests, search, start, statements, telemetry, turns
+from benchmarks import events, queries, replicas, requests, search, sizing, start, statements, telemetry, turns
 
 requests.main()
 start.main()
@@ -9,4 +9,6 @@ queries.main()
 search.main([])
 events.main([])
 turns.main()
+replicas.main()
 telemetry.main([])
+sizing.main([])

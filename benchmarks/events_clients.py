@@ -169,7 +169,7 @@ class _Requests(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._data += data
-        if self._data.endswith(b"}"):
+        if self._data.endswith(b"}\n"):
             assert self._data.startswith(b"HTTP/1.1 20"), self._data
             self._answer.set_result((self._data, time.perf_counter()))
 

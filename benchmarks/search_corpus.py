@@ -25,6 +25,7 @@ SIZES = {2000: 5, 500: 15, 10: 20, 40: 960}  # number of sessions: number of use
 LENGTH = 50  # messages of a session in the mean
 ACTIVE = 300  # sessions at a time
 CHUNK = 10_000  # messages in a transaction
+TWO_PROCESSES = 500_000  # messages
 SEED = 20261122
 
 _CONFIGS = """
@@ -183,7 +184,9 @@ def _participants(random: np.random.Generator, sessions: int) -> Iterator[tuple[
 
 
 def _load_messages(dsn: str, plan: Plan) -> NDArray[np.int64]:
-    """Loads the messages with two processes. Returns the number of messages with each word."""
+    """Loads the messages, many with two processes. Returns the number of messages with each word."""
+    if len(plan.sessions) < TWO_PROCESSES:  # many sessions would be in both halves, and deadlock
+        return _load_part(dsn, 0, plan.sessions, plan.seqs)
     half = len(plan.sessions) // 2
     parts = ((0, plan.sessions[:half], plan.seqs[:half]), (half, plan.sessions[half:], plan.seqs[half:]))
     with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:

@@ -19,6 +19,7 @@
 -- @param  versions      a JSON object of the versions that documents have, by scope, or null
 -- @return AppendedWith | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   200
 -- @cte    locked_states       locks the documents of the application and the user that `state` names
@@ -187,8 +188,7 @@ advanced_session as (
         message_count = s.message_count + c.from_users,
         messages_total = s.messages_total + c.added,
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from (
         select
             c.session_id,

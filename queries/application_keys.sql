@@ -9,6 +9,7 @@
 -- @param  limit             rows at most
 -- @return ApplicationKeySummary[]
 -- @access system
+-- @shards local
 -- @index  application_keys_app_id_name_key, applications_pkey
 select
     k.key_id,
@@ -37,6 +38,7 @@ limit :limit;
 -- @param  most          keys an application may have
 -- @return ApplicationKeySummary | none
 -- @access system
+-- @shards local
 -- @index  application_keys_app_id_name_key
 insert into application_keys (app_id, key_id, name, api_key_hash, expires_at)
 select
@@ -64,6 +66,7 @@ returning
 -- @param  is_admin       whether that is an admin application
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  application_keys_pkey or application_keys_app_id_name_key, applications_pkey
 with removed_key as (
     delete from application_keys as k
@@ -88,6 +91,7 @@ where a.app_id = k.app_id;
 -- @param  key_ids  the keys up to their secret parts
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  application_keys_pkey
 update application_keys
 set last_used_at = now()

@@ -10,6 +10,7 @@
 -- @param  act_as          whether its keys may act for users without their tokens
 -- @return Application
 -- @access system
+-- @shards local
 -- @index  none
 insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers, act_as)
 values (:app_id, :app_name, :api_key_hash, :api_key_prefix, :is_admin, :settings, :key_managers, :act_as)
@@ -32,6 +33,7 @@ returning
 -- @param  limit             rows at most
 -- @return Application[]
 -- @access system
+-- @shards local
 -- @index  none
 select
     app_id,
@@ -54,6 +56,7 @@ limit :limit;
 -- @param  app_ids  the applications
 -- @return ApplicationVersion[]
 -- @access system
+-- @shards local
 -- @index  applications_pkey
 select
     app_id,
@@ -69,6 +72,7 @@ where app_id = any(:app_ids::text[]);
 -- @param  is_admin       whether that is an admin application
 -- @return Application | none
 -- @access system
+-- @shards local
 -- @index  applications_pkey
 select
     app_id,
@@ -91,6 +95,7 @@ where
 -- @param  app_id  the application
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  applications_pkey
 delete from applications
 where app_id = :app_id;
@@ -106,6 +111,7 @@ where app_id = :app_id;
 -- @param  api_key_prefix  the new key up to its secret part
 -- @return Application | none
 -- @access system
+-- @shards local
 -- @index  applications_pkey
 update applications
 set
@@ -136,6 +142,7 @@ returning
 -- @param  act_as        whether its keys may act for users without their tokens, or null
 -- @return ApplicationChange | none
 -- @access system
+-- @shards local
 -- @index  applications_pkey
 with locked_application as (
     select *
@@ -210,6 +217,7 @@ cross join changes as c;
 -- @param  is_admin       whether that is an admin application
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  applications_pkey
 select
 from applications

@@ -8,6 +8,7 @@
 -- @param  decision     the answer, as one of its options
 -- @return DecidedApproval | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_running_idx, run_approvals_pkey, sessions_pkey
 with permitted as (
     select session_id
@@ -21,14 +22,14 @@ with permitted as (
 
 locked_run as (
     select
-        r.session_id,
-        r.run_id
-    from permitted as p
-    inner join runs as r on r.session_id = p.session_id
+        session_id,
+        run_id
+    from runs
     where
-        r.session_id = :session_id
-        and r.status = 'running'
-    for no key update of r
+        session_id = :session_id
+        and status = 'running'
+        and exists (select from permitted)
+    for no key update
 ),
 
 decided_approval as (
@@ -37,7 +38,7 @@ decided_approval as (
         granted = :granted,
         decision = :decision,
         decided_by_user_id = :actor_id,
-        decided_at = clock_timestamp()
+        decided_at = statement_timestamp()
     from locked_run as r
     where
         a.session_id = r.session_id
@@ -57,8 +58,7 @@ decided_approval as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from decided_approval as a
     where
         s.session_id = a.session_id
@@ -96,6 +96,7 @@ from decided_approval;
 -- @param  approval_id  the question
 -- @return ApprovalAnswer | none
 -- @access system
+-- @shards one
 -- @index  run_approvals_pkey
 select
     granted,
@@ -112,6 +113,7 @@ where
 -- @param  approval_id  the question
 -- @return ExpiredApproval | none
 -- @access system
+-- @shards one
 -- @index  runs_session_id_running_idx, run_approvals_pkey, sessions_pkey
 with locked_run as (
     select
@@ -128,7 +130,7 @@ expired_approval as (
     update run_approvals as a
     set
         granted = false,
-        decided_at = clock_timestamp()
+        decided_at = statement_timestamp()
     from locked_run as r
     where
         a.session_id = r.session_id
@@ -145,8 +147,7 @@ expired_approval as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from expired_approval as a
     where
         s.session_id = a.session_id

@@ -10,6 +10,7 @@
 -- @param  seconds      how long it can be answered
 -- @return CreatedApproval | none
 -- @access system
+-- @shards one
 -- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey
 with locked_run as (
     select
@@ -28,8 +29,7 @@ with locked_run as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from locked_run as r
     where
         s.session_id = r.session_id
@@ -91,6 +91,7 @@ from added_approval;
 -- @param  limit               rows at most
 -- @return Approval[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_running_idx or runs_pkey
 select
     a.approval_id,

@@ -7,6 +7,7 @@
 -- @param  fork_id       the session to copy into
 -- @return CopiedAttachment[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 with found as materialized (
     select
@@ -28,7 +29,7 @@ with found as materialized (
             where m.session_id = :fork_id
         )
         and exists (
-            select
+            select 1
             from session_participants
             where
                 session_id = :fork_id
@@ -63,6 +64,7 @@ returning
 -- @param  sha256      hash of the content
 -- @return row count
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey, attachment_chunks_pkey
 insert into attachment_chunks (session_id, sha256, start, data)
 select
@@ -80,7 +82,7 @@ where
     and c.sha256 = :sha256
     and a.session_id = :fork_id
     and exists (
-        select
+        select 1
         from session_participants
         where
             session_id = :fork_id
@@ -95,6 +97,7 @@ where
 -- @param  session_id  the session
 -- @return value
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 select true
 from session_participants as p

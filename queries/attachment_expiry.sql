@@ -4,6 +4,7 @@
 -- @param  limit   rows at most
 -- @return UncheckedAttachment[]
 -- @access system
+-- @shards all
 -- @index  attachments_checked_at_idx
 with due as (
     select
@@ -17,7 +18,7 @@ with due as (
 )
 
 update attachments as a
-set checked_at = clock_timestamp()
+set checked_at = statement_timestamp()
 from due as d
 inner join sessions as s on s.session_id = d.session_id
 where
@@ -39,6 +40,7 @@ returning
 -- @param  referenced_seq  number of the message that was found by the last search, or null
 -- @return value
 -- @access system
+-- @shards one
 -- @index  messages_pkey, retracted_messages_pkey
 select coalesce(
     (
@@ -75,6 +77,7 @@ select coalesce(
 -- @param  seq         number of the message
 -- @return row count
 -- @access system
+-- @shards one
 -- @index  attachments_pkey
 update attachments
 set referenced_seq = :seq
@@ -89,6 +92,7 @@ where
 -- @param  session_id  the session
 -- @return value
 -- @access system
+-- @shards one
 -- @index  sessions_pkey
 select last_seq
 from sessions
@@ -103,6 +107,7 @@ for no key update;
 -- @param  checked_before  only if it was checked or sent before this time
 -- @return row count
 -- @access system
+-- @shards one
 -- @index  attachments_pkey
 delete from attachments
 where
@@ -117,6 +122,7 @@ where
 -- @param  due_at    time from which on it is removed
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  attachment_removals_pkey
 insert into attachment_removals (location, due_at) values (:location, :due_at)
 on conflict (location) do nothing;
@@ -127,6 +133,7 @@ on conflict (location) do nothing;
 -- @param  limit  rows at most
 -- @return AttachmentRemoval[]
 -- @access system
+-- @shards all
 -- @index  attachment_removals_due_at_idx
 select
     r.location,
@@ -148,6 +155,7 @@ limit :limit;
 -- @param  location  name of the blob
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  attachment_removals_pkey
 delete from attachment_removals
 where location = :location;

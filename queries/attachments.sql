@@ -14,6 +14,7 @@
 -- @param  most_of_user     bytes of all attachments of the caller
 -- @return NewAttachment | none
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, attachments_pkey, attachments_created_by_user_id_idx
 with writable_session as (
     select s.session_id
@@ -39,27 +40,22 @@ select
     :location,
     :actor_id,
     :actor_app_id
+from writable_session
 where
     exists (
-        select
-        from writable_session
+        select 1
+        from attachments
+        where
+            session_id = :session_id
+            and sha256 = :sha256::text
     )
-    and (
-        exists (
-            select
-            from attachments
-            where
-                session_id = :session_id
-                and sha256 = :sha256::text
-        )
-        or (
-            (select coalesce(sum(size), 0) from attachments where session_id = :session_id) + :size::bigint
-            <= :most_in_session::bigint
-            and (select coalesce(sum(size), 0) from attachments where created_by_user_id = :actor_id) + :size::bigint
-            <= :most_of_user::bigint
-        )
+    or (
+        (select coalesce(sum(size), 0) from attachments where session_id = :session_id) + :size::bigint
+        <= :most_in_session::bigint
+        and (select coalesce(sum(size), 0) from attachments where created_by_user_id = :actor_id) + :size::bigint
+        <= :most_of_user::bigint
     )
-on conflict (session_id, sha256) do update set checked_at = clock_timestamp()
+on conflict (session_id, sha256) do update set checked_at = excluded.checked_at
 returning
     'amplifier:sha256/' || sha256 as attachment,
     size,
@@ -79,6 +75,7 @@ returning
 -- @param  data        the bytes
 -- @return row count
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 insert into attachment_chunks (session_id, sha256, start, data)
 select
@@ -105,6 +102,7 @@ where
 -- @param  limit              rows at most
 -- @return Attachment[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 select
     'amplifier:sha256/' || a.sha256 as attachment,
@@ -133,6 +131,7 @@ limit :limit;
 -- @param  sha256      hash of the content
 -- @return StoredAttachment | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 select
     a.sha256,
@@ -157,6 +156,7 @@ where
 -- @param  place       place of the byte
 -- @return AttachmentChunk | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachment_chunks_pkey
 select
     c.start,
@@ -179,6 +179,7 @@ limit 1;
 -- @param  session_id  the session
 -- @return AttachmentUsage | none
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey, attachments_created_by_user_id_idx
 select
     (select coalesce(sum(size), 0)::bigint from attachments where session_id = :session_id) as in_session,
@@ -196,6 +197,7 @@ where
 -- @param  sha256      hash of the content
 -- @return row count
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 delete from attachments as a
 using session_participants as p

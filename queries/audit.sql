@@ -10,6 +10,7 @@
 -- @param  request_id    the request's id, or null
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  none
 insert into audit_log (user_id, app_id, action, target_type, target_id, details, address, request_id)
 values (:actor_id, :actor_app_id, :action, :target_type, :target_id, :details, left(:address, 255), :request_id);
@@ -27,6 +28,7 @@ values (:actor_id, :actor_app_id, :action, :target_type, :target_id, :details, l
 -- @param  limit        rows at most
 -- @return AuditEntry[]
 -- @access system
+-- @shards local
 -- @index  audit_log_pkey
 select
     audit_id,
@@ -65,6 +67,7 @@ limit :limit;
 -- @param  limit        rows at most
 -- @return AuditEntry[]
 -- @access system
+-- @shards local
 -- @index  audit_log_target_id_idx
 select
     audit_id,

@@ -5,6 +5,7 @@
 -- @param  config_id  the config
 -- @return value
 -- @access owner
+-- @shards local
 -- @index  configs_pkey
 -- @cost   20
 select config_json
@@ -31,6 +32,7 @@ for no key update;
 -- @param  if_versions      the versions that the config may have, or null
 -- @return ConfigChange | none
 -- @access owner
+-- @shards local
 -- @index  configs_pkey
 with locked_config as (
     select *
@@ -117,6 +119,7 @@ cross join changes as h;
 -- @param  if_versions  the versions that the config may have, or null
 -- @return ConfigChange | none
 -- @access owner
+-- @shards local
 -- @index  configs_pkey, config_versions_pkey
 with locked_config as (
     select c.*

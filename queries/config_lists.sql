@@ -11,6 +11,7 @@
 -- @param  offset           rows to skip
 -- @return ConfigSummary[]
 -- @access owner
+-- @shards local
 -- @index  configs_user_id_idx
 select
     config_id,

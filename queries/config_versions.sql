@@ -6,6 +6,7 @@
 -- @param  limit           rows at most
 -- @return ConfigVersionSummary[]
 -- @access owner
+-- @shards local
 -- @index  configs_pkey, config_versions_pkey
 select
     v.version,
@@ -46,6 +47,7 @@ limit :limit;
 -- @param  version    its number
 -- @return StoredConfigVersion | none
 -- @access owner
+-- @shards local
 -- @index  configs_pkey, config_versions_pkey
 select
     v.version,

@@ -8,6 +8,7 @@
 -- @param  tags         a JSON object of strings
 -- @return StoredConfig
 -- @access self
+-- @shards local
 -- @index  none
 insert into configs (config_id, name, description, config_json, user_id, tags)
 values (:config_id, :name, :description, :config_json, :actor_id, :tags)
@@ -34,6 +35,7 @@ returning
 -- @param  offset            rows to skip
 -- @return ConfigSummary[]
 -- @access owner
+-- @shards local
 -- @index  configs_user_id_idx
 select
     config_id,
@@ -62,6 +64,7 @@ offset :offset;
 -- @param  name      only with this in the name, in any case, or null
 -- @return value
 -- @access owner
+-- @shards local
 -- @index  configs_user_id_idx
 select count(*)
 from configs
@@ -77,6 +80,7 @@ where
 -- @param  config_id  the config
 -- @return StoredConfig | none
 -- @access owner
+-- @shards local
 -- @index  configs_pkey
 -- @cost   20
 select
@@ -101,6 +105,7 @@ where
 -- @param  config_id  the config
 -- @return row count
 -- @access owner
+-- @shards all
 -- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey
 select
 from configs as c
@@ -122,6 +127,7 @@ for update of p;
 -- @param  config_id  the config
 -- @return row count
 -- @access owner
+-- @shards all
 -- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey, runs_session_id_queued_at_idx or runs_pkey
 with locked_participants as (
     select p.session_id
@@ -166,6 +172,7 @@ for update of s;
 -- @param  config_id  the config
 -- @return ConfigUse | none
 -- @access owner
+-- @shards all
 -- @index  configs_pkey, sessions_config_id_idx, session_participants_pkey
 select
     c.version,
@@ -200,6 +207,7 @@ where
 -- @param  if_versions  the versions that the config may have, or null
 -- @return row count
 -- @access owner
+-- @shards local
 -- @index  configs_pkey
 delete from configs
 where

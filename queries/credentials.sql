@@ -3,6 +3,7 @@
 -- @param  api_key_prefix  the key up to its secret part
 -- @return Credentials | none
 -- @access system
+-- @shards local
 -- @index  application_keys_pkey, applications_pkey
 -- @cost   30
 select
@@ -25,6 +26,7 @@ where
 -- @param  app_id  the claim `app_id`
 -- @return Credentials | none
 -- @access system
+-- @shards local
 -- @index  applications_pkey
 select
     app_id,

@@ -12,6 +12,7 @@
 -- @param  max_bytes   bytes of messages and data as text at most
 -- @return LoggedEvent[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey, session_events_pkey
 -- @cost   200
 select
@@ -94,6 +95,7 @@ order by page.seq;
 -- @param  session_ids  the session that each watches, in the same order
 -- @return Clock[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 select
     p.session_id,
@@ -110,6 +112,7 @@ inner join sessions as s on s.session_id = p.session_id;
 -- @param  session_ids  the sessions
 -- @return ExistingSession[]
 -- @access system
+-- @shards all
 -- @index  sessions_pkey
 select session_id
 from sessions
@@ -122,6 +125,7 @@ where session_id = any(:session_ids::text[]);
 -- @param  session_ids  the sessions that changed
 -- @return HintFor[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx or session_participants_pkey, sessions_pkey, session_events_pkey
 select
     p.user_id,
@@ -143,6 +147,7 @@ where
 -- @param  seconds    how long ago at most
 -- @return ChangedSession[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
 select distinct
     s.session_id,
@@ -168,5 +173,6 @@ where
 -- @param  payload  at most 7,900 bytes
 -- @return value
 -- @access system
+-- @shards local
 -- @index  none
 select announce(:payload);

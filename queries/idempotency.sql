@@ -7,6 +7,7 @@
 -- @param  key_hash      SHA-256 of the caller and the key, in hexadecimal
 -- @return IdempotencyClaim
 -- @access system
+-- @shards all
 -- @index  idempotency_keys_pkey, session_participants_pkey or session_participants_user_id_idx, configs_pkey or configs_user_id_idx, applications_pkey
 select
     pg_try_advisory_xact_lock(hashtextextended(:key_hash::text, 0)) as is_free,
@@ -54,6 +55,7 @@ left join idempotency_keys as k
 -- @param  app_ids       applications likewise
 -- @return row count
 -- @access system
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, configs_pkey or configs_user_id_idx, applications_pkey
 insert into idempotency_keys as k (
     app_id, user_id, key_hash, request_hash, status, response, etag, session_ids, config_ids, app_ids
@@ -99,6 +101,7 @@ where k.created_at <= now() - interval '24 hours';
 -- @param  limit  rows at most
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  idempotency_keys_created_at_idx
 with expired_rows as (
     select

@@ -5,6 +5,7 @@
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
 -- @return row count
 -- @access system
+-- @shards one
 -- @index  session_invitations_token_hash_key, session_participants_pkey
 select
 from session_invitations as i
@@ -26,13 +27,32 @@ for no key update of p, i;
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
 -- @return Claim | none
 -- @access self
+-- @shards one
 -- @index  session_invitations_token_hash_key, session_participants_pkey, session_events_pkey, sessions_pkey
+-- @cte    known_participant  the caller's row before the statement changes anything, if the invitation is of the session
 -- @cte    open_invitation    the invitation, if it is valid, its creator may invite for its role, and the caller may use it
 -- @cte    added_participant  the caller's new row
 -- @cte    used_invitation    the invitation with one more use
 -- @cte    advanced_session   the session with two more numbers
 -- @cte    added_events       `invitation.used` and `participant.added`
-with open_invitation as (
+with known_participant as materialized (
+    select
+        p.session_id,
+        p.user_id,
+        p.role,
+        p.permissions,
+        p.joined_at,
+        p.last_active_at
+    from session_invitations as i
+    inner join session_participants as p on p.session_id = i.session_id
+    where
+        i.session_id = :session_id
+        and i.token_hash = :token_hash
+        and p.session_id = :session_id
+        and p.user_id = :actor_id
+),
+
+open_invitation as (
     select
         i.invitation_id,
         i.role
@@ -101,8 +121,7 @@ used_invitation as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 2,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 2
     from used_invitation as i
     where
         s.session_id = i.session_id
@@ -147,20 +166,14 @@ select
 from added_participant
 union all
 select
-    p.session_id,
-    p.user_id,
-    p.role,
-    p.permissions,
-    p.joined_at,
-    p.last_active_at,
+    session_id,
+    user_id,
+    role,
+    permissions,
+    joined_at,
+    last_active_at,
     false as is_new
-from session_invitations as i
-inner join session_participants as p on p.session_id = i.session_id
-where
-    i.session_id = :session_id
-    and i.token_hash = :token_hash
-    and p.session_id = :session_id
-    and p.user_id = :actor_id;
+from known_participant;
 
 
 -- name: find(session_id, token_hash)^
@@ -169,6 +182,7 @@ where
 -- @param  token_hash  SHA-256 of the token, in hexadecimal
 -- @return InvitationState | none
 -- @access system
+-- @shards one
 -- @index  session_invitations_token_hash_key
 select
     revoked_at is not null as is_revoked,

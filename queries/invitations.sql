@@ -10,6 +10,7 @@
 -- @param  max_uses       how many users it admits
 -- @return Invitation | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_actor as (
     select session_id
@@ -26,8 +27,7 @@ with locked_actor as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from locked_actor as p
     where
         s.session_id = p.session_id
@@ -99,6 +99,7 @@ from created_invitation;
 -- @param  limit       rows at most
 -- @return Invitation[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, session_invitations_pkey or session_invitations_token_hash_key
 select
     i.invitation_id,
@@ -129,6 +130,7 @@ limit :limit;
 -- @param  invitation_id  the invitation
 -- @return Invitation | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, session_invitations_pkey, sessions_pkey
 with locked_actor as (
     select session_id
@@ -142,7 +144,7 @@ with locked_actor as (
 
 revoked_invitation as (
     update session_invitations as i
-    set revoked_at = clock_timestamp()
+    set revoked_at = statement_timestamp()
     from locked_actor as p
     where
         i.session_id = p.session_id
@@ -165,8 +167,7 @@ revoked_invitation as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from revoked_invitation as i
     where
         s.session_id = i.session_id

@@ -6,6 +6,7 @@
 -- @param  item_id     the id
 -- @return Entry | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, messages_pkey
 -- @cost   2000
 select

@@ -1,8 +1,8 @@
 -- name: append(actor_id, actor_app_id, session_id, messages, expected_seq)^
 -- Adds messages to the end of a transcript, all or none. Participants who may send may append; the session must be active.
 -- Locks the participant's row first, so that a removal waits for appends in progress and stops later ones; not `for share`,
--- which would let new appends in before a waiting removal without end. Takes numbers under the lock of the session's row,
--- and reads `updated_at` after the lock is acquired, so that numbers, times and commits have one order. Returns no row if
+-- which would let new appends in before a waiting removal without end. Takes numbers under the lock of the session's row;
+-- a trigger sets `updated_at` after the lock is acquired, so that numbers, times and commits have one order. Returns no row if
 -- the caller may not send, the session is not active, or `expected_seq` is stale.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
@@ -11,6 +11,7 @@
 -- @param  expected_seq  the session's last_seq, or null
 -- @return AppendedMessages | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   60
 with locked_participant as (
@@ -37,8 +38,7 @@ advanced_session as (
         message_count = s.message_count + (select count(*) from new_messages where message_role(value) = 'user'),
         messages_total = s.messages_total + jsonb_array_length(:messages),
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from locked_participant as p
     where
         s.session_id = p.session_id
@@ -88,6 +88,7 @@ from advanced_session;
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
 -- @cost   150
 select
@@ -155,6 +156,7 @@ order by page.seq;
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
 -- @cost   150
 select
@@ -219,6 +221,7 @@ order by page.seq desc;
 -- @param  seq         number of the message
 -- @return Entry | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, messages_pkey
 -- @cost   40
 select

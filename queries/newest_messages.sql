@@ -8,6 +8,7 @@
 -- @param  max_bytes   bytes of message text at most
 -- @return TranscriptRow[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, messages_pkey
 -- @cost   150
 select

@@ -5,6 +5,7 @@
 -- @param  user_id     the participant, or the caller
 -- @return Rights | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx
 -- @cost   40
 select
@@ -33,6 +34,7 @@ where
 -- @param  permissions  the new overrides, a JSON object, or null
 -- @return ParticipantChange | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, sessions_pkey
 -- @cte    locked_participants  the rows of all owners, of the caller and of the participant, locked
 -- @cte    owners               whether the caller is one of the owners, and which of the others joined first
@@ -109,8 +111,7 @@ advanced_session as (
         owner_user_id = case
             when s.owner_user_id = p.user_id and p.role <> 'owner' then p.other_user_id
             else s.owner_user_id
-        end,
-        updated_at = clock_timestamp()
+        end
     from changed_participant as p
     where
         s.session_id = p.session_id

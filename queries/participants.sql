@@ -6,6 +6,7 @@
 -- @param  limit          rows at most
 -- @return Participant[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey
 select
     p.user_id,
@@ -35,6 +36,7 @@ limit :limit;
 -- @param  permissions  a JSON object of overrides, or null
 -- @return Participant | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, sessions_pkey
 with locked_actor as (
     select session_id
@@ -71,8 +73,7 @@ added_participant as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from added_participant as p
     where
         s.session_id = p.session_id
@@ -114,6 +115,7 @@ from added_participant;
 -- @param  user_id     the participant to remove
 -- @return Participant | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, sessions_pkey
 with locked_participants as (
     select
@@ -159,8 +161,7 @@ advanced_session as (
     update sessions as s
     set
         last_seq = s.last_seq + 1,
-        owner_user_id = case when s.owner_user_id = p.user_id then p.other_user_id else s.owner_user_id end,
-        updated_at = clock_timestamp()
+        owner_user_id = case when s.owner_user_id = p.user_id then p.other_user_id else s.owner_user_id end
     from removed_participant as p
     where
         s.session_id = p.session_id
@@ -202,19 +203,38 @@ from removed_participant;
 -- @param  seq         number up to which the caller has read
 -- @return ReadMarker | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
-update session_participants as p
-set last_read_seq = greatest(p.last_read_seq, :seq)
-from sessions as s
-where
-    p.session_id = :session_id
-    and p.user_id = :actor_id
-    and s.session_id = :session_id
-    and s.last_seq >= :seq
-returning
+with moved_marker as (
+    update session_participants as p
+    set last_read_seq = greatest(p.last_read_seq, :seq)
+    from sessions as s
+    where
+        p.session_id = :session_id
+        and p.user_id = :actor_id
+        and s.session_id = :session_id
+        and s.last_seq >= :seq
+    returning
+        p.session_id,
+        p.last_read_seq
+)
+
+select
     p.session_id,
     p.last_read_seq,
-    count_unread(p.session_id, :actor_id, p.last_read_seq) as unread;
+    (
+        select count(*)
+        from (
+            select
+            from messages as m
+            where
+                m.session_id = :session_id
+                and m.seq > p.last_read_seq
+                and (m.role <> 'user' or m.author_user_id <> :actor_id)
+            limit 100
+        ) as u
+    ) as unread
+from moved_marker as p;
 
 
 -- name: touch(session_ids, user_ids)
@@ -224,6 +244,7 @@ returning
 -- @param  user_ids     the user of each, in the same order
 -- @return ActiveParticipant[]
 -- @access system
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx
 with locked_participants as (
     select

@@ -5,6 +5,7 @@
 -- @param  user_id     the participant
 -- @return Participant | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx
 select
     p.user_id,

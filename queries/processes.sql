@@ -13,6 +13,7 @@
 -- @param  most_connections    those that the pool may have
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  processes_pkey
 insert into processes (
     process_id, name, version, queries_hash, started_at, is_accepting, runs, streams, connections, connections_in_use,
@@ -39,6 +40,7 @@ set
 -- @param  process_id  the process
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  none
 delete from processes
 where process_id = :process_id;
@@ -52,6 +54,7 @@ where process_id = :process_id;
 -- @param  limit             rows at most
 -- @return Process[]
 -- @access system
+-- @shards local
 -- @index  none
 select
     process_id,
@@ -82,6 +85,7 @@ limit :limit;
 -- @param  limit  rows at most
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  none
 with expired_rows as (
     select process_id

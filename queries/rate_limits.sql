@@ -6,6 +6,7 @@
 -- @param  wanted        requests, at least one and at most per_minute
 -- @return RateLimit
 -- @access system
+-- @shards local
 -- @index  rate_limits_pkey
 insert into rate_limits as r (app_id, user_id, granted, full_at)
 values (:actor_app_id, :actor_id, :wanted::integer, now() + interval '1 minute' * :wanted::integer / :per_minute::integer)
@@ -35,6 +36,7 @@ returning
 -- @param  limit  rows at most
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  none
 with expired_rows as (
     select

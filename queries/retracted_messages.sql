@@ -6,6 +6,7 @@
 -- @param  erased_seqs  numbers of messages; others are ignored
 -- @return Entry[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, retracted_messages_pkey
 with erased_messages as (
     select messages_erase(session_id, :erased_seqs::bigint[]) as seq
@@ -41,6 +42,7 @@ order by m.seq;
 -- @param  max_bytes   bytes of message text at most
 -- @return RetractedMessageRow[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, retracted_messages_pkey
 select
     page.seq,

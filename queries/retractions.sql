@@ -18,6 +18,7 @@
 -- @param  max_bytes     bytes of message text in the result at most
 -- @return RetractedRow[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   2000
 -- @cte    locked_participant  the caller's row, locked, if the caller may send, or erase
@@ -28,9 +29,7 @@
 -- @cte    advanced_session    the session with a number for the event and fewer messages
 -- @cte    added_event         `message.retracted`
 with locked_participant as (
-    select
-        session_id,
-        role
+    select role
     from session_participants
     where
         session_id = :session_id
@@ -42,20 +41,20 @@ with locked_participant as (
 
 locked_session as (
     select
-        s.session_id,
-        s.last_seq,
-        s.message_count,
-        s.messages_total,
-        p.role
-    from sessions as s
-    inner join locked_participant as p on p.session_id = s.session_id
+        session_id,
+        last_seq,
+        message_count,
+        messages_total,
+        (select role from locked_participant) as role
+    from sessions
     where
-        s.session_id = :session_id
-        and s.status = 'active'
-        and (:expected_seq::bigint is null or s.last_seq = :expected_seq)
-        and runs_count_running(s.session_id) = 0
-        and runs_count_queued(s.session_id) = 0
-    for update of s
+        session_id = :session_id
+        and status = 'active'
+        and (:expected_seq::bigint is null or last_seq = :expected_seq)
+        and runs_count_running(session_id) = 0
+        and runs_count_queued(session_id) = 0
+        and exists (select from locked_participant)
+    for update
 ),
 
 chosen_messages as materialized (
@@ -104,8 +103,7 @@ advanced_session as (
         message_count = greatest(s.message_count - m.from_users, 0),
         messages_total = greatest(s.messages_total - m.messages, 0),
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from locked_session as l
     inner join counted_messages as m on m.messages > 0
     where

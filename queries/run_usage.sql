@@ -9,6 +9,7 @@
 -- @param  limit           rows at most
 -- @return UsageRow[]
 -- @access system
+-- @shards all
 -- @index  runs_queued_at_idx, sessions_pkey
 with used as (
     select
@@ -73,6 +74,7 @@ limit :limit;
 -- @param  limit           rows at most
 -- @return UsageRow[]
 -- @access system
+-- @shards local
 -- @index  runs_queued_at_idx
 with used as (
     select

@@ -12,6 +12,7 @@
 -- @param  seconds       how long the process's lease lasts
 -- @return GoingRun | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participant  the caller's row, locked, if the caller may send
 -- @cte    advanced_session    the session with two more numbers, if it is active and not busy
@@ -35,8 +36,7 @@ advanced_session as (
         message_count = s.message_count + 1,
         messages_total = s.messages_total + 1,
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from locked_participant as p
     where
         s.session_id = p.session_id
@@ -135,6 +135,7 @@ inner join configs as c on c.config_id = s.config_id;
 -- @param  traceparent   the trace of the request, or null
 -- @return QueuedRun | none
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_participant as (
     select session_id
@@ -151,8 +152,7 @@ advanced_session as (
     set
         last_seq = s.last_seq + 1,
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from locked_participant as p
     where
         s.session_id = p.session_id
@@ -203,6 +203,7 @@ from advanced_session;
 -- @param  session_id  the session
 -- @return WaitingRun | none
 -- @access system
+-- @shards one
 -- @index  runs_session_id_queued_idx, runs_session_id_running_idx
 select
     session_id,
@@ -235,7 +236,8 @@ limit 1;
 -- @param  seconds     how long the process's lease lasts
 -- @return GoingRun | none
 -- @access system
--- @index  runs_pkey or runs_session_id_queued_idx, session_participants_pkey, sessions_pkey
+-- @shards one
+-- @index  runs_pkey or runs_session_id_queued_idx, session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    next_run            the sender of the waiting run
 -- @cte    locked_participant  the sender's row, locked, if the sender may still send
 -- @cte    locked_run          the run, locked, with whether its sender may send
@@ -253,27 +255,27 @@ with next_run as (
 ),
 
 locked_participant as (
-    select p.session_id
-    from session_participants as p
-    inner join next_run as n on n.user_id = p.user_id
+    select session_id
+    from session_participants
     where
-        p.session_id = :session_id
-        and may_send(p.role, p.permissions)
-    for no key update of p
+        session_id = :session_id
+        and user_id = (select user_id from next_run)
+        and may_send(role, permissions)
+    for no key update
 ),
 
 locked_run as (
     select
-        r.session_id,
-        r.run_id,
-        p.session_id is not null as may_send
-    from runs as r
-    left join locked_participant as p on p.session_id = r.session_id
+        session_id,
+        run_id,
+        statement_timestamp() as claimed_at,
+        (select session_id from locked_participant) is not null as may_send
+    from runs
     where
-        r.session_id = :session_id
-        and r.run_id = :run_id
-        and r.status = 'queued'
-    for no key update of r
+        session_id = :session_id
+        and run_id = :run_id
+        and status = 'queued'
+    for no key update
 ),
 
 advanced_session as (
@@ -281,8 +283,7 @@ advanced_session as (
     set
         last_seq = s.last_seq + case when r.may_send and s.status = 'active' then 2 else 1 end,
         message_count = s.message_count + case when r.may_send and s.status = 'active' then 1 else 0 end,
-        messages_total = s.messages_total + case when r.may_send and s.status = 'active' then 1 else 0 end,
-        updated_at = clock_timestamp()
+        messages_total = s.messages_total + case when r.may_send and s.status = 'active' then 1 else 0 end
     from locked_run as r
     where
         s.session_id = r.session_id
@@ -294,6 +295,7 @@ advanced_session as (
         s.last_seq,
         s.updated_at,
         r.run_id,
+        r.claimed_at,
         r.may_send and s.status = 'active' as permitted
 ),
 
@@ -301,14 +303,14 @@ claimed_run as (
     update runs as r
     set
         status = case when s.permitted then 'running' else 'failed' end,
-        started_at = clock_timestamp(),
-        finished_at = case when not s.permitted then clock_timestamp() end,
+        started_at = s.claimed_at,
+        finished_at = case when not s.permitted then s.claimed_at end,
         error = case
             when not s.permitted
                 then '{"type": "refused", "message": "Its sender may not send any more, or the session is not active"}'::jsonb
         end,
         process_id = :process_id,
-        lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+        lease_expires_at = statement_timestamp() + make_interval(secs => :seconds)
     from advanced_session as s
     where
         r.session_id = :session_id
@@ -378,34 +380,45 @@ inner join configs as c on c.config_id = s.config_id;
 -- @param  error       a JSON object of type and message
 -- @return RefusedRun | none
 -- @access system
+-- @shards one
 -- @index  runs_pkey or runs_session_id_queued_idx, sessions_pkey
-with failed_run as (
-    update runs
-    set
-        status = 'failed',
-        message = case
+with waiting_run as (
+    select
+        run_id,
+        case
             when octet_length(message::text) > 1048576
                 then jsonb_build_object('role', 'user', 'content', left(message ->> 'content', 100000))
             else message
-        end,
-        error = :error,
-        finished_at = clock_timestamp()
+        end as message
+    from runs
     where
         session_id = :session_id
         and run_id = :run_id
-        and status = 'queued'
+),
+
+failed_run as (
+    update runs as r
+    set
+        status = 'failed',
+        message = w.message,
+        error = :error,
+        finished_at = statement_timestamp()
+    from waiting_run as w
+    where
+        r.session_id = :session_id
+        and r.run_id = w.run_id
+        and r.status = 'queued'
     returning
-        session_id,
-        run_id,
-        user_id,
-        error
+        r.session_id,
+        r.run_id,
+        r.user_id,
+        r.error
 ),
 
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from failed_run as r
     where
         s.session_id = r.session_id
@@ -446,6 +459,7 @@ from failed_run;
 -- @param  max_bytes   bytes of message text of the end at most
 -- @return History
 -- @access system
+-- @shards one
 -- @index  messages_pkey, messages_session_id_system_idx
 -- @cost   1000
 -- @cte    page            the end of the transcript
@@ -557,11 +571,10 @@ cross join (
 -- @param  messages    a JSON array of messages
 -- @return AppendedByRun | none
 -- @access system
--- @index  runs_pkey, session_participants_pkey, sessions_pkey
+-- @shards one
+-- @index  runs_pkey, session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with going_run as (
-    select
-        session_id,
-        user_id
+    select user_id
     from runs
     where
         session_id = :session_id
@@ -569,28 +582,28 @@ with going_run as (
 ),
 
 locked_participant as (
-    select p.session_id
-    from session_participants as p
-    inner join going_run as g on g.user_id = p.user_id
+    select session_id
+    from session_participants
     where
-        p.session_id = :session_id
-        and may_send(p.role, p.permissions)
-    for no key update of p
+        session_id = :session_id
+        and user_id = (select user_id from going_run)
+        and may_send(role, permissions)
+    for no key update
 ),
 
 locked_run as (
     select
-        r.session_id,
-        r.user_id,
-        r.app_id
-    from runs as r
-    inner join locked_participant as p on p.session_id = r.session_id
+        session_id,
+        user_id,
+        app_id
+    from runs
     where
-        r.session_id = :session_id
-        and r.run_id = :run_id
-        and r.process_id = :process_id
-        and r.status = 'running'
-    for no key update of r
+        session_id = :session_id
+        and run_id = :run_id
+        and process_id = :process_id
+        and status = 'running'
+        and exists (select from locked_participant)
+    for no key update
 ),
 
 new_messages as materialized (
@@ -605,8 +618,7 @@ advanced_session as (
     set
         last_seq = s.last_seq + jsonb_array_length(:messages),
         message_count = s.message_count + (select count(*) from new_messages where message_role(value) = 'user'),
-        messages_total = s.messages_total + jsonb_array_length(:messages),
-        updated_at = clock_timestamp()
+        messages_total = s.messages_total + jsonb_array_length(:messages)
     from locked_run as r
     where
         s.session_id = r.session_id
@@ -648,6 +660,7 @@ from advanced_session;
 -- @param  seconds      how long the leases last
 -- @return RenewedRun[]
 -- @access system
+-- @shards all
 -- @index  runs_pkey or runs_session_id_running_idx, streams_session_id_idx
 with locked_runs as (
     select
@@ -662,32 +675,43 @@ with locked_runs as (
         r.session_id,
         r.run_id
     for no key update of r
+),
+
+renewed_runs as (
+    update runs as r
+    set lease_expires_at = statement_timestamp() + make_interval(secs => :seconds)
+    from locked_runs as l
+    where
+        r.session_id = l.session_id
+        and r.run_id = l.run_id
+    returning
+        r.session_id,
+        r.run_id,
+        r.cancelled_by_user_id is not null as cancelled
 )
 
-update runs as r
-set lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
-from locked_runs as l
-where
-    r.session_id = l.session_id
-    and r.run_id = l.run_id
-returning
+select
     r.session_id,
     r.run_id,
-    r.cancelled_by_user_id is not null as cancelled,
-    exists (
-        select
-        from streams as t
-        where
-            t.session_id = r.session_id
-            and t.process_id <> :process_id
-            and t.seen_at > now() - interval '15 seconds'
-    ) as followed_elsewhere;
+    r.cancelled,
+    coalesce(
+        (
+            select true
+            from streams as t
+            where
+                t.session_id = r.session_id
+                and t.process_id <> :process_id
+                and t.seen_at > now() - interval '15 seconds'
+            limit 1
+        ), false
+    ) as followed_elsewhere
+from renewed_runs as r;
 
 
 -- name: finish(session_id, run_id, process_id, status, response, finish_reason, error, usage, timing, messages)^
 -- Ends a run and adds the messages of its turn that the transcript lacks. `others_wait` is true, too, if the session's clock
--- advanced while this statement waited for the session's row, because the statement does not see what was committed
--- meanwhile. Returns no row if the process has lost its lease or the run is over.
+-- advanced after the beginning of this statement, which does not see what was committed while it waited for the session's
+-- row. Returns no row if the process has lost its lease or the run is over.
 -- @param  session_id     the session
 -- @param  run_id         the run
 -- @param  process_id     the process that runs it
@@ -700,13 +724,29 @@ returning
 -- @param  messages       a JSON array of messages, which may be empty
 -- @return FinishedRun | none
 -- @access system
+-- @shards one
 -- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey, runs_session_id_queued_idx
+-- @cte    known_session     the session's clock before the statement changes anything, and whether messages wait
 -- @cte    finished_run      the run, ended, if the process still holds it
 -- @cte    new_messages      the messages to add, in order
 -- @cte    advanced_session  the session with numbers for the messages and the event
 -- @cte    added_messages    the messages
 -- @cte    added_event       `run.completed`, `run.failed` or `run.cancelled`
-with finished_run as (
+with known_session as materialized (
+    select
+        last_seq,
+        (
+            select count(*) > 0
+            from runs
+            where
+                session_id = :session_id
+                and status = 'queued'
+        ) as others_wait
+    from sessions
+    where session_id = :session_id
+),
+
+finished_run as (
     update runs
     set
         status = :status,
@@ -715,7 +755,7 @@ with finished_run as (
         error = :error,
         usage = :usage,
         timing = :timing,
-        finished_at = clock_timestamp()
+        finished_at = statement_timestamp()
     where
         session_id = :session_id
         and run_id = :run_id
@@ -742,8 +782,7 @@ advanced_session as (
     update sessions as s
     set
         last_seq = s.last_seq + jsonb_array_length(:messages) + 1,
-        messages_total = s.messages_total + jsonb_array_length(:messages),
-        updated_at = clock_timestamp()
+        messages_total = s.messages_total + jsonb_array_length(:messages)
     from finished_run as r
     where
         s.session_id = r.session_id
@@ -784,17 +823,9 @@ added_event as (
 select
     s.session_id,
     s.last_seq,
-    b.last_seq <> s.last_seq - jsonb_array_length(:messages) - 1
-    or (
-        select count(*) > 0
-        from runs
-        where
-            session_id = :session_id
-            and status = 'queued'
-    ) as others_wait
+    k.others_wait or k.last_seq <> s.last_seq - jsonb_array_length(:messages) - 1 as others_wait
 from advanced_session as s
-inner join sessions as b on b.session_id = s.session_id
-where b.session_id = :session_id;
+cross join known_session as k;
 
 
 -- name: reap(process_id, seconds, limit)
@@ -805,6 +836,7 @@ where b.session_id = :session_id;
 -- @param  limit       runs at most
 -- @return ReapedRun[]
 -- @access system
+-- @shards all
 -- @index  runs_session_id_running_idx, runs_pkey
 with expired_runs as (
     select
@@ -813,7 +845,7 @@ with expired_runs as (
     from runs
     where
         status = 'running'
-        and lease_expires_at < clock_timestamp()
+        and lease_expires_at < statement_timestamp()
     order by
         lease_expires_at,
         session_id,
@@ -825,7 +857,7 @@ with expired_runs as (
 update runs as r
 set
     process_id = :process_id,
-    lease_expires_at = clock_timestamp() + make_interval(secs => :seconds)
+    lease_expires_at = statement_timestamp() + make_interval(secs => :seconds)
 from expired_runs as e
 where
     r.session_id = e.session_id
@@ -847,6 +879,7 @@ returning
 -- @param  limit               runs at most
 -- @return WaitingRun[]
 -- @access system
+-- @shards all
 -- @index  runs_session_id_queued_idx or runs_user_id_queued_idx, runs_session_id_running_idx
 with next_runs as (
     select distinct on (q.session_id)
@@ -894,6 +927,7 @@ limit :limit;
 -- Counts the queued runs of all sessions, for the metrics.
 -- @return QueueLength
 -- @access system
+-- @shards all
 -- @index  runs_session_id_queued_idx or runs_user_id_queued_idx
 select
     count(*) as queued,
@@ -911,6 +945,7 @@ where status = 'queued';
 -- @param  run_id      the run, or null
 -- @return CancelledRun | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with permitted as (
     select session_id
@@ -925,7 +960,8 @@ with permitted as (
 chosen_run as (
     select
         r.session_id,
-        r.run_id
+        r.run_id,
+        statement_timestamp() as cancelled_at
     from runs as r
     inner join permitted as p on p.session_id = r.session_id
     where
@@ -943,7 +979,7 @@ cancelled_run as (
     update runs as r
     set
         status = case when r.status = 'queued' then 'cancelled' else r.status end,
-        finished_at = case when r.status = 'queued' then clock_timestamp() end,
+        finished_at = case when r.status = 'queued' then c.cancelled_at end,
         cancelled_by_user_id = coalesce(r.cancelled_by_user_id, :actor_id)
     from chosen_run as c
     where
@@ -959,8 +995,7 @@ cancelled_run as (
 advanced_session as (
     update sessions as s
     set
-        last_seq = s.last_seq + 1,
-        updated_at = clock_timestamp()
+        last_seq = s.last_seq + 1
     from cancelled_run as r
     where
         s.session_id = r.session_id
@@ -997,6 +1032,7 @@ from cancelled_run;
 -- @param  run_id      the run
 -- @return Run | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_pkey
 select
     r.run_id,
@@ -1038,6 +1074,7 @@ where
 -- @param  limit             rows at most
 -- @return Run[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_queued_at_idx or runs_pkey
 select
     r.run_id,
@@ -1080,6 +1117,7 @@ limit :limit;
 -- @param  session_id  the session
 -- @return UnfinishedRun[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_queued_at_idx or runs_pkey
 select
     r.run_id,

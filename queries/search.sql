@@ -26,6 +26,7 @@
 -- @param  context           messages at most to show before and after each
 -- @return FoundMessage[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
 -- @cte    newest_matches  the matches to rank and one more, or a page of the newest
 -- @cte    page            the hits to show, with their rank
@@ -203,6 +204,7 @@ order by
 -- @param  offset            rows to skip
 -- @return FoundSession[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx, session_participants_pkey, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
 -- @cte    matches         all hits, without their text
 -- @cte    shown_queries   what to rank and mark, by language and right
@@ -344,7 +346,22 @@ select
     a.role,
     s.last_seq,
     a.last_read_seq,
-    case when a.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, a.last_read_seq) else 0 end as unread,
+    case
+        when a.last_read_seq < s.last_seq
+            then (
+                select count(*)
+                from (
+                    select m.seq
+                    from messages as m
+                    where
+                        m.session_id = s.session_id
+                        and m.seq > a.last_read_seq
+                        and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                    limit 100
+                ) as u
+            )
+        else 0
+    end as unread,
     s.external_id,
     p.hits,
     search_headline(
@@ -381,6 +398,7 @@ order by
 -- @param  q  what was typed
 -- @return value
 -- @access public
+-- @shards local
 -- @index  none
 select search_query(search_default_language()::regconfig, :q)::text;
 
@@ -390,6 +408,7 @@ select search_query(search_default_language()::regconfig, :q)::text;
 -- @param  language  a name like german or de
 -- @return Languages
 -- @access system
+-- @shards local
 -- @index  none
 select
     search_default_language() as current,

@@ -16,6 +16,7 @@
 -- @param  most_values     values at most of each facet
 -- @return FacetCount[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
 -- @cte    newest_matches  the hits to count and one more
 -- @cte    hits            what is counted of each hit

@@ -4,6 +4,7 @@
 -- @param  counts  a JSON array of objects with the columns of `searches`
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  searches_pkey
 insert into searches (user_id, app_id, day, kind, searches, unsuccessful, cancelled, seconds)
 select
@@ -38,6 +39,7 @@ set
 -- @param  limit           rows at most
 -- @return SearchUsage[]
 -- @access system
+-- @shards local
 -- @index  searches_day_idx
 with used as (
     select

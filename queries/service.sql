@@ -2,6 +2,7 @@
 -- One, when the database answers.
 -- @return value
 -- @access public
+-- @shards local
 -- @index  none
 select 1;
 
@@ -10,6 +11,7 @@ select 1;
 -- @param  migrations  ids of all migrations of this release
 -- @return value
 -- @access public
+-- @shards local
 -- @index  none
 select coalesce(array_agg(known.migration_id order by known.migration_id), '{}')
 from unnest(:migrations::text[]) as known (migration_id)

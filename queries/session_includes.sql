@@ -29,6 +29,7 @@
 -- @param  max_bytes          bytes of what is added, as text, at most
 -- @return IncludingRow[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, messages_pkey, session_states_pkey
 -- @cost   3000
 -- @cte    first_rows  the sessions of the page, and one more
@@ -142,7 +143,19 @@ included as (
     select
         page.*,
         case
-            when page.last_read_seq < page.last_seq then count_unread(page.session_id, :actor_id, page.last_read_seq)
+            when page.last_read_seq < page.last_seq
+                then (
+                    select count(*)
+                    from (
+                        select m.seq
+                        from messages as m
+                        where
+                            m.session_id = page.session_id
+                            and m.seq > page.last_read_seq
+                            and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                        limit 100
+                    ) as u
+                )
             else 0
         end as unread,
         d.metadata,

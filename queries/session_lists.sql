@@ -22,6 +22,7 @@
 -- @param  offset            rows to skip
 -- @return UserSession[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
 -- @cost   1000
 select
@@ -40,7 +41,22 @@ select
     s.created_at,
     s.updated_at,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    case
+        when p.last_read_seq < s.last_seq
+            then (
+                select count(*)
+                from (
+                    select m.seq
+                    from messages as m
+                    where
+                        m.session_id = s.session_id
+                        and m.seq > p.last_read_seq
+                        and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                    limit 100
+                ) as u
+            )
+        else 0
+    end as unread,
     s.external_id
 from session_participants as p
 cross join lateral (
@@ -131,6 +147,7 @@ offset :offset;
 -- @param  updated_before    only what was changed before this time, or null
 -- @return value
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
 -- @cost   1000
 select count(*)

@@ -11,6 +11,7 @@
 -- @param  metadata      a JSON object
 -- @return Session | none
 -- @access owner
+-- @shards one
 -- @index  configs_pkey
 with owned_config as (
     select
@@ -20,7 +21,6 @@ with owned_config as (
     where
         config_id = :config_id
         and user_id = :actor_id
-    for key share
 ),
 
 created_session as (
@@ -108,6 +108,7 @@ inner join added_owner as p on p.session_id = s.session_id;
 -- @param  offset            rows to skip
 -- @return SessionSummary[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey
 -- @cost   1000
 select
@@ -123,7 +124,22 @@ select
     p.role,
     s.last_seq,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    case
+        when p.last_read_seq < s.last_seq
+            then (
+                select count(*)
+                from (
+                    select m.seq
+                    from messages as m
+                    where
+                        m.session_id = s.session_id
+                        and m.seq > p.last_read_seq
+                        and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                    limit 100
+                ) as u
+            )
+        else 0
+    end as unread,
     s.external_id
 from session_participants as p
 cross join lateral (
@@ -161,6 +177,7 @@ offset :offset;
 -- @param  limit                 rows at most
 -- @return UserSession[]
 -- @access participant
+-- @shards all
 -- @index  session_participants_last_active_at_idx, sessions_pkey
 -- @cost   300
 select
@@ -179,7 +196,22 @@ select
     s.created_at,
     s.updated_at,
     p.last_read_seq,
-    case when p.last_read_seq < s.last_seq then count_unread(s.session_id, :actor_id, p.last_read_seq) else 0 end as unread,
+    case
+        when p.last_read_seq < s.last_seq
+            then (
+                select count(*)
+                from (
+                    select m.seq
+                    from messages as m
+                    where
+                        m.session_id = s.session_id
+                        and m.seq > p.last_read_seq
+                        and (m.role <> 'user' or m.author_user_id <> :actor_id)
+                    limit 100
+                ) as u
+            )
+        else 0
+    end as unread,
     s.external_id
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
@@ -197,6 +229,7 @@ limit :limit;
 -- @param  tags      a JSON object that the tags must contain, or an array of objects, one of which they must
 -- @return value
 -- @access participant
+-- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx
 select count(*)
 from session_participants as p
@@ -219,6 +252,7 @@ where
 -- @param  session_id  the session
 -- @return Session | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   40
 select
@@ -257,6 +291,7 @@ where
 -- @param  external_id   the key
 -- @return Session | none
 -- @access participant
+-- @shards all
 -- @index  sessions_external_id_idx, session_participants_pkey or session_participants_user_id_idx
 -- @cost   40
 select
@@ -304,6 +339,7 @@ where
 -- @param  if_seqs        the values that last_seq may have, or null
 -- @return SessionChange | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participant  the caller's row, locked, if the caller is an owner or editor
 -- @cte    owned_config        the config, locked against deletion, if it is the caller's
@@ -339,15 +375,15 @@ owned_config as (
 locked_session as (
     select s.*
     from sessions as s
-    inner join locked_participant as p on p.session_id = s.session_id
     where
         s.session_id = :session_id
+        and exists (select from locked_participant)
         and (:if_seqs::bigint[] is null or s.last_seq = any(:if_seqs))
         and (
             :own_config_id::text is null
             or (s.owner_user_id = :actor_id and exists (select from owned_config))
         )
-    for no key update of s
+    for no key update
 ),
 
 new_values as (
@@ -406,8 +442,7 @@ updated_session as (
         config_version = n.config_version,
         last_seq = s.last_seq + 1,
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from new_values as n
     inner join changes as c on c.data <> '{}'
     where
@@ -472,6 +507,7 @@ cross join changes as c;
 -- @param  user_id       the new owner, who takes part already
 -- @return SessionChange | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participants   the rows of the caller and of the new owner, locked
 -- @cte    rights                whether the caller is an owner, and whether the new owner takes part
@@ -516,10 +552,12 @@ changed_participants as (
 
 locked_session as (
     select s.*
-    from (select session_id from changed_participants group by session_id) as p
-    inner join sessions as s on s.session_id = p.session_id
-    where s.session_id = :session_id
-    for no key update of s
+    from sessions as s
+    where
+        s.session_id = :session_id
+        -- counts, so that all of them are changed before the session is locked
+        and (select count(*) from changed_participants) > 0
+    for no key update
 ),
 
 handed_over_session as (
@@ -528,8 +566,7 @@ handed_over_session as (
         owner_user_id = :user_id,
         last_seq = s.last_seq + 1,
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from locked_session as l
     where
         s.session_id = l.session_id
@@ -601,6 +638,7 @@ where p.user_id = :actor_id;
 -- @param  session_id  the session
 -- @return LockedParticipant[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey
 select user_id
 from session_participants
@@ -627,6 +665,7 @@ for update;
 -- @param  if_seqs     the values that last_seq may have, or null
 -- @return row count
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, runs_session_id_queued_at_idx or runs_pkey, sessions_pkey
 with locked_participants as (
     select
@@ -653,15 +692,14 @@ rights as (
 ),
 
 locked_runs as (
-    select q.run_id
-    from rights as r
-    inner join runs as q on q.session_id = :session_id
+    select run_id
+    from runs
     where
-        r.actor_is_owner
-        and q.session_id = :session_id
-        and q.status in ('queued', 'running')
-    order by q.run_id
-    for update of q
+        session_id = :session_id
+        and status in ('queued', 'running')
+        and (select actor_is_owner from rights)
+    order by run_id
+    for update
 )
 
 delete from sessions as s
@@ -682,6 +720,7 @@ where
 -- @param  own_config_id  the config that the fork runs, or null for the same
 -- @return row count
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey
 with locked_config as (
     select c.config_id
@@ -718,6 +757,7 @@ for key share of s;
 -- @param  most            messages at most: with more nothing is copied
 -- @return Session | none
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey, messages_pkey
 -- @cost   3000
 -- @cte    source            the session to copy, if the caller takes part in it and its clock has reached `up_to_seq`

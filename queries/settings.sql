@@ -5,6 +5,7 @@
 -- @param  after   the last key of the page before, or null
 -- @return Setting[]
 -- @access public
+-- @shards local
 -- @index  configuration_pkey
 select
     key,
@@ -23,6 +24,7 @@ offset :offset;
 -- @param  key  its key
 -- @return Setting | none
 -- @access public
+-- @shards local
 -- @index  configuration_pkey
 select
     key,
@@ -40,6 +42,7 @@ where key = :key;
 -- @param  scope  what it is for
 -- @return SettingChange
 -- @access system
+-- @shards local
 -- @index  configuration_pkey
 with locked_setting as (
     select *
@@ -96,6 +99,7 @@ cross join changes as c;
 -- @param  key  its key
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  configuration_pkey
 delete from configuration
 where key = :key;

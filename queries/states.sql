@@ -6,6 +6,7 @@
 -- @param  session_id    the session
 -- @return ScopedState[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx
 select
     p.user_id,
@@ -27,6 +28,7 @@ order by r.scope;
 -- @param  actor_app_id  the calling application
 -- @return ScopedState[]
 -- @access self
+-- @shards local
 -- @index  none
 select
     :actor_id as user_id,
@@ -48,6 +50,7 @@ order by scope;
 -- @param  versions      a JSON object of the versions that the documents have, by scope, or null
 -- @return PatchedDocuments | none
 -- @access self
+-- @shards local
 -- @index  none
 with locked_states as materialized (
     select states_lock(:actor_app_id, :actor_id, :state::jsonb ? 'application', :state::jsonb ? 'user') as is_locked
@@ -81,6 +84,7 @@ cross join lateral states_patch(null, :actor_app_id, c.user_id, :state::jsonb - 
 -- @param  fork_id     the session to copy into
 -- @return row count
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, session_states_pkey
 insert into session_states (session_id, document, version, updated_at)
 select
@@ -92,14 +96,14 @@ from session_states
 where
     session_id = :session_id
     and exists (
-        select
+        select 1
         from session_participants
         where
             session_id = :session_id
             and user_id = :actor_id
     )
     and exists (
-        select
+        select 1
         from session_participants
         where
             session_id = :fork_id

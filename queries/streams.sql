@@ -9,6 +9,7 @@
 -- @param  most_elsewhere  streams that the caller may have open in other processes
 -- @return OpenedStream | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, streams_user_id_idx
 with permitted as (
     select
@@ -59,21 +60,22 @@ from permitted;
 -- @param  most_elsewhere  streams that the caller may have open in other processes
 -- @return OpenedHints | none
 -- @access self
+-- @shards local
 -- @index  streams_user_id_idx
 insert into streams (stream_id, process_id, user_id)
 select
     :stream_id,
     :process_id,
     :actor_id
-where
-    (
-        select count(*)
-        from streams
-        where
-            user_id = :actor_id
-            and process_id <> :process_id
-            and seen_at > now() - interval '15 seconds'
-    ) <= :most_elsewhere::bigint
+from (
+    select count(*) as open_elsewhere
+    from streams
+    where
+        user_id = :actor_id
+        and process_id <> :process_id
+        and seen_at > now() - interval '15 seconds'
+) as t
+where t.open_elsewhere <= :most_elsewhere::bigint
 returning
     stream_id,
     user_id;
@@ -87,6 +89,7 @@ returning
 -- @param  user_ids     the user of each, in the same order
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  streams_pkey
 insert into streams (stream_id, process_id, session_id, user_id)
 select
@@ -97,7 +100,7 @@ select
 from unnest(:stream_ids::text[], :session_ids::text[], :user_ids::text[]) as kept (stream_id, session_id, user_id)
 order by kept.stream_id
 on conflict (stream_id) do update
-set seen_at = now();
+set seen_at = excluded.seen_at;
 
 
 -- name: close(stream_ids)!
@@ -105,6 +108,7 @@ set seen_at = now();
 -- @param  stream_ids  the streams
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  streams_pkey
 delete from streams
 where stream_id = any(:stream_ids::text[]);
@@ -119,6 +123,7 @@ where stream_id = any(:stream_ids::text[]);
 -- @param  limit          rows at most
 -- @return Present[]
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey, streams_session_id_idx
 select
     p.user_id,
@@ -143,6 +148,7 @@ limit :limit;
 -- @param  session_ids  the sessions
 -- @return PresentIn[]
 -- @access system
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, streams_session_id_idx
 select
     t.session_id,
@@ -166,6 +172,7 @@ order by
 -- @param  limit  rows at most
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  none
 with expired_rows as (
     select stream_id

@@ -7,6 +7,7 @@
 -- @param  token_expires_at  when the caller's credentials end
 -- @return value | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx
 insert into stream_tickets (ticket_hash, session_id, user_id, app_id, token_expires_at, expires_at)
 select
@@ -31,6 +32,7 @@ returning expires_at;
 -- @param  token_expires_at  when the caller's credentials end
 -- @return HintsTicket
 -- @access self
+-- @shards local
 -- @index  none
 insert into stream_tickets (ticket_hash, user_id, app_id, token_expires_at, expires_at)
 values (:ticket_hash, :actor_id, :actor_app_id, :token_expires_at, now() + interval '30 seconds')
@@ -46,24 +48,33 @@ returning
 -- @param  session_id   the session, or null for hints
 -- @return ClaimedTicket | none
 -- @access system
+-- @shards local
 -- @index  stream_tickets_pkey
-delete from stream_tickets as t
-where
-    t.ticket_hash = :ticket_hash
-    and t.session_id is not distinct from :session_id::text
-    and t.expires_at > now()
-    and not exists (
-        select
-        from applications as a
-        where
-            a.app_id = t.app_id
-            and (not a.is_active or a.updated_at > t.expires_at - interval '30 seconds')
-    )
-returning
+with used_ticket as (
+    delete from stream_tickets as t
+    where
+        t.ticket_hash = :ticket_hash
+        and t.session_id is not distinct from :session_id::text
+        and t.expires_at > now()
+        and not exists (
+            select
+            from applications as a
+            where
+                a.app_id = t.app_id
+                and (not a.is_active or a.updated_at > t.expires_at - interval '30 seconds')
+        )
+    returning
+        t.user_id,
+        t.app_id,
+        t.token_expires_at
+)
+
+select
     t.user_id,
     t.app_id,
     t.token_expires_at,
-    (select request_limit(a.settings) from applications as a where a.app_id = t.app_id) as requests_per_minute;
+    (select request_limit(a.settings) from applications as a where a.app_id = t.app_id) as requests_per_minute
+from used_ticket as t;
 
 
 -- name: sweep(limit)!
@@ -71,6 +82,7 @@ returning
 -- @param  limit  rows at most
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  stream_tickets_expires_at_idx, stream_tickets_pkey
 with expired_rows as (
     select ticket_hash

@@ -13,6 +13,7 @@
 -- @param  expected_seq  the session's last_seq
 -- @return Repair | none
 -- @access participant
+-- @shards one
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   100
 -- @cte    locked_participant  the caller's row, locked, if the caller may send
@@ -34,14 +35,14 @@ with locked_participant as (
 ),
 
 locked_session as (
-    select s.session_id
-    from sessions as s
-    inner join locked_participant as p on p.session_id = s.session_id
+    select session_id
+    from sessions
     where
-        s.session_id = :session_id
-        and s.status = 'active'
-        and s.last_seq = :expected_seq
-    for update of s
+        session_id = :session_id
+        and status = 'active'
+        and last_seq = :expected_seq
+        and exists (select from locked_participant)
+    for update
 ),
 
 places as materialized (
@@ -67,8 +68,7 @@ advanced_session as (
         message_count = s.message_count + (select count(*) from new_messages where message_role(value) = 'user'),
         messages_total = s.messages_total + (select count(*) from new_messages),
         last_accessed_by_app_id = :actor_app_id,
-        last_accessed_at = clock_timestamp(),
-        updated_at = clock_timestamp()
+        last_accessed_at = statement_timestamp()
     from locked_session as l
     where
         s.session_id = l.session_id
@@ -149,6 +149,7 @@ from repaired_session;
 -- @param  up_to_seq   number of the last message to copy
 -- @return row count
 -- @access participant
+-- @shards all
 -- @index  session_participants_pkey or session_participants_user_id_idx, messages_pkey
 -- @cost   200
 insert into messages (
@@ -170,14 +171,14 @@ where
     session_id = :session_id
     and seq <= :up_to_seq
     and exists (
-        select
+        select 1
         from session_participants
         where
             session_id = :session_id
             and user_id = :actor_id
     )
     and exists (
-        select
+        select 1
         from session_participants
         where
             session_id = :fork_id

@@ -8,6 +8,7 @@
 -- @param  limit           rows at most
 -- @return UsageRow[]
 -- @access system
+-- @shards all
 -- @index  messages_created_at_idx, runs_queued_at_idx
 with counted_runs as (
     select
@@ -85,6 +86,7 @@ limit :limit;
 -- @param  limit           rows at most
 -- @return UsageRow[]
 -- @access system
+-- @shards all
 -- @index  messages_created_at_idx, runs_queued_at_idx
 with counted_runs as (
     select

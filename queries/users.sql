@@ -3,6 +3,7 @@
 -- @param  actor_id  user_id of the caller
 -- @return User | none
 -- @access self
+-- @shards local
 -- @index  users_pkey
 select
     user_id,
@@ -21,6 +22,7 @@ where user_id = :actor_id;
 -- @param  app_ids   the application of each, in the same order
 -- @return row count
 -- @access system
+-- @shards local
 -- @index  users_pkey
 insert into users (user_id, last_seen_app_id)
 select
@@ -30,5 +32,5 @@ from unnest(:user_ids::text[], :app_ids::text[]) as seen (user_id, app_id)
 order by seen.user_id
 on conflict (user_id) do update
 set
-    last_seen = now(),
+    last_seen = excluded.last_seen,
     last_seen_app_id = excluded.last_seen_app_id;

@@ -472,24 +472,6 @@ begin
 end
 $_$;
 COMMENT ON FUNCTION public.content_parts(block jsonb) IS 'Returns the parts of content in any format: their kind (said, called, returned, thought or unknown), id, name and words';
-CREATE FUNCTION public.count_messages_for_earlier_release() RETURNS trigger
-    LANGUAGE plpgsql
-    AS $$
-begin
-    update sessions as s
-    set messages_total = s.messages_total + a.messages
-    from (
-        select
-            session_id,
-            count(*) as messages
-        from added
-        group by session_id
-    ) as a
-    where s.session_id = a.session_id;
-    return null;
-end
-$$;
-COMMENT ON FUNCTION public.count_messages_for_earlier_release() IS 'Trigger: counts messages in sessions.messages_total that processes of an earlier release added';
 CREATE TABLE public.messages (
     session_id text NOT NULL COLLATE pg_catalog."C",
     seq bigint NOT NULL,
@@ -3558,7 +3540,6 @@ CREATE TRIGGER configs_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configuration_value_size_check BEFORE INSERT OR UPDATE OF value ON public.configuration FOR EACH ROW WHEN ((octet_length((new.value)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('value');
 CREATE TRIGGER messages_advance_clock_by_hand AFTER INSERT ON public.messages REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
-CREATE TRIGGER messages_count_for_earlier_release AFTER INSERT ON public.messages REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN (((CURRENT_USER = 'amplifier_app'::name) AND (current_setting('amplifier.counts_messages'::text, true) IS DISTINCT FROM 'on'::text))) EXECUTE FUNCTION public.count_messages_for_earlier_release();
 CREATE TRIGGER messages_set_search BEFORE INSERT OR UPDATE OF message, search_revision ON public.messages FOR EACH ROW EXECUTE FUNCTION public.messages_set_search();
 CREATE TRIGGER messages_take_number_by_hand BEFORE INSERT ON public.messages FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
 CREATE TRIGGER run_approvals_decision_size_check BEFORE INSERT OR UPDATE OF decision ON public.run_approvals FOR EACH ROW WHEN ((length(new.decision) > 200)) EXECUTE FUNCTION public.refuse_value('decision');

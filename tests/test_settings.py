@@ -18,6 +18,11 @@ CONTRACT = (
 )
 OWN = "own-" + "x" * 28  # 32 bytes
 CANARY = "canary-7f3a"
+POOLER = {
+    "DATABASE_URL": f"postgresql://api:{CANARY}%25@pooler:6432/chats",
+    "DATABASE_POOLER": "transaction",
+    "DATABASE_LISTEN_URL": "postgresql://server.example:5432",
+}
 ENTRA = {
     "DATABASE_AUTH": "entra",
     "DATABASE_HOST": "server.example",
@@ -64,7 +69,9 @@ def test_values_are_read_in_their_types() -> None:
         ("LOG_FORMAT", "xml", "text or json"),
         ("SHUTDOWN_GRACE", "nan", "a number of seconds, above 0 and at most 3600"),
         ("SHUTDOWN_GRACE", "-1", "a number of seconds, above 0 and at most 3600"),
-        ("DATABASE_PORT", "5432 ", "a port number from 1 to 65535"),
+        ("DATABASE_PORT", "5432 ", "a port number from 1 to 65535, or one for each host, separated by commas"),
+        ("DATABASE_PORT", "5432,", "a port number from 1 to 65535, or one for each host, separated by commas"),
+        ("DATABASE_PORT", "65536", "a port number from 1 to 65535, or one for each host, separated by commas"),
         ("DATABASE_SSL_MODE", "allow", "disable, prefer, require, verify-ca or verify-full"),
         ("DATABASE_POOL_MIN_SIZE", "-1", "a whole number from 0 to 1000"),
         ("AUTH_REQUIRED", "perhaps", "true or false"),
@@ -105,6 +112,32 @@ def test_error_names_variable_and_valid_values(name: str, value: str, takes: str
         (ENTRA | {"DATABASE_URL": "postgresql://h/d"}, "DATABASE_USER must be the name of the Entra principal"),
         (ENTRA | {"DATABASE_URL": "postgresql://me@h/d?sslmode=require"}, "DATABASE_SSL_MODE must be verify-full"),
         (ENTRA | {"DATABASE_URL": "postgresql://me@h,localhost/d?sslmode=require"}, "must be verify-full"),
+        ({"DATABASE_HOST": "a,b", "DATABASE_PORT": "1,2,3"}, "DATABASE_PORT must be one port, or as many as"),
+        (
+            {"DATABASE_HOST": "a", "DATABASE_PORT": "1,2"},
+            "DATABASE_PORT must be one port, or as many as there are hosts",
+        ),
+        ({"DATABASE_URL": "postgresql:///d?host=a,b&port=1,2,3"}, "DATABASE_URL must be of the form"),
+        (
+            {"DATABASE_URL": "postgresql://a,b/d?target_session_attrs=standby"},
+            "one of any, read-write, primary",
+        ),
+        ({"DATABASE_READ_URL": "postgresql://r"}, "DATABASE_URL or DATABASE_HOST must name the primary when"),
+        ({"DATABASE_HOST": "a", "DATABASE_READ_URL": "r"}, "DATABASE_READ_URL must be of the form postgresql://"),
+        (
+            {"DATABASE_HOST": "a", "DATABASE_READ_URL": "postgresql://r?target_session_attrs=primary"},
+            "DATABASE_READ_URL must be one of any, standby, read-only",
+        ),
+        (ENTRA | {"DATABASE_READ_URL": f"postgresql://me:{CANARY}@h"}, "DATABASE_READ_URL must have no password"),
+        (POOLER | {"DATABASE_LISTEN_URL": ""}, "DATABASE_LISTEN_URL must be the address of PostgreSQL itself when"),
+        (POOLER | {"DATABASE_LISTEN_URL": "postgresql://pooler:6432/x"}, "itself, not that of the pooler"),
+        (POOLER | {"DATABASE_LISTEN_URL": "server.example"}, "DATABASE_LISTEN_URL must be of the form postgresql://"),
+        (POOLER | {"DATABASE_URL": ""}, "DATABASE_URL or DATABASE_HOST must name the pooler"),
+        (POOLER | {"DATABASE_POOLER": "session"}, "DATABASE_POOLER must be none or transaction, not 'session'"),
+        (
+            ENTRA | {"DATABASE_LISTEN_URL": f"postgresql://me:{CANARY}@h"},
+            "DATABASE_LISTEN_URL must have no password when DATABASE_AUTH is entra",
+        ),
         (ENTRA | {"DATABASE_AUTH": "kerberos"}, "DATABASE_AUTH must be password or entra, not 'kerberos'"),
     ],
 )
@@ -144,8 +177,26 @@ def test_no_key_is_derived_from_public_or_short_secret(environ: dict[str, str]) 
     assert load({"SECRET_KEY": OWN}).derivation_keys == [OWN]
 
 
+@pytest.mark.parametrize(
+    ("url", "parts"),
+    [
+        ("postgresql://server.example", {"user": "api", "password": f"{CANARY}%", "dbname": "chats"}),
+        ("postgresql://api@server.example/", {"user": "api", "password": f"{CANARY}%", "dbname": "chats"}),
+        ("postgresql://other@server.example", {"user": "other", "dbname": "chats"}),
+        ("postgresql://me:x@server.example/d", {"user": "me", "password": "x", "dbname": "d"}),
+    ],
+)
+def test_direct_address_has_login_of_the_poolers_where_it_names_none(url: str, parts: dict[str, str]) -> None:
+    settings = load(POOLER | {"DATABASE_LISTEN_URL": url, "DATABASE_SSL_MODE": "require"})
+    found = conninfo_to_dict(settings.direct_dsn or "")
+    assert found == {"host": "server.example", "sslmode": "require"} | parts
+    assert settings.is_pooler(settings.dsn or "")
+    assert not settings.is_pooler(settings.direct_dsn or "")
+
+
 def test_no_secret_is_shown() -> None:
     secrets = {
+        "DATABASE_LISTEN_URL": f"postgresql://user:{CANARY}@other/name",
         "DATABASE_URL": f"postgresql://user:{CANARY}@host/name",
         "DATABASE_PASSWORD": CANARY,
         "SECRET_KEY": CANARY,
@@ -233,7 +284,8 @@ def test_address_from_parts_survives_special_characters(mode: str) -> None:
 def test_address_from_url_is_accepted_by_libpq(scheme: str, host: str) -> None:
     rest = host.replace("?", "/name?") if "?" in host else f"{host}/name?application_name=x"
     settings = load({"DATABASE_URL": f"{scheme}://me:{quote(SPECIAL, safe='')}@{rest}", "DATABASE_HOST": "ignored"})
-    assert settings.dsn == f"postgresql://me:{quote(SPECIAL, safe='')}@{rest}"
+    target = "&target_session_attrs=read-write" if "," in host else ""
+    assert settings.dsn == f"postgresql://me:{quote(SPECIAL, safe='')}@{rest}{target}"
     assert conninfo_to_dict(settings.dsn)["password"] == SPECIAL
 
 
@@ -250,6 +302,33 @@ def test_ssl_mode_applies_to_url_without_one(url: str, mode: str) -> None:
     settings = load({"DATABASE_URL": url, "DATABASE_SSL_MODE": "verify-full"})
     assert settings.dsn is not None
     assert conninfo_to_dict(settings.dsn)["sslmode"] == mode
+
+
+def test_several_hosts_mean_the_one_that_takes_writes() -> None:
+    parts = conninfo_to_dict(load({"DATABASE_HOST": "a, b", "DATABASE_PORT": "5432,5433"}).dsn or "")
+    assert {name: parts[name] for name in ("host", "port", "target_session_attrs")} == {
+        "host": "a,b",
+        "port": "5432,5433",
+        "target_session_attrs": "read-write",
+    }
+    assert "target_session_attrs" not in conninfo_to_dict(load({"DATABASE_HOST": "a"}).dsn or "")
+
+
+def test_replica_is_reached_with_login_of_primary() -> None:
+    settings = load({"DATABASE_URL": f"postgresql://me:{CANARY}@a,b/d", "DATABASE_READ_URL": "postgresql://a,b:6432"})
+    parts = conninfo_to_dict(settings.read_dsn or "")
+    assert {name: parts[name] for name in ("host", "port", "user", "password", "dbname", "target_session_attrs")} == {
+        **{"host": "a,b", "port": ",6432", "user": "me", "password": CANARY, "dbname": "d"},
+        "target_session_attrs": "standby",
+    }
+    assert load({"DATABASE_URL": "postgresql://me@a/d"}).read_dsn is None
+
+
+def test_demanded_server_of_url_takes_precedence(monkeypatch: pytest.MonkeyPatch) -> None:
+    url = "postgresql://a,b/d?target_session_attrs=primary"
+    assert conninfo_to_dict(load({"DATABASE_URL": url}).dsn or "")["target_session_attrs"] == "primary"
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "any")
+    assert "target_session_attrs" not in conninfo_to_dict(load({"DATABASE_URL": "postgresql://a,b/d"}).dsn or "")
 
 
 def test_origins_are_read_as_list() -> None:

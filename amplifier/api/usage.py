@@ -1,12 +1,13 @@
 """Usage of the service: runs, tokens, messages and searches of a period. For admin applications."""
 
-from datetime import UTC, datetime, timedelta
+from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
 from litestar import Controller
 from litestar.params import QueryParameter
 
+from amplifier import clock
 from amplifier.errors import Problem
 from amplifier.web.filters import CreatedAfter, CreatedBefore, period
 from amplifier.web.paging import NEWEST, Cursor, LongLimit, Number, Pages
@@ -162,7 +163,7 @@ class UsageController(Controller):
 def _period(after: str | None, before: str | None) -> tuple[datetime, datetime]:
     """Returns the period: by default today (UTC) and the 29 days before. Raises Problem 422 for more than 400 days."""
     given = period("created", after, before)
-    tomorrow = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
+    tomorrow = clock.utc().replace(hour=0, minute=0, second=0, microsecond=0) + timedelta(days=1)
     end = given["created_before"] or tomorrow
     start = given["created_after"] or end - _USUAL
     if not timedelta() <= end - start <= _LONGEST:

@@ -5,9 +5,10 @@ The rows of attachments are written by the queries of their callers.
 
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import BinaryIO, NamedTuple
 
+from amplifier import clock
 from amplifier.attachments.blobs import Blobs
 from amplifier.queries.registry import QuerySet
 from amplifier.settings import Settings
@@ -50,7 +51,7 @@ class Store:
         if not self._new_in_blobs or self._blobs is None:
             return None
         location = str(uuid.uuid4())
-        await queries.attachment_expiry.plan_removal(location=location, due_at=datetime.now(UTC) + _ABANDONED)
+        await queries.attachment_expiry.plan_removal(location=location, due_at=clock.utc() + _ABANDONED)
         await self._blobs.write(location, file, size)
         return location
 

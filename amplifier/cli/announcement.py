@@ -57,7 +57,8 @@ def database_line(settings: Settings, dsn: str) -> str:
     server = f"{host}:{port}" if host and port else host or "the default server"
     user = f", as {parts['user']}" if parts.get("user") else ""
     token = " with a token of Microsoft Entra" if settings.database_auth == "entra" else ""
-    return f"{parts.get('dbname') or 'the default database'} on {server}{user}{token}"
+    through = ", a pooler in transaction mode" if settings.is_pooler(dsn) else ""
+    return f"{parts.get('dbname') or 'the default database'} on {server}{through}{user}{token}"
 
 
 def _console(settings: Settings, url: str) -> dict[str, str]:

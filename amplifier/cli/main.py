@@ -11,7 +11,20 @@ import signal
 import sys
 
 from amplifier import __version__
-from amplifier.cli import applications, configs, mcp, migrate, openapi, psql, queries, retention, search, serve, users
+from amplifier.cli import (
+    applications,
+    configs,
+    distribute,
+    mcp,
+    migrate,
+    openapi,
+    psql,
+    queries,
+    retention,
+    search,
+    serve,
+    users,
+)
 from amplifier.cli.doctor import command as doctor
 from amplifier.errors import OperatorError
 from amplifier.setting_sources import load
@@ -91,6 +104,7 @@ def _parser() -> argparse.ArgumentParser:
     for module in (
         serve,
         migrate,
+        distribute,
         queries,
         applications,
         configs,

@@ -39,7 +39,10 @@ def _migrate(settings: Settings, _: argparse.Namespace) -> None:
 
 
 def _make_login(settings: Settings, dsn: str) -> None:
-    """Makes the service's login if its password is known or a principal of Microsoft Entra stands for it."""
+    """Makes the service's login if its password is known or a principal of Microsoft Entra stands for it.
+
+    Gives it the service's settings if connections go through a pooler.
+    """
     from amplifier.schema import service_login
 
     name = settings.database_service_user
@@ -47,6 +50,8 @@ def _make_login(settings: Settings, dsn: str) -> None:
         service_login.ensure(dsn, name, settings.database_service_password.reveal())
     elif settings.database_auth == "entra" and (name != SERVICE_LOGIN or service_login.exists(dsn, name)):
         service_login.ensure(dsn, name, is_principal=True)
+    if settings.database_pooler == "transaction" and service_login.exists(dsn, name):
+        service_login.settle(dsn, name, settings)
 
 
 def _new(_: Settings, arguments: argparse.Namespace) -> None:

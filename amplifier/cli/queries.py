@@ -77,13 +77,18 @@ def _check(_: Settings, arguments: argparse.Namespace) -> None:
 
 async def _findings(settings: Settings, dsn: str) -> "tuple[int, list[Finding]]":
     """Returns the number of queries and all findings."""
-    from amplifier.queries.checks.run import findings
+    from amplifier.queries.checks import shards
+    from amplifier.queries.checks.run import findings, overlay_findings
     from amplifier.server.row_structs import STRUCTS
 
     found: list[Finding] = []
     async with connected(settings, dsn, found) as queries:
         known = {finding.query for finding in found}
-        found += [one for one in await findings(queries, STRUCTS) if one.query not in known]
+        new = await findings(queries, STRUCTS)
+        if not queries.database.has_citus:
+            new += await overlay_findings(queries, STRUCTS)
+        new += shards.findings([*queries.all(), *queries.overlay.values()])
+        found += [one for one in new if one.query not in known]
         return len(queries.all()), found
 
 

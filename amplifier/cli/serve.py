@@ -39,7 +39,7 @@ def _serve(settings: Settings, _: argparse.Namespace) -> None:
         from amplifier.schema import migrate
         from amplifier.server import signals
 
-        missing = steadily(settings, dsn, lambda: migrate.pending(dsn))
+        missing = steadily(settings, dsn, lambda: migrate.pending(settings.direct_dsn or dsn))
         if missing:
             raise migrate.SchemaError(
                 f"the database's schema is behind by {len(missing)}: {', '.join(missing)}\nrun: amplifier-api migrate"

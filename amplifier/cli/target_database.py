@@ -33,6 +33,8 @@ def add_option(parser: argparse.ArgumentParser) -> None:
 def configured(arguments: argparse.Namespace) -> Settings:
     """Returns the settings, with --database and --queries in place of the configured values. Raises SettingsError."""
     given = {"DATABASE_URL": arguments.database, "QUERIES_DIR": getattr(arguments, "queries", None)}
+    if arguments.database:
+        given |= {"DATABASE_POOLER": "none", "DATABASE_LISTEN_URL": arguments.database}
     return load({**os.environ, **{name: value for name, value in given.items() if value}})
 
 
@@ -47,7 +49,7 @@ def chosen(settings: Settings, arguments: argparse.Namespace) -> Iterator[str]:
     from amplifier.schema import migrate
 
     sign_in.use(settings)
-    with scratch.server(settings.dsn, settings.amplifier_user) as server, scratch.database(server) as dsn:
+    with scratch.server(settings.direct_dsn, settings.amplifier_user) as server, scratch.database(server) as dsn:
         migrate.migrate(dsn, level=logging.DEBUG)
         yield dsn
 
@@ -61,10 +63,11 @@ def opened(
     On the embedded database, sets DATABASE_URL to the address, for worker processes; calls `prepare` while a first
     start creates its files; applies migrations if `migrated` is true; if `serves` is true, creates the service's login
     and yields the address with it. Worker processes read the address of a configured one themselves, also by reference.
+    Commands other than `serve` pass by a pooler: they need sessions.
     """
     if settings.dsn is not None:
         sign_in.use(settings)
-        yield settings.dsn
+        yield settings.dsn if serves else settings.direct_dsn or settings.dsn
         return
 
     def meanwhile(dsn: str) -> None:
@@ -123,6 +126,8 @@ async def connected(settings: Settings, dsn: str, faults: "list[Finding] | None"
     queries = Queries(database, paths.folder("queries", settings.queries_dir), faults)
     try:
         await database.connect()
+        if database.has_citus:
+            queries.lay_over()
         yield queries
     except Unavailable as error:
         raise OperatorError(f"{error.reason} ({error.__cause__}); run: amplifier-api doctor") from error

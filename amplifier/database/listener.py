@@ -7,15 +7,20 @@ from typing import Any, Protocol
 
 import asyncpg
 
+from amplifier import clock
+from amplifier.database import hosts
 from amplifier.database.pool import Database
 from amplifier.database.signatures import CHANNEL, KEYS, Signatures
 from amplifier.telemetry import recorder
 
 logger = logging.getLogger(__name__)
 
-_HEARTBEAT = 10.0  # seconds between two statements that check the connection; a dead peer goes unnoticed without them
+NOW = "select extract(epoch from clock_timestamp())::double precision"  # the database's clock
+# Seconds between two checks of the connection, and for each: a dead peer goes unnoticed without them. The pool leaves a
+# host that is dead or takes no writes any more when this connection was opened again at another one.
+_HEARTBEAT, _HEARTBEAT_LIMIT = 1.0, 2.0
 _FULL = 0.5  # of the queue of notifications; when it overflows nothing is lost, but all notifications are late
-_BACK_OFF = (0.1, 5.0)  # seconds before the first attempt to reconnect, and at most before a later one
+_BACK_OFF = (0.1, 1.0)  # seconds before the first attempt to reconnect, and at most before a later one
 
 
 class Audience(Protocol):
@@ -71,6 +76,7 @@ class Listener:
         row = await connection.fetchrow(KEYS)
         assert row is not None  # noqa: S101
         self._signatures.renew(*row)
+        clock.agree(row["seconds"])
 
     def _set_hearing(self, hearing: bool) -> None:
         self.is_connected = hearing
@@ -85,10 +91,15 @@ class Listener:
                 async with asyncio.timeout(_HEARTBEAT):
                     await lost.wait()
             except TimeoutError:
-                await self._renew(connection)
-                # also advances the tail of the queue, which nothing else does after it was full
-                self.queue_usage = used = await connection.fetchval("select pg_notification_queue_usage()")
-                if used > _FULL:
-                    logger.warning(
-                        "the database's queue of notifications is %d %% full: some listener is stuck", used * 100
-                    )
+                async with asyncio.timeout(_HEARTBEAT_LIMIT):
+                    await self._check(connection)
+
+    async def _check(self, connection: "asyncpg.Connection[Any]") -> None:
+        """Renews the keys and reads the queue's state. Raises an error if the connection must be opened again."""
+        await self._renew(connection)
+        # also advances the tail of the queue, which nothing else does after it was full
+        self.queue_usage = used = await connection.fetchval("select pg_notification_queue_usage()")
+        if used > _FULL:
+            logger.warning("the database's queue of notifications is %d %% full: some listener is stuck", used * 100)
+        if hosts.must_leave(connection):
+            raise ConnectionError("its server takes no writes any more")

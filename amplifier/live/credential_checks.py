@@ -1,9 +1,9 @@
 """Ends streams whose token has expired or whose application has changed. `web/authentication.py` checks credentials."""
 
 import asyncio
-import time
 from collections.abc import Collection
 
+from amplifier import clock
 from amplifier.live.frames import frame
 from amplifier.live.subscriber import Subscriber
 from amplifier.queries.registry import Queries
@@ -40,7 +40,7 @@ class CredentialChecks:
         """Ends streams whose token has expired, and requests a keep-alive for quiet streams. Never returns."""
         while True:
             await asyncio.sleep(_PAUSE)
-            now = time.time()
+            now = clock.now()
             for subscriber in self._streams:
                 if subscriber.expires_at <= now:
                     subscriber.end(frame("token.expired"))

@@ -21,6 +21,7 @@ from amplifier.live.credential_checks import CredentialChecks
 from amplifier.live.frames import Frame
 from amplifier.live.notifications import Gone, Notice, Notifier, Said, read
 from amplifier.live.presence import Presence
+from amplifier.live.run_notices import RunNotices
 from amplifier.live.session_hints import Hints
 from amplifier.live.subscriber import Subscriber
 from amplifier.live.topics import Topics
@@ -57,7 +58,7 @@ class Hub:
         self._credentials = CredentialChecks(queries, self._streams)
         self._changed: set[str] = set()
         self._watchers: defaultdict[str, set[asyncio.Event]] = defaultdict(set)
-        self.noticed = asyncio.Event()  # set when another process has sent a notice
+        self.runs = RunNotices()
         self._woken, self._sweep_now = asyncio.Event(), asyncio.Event()
         self.catch_up = self._topics.catch_up
 
@@ -220,7 +221,8 @@ class Hub:
 
     def _take(self, notice: Notice) -> None:
         """Handles a notice of another process."""
-        self.noticed.set()
+        self._notifier.heard(notice.process)
+        self.runs.take(notice)
         if notice.everything:
             self._sweep_now.set()
             for session_id in self._watchers:

@@ -8,6 +8,7 @@ whose notice is lost, so that an error delays events by a second or two and lose
 import asyncio
 import logging
 import re
+import time
 import uuid
 from collections.abc import Iterable, Iterator
 from typing import Any, Literal
@@ -26,6 +27,10 @@ _EVERYTHING = f"{PREFIX}*".encode()
 _MAX_PAYLOAD = 7900  # bytes; PostgreSQL refuses 8,000, and a signature has 50
 _MAX_SAID = 7700  # bytes of events that are never replayed in one notice; its other members need the rest
 _MOST_TRACED = 10  # sessions in a notice whose trace it names, of 100 bytes each
+_AT_FULL_PACE = (
+    10  # processes that may send a notice per delay: each notice costs each process, and the database for each
+)
+_ACTIVE = 2.0  # seconds in which a process counts after its last notice
 _MOST = 300  # items of each kind in one notice; more would not fit anyway
 _PASSED_ON = re.compile(r"typing|read|[a-z_]{1,50}:[a-z_]{1,50}")  # never the type of an event of the log
 
@@ -71,6 +76,7 @@ class Notifier:
         self._wanted = asyncio.Event()
         self.process = uuid.uuid4().hex
         self.origins = Origins()  # of the changes that are collected
+        self._heard: dict[str, float] = {}  # when each other process sent its last notice
         self._reset()
 
     def _reset(self) -> None:
@@ -99,11 +105,26 @@ class Notifier:
             self._said.append(said)
             self._wanted.set()
 
+    def heard(self, process: str) -> None:
+        """Notes that another process has sent a notice."""
+        self._heard[process] = time.monotonic()
+
+    @property
+    def pause(self) -> float:
+        """The seconds for which changes are collected: longer when many processes send, so that all send no more.
+
+        A notice reaches all processes. At a constant pause their work, and the database's, would grow with the square
+        of their number.
+        """
+        latest = time.monotonic() - _ACTIVE
+        self._heard = {process: at for process, at in self._heard.items() if at > latest}
+        return self._delay * max(1.0, (len(self._heard) + 1) / _AT_FULL_PACE)
+
     async def keep_sending(self) -> None:
         """Sends notices as changes are added. Never returns."""
         while True:
             await self._wanted.wait()
-            await asyncio.sleep(self._delay)
+            await asyncio.sleep(self.pause)
             await self.flush()
 
     async def flush(self) -> None:

@@ -6,9 +6,10 @@ Requests search for no references: each attachment is checked once in ATTACHMENT
 import asyncio
 import logging
 import random
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from typing import Any
 
+from amplifier import clock
 from amplifier.attachments.store import Store
 from amplifier.queries.registry import Queries
 
@@ -38,7 +39,7 @@ async def expire(queries: Queries, store: Store, grace: float) -> None:
 
 async def _attachments(queries: Queries, grace: float) -> None:
     for _ in range(_BATCHES):
-        before = datetime.now(UTC) - timedelta(seconds=grace)
+        before = clock.utc() - timedelta(seconds=grace)
         claimed = await queries.attachment_expiry.claim(before=before, limit=_AT_ONCE)
         for row in claimed:
             try:

@@ -8,12 +8,13 @@ from collections.abc import Iterator
 from typing import NamedTuple
 
 ACCESS = ("participant", "owner", "self", "public", "system")
+SHARDS = ("one", "all", "local")
 _WITHOUT_ACTOR = ("public", "system")
 _ACTORS = {"actor_id", "actor_ids"}  # the caller, or several readers that one call serves
 _VERBS = ("select", "with", "insert", "update", "delete")
 _SESSION_STATE = re.compile(r"\b(set_config|pg_advisory_lock\w*)\s*\(", re.IGNORECASE)
 _PARAM = re.compile(r"^@param\s+(\w+)\s+(\S.*)$", re.MULTILINE)
-_TAG = re.compile(r"^@(return|access|index|cost)\s+(\S.*)$", re.MULTILINE)
+_TAG = re.compile(r"^@(return|access|shards|index|cost)\s+(\S.*)$", re.MULTILINE)
 _RETURN = re.compile(r"(\w+)(\[\]| \| none)?|row count")
 _NESTED = re.compile(r"'(?:''|[^'])*'|\([^()]*\)")
 _EVERY_COLUMN = re.compile(r"(?:\bselect|\breturning|,)\s+(?:\w+\.)?\*", re.IGNORECASE)
@@ -35,6 +36,7 @@ class Header(NamedTuple):
     params: dict[str, str]
     returns: str | None
     access: str | None
+    shards: str | None
     uses: str | None
     cost: str | None
 
@@ -65,6 +67,7 @@ def parse(doc: str) -> Header:
         dict(_PARAM.findall(doc)),
         returns.strip() if returns else None,
         tags.get("access"),
+        tags.get("shards"),
         tags.get("index"),
         tags.get("cost"),
     )
@@ -80,7 +83,8 @@ def checked(header: Header, operator: str, parameters: list[str], sql: str) -> I
             f"the header documents @param {documented}, the query declares {parameters}",
             "one @param line for each parameter",
         )
-    for tag, value in (("return", header.returns), ("access", header.access), ("index", header.uses)):
+    values = {"return": header.returns, "access": header.access, "shards": header.shards, "index": header.uses}
+    for tag, value in values.items():
         if value is None:
             yield f"the header lacks @{tag}", f"add a line like: {_EXAMPLES[tag]}"
     yield from _checked_tags(header, operator, parameters)
@@ -100,6 +104,8 @@ def _checked_tags(header: Header, operator: str, parameters: list[str]) -> Itera
             f"@access {header.access} needs the parameter actor_id, the caller",
             "declare it, and compare a column with it",
         )
+    if header.shards not in (*SHARDS, None):
+        yield f"@shards {header.shards} is not one of {', '.join(SHARDS)}", "see Shards in queries/README.md"
     if header.cost is not None and not header.cost.isdecimal():
         yield (
             f"@cost {header.cost} is not a whole number",
@@ -129,4 +135,9 @@ def _outermost(sql: str) -> str:
     return sql
 
 
-_EXAMPLES = {"return": "@return Session | none", "access": "@access participant", "index": "@index  sessions_pkey"}
+_EXAMPLES = {
+    "return": "@return Session | none",
+    "access": "@access participant",
+    "shards": "@shards one",
+    "index": "@index  sessions_pkey",
+}

@@ -16,10 +16,11 @@ import aiosql
 from aiosql.utils import VAR_REF, SQLLoadException, SQLParseException
 
 from amplifier import paths
-from amplifier.database.pool import Database
+from amplifier.database.pool import Database, Runner
 from amplifier.errors import InputError
 from amplifier.queries.findings import Finding
 from amplifier.queries.header import Header, checked, parse
+from amplifier.queries.reads import ON_REPLICA
 from amplifier.telemetry import tracing
 from amplifier.telemetry.served import current
 
@@ -62,9 +63,9 @@ class Query:
 
     __slots__ = (
         "_count",
-        "_database",
         "_method",
         "_pick",
+        "_runner",
         "file",
         "hash",
         "header",
@@ -78,7 +79,7 @@ class Query:
     )
 
     def __init__(self, database: Database, parsed: Parsed) -> None:
-        self._database = database
+        self._runner: Runner = database.reads if parsed.name in ON_REPLICA else database
         self.name, self.file, self.line, self.text = parsed.name, parsed.file, parsed.line, parsed.text
         self.header, self.parameters, self.operator = parsed.header, parsed.parameters, parsed.operator
         self.hash = hashlib.sha256(self.text.encode()).hexdigest()[:12]
@@ -99,7 +100,7 @@ class Query:
             raise self._wrong_arguments(arguments) from None
         usage, started, failure = self.usage, time.perf_counter(), None
         try:
-            result = await getattr(self._database, self._method)(self.statement, *values)
+            result = await getattr(self._runner, self._method)(self.statement, *values)
         except BaseException as error:
             failure = tracing.error_type(error)
             raise

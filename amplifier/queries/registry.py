@@ -1,17 +1,21 @@
 """The registry of all queries of a folder, one namespace per file: `queries.sessions.get(actor_id=...)`.
 
+On a database with the extension Citus, the queries of the folder `citus` below it replace those of the same name.
 mypy reads `registry.pyi` instead, which declares each query with its arguments and its result.
 """
 
 import hashlib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from amplifier import paths
 from amplifier.database.pool import Database
 from amplifier.queries.findings import Finding, QueriesError
 from amplifier.queries.query import Query, files, read
 
-_RESERVED = {"adopt", "all", "database", "folder", "hash", "snapshot"}
+OVERLAY = "citus"  # the folder below that of the queries
+_RESERVED = {"adopt", "all", "database", "folder", "hash", "lay_over", "overlay", "snapshot"}
 
 
 class Namespace:
@@ -22,31 +26,74 @@ class Namespace:
 
 
 class QuerySet:
-    """The queries of a folder as they were loaded once, bound to a database. Each namespace is an attribute."""
+    """The queries of a folder as they were loaded once, bound to a database. Each namespace is an attribute.
+
+    `overlay` has the queries for Citus by name, on every database, so that their faults are found on every database.
+    """
 
     def __init__(self, database: Database, folder: Path, faults: list[Finding] | None = None) -> None:
         """Takes the arguments of Queries and raises the same errors."""
         self.database, self.folder = database, folder
         findings: list[Finding] = []
-        self._all: list[Query] = []
-        for file in files(folder):
-            parsed, wrong = read(file)
-            findings += wrong
-            if file.stem in _RESERVED:
-                findings.append(Finding(str(file), 1, None, f"{file.stem} cannot be a namespace", "rename the file"))
-            queries = [Query(database, one) for one in parsed]
-            self._all += queries
-            setattr(self, file.stem, Namespace({query.name.partition(".")[2]: query for query in queries}))
+        self._files = files(folder)
+        self._all = self._loaded(self._files, findings)
+        self.overlay = {query.name: query for query in self._loaded(overlay_files(folder), findings)}
+        findings += _without_original(self._all, self.overlay)
         if findings and faults is None:
             raise QueriesError(findings)
         if faults is not None:
             faults += findings
-        text = "".join(f"{query.name} {query.hash}\n" for query in self._all)
+        text = "".join(f"{query.name} {query.hash}\n" for query in [*self._all, *self.overlay.values()])
         self.hash = hashlib.sha256(text.encode()).hexdigest()[:12]
+        self._use(self._all)
+        if database is not None and database.has_citus:
+            self.lay_over()
+
+    def lay_over(self) -> None:
+        """Replaces queries by those of the overlay with the same names, as a database with Citus needs them."""
+        self._all = [self.overlay.get(query.name, query) for query in self._all]
+        self._use(self._all)
 
     def all(self) -> list[Query]:
         """Returns every query, sorted by file and position."""
         return self._all
+
+    def _loaded(self, found: list[Path], findings: list[Finding]) -> list[Query]:
+        """Returns the queries of files, and appends what is wrong with them to `findings`."""
+        loaded: list[Query] = []
+        for file in found:
+            parsed, wrong = read(file)
+            findings += wrong
+            if file.stem in _RESERVED:
+                findings.append(Finding(str(file), 1, None, f"{file.stem} cannot be a namespace", "rename the file"))
+            loaded += [Query(self.database, one) for one in parsed]
+        return loaded
+
+    def _use(self, queries: list[Query]) -> None:
+        namespaces: dict[str, dict[str, Query]] = {file.stem: {} for file in self._files}
+        for query in queries:
+            namespace, _, name = query.name.partition(".")
+            namespaces[namespace][name] = query
+        for namespace, members in namespaces.items():
+            setattr(self, namespace, Namespace(members))
+
+
+def overlay_files(folder: Path) -> list[Path]:
+    """Returns the files of the overlay in a folder of queries. There are none if the folder has no overlay."""
+    return paths.sql_files(folder / OVERLAY) if (folder / OVERLAY).is_dir() else []
+
+
+def _without_original(queries: list[Query], overlay: dict[str, Query]) -> Iterator[Finding]:
+    """Yields a finding for each query of the overlay that replaces none, or one of other access."""
+    originals = {query.name: query for query in queries}
+    for query in overlay.values():
+        original = originals.get(query.name)
+        if original is None:
+            yield query.wrong("it replaces no query", f"{OVERLAY}/ has queries of the folder above, by the same names")
+        elif original.header.access != query.header.access:
+            yield query.wrong(
+                f"@access {query.header.access} differs from that of the query it replaces", "name the same access"
+            )
 
 
 class Queries:

@@ -1204,10 +1204,15 @@ class UsersQueries(Namespace):
     def get(self, *, actor_id: str) -> Awaitable[UserRow | None]: ...
     def touch(self, *, app_ids: Sequence[str], user_ids: Sequence[str]) -> Awaitable[int]: ...
 
+OVERLAY: str
+
+def overlay_files(folder: Path) -> list[Path]: ...
+
 class QuerySet:
     database: Database
     folder: Path
     hash: str
+    overlay: dict[str, Query]
     appends: AppendsQueries
     application_keys: Application_keysQueries
     applications: ApplicationsQueries
@@ -1254,6 +1259,7 @@ class QuerySet:
     users: UsersQueries
 
     def all(self) -> list[Query]: ...
+    def lay_over(self) -> None: ...
 
 class Queries(QuerySet):  # not a subclass at run time: it passes on the attributes of the set in use
     def __init__(self, database: Database, folder: Path, faults: list[Any] | None = None) -> None: ...

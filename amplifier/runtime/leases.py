@@ -64,13 +64,13 @@ class Leases:
             await asyncio.sleep(self._settings.run_lease / _RENEWALS)
 
     async def _noticed(self, deadline: float) -> bool:
-        """Returns whether a change of a run is reported before the deadline, a time of the event loop."""
+        """Returns whether a session with a run is reported changed before the deadline, a time of the event loop."""
         try:
             async with asyncio.timeout_at(deadline):
-                await self._hub.noticed.wait()
+                await self._hub.runs.noticed.wait()
         except TimeoutError:
             return False
-        self._hub.noticed.clear()
+        self._hub.runs.noticed.clear()
         return True
 
     async def _renew_now(self) -> None:

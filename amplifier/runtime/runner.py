@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from amplifier.attachments.store import Store
 from amplifier.configs.encryption import Keyring
+from amplifier.errors import Unavailable
 from amplifier.fair_share import work_of
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
@@ -122,6 +123,7 @@ class Runner:
         if row["traceparent"] is not None:
             origin = trace_context.parse(row["traceparent"].encode())
         execution = self._going[row["run_id"]] = Execution(self._host, row)
+        self._hub.runs.begin(execution.session_id)
         for meet in self._awaited.pop(execution.run_id, ()):
             meet(execution)
         self._spawn(self._run(execution, origin))
@@ -153,7 +155,7 @@ class Runner:
 
     def look(self) -> None:
         """Makes the process check its runs now, because one may have been cancelled."""
-        self._hub.noticed.set()
+        self._hub.runs.noticed.set()
 
     async def keep_running(self) -> None:
         """Imports the modules, then keeps leases until it is cancelled. Returns at once if agents cannot be run."""
@@ -222,10 +224,13 @@ class Runner:
                 failure = None if outcome.failure is None else outcome.failure.type
                 run_traces.note_outcome(span, outcome.status, failure, execution.meter.usage)
                 others_wait = await self._endings.end(execution, outcome)
+        except Unavailable as error:
+            logger.warning("run %s/%s ends with its lease: %r", execution.session_id, execution.run_id, error)
         except Exception:  # a defect of the service: the run is ended when the lease expires
             logger.exception("run %s/%s failed and ends with its lease", execution.session_id, execution.run_id)
         finally:
             del self._going[execution.run_id]
+            self._hub.runs.end(execution.session_id)
             others_wait_for_room = self._places.free(execution.run_id)
             execution.ended.set()
         if others_wait_for_room:

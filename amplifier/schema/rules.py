@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from amplifier.database import placement
 from amplifier.schema.scripts import Fault, Script, Statement
 
 LOCK_LIMIT = "set local lock_timeout = '5s';"
@@ -21,6 +22,7 @@ _LONG = {  # statements that squawk does not know
     re.compile(r"refresh materialized view (?!concurrently)"): "lets nobody read the view meanwhile",
     re.compile(r"alter table .*\badd (?:column )?(?:if not exists )?\w+ (?:small|big)?serial\b"): "rewrites the table",
 }
+_REFERENCES = re.compile(r"\breferences (\w+)|\b(session_id)\b")
 _ROWS = re.compile(r"(?:with .*?\b)?(?:update|delete from|merge into|insert into (?=.*\bselect\b)) ?(?:only )?\w+")
 
 
@@ -41,7 +43,7 @@ def faults(script: Script, before: Script | None) -> Iterator[Fault]:
         yield script.fault("lock-timeout", problem, f"begin with: {LOCK_LIMIT}", script.statements[0].first)
     yield from _one_table(script)
     for statement in script.statements:
-        for rule in (_concurrently, _again, _long, _rows, _names):
+        for rule in (_concurrently, _again, _long, _rows, _names, _shards):
             yield from rule(script, statement)
 
 
@@ -128,3 +130,17 @@ def _names(script: Script, statement: Statement) -> Iterator[Fault]:
             if not re.fullmatch(rf"{table}_(?:pkey|\w+_(?:key|fkey|check|excl))", name):
                 remedy = f"{table}_<column>_{{key,fkey,check}}, or {table}_pkey"
                 yield script.fault("constraint-name", f"{name} is another name", remedy, statement.first)
+
+
+def _shards(script: Script, statement: Statement) -> Iterator[Fault]:
+    """Yields a fault for a table that belongs to sessions without saying where its rows are stored.
+
+    Where sessions are divided between nodes it would be created without an error, on one node only.
+    """
+    table = statement.table
+    if table is None or script.is_rollback or not statement.text.startswith(("create table", "create unlogged table")):
+        return
+    named = {name for found in _REFERENCES.findall(statement.text) for name in found}
+    if named & {*placement.DISTRIBUTED, "session_id"} and table not in placement.ALL:
+        remedy = f"add {table} to DISTRIBUTED, REFERENCE or LOCAL in amplifier/database/placement.py"
+        yield script.fault("shards", "belongs to sessions, and no class says on which nodes", remedy, statement.first)

@@ -10,9 +10,11 @@ import psycopg
 from psycopg.sql import SQL, Identifier, Literal
 
 from amplifier import libpq
-from amplifier.database.connections import ROLE
+from amplifier.database import pooler
+from amplifier.database.connections import HAS_CITUS, ROLE, session_settings
 from amplifier.errors import OperatorError, one_line
 from amplifier.schema import migrate
+from amplifier.settings import Settings
 
 _ATTRIBUTES = """
 select
@@ -74,6 +76,31 @@ def ensure(dsn: str, login: str, password: str | None = None, is_principal: bool
             f"the login {login} of the service could not be made: {error}\n"
             "an administrator does that as migrations/README.md says under Roles; unset "
             f"{'DATABASE_SERVICE_USER' if is_principal else 'DATABASE_SERVICE_PASSWORD'} then"
+        ) from error
+
+
+def settle(dsn: str, login: str, settings: Settings) -> None:
+    """Gives `login` the settings that connections of the service send at their start where no pooler is in between.
+
+    Raises LoginError.
+    """
+    commands: list[str] = []
+    try:
+        with migrate.exclusively(dsn), libpq.connect(dsn, autocommit=True, connect_timeout=5) as connection:
+            if connection.execute("select session_user = %s", (login,)).fetchone() == (True,):
+                raise LoginError(
+                    f"the login {login} migrates, and cannot be the service's behind a pooler: name another one in "
+                    "DATABASE_SERVICE_USER"
+                )
+            [database] = connection.execute("select current_database()").fetchone() or ("",)
+            [has_citus] = connection.execute(HAS_CITUS).fetchone() or (False,)
+            commands = pooler.statements(login, database, session_settings(settings, has_citus))
+            for command in commands:
+                connection.execute(command.encode())
+    except psycopg.Error as error:
+        raise LoginError(
+            f"the login {login} did not get its settings for the pooler: {one_line(error)}\n"
+            "run as that login, or as an administrator:\n" + ";\n".join(commands) + ";"
         ) from error
 
 

@@ -11,12 +11,14 @@ from typing import Any
 from litestar import Litestar
 from litestar.datastructures import State
 
-from amplifier import __version__, paths
+from amplifier import __version__, clock, paths
 from amplifier.api.routes import Amplifier, routes
 from amplifier.attachments.store import Store
 from amplifier.configs.encryption import Keyring
-from amplifier.database.listener import Listener
+from amplifier.database.listener import NOW, Listener
 from amplifier.database.pool import Database
+from amplifier.database.replica import Replica
+from amplifier.database.silence import Watch
 from amplifier.errors import Unavailable
 from amplifier.fair_share import Shares
 from amplifier.live.hub import Hub
@@ -58,6 +60,8 @@ def create_app(settings: Settings, dsn: str, checked: bool = False) -> Amplifier
 def connect(app: Amplifier, settings: Settings, dsn: str, checked: bool) -> Amplifier:
     """Puts the services that handlers use into the application's state, and returns the application."""
     database = Database(settings, dsn)
+    replica = None if settings.read_dsn is None else Replica(settings, settings.read_dsn, database)
+    database.reads = replica or database  # before the queries are loaded
     queries = Queries(database, paths.folder("queries", settings.queries_dir))
     activity = Activity(queries)
     hub = Hub(queries, settings.notify_delay)
@@ -83,6 +87,7 @@ def connect(app: Amplifier, settings: Settings, dsn: str, checked: bool) -> Ampl
             "methods": methods(app),
             "listener": Listener(database, [authenticator, hub, reloader]),
             "reloader": reloader,
+            "replica": contextlib.nullcontext if replica is None else replica.watched,
             "runner": Runner(queries, hub, keyring, scrubber, settings),
             "scrubber": scrubber,
             "max_streams": settings.max_streams_per_user,
@@ -151,12 +156,17 @@ async def lifespan(app: Litestar) -> AsyncIterator[None]:
 async def _running(state: State) -> AsyncIterator[None]:
     database = state.queries.database
     await _connect(database)
+    if database.has_citus:
+        state.queries.lay_over()
     try:
+        clock.agree(await database.fetchval(NOW))
         if not state.checked:
             await check(state.queries, STRUCTS)
             state.checked = True
         drain_on_termination(partial(state.update, draining=True), state.shutdown_delay)
         async with (
+            _background(Watch(database).keep_watching()),
+            state.replica(),
             _background(state.listener.keep_listening()),
             _background(state.activity.keep_flushing()),
             _background(state.hub.keep_going()),

@@ -94,6 +94,9 @@ class Metrics(Recorder):
     def reconnected(self) -> None:
         self.catalogue.reconnects.inc()
 
+    def read(self, outcome: str) -> None:
+        self.catalogue.replica_reads.labels(outcome).inc()
+
     def searched(self, way: str, seconds: float, completed: bool) -> None:
         self.catalogue.search_seconds.labels(way).observe(seconds)
         if not completed:

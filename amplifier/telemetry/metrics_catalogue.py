@@ -66,6 +66,9 @@ class Catalogue:
             "pool_connections_max", "DATABASE_POOL_MAX_SIZE, summed up over processes", "livesum"
         )
         self.pool_waiting = self._gauge("pool_waiting", "Statements that wait for a connection", "livesum")
+        self.replica_reads = self._counter(
+            "replica_reads", "Reads that a replica may answer, by who did: replica, or why the primary", "outcome"
+        )
         self.schema = self._gauge("schema_version", "Number of the newest migration that the database has", "livemax")
         self.schema_missing = self._gauge(
             "schema_missing_migrations", "Migrations of this release that the database lacks", "livemax"

@@ -16,6 +16,9 @@ class Recorder:
     def reconnected(self) -> None:
         """Counts a listening connection that was opened again after a loss."""
 
+    def read(self, outcome: str) -> None:
+        """Counts a read that a replica may answer: `replica`, or the reason why the primary answered."""
+
     def searched(self, way: str, seconds: float, completed: bool) -> None:
         """Measures a search. `completed` is False if SEARCH_TIMEOUT stopped it."""
 

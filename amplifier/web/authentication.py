@@ -8,12 +8,12 @@ import hmac
 import math
 import re
 import secrets
-import time
 from collections.abc import Hashable
 from typing import Any, NamedTuple
 
 from litestar.connection import ASGIConnection
 
+from amplifier import clock
 from amplifier.fair_share import current
 from amplifier.maintenance.activity import Activity
 from amplifier.queries.registry import Queries
@@ -76,7 +76,7 @@ async def authenticate(request: ASGIConnection[Any, Any, Any, Any]) -> None:
         authenticator.gate.admit(request.scope)
     presented = authenticator.credentials(request.scope)
     remembered = authenticator.remembered.get(presented)
-    if remembered is not None and remembered[1] > time.time():
+    if remembered is not None and remembered[1] > clock.now():
         caller = request.scope["user"] = remembered[0]
     else:
         # queries count for the address until the caller is verified: forged credentials must not take all connections
@@ -152,7 +152,7 @@ class Authenticator:
     async def verify(self, presented: Credentials) -> Caller:
         """Returns the caller that the credentials identify, and caches it. Raises Problem 401."""
         generation = self._generation
-        now = time.time()
+        now = clock.now()
         caller = await self._identify(presented) if self._settings.auth_required else _developer(presented)
         self._activity.note_user(caller.user_id, caller.app_id)
         if generation == self._generation and self._hearing:

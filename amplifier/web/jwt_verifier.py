@@ -13,6 +13,7 @@ import jwt
 import msgspec
 from jwt import PyJWK
 
+from amplifier import clock
 from amplifier.errors import Unavailable
 from amplifier.settings import Settings
 from amplifier.web.problems import unauthorized
@@ -51,6 +52,7 @@ class Verifier:
                 claims = self._decoded(token, await self._jwks.key(token))
             if type(claims["exp"]) not in (int, float) or claims["exp"] > _LATEST:
                 raise jwt.DecodeError("exp must be a number of seconds")
+            _check_times(claims, self.leeway)
             return claims
         except jwt.PyJWTError as error:
             raise unauthorized(_reason(error)) from None
@@ -72,8 +74,14 @@ class Verifier:
             algorithms=[settings.jwt_algorithm],
             audience=settings.jwt_audience,
             issuer=settings.jwt_issuer,
-            leeway=self.leeway,
-            options={"require": ["exp"], "verify_aud": settings.jwt_audience is not None, "verify_iat": False},
+            options={
+                "require": ["exp"],
+                "verify_aud": settings.jwt_audience is not None,
+                # by `_check_times`
+                "verify_exp": False,
+                "verify_nbf": False,
+                "verify_iat": False,
+            },
         )
         return claims
 
@@ -181,6 +189,22 @@ async def _download(url: str) -> bytes:
             if len(document) > _LARGEST:
                 raise ValueError(f"it is larger than {_LARGEST} bytes")
     return bytes(document)
+
+
+def _check_times(claims: dict[str, Any], leeway: float) -> None:
+    """Checks `exp` and `nbf` by the database's clock. PyJWT would take this host's, on which hosts may differ.
+
+    Raises PyJWTError, and OverflowError for a number that is none.
+    """
+    now = clock.now()
+    if int(claims["exp"]) <= now - leeway:
+        raise jwt.ExpiredSignatureError("Signature has expired")
+    try:
+        not_before = int(claims.get("nbf", 0))
+    except (ValueError, TypeError, OverflowError):
+        raise jwt.DecodeError("Not Before claim (nbf) must be an integer.") from None
+    if not_before > now + leeway:
+        raise jwt.ImmatureSignatureError("The token is not yet valid (nbf)")
 
 
 def _reason(error: jwt.PyJWTError) -> str:

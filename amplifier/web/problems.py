@@ -74,6 +74,7 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     ),
     "session_participants_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
     "users_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
+    "sessions_config_id_fkey": (404, "Config not found: it was deleted at the same time"),
     "sessions_external_id_check": (
         422,
         "external_id must have 1 to 512 characters, at most 1536 bytes, no control characters, and not be . or ..",

@@ -1,10 +1,10 @@
 """The response of OpenAI's Responses API: a run of an agent, as OpenAI's clients know it."""
 
-import time
 from typing import Any, Literal
 
 import msgspec
 
+from amplifier import clock
 from amplifier.transcripts.response_items import message_item
 from amplifier.web.conversation_view import identifier
 
@@ -77,7 +77,7 @@ def begun(session_id: str, run_id: str, config_id: str) -> AgentResponse:
     """Returns the response of a run that has not finished."""
     return AgentResponse(
         id=response_id(session_id, run_id),
-        created_at=float(int(time.time())),
+        created_at=float(int(clock.now())),
         status="in_progress",
         model=config_id,
         conversation=ResponseConversation(identifier(session_id)),

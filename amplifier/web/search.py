@@ -16,6 +16,7 @@ import msgspec
 from litestar.params import QueryParameter
 from msgspec import Meta
 
+from amplifier import clock
 from amplifier.errors import Problem, TooSlow
 from amplifier.maintenance.activity import SearchKey
 from amplifier.telemetry import recorder
@@ -95,7 +96,7 @@ class Search:
         took = time.monotonic() - started
         recorder.current.searched(self._way, took, completed=rows is not None)
         if is_first_page:
-            key = SearchKey(request.caller.user_id, request.caller.app_id, datetime.now(UTC).date(), self._kind)
+            key = SearchKey(request.caller.user_id, request.caller.app_id, clock.utc().date(), self._kind)
             found = None if rows is None else len(rows)
             request.app.state.activity.note_search(key, took, found)
         if rows is None:

@@ -74,9 +74,9 @@ def test_killed_service_ends_its_workers_and_database(home: Path) -> None:
 def test_wrong_query_stops_start_with_place_and_reason(dsn: str, tmp_path: Path) -> None:
     queries = shutil.copytree(paths.folder("queries"), tmp_path / "queries")
     lines = (queries / "service.sql").read_text().splitlines()
-    place = len(lines) + 6
-    lines += ["", "-- name: broken()$", "-- Nothing.", "-- @return value", "-- @access public", "-- @index  none"]
-    lines += ["select no_such_column", "from sessions;"]
+    place = len(lines) + 7
+    lines += ["", "-- name: broken()$", "-- Nothing.", "-- @return value", "-- @access public", "-- @shards local"]
+    lines += ["-- @index  none", "select no_such_column", "from sessions;"]
     (queries / "service.sql").write_text("\n".join(lines) + "\n")
     done = command({"DATABASE_URL": dsn, "QUERIES_DIR": str(queries)}, "serve")
     assert done.returncode == 1

@@ -170,7 +170,7 @@ async def test_additional_queries_pass(dsn: str, folder: Path) -> None:
     assert "@access self is not for a query of this name" in await told(folder, dsn)
     (folder / "extra.sql").write_text(
         "-- name: list_own(actor_id)\n-- Titles of the caller's sessions.\n-- @param  actor_id  the caller\n"
-        "-- @return LockedParticipant[]\n-- @access participant\n-- @index  none\n"
+        "-- @return LockedParticipant[]\n-- @access participant\n-- @shards all\n-- @index  none\n"
         "select user_id\nfrom session_participants\nwhere user_id = :actor_id;\n"
     )
     (folder / "users.sql").write_text(text)

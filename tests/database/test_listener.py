@@ -45,7 +45,7 @@ async def test_process_without_notifications_caches_no_credentials(
         sql("alter table applications disable trigger applications_announce")
         sql("update applications set is_active = false")
         assert await gives(alice, 200), "remembered: nobody said anything"
-        sql(f"{TERMINATE} and query ilike 'listen%'")
+        sql(f"{TERMINATE} and application_name = 'amplifier-api listener'")
         await until(lambda: gives(alice, 401))
         for active, status in (("true", 200), ("false", 401)):
             sql(f"update applications set is_active = {active}")

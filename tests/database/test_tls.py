@@ -164,7 +164,11 @@ def _libpq(mode: str, port: int, host: str = "localhost", user: str = embedded.R
 async def _service(mode: str, port: int, host: str = "localhost", user: str = embedded.ROLE) -> str:
     """Returns the outcome of a connection by the service's pool."""
     settings = Settings(
-        database_host=host, database_port=port, database_name="postgres", database_user=user, database_ssl_mode=mode
+        database_host=host,
+        database_port=str(port),
+        database_name="postgres",
+        database_user=user,
+        database_ssl_mode=mode,
     )
     database = Database(settings, settings.dsn or "")
     try:

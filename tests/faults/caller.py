@@ -9,8 +9,8 @@ import httpx
 import msgspec
 
 from tests.conftest import token
+from tests.faults.application import KEY
 from tests.faults.history import Call, History, Seen, now
-from tests.faults.postgres import KEY
 
 DAY = 86_400  # seconds that tokens are valid: the clocks of processes may be wrong by an hour
 PATIENCE = 1.0  # seconds that a client waits beyond the limit, so that a late answer is recorded as such
@@ -22,13 +22,18 @@ def headers(user: str) -> dict[str, str]:
 
 
 class Caller:
-    """Clients of the addresses `targets`, which calls name by their number. `limit` is in seconds."""
+    """Clients of the addresses `targets`, which calls name by their number.
 
-    def __init__(self, targets: Sequence[str], history: History, limits: Mapping[str, float]) -> None:
+    `limits` has the seconds for an answer by kind. After `hurry` seconds a client does not wait any longer: the answer
+    is recorded when it comes.
+    """
+
+    def __init__(self, targets: Sequence[str], history: History, limits: Mapping[str, float], hurry: float) -> None:
         self.targets = targets
         self.history = history
         self.succeeded: dict[tuple[str, int], float] = {}  # when a call of this kind last ended well, by its target
-        self._limits = limits
+        self._limits, self._hurry = limits, hurry
+        self._waiting: set[asyncio.Task[None]] = set()  # calls for whose answer no client waits any more
         self._headers: dict[str, dict[str, str]] = {}
         self._clients = [httpx.AsyncClient(base_url=url, timeout=None, verify=False, limits=_LIMITS) for url in targets]
 
@@ -43,7 +48,8 @@ class Caller:
         return self._headers[user]
 
     async def close(self) -> None:
-        """Closes all connections."""
+        """Waits for the last answers, which come within their limits, and closes all connections."""
+        await asyncio.gather(*self._waiting)
         for client in self._clients:
             await client.aclose()
 
@@ -61,7 +67,21 @@ class Caller:
         body: Any = None,
         understand: Callable[[Call, Any], None] = lambda _, __: None,
     ) -> Call:
-        """Sends a request and records it. `understand` takes from an answer of success what the checker needs."""
+        """Sends a request, and records it when it has ended. Returns the call, with status 0 if that takes too long.
+
+        `understand` takes from an answer of success what the checker needs.
+        """
+        sending = asyncio.create_task(self._send(call, method, path, body, understand))
+        self._waiting.add(sending)
+        sending.add_done_callback(self._waiting.discard)
+        await asyncio.wait([sending], timeout=self._hurry)
+        if sending.done():
+            sending.result()
+        return call
+
+    async def _send(
+        self, call: Call, method: str, path: str, body: Any, understand: Callable[[Call, Any], None]
+    ) -> None:
         sent = self.headers(call.user) | ({"Idempotency-Key": call.key} if call.key else {})
         call.start = now()
         try:
@@ -72,7 +92,6 @@ class Caller:
         except (httpx.TransportError, TimeoutError) as error:
             call.end, call.status, call.error = now(), 0, repr(error)
         self.record(call)
-        return call
 
     def _note(self, call: Call, answer: httpx.Response, understand: Callable[[Call, Any], None]) -> None:
         call.retry_after = "retry-after" in answer.headers

@@ -79,7 +79,7 @@ def _unexpected(calls: Sequence[Call], rules: Rules, access: "_Access") -> Itera
         allowed = set() if rules.strict else ALLOWED.get(call.kind, LATER)
         if succeeded(call) or (call.status == NOT_FOUND and access.may_be_out(call)):
             continue
-        if call.status not in allowed and not call.is_final:
+        if call.status not in allowed and (rules.strict or not call.is_final):
             yield Violation("status", f"{call.status}: {call}")
         elif call.status in (409, 429, 503) and not (call.retry_after or call.is_final):
             yield Violation("status", f"no Retry-After: {call}")

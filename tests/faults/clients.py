@@ -74,9 +74,10 @@ class Client:
 
 
 class Writer(Client):
-    """Appends to its sessions, reads what it wrote through the next process, and searches for it from time to time."""
+    """Appends to its sessions, and reads what it wrote through the next process. `last` is the marker of that."""
 
     sessions: list[str]
+    last = ""
 
     async def act(self) -> None:
         """Appends one message and reads it."""
@@ -92,9 +93,20 @@ class Writer(Client):
         after = max(0, done.first_seq - 3)
         path = f"/sessions/{session}/transcript?after={after}&limit=100"
         await self.caller.call(self.new_call("read", done.process + 1, session, after=after), "GET", path, None, _read)
-        if number % 4 == 0:
-            found = self.new_call("search", done.process + 1 + number // 4, session, marker=marker)
-            await self.caller.call(found, "GET", f"/search?q={marker}", None, _found)
+        self.last = marker
+
+
+class Searcher(Client):
+    """Searches for what a writer wrote last, as the same user."""
+
+    writer: Writer
+
+    async def act(self) -> None:
+        """Searches once."""
+        if marker := self.writer.last:
+            self.turn += 1
+            call = self.new_call("search", self.turn, "", marker=marker)
+            await self.caller.call(call, "GET", f"/search?q={marker}", None, _found)
 
 
 class Agent(Client):

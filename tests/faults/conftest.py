@@ -8,33 +8,40 @@ from typing import Any
 
 import pytest
 
-from tests.faults.postgres import Postgres, copied, prototype, short_folder
+from tests.conftest import private_folder
+from tests.faults.application import add_application
 from tests.faults.world import World, opened
+from tests.support.clusters import Cluster, copied, make_template
 
-Servers = Callable[..., AbstractAsyncContextManager[Postgres]]
+Servers = Callable[..., AbstractAsyncContextManager[Cluster]]
 Worlds = Callable[..., AbstractAsyncContextManager[World]]
 
 
 @pytest.fixture(scope="session")
-def original() -> Iterator[Path]:
-    """The home of a migrated server, which is copied for each test."""
-    with prototype() as home:
-        yield home
+def cluster_template() -> Iterator[Path]:
+    """The data folder of a migrated cluster, which is copied for each test."""
+    with private_folder() as folder:
+        folder.chmod(0o755)
+        yield make_template(folder / "template", add_application)
 
 
 @pytest.fixture
-def servers(original: Path) -> Servers:
-    """Returns a context manager of a running server, with its files in `home` if that is given."""
+def cluster_folder() -> Iterator[Path]:
+    """A folder for clusters, which PostgreSQL's own user can enter."""
+    with private_folder() as folder:
+        folder.chmod(0o755)
+        yield folder
+
+
+@pytest.fixture
+def servers(cluster_template: Path, cluster_folder: Path) -> Servers:
+    """Returns a context manager of a running server, whose options are settings of PostgreSQL."""
 
     @contextlib.asynccontextmanager
-    async def running(home: Path | None = None) -> AsyncIterator[Postgres]:
-        with contextlib.ExitStack() as stack:
-            postgres = copied(original, home or stack.enter_context(short_folder()))
-            try:
-                await postgres.start()
-                yield postgres
-            finally:
-                postgres.stop()
+    async def running(**options: Any) -> AsyncIterator[Cluster]:
+        with copied(cluster_template, cluster_folder / "server") as cluster:
+            await cluster.started(**options)
+            yield cluster
 
     return running
 
@@ -44,7 +51,7 @@ def worlds(servers: Servers, tmp_path: Path) -> Worlds:
     """Returns a context manager of a world, with the arguments of `world.opened`, on a server of its own by default."""
 
     @contextlib.asynccontextmanager
-    async def running(postgres: Postgres | None = None, **changes: Any) -> AsyncIterator[World]:
+    async def running(postgres: Cluster | None = None, **changes: Any) -> AsyncIterator[World]:
         async with contextlib.AsyncExitStack() as stack:
             server = postgres or await stack.enter_async_context(servers())
             yield await stack.enter_async_context(opened(server, tmp_path, **changes))

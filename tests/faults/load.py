@@ -10,13 +10,14 @@ from typing import Any
 import psycopg
 
 from tests.faults.caller import Caller
-from tests.faults.clients import Agent, Client, Doorkeeper, Guest, Writer
+from tests.faults.clients import Agent, Client, Doorkeeper, Guest, Searcher, Writer
 from tests.faults.followers import Follower
 from tests.faults.history import History, now
 
 KINDS = ("append", "read", "search", "message", "follow", "event")
 WITHIN = 5.0  # seconds from the end of a cause until everything works again
 STEADY = 30.0  # seconds for a load to begin
+SEARCHERS = 2
 CATCH_UP = 20.0  # seconds for followers to receive the last events
 ECHO = {"module": "provider-echo", "config": {}}
 
@@ -24,12 +25,13 @@ ECHO = {"module": "provider-echo", "config": {}}
 class Load:
     """Clients on the addresses `targets`; `recoveries` has the seconds after each fault."""
 
-    def __init__(self, targets: Sequence[str], path: Path, dsn: str, limits: Mapping[str, float]) -> None:
+    def __init__(self, targets: Sequence[str], path: Path, dsn: str, limits: Mapping[str, float], hurry: float) -> None:
         self.history = History(path)
-        self.caller = Caller(targets, self.history, limits)
+        self.caller = Caller(targets, self.history, limits, hurry)
         self.recoveries: list[float] = []
         self.began = self.ended = now()
         self._dsn = dsn
+        self._last: list[tuple[str, int]] = []  # what was missing longest when all succeeded last
         self._stop = asyncio.Event()
         self._clients: list[Client] = []
         self._followers: list[Follower] = []
@@ -46,6 +48,10 @@ class Load:
             writer = Writer(caller, user, stop, number)
             writer.sessions = [shared, await self._session(user, ECHO)]
             self._clients.append(writer)
+            if number < SEARCHERS:
+                searcher = Searcher(caller, user, stop, number)
+                searcher.writer = writer
+                self._clients.append(searcher)
         for number in range(agents):
             agent = Agent(caller, f"agent-{number}", stop, number)
             agent.session = await self._session(agent.user, provider)
@@ -105,7 +111,7 @@ class Load:
         since = now() if since is None else since
         took = await self._succeeded(since, kinds, processes, within + STEADY)
         self.recoveries.append(took)
-        assert took <= within, f"recovered after {took:.1f} s"
+        assert took <= within, f"recovered after {took:.1f} s: {self._last} was the last"
         return took
 
     async def _succeeded(
@@ -113,6 +119,7 @@ class Load:
     ) -> float:
         processes = range(len(self.caller.targets)) if processes is None else processes
         while missing := self.missing(since, kinds, processes):
+            self._last = missing
             assert now() < since + limit, f"no success since {limit:.0f} s: {missing}"
             await asyncio.sleep(0.01)
         return now() - since

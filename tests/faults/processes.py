@@ -60,7 +60,7 @@ class Process:
                 start_new_session=True,
             )
 
-    async def ready(self, limit: float = LIMIT) -> None:
+    async def ready(self, limit: float = 4 * LIMIT) -> None:
         """Waits until the process is ready. Fails if it ends."""
         assert self.process is not None
         async with asyncio.timeout(limit), httpx.AsyncClient(timeout=5, verify=False) as client:
@@ -93,16 +93,18 @@ class Process:
         self.process.terminate()
         return await asyncio.to_thread(self.process.wait, LIMIT)
 
+    def ask_to_end(self) -> None:
+        """Sends SIGTERM if the process runs, also to one that is suspended."""
+        if self.process is not None and self.process.poll() is None:
+            self.process.terminate()
+            os.killpg(self.pid, signal.SIGCONT)
+
     def end(self) -> None:
-        """Stops the process if it runs, and checks that no secret is in what it wrote."""
+        """Waits until the process has ended, or kills it, and checks that no secret is in what it wrote."""
         if self.process is None:
             return
-        if self.process.poll() is None:
-            with contextlib.suppress(ProcessLookupError):
-                os.killpg(self.pid, signal.SIGCONT)
-            self.process.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self.process.wait(LIMIT)
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.process.wait(LIMIT)
         with contextlib.suppress(ProcessLookupError):
             os.killpg(self.pid, signal.SIGKILL)
         self.process.wait(LIMIT)

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 PAGE = ROOT / "docs/reliability.md"
 BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
 HEAD = """\
-| fault | requests per second | writes acknowledged | lost | doubled | slowest answer | time to recover |
+| fault | requests done per second | writes acknowledged | lost | doubled | slowest answer | time to recover |
 |---|---|---|---|---|---|---|
 """
 
@@ -57,7 +57,7 @@ def row(
     ]
     return Row(
         fault,
-        len([one for one in calls if one.status]) / max(load.ended - load.began, 0.001),
+        len([one for one in calls if 200 <= one.status < 300]) / max(load.ended - load.began, 0.001),
         sum(1 for one in writes(calls) if one.acknowledged is not None),
         sum(1 for one in violations if one.rule == "lost"),
         sum(1 for one in violations if one.rule == "doubled"),

@@ -18,12 +18,13 @@ class Message(NamedTuple):
 
 
 class Event(NamedTuple):
-    """A stored event. `user` is the participant that it is about."""
+    """A stored event. `user` is the participant that it is about, `run` the run."""
 
     session: str
     seq: int
     type: str
-    user: str
+    user: str = ""
+    run: str = ""
 
 
 class Stored(NamedTuple):
@@ -58,7 +59,8 @@ def read(dsn: str) -> Stored:
             [
                 Event(*row)
                 for row in rows(
-                    "select session_id, seq, type, coalesce(data ->> 'user_id', '') from session_events"
+                    "select session_id, seq, type, coalesce(data ->> 'user_id', ''), coalesce(data ->> 'run_id', '')"
+                    " from session_events"
                     " order by session_id, seq"
                 )
             ],

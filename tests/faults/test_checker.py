@@ -20,7 +20,7 @@ MESSAGES = [
 EVENTS = [
     Event(S, 1, "participant.added", "guest"),
     Event(S, 4, "participant.removed", "guest"),
-    Event(S, 5, "run.started", ""),
+    Event(S, 5, "run.completed", "", "run"),
     Event(S, 8, "participant.added", "guest"),
 ]
 STORED = Stored(MESSAGES, EVENTS, {S: 8})
@@ -95,6 +95,7 @@ def without(seq: int) -> Stored:
         (STORED._replace(clocks={S: 9}), "gap"),
         (STORED._replace(events=EVENTS[1:]), "gap"),
         (STORED._replace(events=[*EVENTS, Event(S, 7, "run.completed", "")]), "gap"),
+        (STORED._replace(events=[*EVENTS, Event(S, 9, "run.failed", "", "run")], clocks={S: 9}), "doubled"),
         (STORED._replace(unfinished=["run"]), "unfinished"),
     ],
 )
@@ -175,9 +176,11 @@ def test_unexpected_status_is_found(odd: Call) -> None:
 
 
 def test_strict_rules_forbid_refused_and_lost_calls() -> None:
-    violations = check(right(), STORED, Rules(strict=True))
+    interrupted = call("message", 20, 21, 503, marker="mark4", is_final=True)
+    assert rules_of([*right(), interrupted]) == set()
+    violations = check([*right(), interrupted], STORED, Rules(strict=True))
     assert {one.rule for one in violations} == {"status"}
-    assert len(violations) == 4
+    assert len(violations) == 5
 
 
 @pytest.mark.parametrize(

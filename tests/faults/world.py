@@ -11,8 +11,8 @@ from tests.conftest import SECRET
 from tests.faults import checker, report, stored
 from tests.faults.checker import Rules
 from tests.faults.load import ECHO, Load, loading
-from tests.faults.postgres import Postgres
 from tests.faults.processes import Process
+from tests.support.clusters import Cluster
 from tests.support.paths import ROOT
 
 FOLDER = ROOT / "build/faults"
@@ -20,6 +20,7 @@ IS_SHORT = os.environ.get("FAULTS") == "short"
 LEASE = 3  # seconds of RUN_LEASE
 # seconds for an answer: the default limits of the waits for a connection, a place in the pool and a statement, and 1
 LIMIT = 3.0 + 1.0 + 5.0 + 1.0
+HURRY = 3.0  # seconds after which clients ask another process
 LIMITS = {"": LIMIT, "message": LIMIT + 2 * LEASE + 5}  # an agent's turn may wait for the lease of a process that died
 _NO_LETTERS = re.compile("[^a-z0-9]+")
 
@@ -27,7 +28,7 @@ _NO_LETTERS = re.compile("[^a-z0-9]+")
 class World:
     """A server, processes, and `targets`, the addresses that clients call, by default those of the processes."""
 
-    def __init__(self, postgres: Postgres, processes: Sequence[Process], targets: Sequence[str] = ()) -> None:
+    def __init__(self, postgres: Cluster, processes: Sequence[Process], targets: Sequence[str] = ()) -> None:
         self.postgres = postgres
         self.processes = processes
         self.targets = list(targets) or [one.url for one in processes]
@@ -39,10 +40,18 @@ class World:
 
     @contextlib.asynccontextmanager
     async def load(
-        self, writers: int = 4, agents: int = 2, provider: Mapping[str, Any] = ECHO, name: str = "load"
+        self,
+        writers: int = 4,
+        agents: int = 2,
+        provider: Mapping[str, Any] = ECHO,
+        name: str = "load",
+        hurry: float = HURRY,
     ) -> AsyncIterator[Load]:
-        """Runs a load during the context, which begins when all clients have succeeded."""
-        load = Load(self.targets, FOLDER / f"{_slug(name)}.jsonl", self.postgres.dsn, self.limits)
+        """Runs a load during the context, which begins when all clients have succeeded.
+
+        Clients repeat what is not answered within `hurry` seconds.
+        """
+        load = Load(self.targets, FOLDER / f"{_slug(name)}.jsonl", self.postgres.dsn, self.limits, hurry)
         await load.prepare(writers, agents, provider)
         async with loading(load):
             yield load
@@ -77,7 +86,7 @@ def environ_of(address: str, changes: Mapping[str, str]) -> dict[str, str]:
 
 @contextlib.asynccontextmanager
 async def opened(
-    postgres: Postgres,
+    postgres: Cluster,
     folder: Path,
     addresses: Sequence[str] = (),
     environ: Sequence[Mapping[str, str]] = ({}, {}),
@@ -95,9 +104,13 @@ async def opened(
     ]
     try:
         for one in processes:
-            await one.start()
+            one.launch()
+        for one in processes:
+            await one.ready()
         yield World(postgres, processes, targets)
     finally:
+        for one in processes:
+            one.ask_to_end()
         for one in processes:
             one.end()
 

@@ -9,6 +9,7 @@ from tests.faults.stored import Stored
 from tests.faults.violations import Violation
 
 WRITES = ("append", "message")
+ENDS = ("run.completed", "run.failed", "run.cancelled")
 
 
 class Write(NamedTuple):
@@ -50,6 +51,7 @@ def check(calls: Sequence[Call], seen: Sequence[Seen], stored: Stored) -> list[V
     return [
         *_counted(found, stored),
         *_answered(found, stored),
+        *_ended_once(stored),
         *_ordered(found, stored),
         *_gapless(stored),
         *_streams(calls, seen, stored),
@@ -81,6 +83,14 @@ def _answered(found: Sequence[Write], stored: Stored) -> Iterator[Violation]:
             yield Violation("lost" if not answers[write.marker] else "doubled", f"answer: {write}")
         elif answers[write.marker] > 1:
             yield Violation("doubled", f"answer: {write}")
+
+
+def _ended_once(stored: Stored) -> Iterator[Violation]:
+    """Finds runs that ended twice, as one that another process took over and that was continued nevertheless."""
+    ends = Counter(one.run for one in stored.events if one.type in ENDS)
+    for run, count in ends.items():
+        if count > 1:
+            yield Violation("doubled", f"run {run} ended {count} times")
 
 
 def _ordered(found: Sequence[Write], stored: Stored) -> Iterator[Violation]:

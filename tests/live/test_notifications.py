@@ -147,3 +147,29 @@ def test_deleted_session_with_many_participants_takes_several_notifications() ->
     assert [user for gone in told if gone.session_id == "a" for user in gone.user_ids] == users
     others = [(gone.session_id, gone.user_ids) for gone in told if gone.session_id != "a"]
     assert others == [("b", ["bob"]), ("d", ["y"])]
+
+
+def test_many_sending_processes_send_no_more_notices_than_few(monkeypatch: pytest.MonkeyPatch) -> None:
+    notifier = notifications.Notifier(None, 0.01)  # type: ignore[arg-type]
+    for count, pause in ((9, 0.01), (19, 0.02), (99, 0.1)):
+        for number in range(count):
+            notifier.heard(str(number))
+        assert notifier.pause == pytest.approx(pause)
+    monkeypatch.setattr(notifications, "_ACTIVE", 0.0)  # none has sent for so long
+    assert notifier.pause == pytest.approx(0.01)
+
+
+async def test_senders_of_notices_are_counted(api: Live, dsn: str, alice: httpx.AsyncClient, session_id: str) -> None:
+    """At a pace of one process, a notice of another one doubles the pause."""
+    async with live(settings_for(dsn, notify_delay=0.02)) as second:
+        second.keys = api.keys
+        elsewhere = await second.as_user("alice")
+        notifier = api.app.state.hub._notifier
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(notifications, "_AT_FULL_PACE", 1)
+            patch.setattr(notifications, "_ACTIVE", 3600.0)
+            before = notifier.pause
+            async with api.stream(alice, f"/sessions/{session_id}/events") as stream:
+                await elsewhere.patch(f"/sessions/{session_id}", json={"title": "new"})
+                assert await stream.next("session.updated")
+                await until(lambda: notifier.pause == 2 * before)

@@ -107,7 +107,7 @@ def _changes(header: str, body: str) -> Iterator[tuple[str, str, str, str]]:
             body[: match.start()] + wrapped + match[0][len(column) :] + body[match.end() :],
         )
     for line in re.findall(r"^-- (?:@\w+ [^\n]*|[^@\n]*)\n", header, re.MULTILINE):
-        if line.startswith(("-- @param", "-- @return", "-- @access", "-- @index")):
+        if line.startswith(("-- @param", "-- @return", "-- @access", "-- @shards", "-- @index")):
             yield missing, line.strip(), header.replace(line, "", 1), body
     yield syntax, "a comma too many", header, re.sub(r"^(select|insert|update|delete|with)\b", r"\1 ,", body, count=1)
     yield syntax, "no closing", header, re.sub(r"\)(?=[^)]*$)", "", body) if ")" in body else body.replace(" ", " (", 1)

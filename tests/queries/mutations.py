@@ -44,13 +44,13 @@ SAME = {
     r"sessions\.delete: a predicate is dropped: (r\.actor_is_owner|and q\.status in \('queued', 'running'\))": (
         "it says which rows are locked, which only others can see"
     ),
+    r"sessions\.delete: a parameter is wrong: :session_id is :actor_id at 6\d\d": (
+        "it says which rows are locked, which only others can see"
+    ),
     r"sessions\.lock_source: a parameter is wrong: :session_id is :actor_id at 1\d\d": (
         "it says which rows are locked, which only others can see"
     ),
-    r"invitation_claims\.claim: a parameter is wrong: :(session|actor)_id is .* at 7\d\d": (
-        "a participant is not added twice"
-    ),
-    r"invitation_claims\.claim: a parameter is wrong: :session_id is :actor_id at 663": (
+    r"invitation_claims\.claim: a parameter is wrong: :(session|actor)_id is .* at 11\d\d": (
         "a participant is not added twice"
     ),
     r"sessions\.transfer: a parameter is wrong: :user_id is :actor_id at 14\d\d": (

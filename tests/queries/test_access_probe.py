@@ -25,7 +25,7 @@ PLACE = re.compile(
 )
 VALUE = re.compile(
     r"^\s+:actor_id,?$|decided_by_user_id = :actor_id|coalesce\(r\.\w+, :actor_id\)|^values \(.*\)$"
-    r"|'former_user_id', :actor_id\)|count_unread\(.*\)|search_matches\(:actor_id,.*\)"
+    r"|'former_user_id', :actor_id\)|search_matches\(:actor_id,.*\)"
     r"|runs_count_queued_of_user\(:actor_id\)|s\.last_seq \+ 1, :actor_id,"
     r"|unnest\(.*:actor_ids::text\[\]\)|:actor_app_id, :actor_id\b|^\s+:actor_id as user_id,$"
     r"|case when l.is_locked then :actor_id end",
@@ -203,7 +203,7 @@ async def test_probe_finds_query_open_to_other_sessions(database: Database, fold
 )
 async def test_probe_finds_select_that_changes_rows(database: Database, tmp_path: Path, change: str) -> None:
     header = HEADER.format(name="get").replace("(actor_id)^", "(actor_id, session_id)^").replace("owner", "participant")
-    header = header.replace("-- @return", "-- @param  session_id  the session\n-- @return")
+    header = header.replace("-- @return", "-- @param  session_id  the session\n-- @return").replace("local", "one")
     sound = f"select p.user_id from session_participants as p{PARTICIPATION}"
     assert await finding(database, alone(tmp_path, "things.get", header + sound)) == ""
     broken = f"with changed as ({change})\n{sound}"

@@ -2,6 +2,7 @@
 
 import asyncio
 import re
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,12 @@ from amplifier.database import connections
 from amplifier.errors import OperatorError
 from amplifier.queries.checks.access_rules import UNBOUND
 from amplifier.queries.findings import QueriesError
+from amplifier.queries.registry import OVERLAY
 from tests.api.test_access_matrix import STATE
 from tests.queries.test_registry import HEADER, check, load
 from tests.support.service import command
 
-PUBLIC = "-- name: get()!\n-- One thing.\n-- @return row count\n-- @access public\n-- @index  none\n"
+PUBLIC = "-- name: get()!\n-- One thing.\n-- @return row count\n-- @access public\n-- @shards local\n-- @index  none\n"
 FINDING = "gets or changes what is not theirs"
 
 
@@ -82,6 +84,7 @@ def test_query_for_users_requires_the_caller(folder: Path, tmp_path: Path) -> No
 async def test_header_alone_cannot_make_a_query_public(
     dsn: str, folder: Path, access: str, keeps_predicate: bool
 ) -> None:
+    shutil.rmtree(folder / OVERLAY)  # its queries have the access of those that they replace
     queries = with_caller(folder)
     for name, text in queries.items():
         relabelled = re.sub(r"@access (participant|owner|self)", f"@access {access}", text)
@@ -94,6 +97,7 @@ async def test_header_alone_cannot_make_a_query_public(
 
 @pytest.mark.slow
 async def test_header_alone_cannot_set_access_self(dsn: str, folder: Path) -> None:
+    shutil.rmtree(folder / OVERLAY)
     queries = {name: text for name, text in blocks(folder).items() if name not in UNBOUND}
     for name, text in queries.items():
         edit(folder, name, text, re.sub(r"@access (participant|owner)", "@access self", text))

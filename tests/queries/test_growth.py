@@ -37,7 +37,7 @@ def test_cost_above_tolerance_is_a_finding(folder: Path, before: float, now: flo
 @pytest.mark.slow
 def test_growth_is_found_against_plans_and_against_the_release(folder: Path, server: str) -> None:
     edit(folder, *COSTLY)
-    edit(folder, "users.touch", "last_seen = now(),", "last_seen = nou(),")
+    edit(folder, "users.touch", "last_seen = excluded.last_seen,", "last_seen = nou(),")
     with scratch.database(server) as dsn:
         migrate.migrate(dsn)
         (folder / "plans.json").unlink()

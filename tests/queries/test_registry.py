@@ -21,6 +21,7 @@ HEADER = """-- name: {name}(actor_id)^
 -- @param  actor_id  the caller
 -- @return LockedParticipant | none
 -- @access owner
+-- @shards local
 -- @index  none
 """
 
@@ -72,9 +73,9 @@ async def test_wrong_query_is_reported_with_file_line_and_reason(dsn: str, folde
     with pytest.raises(QueriesError) as caught:
         await check(folder, dsn)
     other, things = caught.value.findings
-    assert (things.file, things.line, things.query) == (str(file), 9, "things.get")
+    assert (things.file, things.line, things.query) == (str(file), 10, "things.get")
     assert things.problem == 'column "wrong_column" does not exist'
-    assert str(other).startswith(f"{folder}/other.sql:8: other.get: syntax error")
+    assert str(other).startswith(f"{folder}/other.sql:9: other.get: syntax error")
 
 
 @pytest.mark.parametrize(
@@ -85,6 +86,8 @@ async def test_wrong_query_is_reported_with_file_line_and_reason(dsn: str, folde
         ("-- @return LockedParticipant | none\n", "", "lacks @return"),
         ("-- @access owner\n", "", "lacks @access"),
         ("-- @index  none\n", "", "lacks @index"),
+        ("-- @shards local\n", "", r"lacks @shards \(add a line like: @shards one\)"),
+        ("@shards local", "@shards some", "@shards some is not one of one, all, local"),
         ("@access owner", "@access everybody", "@access everybody is not one of"),
         ("(actor_id)^", "(actor_id)#", "script|operators"),
         ("(actor_id)^", "(actor_id)<!", "operators"),

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from amplifier.runtime import finish
 from amplifier.transcripts.integrity import diagnose
 from tests.conftest import Api, assert_problem, serving
 from tests.support.agents import Agent, agent, echo, settings
@@ -161,6 +162,23 @@ async def test_cancelled_statement_ends_no_run_without_its_messages(dsn: str, sq
             release()
             await until(lambda: set(statuses(sql).values()) == {"failed"})
             assert not any(one.needs_repair for one in diagnose(await (await again(api, place)).transcript()))
+
+
+async def test_end_that_an_outage_prevents_is_no_defect(
+    dsn: str, sql: Sql, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """After the last try, another process ends the run when its lease expires."""
+    monkeypatch.setattr(finish, "_TRIES", 1)
+    async with serving(settings(dsn, run_lease=1)) as api:
+        here = await agent(await api.as_user("alice"), echo())
+        body = "begin if new.status = 'completed' then raise 'full' using errcode = '53100'; end if; return new; end"
+        sql(f"create function fail() returns trigger language plpgsql as $$ {body} $$")
+        sql("create trigger fail before update on runs for each row execute function fail()")
+        answer = await here.client.post(f"{here.path}/messages", json={"message": "Hi"})
+    assert answer.status_code == 503, answer.text
+    assert "ends with its lease" in caplog.text
+    assert "Traceback" not in caplog.text
+    assert sql("select status, error ->> 'type' from runs") == [("failed", "interrupted")]
 
 
 async def test_waiting_message_too_large_for_transcript_is_refused(dsn: str, sql: Sql) -> None:

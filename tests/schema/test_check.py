@@ -52,6 +52,11 @@ HOLDS = {
         "drop table things;",
         "",
     ),
+    "a table of sessions whose class is known": (
+        "create table session_states (\n    session_id text references sessions (session_id)\n);",
+        "drop table session_states;",
+        "",
+    ),
     "a check that is validated later": (
         "alter table sessions add constraint sessions_title_trim_check check (title = trim(title)) not valid;",
         "alter table sessions drop constraint sessions_title_trim_check;",
@@ -118,6 +123,12 @@ MORE = [
     ("concurrently", "drop index concurrently if exists messages_search_idx;"),
     ("constraint-name", "create table things (x text constraint has_x check (x <> ''));"),
     ("constraint-name", "create table things (x text);\ncreate index by_x on things (x);"),
+    (
+        "shards",
+        "create table things (x text, constraint things_x_fkey foreign key (x) references sessions (session_id));",
+    ),
+    ("shards", "create unlogged table things (x text references public.runs);"),
+    ("shards", "create table if not exists things (session_id text);"),
 ]
 
 

@@ -4,13 +4,14 @@ A cluster comes to life as a copy of a migrated one, because initdb and all migr
 systems for them are in `small_disks.py`.
 """
 
+import asyncio
 import contextlib
 import os
 import pwd
 import shutil
 import signal
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ _DEBIAN = Path("/usr/lib/postgresql/15")
 _OPTIONS = {
     "listen_addresses": "127.0.0.1",
     "timezone": "UTC",
-    "fsync": "off",  # processes are killed here, never the machine: the kernel keeps what was written
+    "log_min_error_statement": "panic",
     "max_wal_senders": "4",
     "wal_keep_size": "64MB",  # a standby that was away for some seconds follows again
     "wal_retrieve_retry_interval": "200ms",
@@ -78,6 +79,11 @@ class Cluster:
     def wait_until_ready(self) -> None:
         """Returns when the server takes connections."""
         assert server_process.is_ready(self.dsn, self.folder, self.has_ended), self.log
+
+    async def started(self, **options: Any) -> None:
+        """Starts the server as `start` does, while other tasks run."""
+        self.launch(**options)  # in this thread: Linux ends the server when the thread ends that started it
+        await asyncio.to_thread(self.wait_until_ready)
 
     def launch(self, **options: Any) -> None:
         """Starts the server with these settings, and does not wait for it."""
@@ -133,7 +139,7 @@ class Cluster:
     def run(self, statement: str, *args: Any) -> list[Any]:
         """Runs a statement as a DBA and returns its rows."""
         with psycopg.connect(self.dsn, autocommit=True, connect_timeout=5) as connection:
-            cursor = connection.execute(statement, args or None)  # type: ignore[arg-type]
+            cursor = connection.execute(statement, args or None)
             return cursor.fetchall() if cursor.description else []
 
     def program(self, name: str, *arguments: object) -> None:
@@ -151,8 +157,8 @@ class Cluster:
 
     @property
     def log(self) -> str:
-        """The last lines of the server's log."""
-        return server_process.tail(self.folder / "postgresql.log", 40)
+        """The server's log, without statements."""
+        return (self.folder / "postgresql.log").read_text(errors="replace")
 
     def _processes(self) -> list[int]:
         assert self._server is not None
@@ -169,14 +175,18 @@ def _running(processes: list[int]) -> bool:
     return any(not state.startswith("Z") for state in states)
 
 
-def make_template(folder: Path) -> Path:
-    """Makes a migrated cluster with the login of the service in `folder`, stops it, and returns its data folder."""
+def make_template(folder: Path, fill: Callable[[str], object] = lambda _: None) -> Path:
+    """Makes a migrated cluster with the login of the service in `folder`, stops it, and returns its data folder.
+
+    `fill` gets its address.
+    """
     cluster = Cluster(folder, install(folder.parent))
     cluster.initialise()
     cluster.start(fsync="off", synchronous_commit="off", full_page_writes="off")
     try:
         migrate.migrate(cluster.dsn)
         service_login.ensure(cluster.dsn, SERVICE_LOGIN)
+        fill(cluster.dsn)
     finally:
         cluster.stop()
     return cluster.data

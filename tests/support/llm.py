@@ -13,7 +13,8 @@ one answers all further requests. The choice depends only on the transcript, so 
 
 A reply streams if the request asks for it. `gate` holds back each delta until the test lets it through, `pause` waits
 before each one, `stall_after` sends so many deltas and then nothing until `gate` opens or the client leaves,
-`cut_after` sends so many and breaks the connection. Transcripts that the real APIs refuse are answered with 400.
+`cut_after` sends so many and breaks the connection, `drip` waits before each byte. Transcripts that the real APIs
+refuse are answered with 400.
 
 Every request is in `stub.requests` as soon as its body has arrived; see `Seen`. For thousands of requests the stub need
 not keep their bodies: `stub.keep_bodies = False`.
@@ -40,7 +41,8 @@ _STATUS_TEXT = {200: "OK", 302: "Found"}
 class Stub:
     """The stub's server. `running` and `in_thread` create it."""
 
-    def __init__(self) -> None:
+    def __init__(self, host: str = "127.0.0.1") -> None:
+        self.host = host
         self.requests: list[Seen] = []
         self.keep_bodies = True
         self.strict = True  # refuses what the real APIs refuse
@@ -53,7 +55,7 @@ class Stub:
     @property
     def url(self) -> str:
         """The URL of the server."""
-        return f"http://127.0.0.1:{self.port}"
+        return f"http://{self.host}:{self.port}"
 
     @property
     def openai_url(self) -> str:
@@ -80,7 +82,7 @@ class Stub:
 
     async def start(self) -> asyncio.Server:
         """Starts to listen on a free port."""
-        server = await asyncio.start_server(self._accept, "127.0.0.1", 0, backlog=1024)
+        server = await asyncio.start_server(self._accept, self.host, 0, backlog=1024)
         self.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -164,8 +166,11 @@ class Stub:
         for event, is_delta in events:
             if is_delta and not await self._may_send(seen, reply, writer):
                 return False
-            writer.write(b"%x\r\n%b\r\n" % (len(event), event))
-            await writer.drain()
+            chunk = b"%x\r\n%b\r\n" % (len(event), event)
+            for piece in (chunk[at : at + 1] for at in range(len(chunk))) if reply.drip else (chunk,):
+                await asyncio.sleep(reply.drip)
+                writer.write(piece)
+                await writer.drain()
         writer.write(b"0\r\n\r\n")
         await writer.drain()
         seen.done = True
@@ -200,9 +205,9 @@ async def running() -> AsyncIterator[Stub]:
 
 
 @contextlib.contextmanager
-def in_thread() -> Iterator[Stub]:
+def in_thread(host: str = "127.0.0.1") -> Iterator[Stub]:
     """Runs a stub in a thread of its own. Rules, gates and requests can be used from any thread."""
-    stub = Stub()
+    stub = Stub(host)
     loop = asyncio.new_event_loop()
     thread = threading.Thread(target=loop.run_forever, daemon=True)
     thread.start()

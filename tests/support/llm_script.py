@@ -64,6 +64,7 @@ class Reply:
     raw: bytes | None = None  # the whole body, instead of all above
     gate: Gate | None = None
     pause: float = 0
+    drip: float = 0  # seconds before each byte of a stream
     stall_after: int | None = None
     cut_after: int | None = None
 

@@ -1,8 +1,11 @@
 """A streaming replica of a cluster: made, promoted, and the former primary on its way back."""
 
 import contextlib
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 from amplifier.postgres import embedded
@@ -14,14 +17,14 @@ _STREAMING = "select 1 from pg_stat_replication where application_name = %s and 
 
 
 @contextlib.contextmanager
-def replica(primary: Cluster, folder: Path) -> Iterator[Cluster]:
-    """Yields a running streaming replica of a running cluster."""
+def replica(primary: Cluster, folder: Path, **options: Any) -> Iterator[Cluster]:
+    """Yields a running streaming replica of a running cluster. `options` are settings of its server."""
     standby = Cluster(folder, primary.programs)
-    options = ["--checkpoint=fast", "--wal-method=stream", "--no-sync", "-h", "127.0.0.1", "-U", embedded.ROLE]
-    primary.program("pg_basebackup", "-D", standby.data, "-p", primary.port, *options)
+    how = ["--checkpoint=fast", "--wal-method=stream", "--no-sync", "-h", "127.0.0.1", "-U", embedded.ROLE]
+    primary.program("pg_basebackup", "-D", standby.data, "-p", primary.port, *how)
     _follow(standby, primary)
     try:
-        standby.start()
+        standby.start(**options)
         wait_until(lambda: is_streaming(primary, standby), explain=lambda: standby.log)
         yield standby
     finally:
@@ -36,19 +39,23 @@ def acknowledge_after(primary: Cluster, standby: Cluster | None) -> None:
     wait_until(lambda: {row[0] for row in primary.run("select sync_state from pg_stat_replication")} == {state})
 
 
+def hold_back(primary: Cluster) -> None:
+    """Suspends the process that sends WAL to the standby, so that it lags until the primary is killed."""
+    for (pid,) in primary.run("select pid from pg_stat_replication"):
+        os.kill(pid, signal.SIGSTOP)
+
+
 def promote(standby: Cluster) -> None:
     """Makes a standby the primary, and returns when it takes writes."""
     assert standby.run("select pg_promote(wait => true, wait_seconds => 30)") == [(True,)]
 
 
-def follow(former: Cluster, primary: Cluster) -> None:
-    """Turns a former primary, which is stopped, into a standby of the present one, as pg_rewind does, and starts it."""
+def rewind(former: Cluster, primary: Cluster) -> None:
+    """Turns a stopped former primary into a standby of the present one. pg_rewind undoes what it alone has."""
     source = f"host=127.0.0.1 port={primary.port} user={embedded.ROLE} dbname={embedded.DATABASE}"
     primary.run("checkpoint")  # pg_rewind reads the new timeline from the control file
     former.program("pg_rewind", "-D", former.data, "--source-server", source, "--no-sync")
     _follow(former, primary)
-    former.start()
-    wait_until(lambda: is_streaming(primary, former), explain=lambda: former.log)
 
 
 def is_streaming(primary: Cluster, standby: Cluster) -> bool:
@@ -59,8 +66,7 @@ def is_streaming(primary: Cluster, standby: Cluster) -> bool:
 def service_dsn(*clusters: Cluster) -> str:
     """Returns the address of that cluster which takes writes, for the login of the service."""
     hosts = ",".join(urlsplit(cluster.service_dsn).netloc.partition("@")[2] for cluster in clusters)
-    parameters = "sslmode=disable&target_session_attrs=read-write"
-    return f"postgresql://{SERVICE_LOGIN}@{hosts}/{embedded.DATABASE}?{parameters}"
+    return f"postgresql://{SERVICE_LOGIN}@{hosts}/{embedded.DATABASE}?sslmode=disable"
 
 
 def _follow(standby: Cluster, primary: Cluster) -> None:

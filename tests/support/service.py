@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
@@ -27,9 +27,9 @@ _SETTINGS = {field.encode_name for field in msgspec.structs.fields(Settings)}
 class Service:
     """A server process: its address, the process, and what it printed."""
 
-    def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes]) -> None:
+    def __init__(self, process: subprocess.Popen[bytes], port: int, log: IO[bytes], host: str = "127.0.0.1") -> None:
         self.process = process
-        self.url = f"http://127.0.0.1:{port}"
+        self.url = f"http://{host}:{port}"
         self._log = log
 
     @property
@@ -62,15 +62,16 @@ class Service:
 
 
 @contextlib.contextmanager
-def running_service(environ: Mapping[str, str], limit: float = LIMIT) -> Iterator[Service]:
+def running_service(environ: Mapping[str, str], limit: float = LIMIT, prefix: Sequence[str] = ()) -> Iterator[Service]:
     """Starts a service with the settings `environ` only, on a free port unless SERVICE_PORT is given.
 
-    It is stopped at the end if it still runs, and must exit with 0 then.
+    `prefix` is the beginning of its command, such as `ip netns exec`. It is stopped at the end if it still runs, and
+    must exit with 0 then.
     """
     port = int(environ.get("SERVICE_PORT") or free_port())
     with tempfile.TemporaryDirectory() as folder, (Path(folder) / "log").open("wb") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "amplifier", "serve"],
+            [*prefix, sys.executable, "-m", "amplifier", "serve"],
             env=_environment({"SERVICE_PORT": str(port), **environ}),
             cwd=folder,
             stdin=subprocess.DEVNULL,
@@ -78,7 +79,7 @@ def running_service(environ: Mapping[str, str], limit: float = LIMIT) -> Iterato
             stderr=subprocess.STDOUT,
             start_new_session=True,
         )
-        service = Service(process, port, log)
+        service = Service(process, port, log, environ.get("SERVICE_HOST", "127.0.0.1"))
         try:
             service.wait_until_healthy(limit)
             yield service

@@ -13,7 +13,7 @@ from tests.support.streams import Events, open_stream
 
 # the connections of services in pg_stat_activity, and of these the listening ones
 OURS = "from pg_stat_activity where application_name like 'amplifier-api%' and datname = current_database()"
-LISTENING = "(query ilike 'listen%' or query ilike '%pg_notification_queue_usage%')"
+LISTENING = "application_name = 'amplifier-api listener'"
 
 
 @contextlib.contextmanager

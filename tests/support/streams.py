@@ -127,11 +127,17 @@ class Follower:
     """Follows a stream from its beginning. Reconnects with `Last-Event-ID` whenever it ends, breaks or lasts too long.
 
     `choose` returns the address to ask, `patience` the seconds to stay for a number of received events. `ids` has the
-    ids of the received events.
+    ids of the received events. `headers` has credentials.
     """
 
-    def __init__(self, path: str, choose: Callable[[], str], patience: Callable[[int], float]) -> None:
-        self.path, self.choose, self.patience = path, choose, patience
+    def __init__(
+        self,
+        path: str,
+        choose: Callable[[], str],
+        patience: Callable[[int], float],
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        self.path, self.choose, self.patience, self.headers = path, choose, patience, headers or {}
         self.ids: list[int] = []
         self.opened = 0
 
@@ -150,7 +156,7 @@ class Follower:
 
     async def _follow(self, is_last: Callable[[int], bool]) -> None:
         known = str(self.ids[-1] if self.ids else 0)
-        async with open_stream(self.choose(), self.path, {"Last-Event-ID": known}) as events:
+        async with open_stream(self.choose(), self.path, {**self.headers, "Last-Event-ID": known}) as events:
             self.opened += 1
             while True:
                 event = await events.logged()
@@ -167,9 +173,9 @@ class Audience:
         self.followers: list[tuple[str, Follower]] = []
         self.ends: dict[str, int] = {}
 
-    def add(self, log: str, path: str, choose: Callable[[], str], patience: Callable[[int], float]) -> None:
-        """Adds a follower of the log with this name."""
-        self.followers.append((log, Follower(path, choose, patience)))
+    def add(self, log: str, *follower: Any) -> None:
+        """Adds a follower of the log with this name. The other arguments are those of `Follower`."""
+        self.followers.append((log, Follower(*follower)))
 
     def follow(self) -> list[Coroutine[Any, Any, None]]:
         """Returns a coroutine for each follower, which follows its log to the end."""

@@ -180,7 +180,7 @@ async def test_reconnects_of_the_listener_are_counted(api: Api, sql: Sql) -> Non
 
     await until(connected)
     assert figures(api)("amplifier_listener_reconnects_total") == 0
-    sql(f"{TERMINATE} and query ilike 'listen%'")
+    sql(f"{TERMINATE} and application_name = 'amplifier-api listener'")
     await until(reconnected)
 
 

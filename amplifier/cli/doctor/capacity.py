@@ -36,7 +36,8 @@ async def pool(target: Target) -> Outcome:
     row = await target.row(_CONNECTIONS, LISTENER)
     settings = target.settings
     processes = max(settings.service_workers, row["processes"])
-    each = settings.database_pool_max_size + 1  # and the one that listens
+    # and the one that listens, which is the only one where a pooler has the others
+    each = 1 if target.is_through_pooler else settings.database_pool_max_size + 1
     need = processes * each
     limits = [row["most"] - row["reserved"], row["most_of_login"], row["most_of_database"]]
     most = min(limit for limit in limits if limit is not None)

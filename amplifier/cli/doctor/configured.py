@@ -2,7 +2,7 @@
 
 from collections.abc import Awaitable, Callable
 
-from amplifier.cli.doctor import capacity, database, issuer, login, provider, reaching
+from amplifier.cli.doctor import capacity, database, issuer, login, provider, reaching, replica
 from amplifier.cli.doctor.findings import LIMIT, Check, Outcome
 from amplifier.cli.doctor.target import Target
 
@@ -42,6 +42,7 @@ def checks(target: Target) -> list[Check]:
         asked("schema version", database.schema, "role"),
         asked("connections", capacity.pool),  # before this command opens more of them
         check("pool", login.open_pool, "role"),
+        check("read replica", replica.follows, "pool", limit=10),
         check("search language", database.language, "pool", "schema version"),
         check("queries", database.queries, "pool", "schema version", "writable", "query files", limit=10),
         asked("extensions", database.extensions),

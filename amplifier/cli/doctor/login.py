@@ -9,11 +9,12 @@ import asyncpg
 
 from amplifier import sign_in as entra
 from amplifier.cli.doctor.findings import Fault, Outcome, failed, ok, skipped, warning
-from amplifier.cli.doctor.refusals import ROLES, quoted, refusal
+from amplifier.cli.doctor.refusals import POOLING, ROLES, quoted, refusal
 from amplifier.cli.doctor.target import Target
 from amplifier.database.connections import ROLE, open_bare
 from amplifier.database.pool import Database
-from amplifier.errors import OperatorError, Unavailable
+from amplifier.database.pooler import PoolerError
+from amplifier.errors import OperatorError, Unavailable, one_line
 from amplifier.schema.service_login import EXCESS
 
 _CONNECTING = 4.0  # seconds, less than a check may take: the finding should tell of the sign-in
@@ -57,9 +58,16 @@ async def sign_in(target: Target) -> Outcome:
     return ok(f"as {await target.connection.fetchval('select session_user')}{through}")
 
 
-async def _opened(target: Target) -> "asyncpg.Connection[Any]":
+async def _opened(target: Target, direct: bool = False) -> "asyncpg.Connection[Any]":
     """Opens a connection of the login itself, which a pooler accepts: it has none of the service's settings."""
-    return await open_bare(target.settings, target.dsn, _NAME, _CONNECTING)
+    dsn = target.settings.direct_dsn if direct else None
+    try:
+        return await open_bare(target.settings, dsn or target.dsn, _NAME, _CONNECTING)
+    except Exception as error:
+        if dsn in (None, target.dsn):
+            raise
+        problem = "PostgreSQL itself cannot be reached, where notifications come from"
+        raise Fault(one_line(error) or type(error).__name__, problem, "correct DATABASE_LISTEN_URL") from error
 
 
 async def confine(target: Target) -> Outcome:
@@ -96,20 +104,23 @@ async def open_pool(target: Target) -> Outcome:
         await target.pool.connect()
     except Unavailable as error:
         raise refusal(target, error) from error
+    except PoolerError as error:
+        raise Fault("the pooler is not fit for the service", error.problem, error.remedy) from error
     if (user := await target.pool.fetchval("select current_user")) != ROLE:
         return failed(
             f"statements run as {user}",
             f"a connection pooler drops the role {ROLE} and the limits that the service asks for",
-            "let the service connect to PostgreSQL itself; the service pools its connections",
+            f"let the service connect to PostgreSQL itself; the service pools its connections. {POOLING}",
         )
-    return ok("with the role, the limits and the settings of the service")
+    through = ", through a pooler that prepares statements" if target.is_through_pooler else ""
+    return ok(f"with the role, the limits and the settings of the service{through}")
 
 
 async def listen(target: Target) -> Outcome:
     """Listens on one connection and notifies on another."""
     channel, arrived = f"amplifier_doctor_{uuid.uuid4().hex}", asyncio.Event()
     async with contextlib.AsyncExitStack() as stack:
-        listening, other = await _opened(target), await _opened(target)
+        listening, other = await _opened(target, direct=True), await _opened(target)
         stack.callback(listening.terminate)
         stack.callback(other.terminate)
         await listening.add_listener(channel, lambda *_: arrived.set())
@@ -136,12 +147,18 @@ async def _set(event: asyncio.Event, seconds: float) -> bool:
 
 
 def _unheard(target: Target) -> Fault:
+    if target.is_through_pooler:
+        return Fault(
+            f"a notification does not arrive within {_ARRIVING:.0f} s",
+            "DATABASE_LISTEN_URL is not the address of the server that the pooler connects to",
+            "set it to the address of PostgreSQL itself: see [databases] of the pooler, on Azure port 5432, not 6432",
+        )
     if target.is_behind_pooler:
         return Fault(
             f"a notification does not arrive within {_ARRIVING:.0f} s",
             "a connection pooler in transaction mode is in between: LISTEN has no effect through it",
             "let the service connect to PostgreSQL itself (on Azure: port 5432, not 6432), or set pool_mode = session "
-            "in the pooler; the service pools its connections itself",
+            f"in the pooler; the service pools its connections itself. {POOLING}",
         )
     return Fault(
         f"a notification does not arrive within {_ARRIVING:.0f} s",

@@ -11,6 +11,7 @@ from amplifier.database.connections import ROLE
 from amplifier.errors import OperatorError, Unavailable, one_line
 
 ROLES = "migrations/README.md, Roles"
+POOLING = "Or DATABASE_POOLER=transaction and DATABASE_LISTEN_URL: docs/operations.md, Behind a pooler"
 _ADDRESS = re.compile(r'for host "([^"]+)"')
 
 
@@ -155,7 +156,7 @@ def _no_right_to_connect(target: Target, said: str) -> Fault:
 def _pooler(_: Target, said: str) -> Fault:
     remedy = (
         "let the service connect to PostgreSQL itself (on Azure: port 5432, not 6432); if the pooler must be in "
-        "between, use pool_mode = session, and see its log and its lists of databases and users"
+        f"between, use pool_mode = session, and see its log and its lists of databases and users. {POOLING}"
     )
     return Fault(said, "a connection pooler refuses the connection", remedy)
 

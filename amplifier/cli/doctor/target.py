@@ -126,6 +126,11 @@ class Target:
         """True if the mode accepts a server without TLS."""
         return self.ssl_mode in _LOCAL_SSL_MODES
 
+    @property
+    def is_through_pooler(self) -> bool:
+        """True if the settings say that the address is that of a pooler in transaction mode."""
+        return self.settings.is_pooler(self.dsn)
+
     def remote_hosts(self) -> list[Host]:
         """Returns the hosts that are no Unix sockets. Raises Unexamined if there are none."""
         if not self.is_chosen:

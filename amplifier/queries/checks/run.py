@@ -17,7 +17,7 @@ from amplifier.queries.checks.row_types import Structs, problems
 from amplifier.queries.checks.stub import broken, contract
 from amplifier.queries.findings import Finding, QueriesError
 from amplifier.queries.query import Query, read
-from amplifier.queries.registry import Queries
+from amplifier.queries.registry import OVERLAY, Queries, overlay_files
 
 
 async def check(queries: Queries, structs: Structs) -> None:
@@ -32,15 +32,38 @@ async def findings(queries: Queries, structs: Structs) -> list[Finding]:
     The probe runs in a transaction that is rolled back. Raises Unavailable, and OperatorError if the connection does
     not have the service's role.
     """
-    described, found = await asyncio.to_thread(describe, queries.database.dsn, queries.all())
+    described, found = await asyncio.to_thread(describe, queries.database.direct_dsn, queries.all())
     for query in queries.all():
         found += compared(query, described.get(query.name), structs)
     there = {query.name for query in queries.all()}
     for name in contract().keys() - there:
         file = queries.folder / f"{name.partition('.')[0]}.sql"
         found.append(Finding(str(file), 1, name, "is missing, and the service runs it", "put it back"))
+    if queries.database.has_citus:
+        found += _missing_overlay(queries)
     found += await _probe(queries, described, structs)
-    return sorted(found, key=lambda finding: (finding.file, finding.line))
+    return _sorted(found)
+
+
+def _missing_overlay(queries: Queries) -> Iterator[Finding]:
+    """Yields a finding for each query of this release's overlay that the folder's overlay lacks."""
+    for file in overlay_files(paths.folder("queries")):
+        for query in read(file)[0]:
+            if query.name not in queries.overlay:
+                place = str(queries.folder / OVERLAY / file.name)
+                yield Finding(place, 1, query.name, "is missing, and Citus needs it", "put it back")
+
+
+async def overlay_findings(queries: Queries, structs: Structs) -> list[Finding]:
+    """Returns the findings of all checks for the queries of the overlay, on a database without Citus.
+
+    Raises the same errors as `findings`.
+    """
+    overlay = list(queries.overlay.values())
+    described, found = await asyncio.to_thread(describe, queries.database.direct_dsn, overlay)
+    for query in overlay:
+        found += compared(query, described.get(query.name), structs)
+    return _sorted(found + await _probe(queries, described, structs, overlay))
 
 
 def compared(query: Query, description: Description | None, structs: Structs) -> Iterator[Finding]:
@@ -56,7 +79,13 @@ def compared(query: Query, description: Description | None, structs: Structs) ->
         yield from broken(query, description)
 
 
-async def _probe(queries: Queries, described: dict[str, Description], structs: Structs) -> list[Finding]:
+def _sorted(found: list[Finding]) -> list[Finding]:
+    return sorted(found, key=lambda finding: (finding.file, finding.line))
+
+
+async def _probe(
+    queries: Queries, described: dict[str, Description], structs: Structs, probed: list[Query] | None = None
+) -> list[Finding]:
     found = []
     async with queries.database.connection() as connection:
         if (user := await connection.fetchval("select current_user")) != ROLE:
@@ -69,7 +98,7 @@ async def _probe(queries: Queries, described: dict[str, Description], structs: S
         try:
             probe = Probe(connection, structs, _released(queries.folder))
             await probe.build()
-            for query in queries.all():
+            for query in queries.all() if probed is None else probed:
                 if query.name in described:
                     found += await probe.findings(query)
         finally:
@@ -85,4 +114,5 @@ def _released(folder: Path) -> frozenset[str]:
     released = paths.folder("queries")
     if released.resolve() == folder.resolve() and not paths.is_packaged(released):
         return frozenset()
-    return frozenset(query.text for file in released.glob("*.sql") for query in read(file)[0])
+    texts = [*released.glob("*.sql"), *overlay_files(released)]
+    return frozenset(query.text for file in texts for query in read(file)[0])

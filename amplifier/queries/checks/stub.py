@@ -39,13 +39,19 @@ class Namespace: ...
 Rows = list  # some namespaces have a query of that name
 '''
 _TAIL = """
+OVERLAY: str
+
+def overlay_files(folder: Path) -> list[Path]: ...
+
 class QuerySet:
     database: Database
     folder: Path
     hash: str
+    overlay: dict[str, Query]
 {namespaces}
 
     def all(self) -> list[Query]: ...
+    def lay_over(self) -> None: ...
 
 class Queries(QuerySet):  # not a subclass at run time: it passes on the attributes of the set in use
     def __init__(self, database: Database, folder: Path, faults: list[Any] | None = None) -> None: ...

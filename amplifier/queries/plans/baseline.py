@@ -3,7 +3,6 @@
 `amplifier.queries.plans.observation` runs the queries. `queries/README.md` has the rules for plans.
 """
 
-import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -14,11 +13,11 @@ from amplifier import libpq, paths
 from amplifier.errors import InputError
 from amplifier.queries.checks.describe import describe
 from amplifier.queries.findings import Finding
-from amplifier.queries.plans.observation import Observation, Plan, explain, prepare, results
-from amplifier.queries.query import Query
+from amplifier.queries.plans import overlay
+from amplifier.queries.plans.observation import Observation, explain, prepare, results
+from amplifier.queries.plans.rules import rules
 from amplifier.queries.registry import Queries
 
-_LARGE = ("messages", "session_events", "session_participants", "sessions")
 TOLERANCE = 1.25  # costs that differ by a smaller factor count as the same
 
 
@@ -63,29 +62,10 @@ def compare(dsn: str, queries: Queries, update: bool) -> tuple[list[Line], list[
             findings += rules(query, observed)
             if not update:
                 findings += [query.wrong(one, "if that is meant: queries check --plans --update") for one in changed]
-    if update and not findings:
-        write(file, now)
+        if update and not findings:
+            write(file, now)
+        findings += overlay.compare(connection, dsn, queries.overlay, cases, now.queries)
     return lines, findings
-
-
-def rules(query: Query, observed: Observation) -> Iterator[Finding]:
-    """Yields a finding for each plan that reads a whole large table, misses its `@index` or exceeds its `@cost`."""
-    for kind, plan in (("generic", observed.generic), ("custom", observed.custom)):
-        for node in plan.nodes:
-            table = re.match(r" *(Parallel )?Seq Scan on (\w+)$", node)
-            if table and table[2] in _LARGE:
-                yield query.wrong(
-                    f"the {kind} plan reads all of {table[2]}", f"let an index find the rows:\n{_shown(plan)}"
-                )
-        used = {name for node in plan.nodes for name in re.findall(r"\w+", node)}
-        for names in query.header.indexes:
-            if not used.intersection(names):
-                problem = f"the {kind} plan does not use {' or '.join(names)}, its @index"
-                yield query.wrong(problem, f"its plan:\n{_shown(plan)}")
-        if query.header.cost is not None and plan.cost > float(query.header.cost):
-            yield query.wrong(
-                f"the {kind} plan costs {plan.cost:.0f}, its @cost is {query.header.cost}", f"its plan:\n{_shown(plan)}"
-            )
 
 
 def changes(before: Observation | None, now: Observation, same_version: bool) -> Iterator[str]:
@@ -122,7 +102,3 @@ def read(file: Path) -> Baseline | None:
 def write(file: Path, baseline: Baseline) -> None:
     """Writes a baseline as indented JSON, so that changes are visible line by line in a diff."""
     paths.write(file, msgspec.json.format(msgspec.json.encode(baseline), indent=1).decode() + "\n")
-
-
-def _shown(plan: Plan) -> str:
-    return "\n".join(f"    {node}" for node in plan.nodes)

@@ -180,10 +180,7 @@ def standing_by(data: Path) -> Iterator[int]:
         server_process.stop(server)
 
 
-SETTINGS = (
-    "timezone, jit, plan_cache_mode, role, amplifier.counts_messages, statement_timeout, lock_timeout, "
-    "idle_in_transaction_session_timeout"
-)
+SETTINGS = "timezone, jit, plan_cache_mode, role, statement_timeout, lock_timeout, idle_in_transaction_session_timeout"
 
 
 @needs_server
