@@ -156,7 +156,7 @@ async def _probe(database: Database) -> AsyncIterator[Probe]:
             await transaction.rollback()
 
 
-UNUSED: Any = None  # in place of a database: the query is never run
+UNUSED = Database(Settings(), "postgresql://unused/unused")  # the query is never run
 
 
 if __name__ == "__main__":

@@ -70,10 +70,9 @@ def test_overlay_keeps_every_rule() -> None:
         file=FOLDER / OVERLAY / "search_facets.sql",
         sql=count.statement,
     )
-    assert "(rule function)" in str(shards.findings([Query(UNUSED, moved)])[0])
+    assert "(rule function)" in str(shards.findings([Query(load(FOLDER).database, moved)])[0])
 
 
-UNUSED: Any = None  # in place of a database: the query is never run
 BY_SESSION = "from sessions as s where s.session_id = $1"
 CTE = f"with a as (select s.session_id {BY_SESSION})"
 JOINED = "select m.seq from messages as m join sessions as s on s.session_id = m.session_id"
