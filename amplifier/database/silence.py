@@ -92,7 +92,9 @@ class Watch:
         bare = await self._pool.bare(_SILENT)
         try:
             async with asyncio.timeout(_SILENT):
-                await bare.execute("set role none")  # a login sees its own sessions
+                # a login sees its own sessions. In a transaction that ends with the connection, because the session of
+                # the server may be one that a pooler gives to others next
+                await bare.execute("begin; set local role none")
                 row = await bare.fetchrow(_ASK, [one.get_server_pid() for one in silent])
                 if row["own"] != bare.get_server_pid():
                     return  # a pooler, which numbers sessions as it likes
