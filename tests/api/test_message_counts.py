@@ -8,7 +8,7 @@ import pytest
 
 from tests.api.test_repair import SPOILT
 from tests.api.test_transcripts import append, message
-from tests.conftest import Api, serving
+from tests.conftest import serving
 from tests.support.agents import Agent, agent, echo, settings
 from tests.support.llm import Stub
 
@@ -78,18 +78,3 @@ async def test_rows_inserted_by_hand_are_counted(alice: httpx.AsyncClient, sessi
     assert await counted(alice, session_id) == (1, 2)
     sql("insert into session_events (session_id, type) values (%s, 'participant.added')", session_id)
     assert await counted(alice, session_id) == (1, 2)
-
-
-async def test_messages_of_earlier_release_are_counted(
-    api: Api, alice: httpx.AsyncClient, session_id: str, sql: Sql
-) -> None:
-    """A process of it adds them in the service's role and does not know the column."""
-    update = f"update sessions set last_seq = last_seq + 2 where session_id = '{session_id}'"
-    insert = (
-        f"insert into messages ({COLUMNS}) select session_id, last_seq - n, '{{\"role\": \"user\"}}', 'alice', 'app'"
-    )
-    statement = f"with s as ({update} returning *) {insert} from s, generate_series(0, 1) as n"
-    sql(f"begin; set local role amplifier_app; {statement}; commit")
-    assert sql(COUNTED, session_id) == [(0, 2)]
-    await append(alice, session_id, [message("counted by itself")])
-    assert sql(COUNTED, session_id) == [(1, 3)]

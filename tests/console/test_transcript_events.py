@@ -21,6 +21,11 @@ async def append(client: httpx.AsyncClient, session: str, messages: list[Any], *
     assert added.status_code == 201, added.text
 
 
+def is_near(now: tuple[str | None, int], before: tuple[str | None, int]) -> bool:
+    """Returns whether the view did not move, but for a pixel of rounding."""
+    return now[0] == before[0] and abs(now[1] - before[1]) <= 1
+
+
 async def top(page: Page) -> tuple[str | None, int]:
     """Returns the first message in view and its distance from the top of the list."""
     found = await page.evaluate(
@@ -53,7 +58,7 @@ async def test_new_messages_do_not_move_who_reads_older_ones(open_page: Open, mi
     place = await top(page)
     await append(client, session, [{"role": "user", "content": f"message number {number}"} for number in (151, 152)])
     await page.get_by_role("button", name="2 new messages").wait_for()
-    assert await top(page) == place
+    assert is_near(await top(page), place)
     await page.get_by_role("button", name="2 new messages").click()
     await expect(message(page, 152)).to_be_in_viewport()
     await expect(page.get_by_role("button", name="new messages")).to_have_count(0)
@@ -74,7 +79,7 @@ async def test_older_messages_do_not_move_the_view(open_page: Open, mia: str, cl
     assert held
     await held[0].continue_()
     await expect(page.get_by_role("link", name="Link to message 140", exact=True)).to_be_attached()
-    assert await top(page) == place
+    assert is_near(await top(page), place)
 
 
 async def test_changes_by_others_are_shown(open_page: Open, mia: str, client_of: ClientOf) -> None:

@@ -96,8 +96,8 @@ def replace(folder: Path, source: Path, change: tuple[str, str, str] | None, num
         edit(made, *change)
         if change[0] == "sessions.get":
             edit(made, "sessions.get", "    s.title,\n", f"    coalesce('{WRONG}', s.title) as title,\n")
-    for file in made.iterdir():
-        file.replace(folder / file.name)
+    for file in [file for file in made.rglob("*") if file.is_file()]:
+        file.replace(folder / file.relative_to(made))
 
 
 @pytest.mark.parametrize("reloads", [RELOADS])

@@ -9,7 +9,7 @@ from amplifier import paths
 from tests.queries.test_checks import blocks
 
 FOLDER = paths.folder("queries")
-LONG_FILES = {"appends.sql", "runs.sql", "search.sql", "session_includes.sql", "sessions.sql"}
+LONG_FILES = {"appends.sql", "participants.sql", "runs.sql", "search.sql", "session_includes.sql", "sessions.sql"}
 EXPRESSION = re.compile(
     r"^\s*(?:with (?:recursive )?)?(\w+)(?: \(.*\))? as (?:(?:not )?materialized )?\($", re.MULTILINE
 )

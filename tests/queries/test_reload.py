@@ -14,6 +14,7 @@ from typing import Any
 import pytest
 
 from amplifier.database.connections import LISTENER
+from amplifier.database.pool import Database
 from amplifier.database.signatures import CHANNEL
 from amplifier.queries.registry import Queries
 from amplifier.queries.reload import RELOAD, REPORT, read
@@ -63,7 +64,8 @@ async def reloaded(api: Api, sql: Sql) -> dict[str, Any]:
 
 
 def test_adopt_replaces_set_at_once_and_keeps_statistics(folder: Path) -> None:
-    database: Any = None
+    dsn = "postgresql://unused/unused"  # no query is run
+    database = Database(settings_for(dsn), dsn)
     queries = Queries(database, folder)
     ping, get = queries.service.ping, queries.sessions.get
     ping.usage.calls, get.usage.calls = 7, 5
