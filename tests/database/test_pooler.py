@@ -206,7 +206,7 @@ async def test_statement_that_waits_for_a_connection_of_the_pooler_ends_within_i
 
 
 def test_documented_statements_are_those_of_the_service() -> None:
-    [shown] = blocks("sql pooler", (ROOT / "docs/operations.md").read_text())
+    [shown] = blocks("text pooler", (ROOT / "docs/operations.md").read_text())
     wanted = session_settings(settings_for("postgresql://h/chats"))
     plain = [statement.replace('"', "") for statement in statements("amplifier_service", "chats", wanted)]
     assert shown.replace(";", "").splitlines() == plain
