@@ -312,7 +312,7 @@ async def test_connection_to_another_server_is_refused(servers: Servers, api: Ap
 
 @slow
 async def test_replica_on_former_timeline_is_not_fresh(servers: Servers) -> None:
-    """What a former primary wrote after a promotion elsewhere is not in the present primary's history."""
+    """The writes of a former primary after a promotion elsewhere are not in the present primary's history."""
     database = Database(servers.settings, servers.primary.service_dsn)
     await database.connect()
     try:

@@ -1,4 +1,4 @@
-"""What the database holds after a load, in the form that the checker compares with the history."""
+"""The rows that the database holds after a load, in the form that the checker compares with the history."""
 
 import re
 from typing import Any, NamedTuple

@@ -45,7 +45,7 @@ async def test_others_take_all_connections(cluster_template: Path, cluster_folde
 
 
 async def test_dba_locks_tables_and_rows(cluster_template: Path, cluster_folder: Path, worlds: Worlds) -> None:
-    """What a lock does not concern is answered meanwhile; what waits for it is refused after the lock timeout."""
+    """Requests that a lock does not concern are answered; those that wait are refused after the lock timeout."""
     async with shared(cluster_template, cluster_folder, worlds) as (cluster, world):
         async with world.load(name="locks") as load:
             for _ in range(world.times(3)):
