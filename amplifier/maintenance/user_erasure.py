@@ -98,7 +98,7 @@ class Erasure:
                 self._erase_session(session_id)
                 report(number + 1, len(session_ids))
             if not session_ids:
-                self._end(audit_id)
+                self._repeat(lambda: self._end(audit_id))
                 return
         raise MaintenanceError(
             f"{self._user_id} keeps sending: block the user where tokens are issued, wait until the last one has"
@@ -135,17 +135,26 @@ class Erasure:
             self.done = done
             if renamed < _AHEAD:
                 break
+        self._repeat(lambda: self._erase_locked(session_id))
+
+    def _erase_locked(self, session_id: str) -> None:
+        with self._connection.transaction():
+            part = locked_part(self._connection, session_id, self._user_id)
+            done = self.done if part is None else self.done + self._erase_part(part)
+            self._keep_count(done)
+        self.done = done
+
+    def _repeat(self, transaction: Callable[[], None]) -> None:
+        """Runs a transaction, again after a deadlock with requests. Its counts are then those of the last attempt."""
+        before = self.done.copy()
         for attempt in range(_ATTEMPTS):
             try:
-                with self._connection.transaction():
-                    part = locked_part(self._connection, session_id, self._user_id)
-                    done = self.done if part is None else self.done + self._erase_part(part)
-                    self._keep_count(done)
-                self.done = done
+                transaction()
                 return
             except psycopg.errors.DeadlockDetected:
                 if attempt == _ATTEMPTS - 1:
                     raise
+                self.done = before.copy()
 
     def _erase_part(self, part: Part) -> Counter[str]:
         if self._hold in part.tags:
