@@ -698,6 +698,10 @@ CREATE FUNCTION public.may_cancel(role text, permissions jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(((permissions ->> 'cancel'::text))::boolean, (role = ANY (ARRAY['owner'::text, 'editor'::text])));
 COMMENT ON FUNCTION public.may_cancel(role text, permissions jsonb) IS 'Returns whether a participant may stop the agent: as `permissions` say, else owners and editors';
+CREATE FUNCTION public.may_export(role text, permissions jsonb) RETURNS boolean
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN COALESCE(((permissions ->> 'export'::text))::boolean, (role = ANY (ARRAY['owner'::text, 'editor'::text, 'viewer'::text])));
+COMMENT ON FUNCTION public.may_export(role text, permissions jsonb) IS 'Returns whether a participant may export the transcript, read it in one answer and fork the session: as `permissions` say, else everybody';
 CREATE FUNCTION public.may_invite(role text, permissions jsonb) RETURNS boolean
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN COALESCE(((permissions ->> 'invite'::text))::boolean, (role = 'owner'::text));
@@ -811,6 +815,302 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.merge_patch(target jsonb, patch jsonb, level integer) IS 'Returns a value with the members of a JSON merge patch (RFC 7396); null removes a member. A patch that is SQL''s null changes nothing';
+CREATE FUNCTION public.message_embeddings_add() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    insert into public.message_embeddings (session_id, seq, created_at, due_at)
+    select
+        session_id,
+        seq,
+        created_at,
+        clock_timestamp()
+    from added
+    on conflict (session_id, seq) do nothing;
+    return null;
+end
+$$;
+COMMENT ON FUNCTION public.message_embeddings_add() IS 'Trigger: adds rows for new messages, which wait to be embedded';
+CREATE FUNCTION public.message_embeddings_change() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    if new.message is distinct from old.message then
+        update public.message_embeddings
+        set
+            embedding = null,
+            digest = null,
+            attempts = 0,
+            due_at = clock_timestamp()
+        where
+            session_id = old.session_id
+            and seq = old.seq;
+    end if;
+    if new.seq <> old.seq then
+        update public.message_embeddings
+        set seq = new.seq
+        where
+            session_id = old.session_id
+            and seq = old.seq;
+    end if;
+    return null;
+end
+$$;
+COMMENT ON FUNCTION public.message_embeddings_change() IS 'Trigger: removes the embedding of a replaced message, or gives it the new number of a moved one';
+CREATE FUNCTION public.message_embeddings_disable() RETURNS void
+    LANGUAGE plpgsql
+    SET lock_timeout TO '5s'
+    AS $$
+begin
+    drop trigger if exists messages_add_embeddings on public.messages;
+    drop trigger if exists messages_drop_embeddings on public.messages;
+    drop trigger if exists messages_change_embeddings on public.messages;
+    truncate public.message_embeddings;
+    delete from public.embedding_models;
+    drop index if exists public.message_embeddings_embedding_idx;
+    alter table public.message_embeddings drop constraint if exists message_embeddings_embedding_size_check;
+    alter table public.message_embeddings alter column embedding type real[] using null;
+    alter table public.message_embeddings
+    add constraint message_embeddings_embedding_size_check check (cardinality(embedding) <= 4000);
+end
+$$;
+COMMENT ON FUNCTION public.message_embeddings_disable() IS 'Gives the database the state without embeddings: removes them, their triggers and their index';
+CREATE FUNCTION public.message_embeddings_drop() RETURNS trigger
+    LANGUAGE plpgsql
+    AS $$
+begin
+    delete from public.message_embeddings as e
+    using removed as r
+    where
+        e.session_id = r.session_id
+        and e.seq = r.seq;
+    return null;
+end
+$$;
+COMMENT ON FUNCTION public.message_embeddings_drop() IS 'Trigger: deletes the embeddings of messages that were deleted or taken back';
+CREATE FUNCTION public.message_embeddings_enable(new_model text, new_dimensions integer, may_use_vector boolean DEFAULT true) RETURNS boolean
+    LANGUAGE plpgsql
+    SET lock_timeout TO '5s'
+    AS $_$
+declare
+    has_vector boolean;
+    extension_schema text;
+begin
+    if exists (select from pg_catalog.pg_extension where extname = 'citus') then
+        raise exception 'the search by meaning is not for a database with Citus';
+    end if;
+    lock table public.embedding_models in exclusive mode;
+    has_vector := may_use_vector and exists (
+        select
+        from pg_catalog.pg_available_extensions as x
+        where
+            x.name = 'vector'
+            and string_to_array(substring(coalesce(x.installed_version, x.default_version) from '^[0-9]+[.][0-9]+'), '.')::integer[]
+            >= array[0, 8]
+    );
+    if not exists (
+        select
+        from public.embedding_models as k
+        where
+            k.model = new_model
+            and k.dimensions = new_dimensions
+            and k.is_indexed = has_vector
+    ) then
+        perform public.message_embeddings_disable();
+        if has_vector then
+            create extension if not exists vector;
+            select quote_ident(n.nspname) into extension_schema
+            from pg_catalog.pg_extension as x
+            inner join pg_catalog.pg_namespace as n on n.oid = x.extnamespace
+            where x.extname = 'vector';
+            alter table public.message_embeddings drop constraint message_embeddings_embedding_size_check;
+            execute format(
+                'alter table public.message_embeddings alter column embedding type %1$s.halfvec(%2$s) using null',
+                extension_schema, new_dimensions
+            );
+            execute format(
+                'create index message_embeddings_embedding_idx on public.message_embeddings
+                using hnsw (embedding %1$s.halfvec_cosine_ops)',
+                extension_schema
+            );
+        end if;
+        insert into public.embedding_models (model, dimensions, is_indexed) values (new_model, new_dimensions, has_vector);
+    end if;
+    if not exists (select from pg_catalog.pg_trigger where tgname = 'messages_add_embeddings') then
+        create trigger messages_add_embeddings after insert on public.messages
+        referencing new table as added
+        for each statement execute function public.message_embeddings_add();
+        create trigger messages_drop_embeddings after delete on public.messages
+        referencing old table as removed
+        for each statement execute function public.message_embeddings_drop();
+        create trigger messages_change_embeddings after update on public.messages
+        for each row
+        when (old.message is distinct from new.message or old.seq is distinct from new.seq)
+        execute function public.message_embeddings_change();
+    end if;
+    return has_vector;
+end
+$_$;
+COMMENT ON FUNCTION public.message_embeddings_enable(new_model text, new_dimensions integer, may_use_vector boolean) IS 'Returns whether pgvector keeps the embeddings of a model, for which it prepares the database. Removes those of another model';
+CREATE FUNCTION public.message_embeddings_fill(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT added bigint) RETURNS record
+    LANGUAGE plpgsql
+    AS $$
+begin
+    with next_messages as materialized (
+        select
+            m.session_id,
+            m.seq,
+            m.created_at
+        from public.messages as m
+        where (m.session_id, m.seq) > (after_session_id, after_seq)
+        order by
+            m.session_id,
+            m.seq
+        limit most
+    ),
+    added_rows as (
+        insert into public.message_embeddings as e (session_id, seq, created_at, due_at)
+        select
+            n.session_id,
+            n.seq,
+            n.created_at,
+            n.created_at
+        from next_messages as n
+        on conflict (session_id, seq) do update
+        set
+            due_at = excluded.due_at,
+            attempts = 0
+        where
+            e.embedding is null
+            and e.due_at is null
+        returning 1
+    )
+    select
+        max(n.session_id),
+        (array_agg(n.seq order by n.session_id desc, n.seq desc))[1],
+        count(*),
+        (select count(*) from added_rows)
+    into after_session_id, after_seq, scanned, added
+    from next_messages as n;
+end
+$$;
+COMMENT ON FUNCTION public.message_embeddings_fill(INOUT after_session_id text, INOUT after_seq bigint, most bigint, OUT scanned bigint, OUT added bigint) IS 'Returns how far it came among messages that have no embedding: it has a number of them embedded';
+CREATE FUNCTION public.message_embeddings_nearest(of_session_ids text[], of_messages bigint, wanted real[], of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone, most integer) RETURNS TABLE(session_id text, seq bigint, similarity double precision)
+    LANGUAGE plpgsql STABLE ROWS 50
+    AS $_$
+declare
+    known public.embedding_models;
+    extension_schema text;
+    filtered text := '';
+    compared text;
+    found_session_ids text[];
+    found_seqs bigint[];
+    found_similarities double precision[];
+begin
+    select * into known from public.embedding_models;
+    if of_session_ids is null or wanted is null or known.dimensions <> cardinality(wanted) then
+        return;
+    end if;
+    if of_role is not null or of_author_user_id is not null or calling_tool is not null then
+        filtered := 'and exists (
+            select
+            from public.messages as m
+            where
+                m.session_id = e.session_id
+                and m.seq = e.seq
+                and ($3 is null or m.role = $3)
+                and ($4 is null or m.author_user_id = $4)
+                and ($5 is null or $5 = any(public.message_tools(m.message)))
+        )';
+    end if;
+    if known.is_indexed then
+        select quote_ident(n.nspname) into extension_schema
+        from pg_catalog.pg_extension as x
+        inner join pg_catalog.pg_namespace as n on n.oid = x.extnamespace
+        where x.extname = 'vector';
+        compared := format(
+            '1 - (e.embedding operator(%1$s.<=>) $2::%1$s.halfvec(%2$s))', extension_schema, known.dimensions
+        );
+    end if;
+    if known.is_indexed and of_messages * known.dimensions > 8000000 then
+        perform
+            set_config('hnsw.iterative_scan', 'relaxed_order', true),
+            set_config('hnsw.ef_search', '400', true),
+            set_config('hnsw.max_scan_tuples', '40000', true);
+        execute format(
+            'select
+                array_agg(n.session_id order by n.similarity desc),
+                array_agg(n.seq order by n.similarity desc),
+                array_agg(n.similarity order by n.similarity desc)
+            from (
+                select
+                    e.session_id,
+                    e.seq,
+                    %3$s as similarity
+                from public.message_embeddings as e
+                where
+                    e.embedding is not null
+                    and e.session_id = any($1)
+                    and ($6 is null or e.created_at >= $6)
+                    and ($7 is null or e.created_at < $7)
+                    %4$s
+                order by e.embedding operator(%1$s.<=>) $2::%1$s.halfvec(%2$s)
+                limit $8
+            ) as n',
+            extension_schema, known.dimensions, compared, filtered
+        )
+        into found_session_ids, found_seqs, found_similarities
+        using of_session_ids, wanted, of_role, of_author_user_id, calling_tool, since, until, most;
+        if cardinality(found_seqs) = most then
+            return query
+            select *
+            from unnest(found_session_ids, found_seqs, found_similarities);
+            return;
+        end if;
+    end if;
+    return query execute format(
+        'select
+            e.session_id,
+            e.seq,
+            %1$s as similarity
+        from (
+            select
+                n.session_id,
+                n.seq,
+                n.embedding
+            from unnest($1) as s (session_id)
+            cross join lateral (
+                select *
+                from public.message_embeddings as e
+                where
+                    e.session_id = s.session_id
+                    and e.embedding is not null
+                    and ($6 is null or e.created_at >= $6)
+                    and ($7 is null or e.created_at < $7)
+                    %2$s
+                offset 0
+            ) as n
+            %3$s
+        ) as e
+        order by
+            similarity desc,
+            e.session_id desc,
+            e.seq desc
+        limit $8',
+        coalesce(
+            compared,
+            '(
+                select sum(t.a * t.b) / nullif(sqrt(sum(t.a * t.a) * sum(t.b * t.b)), 0)
+                from unnest(e.embedding, $2) as t (a, b)
+            )::double precision'
+        ),
+        filtered,
+        case when compared is null then format('order by n.created_at desc limit %s', 4000000 / cardinality(wanted)) else '' end
+    )
+    using of_session_ids, wanted, of_role, of_author_user_id, calling_tool, since, until, most;
+end
+$_$;
+COMMENT ON FUNCTION public.message_embeddings_nearest(of_session_ids text[], of_messages bigint, wanted real[], of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone, most integer) IS 'Returns the messages of some sessions whose embeddings are most similar to a vector. The caller checks who may read the sessions';
 CREATE FUNCTION public.message_inner(message jsonb) RETURNS jsonb
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -1344,6 +1644,21 @@ CREATE FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_
             and m.seq = t.from_seq
             and t.to_seq > t.from_seq
         returning m.seq
+    ),
+    moved_origins as (
+        update public.session_origin_lines as o
+        set
+            message_seqs = array(
+                select coalesce(t.to_seq, l.message_seq)
+                from unnest(o.message_seqs) with ordinality as l (message_seq, place)
+                left join unnest(from_seqs, to_seqs) as t (from_seq, to_seq)
+                    on t.from_seq = l.message_seq
+                    and t.to_seq > t.from_seq
+                order by l.place
+            )
+        where
+            o.session_id = of_session_id
+            and o.message_seqs && from_seqs
     )
     select count(*)
     from moved_messages
@@ -1496,6 +1811,18 @@ begin
             r.is_asked
             or r.is_answer
         group by r.run_id
+    ),
+    blanked_lines as (
+        update public.session_origin_lines as o
+        set
+            lines = array(
+                select case when l.message_seq = any(seqs) then null else l.line end
+                from unnest(o.message_seqs, o.lines) with ordinality as l (message_seq, line, place)
+                order by l.place
+            )
+        where
+            o.session_id = of_session_id
+            and o.message_seqs && seqs
     ),
     blanked_runs as (
         update public.runs as u
@@ -1753,6 +2080,10 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.search_best(marked text[]) IS 'Returns the places of at most three hits among marked pieces that have the most different hits around them';
+CREATE FUNCTION public.search_cased(value text, filler text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN regexp_replace(regexp_replace(value, '([a-z][0-9]*)([A-Z])'::text, format('\1%s\2'::text, filler), 'g'::text), '([A-Z])([A-Z][a-z]{2})'::text, format('\1%s\2'::text, filler), 'g'::text);
+COMMENT ON FUNCTION public.search_cased(value text, filler text) IS 'Returns text with a filler where the case changes within a word';
 CREATE FUNCTION public.search_combining() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (('[\u0300-\u036F\u0483-\u0489\u0591-\u05C7\u0610-\u061A\u064B-\u0670\u06D6-\u06ED\u0711-\u0DFF\u0E31-\u0E3A\u0E47-\u0E4E'::text || '\u0EB1-\u0EBC\u0EC8-\u0ECF\u0F00-\u0FFF\u102B-\u109F\u1350-\u13FF\u1700-\u177F'::text) || '\u17B4-\u1DFF\u20D0-\u20FF\u2CEF-\u2DFF\u302A-\u302F\u3099\u309A\uA66F-\uABED\uFB1E\uFE20-\uFE2F\U00010000-\U0001EFFF]'::text);
@@ -1761,6 +2092,42 @@ CREATE FUNCTION public.search_default_language() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN 'english'::text;
 COMMENT ON FUNCTION public.search_default_language() IS 'Returns the text search configuration of sessions that name none; `amplifier-api search reindex` replaces it';
+CREATE FUNCTION public.search_distance(first text, second text, most integer) RETURNS integer
+    LANGUAGE plpgsql IMMUTABLE
+    AS $$
+declare
+    columns constant integer := length(second);
+    one constant text[] := string_to_array(first, null);
+    two constant text[] := string_to_array(second, null);
+    earlier integer[];
+    before integer[] := array(select generate_series(0, length(second)));
+    current integer[];
+    value integer;
+begin
+    if first = second then
+        return 0;
+    end if;
+    if abs(length(first) - columns) > most or greatest(length(first), columns) > 40 then
+        return most + 1;
+    end if;
+    for line in 1 .. length(first) loop
+        current := array[line];
+        for place in 1 .. columns loop
+            value := least(
+                current[place] + 1, before[place + 1] + 1, before[place] + (one[line] <> two[place])::integer
+            );
+            if line > 1 and place > 1 and one[line] = two[place - 1] and one[line - 1] = two[place] then
+                value := least(value, earlier[place - 1] + 1);
+            end if;
+            current := current || value;
+        end loop;
+        earlier := before;
+        before := current;
+    end loop;
+    return least(before[columns + 1], most + 1);
+end
+$$;
+COMMENT ON FUNCTION public.search_distance(first text, second text, most integer) IS 'Returns how many characters two words differ in (left out, added, replaced, swapped with the next), `most` + 1 at most';
 CREATE FUNCTION public.search_escapes() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '\\(?:\\|[nrt]|x[0-9a-fA-F]{2}|u[0-9a-fA-F]{4})'::text;
@@ -1776,6 +2143,35 @@ begin
 end
 $$;
 COMMENT ON FUNCTION public.search_estimate(query tsquery) IS 'Returns how many messages have the words of a query, as the planner estimates it';
+CREATE FUNCTION public.search_estimate(query tsquery, most bigint) RETURNS bigint
+    LANGUAGE plpgsql
+    AS $_$
+declare
+    matches constant bigint := search_estimate(query);
+    counted bigint;
+begin
+    if query::text like '%'':*%' then
+        return case
+            when exists (
+                select
+                from pg_stats
+                where
+                    schemaname = (select relnamespace::regnamespace::text from pg_class where oid = 'messages'::regclass)
+                    and tablename = 'messages'
+                    and attname = 'search'
+            ) then matches / case when query::text ~ '''[^'']{1,3}'':\*' then 1 else 10 end
+        end;
+    end if;
+    if matches > search_estimate('qxz') * numnode(query) then
+        return matches;
+    end if;
+    execute format('select count(*) from (select from messages where search @@ %L::tsquery limit $1) as m', query)
+    into counted
+    using most;
+    return case when counted < most then counted else greatest(matches, most * 4) end;
+end
+$_$;
+COMMENT ON FUNCTION public.search_estimate(query tsquery, most bigint) IS 'Returns how many messages have the words of a query: from the statistics where they know the words, else counted up to `most`';
 CREATE FUNCTION public.search_folded(value text, filler text) RETURNS text
     LANGUAGE plpgsql IMMUTABLE PARALLEL SAFE
     AS $$
@@ -1817,6 +2213,10 @@ declare
 begin
     if strpos(part, '\') > 0 and strpos(array_to_string(marked, ''), E'\uE000') = 0 then
         pieces := search_pieces(part, true);
+        marked := search_marked(language, terms, pieces);
+    end if;
+    if strpos(array_to_string(marked, ''), E'\uE000') = 0 then
+        pieces := search_pieces(search_cased(part, E'\x0f'), false);
         marked := search_marked(language, terms, pieces);
     end if;
     return (
@@ -1873,18 +2273,47 @@ CREATE FUNCTION public.search_marked(language regconfig, terms tsquery, pieces t
 COMMENT ON FUNCTION public.search_marked(language regconfig, terms tsquery, pieces text) IS 'Returns the pieces of search_pieces as an array, normalised, hits between U+E000 and U+E001';
 CREATE FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) RETURNS TABLE(language text, configuration regconfig, may_write boolean, query tsquery, rank_query tsquery, session_id text, seq bigint, created_at timestamp with time zone, search tsvector)
     LANGUAGE sql STABLE
+    AS $$
+select
+    language,
+    configuration,
+    may_write,
+    query,
+    rank_query,
+    session_id,
+    seq,
+    created_at,
+    search
+from search_matches(
+    reader_id,
+    typed,
+    only_owned,
+    of_session_id,
+    of_config_id,
+    with_tags,
+    of_role,
+    of_author_user_id,
+    calling_tool,
+    since,
+    until,
+    null,
+    'infinity',
+    '',
+    0
+)
+$$;
+COMMENT ON FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) IS 'Returns the messages in which typed text is found, and the sessions with it in title or tags (as seq 0), among the sessions of the reader. A filter that is null leaves all';
+CREATE FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone, most bigint, before_created_at timestamp with time zone, before_session_id text, before_seq bigint) RETURNS TABLE(language text, configuration regconfig, may_write boolean, query tsquery, rank_query tsquery, session_id text, seq bigint, created_at timestamp with time zone, search tsvector)
+    LANGUAGE sql STABLE
     AS $_$
-with all_queries as materialized (
+with recursive all_queries as materialized (
     select *
     from search_queries(typed)
 ),
 rarity as materialized (
     select
-        m.sessions > 100
-        and (
-            select sum(search_estimate(writer_query) / case when writer_query::text like '%'':*%' then 10 else 1 end)
-            from all_queries
-        ) < m.sessions as is_rare
+        e.matches,
+        m.sessions > 100 and e.matches < m.sessions as is_rare
     from (
         select count(*) as sessions
         from (
@@ -1894,11 +2323,17 @@ rarity as materialized (
             limit 5000
         ) as counted_sessions
     ) as m
+    cross join lateral (
+        select sum(search_estimate(writer_query, m.sessions / 4)) as matches
+        from all_queries
+        where m.sessions > 100
+    ) as e
 ),
 my_sessions as materialized (
     select
         p.session_id,
         s.created_at,
+        s.updated_at,
         s.search,
         coalesce(s.search_language, search_default_language()) as language,
         may_send(p.role, p.permissions) as may_write
@@ -1908,6 +2343,7 @@ my_sessions as materialized (
             config_id,
             tags,
             created_at,
+            updated_at,
             search,
             search_language
         from sessions
@@ -1929,10 +2365,9 @@ my_queries as materialized (
         q.configuration,
         v.query,
         case when querytree(v.query) = 'T' then v.query else querytree(v.query)::tsquery end as rank_query,
-        case
-            when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
-            else 'both'
-        end as first_by
+        f.first_by,
+        most is not null
+        and (f.first_by = 'sessions' or (select coalesce(matches >= most * 5, true) from rarity)) as is_walked
     from (
         select
             language,
@@ -1948,6 +2383,13 @@ my_queries as materialized (
         select case when l.may_write then q.writer_query else q.reader_query end as query
         offset 0
     ) as v
+    cross join lateral (
+        select
+            case
+                when querytree(v.query) = 'T' or v.query::text like '%'':*%' then 'sessions'
+                else 'both'
+            end as first_by
+    ) as f
 ),
 session_groups as materialized (
     select
@@ -1957,21 +2399,87 @@ session_groups as materialized (
         q.query,
         q.rank_query,
         q.first_by,
-        s.session_ids
+        q.is_walked,
+        s.session_ids,
+        s.newest,
+        row_number() over (partition by q.is_walked order by s.newest desc) as number
     from my_queries as q
     cross join lateral (
-        select array_agg(n.session_id) as session_ids
+        select
+            array_agg(n.session_id) as session_ids,
+            max(n.updated_at) as newest
         from (
             select
                 session_id,
-                row_number() over (order by created_at) as number
+                updated_at,
+                row_number() over (order by updated_at desc) as number
             from my_sessions
             where
                 language = q.language
                 and may_write = q.may_write
         ) as n
-        group by case when q.first_by = 'both' then n.number / 50 end
+        group by case when q.first_by = 'both' or q.is_walked then n.number / 50 end
     ) as s
+),
+walked_groups as (
+    select
+        0::bigint as number,
+        null::tid[] as places,
+        '{}'::timestamptz[] as moments
+    union all
+    select
+        g.number,
+        f.places,
+        array(select moment from unnest(w.moments || f.moments) as moment order by moment desc limit most)
+    from walked_groups as w
+    inner join session_groups as g on g.number = w.number + 1 and g.is_walked
+    cross join lateral (
+        select
+            array_agg(m.ctid) as places,
+            array_agg(m.created_at) as moments
+        from (
+            select
+                ctid,
+                session_id,
+                seq,
+                role,
+                author_user_id,
+                created_at,
+                message
+            from messages
+            where
+                g.first_by = 'both'
+                and array[session_id] && g.session_ids
+                and search @@ g.query
+            union all
+            select m.*
+            from unnest(g.session_ids) as s (session_id)
+            cross join lateral (
+                select
+                    ctid,
+                    session_id,
+                    seq,
+                    role,
+                    author_user_id,
+                    created_at,
+                    message
+                from messages
+                where
+                    session_id = s.session_id
+                    and (search @@ g.query) is true
+                offset 0
+            ) as m
+            where g.first_by = 'sessions'
+        ) as m
+        where
+            (m.created_at, m.session_id, m.seq) < (before_created_at, before_session_id, before_seq)
+            and (of_role is null or m.role = of_role)
+            and (of_author_user_id is null or m.author_user_id = of_author_user_id)
+            and (since is null or m.created_at >= since)
+            and (until is null or m.created_at < until)
+            and (calling_tool is null or calling_tool = any(message_tools(m.message)))
+    ) as f
+    where (w.moments[most::integer] > g.newest) is not true
 ),
 rare_queries as materialized (
     select
@@ -1985,6 +2493,38 @@ rare_queries as materialized (
     where (select is_rare from rarity)
 ),
 matches as (
+    select
+        g.language,
+        g.configuration,
+        g.may_write,
+        g.query,
+        g.rank_query,
+        m.session_id,
+        m.seq,
+        m.created_at,
+        m.search
+    from walked_groups as w
+    inner join session_groups as g on g.number = w.number and g.is_walked
+    cross join lateral (
+        select
+            n.session_id,
+            n.seq,
+            n.created_at,
+            n.search
+        from unnest(w.places) as p (place)
+        cross join lateral (
+            select
+                session_id,
+                seq,
+                created_at,
+                search
+            from messages
+            where ctid = p.place
+            offset 0
+        ) as n
+        offset 0
+    ) as m
+    union all
     select
         g.language,
         g.configuration,
@@ -2031,7 +2571,8 @@ matches as (
         where g.first_by = 'sessions'
     ) as m
     where
-        (of_role is null or m.role = of_role)
+        not g.is_walked
+        and (of_role is null or m.role = of_role)
         and (of_author_user_id is null or m.author_user_id = of_author_user_id)
         and (since is null or m.created_at >= since)
         and (until is null or m.created_at < until)
@@ -2136,7 +2677,7 @@ select
     search
 from matches
 $_$;
-COMMENT ON FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone) IS 'Returns the messages in which typed text is found, and the sessions with it in title or tags (as seq 0), among the sessions of the reader. A filter that is null leaves all';
+COMMENT ON FUNCTION public.search_matches(reader_id text, typed text, only_owned boolean, of_session_id text, of_config_id text, with_tags jsonb, of_role text, of_author_user_id text, calling_tool text, since timestamp with time zone, until timestamp with time zone, most bigint, before_created_at timestamp with time zone, before_session_id text, before_seq bigint) IS 'Returns the messages in which typed text is found, and the sessions with it in title or tags (as seq 0), among the sessions of the reader, or at least the newest `most` before a position. A filter that is null leaves all';
 CREATE FUNCTION public.search_unspaced() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN ((((('(?:[\u3005-\u3007\u3021-\u3029\u3031-\u3035\u3041-\u3096\u309D-\u309F\u30A1-\u30FA\u30FC-\u30FF\u3105-\u312F\u31A0-\u31BF'::text || '\u31F0-\u31FF\u3400-\u4DBF\u4E00-\u9FFF\uAC00-\uD7A3\uF900-\uFAFF][\u3099\u309A]*'::text) || '|[\u0E01-\u0E30\u0E32\u0E33\u0E40-\u0E46][\u0E31\u0E34-\u0E3A\u0E47-\u0E4E]*'::text) || '|[\u0E81-\u0EB0\u0EB2\u0EB3\u0EBD\u0EC0-\u0EC6\u0EDC-\u0EDF][\u0EB1\u0EB4-\u0EBC\u0EC8-\u0ECE]*'::text) || '|[\u1780-\u17B3\u17D7\u17DC](?:\u17D2[\u1780-\u17B3]|[\u17B4-\u17D1\u17D3\u17DD])*'::text) || '|[\u1000-\u102A\u103F\u1050-\u1055](?:\u1039[\u1000-\u102A]|[\u102B-\u1038\u103A-\u103E\u1056-\u1059])*)'::text);
@@ -2177,6 +2718,10 @@ begin
 end
 $_$;
 COMMENT ON FUNCTION public.search_part(language regconfig, query tsquery, value text) IS 'Returns the first 5,000 characters of a text that a query matches; the beginning if it matches none';
+CREATE FUNCTION public.search_parts(value text) RETURNS text
+    LANGUAGE sql IMMUTABLE PARALLEL SAFE
+    RETURN (SELECT regexp_replace(lower(public.search_cased(string_agg(cased_words.word, ' '::text ORDER BY cased_words.place), ' '::text)), '\m([a-z]{3,})([0-9]+)\M'::text, '\1 \1\2'::text, 'g'::text) AS regexp_replace FROM (SELECT words.found[1] AS word, min(words.place) AS place FROM regexp_matches(search_parts.value, '[A-Za-z0-9]*(?:[a-z][0-9]*[A-Z]|[A-Z][A-Z][a-z][a-z])[A-Za-z0-9]*'::text, 'g'::text) WITH ORDINALITY words(found, place) WHERE ((length(words.found[1]) <= 60) AND (words.found[1] !~ '[0-9][A-Za-z]+[0-9]+[A-Za-z]'::text)) GROUP BY words.found[1] ORDER BY (min(words.place)) LIMIT 1000) cased_words);
+COMMENT ON FUNCTION public.search_parts(value text) IS 'Returns the parts of the words in which the case changes, in lower case; null if there are none';
 CREATE FUNCTION public.search_paths() RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN '(?:^|[^[:alnum:]])(?:[A-Za-z]:|\\\\[[:alnum:]._-]+)\\[^\s\\"''<>|][^\s"''<>|]*'::text;
@@ -2199,6 +2744,7 @@ CREATE FUNCTION public.search_plain(value text) RETURNS text
 declare
     plain text := value;
     lines text;
+    parts text;
     escape constant text := '(?:^|[^\\])(?:\\\\)*(?!\\\\)' || search_escapes();
 begin
     if octet_length(plain) <> length(plain) then
@@ -2207,7 +2753,9 @@ begin
     if strpos(plain, ':') > 0 then
         plain := search_apart(plain, ' ');
     end if;
-    plain := lower(regexp_replace(plain, '[-<>&./@+_:~%#=?\\]', ' ', 'g'));
+    plain := regexp_replace(plain, '[-<>&./@+_:~%#=?\\]', ' ', 'g');
+    parts := search_parts(plain);
+    plain := lower(plain);
     if octet_length(plain) <> length(plain) and plain ~ concat(search_unspaced(), '|[\U00020000-\U000323AF]') then
         plain := search_pairs(plain, ' ');
     end if;
@@ -2230,7 +2778,7 @@ begin
             )
         );
     end if;
-    return plain;
+    return case when parts is null then plain else concat(plain, ' ', parts) end;
 end
 $$;
 COMMENT ON FUNCTION public.search_plain(value text) IS 'Returns text as it is given to the parser of words: normalised, lower case, identifiers and paths in parts';
@@ -2289,9 +2837,10 @@ begin
     while strpos(parsed, marker) > 0 loop
         marker := marker || 'z';
     end loop;
-    -- dashes within a word part it, those between words and the two of `--help` are none; others mean `not`
+    -- dashes within a word part it, those between words and those of `--help` and `-m` are none; others mean `not`
     parsed := regexp_replace(parsed, '([^\s"(-])-+|(?:^|\s)-+(?=\s|$)', '\1_', 'g');
     parsed := regexp_replace(parsed, '--+', '', 'g');
+    parsed := regexp_replace(parsed, '(^|\s)-([a-z0-9])(?=\s|$)', '\1\2', 'g');
     if octet_length(parsed) <> length(parsed) and parsed ~ concat(search_unspaced(), '|[\U00020000-\U000323AF]') then
         parsed := search_query_pairs(parsed);
     end if;
@@ -2351,14 +2900,66 @@ CREATE FUNCTION public.search_query_within(query tsquery, weights text) RETURNS 
 COMMENT ON FUNCTION public.search_query_within(query tsquery, weights text) IS 'Returns a query that finds its words with the given weights only';
 CREATE FUNCTION public.search_restored(pieces text[], marked text[], terms tsquery, first_place integer, last_place integer) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (SELECT btrim(replace(string_agg(CASE WHEN (((marked_pieces.plain <> marked_pieces.piece) AND (strpos(marked_pieces.mark, ''::text) > 0)) OR ((strpos(marked_pieces.mark, ''::text) = 0) AND marked_pieces.is_marked_before)) THEN concat('', marked_pieces.piece, '') WHEN (marked_pieces.plain = marked_pieces.piece) THEN marked_pieces.mark ELSE marked_pieces.piece END, ''::text ORDER BY marked_pieces.place), ''::text, ''::text), ' 
+    RETURN (SELECT CASE WHEN ((joined_pieces.joined <> ''::text) AND (strpos(joined_pieces.joined, ''::text) = 0) AND (translate(joined_pieces.joined, ''::text, ''::text) = array_to_string((search_restored.pieces)[GREATEST(search_restored.first_place, 1):search_restored.last_place], ''::text))) THEN btrim(replace(joined_pieces.joined, ''::text, ''::text), ' 
 	
-'::text) AS btrim FROM (SELECT shown_pieces.place, shown_pieces.piece, shown_pieces.mark, shown_pieces.plain, lag(((shown_pieces.plain <> shown_pieces.piece) AND (strpos((search_restored.terms)::text, lower(format('''%s'''::text, "substring"(shown_pieces.mark, '([^]+)$'::text)))) > 0))) OVER (ORDER BY shown_pieces.place) AS is_marked_before FROM (SELECT place.place, (search_restored.pieces)[place.place] AS piece, (search_restored.marked)[place.place] AS mark, translate((search_restored.marked)[place.place], ''::text, ''::text) AS plain FROM generate_series(GREATEST(search_restored.first_place, 1), LEAST(search_restored.last_place, cardinality(search_restored.pieces))) place(place)) shown_pieces) marked_pieces);
+'::text) ELSE (SELECT btrim(replace(string_agg(CASE WHEN (((marked_pieces.plain <> marked_pieces.piece) AND (strpos(marked_pieces.mark, ''::text) > 0)) OR ((strpos(marked_pieces.mark, ''::text) = 0) AND marked_pieces.is_marked_before)) THEN concat('', marked_pieces.piece, '') WHEN (marked_pieces.plain = marked_pieces.piece) THEN marked_pieces.mark ELSE marked_pieces.piece END, ''::text ORDER BY marked_pieces.place), ''::text, ''::text), ' 
+	
+'::text) AS btrim FROM (SELECT shown_pieces.place, shown_pieces.piece, shown_pieces.mark, shown_pieces.plain, lag(((shown_pieces.plain <> shown_pieces.piece) AND (strpos((search_restored.terms)::text, lower(format('''%s'''::text, "substring"(shown_pieces.mark, '([^]+)$'::text)))) > 0))) OVER (ORDER BY shown_pieces.place) AS is_marked_before FROM (SELECT place.place, (search_restored.pieces)[place.place] AS piece, (search_restored.marked)[place.place] AS mark, translate((search_restored.marked)[place.place], ''::text, ''::text) AS plain FROM generate_series(GREATEST(search_restored.first_place, 1), LEAST(search_restored.last_place, cardinality(search_restored.pieces))) place(place)) shown_pieces) marked_pieces) END AS btrim FROM (SELECT array_to_string((search_restored.marked)[GREATEST(search_restored.first_place, 1):search_restored.last_place], ''::text) AS joined OFFSET 0) joined_pieces);
 COMMENT ON FUNCTION public.search_restored(pieces text[], marked text[], terms tsquery, first_place integer, last_place integer) IS 'Returns pieces from one place to another as text, as it was stored, with the marks that it has when normalised';
 CREATE FUNCTION public.search_revision(language text) RETURNS text
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
-    RETURN (language || '/3'::text);
+    RETURN (language || '/4'::text);
 COMMENT ON FUNCTION public.search_revision(language text) IS 'Returns the value of `search_revision` for rows that are indexed in a language now';
+CREATE FUNCTION public.search_score(kind_rank real, spelled double precision, is_phrase boolean, word_count integer, kind double precision, stem double precision, in_order double precision, saturation double precision, length double precision, fewest integer, usual integer) RETURNS double precision
+    LANGUAGE sql IMMUTABLE
+    AS $$
+select greatest(kind_rank, 1e-6)::double precision ^ kind
+    * (stem + (1 - stem) * coalesce(spelled, 1)) ^ 2
+    * (1 + in_order * (is_phrase is true)::integer) / (1 + in_order)
+    / (1 + saturation * (1 - length + length * greatest(word_count, fewest) / usual))
+$$;
+COMMENT ON FUNCTION public.search_score(kind_rank real, spelled double precision, is_phrase boolean, word_count integer, kind double precision, stem double precision, in_order double precision, saturation double precision, length double precision, fewest integer, usual integer) IS 'Returns the rank of one of the best hits of a search by kind, spelling, order and number of words, above 0 and below 1';
+CREATE FUNCTION public.search_spelling(typed text, OUT words text[], OUT phrase text) RETURNS record
+    LANGUAGE sql IMMUTABLE
+    AS $_$
+select
+    coalesce(
+        array_agg(
+            case
+                when is_unspaced then word
+                else format('(?:^|[^[:alnum:]]|\\[nt])%s(?:$|[^[:alnum:]])%s', word, joined)
+            end
+            order by place
+        ),
+        '{}'
+    ),
+    case
+        when count(*) > 1 and not bool_or(is_unspaced) then format(
+            '(?:^|[^[:alnum:]]|\\[nt])%s(?:$|[^[:alnum:]])%s',
+            string_agg(word, '(?:[^[:alnum:]]|\\[nt])+' order by place),
+            min(joined)
+        )
+    end
+from (
+    select
+        *,
+        case
+            when count(*) over () between 2 and 3 and not bool_or(is_unspaced) over ()
+                then '|' || string_agg(word, '') over (order by place rows between unbounded preceding and unbounded following)
+        end as joined
+    from (
+        select
+            concat(found[1], case when found[2] <> '' then '[[:alnum:]]*' end) as word,
+            octet_length(found[1]) <> length(found[1]) and found[1] ~ search_unspaced() as is_unspaced,
+            place
+        from regexp_matches(
+            regexp_replace(lower(typed), '(?:^|\s)-(?![-\s])(?:"[^"]*"?|\S+)|\mor\M', ' ', 'g'), '([[:alnum:]]+)(\*?)', 'g'
+        ) with ordinality as parts (found, place)
+        limit 10
+    ) as typed_words
+) as words_of_all
+$_$;
+COMMENT ON FUNCTION public.search_spelling(typed text, OUT words text[], OUT phrase text) IS 'Returns regular expressions for typed words that are not excluded, and for these words in this order';
 CREATE FUNCTION public.search_terms(query tsquery) RETURNS tsquery
     LANGUAGE sql IMMUTABLE PARALLEL SAFE
     RETURN (SELECT (COALESCE(string_agg(terms.term, ' | '::text ORDER BY terms.place), ''::text))::tsquery AS "coalesce" FROM (SELECT (matches.found[2] || COALESCE(matches.found[3], ''::text)) AS term, min(matches.place) AS place FROM regexp_matches(CASE WHEN (querytree(search_terms.query) = 'T'::text) THEN (search_terms.query)::text ELSE querytree(search_terms.query) END, '(!)?(''(?:[^'']|'''')*'')(:[*])?'::text, 'g'::text) WITH ORDINALITY matches(found, place) WHERE (matches.found[1] IS NULL) GROUP BY (matches.found[2] || COALESCE(matches.found[3], ''::text)) ORDER BY (min(matches.place)) LIMIT 100) terms);
@@ -2850,6 +3451,19 @@ COMMENT ON COLUMN public.configuration.key IS 'Name of the setting';
 COMMENT ON COLUMN public.configuration.value IS 'Value, any JSON of at most 64 kB';
 COMMENT ON COLUMN public.configuration.scope IS 'Scope that the writer gave, by default `global`';
 COMMENT ON COLUMN public.configuration.updated_at IS 'Time of the last change, kept by a trigger';
+CREATE TABLE public.embedding_models (
+    model text NOT NULL COLLATE pg_catalog."C",
+    dimensions bigint NOT NULL,
+    is_indexed boolean NOT NULL,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    CONSTRAINT embedding_models_dimensions_check CHECK (((dimensions >= 1) AND (dimensions <= 4000))),
+    CONSTRAINT embedding_models_model_length_check CHECK ((length(model) <= 255))
+);
+COMMENT ON TABLE public.embedding_models IS 'The model that messages are embedded by, one row; none while the search by meaning is off. message_embeddings_enable writes it.';
+COMMENT ON COLUMN public.embedding_models.model IS 'Model, as SEARCH_EMBEDDINGS names it';
+COMMENT ON COLUMN public.embedding_models.dimensions IS 'Length of its vectors';
+COMMENT ON COLUMN public.embedding_models.is_indexed IS 'True if pgvector keeps the vectors, false if they are arrays that are compared one by one';
+COMMENT ON COLUMN public.embedding_models.created_at IS 'Time when the model was chosen';
 CREATE TABLE public.idempotency_keys (
     app_id text NOT NULL COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -2861,7 +3475,8 @@ CREATE TABLE public.idempotency_keys (
     created_at timestamp with time zone DEFAULT now() NOT NULL,
     session_ids text[] COLLATE pg_catalog."C",
     config_ids text[] COLLATE pg_catalog."C",
-    app_ids text[] COLLATE pg_catalog."C"
+    app_ids text[] COLLATE pg_catalog."C",
+    is_encrypted boolean DEFAULT true NOT NULL
 );
 COMMENT ON TABLE public.idempotency_keys IS 'Answers to requests with an Idempotency-Key, which repeated requests get again. Written by the service in the transaction of the change; deleted after 24 hours.';
 COMMENT ON COLUMN public.idempotency_keys.app_id IS 'The application of the caller';
@@ -2875,6 +3490,77 @@ COMMENT ON COLUMN public.idempotency_keys.created_at IS 'Time when the answer wa
 COMMENT ON COLUMN public.idempotency_keys.session_ids IS 'Sessions that the answer shows and its caller saw. It is given again only while the caller sees all of them';
 COMMENT ON COLUMN public.idempotency_keys.config_ids IS 'Configs, likewise';
 COMMENT ON COLUMN public.idempotency_keys.app_ids IS 'Applications, likewise';
+COMMENT ON COLUMN public.idempotency_keys.is_encrypted IS 'True if response is encrypted with the key and the service''s SECRET_KEY';
+CREATE TABLE public.imports (
+    import_id text NOT NULL COLLATE pg_catalog."C",
+    user_id text NOT NULL COLLATE pg_catalog."C",
+    app_id text NOT NULL COLLATE pg_catalog."C",
+    process_id text NOT NULL COLLATE pg_catalog."C",
+    status text DEFAULT 'running'::text NOT NULL COLLATE pg_catalog."C",
+    filename text COLLATE pg_catalog."C",
+    format text NOT NULL COLLATE pg_catalog."C",
+    config_id text COLLATE pg_catalog."C",
+    size bigint NOT NULL,
+    bytes_read bigint DEFAULT 0 NOT NULL,
+    bytes_total bigint,
+    counts jsonb DEFAULT '{}'::jsonb NOT NULL,
+    remarks jsonb DEFAULT '[]'::jsonb NOT NULL,
+    losses bigint DEFAULT 0 NOT NULL,
+    notes bigint DEFAULT 0 NOT NULL,
+    detail text,
+    created_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    seen_at timestamp with time zone DEFAULT clock_timestamp() NOT NULL,
+    cancelled_at timestamp with time zone,
+    finished_at timestamp with time zone,
+    CONSTRAINT imports_counts_check CHECK ((jsonb_typeof(counts) = 'object'::text)),
+    CONSTRAINT imports_detail_length_check CHECK ((length(detail) <= 2000)),
+    CONSTRAINT imports_finished_at_check CHECK (((status = 'running'::text) = (finished_at IS NULL))),
+    CONSTRAINT imports_format_length_check CHECK ((GREATEST(length(format), length(config_id)) <= 255)),
+    CONSTRAINT imports_remarks_check CHECK ((jsonb_typeof(remarks) = 'array'::text)),
+    CONSTRAINT imports_status_check CHECK ((status = ANY (ARRAY['running'::text, 'done'::text, 'failed'::text, 'cancelled'::text, 'interrupted'::text]))),
+    CONSTRAINT imports_user_id_length_check CHECK ((GREATEST(length(import_id), length(user_id), length(app_id), length(process_id), length(filename)) <= 255))
+)
+WITH (fillfactor='50');
+COMMENT ON TABLE public.imports IS 'Imports that were sent to the service, one row each, deleted 30 days after they began';
+COMMENT ON COLUMN public.imports.import_id IS 'Id of the import';
+COMMENT ON COLUMN public.imports.user_id IS 'User who sent it, the owner of its sessions';
+COMMENT ON COLUMN public.imports.app_id IS 'Application through which it was sent';
+COMMENT ON COLUMN public.imports.process_id IS 'Process that reads it';
+COMMENT ON COLUMN public.imports.status IS 'running, done, failed, cancelled, or interrupted because its process ended';
+COMMENT ON COLUMN public.imports.filename IS 'Name of the file that was sent, if the client gave one';
+COMMENT ON COLUMN public.imports.format IS 'Format that was asked for, or auto';
+COMMENT ON COLUMN public.imports.config_id IS 'Config with which agents continue its sessions';
+COMMENT ON COLUMN public.imports.size IS 'Bytes that were sent';
+COMMENT ON COLUMN public.imports.bytes_read IS 'Bytes of its files that are read';
+COMMENT ON COLUMN public.imports.bytes_total IS 'Bytes of its files, null until they are known';
+COMMENT ON COLUMN public.imports.counts IS 'By tool: files, sessions that are new, grown, forked or the same, and messages';
+COMMENT ON COLUMN public.imports.remarks IS 'At most 1,000 remarks about files and lines, those about losses first';
+COMMENT ON COLUMN public.imports.losses IS 'Number of lines and files that did not become what they should';
+COMMENT ON COLUMN public.imports.notes IS 'Number of remarks that are no losses';
+COMMENT ON COLUMN public.imports.detail IS 'Why it failed or was interrupted';
+COMMENT ON COLUMN public.imports.created_at IS 'Time when it was received';
+COMMENT ON COLUMN public.imports.seen_at IS 'Time when its process last wrote this row';
+COMMENT ON COLUMN public.imports.cancelled_at IS 'Time when its user cancelled it';
+COMMENT ON COLUMN public.imports.finished_at IS 'Time when it ended';
+CREATE TABLE public.message_embeddings (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    seq bigint NOT NULL,
+    created_at timestamp with time zone NOT NULL,
+    due_at timestamp with time zone,
+    attempts bigint DEFAULT 0 NOT NULL,
+    digest bytea,
+    embedding real[],
+    CONSTRAINT message_embeddings_digest_size_check CHECK ((octet_length(digest) = 16)),
+    CONSTRAINT message_embeddings_embedding_size_check CHECK ((cardinality(embedding) <= 4000))
+);
+COMMENT ON TABLE public.message_embeddings IS 'Embeddings of messages, and messages that wait for theirs; no rows while the search by meaning is off. Triggers on messages add and delete rows, the service fills them.';
+COMMENT ON COLUMN public.message_embeddings.session_id IS 'The session';
+COMMENT ON COLUMN public.message_embeddings.seq IS 'Number of the message';
+COMMENT ON COLUMN public.message_embeddings.created_at IS 'Time of the message';
+COMMENT ON COLUMN public.message_embeddings.due_at IS 'Time from which on the message is embedded, or until which a process has claimed it; null if it was embedded or cannot be';
+COMMENT ON COLUMN public.message_embeddings.attempts IS 'Number of attempts to embed it that failed or go on';
+COMMENT ON COLUMN public.message_embeddings.digest IS 'First 16 bytes of the SHA-256 of the text that was embedded, by which the same text is embedded once';
+COMMENT ON COLUMN public.message_embeddings.embedding IS 'Vector, or null; halfvec if embedding_models.is_indexed';
 CREATE TABLE public.notification_keys (
     single boolean DEFAULT true NOT NULL,
     inner_key bytea NOT NULL,
@@ -3159,6 +3845,55 @@ COMMENT ON COLUMN public.session_invitations.created_by_user_id IS 'The user tha
 COMMENT ON COLUMN public.session_invitations.created_at IS 'Time when the invitation was made';
 COMMENT ON COLUMN public.session_invitations.expires_at IS 'Time from which it admits nobody';
 COMMENT ON COLUMN public.session_invitations.revoked_at IS 'Time when it was revoked, or null';
+CREATE TABLE public.session_origin_lines (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    first_line bigint NOT NULL,
+    numbers bigint[] NOT NULL,
+    message_seqs bigint[] NOT NULL,
+    lines bytea[] NOT NULL,
+    CONSTRAINT session_origin_lines_lines_check CHECK (((cardinality(lines) = cardinality(numbers)) AND (pg_column_size(lines) <= 17500000))),
+    CONSTRAINT session_origin_lines_message_seqs_check CHECK ((cardinality(message_seqs) = cardinality(numbers))),
+    CONSTRAINT session_origin_lines_numbers_check CHECK ((((cardinality(numbers) >= 1) AND (cardinality(numbers) <= 1000)) AND (first_line = numbers[1])))
+);
+COMMENT ON TABLE public.session_origin_lines IS 'The lines of imported files as they were, some per row. Written by imports; a retraction empties the line of its message.';
+COMMENT ON COLUMN public.session_origin_lines.session_id IS 'The session';
+COMMENT ON COLUMN public.session_origin_lines.first_line IS 'Number of the first line of the row in its file, from 1';
+COMMENT ON COLUMN public.session_origin_lines.numbers IS 'Numbers of the lines in the file, at most 1,000';
+COMMENT ON COLUMN public.session_origin_lines.message_seqs IS 'For each line the number of the message that it became, null for lines that are no messages';
+COMMENT ON COLUMN public.session_origin_lines.lines IS 'The lines without line feeds; null for a line whose message was taken back, or that was too long to keep';
+CREATE TABLE public.session_origins (
+    session_id text NOT NULL COLLATE pg_catalog."C",
+    tool text NOT NULL COLLATE pg_catalog."C",
+    tool_version text COLLATE pg_catalog."C",
+    source_id text NOT NULL COLLATE pg_catalog."C",
+    path text NOT NULL COLLATE pg_catalog."C",
+    title text,
+    lines bigint DEFAULT 0 NOT NULL,
+    digest text NOT NULL COLLATE pg_catalog."C",
+    is_whole boolean DEFAULT true NOT NULL,
+    files jsonb DEFAULT '{}'::jsonb NOT NULL,
+    imported_at timestamp with time zone DEFAULT now() NOT NULL,
+    updated_at timestamp with time zone DEFAULT now() NOT NULL,
+    CONSTRAINT session_origins_digest_check CHECK ((digest ~ '^[0-9a-f]{64}$'::text)),
+    CONSTRAINT session_origins_files_check CHECK ((jsonb_typeof(files) = 'object'::text)),
+    CONSTRAINT session_origins_lines_check CHECK ((lines >= 0)),
+    CONSTRAINT session_origins_path_length_check CHECK ((length(path) <= 4096)),
+    CONSTRAINT session_origins_source_id_length_check CHECK ((length(source_id) <= 500)),
+    CONSTRAINT session_origins_tool_length_check CHECK ((GREATEST(length(tool), length(tool_version), length(title)) <= 255))
+);
+COMMENT ON TABLE public.session_origins IS 'Origins of imported sessions, one row per session. Written by imports.';
+COMMENT ON COLUMN public.session_origins.session_id IS 'The session';
+COMMENT ON COLUMN public.session_origins.tool IS 'The tool that wrote it, such as `claude-code`';
+COMMENT ON COLUMN public.session_origins.tool_version IS 'Version of the tool, or null';
+COMMENT ON COLUMN public.session_origins.source_id IS 'Id that the session has in the tool';
+COMMENT ON COLUMN public.session_origins.path IS 'The file that it was read from, at the last import';
+COMMENT ON COLUMN public.session_origins.title IS 'Title that the last import gave the session, or null. A title that differs was given here and stays';
+COMMENT ON COLUMN public.session_origins.lines IS 'Number of lines of the session that are imported';
+COMMENT ON COLUMN public.session_origins.digest IS 'SHA-256 of these lines, in hexadecimal: the next import continues after them if it finds the same';
+COMMENT ON COLUMN public.session_origins.is_whole IS 'False if the last line had no line feed';
+COMMENT ON COLUMN public.session_origins.files IS 'Small files beside it, by name, as texts; a JSON object';
+COMMENT ON COLUMN public.session_origins.imported_at IS 'Time of the first import';
+COMMENT ON COLUMN public.session_origins.updated_at IS 'Time of the last change, kept by a trigger';
 CREATE TABLE public.session_participants (
     session_id text NOT NULL COLLATE pg_catalog."C",
     user_id text NOT NULL COLLATE pg_catalog."C",
@@ -3178,7 +3913,7 @@ COMMENT ON COLUMN public.session_participants.user_id IS 'The participant';
 COMMENT ON COLUMN public.session_participants.role IS 'owner, editor or viewer';
 COMMENT ON COLUMN public.session_participants.joined_at IS 'Time when the participant joined';
 COMMENT ON COLUMN public.session_participants.last_active_at IS 'Time of the last request in the session, at most a minute late';
-COMMENT ON COLUMN public.session_participants.permissions IS 'Rights that differ from the role, a JSON object of booleans: `send`, `cancel`, `invite`';
+COMMENT ON COLUMN public.session_participants.permissions IS 'Rights that differ from the role, a JSON object of booleans: `send`, `cancel`, `invite`, `export`';
 COMMENT ON COLUMN public.session_participants.last_read_seq IS 'Number up to which the participant has read, set by clients; 0 for never';
 CREATE TABLE public.session_states (
     session_id text NOT NULL COLLATE pg_catalog."C",
@@ -3216,6 +3951,7 @@ CREATE TABLE public.sessions (
     forked_at_seq bigint,
     messages_total bigint DEFAULT 0 NOT NULL,
     external_id text COLLATE pg_catalog."C",
+    parent_session_id text COLLATE pg_catalog."C",
     CONSTRAINT sessions_last_seq_check CHECK ((last_seq >= 0)),
     CONSTRAINT sessions_message_count_check CHECK ((message_count >= 0)),
     CONSTRAINT sessions_metadata_check CHECK ((jsonb_typeof(metadata) = 'object'::text)),
@@ -3248,6 +3984,7 @@ COMMENT ON COLUMN public.sessions.forked_from_session_id IS 'The session that th
 COMMENT ON COLUMN public.sessions.forked_at_seq IS 'Number up to which that session was copied; else null';
 COMMENT ON COLUMN public.sessions.messages_total IS 'Number of messages of any role';
 COMMENT ON COLUMN public.sessions.external_id IS 'Key that the caller chose, unique per application and owner, or null';
+COMMENT ON COLUMN public.sessions.parent_session_id IS 'The session whose agent started this one as a sub-agent, which may be gone; else null';
 CREATE VIEW public.session_transcripts AS
  SELECT session_id,
     last_seq,
@@ -3414,6 +4151,8 @@ ALTER TABLE ONLY public.configs
     ADD CONSTRAINT configs_pkey PRIMARY KEY (config_id);
 ALTER TABLE ONLY public.configuration
     ADD CONSTRAINT configuration_pkey PRIMARY KEY (key);
+ALTER TABLE ONLY public.embedding_models
+    ADD CONSTRAINT embedding_models_pkey PRIMARY KEY (model);
 ALTER TABLE ONLY public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_pkey PRIMARY KEY (app_id, user_id, key_hash);
 ALTER TABLE public.idempotency_keys
@@ -3422,6 +4161,10 @@ ALTER TABLE public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_session_ids_size_check CHECK ((GREATEST(octet_length((session_ids)::text), octet_length((config_ids)::text), octet_length((app_ids)::text)) <= 65536)) NOT VALID;
 ALTER TABLE public.idempotency_keys
     ADD CONSTRAINT idempotency_keys_user_id_length_check CHECK ((GREATEST(length(app_id), length(user_id), length(key_hash), length(request_hash), length(etag)) <= 255)) NOT VALID;
+ALTER TABLE ONLY public.imports
+    ADD CONSTRAINT imports_pkey PRIMARY KEY (import_id);
+ALTER TABLE ONLY public.message_embeddings
+    ADD CONSTRAINT message_embeddings_pkey PRIMARY KEY (session_id, seq);
 ALTER TABLE public.messages
     ADD CONSTRAINT messages_author_user_id_length_check CHECK ((GREATEST(length(author_user_id), length(author_app_id), length(search_revision)) <= 255)) NOT VALID;
 ALTER TABLE ONLY public.messages
@@ -3460,6 +4203,10 @@ ALTER TABLE ONLY public.session_invitations
     ADD CONSTRAINT session_invitations_pkey PRIMARY KEY (session_id, invitation_id);
 ALTER TABLE ONLY public.session_invitations
     ADD CONSTRAINT session_invitations_token_hash_key UNIQUE (session_id, token_hash);
+ALTER TABLE ONLY public.session_origin_lines
+    ADD CONSTRAINT session_origin_lines_pkey PRIMARY KEY (session_id, first_line);
+ALTER TABLE ONLY public.session_origins
+    ADD CONSTRAINT session_origins_pkey PRIMARY KEY (session_id);
 ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_pkey PRIMARY KEY (session_id, user_id);
 ALTER TABLE public.session_participants
@@ -3494,7 +4241,13 @@ CREATE INDEX configs_config_json_idx ON public.configs USING gin (config_json js
 CREATE INDEX configs_tags_idx ON public.configs USING gin (tags jsonb_path_ops);
 CREATE INDEX configs_user_id_idx ON public.configs USING btree (user_id, updated_at DESC, config_id DESC);
 CREATE INDEX configuration_value_idx ON public.configuration USING gin (value jsonb_path_ops);
+CREATE UNIQUE INDEX embedding_models_expr_idx ON public.embedding_models USING btree ((true));
 CREATE INDEX idempotency_keys_created_at_idx ON public.idempotency_keys USING btree (created_at);
+CREATE INDEX imports_created_at_idx ON public.imports USING btree (created_at);
+CREATE INDEX imports_user_id_idx ON public.imports USING btree (user_id, created_at, import_id);
+CREATE UNIQUE INDEX imports_user_id_status_idx ON public.imports USING btree (user_id) WHERE (status = 'running'::text);
+CREATE INDEX message_embeddings_digest_idx ON public.message_embeddings USING btree (digest) WHERE (embedding IS NOT NULL);
+CREATE INDEX message_embeddings_due_at_idx ON public.message_embeddings USING btree (due_at) WHERE (due_at IS NOT NULL);
 CREATE INDEX messages_created_at_idx ON public.messages USING brin (created_at) WITH (pages_per_range='32', autosummarize='on');
 CREATE INDEX messages_search_idx ON public.messages USING gin (search, (ARRAY[session_id])) WITH (fastupdate=off);
 CREATE UNIQUE INDEX messages_session_id_key_idx ON public.messages USING btree (session_id, key) WHERE (key IS NOT NULL);
@@ -3512,6 +4265,7 @@ CREATE INDEX session_participants_user_id_idx ON public.session_participants USI
 CREATE INDEX sessions_config_id_idx ON public.sessions USING btree (config_id);
 CREATE UNIQUE INDEX sessions_external_id_idx ON public.sessions USING btree (created_by_app_id, owner_user_id, external_id) WHERE (external_id IS NOT NULL);
 CREATE INDEX sessions_metadata_idx ON public.sessions USING gin (metadata jsonb_path_ops);
+CREATE INDEX sessions_parent_session_id_idx ON public.sessions USING btree (parent_session_id) WHERE (parent_session_id IS NOT NULL);
 CREATE INDEX sessions_search_idx ON public.sessions USING gin (search) WITH (fastupdate=off);
 CREATE INDEX sessions_search_language_idx ON public.sessions USING btree (search_language) WHERE (search_language IS NOT NULL);
 CREATE INDEX sessions_tags_idx ON public.sessions USING gin (tags jsonb_path_ops);
@@ -3539,6 +4293,8 @@ CREATE TRIGGER configs_set_updated_at BEFORE UPDATE ON public.configs FOR EACH R
 CREATE TRIGGER configs_tags_size_check BEFORE INSERT OR UPDATE OF tags ON public.configs FOR EACH ROW WHEN ((octet_length((new.tags)::text) > 196608)) EXECUTE FUNCTION public.refuse_value('tags');
 CREATE TRIGGER configuration_set_updated_at BEFORE UPDATE ON public.configuration FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER configuration_value_size_check BEFORE INSERT OR UPDATE OF value ON public.configuration FOR EACH ROW WHEN ((octet_length((new.value)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('value');
+CREATE TRIGGER imports_counts_size_check BEFORE INSERT OR UPDATE OF counts ON public.imports FOR EACH ROW WHEN ((octet_length((new.counts)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('counts');
+CREATE TRIGGER imports_remarks_size_check BEFORE INSERT OR UPDATE OF remarks ON public.imports FOR EACH ROW WHEN ((octet_length((new.remarks)::text) > 2097152)) EXECUTE FUNCTION public.refuse_value('remarks');
 CREATE TRIGGER messages_advance_clock_by_hand AFTER INSERT ON public.messages REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
 CREATE TRIGGER messages_set_search BEFORE INSERT OR UPDATE OF message, search_revision ON public.messages FOR EACH ROW EXECUTE FUNCTION public.messages_set_search();
 CREATE TRIGGER messages_take_number_by_hand BEFORE INSERT ON public.messages FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
@@ -3553,7 +4309,8 @@ CREATE TRIGGER runs_usage_size_check BEFORE INSERT OR UPDATE OF usage ON public.
 CREATE TRIGGER session_events_advance_clock_by_hand AFTER INSERT ON public.session_events REFERENCING NEW TABLE AS added FOR EACH STATEMENT WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.advance_clock_by_hand();
 CREATE TRIGGER session_events_bound_data BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((octet_length((new.data)::text) > 8192)) EXECUTE FUNCTION public.bound_event();
 CREATE TRIGGER session_events_take_number_by_hand BEFORE INSERT ON public.session_events FOR EACH ROW WHEN ((CURRENT_USER <> 'amplifier_app'::name)) EXECUTE FUNCTION public.take_number_by_hand();
-CREATE TRIGGER session_participants_permissions_export_check BEFORE INSERT OR UPDATE OF permissions ON public.session_participants FOR EACH ROW WHEN ((new.permissions ? 'export'::text)) EXECUTE FUNCTION public.refuse_value('permissions');
+CREATE TRIGGER session_origins_files_size_check BEFORE INSERT OR UPDATE OF files ON public.session_origins FOR EACH ROW WHEN ((octet_length((new.files)::text) > 2097152)) EXECUTE FUNCTION public.refuse_value('files');
+CREATE TRIGGER session_origins_set_updated_at BEFORE UPDATE ON public.session_origins FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER session_states_document_size_check BEFORE INSERT OR UPDATE OF document ON public.session_states FOR EACH ROW WHEN ((octet_length((new.document)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('document');
 CREATE TRIGGER session_states_set_updated_at BEFORE UPDATE ON public.session_states FOR EACH ROW WHEN ((NOT (new.updated_at IS DISTINCT FROM old.updated_at))) EXECUTE FUNCTION public.set_updated_at();
 CREATE TRIGGER sessions_created_by_app_id_length_check BEFORE INSERT OR UPDATE OF created_by_app_id ON public.sessions FOR EACH ROW WHEN ((length(new.created_by_app_id) > 255)) EXECUTE FUNCTION public.refuse_value('created_by_app_id');
@@ -3564,6 +4321,7 @@ CREATE TRIGGER sessions_forked_from_session_id_length_check BEFORE INSERT OR UPD
 CREATE TRIGGER sessions_keep_config BEFORE UPDATE OF owner_user_id ON public.sessions FOR EACH ROW WHEN ((new.owner_user_id IS DISTINCT FROM old.owner_user_id)) EXECUTE FUNCTION public.sessions_keep_config();
 CREATE TRIGGER sessions_metadata_size_check BEFORE INSERT OR UPDATE OF metadata ON public.sessions FOR EACH ROW WHEN ((octet_length((new.metadata)::text) > 65536)) EXECUTE FUNCTION public.refuse_value('metadata');
 CREATE TRIGGER sessions_owner_user_id_length_check BEFORE INSERT OR UPDATE OF owner_user_id ON public.sessions FOR EACH ROW WHEN ((length(new.owner_user_id) > 255)) EXECUTE FUNCTION public.refuse_value('owner_user_id');
+CREATE TRIGGER sessions_parent_session_id_length_check BEFORE INSERT OR UPDATE OF parent_session_id ON public.sessions FOR EACH ROW WHEN ((length(new.parent_session_id) > 255)) EXECUTE FUNCTION public.refuse_value('parent_session_id');
 CREATE TRIGGER sessions_search_language_length_check BEFORE INSERT OR UPDATE OF search_language ON public.sessions FOR EACH ROW WHEN ((length(new.search_language) > 255)) EXECUTE FUNCTION public.refuse_value('search_language');
 CREATE TRIGGER sessions_session_id_length_check BEFORE INSERT OR UPDATE OF session_id ON public.sessions FOR EACH ROW WHEN ((length(new.session_id) > 255)) EXECUTE FUNCTION public.refuse_value('session_id');
 CREATE TRIGGER sessions_set_search BEFORE INSERT OR UPDATE OF title, tags, metadata, search_revision ON public.sessions FOR EACH ROW EXECUTE FUNCTION public.sessions_set_search();
@@ -3580,6 +4338,8 @@ ALTER TABLE ONLY public.attachments
     ADD CONSTRAINT attachments_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.config_versions
     ADD CONSTRAINT config_versions_config_id_fkey FOREIGN KEY (config_id) REFERENCES public.configs(config_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.message_embeddings
+    ADD CONSTRAINT message_embeddings_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.messages
     ADD CONSTRAINT messages_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.retracted_messages
@@ -3592,6 +4352,10 @@ ALTER TABLE ONLY public.session_events
     ADD CONSTRAINT session_events_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_invitations
     ADD CONSTRAINT session_invitations_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.session_origin_lines
+    ADD CONSTRAINT session_origin_lines_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
+ALTER TABLE ONLY public.session_origins
+    ADD CONSTRAINT session_origins_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_participants
     ADD CONSTRAINT session_participants_session_id_fkey FOREIGN KEY (session_id) REFERENCES public.sessions(session_id) ON DELETE CASCADE;
 ALTER TABLE ONLY public.session_states
@@ -3606,6 +4370,8 @@ REVOKE ALL ON FUNCTION public.announce(payload text) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.announce(payload text) TO amplifier_app;
 REVOKE ALL ON FUNCTION public.announce_application() FROM PUBLIC;
 GRANT SELECT,INSERT ON TABLE public.messages TO amplifier_app;
+REVOKE ALL ON FUNCTION public.message_embeddings_disable() FROM PUBLIC;
+REVOKE ALL ON FUNCTION public.message_embeddings_enable(new_model text, new_dimensions integer, may_use_vector boolean) FROM PUBLIC;
 REVOKE ALL ON FUNCTION public.messages_erase(of_session_id text, seqs bigint[]) FROM PUBLIC;
 GRANT ALL ON FUNCTION public.messages_erase(of_session_id text, seqs bigint[]) TO amplifier_app;
 REVOKE ALL ON FUNCTION public.messages_move(of_session_id text, from_seqs bigint[], to_seqs bigint[]) FROM PUBLIC;
@@ -3626,7 +4392,10 @@ GRANT SELECT,INSERT ON TABLE public.audit_log TO amplifier_app;
 GRANT SELECT,INSERT ON TABLE public.config_versions TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configs TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.configuration TO amplifier_app;
+GRANT SELECT ON TABLE public.embedding_models TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.idempotency_keys TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.imports TO amplifier_app;
+GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.message_embeddings TO amplifier_app;
 GRANT SELECT ON TABLE public.notification_keys TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.processes TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.rate_limits TO amplifier_app;
@@ -3639,6 +4408,8 @@ GRANT SELECT,INSERT,UPDATE ON TABLE public.searches TO amplifier_app;
 GRANT SELECT ON TABLE public.search_activity TO amplifier_readonly;
 GRANT SELECT,INSERT ON TABLE public.session_events TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.session_invitations TO amplifier_app;
+GRANT SELECT,INSERT ON TABLE public.session_origin_lines TO amplifier_app;
+GRANT SELECT,INSERT,UPDATE ON TABLE public.session_origins TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.session_participants TO amplifier_app;
 GRANT SELECT,INSERT,UPDATE ON TABLE public.session_states TO amplifier_app;
 GRANT SELECT,INSERT,DELETE,UPDATE ON TABLE public.sessions TO amplifier_app;

@@ -22,10 +22,14 @@ OTHERS = {  # a row for each table without one in UPDATED, in the order of their
     "audit_log": "(user_id, app_id, action, target_type, details) values ('u', 'a', 'x', 'session', '{}')",
     "config_versions": "(config_id, version, name, config_json, tags, created_at)"
     " values ('c', 9, 'C', '{}', '{}', now())",
+    "embedding_models": "(model, dimensions, is_indexed) values ('m', 2, false)",
     "idempotency_keys": "(app_id, user_id, key_hash, request_hash, status, response)"
     " values ('a', 'u', 'k', 'r', 200, '')",
+    "imports": "(import_id, user_id, app_id, process_id, format, size) values ('i', 'u', 'a', 'p', 'auto', 1)",
     "messages": "(session_id, seq, message, author_user_id, author_app_id)"
     """ values ('s', 1, '{"role": "user"}', 'u', 'a')""",
+    "message_embeddings": "(session_id, seq, created_at, digest, embedding)"
+    " values ('s', 1, now(), decode(repeat('00', 16), 'hex'), '{1}')",
     "processes": "(process_id, name, version, queries_hash, started_at, is_accepting, runs, streams, connections,"
     " connections_in_use, most_connections) values ('p', 'h:1', '1', 'h', now(), true, 0, 0, 1, 0, 1)",
     "rate_limits": "(app_id, user_id, granted, full_at) values ('a', 'u', 1, now())",
@@ -40,6 +44,8 @@ OTHERS = {  # a row for each table without one in UPDATED, in the order of their
     "session_events": "(session_id, seq, type) values ('s', 2, 'a.b')",
     "session_invitations": "(session_id, invitation_id, seq, token_hash, role, max_uses, created_by_user_id,"
     " expires_at) values ('s', 'i', 3, repeat('0', 64), 'viewer', 1, 'u', now())",
+    "session_origin_lines": "(session_id, first_line, numbers, message_seqs, lines)"
+    " values ('s', 1, array[1], array[1], array['x'::bytea])",
     "session_participants": "(session_id, user_id, role) values ('s', 'u', 'owner')",
     "stream_tickets": "(ticket_hash, user_id, app_id, token_expires_at, expires_at)"
     " values ('t', 'u', 'a', now(), now())",
@@ -63,6 +69,9 @@ VALUES = {  # values that exceed every bound; of a text the first is too long fo
     "character varying": ["repeat('x', 300)"],
     "jsonb": [f"jsonb_build_object('x', repeat('x', {LARGE}))"],
     "bytea": [f"convert_to(repeat('x', {LARGE}), 'UTF8')"],
+    "bytea[]": [f"array[convert_to(repeat('x', {LARGE}), 'UTF8')]"],
+    "bigint[]": ["array_fill(1, array[1001])::bigint[]"],
+    "real[]": [f"array_fill(1::real, array[{LARGE // 4}])"],
     "text[]": [f"array[repeat('x', {LARGE})]"],
 }
 OVERWRITTEN = "a trigger writes it, whatever is given"

@@ -33,6 +33,8 @@ UPDATED = {  # a row for every table that has updated_at
     " values ('s', 'c', 'u', 'a')",
     "configuration": "insert into configuration (key, value) values ('k', '1')",
     "session_states": "insert into session_states (session_id) values ('s')",
+    "session_origins": "insert into session_origins (session_id, tool, source_id, path, digest)"
+    " values ('s', 't', 'i', 'p', repeat('0', 64))",
     "user_states": "insert into user_states (user_id, app_id) values ('u', 'a')",
     "application_states": "insert into application_states (app_id) values ('a')",
 }

@@ -121,7 +121,7 @@ def test_reindex_moves_messages_to_language_of_session(archive: Archive) -> None
     archive.run("update sessions set metadata = '{\"language\": \"en\"}' where session_id = 's1'")
     assert reindex(archive.dsn, "english", no_progress) == MESSAGES * 2
     assert archive.run(STALE) == []
-    german = archive.run("select distinct session_id from messages where search_revision = 'german/3'")
+    german = archive.run("select distinct session_id from messages where search_revision = 'german/4'")
     assert german == [("s4",)]
 
 

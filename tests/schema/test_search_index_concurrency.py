@@ -96,7 +96,7 @@ def test_messages_appended_during_reindex_use_new_language(archive: Archive) -> 
 
     reindex(archive.dsn, "german", report)
     revisions = archive.run("select search_revision, count(*) from messages where seq > %s group by 1", MESSAGES)
-    assert revisions[0][0] == "german/3"
+    assert revisions[0][0] == "german/4"
     assert len(revisions) == 1
 
 

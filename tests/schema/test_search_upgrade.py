@@ -37,7 +37,7 @@ def test_rows_of_earlier_release_are_indexed_again(archive: Archive, table: str,
     assert catch_up(archive.dsn) == len(archive.run(f"select 1 from {table} where {where}"))
     assert not is_outdated(archive.dsn)
     assert archive.run(STALE) == []
-    assert archive.run("select distinct search_revision from messages where session_id = 's4'") == [("german/3",)]
+    assert archive.run("select distinct search_revision from messages where session_id = 's4'") == [("german/4",)]
 
 
 def test_reindex_derives_roles_anew_and_leaves_counts(archive: Archive) -> None:
@@ -93,6 +93,6 @@ def test_embedded_database_indexes_its_rows_again_after_upgrade(home: Path) -> N
     with opened(Settings(amplifier_home=str(home))) as dsn:
         assert Archive(dsn).run(STALE) == []
         assert Archive(dsn).run("select distinct search_revision from messages order by 1") == [
-            ("english/3",),
-            ("german/3",),
+            ("english/4",),
+            ("german/4",),
         ]

@@ -117,12 +117,15 @@ KINDS = [
 ]
 _USUAL = {
     _NUMBER: ["n", "1"],
+    "bigint[]": ["'{1}'"],
     "boolean": ["false"],
     "bytea": ["'x'"],
+    "bytea[]": ["'{x}'"],
     "date": ["date '2020-01-01'"],
     "double precision": ["0"],
     "integer": ["1"],
-    "jsonb": ["'{}'", """'{"role": "user"}'"""],
+    "jsonb": ["'{}'", """'{"role": "user"}'""", "'[]'"],
+    "real[]": ["'{1,1}'"],
     "text[]": ["'{x}'"],
     _TIME: ["now()"],
 }
