@@ -3,9 +3,11 @@
 -- takes part in, best or newest first. What agents thought is searched and shown only where the caller may send.
 --
 -- search_matches in the migrations finds them, and says how. Each hit is shown through the participants once more. Rank is computed
--- for the newest `most_ranked` matches, headlines for the page only. D, C, B and A count 0.1 to 1; the sum is divided by the length of
--- the message (2) and the number of its different words (8), as BM25 does in its way, and by itself + 1 (32), so that it stays below 1.
--- Excluded words do not count. `ranked` is above `most_ranked` if older matches were left out.
+-- for the newest `most_ranked` matches, headlines for the page only. `ranked` is above `most_ranked` if older matches were left out.
+--
+-- The first rank is ts_rank, below 0.5: D, C, B and A count as `kinds` says; the sum is divided by the length of the message (2) and the
+-- number of its different words (8), and by itself + 1 (32). The best 100 by it (`best`) are ranked again, above 0.5, by search_score: the
+-- spelling of the words and their order as they were typed, and what BM25 makes of the length. Excluded words do not count.
 -- @param  actor_id          user_id of the caller
 -- @param  q                 what was typed; see search_query in the migrations
 -- @param  session_id        only in this session, or null
@@ -29,6 +31,8 @@
 -- @shards all
 -- @index  session_participants_user_id_idx or session_participants_last_active_at_idx, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
 -- @cte    newest_matches  the matches to rank and one more, or a page of the newest
+-- @cte    weights         the weights of both ranks
+-- @cte    first_ranks     the matches with their first rank and their place by it
 -- @cte    page            the hits to show, with their rank
 with newest_matches as materialized (
     select
@@ -51,32 +55,59 @@ with newest_matches as materialized (
         :author_user_id,
         :tool,
         :since,
-        :until
+        :until,
+        case when :by_rank::boolean then :most_ranked::bigint + 1 else :limit::bigint end,
+        case when :by_rank then 'infinity'::timestamptz else :after_created_at::timestamptz end,
+        :after_session_id::text,
+        :after_seq::bigint
     )
     where
-        :by_rank::boolean
-        or (created_at, session_id, seq) < (:after_created_at, :after_session_id::text, :after_seq::bigint)
+        :by_rank
+        or (created_at, session_id, seq) < (:after_created_at, :after_session_id, :after_seq)
     order by
         created_at desc,
         session_id desc,
         seq desc
-    limit case when :by_rank then :most_ranked::bigint + 1 else :limit::bigint end
+    limit case when :by_rank then :most_ranked + 1 else :limit end
 ),
 
-page as (
-    select *
+weights as (
+    select
+        '{0.1, 0.5, 0.7, 1}'::real[] as kinds,
+        100 as best,
+        0.02 as kind,
+        0.2 as stem,
+        1 as in_order,
+        1.5 as saturation,
+        0.75 as length,
+        5 as fewest,
+        60 as usual,
+        4000 as most_bytes
+),
+
+first_ranks as materialized (
+    select
+        *,
+        row_number() over (
+            order by
+                rank desc,
+                created_at desc,
+                session_id desc,
+                seq desc
+        ) as place
     from (
         select
-            configuration,
-            may_write,
-            query,
-            session_id,
-            seq,
-            created_at,
+            n.configuration,
+            n.may_write,
+            n.query,
+            n.rank_query,
+            n.session_id,
+            n.seq,
+            n.created_at,
             ts_rank(
-                '{0.1, 0.5, 0.7, 1}',
-                case when may_write then search else ts_filter(search, '{a, b, c}') end,
-                rank_query,
+                w.kinds,
+                case when n.may_write then n.search else ts_filter(n.search, '{a, b, c}') end,
+                n.rank_query,
                 42
             ) as rank
         from (
@@ -87,7 +118,68 @@ page as (
                 session_id desc,
                 seq desc
             limit :most_ranked
-        ) as counted_matches
+        ) as n
+        cross join weights as w
+    ) as counted_matches
+),
+
+page as (
+    select *
+    from (
+        select
+            f.configuration,
+            f.may_write,
+            f.query,
+            f.session_id,
+            f.seq,
+            f.created_at,
+            case
+                when f.place > w.best then f.rank / 2
+                else 0.5 + (
+                    select search_score(
+                        ts_rank(w.kinds, t.search, f.rank_query),
+                        (select avg((t.text ~* word)::integer) from unnest(y.words) as word),
+                        t.text ~* y.phrase,
+                        length(t.search),
+                        w.kind,
+                        w.stem,
+                        w.in_order,
+                        w.saturation,
+                        w.length,
+                        w.fewest,
+                        w.usual
+                    )
+                    from (
+                        select
+                            case
+                                when pg_column_size(message) > w.most_bytes then null
+                                when f.may_write then message::text
+                                else (
+                                    select concat_ws(E'\n', said, called, returned)
+                                    from message_texts(message)
+                                )
+                            end as text,
+                            case when f.may_write then search else ts_filter(search, '{a, b, c}') end as search
+                        from messages
+                        where
+                            session_id = f.session_id
+                            and seq = f.seq
+                        union all
+                        select
+                            session_text(title, tags) as text,
+                            search
+                        from sessions
+                        where
+                            session_id = f.session_id
+                            and f.seq = 0
+                        offset 0
+                    ) as t
+                ) / 2
+            end::real as rank
+        from first_ranks as f
+        cross join weights as w
+        cross join search_spelling(:q) as y
+        offset 0
     ) as ranked_matches
     where
         not :by_rank
@@ -179,7 +271,7 @@ order by
     p.seq desc;
 
 
--- name: list_sessions(actor_id, q, owned, tags, is_filtered, status, config_id, participant, created_after, created_before, updated_after, updated_before, until, after_rank, after_matched_at, after_session_id, most_ranked, limit, offset)
+-- name: list_sessions(actor_id, q, owned, tags, message_role, author_user_id, tool, is_filtered, status, config_id, participant, created_after, created_before, updated_after, updated_before, until, after_rank, after_matched_at, after_session_id, most_ranked, limit, offset)
 -- The sessions that the caller takes part in and in which `q` is found, the one with the best hit first; with the number of
 -- hits (messages, and the title with the tags as one), the headline of the best one, and the number of all such sessions. Hits are found
 -- and ranked as by list_messages. Sessions all of whose hits are older than the newest `most_ranked` come last.
@@ -187,6 +279,9 @@ order by
 -- @param  q                 what was typed
 -- @param  owned             true for only those in which the caller is an owner
 -- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
+-- @param  message_role      only by messages of this role, or null
+-- @param  author_user_id    only by messages that this user added, or null
+-- @param  tool              only by messages that call the tool of this name, or null
 -- @param  is_filtered       false if the seven filters that follow are null, which then cost nothing
 -- @param  status            only sessions in this state, or null
 -- @param  config_id         only sessions of this config, or null
@@ -208,7 +303,9 @@ order by
 -- @index  session_participants_user_id_idx, session_participants_pkey, sessions_pkey, sessions_search_idx, messages_search_idx, messages_pkey
 -- @cte    matches         all hits, without their text
 -- @cte    shown_queries   what to rank and mark, by language and right
--- @cte    best_matches    each session's best hit of the newest `most_ranked`
+-- @cte    weights         the weights of both ranks, as in list_messages
+-- @cte    first_ranks     the newest `most_ranked` hits with their first rank and their place by it
+-- @cte    best_matches    each session's best hit of these
 -- @cte    found_sessions  each session with its hits
 -- @cte    page            the sessions to show
 with matches as materialized (
@@ -218,7 +315,19 @@ with matches as materialized (
         session_id,
         seq,
         created_at
-    from search_matches(:actor_id, :q, :owned, null, null, :tags, null, null, null, null, :until)
+    from search_matches(
+        :actor_id,
+        :q,
+        :owned,
+        null,
+        null,
+        :tags,
+        :message_role,
+        :author_user_id,
+        :tool,
+        null,
+        :until
+    )
 ),
 
 shown_queries as materialized (
@@ -226,49 +335,141 @@ shown_queries as materialized (
         q.language,
         r.may_write,
         q.configuration,
-        case when r.may_write then q.writer_query else q.reader_query end as query
+        v.query,
+        case when querytree(v.query) = 'T' then v.query else querytree(v.query)::tsquery end as rank_query
     from search_queries(:q) as q
     cross join (values (true), (false)) as r (may_write)
+    cross join lateral (
+        select case when r.may_write then q.writer_query else q.reader_query end as query
+        offset 0
+    ) as v
+),
+
+weights as (
+    select
+        '{0.1, 0.5, 0.7, 1}'::real[] as kinds,
+        100 as best,
+        0.02 as kind,
+        0.2 as stem,
+        1 as in_order,
+        1.5 as saturation,
+        0.75 as length,
+        5 as fewest,
+        60 as usual,
+        4000 as most_bytes
+),
+
+first_ranks as materialized (
+    select
+        *,
+        row_number() over (
+            order by
+                rank desc,
+                created_at desc,
+                session_id desc,
+                seq desc
+        ) as place
+    from (
+        select
+            n.may_write,
+            q.rank_query,
+            n.session_id,
+            n.seq,
+            n.created_at,
+            ts_rank(
+                w.kinds,
+                case when n.may_write then m.search else ts_filter(m.search, '{a, b, c}') end,
+                q.rank_query,
+                42
+            ) as rank
+        from (
+            select *
+            from matches
+            order by
+                created_at desc,
+                session_id desc,
+                seq desc
+            limit :most_ranked
+        ) as n
+        inner join shown_queries as q on q.language = n.language and q.may_write = n.may_write
+        cross join lateral (
+            select search
+            from messages
+            where
+                session_id = n.session_id
+                and seq = n.seq
+            union all
+            select search
+            from sessions
+            where
+                session_id = n.session_id
+                and n.seq = 0
+            offset 0
+        ) as m
+        cross join weights as w
+    ) as counted_matches
 ),
 
 best_matches as (
-    select distinct on (n.session_id)
-        n.session_id,
-        n.seq,
-        ts_rank(
-            '{0.1, 0.5, 0.7, 1}',
-            case when n.may_write then m.search else ts_filter(m.search, '{a, b, c}') end,
-            case when querytree(q.query) = 'T' then q.query else querytree(q.query)::tsquery end,
-            42
-        ) as rank
+    select distinct on (session_id)
+        session_id,
+        seq,
+        rank
     from (
-        select *
-        from matches
-        order by
-            created_at desc,
-            session_id desc,
-            seq desc
-        limit :most_ranked
-    ) as n
-    inner join shown_queries as q on q.language = n.language and q.may_write = n.may_write
-    cross join lateral (
-        select search
-        from messages
-        where
-            session_id = n.session_id
-            and seq = n.seq
-        union all
-        select search
-        from sessions
-        where
-            session_id = n.session_id
-            and n.seq = 0
-        offset 0
-    ) as m
+        select
+            f.session_id,
+            f.seq,
+            case
+                when f.place > w.best then f.rank / 2
+                else 0.5 + (
+                    select search_score(
+                        ts_rank(w.kinds, t.search, f.rank_query),
+                        (select avg((t.text ~* word)::integer) from unnest(y.words) as word),
+                        t.text ~* y.phrase,
+                        length(t.search),
+                        w.kind,
+                        w.stem,
+                        w.in_order,
+                        w.saturation,
+                        w.length,
+                        w.fewest,
+                        w.usual
+                    )
+                    from (
+                        select
+                            case
+                                when pg_column_size(message) > w.most_bytes then null
+                                when f.may_write then message::text
+                                else (
+                                    select concat_ws(E'\n', said, called, returned)
+                                    from message_texts(message)
+                                )
+                            end as text,
+                            case when f.may_write then search else ts_filter(search, '{a, b, c}') end as search
+                        from messages
+                        where
+                            session_id = f.session_id
+                            and seq = f.seq
+                        union all
+                        select
+                            session_text(title, tags) as text,
+                            search
+                        from sessions
+                        where
+                            session_id = f.session_id
+                            and f.seq = 0
+                        offset 0
+                    ) as t
+                ) / 2
+            end::real as rank
+        from first_ranks as f
+        cross join weights as w
+        cross join search_spelling(:q) as y
+    ) as ranked_matches
     order by
-        n.session_id,
+        session_id,
         rank desc,
-        n.seq desc
+        seq desc
 ),
 
 found_sessions as (

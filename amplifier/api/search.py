@@ -1,14 +1,17 @@
 """Full-text search over the sessions that the caller takes part in, and within one of them."""
 
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 import msgspec
 from litestar import Controller
 from litestar.params import FromPath, QueryParameter
+from msgspec import UNSET, UnsetType
 
 from amplifier import json_characters
 from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, period
+from amplifier.web.folders import InPath
+from amplifier.web.meaning_search import Mode
 from amplifier.web.message_search import FoundMessages, find_messages
 from amplifier.web.paging import Cursor
 from amplifier.web.request import Request
@@ -20,6 +23,9 @@ from amplifier.web.types import MessageRole
 Sort = Annotated[Literal["rank", "recent"], QueryParameter(description="The best hit first, or the newest")]
 PageLimit = Annotated[int, QueryParameter(ge=1, le=100, description="Hits at most")]
 Context = Annotated[int, QueryParameter(ge=0, le=5, description="Messages to show before and after each hit")]
+
+
+FoundBy = Literal["words", "meaning", "both"]
 
 
 class ContextMessage(msgspec.Struct):
@@ -48,11 +54,17 @@ class Hit(msgspec.Struct):
 
 
 class SearchResults(msgspec.Struct):
-    """A page of hits; `next` is the `cursor` of the following one. `notice` says what the hits do not."""
+    """A page of hits; `next` is the `cursor` of the following one. `notice` says what the hits do not.
+
+    `mode` is how they were found: `both` becomes `words` if the search by meaning is off or fails.
+    Where nothing is found, `did_you_mean` is a similar `q` that finds something, if there is one.
+    """
 
     items: list[Hit]
     next: str | None
     notice: str | None
+    mode: FoundBy
+    did_you_mean: str | UnsetType = UNSET
 
 
 class SearchController(Controller):
@@ -71,10 +83,12 @@ class SearchController(Controller):
         role: OfRole = None,
         author: Author = None,
         tag: TagFilter = None,
+        folder: InPath = None,
         created_after: CreatedAfter = None,
         created_before: CreatedBefore = None,
         tool: Tool = None,
         sort: Sort = "rank",
+        mode: Mode = "words",
         limit: PageLimit = 20,
         cursor: Cursor = None,
         context: Context = 0,
@@ -91,9 +105,11 @@ class SearchController(Controller):
             tool=tool,
             created=period("created", created_after, created_before),
             sort=sort,
+            mode=mode,
             limit=limit,
             cursor=cursor,
             context=context,
+            path=folder,
         )
         return _results(found)
 
@@ -116,6 +132,7 @@ class SessionSearchController(Controller):
         created_before: CreatedBefore = None,
         tool: Tool = None,
         sort: Sort = "rank",
+        mode: Mode = "words",
         limit: PageLimit = 20,
         cursor: Cursor = None,
         context: Context = 0,
@@ -132,6 +149,7 @@ class SessionSearchController(Controller):
             tool=tool,
             created=period("created", created_after, created_before),
             sort=sort,
+            mode=mode,
             limit=limit,
             cursor=cursor,
             context=context,
@@ -140,7 +158,9 @@ class SessionSearchController(Controller):
 
 
 def _results(found: FoundMessages) -> SearchResults:
-    return SearchResults([_hit(row) for row in found.rows], found.next, found.notice)
+    mode = cast(FoundBy, found.mode)
+    hits = [_hit(row) for row in found.rows]
+    return SearchResults(hits, found.next, found.notice, mode, found.did_you_mean or UNSET)
 
 
 def _hit(row: Any) -> Hit:

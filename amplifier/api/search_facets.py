@@ -1,15 +1,18 @@
 """Facets of the search: how many hits each role, author, tool, config and month has."""
 
+from functools import partial
 from typing import Any
 
 import msgspec
 from litestar import Controller
 
 from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, period, tag_filter
+from amplifier.web.folders import InPath, in_folder
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, Q, Search
 from amplifier.web.search_filters import Author, InSession, OfConfig, OfRole, Tool
+from amplifier.web.typed_filters import typed_filters
 from amplifier.web.types import MessageRole
 
 _MOST_VALUES = 20  # of each facet
@@ -65,6 +68,7 @@ class SearchFacetsController(Controller):
         role: OfRole = None,
         author: Author = None,
         tag: TagFilter = None,
+        folder: InPath = None,
         created_after: CreatedAfter = None,
         created_before: CreatedBefore = None,
         tool: Tool = None,
@@ -72,21 +76,21 @@ class SearchFacetsController(Controller):
         """Counts the hits that `search` finds with the same parameters, at most the newest 2,000."""
         since, until = period("created", created_after, created_before).values()
         search = Search("facets", {})
-        counting = request.queries.search_facets.count(
+        typed = typed_filters(q, tag, folder, role, author, tool)
+        count = partial(
+            request.queries.search_facets.count,
             actor_id=request.caller.user_id,
-            q=q,
+            q=typed.words,
             session_id=session_id,
             config_id=config_id,
-            tags=tag_filter(tag),
-            message_role=role,
-            author_user_id=author,
-            tool=tool,
+            tags=await in_folder(request.queries, request.caller.user_id, typed.path, tag_filter(typed.tags)),
+            **typed.of_messages,
             since=since,
             until=until,
             most_counted=MOST_RANKED,
             most_values=_MOST_VALUES,
         )
-        rows = await search.run(request, counting, is_first_page=False)
+        rows = await search.run(request, count, is_first_page=False)
         if not rows and session_id is not None:
             await participation(request, session_id)
         return _facets(rows)

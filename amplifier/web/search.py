@@ -8,7 +8,7 @@ import html
 import math
 import re
 import time
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Literal, NamedTuple, TypeVar
 
@@ -18,14 +18,19 @@ from msgspec import Meta
 
 from amplifier import clock
 from amplifier.errors import Problem, TooSlow
+from amplifier.fair_share import Shares
 from amplifier.maintenance.activity import SearchKey
 from amplifier.telemetry import recorder
 from amplifier.web.paging import packed, unpacked
 from amplifier.web.request import Request
+from amplifier.web.turns import turn
 
 MOST_RANKED = 2000  # matches; ranking all matches of a frequent word would take too long
 MAX_HEADLINE = 1000  # characters of HTML
-SYNTAX = 'Words, "phrases", `or`, `-not`, and `word*` for a beginning; nothing is a syntax error'
+SYNTAX = (
+    'Words, "phrases", `or`, `-not`, `word*` for a beginning, and filters: `path:/src`, `branch:`, `model:`, `tool:`, '
+    "`role:`, `author:`; nothing is a syntax error"
+)
 
 Q = Annotated[str, QueryParameter(name="q", max_length=1000, description=SYNTAX)]
 Kind = Literal["messages", "sessions", "facets"]
@@ -37,6 +42,7 @@ _NO_TERMS = "There is nothing to search for in q: it has only punctuation, or wo
 _HTML = {mark: f"<{tag}>" for mark, tag in {"\ue000": "mark", "\ue001": "/mark"}.items()}
 _HTML |= {character: html.escape(character) for character in "&<>\"'"}
 _CUT = "</mark>…"
+_BUSY = "Too many searches are in progress: try again shortly"
 _BETWEEN_PARTS = re.compile(r"\ue001([_./:@\\-]?)\ue000")
 
 
@@ -81,16 +87,20 @@ class Search:
         end = end._replace(searched_at=min(start.searched_at, end.searched_at))
         return packed((self._fingerprint, end))
 
-    async def run(self, request: Request, statement: Awaitable[list[Row]], is_first_page: bool) -> list[Row]:
-        """Returns the rows of a statement, which is cancelled after SEARCH_TIMEOUT. Raises Problem 503 then.
+    async def run(self, request: Request, find: Callable[[], Awaitable[list[Row]]], is_first_page: bool) -> list[Row]:
+        """Returns the rows of the statement `find()`, which is cancelled after SEARCH_TIMEOUT. Raises Problem 503 then.
 
-        Only first pages are counted as searches, facets are not.
+        It waits until few enough others search. Only first pages are counted as searches, facets are not.
         """
+        async with turn(request, "search", _BUSY):
+            return await self._rows(request, find, is_first_page)
+
+    async def _rows(self, request: Request, find: Callable[[], Awaitable[list[Row]]], is_first_page: bool) -> list[Row]:
         seconds, started = request.app.state.search_timeout, time.monotonic()
         rows, stopped = None, None
         try:
             with request.queries.database.limited(seconds):
-                rows = await statement
+                rows = await find()
         except TooSlow as error:
             stopped = error
         took = time.monotonic() - started
@@ -108,10 +118,21 @@ class Search:
         return rows
 
 
+def turns(connections: int) -> Shares:
+    """Returns the turns of searches in a process with a pool of so many connections: a third of them.
+
+    A search keeps a core of the database busy, so that more at a time would only delay appends and short reads.
+    """
+    places = max(1, connections // 3)
+    return Shares(places, max(1, places - 1))
+
+
 def _way(kind: Kind, arguments: dict[str, Any]) -> str:
     """Returns the way of a search for the metrics: what is searched, and in which order."""
     if kind != "messages":
         return kind
+    if arguments.get("mode") is not None:
+        return "by_meaning"
     scope = "messages" if arguments["session_id"] is None else "one_session"
     return f"{scope}_{'by_rank' if arguments['by_rank'] else 'recent'}"
 

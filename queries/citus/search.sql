@@ -23,17 +23,42 @@
 -- @access participant
 -- @shards all
 -- @index  none
+-- @cte    weights         the weights of both ranks, as in the folder above
 -- @cte    my_languages    the languages of the caller's sessions
+-- @cte    spelling        the patterns of the words
 -- @cte    my_queries      the tsquery for each language and right; `rank_query` is without what is excluded
--- @cte    newest_matches  the newest hits with their rank, and one more, or a page of the newest
+-- @cte    newest_matches  the newest hits with their first rank, and one more, or a page of the newest
+-- @cte    first_ranks     these without that one, with their place by the rank
+-- @cte    second_ranks    the score of the best of them
 -- @cte    page            the hits to show
 -- @cte    near_messages   the messages around them
 -- @cte    contexts        the same as JSON
-with my_languages as materialized (
+with weights as materialized (
+    select
+        '{0.1, 0.5, 0.7, 1}'::real[] as kinds,
+        100 as best,
+        0.02 as kind,
+        0.2 as stem,
+        1 as in_order,
+        1.5 as saturation,
+        0.75 as length,
+        5 as fewest,
+        60 as usual,
+        4000 as most_bytes
+),
+
+my_languages as materialized (
     select distinct coalesce(s.search_language, search_default_language()) as language
     from session_participants as p
     inner join sessions as s on s.session_id = p.session_id
     where p.user_id = :actor_id
+),
+
+spelling as materialized (
+    select
+        words,
+        phrase
+    from search_spelling(:q)
 ),
 
 my_queries as materialized (
@@ -64,6 +89,7 @@ newest_matches as materialized (
         configuration,
         may_write,
         query,
+        rank_query,
         session_id,
         seq,
         created_at,
@@ -73,11 +99,12 @@ newest_matches as materialized (
             q.configuration,
             q.may_write,
             q.query,
+            q.rank_query,
             m.session_id,
             m.seq,
             m.created_at,
             ts_rank(
-                '{0.1, 0.5, 0.7, 1}',
+                w.kinds,
                 case when q.may_write then m.search else ts_filter(m.search, '{a, b, c}') end,
                 q.rank_query,
                 42
@@ -87,6 +114,7 @@ newest_matches as materialized (
         inner join my_queries as q
             on q.language = coalesce(s.search_language, search_default_language())
             and q.may_write = may_send(p.role, p.permissions)
+        cross join weights as w
         inner join messages as m on m.session_id = p.session_id
         where
             p.user_id = :actor_id
@@ -104,11 +132,12 @@ newest_matches as materialized (
             q.configuration,
             q.may_write,
             q.query,
+            q.rank_query,
             s.session_id,
             0 as seq,
             s.created_at,
             ts_rank(
-                '{0.1, 0.5, 0.7, 1}',
+                w.kinds,
                 case when q.may_write then s.search else ts_filter(s.search, '{a, b, c}') end,
                 q.rank_query,
                 42
@@ -118,6 +147,7 @@ newest_matches as materialized (
         inner join my_queries as q
             on q.language = coalesce(s.search_language, search_default_language())
             and q.may_write = may_send(p.role, p.permissions)
+        cross join weights as w
         where
             p.user_id = :actor_id
             and (:session_id::text is null or p.session_id = :session_id)
@@ -141,8 +171,16 @@ newest_matches as materialized (
     limit case when :by_rank then :most_ranked::bigint + 1 else :limit::bigint end
 ),
 
-page as materialized (
-    select *
+first_ranks as materialized (
+    select
+        *,
+        row_number() over (
+            order by
+                rank desc,
+                created_at desc,
+                session_id desc,
+                seq desc
+        ) as place
     from (
         select *
         from newest_matches
@@ -152,6 +190,81 @@ page as materialized (
             seq desc
         limit :most_ranked
     ) as counted_matches
+),
+
+second_ranks as materialized (
+    select
+        f.session_id,
+        f.seq,
+        search_score(
+            ts_rank(w.kinds, t.search, f.rank_query),
+            (select avg((t.text ~* word)::integer) from unnest(y.words) as word),
+            t.text ~* y.phrase,
+            length(t.search),
+            w.kind,
+            w.stem,
+            w.in_order,
+            w.saturation,
+            w.length,
+            w.fewest,
+            w.usual
+        ) as rank
+    from first_ranks as f
+    cross join weights as w
+    cross join spelling as y
+    inner join messages as m on m.session_id = f.session_id and m.seq = f.seq
+    cross join lateral (
+        select
+            case
+                when pg_column_size(m.message) > w.most_bytes then null
+                when f.may_write then m.message::text
+                else (select concat_ws(E'\n', x.said, x.called, x.returned) from message_texts(m.message) as x)
+            end as text,
+            case when f.may_write then m.search else ts_filter(m.search, '{a, b, c}') end as search
+        offset 0
+    ) as t
+    where f.place <= w.best
+    union all
+    select
+        f.session_id,
+        f.seq,
+        search_score(
+            ts_rank(w.kinds, s.search, f.rank_query),
+            (select avg((t.text ~* word)::integer) from unnest(y.words) as word),
+            t.text ~* y.phrase,
+            length(s.search),
+            w.kind,
+            w.stem,
+            w.in_order,
+            w.saturation,
+            w.length,
+            w.fewest,
+            w.usual
+        ) as rank
+    from first_ranks as f
+    cross join weights as w
+    cross join spelling as y
+    inner join sessions as s on s.session_id = f.session_id
+    cross join lateral (select session_text(s.title, s.tags) as text offset 0) as t
+    where
+        f.seq = 0
+        and f.place <= w.best
+),
+
+page as materialized (
+    select *
+    from (
+        select
+            f.configuration,
+            f.may_write,
+            f.query,
+            f.session_id,
+            f.seq,
+            f.created_at,
+            case when b.rank is null then f.rank / 2 else 0.5 + b.rank / 2 end::real as rank
+        from first_ranks as f
+        left join second_ranks as b on b.session_id = f.session_id and b.seq = f.seq
+    ) as ranked_matches
     where
         not :by_rank
         or (rank, created_at, session_id, seq) < (:after_rank::real, :after_created_at, :after_session_id, :after_seq)
@@ -257,13 +370,16 @@ order by
     p.seq desc;
 
 
--- name: list_sessions(actor_id, q, owned, tags, is_filtered, status, config_id, participant, created_after, created_before, updated_after, updated_before, until, after_rank, after_matched_at, after_session_id, most_ranked, limit, offset)
+-- name: list_sessions(actor_id, q, owned, tags, message_role, author_user_id, tool, is_filtered, status, config_id, participant, created_after, created_before, updated_after, updated_before, until, after_rank, after_matched_at, after_session_id, most_ranked, limit, offset)
 -- The sessions that the caller takes part in and in which `q` is found, as the query of the folder above finds them. Each shard searches
 -- the sessions that it has and ranks its hits. Unread messages are counted in the statement.
 -- @param  actor_id          user_id of the caller
 -- @param  q                 what was typed
 -- @param  owned             true for only those in which the caller is an owner
 -- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
+-- @param  message_role      only by messages of this role, or null
+-- @param  author_user_id    only by messages that this user added, or null
+-- @param  tool              only by messages that call the tool of this name, or null
 -- @param  is_filtered       false if the seven filters that follow are null, which then cost nothing
 -- @param  status            only sessions in this state, or null
 -- @param  config_id         only sessions of this config, or null
@@ -283,19 +399,44 @@ order by
 -- @access participant
 -- @shards all
 -- @index  none
+-- @cte    weights          the weights of both ranks, as in the folder above
 -- @cte    my_languages     the languages of the caller's sessions
+-- @cte    spelling         the patterns of the words
 -- @cte    my_queries       the tsquery for each language and right; `rank_query` is without what is excluded
--- @cte    matches          all hits with their rank
+-- @cte    matches          all hits with their first rank
 -- @cte    kept_sessions    the caller's sessions that the filters leave
--- @cte    best_matches     each session's best hit of the newest `most_ranked`
+-- @cte    first_ranks      the newest `most_ranked` of them, with their place by the rank
+-- @cte    second_ranks     the score of the best of them
+-- @cte    best_matches     each session's best hit of these
 -- @cte    found_sessions   each session with its hits
 -- @cte    page             the sessions to show
 -- @cte    unread_messages  how many messages of each are unread
-with my_languages as materialized (
+with weights as materialized (
+    select
+        '{0.1, 0.5, 0.7, 1}'::real[] as kinds,
+        100 as best,
+        0.02 as kind,
+        0.2 as stem,
+        1 as in_order,
+        1.5 as saturation,
+        0.75 as length,
+        5 as fewest,
+        60 as usual,
+        4000 as most_bytes
+),
+
+my_languages as materialized (
     select distinct coalesce(s.search_language, search_default_language()) as language
     from session_participants as p
     inner join sessions as s on s.session_id = p.session_id
     where p.user_id = :actor_id
+),
+
+spelling as materialized (
+    select
+        words,
+        phrase
+    from search_spelling(:q)
 ),
 
 my_queries as materialized (
@@ -325,6 +466,7 @@ matches as materialized (
     select
         language,
         may_write,
+        rank_query,
         session_id,
         seq,
         created_at,
@@ -333,11 +475,12 @@ matches as materialized (
         select
             q.language,
             q.may_write,
+            q.rank_query,
             m.session_id,
             m.seq,
             m.created_at,
             ts_rank(
-                '{0.1, 0.5, 0.7, 1}',
+                w.kinds,
                 case when q.may_write then m.search else ts_filter(m.search, '{a, b, c}') end,
                 q.rank_query,
                 42
@@ -347,22 +490,27 @@ matches as materialized (
         inner join my_queries as q
             on q.language = coalesce(s.search_language, search_default_language())
             and q.may_write = may_send(p.role, p.permissions)
+        cross join weights as w
         inner join messages as m on m.session_id = p.session_id
         where
             p.user_id = :actor_id
             and (not :owned::boolean or p.role = 'owner')
             and s.tags @> any(array(select jsonb_path_query(:tags::jsonb, '$[*]')))
             and m.search @@ q.query
+            and (:message_role::text is null or m.role = :message_role)
+            and (:author_user_id::text is null or m.author_user_id = :author_user_id)
             and (:until::timestamptz is null or m.created_at < :until)
+            and (:tool::text is null or :tool = any(message_tools(m.message)))
         union all
         select
             q.language,
             q.may_write,
+            q.rank_query,
             s.session_id,
             0 as seq,
             s.created_at,
             ts_rank(
-                '{0.1, 0.5, 0.7, 1}',
+                w.kinds,
                 case when q.may_write then s.search else ts_filter(s.search, '{a, b, c}') end,
                 q.rank_query,
                 42
@@ -372,12 +520,16 @@ matches as materialized (
         inner join my_queries as q
             on q.language = coalesce(s.search_language, search_default_language())
             and q.may_write = may_send(p.role, p.permissions)
+        cross join weights as w
         where
             p.user_id = :actor_id
             and (not :owned::boolean or p.role = 'owner')
             and s.tags @> any(array(select jsonb_path_query(:tags::jsonb, '$[*]')))
             and s.search @@ q.query
             and querytree(q.query) <> 'T'
+            and :message_role::text is null
+            and :author_user_id::text is null
+            and :tool::text is null
             and (:until::timestamptz is null or s.created_at < :until)
     ) as found
 ),
@@ -407,11 +559,16 @@ kept_sessions as materialized (
         )
 ),
 
-best_matches as materialized (
-    select distinct on (session_id)
-        session_id,
-        seq,
-        rank
+first_ranks as materialized (
+    select
+        *,
+        row_number() over (
+            order by
+                rank desc,
+                created_at desc,
+                session_id desc,
+                seq desc
+        ) as place
     from (
         select *
         from matches
@@ -420,6 +577,80 @@ best_matches as materialized (
             session_id desc,
             seq desc
         limit :most_ranked
+    ) as counted_matches
+),
+
+second_ranks as materialized (
+    select
+        f.session_id,
+        f.seq,
+        search_score(
+            ts_rank(w.kinds, t.search, f.rank_query),
+            (select avg((t.text ~* word)::integer) from unnest(y.words) as word),
+            t.text ~* y.phrase,
+            length(t.search),
+            w.kind,
+            w.stem,
+            w.in_order,
+            w.saturation,
+            w.length,
+            w.fewest,
+            w.usual
+        ) as rank
+    from first_ranks as f
+    cross join weights as w
+    cross join spelling as y
+    inner join messages as m on m.session_id = f.session_id and m.seq = f.seq
+    cross join lateral (
+        select
+            case
+                when pg_column_size(m.message) > w.most_bytes then null
+                when f.may_write then m.message::text
+                else (select concat_ws(E'\n', x.said, x.called, x.returned) from message_texts(m.message) as x)
+            end as text,
+            case when f.may_write then m.search else ts_filter(m.search, '{a, b, c}') end as search
+        offset 0
+    ) as t
+    where f.place <= w.best
+    union all
+    select
+        f.session_id,
+        f.seq,
+        search_score(
+            ts_rank(w.kinds, s.search, f.rank_query),
+            (select avg((t.text ~* word)::integer) from unnest(y.words) as word),
+            t.text ~* y.phrase,
+            length(s.search),
+            w.kind,
+            w.stem,
+            w.in_order,
+            w.saturation,
+            w.length,
+            w.fewest,
+            w.usual
+        ) as rank
+    from first_ranks as f
+    cross join weights as w
+    cross join spelling as y
+    inner join sessions as s on s.session_id = f.session_id
+    cross join lateral (select session_text(s.title, s.tags) as text offset 0) as t
+    where
+        f.seq = 0
+        and f.place <= w.best
+),
+
+best_matches as materialized (
+    select distinct on (session_id)
+        session_id,
+        seq,
+        rank
+    from (
+        select
+            f.session_id,
+            f.seq,
+            case when b.rank is null then f.rank / 2 else 0.5 + b.rank / 2 end::real as rank
+        from first_ranks as f
+        left join second_ranks as b on b.session_id = f.session_id and b.seq = f.seq
     ) as n
     order by
         session_id,

@@ -101,6 +101,7 @@ select
     s.config_version,
     s.forked_from_session_id,
     s.forked_at_seq,
-    s.external_id
+    s.external_id,
+    s.parent_session_id
 from created_session as s
 inner join added_owner as p on p.session_id = s.session_id;

@@ -73,7 +73,7 @@ async def test_hit_says_where_it_is(api: Api, alice: httpx.AsyncClient, session_
     [entry] = (await alice.get(f"/sessions/{session_id}/transcript", params={"after": 2})).json()["messages"]
     results = await search(alice, "passenger")
     [hit] = results["items"]
-    assert results | {"items": []} == {"items": [], "next": None, "notice": None}
+    assert results | {"items": []} == {"items": [], "next": None, "notice": None, "mode": "words"}
     assert 0 < hit.pop("rank") < 1
     assert hit == {
         "session_id": session_id,

@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import itertools
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,6 +11,8 @@ import httpx
 import pytest
 from asyncpg.connection import LoggedQuery
 
+from amplifier.fair_share import Shares
+from amplifier.web import turns
 from tests.api.test_search import Sql, add, seqs
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 
@@ -93,3 +96,35 @@ async def test_search_is_one_statement(dsn: str, folder: Path, path: str, name: 
         sent = [one.query.partition(" */")[0] for one in logged]
         # what has no name is no query of ours: begin, set, commit; activity is written in the background
         assert [one for one in sent if "/* search" in one or "/*" not in one] == [f"with /* {name}"]
+
+
+def occupy(places: Shares) -> int:
+    """Takes all places, each for a user of its own, and returns their number."""
+    return next(number for number in itertools.count() if not places.take_at_once(f"user {number}"))
+
+
+async def test_searches_leave_connections_to_others(dsn: str) -> None:
+    """Of the ten connections of a process, three search."""
+    async with serving(settings_for(dsn, database_pool_max_size=10)) as api:
+        alice = await api.as_user("alice")
+        session_id = (await alice.post("/sessions", json={})).json()["session_id"]
+        await add(alice, session_id, "fast")
+        places = api.app.state.turns["search"]
+        assert occupy(places) == 3
+        waiting = asyncio.create_task(alice.get("/search", params={"q": "fast"}))
+        while not places.waiting and not waiting.done():
+            await asyncio.sleep(0)
+        await add(alice, session_id, "others")
+        assert not waiting.done()
+        places.give_back("user 0")
+        assert [item["seq"] for item in (await waiting).json()["items"]] == [1]
+
+
+async def test_search_without_turn_is_refused(
+    api: Api, alice: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(turns, "_WAIT", 0.01)
+    assert occupy(api.app.state.turns["search"])
+    for path in ("/search", "/sessions", "/search/facets"):
+        response = await alice.get(path, params={"q": "fast"})
+        assert assert_problem(response, 503)["detail"] == "Too many searches are in progress: try again shortly"

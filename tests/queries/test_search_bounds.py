@@ -11,6 +11,7 @@ Sql = Callable[..., list[Any]]
 CHANCE = random.Random(19)
 PAIRED = [chr(code) for code in (*range(0x3400, 0x4DC0), *range(0x4E00, 0xA000), *range(0xAC00, 0xD7A4))]
 LONE = [chr(code) for code in range(0x20000, 0x2A6D0)]  # 4 bytes each
+CASES = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 COMPATIBLE = [chr(code) for code in (*range(0x3300, 0x3358), *range(0x32D0, 0x32FF), 0x337F, 0xFDFA)]
 THAI, THAI_MARKS = [chr(code) for code in range(0xE01, 0xE31)], [chr(code) for code in range(0xE34, 0xE3B)]
 
@@ -38,6 +39,10 @@ TEXTS = {
     "backslashes": lambda: "\\" * 100_000,
     "escapes and lines": lambda: "\\nx\n" * 25_000,
     "joiners": lambda: "\u0628\u200c" * 50_000,
+    "one word in two cases": lambda: "aA" * 50_000,
+    "short words in two cases": lambda: "aAbB " * 20_000,
+    "words in two cases": lambda: "".join(f"{''.join(CHANCE.choices(CASES, k=60))} " for _ in range(1_600)),
+    "pairs and words in two cases": lambda: "".join(f"{pair}aB{pair}" for pair in runs(3, [" "]))[:100_000],
 }
 
 
@@ -65,6 +70,13 @@ def test_words_at_the_beginning_are_kept_beside_pairs(bounded: Sql) -> None:
     [(plain,)] = bounded("select search_plain(%s)", f"needle {TEXTS['pairs']()}")
     assert plain.startswith("needle  ")
     assert len(plain) <= 300_010
+
+
+def test_parts_of_words_are_bounded(bounded: Sql) -> None:
+    identifiers = [f"orderHandler{number}" for number in range(3_000)]
+    [(parts,)] = bounded("select search_parts(%s)", " ".join(identifiers * 2))
+    assert parts.split() == [part for n in range(1_000) for part in ("order", "handler", f"handler{n}")]
+    assert bounded("select search_parts(%s)", "aA" * 50_000) == [(None,)]
 
 
 def test_expanding_text_is_cut(bounded: Sql) -> None:

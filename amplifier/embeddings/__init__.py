@@ -1,0 +1,1 @@
+"""Embeds messages and questions for the search by meaning, which is off by default."""
