@@ -1,6 +1,7 @@
 """Bodies that are too large for memory: received into temporary files, whose total size is bounded.
 
-No connection of the pool is in use while a client sends. A file has no name, so that it is gone when the process ends.
+No connection of the pool is in use while a client sends. A file has no name, so that it is gone when the process ends,
+unless another process is to read it.
 """
 
 import asyncio
@@ -9,7 +10,8 @@ import hashlib
 import tempfile
 from collections import Counter
 from collections.abc import AsyncIterator, Hashable
-from typing import Any
+from pathlib import Path
+from typing import Any, BinaryIO
 
 from amplifier.errors import Problem
 from amplifier.fair_share import current
@@ -23,9 +25,10 @@ _RETRY = {"Retry-After": "10"}
 class Spool:
     """A temporary file. What is written counts for the user until the file is closed."""
 
-    def __init__(self, space: "Space", user: Hashable) -> None:
+    def __init__(self, space: "Space", user: Hashable, path: Path | None) -> None:
         self._space, self._user = space, user
-        self.file = tempfile.TemporaryFile()  # noqa: SIM115 - closed by `Space.file`
+        # closed by `Space.file`
+        self.file: BinaryIO = tempfile.TemporaryFile() if path is None else path.open("w+b")  # noqa: SIM115
         self.size = 0
         self.hash = hashlib.sha256()
 
@@ -60,13 +63,13 @@ class Space:
         self._open: Counter[Hashable] = Counter()
 
     @contextlib.asynccontextmanager
-    async def file(self) -> AsyncIterator[Spool]:
-        """Yields an empty file. Raises Problem 429 if the user has 8 open."""
+    async def file(self, path: Path | None = None) -> AsyncIterator[Spool]:
+        """Yields an empty file, which has no name unless `path` is given. Raises Problem 429 if the user has 8 open."""
         user = current.get()
         if self._open[user] >= _MOST_OPEN:
             raise Problem(429, f"You send {_MOST_OPEN} large bodies at once: wait for an answer", headers=_RETRY)
         self._open[user] += 1
-        spool = Spool(self, user)
+        spool = Spool(self, user, path)
         try:
             yield spool
         finally:
