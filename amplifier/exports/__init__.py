@@ -1,0 +1,1 @@
+"""Writes transcripts in the formats of other tools, without database or HTTP."""
