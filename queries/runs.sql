@@ -303,8 +303,9 @@ claimed_run as (
     update runs as r
     set
         status = case when s.permitted then 'running' else 'failed' end,
-        started_at = s.claimed_at,
-        finished_at = case when not s.permitted then s.claimed_at end,
+        -- not before its message, whose time is the session's
+        started_at = greatest(s.claimed_at, s.updated_at),
+        finished_at = case when not s.permitted then greatest(s.claimed_at, s.updated_at) end,
         error = case
             when not s.permitted
                 then '{"type": "refused", "message": "Its sender may not send any more, or the session is not active"}'::jsonb
@@ -562,6 +563,79 @@ cross join (
 ) as o;
 
 
+-- name: get_newer_history(session_id, after, up_to_seq, known, known_hash, limit, max_bytes)^
+-- Returns the messages of a transcript that a process has not read yet, if those that it has read are still the same: their
+-- versions, which every change of a row replaces, are counted and hashed. `messages` is null if they are not the same, or if
+-- there are more newer ones than the agent may read; then `runs.get_history` reads all.
+-- @param  session_id  the session
+-- @param  after       number up to which the process has read, or 0
+-- @param  up_to_seq   number of the last message
+-- @param  known       how many messages it has read
+-- @param  known_hash  their hash, 0 for none
+-- @param  limit       newer messages at most
+-- @param  max_bytes   bytes of text of newer messages at most
+-- @return NewerHistory
+-- @access system
+-- @shards one
+-- @index  messages_pkey
+-- @cost   1000
+-- @cte    known_messages  number and hash of those up to `after`
+-- @cte    newer           number, size and hash of the others
+with known_messages as (
+    select
+        count(*) as number,
+        -- with the time, because a standby that is promoted uses ids of lost transactions again
+        coalesce(bit_xor(hash_record_extended(row(seq, xmin, created_at), 0)), 0) as hash
+    from messages
+    where
+        session_id = :session_id
+        and seq <= :after
+),
+
+newer as (
+    select
+        count(*) as number,
+        coalesce(sum(size), 0)::bigint as bytes,
+        coalesce(bit_xor(hash_record_extended(row(seq, xmin, created_at), 0)), 0) as hash
+    from (
+        select
+            seq,
+            xmin,
+            created_at,
+            size
+        from messages
+        where
+            session_id = :session_id
+            and seq > :after
+            and seq <= :up_to_seq
+        order by seq
+        limit :limit + 1
+    ) as m
+)
+
+select
+    n.number::bigint as number,
+    n.bytes,
+    n.hash,
+    case
+        when
+            k.number = :known::bigint
+            and k.hash = :known_hash::bigint
+            and n.number <= :limit
+            and n.bytes <= :max_bytes::bigint
+            then (
+                select '[' || coalesce(string_agg(message::text, ',' order by seq), '') || ']'
+                from messages
+                where
+                    session_id = :session_id
+                    and seq > :after
+                    and seq <= :up_to_seq
+            )
+    end as messages
+from known_messages as k
+cross join newer as n;
+
+
 -- name: append(session_id, run_id, process_id, messages)^
 -- Adds messages of an agent to the transcript, in the name of the user whom it answers. Returns no row if the process has
 -- lost its lease, the run is over, the user may not send any more, or the session is not active; then the run has to end.
@@ -708,10 +782,11 @@ select
 from renewed_runs as r;
 
 
--- name: finish(session_id, run_id, process_id, status, response, finish_reason, error, usage, timing, messages)^
+-- name: finish(session_id, run_id, process_id, status, response, finish_reason, error, usage, timing, messages, answers)^
 -- Ends a run and adds the messages of its turn that the transcript lacks. `others_wait` is true, too, if the session's clock
 -- advanced after the beginning of this statement, which does not see what was committed while it waited for the session's
--- row. Returns no row if the process has lost its lease or the run is over.
+-- row. Returns no row if the process has lost its lease or the run is over, and with `answers`, if the run may not add
+-- messages any more, as runs.append.
 -- @param  session_id     the session
 -- @param  run_id         the run
 -- @param  process_id     the process that runs it
@@ -722,16 +797,20 @@ from renewed_runs as r;
 -- @param  usage          a JSON object of numbers
 -- @param  timing         a JSON object of seconds
 -- @param  messages       a JSON array of messages, which may be empty
+-- @param  answers        whether the user must be able to send, and the session be active
 -- @return FinishedRun | none
 -- @access system
 -- @shards one
--- @index  runs_pkey or runs_session_id_running_idx, sessions_pkey, runs_session_id_queued_idx
--- @cte    known_session     the session's clock before the statement changes anything, and whether messages wait
--- @cte    finished_run      the run, ended, if the process still holds it
--- @cte    new_messages      the messages to add, in order
--- @cte    advanced_session  the session with numbers for the messages and the event
--- @cte    added_messages    the messages
--- @cte    added_event       `run.completed`, `run.failed` or `run.cancelled`
+-- @index  runs_pkey, session_participants_pkey or session_participants_user_id_idx, sessions_pkey, runs_session_id_queued_idx
+-- @cte    known_session       the session's clock before the statement changes anything, and whether messages wait
+-- @cte    going_run           the user whom it answers
+-- @cte    locked_participant  the user's row, locked, if the user may send; with `answers` only
+-- @cte    locked_run          the run, locked, if the process still holds it
+-- @cte    new_messages        the messages to add, in order
+-- @cte    advanced_session    the session with numbers for the messages and the event
+-- @cte    finished_run        the run, ended
+-- @cte    added_messages      the messages
+-- @cte    added_event         `run.completed`, `run.failed` or `run.cancelled`
 with known_session as materialized (
     select
         last_seq,
@@ -746,29 +825,35 @@ with known_session as materialized (
     where session_id = :session_id
 ),
 
-finished_run as (
-    update runs
-    set
-        status = :status,
-        response = left(:response, 4000000),
-        finish_reason = :finish_reason,
-        error = :error,
-        usage = :usage,
-        timing = :timing,
-        finished_at = statement_timestamp()
+going_run as (
+    select user_id
+    from runs
+    where
+        session_id = :session_id
+        and run_id = :run_id
+        and :answers
+),
+
+locked_participant as (
+    select session_id
+    from session_participants
+    where
+        session_id = :session_id
+        and user_id = (select user_id from going_run)
+        and may_send(role, permissions)
+    for no key update
+),
+
+locked_run as (
+    select session_id
+    from runs
     where
         session_id = :session_id
         and run_id = :run_id
         and process_id = :process_id
         and status = 'running'
-    returning
-        session_id,
-        run_id,
-        status,
-        user_id,
-        app_id,
-        error,
-        cancelled_by_user_id
+        and (not :answers or exists (select from locked_participant))
+    for no key update
 ),
 
 new_messages as materialized (
@@ -783,14 +868,41 @@ advanced_session as (
     set
         last_seq = s.last_seq + jsonb_array_length(:messages) + 1,
         messages_total = s.messages_total + jsonb_array_length(:messages)
-    from finished_run as r
+    from locked_run as r
     where
         s.session_id = r.session_id
         and s.session_id = :session_id
+        and (not :answers or s.status = 'active')
     returning
         s.session_id,
         s.last_seq,
         s.updated_at
+),
+
+finished_run as (
+    update runs as r
+    set
+        status = :status,
+        response = left(:response, 4000000),
+        finish_reason = :finish_reason,
+        error = :error,
+        usage = :usage,
+        timing = :timing,
+        -- not before its messages, whose time is the session's
+        finished_at = greatest(statement_timestamp(), s.updated_at)
+    from advanced_session as s
+    where
+        r.session_id = s.session_id
+        and r.session_id = :session_id
+        and r.run_id = :run_id
+    returning
+        r.session_id,
+        r.run_id,
+        r.status,
+        r.user_id,
+        r.app_id,
+        r.error,
+        r.cancelled_by_user_id
 ),
 
 added_messages as (
@@ -946,6 +1058,7 @@ where status = 'queued';
 -- @return CancelledRun | none
 -- @access participant
 -- @shards one
+-- @with   audit.add: jsonb_build_object('run_id', run_id) as details
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with permitted as (
     select session_id

@@ -56,10 +56,14 @@ class Attached:
 
     async def filled(self, messages: list[Message]) -> list[Message]:
         """Returns messages with content in the place of references, or with notes."""
-        for message in reversed(messages):
+        # most are texts, and a coroutine for each would take as long as reading all of them from the database
+        with_blocks = [one for one in messages if type(one.get("content")) is list or "parts" in one or "output" in one]
+        for message in reversed(with_blocks):
             if id(message) not in self._filled:
                 self._filled[id(message)] = (message, await self._message(message))
-        return [self._filled[id(message)][1] for message in messages]
+        if not with_blocks:
+            return messages
+        return [self._filled.get(id(message), (None, message))[1] for message in messages]
 
     def close(self) -> None:
         """Gives the memory back."""

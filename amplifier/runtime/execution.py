@@ -9,8 +9,6 @@ import logging
 import time
 from typing import Any, Literal, NamedTuple
 
-import asyncpg
-import msgspec
 from amplifier_core import AmplifierSession
 
 from amplifier import json_numbers
@@ -21,13 +19,14 @@ from amplifier.runtime.attached import Attached
 from amplifier.runtime.conductor import Conductor
 from amplifier.runtime.failures import Failure, Refused, failure
 from amplifier.runtime.history import History, Limits, history
-from amplifier.runtime.hooks import FEED, SHOW, show_and_emit
+from amplifier.runtime.hooks import FEED, KEPT, SHOW, show_and_emit
 from amplifier.runtime.host import Host
 from amplifier.runtime.metering import Meter
-from amplifier.runtime.module_loader import Loader
+from amplifier.runtime.module_loader import Loader, are_ours
 from amplifier.runtime.mount_plan import Plan, PlanRefused, mount_plan
 from amplifier.runtime.run_events import CUT, SHOWN, Feed
 from amplifier.runtime.transcript_writer import Transcript, cleaned, spoken
+from amplifier.runtime.turn import RETRY_DELAY, Turn
 
 logger = logging.getLogger(__name__)
 # amplifier-core logs the errors of modules about their configs, with secrets
@@ -35,10 +34,8 @@ logging.getLogger("amplifier_core").setLevel(logging.CRITICAL)
 
 Stop = Literal["cancelled", "lost", "shutdown"]
 _IN_THREAD_FROM = 64 * 1024  # bytes; reading a larger config on the event loop would delay other runs
-_ALL = 2**62  # larger than any number of a message
-_ADDED, _ADDED_BYTES = 1000, 8 * 1024 * 1024  # messages and bytes that are read to find one that was written
+_ANSWER_TIMEOUT = 60.0  # seconds to write the answer of a run that could not end with it
 _CANCEL_TIMEOUT = 5.0  # seconds that modules get to end after a cancellation
-_RETRY_DELAY = 0.5  # seconds between two tries while the database is unavailable
 
 
 class Outcome(NamedTuple):
@@ -52,18 +49,20 @@ class Outcome(NamedTuple):
 class Execution:
     """A run that this process executes, made from the row with which it began.
 
-    `turn` holds the messages of its turn in the transcript. `ended` is set when this process has finished with the run.
+    `turn` has the messages of its turn, and `answer` is the last of them while it is not written. `ended` is set when
+    this process has finished with the run.
     """
 
     def __init__(self, host: Host, row: Any) -> None:
         self._host = host
         self.session_id, self.run_id, self.user_id = row["session_id"], row["run_id"], row["user_id"]
-        self._last_seq, self._config_id, self._config_json = row["last_seq"], row["config_id"], row["config_json"]
-        self._begun_seq = self._last_seq  # the number of the message that the run answers
-        self.turn: list[dict[str, Any]] = [json_numbers.read(row["message"])]
+        self._config_id, self._config_json = row["config_id"], row["config_json"]
+        self._begun_seq = row["last_seq"]  # the number of the message that the run answers
         self.feed = Feed(host.hub, self.session_id, self.run_id)
+        self.turn = Turn(host, self.feed, row)
         self.meter = Meter(host.settings.run_model_timeout, host.settings.run_tool_timeout)
         self._attached = Attached(host.queries, host.store, host.room, self.session_id, self.user_id)
+        self.answer = b""
         self.stopped: Stop | None = None
         self.ended = asyncio.Event()
         self._stop = asyncio.Event()
@@ -106,6 +105,8 @@ class Execution:
             (conducted or work).cancel()
             await asyncio.wait({work}, timeout=_CANCEL_TIMEOUT)
             work.cancel()
+        with contextlib.suppress(Refused):
+            self.answer = self.answer or await self.turn.take(_CANCEL_TIMEOUT)
         self.feed.release(cut_off=True)
         self.feed.flush()
         if late:
@@ -125,7 +126,25 @@ class Execution:
             return Outcome("failed", failure=Failure("interrupted", "The service was stopped while the run went on"))
         if error is None:
             error = RuntimeError("a module cancelled the run's task")
+        return self._failed(error)
+
+    def _failed(self, error: BaseException) -> Outcome:
         return Outcome("failed", failure=failure(error, self.feed.secrets, f"{self.session_id}/{self.run_id}"))
+
+    async def write_answer(self, answer: bytes, outcome: Outcome) -> Outcome:
+        """Writes the answer of a run that completed. Returns the outcome: a failure if the run may not answer.
+
+        Raises Unavailable if the database stays away.
+        """
+        try:
+            async with asyncio.timeout(_ANSWER_TIMEOUT):
+                await self.turn.write(answer)
+        except TimeoutError as error:
+            raise Unavailable("The answer of a run could not be written in time.") from error
+        except Refused as error:
+            self.turn.messages.pop()
+            return self._failed(error)
+        return outcome
 
     async def _work(self) -> str:
         host = self._host
@@ -134,13 +153,13 @@ class Execution:
         self.feed.secrets = plan.secrets
         approvals = Approvals(host, self.session_id, self.run_id, plan.secrets)
         session = AmplifierSession(
-            plan.mount, session_id=self.session_id, approval_system=approvals, is_resumed=self._last_seq > 2
+            plan.mount, session_id=self.session_id, approval_system=approvals, is_resumed=self._begun_seq > 2
         )
         coordinator = session.coordinator
         loader = coordinator.loader = Loader(host.settings.modules, plan.secrets)
         coordinator.register_capability("amplifier.live", self.feed.live)
         coordinator.register_capability(SHOW, self._show)
-        reading = asyncio.create_task(self._history())  # runs while the modules are mounted
+        reading = asyncio.create_task(self._history(are_ours(plan.mount)))  # runs while the modules are mounted
         try:
             await _initialize(session, loader)
             prompt = await self._prepare(coordinator, await reading)
@@ -153,6 +172,7 @@ class Execution:
             await self._clean_up(session)
         if self._conductor is not None and self._conductor.error is not None:
             raise await self._located(self._conductor.error)
+        self.answer = await self.turn.take()
         return str(response)
 
     def _plan(self) -> Plan:
@@ -164,6 +184,7 @@ class Execution:
         """Wraps the mounted modules with the transcript, the limits and the event handlers. Returns the prompt."""
         inner = coordinator.get("context")
         await inner.set_messages(history.messages)
+        coordinator.register_capability(KEPT, history.models)
         await coordinator.mount("context", Transcript(inner, self._append, self.feed.secrets, self._attached.filled))
         self._conductor = Conductor(coordinator.get("orchestrator"))
         await coordinator.mount("orchestrator", self._conductor)
@@ -172,7 +193,7 @@ class Execution:
             coordinator.hooks.register(event, self.feed.handle, name=f"{FEED}{event}")
         if history.left_out:
             await show_and_emit(coordinator, coordinator.hooks, CUT, history.cut)
-        return str(spoken(self.turn[0])["content"])
+        return str(spoken(self.turn.messages[0])["content"])
 
     def _show(self, event: str, data: dict[str, Any]) -> None:
         """Shows an event, and counts the messages that the context module leaves out."""
@@ -180,11 +201,16 @@ class Execution:
             self.meter.leave_out(data.get("left_out"), data.get("limit"))
         self.feed.show(event, data)
 
-    async def _history(self) -> History:
-        """Returns the messages of earlier turns. Raises Unsendable."""
+    async def _history(self, may_share: bool) -> History:
+        """Returns the messages of earlier turns, kept ones if this run may share them. Raises Unsendable."""
         settings = self._host.settings
         limits = Limits(settings.run_history_messages, settings.run_history_bytes)
-        self._read = history(await self._messages(0, self._begun_seq - 1, limits), limits)
+        if may_share:
+            self._read = await self._host.histories.read(
+                self._host.queries, self.session_id, self._begun_seq - 1, limits
+            )
+        if self._read is None:
+            self._read = history(await self._messages(0, self._begun_seq - 1, limits), limits)
         return self._read
 
     async def _located(self, error: BaseException) -> BaseException:
@@ -206,38 +232,11 @@ class Execution:
                     limit=limits.messages,
                     max_bytes=limits.bytes,
                 )
-            await asyncio.sleep(_RETRY_DELAY)
+            await asyncio.sleep(RETRY_DELAY)
 
     async def _append(self, message: bytes) -> None:
-        """Writes a message of the agent. Raises Refused if the run may not continue."""
-        message = await self.scrubbed(message)
-        key = {"session_id": self.session_id, "run_id": self.run_id, "process_id": self._host.hub.process_id}
-        try:
-            row = await self._host.queries.runs.append(**key, messages=b"[" + message + b"]")
-        except Unavailable:
-            row = await self._append_again(key, message)
-        except asyncpg.PostgresError as error:
-            raise Refused("A message of the agent cannot be stored: it is too large or nested too deeply") from error
-        if row is None:
-            raise Refused(
-                "Its sender may not send any more, the session is not active, or another process ended the run"
-            )
-        self._last_seq = row["last_seq"]
-        self.turn.append(msgspec.json.decode(message))
-        if self.turn[-1].get("role") == "assistant":
-            self.feed.settle()
-        self._host.hub.announce(self.session_id)
-
-    async def _append_again(self, key: dict[str, str], message: bytes) -> Any:
-        """Writes a message unless it is in the transcript: a broken connection leaves open whether it was committed."""
-        wanted, queries = msgspec.json.decode(message), self._host.queries
-        while True:
-            await asyncio.sleep(_RETRY_DELAY)
-            with contextlib.suppress(Unavailable):
-                newer = await self._messages(self._last_seq, _ALL, Limits(_ADDED, _ADDED_BYTES))
-                if wanted in json_numbers.read(newer["messages"] or "[]"):
-                    return newer
-                return await queries.runs.append(**key, messages=b"[" + message + b"]")
+        """Adds a message of the agent to the transcript. Raises Refused if the run may not continue."""
+        await self.turn.append(await self.scrubbed(message))
 
     async def _clean_up(self, session: AmplifierSession) -> None:
         try:

@@ -8,6 +8,7 @@ import contextlib
 import logging
 from typing import TYPE_CHECKING, Any, Literal
 
+import asyncpg
 import msgspec
 
 from amplifier import json_numbers
@@ -43,25 +44,29 @@ class Endings:
         if execution.stopped == "lost":
             await self._count_lost(execution.session_id)
             return False
-        timing = execution.timing
-        error = None if outcome.failure is None else await execution.scrubbed(msgspec.json.encode(outcome.failure))
-        row = await self._write(
-            _TRIES,
-            timing["total"],
-            session_id=execution.session_id,
-            run_id=execution.run_id,
-            status=outcome.status,
-            response=outcome.response,
-            finish_reason=execution.meter.finish_reason,
-            error=error,
-            usage=msgspec.json.encode(execution.meter.numbers),
-            timing=msgspec.json.encode(timing),
-            messages=await execution.scrubbed(_closed(execution, outcome)),
-        )
+        answer = execution.answer
+        if answer and outcome.status == "completed":
+            if (row := await self._at_once(execution, outcome, answer)) is not None:
+                return bool(row["others_wait"])
+            outcome, answer = await execution.write_answer(answer, outcome), b""
+        row = await self._write(_TRIES, execution.timing["total"], **await _ending(execution, outcome, answer))
         execution.feed.end()
         if row is None:
             await self._count_lost(execution.session_id)
         return row is None or row["others_wait"]
+
+    async def _at_once(self, execution: "Execution", outcome: "Outcome", answer: bytes) -> Any:
+        """Ends a run and writes its answer, in one commit, and returns the row of `runs.finish`.
+
+        Returns None if this is not possible, or the database did not say that it was done.
+        """
+        ending = await _ending(execution, outcome, answer)
+        with contextlib.suppress(Unavailable, asyncpg.PostgresError):
+            row = await self._finish(execution.timing["total"], **ending, answers=True)
+            if row is not None:
+                execution.feed.end()
+            return row
+        return None
 
     async def end_abandoned(self, row: Any) -> None:
         """Ends a run whose process died, given its row of `runs.reap`. Raises any error of the database."""
@@ -119,11 +124,7 @@ class Endings:
         """
         for left in reversed(range(tries)):
             try:
-                row = await self._queries.runs.finish(process_id=self._hub.process_id, **ending)
-                if row is not None:
-                    recorder.current.run_ended(ending["status"], seconds)
-                self._hub.announce(ending["session_id"])
-                return row
+                return await self._finish(seconds, **ending)
             except Exception as error:
                 hopeless = is_of_data(error) or (is_too_slow(error) and not left)
                 if hopeless and not ending.items() >= _BARE.items():
@@ -135,6 +136,13 @@ class Endings:
                 await asyncio.sleep(1)
         return None
 
+    async def _finish(self, seconds: float | None, answers: bool = False, **ending: Any) -> Any:
+        row = await self._queries.runs.finish(process_id=self._hub.process_id, answers=answers, **ending)
+        if row is not None:
+            recorder.current.run_ended(ending["status"], seconds)
+        self._hub.announce(ending["session_id"])
+        return row
+
 
 _BARE: dict[str, Any] = {"response": None, "usage": b"{}", "timing": b"{}", "messages": b"[]"}
 
@@ -144,11 +152,28 @@ def _failed(ending: dict[str, Any]) -> dict[str, Any]:
     return {} if ending["status"] == "cancelled" else {"status": "failed", "error": msgspec.json.encode(TOO_LARGE)}
 
 
+async def _ending(execution: "Execution", outcome: "Outcome", answer: bytes) -> dict[str, Any]:
+    """Returns the arguments of `runs.finish`. `answer` is a message of the turn that is not written yet, or empty."""
+    error = None if outcome.failure is None else await execution.scrubbed(msgspec.json.encode(outcome.failure))
+    closing = await execution.scrubbed(_closed(execution, outcome))
+    return {
+        "session_id": execution.session_id,
+        "run_id": execution.run_id,
+        "status": outcome.status,
+        "response": outcome.response,
+        "finish_reason": execution.meter.finish_reason,
+        "error": error,
+        "usage": msgspec.json.encode(execution.meter.numbers),
+        "timing": msgspec.json.encode(execution.timing),
+        "messages": closing if not answer else b"[" + answer + (b"]" if closing == b"[]" else b"," + closing[1:]),
+    }
+
+
 def _closed(execution: "Execution", outcome: "Outcome") -> bytes:
     """Returns the messages that close the turn of a run, as JSON."""
     # a completed turn lacks its answer when a hook denied it, or an orchestrator wrote none
     text = outcome.response or "" if outcome.status == "completed" else execution.feed.partial
-    messages = closing(execution.turn, outcome.status, text if text.strip() else "")
+    messages = closing(execution.turn.messages, outcome.status, text if text.strip() else "")
     reason = execution.meter.finish_reason
     if outcome.status == "failed" and reason and messages and messages[-1]["role"] == "assistant":
         messages[-1]["metadata"] = messages[-1].get("metadata", {}) | {"finish_reason": reason}

@@ -27,13 +27,15 @@ class History(NamedTuple):
     """The messages that an agent reads, in a form that models accept.
 
     `newest` are those of the transcript's end, as they are stored. `left_out` is the number of messages that are not
-    read, and `limit` the setting that they exceed.
+    read, and `limit` the setting that they exceed. `models` has the validated forms of kept messages by the identity of
+    the message, None for those that no turn has sent; turns write them there.
     """
 
     messages: list[Message]
     newest: list[Message]
     left_out: int = 0
     limit: str | None = None
+    models: Any = None
 
     @property
     def cut(self) -> dict[str, Any]:
@@ -53,11 +55,11 @@ def history(row: Any, limits: Limits) -> History:
     """
     newest = json_numbers.read(row["messages"] or "[]")
     if not row["left_out"]:
-        return History(_sendable(newest), newest)
+        return History(sendable(newest), newest)
     _check(row, newest, limits)
     kept = _cut(newest, json_numbers.read(row["older_messages"] or "[]"))
     limit = "RUN_HISTORY_MESSAGES" if len(newest) == limits.messages else "RUN_HISTORY_BYTES"
-    return History(_sendable(kept), newest, row["left_out"] + len(newest) - len(kept), limit)
+    return History(sendable(kept), newest, row["left_out"] + len(newest) - len(kept), limit)
 
 
 def _check(row: Any, newest: list[Message], limits: Limits) -> None:
@@ -85,10 +87,14 @@ def _cut(newest: list[Message], older: list[Message]) -> list[Message]:
     return [message for message in before if _role(message) in _SYSTEM] + newest[start:]
 
 
-def _sendable(messages: list[Message]) -> list[Message]:
-    """Returns the messages that are the conversation's own, as models accept them."""
-    given = [message for message in messages if message.get("role") != "assistant" or not is_notice(message)]
-    return [spoken(message) if "metadata" in message else message for message in valid(given)]
+def sendable(messages: list[Message]) -> list[Message]:
+    """Returns the conversation's own messages, as models accept them."""
+    return [spoken(message) if "metadata" in message else message for message in valid(own(messages))]
+
+
+def own(messages: list[Message]) -> list[Message]:
+    """Returns the messages without those that earlier releases wrote for an agent that did not answer."""
+    return [message for message in messages if message.get("role") != "assistant" or not is_notice(message)]
 
 
 def _role(message: Message) -> str | None:

@@ -9,6 +9,7 @@ from amplifier_core import HookResult
 
 SHOW = "amplifier.show"  # the capability that shows an event to followers of the run: a function of event and data
 FEED = "feed "  # prefix of the handlers that show the events of modules which do not use the capability
+KEPT = "amplifier.models"  # the capability with `History.models`
 ALREADY_SHOWN = "amplifier.told"  # key in the data of an event that was shown already
 
 

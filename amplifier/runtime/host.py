@@ -7,6 +7,7 @@ from amplifier.configs.encryption import Keyring
 from amplifier.live.hub import Hub
 from amplifier.queries.registry import Queries
 from amplifier.runtime.attached import Room
+from amplifier.runtime.kept_histories import Histories
 from amplifier.runtime.secret_references import Secrets
 from amplifier.settings import Settings
 from amplifier.transcripts.scrubber import Scrubber
@@ -23,3 +24,4 @@ class Host(NamedTuple):
     secret: Secrets
     store: Store
     room: Room
+    histories: Histories

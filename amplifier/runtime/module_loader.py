@@ -130,6 +130,13 @@ def unknown(allowed: frozenset[str]) -> list[str]:
     return sorted(name for name in allowed if not _NAME.fullmatch(name) or name not in {**OURS, **_installed()})
 
 
+def are_ours(mount: dict[str, Any]) -> bool:
+    """Returns whether the service provides all modules of a mount plan that handle messages: all but the tools."""
+    kinds = mount["session"].values(), mount["providers"], mount["hooks"]
+    names = [entry["module"] for kind in kinds for entry in kind]
+    return all(name in OURS and name not in _installed() for name in names)
+
+
 def warm(allowed: frozenset[str]) -> list[tuple[str, Exception]]:
     """Imports all allowed modules, so that no session waits for an import. Returns the failures as (name, error)."""
     failures: list[tuple[str, Exception]] = []

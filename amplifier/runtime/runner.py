@@ -21,6 +21,7 @@ from amplifier.queries.registry import Queries
 from amplifier.runtime.attached import Room
 from amplifier.runtime.finish import Endings
 from amplifier.runtime.host import Host
+from amplifier.runtime.kept_histories import Histories
 from amplifier.runtime.leases import Leases
 from amplifier.runtime.queue import Waiting
 from amplifier.runtime.run_slots import Places
@@ -213,6 +214,7 @@ class Runner:
             Secrets(settings.secrets, settings.secrets_dir),
             Store(settings),
             Room(),
+            Histories(),
         )
 
     async def _run(self, execution: "Execution", origin: TraceContext | None) -> None:

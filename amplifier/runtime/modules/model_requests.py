@@ -5,7 +5,7 @@ request bodies of model APIs is in `providers/`.
 """
 
 import contextlib
-from typing import Any
+from typing import Any, TypeAlias
 
 from amplifier_core import ChatRequest
 from amplifier_core.message_models import Message, ToolSpec
@@ -21,13 +21,20 @@ _SAYING = ("user", "assistant")
 _KNOWN = frozenset({"role", "content", "name", "tool_call_id", "tool_calls", "metadata", "thinking_block", "timestamp"})
 _BLOCKS = ("text", "thinking", "redacted_thinking", "tool_call", "tool_result", "image", "reasoning")
 
+Known: TypeAlias = tuple[parts.Message, Any, Message | list[Message]]  # a message, its content, and what it is sent as
+
 
 class Requests:
-    """Makes the requests of a turn. An unchanged message is validated once in a turn."""
+    """Makes the requests of a turn. An unchanged message is validated once in a turn.
 
-    def __init__(self, tools: list[Any]) -> None:
+    `kept` has what earlier turns validated, by the identity of the message, and None for other messages that outlast
+    the turn; these are added.
+    """
+
+    def __init__(self, tools: list[Any], kept: dict[int, Known | None] | None = None) -> None:
         self._specs = [_spec(tool) for tool in tools] or None
-        self._known: dict[int, tuple[parts.Message, Any, Message | list[Message]]] = {}
+        self._kept = {} if kept is None else kept
+        self._known: dict[int, Known] = {key: known for key, known in self._kept.items() if known is not None}
         self._writer = Writer()
 
     def request(self, messages: list[parts.Message], notes: list[Any], last: bool) -> ChatRequest:
@@ -54,16 +61,23 @@ class Requests:
         except ValidationError:
             return None
         known = zip(usual, models, strict=True)
-        self._known = {id(message): (message, message["content"], model) for message, model in known}
+        for message, model in known:
+            self._keep(message, (message, message["content"], model))
         return models if len(models) == len(messages) else None
 
     def _models(self, message: parts.Message) -> list[Message]:
         known = self._known.get(id(message))
         content = message.get("content")
         if known is None or known[1] is not content:
-            known = self._known[id(message)] = (message, content, self._written(message))
+            known = self._keep(message, (message, content, self._written(message)))
         models = known[2]  # a list for each message would have the garbage collector run twice as often
         return models if isinstance(models, list) else [models]
+
+    def _keep(self, message: parts.Message, known: Known) -> Known:
+        self._known[id(message)] = known
+        if id(message) in self._kept:
+            self._kept[id(message)] = known
+        return known
 
     def _written(self, message: parts.Message) -> list[Message]:
         if _is_usual(message):

@@ -8,7 +8,7 @@ from typing import Any
 from amplifier_core import ChatResponse, ConfigurationError
 from pydantic_core import to_jsonable_python
 
-from amplifier.runtime.hooks import Hooks
+from amplifier.runtime.hooks import KEPT, Hooks
 from amplifier.runtime.modules.endings import Endings
 from amplifier.runtime.modules.model_requests import Requests
 from amplifier.runtime.modules.tools import Toolbox
@@ -74,7 +74,8 @@ class _Turn:
     ) -> None:
         self._context, self._name, self._provider = context, name, provider
         self._hooks, self._coordinator = hooks, coordinator
-        self._toolbox, self._requests = Toolbox(tools, hooks), Requests(tools)
+        kept = None if coordinator is None else coordinator.get_capability(KEPT)
+        self._toolbox, self._requests = Toolbox(tools, hooks), Requests(tools, kept)
         self._endings = Endings(name)
         self._count, self._status = 0, "success"
         self.options: dict[str, Any] = {}
