@@ -39,6 +39,7 @@ limit :limit;
 -- @return ApplicationKeySummary | none
 -- @access system
 -- @shards local
+-- @with   audit.add
 -- @index  application_keys_app_id_name_key
 insert into application_keys (app_id, key_id, name, api_key_hash, expires_at)
 select
@@ -67,6 +68,7 @@ returning
 -- @return row count
 -- @access system
 -- @shards local
+-- @with   audit.add
 -- @index  application_keys_pkey or application_keys_app_id_name_key, applications_pkey
 with removed_key as (
     delete from application_keys as k

@@ -11,6 +11,7 @@
 -- @return Application
 -- @access system
 -- @shards local
+-- @with   audit.add
 -- @index  none
 insert into applications (app_id, app_name, api_key_hash, api_key_prefix, is_admin, settings, key_managers, act_as)
 values (:app_id, :app_name, :api_key_hash, :api_key_prefix, :is_admin, :settings, :key_managers, :act_as)
@@ -96,6 +97,7 @@ where
 -- @return row count
 -- @access system
 -- @shards local
+-- @with   audit.add
 -- @index  applications_pkey
 delete from applications
 where app_id = :app_id;
@@ -112,6 +114,7 @@ where app_id = :app_id;
 -- @return Application | none
 -- @access system
 -- @shards local
+-- @with   audit.add
 -- @index  applications_pkey
 update applications
 set
@@ -143,6 +146,7 @@ returning
 -- @return ApplicationChange | none
 -- @access system
 -- @shards local
+-- @with   audit.add: jsonb_build_object('changed', changes) as details
 -- @index  applications_pkey
 with locked_application as (
     select *

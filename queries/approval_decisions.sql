@@ -9,6 +9,7 @@
 -- @return DecidedApproval | none
 -- @access participant
 -- @shards one
+-- @with   audit.add: jsonb_build_object('run_id', run_id, 'decision', decision) as details
 -- @index  session_participants_pkey or session_participants_user_id_idx, runs_session_id_running_idx, run_approvals_pkey, sessions_pkey
 with permitted as (
     select session_id

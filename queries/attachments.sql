@@ -198,6 +198,7 @@ where
 -- @return row count
 -- @access participant
 -- @shards one
+-- @with   audit.add
 -- @index  session_participants_pkey or session_participants_user_id_idx, attachments_pkey
 delete from attachments as a
 using session_participants as p

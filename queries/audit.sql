@@ -1,5 +1,6 @@
 -- name: add(actor_id, actor_app_id, action, target_type, target_id, details, address, request_id)!
--- Records what the caller did, in the transaction of the change.
+-- Records what the caller did, in the transaction of the change. As the `@with` of another query it adds the same row in that
+-- query's statement, for each row of its result.
 -- @param  actor_id      user_id of the caller
 -- @param  actor_app_id  the calling application
 -- @param  action        the operation
@@ -13,7 +14,17 @@
 -- @shards local
 -- @index  none
 insert into audit_log (user_id, app_id, action, target_type, target_id, details, address, request_id)
-values (:actor_id, :actor_app_id, :action, :target_type, :target_id, :details, left(:address, 255), :request_id);
+select
+    :actor_id,
+    :actor_app_id,
+    :action,
+    :target_type,
+    :target_id,
+    :details::jsonb || outcome.details,
+    left(:address, 255),
+    :request_id
+from (select '{}'::jsonb as details) as outcome
+where outcome.details is distinct from '{"changed": {}}';
 
 
 -- name: list(user_id, app_id, action, target_type, since, until, before_id, limit)

@@ -9,6 +9,7 @@
 -- @return StoredConfig
 -- @access self
 -- @shards local
+-- @with   audit.add
 -- @index  none
 insert into configs (config_id, name, description, config_json, user_id, tags)
 values (:config_id, :name, :description, :config_json, :actor_id, :tags)

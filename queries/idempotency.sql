@@ -15,6 +15,7 @@ select
     k.status,
     k.response,
     k.etag,
+    k.is_encrypted,
     not exists (
         select
         from unnest(k.session_ids) as shown (session_id)
@@ -88,12 +89,44 @@ set
     request_hash = excluded.request_hash,
     status = excluded.status,
     response = excluded.response,
+    is_encrypted = true,
     etag = excluded.etag,
     session_ids = excluded.session_ids,
     config_ids = excluded.config_ids,
     app_ids = excluded.app_ids,
     created_at = excluded.created_at
 where k.created_at <= now() - interval '24 hours';
+
+
+-- name: keep(actor_id, actor_app_id, key_hash, request_hash, answer_status, session_id)!
+-- Stores the answer to a change of a session that has nothing but ids and numbers. As the `@with` of another query it stores
+-- that query's row as the answer, in its statement. If there is an answer already, also an expired one, that is a unique
+-- violation, which takes the change back.
+-- @param  actor_id       user_id of the caller
+-- @param  actor_app_id   the calling application
+-- @param  key_hash       SHA-256 of the caller and the key, in hexadecimal
+-- @param  request_hash   SHA-256 of the request, in hexadecimal
+-- @param  answer_status  the answer's status
+-- @param  session_id     the session, which the caller sees
+-- @return row count
+-- @access system
+-- @shards local
+-- @index  none
+insert into idempotency_keys (
+    app_id, user_id, key_hash, request_hash, status, response, is_encrypted, session_ids, config_ids, app_ids
+)
+select
+    :actor_app_id,
+    :actor_id,
+    :key_hash,
+    :request_hash,
+    :answer_status,
+    convert_to(outcome.answer, 'UTF8'),
+    false,
+    array[:session_id::text],
+    '{}',
+    '{}'
+from (select '{}'::text as answer) as outcome;
 
 
 -- name: sweep(limit)!

@@ -28,6 +28,7 @@ for no key update of p, i;
 -- @return Claim | none
 -- @access self
 -- @shards one
+-- @with   audit.add: jsonb_build_object('role', role) as details
 -- @index  session_invitations_token_hash_key, session_participants_pkey, session_events_pkey, sessions_pkey
 -- @cte    known_participant  the caller's row before the statement changes anything, if the invitation is of the session
 -- @cte    open_invitation    the invitation, if it is valid, its creator may invite for its role, and the caller may use it

@@ -11,6 +11,7 @@
 -- @return Invitation | none
 -- @access participant
 -- @shards one
+-- @with   audit.add
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 with locked_actor as (
     select session_id
@@ -131,6 +132,7 @@ limit :limit;
 -- @return Invitation | none
 -- @access participant
 -- @shards one
+-- @with   audit.add
 -- @index  session_participants_pkey or session_participants_user_id_idx, session_invitations_pkey, sessions_pkey
 with locked_actor as (
     select session_id

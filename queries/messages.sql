@@ -12,6 +12,7 @@
 -- @return AppendedMessages | none
 -- @access participant
 -- @shards one
+-- @with   idempotency.keep: row_to_json(returned_rows)::text as answer
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cost   60
 with locked_participant as (

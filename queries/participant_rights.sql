@@ -12,7 +12,8 @@ select
     p.role,
     may_send(p.role, p.permissions) as may_send,
     may_cancel(p.role, p.permissions) as may_cancel,
-    may_invite(p.role, p.permissions) as may_invite
+    may_invite(p.role, p.permissions) as may_invite,
+    may_export(p.role, p.permissions) as may_export
 from session_participants as actor
 inner join session_participants as p on p.session_id = actor.session_id
 where
@@ -35,6 +36,7 @@ where
 -- @return ParticipantChange | none
 -- @access participant
 -- @shards one
+-- @with   audit.add: jsonb_build_object('changed', changes) as details
 -- @index  session_participants_pkey, sessions_pkey
 -- @cte    locked_participants  the rows of all owners, of the caller and of the participant, locked
 -- @cte    owners               whether the caller is one of the owners, and which of the others joined first

@@ -37,6 +37,7 @@ limit :limit;
 -- @return Participant | none
 -- @access participant
 -- @shards one
+-- @with   audit.add: jsonb_build_object('role', role, 'permissions', permissions) as details
 -- @index  session_participants_pkey, sessions_pkey
 with locked_actor as (
     select session_id
@@ -116,6 +117,7 @@ from added_participant;
 -- @return Participant | none
 -- @access participant
 -- @shards one
+-- @with   audit.add: jsonb_build_object('role', role, 'permissions', permissions) as details
 -- @index  session_participants_pkey, sessions_pkey
 with locked_participants as (
     select

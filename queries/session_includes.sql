@@ -1,4 +1,4 @@
--- name: list(actor_id, owned, shared, unread, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before, sort, ascending, after_moment, after_session_id, limit, with_metadata, with_participants, with_last_message, with_preview, with_run, with_state, most_participants, max_bytes)
+-- name: list(actor_id, owned, shared, unread, tags, status, config_id, participant, parent_session_id, created_after, created_before, updated_after, updated_before, sort, ascending, after_moment, after_session_id, limit, with_metadata, with_participants, with_last_message, with_preview, with_run, with_state, most_participants, max_bytes)
 -- Lists as session_lists.list does, with metadata, participants, the last message, the run and the state of each session on
 -- the page. Reads the text of messages of at most 16 kB, because that of others could take long.
 -- A page ends before these exceed max_bytes, but has at least one row.
@@ -10,6 +10,7 @@
 -- @param  status             only in this state, or null
 -- @param  config_id          only of this config, or null
 -- @param  participant        only those in which this user takes part, too, or null
+-- @param  parent_session_id  only those that an agent of this session started, if the user takes part in it, or null
 -- @param  created_after      only what was created at this time or later, or null
 -- @param  created_before     only what was created before this time, or null
 -- @param  updated_after      only what was changed at this time or later, or null
@@ -69,6 +70,7 @@ with first_rows as (
             created_at,
             updated_at,
             external_id,
+            parent_session_id,
             case :sort::text
                 when 'created_at' then created_at
                 when 'updated_at' then updated_at
@@ -112,6 +114,19 @@ with first_rows as (
                 where
                     o.session_id = p.session_id
                     and o.user_id = :participant
+            )
+        )
+        and (
+            :parent_session_id::text is null
+            or (
+                s.parent_session_id = :parent_session_id
+                and (
+                    select true
+                    from session_participants as o
+                    where
+                        o.session_id = :parent_session_id
+                        and o.user_id = :actor_id
+                )
             )
         )
         and case

@@ -1,25 +1,26 @@
--- name: list(actor_id, owned, shared, unread, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before, sort, ascending, after_moment, after_session_id, limit, offset)
+-- name: list(actor_id, owned, shared, unread, tags, status, config_id, participant, parent_session_id, created_after, created_before, updated_after, updated_before, sort, ascending, after_moment, after_session_id, limit, offset)
 -- Lists the sessions that a user takes part in, with the user's part in them, in any order and by any filter.
 -- sessions.list and sessions.list_by_activity are faster for the usual ones. All of the user's sessions are read and sorted, as
 -- in sessions.list; `participant` is looked up in each, because `exists` could read all sessions of that user instead.
--- @param  actor_id          user_id of the caller
--- @param  owned             true for only those in which the user is an owner
--- @param  shared            true for only those in which the user is no owner
--- @param  unread            true for only those with messages that the user has not read
--- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
--- @param  status            only in this state, or null
--- @param  config_id         only of this config, or null
--- @param  participant       only those in which this user takes part, too, or null
--- @param  created_after     only what was created at this time or later, or null
--- @param  created_before    only what was created before this time, or null
--- @param  updated_after     only what was changed at this time or later, or null
--- @param  updated_before    only what was changed before this time, or null
--- @param  sort              created_at, updated_at or last_active_at
--- @param  ascending         true for the oldest first
--- @param  after_moment      position of the last row of the page before
--- @param  after_session_id  the same
--- @param  limit             rows at most
--- @param  offset            rows to skip
+-- @param  actor_id           user_id of the caller
+-- @param  owned              true for only those in which the user is an owner
+-- @param  shared             true for only those in which the user is no owner
+-- @param  unread             true for only those with messages that the user has not read
+-- @param  tags               a JSON object that the tags must contain, or an array of objects, one of which they must
+-- @param  status             only in this state, or null
+-- @param  config_id          only of this config, or null
+-- @param  participant        only those in which this user takes part, too, or null
+-- @param  parent_session_id  only those that an agent of this session started, if the user takes part in it, or null
+-- @param  created_after      only what was created at this time or later, or null
+-- @param  created_before     only what was created before this time, or null
+-- @param  updated_after      only what was changed at this time or later, or null
+-- @param  updated_before     only what was changed before this time, or null
+-- @param  sort               created_at, updated_at or last_active_at
+-- @param  ascending          true for the oldest first
+-- @param  after_moment       position of the last row of the page before
+-- @param  after_session_id   the same
+-- @param  limit              rows at most
+-- @param  offset             rows to skip
 -- @return UserSession[]
 -- @access participant
 -- @shards all
@@ -73,6 +74,7 @@ cross join lateral (
         created_at,
         updated_at,
         external_id,
+        parent_session_id,
         case :sort::text
             when 'created_at' then created_at
             when 'updated_at' then updated_at
@@ -118,6 +120,19 @@ where
                 and o.user_id = :participant
         )
     )
+    and (
+        :parent_session_id::text is null
+        or (
+            s.parent_session_id = :parent_session_id
+            and (
+                select true
+                from session_participants as o
+                where
+                    o.session_id = :parent_session_id
+                    and o.user_id = :actor_id
+            )
+        )
+    )
     and case
         when :ascending::boolean then (s.moment, s.session_id) > (:after_moment::timestamptz, :after_session_id::text)
         else (s.moment, s.session_id) < (:after_moment, :after_session_id)
@@ -131,20 +146,21 @@ limit :limit
 offset :offset;
 
 
--- name: count(actor_id, owned, shared, unread, tags, status, config_id, participant, created_after, created_before, updated_after, updated_before)$
+-- name: count(actor_id, owned, shared, unread, tags, status, config_id, participant, parent_session_id, created_after, created_before, updated_after, updated_before)$
 -- Counts the sessions that `list` lists.
--- @param  actor_id          user_id of the caller
--- @param  owned             true for only those in which the user is an owner
--- @param  shared            true for only those in which the user is no owner
--- @param  unread            true for only those with messages that the user has not read
--- @param  tags              a JSON object that the tags must contain, or an array of objects, one of which they must
--- @param  status            only in this state, or null
--- @param  config_id         only of this config, or null
--- @param  participant       only those in which this user takes part, too, or null
--- @param  created_after     only what was created at this time or later, or null
--- @param  created_before    only what was created before this time, or null
--- @param  updated_after     only what was changed at this time or later, or null
--- @param  updated_before    only what was changed before this time, or null
+-- @param  actor_id           user_id of the caller
+-- @param  owned              true for only those in which the user is an owner
+-- @param  shared             true for only those in which the user is no owner
+-- @param  unread             true for only those with messages that the user has not read
+-- @param  tags               a JSON object that the tags must contain, or an array of objects, one of which they must
+-- @param  status             only in this state, or null
+-- @param  config_id          only of this config, or null
+-- @param  participant        only those in which this user takes part, too, or null
+-- @param  parent_session_id  only those that an agent of this session started, if the user takes part in it, or null
+-- @param  created_after      only what was created at this time or later, or null
+-- @param  created_before     only what was created before this time, or null
+-- @param  updated_after      only what was changed at this time or later, or null
+-- @param  updated_before     only what was changed before this time, or null
 -- @return value
 -- @access participant
 -- @shards all
@@ -159,7 +175,8 @@ cross join lateral (
         tags,
         last_seq,
         created_at,
-        updated_at
+        updated_at,
+        parent_session_id
     from sessions
     where session_id = p.session_id
     offset 0
@@ -198,5 +215,18 @@ where
             where
                 o.session_id = p.session_id
                 and o.user_id = :participant
+        )
+    )
+    and (
+        :parent_session_id::text is null
+        or (
+            s.parent_session_id = :parent_session_id
+            and (
+                select true
+                from session_participants as o
+                where
+                    o.session_id = :parent_session_id
+                    and o.user_id = :actor_id
+            )
         )
     );

@@ -12,6 +12,7 @@
 -- @return Session | none
 -- @access owner
 -- @shards one
+-- @with   audit.add
 -- @index  configs_pkey
 with owned_config as (
     select
@@ -90,7 +91,8 @@ select
     s.config_version,
     s.forked_from_session_id,
     s.forked_at_seq,
-    s.external_id
+    s.external_id,
+    s.parent_session_id
 from created_session as s
 inner join added_owner as p on p.session_id = s.session_id;
 
@@ -275,7 +277,8 @@ select
     s.config_version,
     s.forked_from_session_id,
     s.forked_at_seq,
-    s.external_id
+    s.external_id,
+    s.parent_session_id
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 where
@@ -314,7 +317,8 @@ select
     s.config_version,
     s.forked_from_session_id,
     s.forked_at_seq,
-    s.external_id
+    s.external_id,
+    s.parent_session_id
 from sessions as s
 inner join session_participants as p on p.session_id = s.session_id and p.user_id = s.owner_user_id
 where
@@ -340,6 +344,7 @@ where
 -- @return SessionChange | none
 -- @access participant
 -- @shards one
+-- @with   audit.add: jsonb_build_object('changed', changes) as details
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participant  the caller's row, locked, if the caller is an owner or editor
 -- @cte    owned_config        the config, locked against deletion, if it is the caller's
@@ -492,6 +497,7 @@ select
     s.forked_from_session_id,
     s.forked_at_seq,
     s.external_id,
+    s.parent_session_id,
     c.told as changes
 from result as s
 inner join locked_participant as p on p.session_id = s.session_id
@@ -508,6 +514,7 @@ cross join changes as c;
 -- @return SessionChange | none
 -- @access participant
 -- @shards one
+-- @with   audit.add: jsonb_build_object('changed', changes) as details
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey
 -- @cte    locked_participants   the rows of the caller and of the new owner, locked
 -- @cte    rights                whether the caller is an owner, and whether the new owner takes part
@@ -620,6 +627,7 @@ select
     s.forked_from_session_id,
     s.forked_at_seq,
     s.external_id,
+    s.parent_session_id,
     case
         when s.former_owner_user_id is null then '{}'
         else jsonb_build_object(
@@ -666,6 +674,7 @@ for update;
 -- @return row count
 -- @access participant
 -- @shards one
+-- @with   audit.add
 -- @index  session_participants_pkey, runs_session_id_queued_at_idx or runs_pkey, sessions_pkey
 with locked_participants as (
     select
@@ -744,8 +753,8 @@ for key share of s;
 
 
 -- name: fork(actor_id, actor_app_id, session_id, new_session_id, own_config_id, title, up_to_seq, most)^
--- Creates a session of the caller's as a copy of a session that the caller takes part in, up to a number of its clock. It
--- runs a config of the caller's, so that a copy gives nobody the use of another user's config, or none if the session has
+-- Creates a session of the caller's as a copy of a session that the caller may export, up to a number of its clock. It runs
+-- a config of the caller's, so that a copy gives nobody the use of another user's config, or none if the session has
 -- none. transcripts.copy follows in the same transaction, because search entries of messages depend on the session's language.
 -- @param  actor_id        user_id of the caller
 -- @param  actor_app_id    the calling application
@@ -758,9 +767,10 @@ for key share of s;
 -- @return Session | none
 -- @access participant
 -- @shards all
+-- @with   audit.add: jsonb_build_object('forked_at_seq', forked_at_seq) as details
 -- @index  session_participants_pkey or session_participants_user_id_idx, sessions_pkey, configs_pkey, messages_pkey
 -- @cost   3000
--- @cte    source            the session to copy, if the caller takes part in it and its clock has reached `up_to_seq`
+-- @cte    source            the session to copy, if the caller may export it and its clock has reached `up_to_seq`
 -- @cte    owned_config      the config, locked against deletion, if it is the caller's
 -- @cte    counted_messages  how many messages there are to copy, and how many of them are from users; stops after `most` + 1
 -- @cte    created_session   the new session, if there are at most `most` messages
@@ -778,6 +788,7 @@ with source as (
     where
         p.session_id = :session_id
         and p.user_id = :actor_id
+        and may_export(p.role, p.permissions)
         and s.session_id = :session_id
         and (:up_to_seq::bigint is null or s.last_seq >= :up_to_seq)
 ),
@@ -877,6 +888,7 @@ select
     s.config_version,
     s.forked_from_session_id,
     s.forked_at_seq,
-    s.external_id
+    s.external_id,
+    s.parent_session_id
 from created_session as s
 inner join added_owner as p on p.session_id = s.session_id;

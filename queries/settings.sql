@@ -43,6 +43,7 @@ where key = :key;
 -- @return SettingChange
 -- @access system
 -- @shards local
+-- @with   audit.add: jsonb_build_object('changed', changes) as details
 -- @index  configuration_pkey
 with locked_setting as (
     select *
@@ -100,6 +101,7 @@ cross join changes as c;
 -- @return row count
 -- @access system
 -- @shards local
+-- @with   audit.add
 -- @index  configuration_pkey
 delete from configuration
 where key = :key;

@@ -141,7 +141,7 @@ from repaired_session;
 
 
 -- name: copy(actor_id, session_id, fork_id, up_to_seq)!
--- Copies the beginning of a transcript that the caller may read into a session that the caller owns. Messages keep their
+-- Copies the beginning of a transcript that the caller may export into a session that the caller owns. Messages keep their
 -- numbers, authors, times, keys and search entries.
 -- @param  actor_id    user_id of the caller
 -- @param  session_id  the session to copy from
@@ -176,6 +176,7 @@ where
         where
             session_id = :session_id
             and user_id = :actor_id
+            and may_export(role, permissions)
     )
     and exists (
         select 1

@@ -14,7 +14,7 @@ _ACTORS = {"actor_id", "actor_ids"}  # the caller, or several readers that one c
 _VERBS = ("select", "with", "insert", "update", "delete")
 _SESSION_STATE = re.compile(r"\b(set_config|pg_advisory_lock\w*)\s*\(", re.IGNORECASE)
 _PARAM = re.compile(r"^@param\s+(\w+)\s+(\S.*)$", re.MULTILINE)
-_TAG = re.compile(r"^@(return|access|shards|index|cost)\s+(\S.*)$", re.MULTILINE)
+_TAG = re.compile(r"^@(return|access|shards|index|cost|with)\s+(\S.*)$", re.MULTILINE)
 _RETURN = re.compile(r"(\w+)(\[\]| \| none)?|row count")
 _NESTED = re.compile(r"'(?:''|[^'])*'|\([^()]*\)")
 _EVERY_COLUMN = re.compile(r"(?:\bselect|\breturning|,)\s+(?:\w+\.)?\*", re.IGNORECASE)
@@ -30,7 +30,8 @@ Problem = tuple[str, str]  # the problem and its remedy
 
 
 class Header(NamedTuple):
-    """The parsed lines of a header. `uses` is the value of `@index`, `cost` the limit for the cost of a plan."""
+    """The parsed lines of a header. `uses` is the value of `@index`, `cost` the limit for the cost of a plan, `added`
+    the value of `@with`."""
 
     sentence: str
     params: dict[str, str]
@@ -39,6 +40,7 @@ class Header(NamedTuple):
     shards: str | None
     uses: str | None
     cost: str | None
+    added: str | None = None
 
     @property
     def struct(self) -> str | None:
@@ -70,6 +72,7 @@ def parse(doc: str) -> Header:
         tags.get("shards"),
         tags.get("index"),
         tags.get("cost"),
+        tags.get("with"),
     )
 
 

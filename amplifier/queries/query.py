@@ -6,6 +6,7 @@ The registry of all files is in `amplifier.queries.registry`.
 import hashlib
 import re
 import time
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import lru_cache
 from operator import itemgetter
@@ -20,6 +21,7 @@ from amplifier.database.pool import Database, Runner
 from amplifier.errors import InputError
 from amplifier.queries.findings import Finding
 from amplifier.queries.header import Header, checked, parse
+from amplifier.queries.joined import NotJoined, added_name, joined
 from amplifier.queries.reads import ON_REPLICA
 from amplifier.telemetry import tracing
 from amplifier.telemetry.served import current
@@ -32,7 +34,7 @@ _PLACE = re.compile(r" at \S+:\d+")  # aiosql counts lines from the start of the
 
 
 class Parsed(NamedTuple):
-    """The parts of a query's text. `sql` has $1, $2, ... in place of the parameters."""
+    """The parts of a query's text. `sql` has $1, $2, ... in place of the parameters, `raw` their names."""
 
     name: str
     file: Path
@@ -42,6 +44,7 @@ class Parsed(NamedTuple):
     operator: str
     parameters: list[str]
     sql: str
+    raw: str = ""
 
 
 class Usage:
@@ -58,7 +61,7 @@ class Query:
 
     It runs on the database that it was loaded for, in the transaction of the current task if there is one. The result
     depends on the operator: without one a list of records, `^` a record or None, `$` a value, `!` the number of rows
-    changed.
+    changed. `joined` is the statement that it makes together with the query of its `@with`, if it has one.
     """
 
     __slots__ = (
@@ -69,16 +72,19 @@ class Query:
         "file",
         "hash",
         "header",
+        "joined",
         "line",
         "name",
         "operator",
         "parameters",
+        "parsed",
         "statement",
         "text",
         "usage",
     )
 
     def __init__(self, database: Database, parsed: Parsed) -> None:
+        self.parsed, self.joined = parsed, cast("Query | None", None)
         self._runner: Runner = database.reads if parsed.name in ON_REPLICA else database
         self.name, self.file, self.line, self.text = parsed.name, parsed.file, parsed.line, parsed.text
         self.header, self.parameters, self.operator = parsed.header, parsed.parameters, parsed.operator
@@ -124,7 +130,8 @@ class Query:
         body = self.text.splitlines()[1:]
         code = [number for number, text in enumerate(body, self.line + 1) if text.strip() and not _is_comment(text)]
         spaced = [number for number, text in enumerate(body, self.line + 1) if not _is_comment(text)]
-        return spaced[spaced.index(code[0]) + lines_before]
+        place = spaced.index(code[0]) + lines_before
+        return spaced[place] if place < len(spaced) else self.line  # within the query that this one is joined with
 
     def _wrong_arguments(self, arguments: dict[str, Any]) -> TypeError:
         return TypeError(f"{self.name} takes exactly {sorted(self.parameters)}, got {sorted(arguments)}")
@@ -185,7 +192,25 @@ def _parse_block(name: str, file: Path, line: int, block: str) -> Parsed | Findi
     if operator not in _METHODS:
         return Finding(str(file), line, name, "only the operators ^, $, ! and none are in use here", "use one of them")
     header = parse(datum.doc_comments or "")
-    return Parsed(name, file, line, block.rstrip(), header, operator, adapter.parameters, datum.sql)
+    return Parsed(name, file, line, block.rstrip(), header, operator, adapter.parameters, datum.sql, adapter.raw)
+
+
+def join(database: Database, query: Query, queries: Mapping[str, Query]) -> Finding | None:
+    """Sets `joined` of a query whose header has `@with`, if there is the query that it names.
+
+    Returns a finding if the two do not make one statement.
+    """
+    added = queries.get(added_name(query.header))
+    if added is None:
+        return None
+    adapter = _Adapter()
+    try:
+        sql = adapter.process_sql(query.name, None, joined(query.parsed, added.parsed))
+    except NotJoined as error:
+        return query.wrong(str(error), "see One statement in queries/README.md")
+    query.joined = Query(database, query.parsed._replace(sql=sql, parameters=adapter.parameters))
+    query.joined.usage = query.usage
+    return None
 
 
 class _Adapter:
@@ -195,9 +220,10 @@ class _Adapter:
 
     def __init__(self) -> None:
         self.parameters: list[str] = []
+        self.raw = ""
 
     def process_sql(self, _name: str, _operation: object, sql: str) -> str:
-        names = self.parameters
+        names, self.raw = self.parameters, sql
 
         def replace(match: re.Match[str]) -> str:
             name = match["var_name"]

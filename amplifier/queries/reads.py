@@ -5,7 +5,9 @@ They change nothing and lock nothing. An edited text that does is refused by the
 
 ON_REPLICA = frozenset(
     {
+        "folders.list",
         "items.get",
+        "meaning.list_messages",
         "messages.get",
         "messages.list",
         "messages.list_backwards",

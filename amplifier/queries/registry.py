@@ -12,10 +12,10 @@ from typing import Any
 from amplifier import paths
 from amplifier.database.pool import Database
 from amplifier.queries.findings import Finding, QueriesError
-from amplifier.queries.query import Query, files, read
+from amplifier.queries.query import Query, files, join, read
 
 OVERLAY = "citus"  # the folder below that of the queries
-_RESERVED = {"adopt", "all", "database", "folder", "hash", "lay_over", "overlay", "snapshot"}
+_RESERVED = {"adopt", "all", "database", "folder", "hash", "joined", "lay_over", "overlay", "snapshot"}
 
 
 class Namespace:
@@ -39,6 +39,8 @@ class QuerySet:
         self._all = self._loaded(self._files, findings)
         self.overlay = {query.name: query for query in self._loaded(overlay_files(folder), findings)}
         findings += _without_original(self._all, self.overlay)
+        by_name = {query.name: query for query in self._all}
+        findings += [fault for query in self._all if (fault := join(database, query, by_name)) is not None]
         if findings and faults is None:
             raise QueriesError(findings)
         if faults is not None:
@@ -57,6 +59,10 @@ class QuerySet:
     def all(self) -> list[Query]:
         """Returns every query, sorted by file and position."""
         return self._all
+
+    def joined(self) -> list[Query]:
+        """Returns the statements that queries make together with those of their `@with`."""
+        return [query.joined for query in self._all if query.joined is not None]
 
     def _loaded(self, found: list[Path], findings: list[Finding]) -> list[Query]:
         """Returns the queries of files, and appends what is wrong with them to `findings`."""
@@ -120,4 +126,6 @@ class Queries:
         for query in other.all():
             if (same := before.get(query.name)) is not None and same.hash == query.hash:
                 query.usage = same.usage
+                if query.joined is not None:
+                    query.joined.usage = same.usage
         self._current = other.snapshot()

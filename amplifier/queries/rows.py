@@ -30,6 +30,7 @@ class IdempotencyClaim(Struct):
     status: int | None
     response: bytes | None
     etag: str | None
+    is_encrypted: bool | None
     is_visible: bool
     app_ids: list[str] | None
 
@@ -203,6 +204,7 @@ class Rights(Struct):
     may_send: bool
     may_cancel: bool
     may_invite: bool
+    may_export: bool
 
 
 class LockedParticipant(Struct):
@@ -275,6 +277,55 @@ class FoundMessage(Struct):
     ranked: int
 
 
+class SimilarMessage(Struct):
+    """A hit of the search by meaning with the text before and after it. `rank` is the cosine of the two vectors."""
+
+    session_id: str
+    title: str | None
+    seq: int
+    role: str | None
+    author_user_id: str
+    created_at: datetime
+    rank: float
+    headline: str
+    before: Raw
+    after: Raw
+    searched_at: datetime
+
+
+class EmbeddingModel(Struct):
+    """The model that the database is prepared for, and the length of its vectors."""
+
+    model: str
+    dimensions: int
+    is_indexed: bool
+
+
+class ClaimedMessage(Struct):
+    """A message that this process embeds until `due_at`, and the attempts so far, this one included."""
+
+    session_id: str
+    seq: int
+    due_at: datetime | None
+    attempts: int
+
+
+class EmbeddingText(Struct):
+    """The text of a message that is embedded, and its digest."""
+
+    session_id: str
+    seq: int
+    words: str
+    digest: bytes
+
+
+class MessagePlace(Struct):
+    """A message."""
+
+    session_id: str
+    seq: int
+
+
 class FacetCount(Struct):
     """The hits of one value of a facet, and the number of all hits that were counted."""
 
@@ -283,6 +334,19 @@ class FacetCount(Struct):
     name: str | None
     count: int
     counted: int
+
+
+class Folder(Struct):
+    """A working directory of the caller's sessions."""
+
+    cwd: str
+
+
+class Suggestion(Struct):
+    """A typed word and the similar one that the caller's messages have."""
+
+    typed: str
+    word: str
 
 
 class FoundSession(Struct):
@@ -397,6 +461,18 @@ class AppendedByRun(Struct):
 
     session_id: str
     last_seq: int
+
+
+class NewerHistory(Struct):
+    """Newer messages for an agent, as the text of a JSON array, with their number, bytes and hash of versions.
+
+    `messages` is None if all have to be read again.
+    """
+
+    number: int
+    bytes: int
+    hash: int
+    messages: str | None
 
 
 class FinishedRun(Struct):

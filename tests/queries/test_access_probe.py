@@ -76,12 +76,22 @@ GUARDED = {
     "search.list_messages: a.user_id = :actor_id": "GET /sessions/{session_id}/search?q=hi",
     "search.list_sessions: a.user_id = :actor_id": "GET /sessions?q=hi",
     "search_facets.count: p.user_id = :actor_id": "GET /search/facets?q=hi",
+    # the nearest messages are sought in the caller's sessions only, and each is joined to the participants again
+    "meaning.list_messages: p.user_id = :actor_id": "GET /search?q=hi",
+    "meaning.list_messages: a.user_id = :actor_id": "GET /search?q=hi",
+    # words are taken from the caller's sessions, which are joined to the participants again
+    "suggestions.list: user_id = :actor_id": "GET /search?q=hellp",
+    "suggestions.list: p.user_id = :actor_id": "GET /search?q=hellp",
     # it only hides names of configs of others
     "search_facets.count: c.user_id = :actor_id": "GET /search/facets?q=hi",
     # these only leave the caller's own messages in the caller's own sessions out of what is unread
     "session_includes.list: m.author_user_id <> :actor_id": "GET /sessions?unread=true&include=preview",
     "session_lists.list: m.author_user_id <> :actor_id": "GET /sessions?unread=true",
     "session_lists.count: m.author_user_id <> :actor_id": "GET /sessions?unread=true",
+    # each only hides children of sessions of others, also in one's own sessions
+    "session_includes.list: o.user_id = :actor_id": "GET /sessions?parent_session_id={session_id}&include=preview",
+    "session_lists.list: o.user_id = :actor_id": "GET /sessions?parent_session_id={session_id}",
+    "session_lists.count: o.user_id = :actor_id": "GET /sessions?parent_session_id={session_id}",
     "session_includes.list: m.author_user_id <> :actor_id #2": "GET /sessions?include=preview",
     "session_lists.list: m.author_user_id <> :actor_id #2": "GET /sessions",
     "sessions.list: m.author_user_id <> :actor_id": "GET /sessions",

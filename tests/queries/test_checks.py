@@ -207,12 +207,14 @@ async def test_check_leaves_no_rows(dsn: str, sql: Callable[..., list[Any]], fol
     assert len(before) > 8
     await check(folder, dsn)
     assert _contents(sql) == before
+    # those that are joined with another query are examined alone and joined
     names = ["config_changes.update", "messages.append", "participants.create", "users.get"]
     for name in names:
         edit(folder, name, "user_id = :actor_id", ":actor_id::text is not null")
     with pytest.raises(QueriesError) as caught:
         await check(folder, dsn)
-    assert re.findall(rf"\d: ([\w.]+): .* {FINDING}", str(caught.value)) == names
+    found = re.findall(rf"\d: ([\w.]+): .* {FINDING}", str(caught.value))
+    assert list(dict.fromkeys(found)) == names
     assert _contents(sql) == before
 
 

@@ -29,4 +29,4 @@ def test_header_of_long_statement_explains_each_cte_in_order(name: str) -> None:
 
 def test_queries_leave_rules_about_rights_to_functions() -> None:
     for name, text in blocks(FOLDER).items():
-        assert "permissions ->" not in text, f"{name}: call may_send, may_cancel or may_invite"
+        assert "permissions ->" not in text, f"{name}: call may_send, may_cancel, may_invite or may_export"

@@ -13,7 +13,7 @@ import asyncpg
 
 from amplifier.database.outages import says_later
 from amplifier.database.pool import Connection
-from amplifier.queries.checks.access_rules import REFUSED, SENDING
+from amplifier.queries.checks.access_rules import EXPORTING, REFUSED, SENDING
 from amplifier.queries.checks.probe_arguments import TARGETS, candidates, of_caller, of_stranger
 from amplifier.queries.checks.row_types import Structs, fields_of
 from amplifier.queries.checks.tenants import Tenants
@@ -136,7 +136,7 @@ class Probe:
         self, query: Query, statement: "Statement", arguments: dict[str, Any]
     ) -> AsyncIterator[Finding]:
         """Yields a finding for each role that is served although the code refuses it, or the other way round, and for
-        editors without the permission `send` who are served where they must not be.
+        editors without the permission `send` or `export` who are served where they must not be.
 
         The participants pass no config of their own, because some queries serve the owner of one.
         """
@@ -147,12 +147,13 @@ class Probe:
             if bool(outcome.rows or outcome.changes) == (role in refused):
                 said = ("gets or changes what it may not", "gets and changes nothing")[role not in refused]
                 yield query.wrong(f"a session's {role} {said}", "set back what the query asks of the caller's role")
-        if query.name in SENDING:
-            theirs = arguments | of_caller(f"{self._owner}-silent")
-            outcome = await self._attempt(query, statement, theirs)
+        for right, editor, asking in (("send", "silent", SENDING), ("export", "kept", EXPORTING)):
+            if query.name not in asking:
+                continue
+            outcome = await self._attempt(query, statement, arguments | of_caller(f"{self._owner}-{editor}"))
             if outcome.rows or outcome.changes:
-                problem = "a session's editor who may not send gets or changes what only senders may"
-                yield query.wrong(problem, "set back what the query asks of may_send")
+                problem = f"a session's editor who may not {right} gets or changes what only {right}ers may"
+                yield query.wrong(problem, f"set back what the query asks of may_{right}")
 
     async def _attempt(self, query: Query, statement: "Statement", arguments: dict[str, Any]) -> Outcome:
         """Runs a query as `_run` does, and returns an empty outcome if the database refuses the statement.

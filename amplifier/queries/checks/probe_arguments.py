@@ -10,7 +10,8 @@ from typing import Any
 
 from amplifier.queries.checks.tenants import TOKEN_HASH, WRONG_TOKEN_HASH, Tenants
 
-TARGETS = ("session_id", "external_id", "config_id", "user_id", "invitation_id", "run_id", "approval_id", "item_id")
+TARGETS: tuple[str, ...] = ("session_id", "external_id", "config_id", "user_id", "invitation_id", "run_id")
+TARGETS += ("approval_id", "item_id", "import_id")
 
 _BY_NAME: dict[str, Any] = {
     "added": b"[]",
@@ -23,6 +24,7 @@ _BY_NAME: dict[str, Any] = {
     "expected_seq": 2,
     "before_version": 2**62,
     "erased_seqs": [2],
+    "folder": "/probe/",
     "if_seqs": None,
     "if_versions": None,
     "is_filtered": True,
@@ -33,9 +35,12 @@ _BY_NAME: dict[str, Any] = {
     "message_role": None,
     "most": 10,
     "most_elsewhere": 10,
+    "most_messages": 10,
+    "most_sessions": 10,
     "message": b'{"role": "user", "content": "probe"}',
     "messages": b'[{"role": "user", "content": "probe"}]',
     "offset": 0,
+    "parent_session_id": None,
     "participant": None,
     "role": "viewer",
     "run_status": None,
@@ -74,7 +79,8 @@ def candidates(types: dict[str, str], tenants: Tenants) -> Iterator[dict[str, An
     owner = tenants.owner
     named = _BY_NAME | {name: f"{owner}-{name.removesuffix('_id')}" for name in TARGETS}
     named |= of_caller(owner) | {"user_id": f"{owner}-member"}
-    named |= {"session_ids": [f"{owner}-session"], "q": tenants.word}
+    named |= {"session_ids": [f"{owner}-session"], "q": tenants.word, "words": [f"{tenants.word}x"]}
+    named["vector"] = [1.0] * tenants.dimensions
     if "external_id" in types:  # keys belong to an application, too
         named["actor_app_id"] = owner
     by_type = _BY_TYPE | dict.fromkeys(("text", "varchar"), tenants.prefix)

@@ -103,7 +103,7 @@ def _name_problems(query: Query, struct: str, names: list[str], fields: list[Fie
 
 
 def _column_problems(query: Query, struct: str, column: Column, field: Field) -> Iterator[Finding]:
-    if PYTHON.get(column.type) != field.type and not (column.type == "jsonb" and _is_struct(field.type)):
+    if PYTHON.get(column.type) != field.type and not (column.type == "jsonb" and _is_json(field.type)):
         yield query.wrong(
             f"column {column.name} is of the type {column.type}, {struct} has {spelled(field.type)} there", "cast it"
         )
@@ -111,9 +111,10 @@ def _column_problems(query: Query, struct: str, column: Column, field: Field) ->
         yield query.wrong(f"column {column.name} may be null, {struct} takes no null there", "coalesce it")
 
 
-def _is_struct(type_: Any) -> bool:
-    """Returns whether a field describes JSON, which stays text in the row, by a struct."""
-    return isinstance(type_, type) and issubclass(type_, msgspec.Struct)
+def _is_json(type_: Any) -> bool:
+    """Returns whether a field describes JSON, which stays text in the row: a struct, or structs in a list or dict."""
+    described = get_args(type_)[-1] if get_origin(type_) in (list, dict) else type_
+    return isinstance(described, type) and issubclass(described, msgspec.Struct)
 
 
 def _value_problems(query: Query, columns: list[Column]) -> Iterator[Finding]:

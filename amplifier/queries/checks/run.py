@@ -11,13 +11,16 @@ from amplifier import paths
 from amplifier.database.connections import ROLE
 from amplifier.errors import OperatorError
 from amplifier.queries.checks.access_probe import Probe
-from amplifier.queries.checks.access_rules import UNBOUND
-from amplifier.queries.checks.describe import Description, describe
+from amplifier.queries.checks.access_rules import UNBOUND, WITH
+from amplifier.queries.checks.describe import Column, Description, describe
 from amplifier.queries.checks.row_types import Structs, problems
 from amplifier.queries.checks.stub import broken, contract
 from amplifier.queries.findings import Finding, QueriesError
+from amplifier.queries.joined import added_name
 from amplifier.queries.query import Query, read
 from amplifier.queries.registry import OVERLAY, Queries, overlay_files
+
+_ONE_STATEMENT = "see One statement in queries/README.md"
 
 
 async def check(queries: Queries, structs: Structs) -> None:
@@ -42,7 +45,31 @@ async def findings(queries: Queries, structs: Structs) -> list[Finding]:
     if queries.database.has_citus:
         found += _missing_overlay(queries)
     found += await _probe(queries, described, structs)
+    if not queries.database.has_citus:  # where each runs by itself
+        found += await _joined_findings(queries, described, structs)
     return _sorted(found)
+
+
+async def _joined_findings(queries: Queries, described: dict[str, Description], structs: Structs) -> list[Finding]:
+    """Returns the findings about the statements that queries make with those of their `@with`: they must be statements,
+    return what the query does, and give strangers nothing."""
+    joined = [query for query in queries.joined() if query.name in described]
+    together, found = await asyncio.to_thread(describe, queries.database.direct_dsn, joined)
+    for query in queries.all():
+        if added_name(query.header) != (wanted := WITH.get(query.name, "")):
+            problem = f"@with {query.header.added}, but the code runs it with {wanted or 'nothing'}"
+            found.append(query.wrong(problem, _ONE_STATEMENT))
+    for query in joined:
+        alone, whole = described[query.name].columns, together.get(query.name)
+        if whole is not None and _types(query, alone) != _types(query, whole.columns):
+            found.append(query.wrong(f"with {query.header.added} it has another result", _ONE_STATEMENT))
+    return found + await _probe(queries, together, structs, joined)
+
+
+def _types(query: Query, columns: list[Column]) -> list[tuple[str, str]]:
+    """Returns the names and types of columns, none of a query of which only the rows are counted."""
+    is_counted = query.operator == "INSERT_UPDATE_DELETE"
+    return [] if is_counted else [(column.name, column.type) for column in columns]
 
 
 def _missing_overlay(queries: Queries) -> Iterator[Finding]:

@@ -34,12 +34,13 @@ RULES = {
 FUNCTIONS = {
     "announce": ("notification_keys",),
     "count_unread": ("messages",),
+    "message_embeddings_nearest": ("embedding_models", "message_embeddings", "messages"),
     "messages_by_key": ("messages",),
     "messages_choose": ("messages",),
     "messages_erase": ("retracted_messages",),
-    "messages_move": ("messages",),
+    "messages_move": ("messages", "session_origin_lines"),
     "messages_replace": ("messages",),
-    "messages_retract": ("messages", "retracted_messages", "runs"),
+    "messages_retract": ("messages", "retracted_messages", "runs", "session_origin_lines"),
     "runs_count_queued": ("runs",),
     "runs_count_queued_of_user": ("runs",),
     "runs_count_running": ("runs",),
@@ -50,22 +51,26 @@ FUNCTIONS = {
     "states_read": ("application_states", "session_states", "user_states"),
 }
 # Those of them that do not work on one session.
-SPANNING = {"runs_count_queued_of_user", "search_matches", "search_queries"}
+SPANNING = {"message_embeddings_nearest", "runs_count_queued_of_user", "search_matches", "search_queries"}
 
 # Functions of PostgreSQL that queries call and that are not immutable.
 VOLATILE = {"clock_timestamp", "pg_try_advisory_xact_lock"}
 STABLE = {
+    "concat",
     "concat_ws",
+    "convert_to",
     "date_trunc",
     "extract",
     "jsonb_agg",
     "jsonb_build_object",
     "jsonb_to_recordset",
+    "length",
     "now",
     "pg_column_size",
     "statement_timestamp",
     "to_char",
     "to_jsonb",
+    "to_tsvector",
 }
 
 # The rules that queries break so far.
@@ -77,6 +82,8 @@ PINNED: dict[str, tuple[str, ...]] = {
     "config_changes.update": ("lock-reference",),
     "configs.lock": ("lock-several",),
     "configs.lock_sessions": ("lock-several",),
+    "embeddings.claim": ("lock-several",),
+    "meaning.list_messages": ("function",),
     "participants.touch": ("lock-several",),
     "retracted_messages.erase": ("function",),
     "retractions.create": ("function",),

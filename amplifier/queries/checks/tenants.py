@@ -34,6 +34,8 @@ values
 insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
 values ('{0}-fork', '{0}-config', '{0}', '{0}');
 
+update sessions set tags = '{{"cwd": "/home/probe"}}' where session_id = '{0}-session';
+
 insert into session_participants (session_id, user_id, role)
 values
     ('{0}-fork', '{0}', 'owner'),
@@ -48,6 +50,7 @@ values
 
 insert into session_participants (session_id, user_id, role, permissions)
 values
+    ('{0}-session', '{0}-kept', 'editor', '{{"export": false}}'),
     ('{0}-session', '{0}-silent', 'editor', '{{"send": false}}'),
     ('{0}-busy', '{0}-silent', 'editor', '{{"send": false}}');
 
@@ -56,6 +59,15 @@ values ('{0}-session', 1, '{{"role": "user", "content": "{2}", "id": "{0}-item"}
 
 insert into messages (session_id, seq, message, author_user_id, author_app_id)
 values ('{0}-fork', 9, '{{"file": "amplifier:sha256/{4}"}}', '{0}', '{0}');
+
+insert into message_embeddings (session_id, seq, created_at, due_at, embedding)
+select
+    '{0}-session',
+    1,
+    '{3}',
+    '{3}',
+    array_fill(1::real, array[coalesce((select dimensions from embedding_models), 2)::integer])
+on conflict (session_id, seq) do update set embedding = excluded.embedding;
 
 insert into attachments (session_id, sha256, size, content_type, created_by_user_id, created_by_app_id, checked_at)
 values
@@ -75,6 +87,12 @@ values ('{0}-session', 2, '{{"content": "{2}"}}', '{0}', '{0}', now(), 2, now(),
 
 insert into session_events (session_id, seq, type, actor_user_id)
 values ('{0}-left', 1, 'session.created', '{0}');
+
+insert into session_origins (session_id, tool, source_id, path, digest)
+values ('{0}-session', '{0}', '{0}', '{0}', '{1}');
+
+insert into session_origin_lines (session_id, first_line, numbers, message_seqs, lines)
+values ('{0}-session', 1, '{{1}}', '{{1}}', array['{2}'::bytea]);
 
 insert into session_states (session_id, document, version) values ('{0}-session', '{{"of": "{0}"}}', 1);
 
@@ -113,6 +131,13 @@ insert into processes (
 )
 values ('{0}', '{0}', '{0}', '{0}', '{3}', '{3}', true, 1, 1, 1, 1, 1);
 
+insert into imports (
+    import_id, user_id, app_id, process_id, status, format, size, created_at, seen_at, finished_at
+)
+values
+    ('{0}-running', '{0}-member', '{0}', '{0}', 'running', 'auto', 1, now(), '{3}', null),
+    ('{0}-import', '{0}', '{0}', '{0}', 'done', 'auto', 1, '{3}', '{3}', '{3}');
+
 insert into stream_tickets (ticket_hash, session_id, user_id, app_id, token_expires_at, expires_at)
 values
     ('{0}-ticket', '{0}-session', '{0}', '{0}', '{3}', '{3}'),
@@ -129,6 +154,8 @@ values ('{0}', '{0}', '{3}', 'messages', 1, 0, 0, 1);
 insert into configuration (key, value) values ('{0}', '{{}}')
 """
 _LONG_AGO = "0001-01-01T00:00Z"  # older than every other row, so that a sweep with a limit removes these first
+
+_DIMENSIONS = "select coalesce((select dimensions from embedding_models), 2)"
 
 # All tables, and the first column of the primary key if that is text.
 _TABLES = """
@@ -171,8 +198,8 @@ class Change(NamedTuple):
 class Tenants:
     """Two tenants with the same kinds of rows, `owner` and `neighbour`, and `nobody`, a user without any rows.
 
-    The owner's sessions have an editor, a viewer, and an editor who may not send. Every name and key begins with a
-    prefix of 128 random bits.
+    The owner's sessions have an editor, a viewer, an editor who may not send, and one who may not export. Every name
+    and key begins with a prefix of 128 random bits.
     """
 
     def __init__(self, connection: Connection) -> None:
@@ -180,6 +207,7 @@ class Tenants:
         self.word = "x" + uuid.uuid4().hex.translate(_LETTERS)  # letters only: one word for the search
         self.prefix = f"probe-{self.word}"
         self.owner, self.neighbour, self.nobody = (f"{self.prefix}-{one}" for one in "abc")
+        self.dimensions = 2  # of the vectors of the tenants' rows
         self._tables: list[int] = []
         self._tracked: list[int] = []
         self._rows: dict[tuple[int, Any], str] = {}
@@ -190,6 +218,7 @@ class Tenants:
         """Writes the tenants' rows and sets a savepoint after them. The caller rolls the transaction back."""
         for tenant in (self.owner, self.neighbour):
             await self._connection.execute(_TENANT.format(tenant, TOKEN_HASH, self.word, _LONG_AGO, WRONG_TOKEN_HASH))
+        self.dimensions = await self._connection.fetchval(_DIMENSIONS)
         tables = await self._connection.fetch(_TABLES)
         self._tables = [table["oid"] for table in tables]
         self._tracked = [table["oid"] for table in tables if table["key"] is not None]

@@ -45,7 +45,8 @@ _OTHERS = """
 insert into session_participants (session_id, user_id, role, permissions)
 values
     ('{session}', 'user-inviting', 'viewer', '{{"invite": true}}'),
-    ('{session}', 'user-muted', 'editor', '{{"send": false}}');
+    ('{session}', 'user-muted', 'editor', '{{"send": false}}'),
+    ('{session}', 'user-kept', 'editor', '{{"export": false}}');
 
 insert into session_events (session_id, seq, type, data, actor_user_id, created_at)
 values
@@ -63,7 +64,8 @@ values ('app-3', 'amp_second', 'second', repeat('e', 64));
 insert into configs (config_id, name, config_json, user_id, created_at, updated_at)
 values
     ('config-inviting', 'Config', '{{}}', 'user-inviting', '{made_at}', '{made_at}'),
-    ('config-invited', 'Config', '{{}}', 'user-inviting', '{made_at}', '{made_at}');
+    ('config-invited', 'Config', '{{}}', 'user-inviting', '{made_at}', '{made_at}'),
+    ('config-kept', 'Config', '{{}}', 'user-kept', '{made_at}', '{made_at}');
 
 -- a session without other participants and without events
 insert into sessions (session_id, external_id, config_id, owner_user_id, created_by_app_id)
@@ -179,6 +181,14 @@ select
     n <> 2, n, 2 * n, n, 1, 10
 from generate_series(1, 5) as n;
 
+-- imports of many users, one of which runs
+insert into imports (import_id, user_id, app_id, process_id, status, format, size, created_at, seen_at, finished_at)
+select
+    'import-' || n, 'user-' || n % 500, 'app-1', 'process-1', case when n <= 50 then 'running' else 'done' end, 'auto',
+    n, '{made_at}'::timestamptz - n * interval '1 minute', now() - interval '1 hour',
+    case when n > 50 then now() end
+from generate_series(1, 5000) as n;
+
 -- an application without state
 delete from application_states where app_id = 'app-9';
 
@@ -217,6 +227,18 @@ from (
         (3, 'amplifier:sha256/' || repeat('a', 64))
 ) as m (seq, content);
 
+-- the session is imported, and another one whose messages are not there any more
+insert into session_origins (session_id, tool, source_id, path, lines, digest)
+select session_id, 'claude-code', session_id, '/' || session_id, 3, repeat('0', 64)
+from unnest(array['referring', 'copied']) as s (session_id);
+
+insert into session_origin_lines (session_id, first_line, numbers, message_seqs, lines)
+select session_id, 1, '{{1,2,3}}', '{{1,null,2}}', array['one', 'two', 'three']::bytea[]
+from unnest(array['referring', 'copied']) as s (session_id);
+
+insert into session_origin_lines (session_id, first_line, numbers, message_seqs, lines)
+values ('referring', 4, '{{4}}', '{{3}}', array['four']::bytea[]);
+
 insert into retracted_messages (
     session_id, seq, message, role, author_user_id, author_app_id, created_at, retracted_seq, retracted_at,
     retracted_by_user_id, retracted_by_app_id
@@ -226,11 +248,11 @@ values (
     'user-attaching', 'app-1', '{made_at}', 5, '{made_at}', 'user-attaching', 'app-1'
 );
 
-insert into sessions (session_id, config_id, owner_user_id, created_by_app_id)
-values ('fork', '{config}', '{owner}', 'app-1');
+insert into sessions (session_id, config_id, owner_user_id, created_by_app_id, parent_session_id)
+values ('fork', '{config}', '{owner}', 'app-1', '{session}');
 
 insert into session_participants (session_id, user_id, role)
-values ('fork', '{owner}', 'owner'), ('fork', '{editor}', 'editor');
+values ('fork', '{owner}', 'owner'), ('fork', '{editor}', 'editor'), ('fork', 'user-kept', 'owner');
 
 insert into streams (stream_id, process_id, session_id, user_id, opened_at, seen_at)
 values ('stream-old', 'process-2', '{session}', '{editor}', '{made_at}', '{made_at}'::timestamptz - interval '1 hour');
@@ -364,7 +386,10 @@ select
     s.config_id,
     m.created_at,
     m.seq,
-    ts_rank('{0.1, 0.5, 0.7, 1}', m.search, search_query('english', 'needle'), 42)
+    0.5 + search_score(
+        ts_rank('{0.1, 0.5, 0.7, 1}', m.search, search_query('english', 'needle'), 42),
+        1, null, length(m.search), 0.02, 0.2, 1, 1.5, 0.75, 5, 60
+    ) / 2
 from messages as m
 inner join sessions as s on s.session_id = m.session_id
 where

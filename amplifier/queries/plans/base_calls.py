@@ -16,12 +16,26 @@ class Base(NamedTuple):
     varied: tuple[str, ...] | None = None
 
 
+def _claims(on: Subject) -> dict[str, Any]:
+    """Returns the arguments that name two messages of the profile that wait for their embeddings."""
+    sessions = [on.session, on.closed]
+    start = datetime(2020, 1, 1, tzinfo=UTC)
+    return {
+        "session_ids": sessions,
+        "seqs": [1, 1],
+        "claimed_until": [start + timedelta(minutes=int(one.removeprefix("session-"))) for one in sessions],
+        "digests": [bytes.fromhex(md5(text)) for text in ("7-2", "no text")],
+        "vectors": ["{1,0}", "{0,1}"],
+    }
+
+
 def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
     """Returns the base calls by the name of the query, for queries that need others than the usual values."""
     rare = {"actor_id": on.busy, "q": "needle"}
     recent = rare | {"by_rank": False}
     after = {"after_created_at": at.created_at, "after_session_id": at.session, "after_seq": at.seq}
     new_ticket, busy = {"ticket_hash": "f" * 64}, {"session_id": "agent-busy"}
+    imported = {"actor_id": "user-attaching", "session_id": "referring"}
     alone = {"actor_id": "user-inviting", "session_id": "alone"}
     retracting = {"actor_id": "user-inviting", "session_id": "retracting"}
     plain = {"actor_id": "user-keyed", "session_id": "plain", "run_id": "run-new"}
@@ -136,6 +150,16 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"actor_id": "user-keyed", "versions": None}, ("state",)),
         ],
         "configs.create": [Base({"config_id": "config-new"})],
+        **{
+            f"embeddings.{one}": [Base(_claims(on), ()), Base(_claims(on) | {"claimed_until": [on.made_at] * 2}, ())]
+            for one in ("copy", "give_back", "give_up", "store")
+        },
+        "embeddings.claim": [Base({"window": 5, "limit": 3}, ("window", "limit"))],
+        "embeddings.list_texts": [Base(_claims(on), ()), Base(_claims(on) | {"most": 3}, ())],
+        "meaning.list_messages": [
+            Base({"most": 100}),
+            Base({"actor_id": on.busy, "most": 20}, ("message_role", "limit")),
+        ],
         "invitation_claims.claim": [
             Base({"actor_id": "user-0"}),
             *(Base({"actor_id": f"user-{one}"}, ()) for one in ("removed", "left", "changed")),
@@ -162,7 +186,7 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
         # all expired rows, and no other
         **{
             f"{one}.sweep": [Base(), Base({"limit": 100_000}, ())]
-            for one in ("idempotency", "processes", "rate_limits", "streams", "tickets")
+            for one in ("idempotency", "imports", "processes", "rate_limits", "streams", "tickets")
         },
         "approvals.create": [Base(busy | {"approval_id": "approval-new"})],
         "runs.append": [
@@ -197,6 +221,14 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
                 for size in (1000, 150, 60, 10)
             ),
         ],
+        "runs.get_newer_history": [
+            Base({"after": 0, "known": 0, "known_hash": 0}),
+            # changed, and more than the agent may read
+            Base({"session_id": "agent-closed", "after": 1, "up_to_seq": 3, "known": 9, "known_hash": 1}, ()),
+            Base(
+                {"session_id": "agent-closed", "after": 0, "up_to_seq": 3, "known": 0, "known_hash": 0, "limit": 1}, ()
+            ),
+        ],
         "runs.get_next": [Base({"session_id": f"agent-{kind}"}, ()) for kind in ("waiting", "busy")],
         "runs.list_waiting": [
             Base({"full_user_ids": [], "served_user_ids": [], "failed_session_ids": []}),
@@ -208,8 +240,23 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base(busy | {"run_id": "run-1", "error": "{}"}, ()),
         ],
         "runs.finish": [
-            Base(busy),
-            Base({"status": "cancelled", "session_id": "agent-closed", "run_id": "run-closed", "messages": "[]"}, ()),
+            Base(busy | {"answers": True}),
+            Base(busy | {"answers": False}, ()),
+            *(
+                Base({"session_id": f"agent-{kind}", "run_id": run_id, "answers": answers}, ())
+                for kind, run_id in (("muted", "run-9"), ("viewing", "run-11"), ("closed", "run-closed"))
+                for answers in (True, False)
+            ),
+            Base(
+                {
+                    "status": "cancelled",
+                    "session_id": "agent-closed",
+                    "run_id": "run-closed",
+                    "messages": "[]",
+                    "answers": False,
+                },
+                (),
+            ),
         ],
         "runs.renew": [
             Base({"session_ids": ["agent-busy", "agent-busy"]}),
@@ -273,15 +320,26 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
         "search.list_sessions": [
             Base(),
             Base(rare),
-            Base({"q": "session"}, ("owned", "tags", "until")),
+            Base({"q": "session"}, ("owned", "tags", "until", "message_role", "author_user_id")),
             Base({"q": "session"} | either, ()),
+            Base({"q": "secretly", "tool": "find_flight"}, ()),
             *thought,
         ],
+        "suggestions.list": [Base({"actor_id": on.busy}), Base({"actor_id": on.busy, "session_id": at.session}, ())],
         "settings.put": [Base(), Base({"key": "key-3", "value": "3", "scope": "global"}, ())],
         "sessions.fork": [
             Base({"own_config_id": on.config}),
             Base({"own_config_id": "config-inviting", "actor_id": "user-inviting"}, ()),
+            Base({"own_config_id": "config-kept", "actor_id": "user-kept"}, ()),
         ],
+        "exports.get": [Base(), Base({"actor_id": "user-kept"}, ()), Base({"actor_id": "user-muted"}, ())],
+        "exports.lines": [Base(imported), Base(imported | {"actor_id": "user-adding"}, ())],
+        "exports.origin": [
+            Base(imported),
+            Base(imported | {"actor_id": "user-adding"}, ()),
+            Base(imported | {"session_id": "copied"}, ()),
+        ],
+        "transcripts.copy": [Base(), Base({"actor_id": "user-kept"}, ())],
         "config_changes.update": [
             Base(),
             Base({"merges": True, "config_json": '{"bundle": {"a": 1}}', "tags": '{"team": null}'}, ()),
@@ -297,6 +355,16 @@ def base_calls(on: Subject, at: Place) -> dict[str, list[Base]]:
             Base({"session_id": "session-new", "config_id": None}, ()),
             Base({"session_id": "session-new", "actor_id": "user-inviting", "config_id": None}, ("external_id",)),
         ],
+        "imports.create": [
+            Base({"import_id": "import-new", "actor_id": "user-new"}),
+            Base({"import_id": "import-new", "actor_id": "user-1"}, ()),
+        ],
+        "imports.cancel": [Base({"actor_id": "user-1", "import_id": "import-1"})],
+        "imports.get": [Base({"actor_id": "user-1", "import_id": "import-1"})],
+        "imports.list": [Base({"actor_id": "user-1", "limit": 5})],
+        "imports.finish": [Base({"status": "done"})],
+        "imports.keep": [Base({"counts": "{}"})],
+        "imports.reap": [Base(), Base({"limit": 100_000}, ())],
         "processes.keep": [Base(), Base({"process_id": "process-new"}, ())],
         "processes.list": [
             Base(),

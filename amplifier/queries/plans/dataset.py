@@ -216,6 +216,31 @@ select session_id, sha256, 0, 'content' from attachments where location is null;
 insert into attachment_removals (location, due_at)
 select 'gone-' || n, now() - n * interval '1 minute' from generate_series(-2000, 2000) as n;
 
+-- files that sessions were imported from; a third of each is no message
+insert into session_origins (session_id, tool, source_id, path, lines, digest, imported_at, updated_at)
+select
+    'session-' || n, 'claude-code', 'session-' || n, '/session-' || n, 3, md5(n::text) || md5(n::text), moment, moment
+from (select n, now() - n * interval '1 minute' as moment from generate_series(1, 5000) as n) as o;
+
+insert into session_origin_lines (session_id, first_line, numbers, message_seqs, lines)
+select 'session-' || n, k, array[k, k + 1], array[case when k = 1 then 1 end, 2], array['one', 'two']::bytea[]
+from generate_series(1, 5000) as n
+cross join (values (1), (3)) as l (k);
+
+-- vectors of two numbers; the first message of each session waits for one
+insert into message_embeddings (session_id, seq, created_at, due_at, digest, embedding)
+select
+    'session-' || n, k, m.created_at,
+    case when k = 1 then '2020-01-01T00:00Z'::timestamptz + n * interval '1 minute' end,
+    case when k > 1 then decode(md5(n || '-' || k), 'hex') end,
+    case when k > 1 then array[1 + n % 50, k] end
+from generate_series(1, 5000) as n
+inner join sessions as s on s.session_id = 'session-' || n
+cross join lateral generate_series(1, s.message_count) as k
+inner join messages as m on m.session_id = s.session_id and m.seq = k;
+
+insert into embedding_models (model, dimensions, is_indexed) values ('model', 2, false);
+
 -- a config of a user who was never seen
 insert into configs (config_id, name, config_json, user_id) values ('config-new-user', 'Config', '{{}}', 'user-new');
 """
