@@ -12,6 +12,7 @@ const context = await chromium.launchPersistentContext(join(folder, "profile"), 
   viewport: { width: 1200, height: 1400 },
 });
 const page = await context.newPage();
+page.setDefaultTimeout(90_000); // beside other tests the page of a hundred operations takes its time
 const requests = [];
 const complaints = [];
 page.on("request", (request) => requests.push(request.url()));

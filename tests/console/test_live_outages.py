@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 import pytest
-from playwright.async_api import Page, expect
+from playwright.async_api import Page, Route, expect
 
 from tests.console.conftest import LIMIT, Clients, Open, settings
 from tests.console.live import Shared, message, say, shared, writing
@@ -97,6 +97,29 @@ async def test_message_that_is_not_sent_stays_in_the_text_area(
     await expect(page.get_by_text("Sending…")).to_have_count(0)
     await expect(page.get_by_role("alert")).to_have_count(0)
     assert await session.texts() == ["Written on a train"]
+
+
+async def test_answer_ends_the_questions_whether_the_service_is_there(
+    open_page: Open, client_of: Clients, mia: str, noor: str
+) -> None:
+    session = await shared(client_of(mia), noor)
+    page = await open_page(noor, session.page)
+    await expect(writing(page)).to_be_visible()
+    asked: list[str] = []
+
+    async def fail(route: Route) -> None:
+        asked.append(route.request.url)
+        await route.abort()
+
+    await page.clock.install()
+    await page.route("**/health/live", fail)
+    await page.route(f"**{session.path}/transcript", fail, times=1)
+    await say(page, "Twice")  # it is sent again, on a machine that is not slow before the first question
+    await expect(message(page, "Twice")).to_have_count(1)
+    assert asked
+    asked.clear()
+    await page.clock.run_for(20_000)
+    assert asked == []
 
 
 async def test_killed_service_leaves_no_gap(

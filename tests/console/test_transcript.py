@@ -12,6 +12,7 @@ from playwright.async_api import Locator, Page, expect
 
 from tests.console.conftest import Open, check_page
 from tests.console.test_messages import session_with
+from tests.support.databases import execute
 
 pytestmark = pytest.mark.slow
 
@@ -48,6 +49,20 @@ async def test_session_opens_at_its_newest_message(open_page: Open, mia: str, se
     page = await open_page(mia, f"/sessions/{session}")
     await expect(message(page, COUNT)).to_be_in_viewport()
     assert await page.get_by_role("article").count() < 60
+
+
+async def test_session_of_sub_agent_leads_to_its_parent(
+    open_page: Open, client_of: ClientOf, mia: str, session: str, console_dsn: str
+) -> None:
+    child = await session_with(client_of(mia), numbered(1), "Looked up")
+    execute(console_dsn, f"update sessions set parent_session_id = '{session}' where session_id = '{child}'")
+    page = await open_page(mia, f"/sessions/{child}")
+    await page.get_by_role("link", name="Sub-agent of another session").click()
+    await expect(page.get_by_role("heading", name="Many messages")).to_be_visible()
+    await expect(page.get_by_role("link", name="Sub-agent of another session")).to_have_count(0)
+    await page.go_back()
+    await expect(page.get_by_role("link", name="Sub-agent of another session")).to_be_visible()
+    await check_page(page, "sub-agent")
 
 
 async def test_older_messages_come_by_scrolling(open_page: Open, mia: str, session: str) -> None:
@@ -88,17 +103,35 @@ async def test_transcript_is_exported_whole(open_page: Open, mia: str, session: 
     page = await open_page(mia, f"/sessions/{session}")
     await page.get_by_role("button", name="Export").click()
     await check_page(page, "transcript-export")
+    name, exported = await downloaded(page, "openai", tmp_path)
+    assert (name, json.loads(exported)["messages"]) == ("Many messages.json", numbered(COUNT))
+    name, exported = await downloaded(page, "markdown", tmp_path)
+    assert (name, exported.count("message number ")) == ("Many messages.md", COUNT)
+    name, exported = await downloaded(page, "jsonl", tmp_path)
+    assert (name, len(exported.splitlines())) == ("Many messages.jsonl", COUNT)
+
+
+async def downloaded(page: Page, format: str, folder: Path) -> tuple[str, str]:
+    """Returns the name and the text of a file that the dialog downloads."""
+    await page.get_by_label("Format").select_option(format)
     async with page.expect_download() as found:
-        await page.get_by_role("button", name="Download JSON").click()
+        await page.get_by_role("button", name="Download").click()
     download = await found.value
-    await download.save_as(tmp_path / "session.json")
-    exported = json.loads((tmp_path / "session.json").read_text())
-    assert [entry["message"] for entry in exported["messages"]] == numbered(COUNT)
-    assert (download.suggested_filename, exported["session"]["title"]) == ("Many messages.json", "Many messages")
-    async with page.expect_download() as found:
-        await page.get_by_role("button", name="Download Markdown").click()
-    await (await found.value).save_as(tmp_path / "session.md")
-    assert (tmp_path / "session.md").read_text().count("message number ") == COUNT
+    await download.save_as(folder / "file")
+    return download.suggested_filename, (folder / "file").read_text()
+
+
+async def test_participant_who_may_not_export_reads_why(
+    open_page: Open, mia: str, noor: str, client_of: ClientOf
+) -> None:
+    client = client_of(mia)
+    session = await session_with(client, numbered(1))
+    body = {"user_id": noor, "role": "editor", "permissions": {"export": False}}
+    assert (await client.post(f"/sessions/{session}/participants", json=body)).status_code == 201
+    page = await open_page(noor, f"/sessions/{session}")
+    await page.get_by_role("button", name="Export").click()
+    await page.get_by_role("button", name="Download").click()
+    await expect(page.get_by_role("dialog").get_by_role("alert")).to_contain_text("may not export")
 
 
 async def test_message_is_taken_back(open_page: Open, mia: str, client_of: ClientOf) -> None:

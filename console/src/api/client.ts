@@ -51,5 +51,18 @@ export async function answer<T>(made: Promise<{ data?: T }>): Promise<T> {
   return (await made).data as T;
 }
 
+/** Returns a file that the service makes while it is sent, without a time limit. Throws ProblemError and ConnectionError. */
+export async function download(path: string, signal: AbortSignal): Promise<Response> {
+  let response;
+  try {
+    response = await send(new Request(new URL(`${SERVICE}${path}`, location.href), { signal }));
+  } catch (error) {
+    signal.throwIfAborted();
+    throw explained(error, SERVICE);
+  }
+  if (!response.ok) throw await errorOf(response);
+  return response;
+}
+
 /** The same caller for streams, which `followed` of the client reads and resumes. */
 export const http = new Http({ url: SERVICE, fetch: (input, init) => send(new Request(input, init)) });

@@ -25,11 +25,14 @@ export async function unanswered(): Promise<void> {
   asking = true;
   for (let wait = 1000; !answering.value; wait = Math.min(wait * 2, LONGEST)) {
     await new Promise((resolve) => setTimeout(resolve, wait));
-    const asked = fetch(`${SERVICE}/health/live`, { cache: "no-store", signal: AbortSignal.timeout(5000) });
-    answering.value ||= await asked.then(
-      ({ status }) => status < 502,
-      () => false,
-    );
+    if (!answering.value && (await answers())) answering.value = true; // another request may have been answered meanwhile
   }
   asking = false;
+}
+
+function answers(): Promise<boolean> {
+  return fetch(`${SERVICE}/health/live`, { cache: "no-store", signal: AbortSignal.timeout(5000) }).then(
+    ({ status }) => status < 502,
+    () => false,
+  );
 }

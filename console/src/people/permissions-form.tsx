@@ -9,6 +9,7 @@ const PERMISSIONS = [
   ["send", "Write messages, to people and to the agent"],
   ["cancel", "Stop the agent"],
   ["invite", "Add people, up to the own role"],
+  ["export", "Export the transcript, fork the session"],
 ] as const;
 
 interface Props {
@@ -20,8 +21,7 @@ interface Props {
 
 /** The permissions of a person: each as the role says, or allowed, or refused. */
 export function PermissionsForm({ sessionId, person, onDone, onCancel }: Props) {
-  const { send, cancel, invite } = person.permissions;
-  const [given, setGiven] = useState<Person["permissions"]>({ send, cancel, invite });
+  const [given, setGiven] = useState<Person["permissions"]>(person.permissions);
   const [error, setError] = useState<unknown>();
   const byRole = rightsOf({ role: person.role });
   async function save() {

@@ -72,7 +72,7 @@ export function PersonRow({ sessionId, person, own, isOwner, isLastOwner, onChan
 
 /** Says where the permissions of a person differ from those of the role. */
 function Overrides({ person }: { person: Person }) {
-  const texts = { send: "write", cancel: "stop the agent", invite: "invite" };
+  const texts = { send: "write", cancel: "stop the agent", invite: "invite", export: "export" };
   const said = Object.entries(texts).flatMap(([name, text]) => {
     const may = person.permissions[name as keyof typeof texts];
     return may === undefined ? [] : [`${may ? "may" : "may not"} ${text}`];

@@ -139,8 +139,14 @@ function Body({ wanted, onChange, onOpen }: Props & { onOpen: () => void }) {
 
 function Nothing({ wanted, onChange }: Props) {
   const without: Wanted = { q: wanted.q, tag: [], sort: wanted.sort };
+  const { didYouMean } = found.value;
   return (
     <Empty title="Nothing was found">
+      {didYouMean && (
+        <p>
+          Did you mean <Button onClick={() => onChange({ ...wanted, q: didYouMean })}>{didYouMean}</Button>?
+        </p>
+      )}
       {isFiltered(wanted) ? (
         <Button onClick={() => onChange(without)}>Remove all filters</Button>
       ) : (

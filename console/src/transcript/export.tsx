@@ -1,93 +1,77 @@
-/** The whole transcript as a file or on the clipboard, read in pages. */
+/** The whole transcript as a file or on the clipboard, in a format of the service. */
 
 import { useRef, useState } from "preact/hooks";
-import { answer, api, type Schemas } from "../api/client";
+import { download } from "../api/client";
 import { titleOf } from "../sessions/titles";
 import { Button } from "../ui/button";
 import { copy } from "../ui/copy-button";
 import { Dialog } from "../ui/dialog";
 import { ErrorNote } from "../ui/error-note";
+import { Field } from "../ui/field";
 import { save } from "./media";
-import { speaker } from "./message";
-import { markdownOf } from "./plain";
-import { rowsOf } from "./rows";
-import type { Entry, Session } from "./store";
+import type { Session } from "./store";
 import styles from "./export.module.css";
 
-const PAGE = 500; // messages
+const FORMATS = {
+  markdown: "Markdown, to read",
+  html: "HTML, to read without this page",
+  jsonl: "JSON lines, with authors and times",
+  openai: "JSON for the API of OpenAI",
+  anthropic: "JSON for the API of Anthropic",
+  "claude-code": "Session of Claude Code",
+  codex: "Session of Codex",
+  amplifier: "Session of the Amplifier CLI",
+};
 
-type Format = "Markdown" | "JSON";
+type Format = keyof typeof FORMATS;
 
-/** Reads all messages and calls `take` with each page. A transcript that is being written ends where it ended at first. */
-async function pages(session: Session, signal: AbortSignal, take: (entries: Entry[]) => void): Promise<void> {
-  for (let after: number | null = 0; after !== null;) {
-    const params = { path: { session_id: session.session_id }, query: { after, limit: PAGE } };
-    const request = api.GET("/sessions/{session_id}/transcript", { params, signal });
-    const page: Schemas["Transcript"] = (await answer(request)) as Schemas["Transcript"];
-    take(page.messages);
-    after = page.next;
-  }
-}
-
-/** Returns the file of a session, in pieces so that no text is larger than a page. */
-async function file(
-  session: Session,
-  format: Format,
-  signal: AbortSignal,
-  progress: (count: number) => void,
-): Promise<Blob> {
-  const pieces: Blob[] = [];
-  let all: Entry[] = [];
-  let count = 0;
-  await pages(session, signal, (entries) => {
-    count += entries.length;
-    progress(count);
-    if (format === "Markdown") return void (all = all.concat(entries)); // results may be pages after their calls
-    const texts = entries.map((entry) => JSON.stringify(entry));
-    if (texts.length) pieces.push(new Blob([pieces.length ? ",\n" : "", texts.join(",\n")]));
-  });
-  if (format === "JSON") {
-    const head = JSON.stringify({ session }).slice(0, -1);
-    return new Blob([`${head},"messages":[\n`, ...pieces, "\n]}\n"], { type: "application/json" });
-  }
-  const rows = rowsOf(all).map((row) => `${markdownOf(row, speaker(row))}\n\n`);
-  return new Blob([`# ${titleOf(session).replace(/\s+/g, " ")}\n\n`, ...rows], { type: "text/markdown" });
+/** Returns the name that the service gives a file. A service of another origin may keep it to itself. */
+function nameOf(response: Response, session: Session, format: Format): string {
+  const named = /filename\*=UTF-8''([^;]+)/.exec(response.headers.get("Content-Disposition") ?? "");
+  return named?.[1] ? decodeURIComponent(named[1]) : `${titleOf(session)}.${format}`;
 }
 
 export function ExportDialog({ session, onClose }: { session: Session; onClose: () => void }) {
-  const [count, setCount] = useState<number | null>(null);
+  const [format, setFormat] = useState<Format>("markdown");
+  const [isGoing, setGoing] = useState(false);
   const [error, setError] = useState<unknown>();
   const control = useRef<AbortController | null>(null);
   const close = () => (control.current?.abort(), onClose());
-  async function made(format: Format, use: (blob: Blob) => unknown) {
-    control.current = new AbortController();
+  async function made(format: Format, use: (response: Response) => Promise<unknown>) {
+    control.current?.abort();
+    const { signal } = (control.current = new AbortController());
     setError(undefined);
-    setCount(0);
+    setGoing(true);
     try {
-      await use(await file(session, format, control.current.signal, setCount));
+      const path = `/sessions/${encodeURIComponent(session.session_id)}/export?format=${format}`;
+      await use(await download(path, signal));
     } catch (error) {
-      if (!control.current.signal.aborted) setError(error);
+      if (!signal.aborted) setError(error);
     } finally {
-      setCount(null);
+      if (!signal.aborted) setGoing(false);
     }
   }
-  const name = titleOf(session);
-  const total = Math.max(session.messages_total, count ?? 0);
   return (
     <Dialog title="Export the transcript" onClose={close}>
-      <p>All {session.messages_total} messages, with authors, times and the results of tools.</p>
+      <p>All {session.messages_total} messages.</p>
+      <Field label="Format">
+        <select value={format} onChange={(event) => setFormat(event.currentTarget.value as Format)}>
+          {Object.entries(FORMATS).map(([name, text]) => (
+            <option key={name} value={name}>
+              {text}
+            </option>
+          ))}
+        </select>
+      </Field>
       {error !== undefined && <ErrorNote error={error} />}
-      {count !== null && (
-        <p role="status">
-          <progress value={count} max={total || 1} aria-label="Progress" /> {count} of {total}
-        </p>
-      )}
+      {isGoing && <p role="status">The service writes the file</p>}
       <div class={styles.actions}>
-        <Button onClick={() => made("Markdown", async (blob) => copy(await blob.text(), "transcript"))}>
+        <Button onClick={() => made(format, async (file) => save(await file.blob(), nameOf(file, session, format)))}>
+          Download
+        </Button>
+        <Button onClick={() => made("markdown", async (file) => copy(await file.text(), "transcript"))}>
           Copy as Markdown
         </Button>
-        <Button onClick={() => made("Markdown", (blob) => save(blob, `${name}.md`))}>Download Markdown</Button>
-        <Button onClick={() => made("JSON", (blob) => save(blob, `${name}.json`))}>Download JSON</Button>
       </div>
     </Dialog>
   );

@@ -66,6 +66,11 @@ function Loaded({ session, store, live }: { session: Session; store: Store; live
               <h1 class={styles.title} dir="auto">
                 {titleOf(session)}
               </h1>
+              {session.parent_session_id && (
+                <Link href={`/sessions/${encodeURIComponent(session.parent_session_id)}`}>
+                  Sub-agent of another session
+                </Link>
+              )}
               {session.status !== "active" && <Chip>{session.status}</Chip>}
               <div class={styles.tools}>
                 <Presence live={live} />
