@@ -6,7 +6,7 @@ import os
 import random
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 from urllib.parse import quote
 
 import httpx
@@ -17,6 +17,7 @@ from .errors import AmplifierError, NoConnection, Problem, RunFailed, problem_of
 
 T = TypeVar("T")
 Token = str | Callable[[], str]
+ExportFormat = Literal["jsonl", "openai", "anthropic", "claude-code", "codex", "amplifier", "markdown", "html"]
 
 TIMEOUT = 30.0  # seconds for one attempt of a request
 CONNECT_TIMEOUT = 5.0

@@ -179,6 +179,73 @@ class Hit(msgspec.Struct, frozen=True, kw_only=True):
     """The messages after the hit, as many as `context` asks for."""
 
 
+class Import(msgspec.Struct, frozen=True, kw_only=True):
+    """An import, with at most 1,000 remarks about files and lines when it has ended, those about losses first."""
+
+    import_id: str
+    """The import's id."""
+    user_id: str
+    """The user who sent it, the owner of its sessions."""
+    status: str
+    """`running`, `done`, `failed`, `cancelled`, or `interrupted`: its process ended, send it again."""
+    filename: str | None
+    """The name that the client gave the file; null: none."""
+    format: str
+    """The format that was asked for; `auto`: each file as what it is."""
+    config_id: str | None
+    """The config with which agents continue the sessions; null: none."""
+    size: int
+    """Bytes that were sent."""
+    bytes_read: int
+    """Bytes of the files that are read so far."""
+    bytes_total: int | None
+    """Bytes of all files in what was sent; null until they are known."""
+    counts: dict[str, ImportCounts]
+    """By the tool whose sessions these are: files, sessions by what became of them, and messages."""
+    remarks: list[ImportRemark]
+    """At most 1,000 remarks, those about losses first."""
+    losses: int
+    """The number of lines and files that did not become what they should."""
+    notes: int
+    """The number of remarks that are no losses."""
+    detail: str | None
+    """The reason why it failed or was interrupted, and the remedy; null: none."""
+    created_at: datetime
+    """When it was made, or happened: RFC 3339 in UTC, with microseconds."""
+    finished_at: datetime | None
+    """When it ended; null: it is running."""
+
+
+class ImportCounts(msgspec.Struct, frozen=True, kw_only=True):
+    """The files of a tool that were read, its sessions by what became of them, and the messages that were added."""
+
+    files: int
+    """Files that were read."""
+    new: int
+    """Sessions that were not there."""
+    grown: int
+    """Sessions that had new messages."""
+    forked: int
+    """Sessions whose past was rewritten, or that branch off another one: they are sessions of their own."""
+    same: int
+    """Sessions without anything new."""
+    messages: int
+    """Messages that were added."""
+
+
+class ImportRemark(msgspec.Struct, frozen=True, kw_only=True):
+    """Something about a file, or about one of its lines. `is_loss` if it did not become what it should."""
+
+    file: str
+    """The file's name with its folders."""
+    line: int | None
+    """The number of the line, from 1; null: the whole file."""
+    detail: str
+    """The reason why a line or file became nothing, or something else."""
+    is_loss: bool
+    """True if something of the file is not in the transcripts."""
+
+
 class IncludedParticipant(msgspec.Struct, frozen=True, kw_only=True):
     """A participant of a session in a list."""
 
@@ -253,8 +320,8 @@ class PatchedStates(msgspec.Struct, frozen=True, kw_only=True):
 
 class Permissions(msgspec.Struct, frozen=True, kw_only=True):
     """Overrides of the role for a person: `send` (append and send messages), `cancel` (a run), `invite` (add people
-    up to one's own role). What is absent is as the role says. `export` cannot be set, because transcripts cannot be
-    exported yet; participants from earlier releases may have it."""
+    up to one's own role), `export` (export the transcript, read it in one answer, fork the session; every role
+    may). What is absent is as the role says."""
 
     send: bool | None = None
     """May append messages and send them to the agent. Absent: as the role says."""
@@ -263,7 +330,7 @@ class Permissions(msgspec.Struct, frozen=True, kw_only=True):
     invite: bool | None = None
     """May add people, up to the participant's own role. Absent: as the role says."""
     export: bool | None = None
-    """Cannot be set; participants from earlier releases may have it."""
+    """May export the transcript, read it in one answer and fork the session. Absent: every role may."""
 
 
 class Preview(msgspec.Struct, frozen=True, kw_only=True):
@@ -343,7 +410,9 @@ class Retracted(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class SearchResults(msgspec.Struct, frozen=True, kw_only=True):
-    """A page of hits; `next` is the `cursor` of the following one. `notice` says what the hits do not."""
+    """A page of hits; `next` is the `cursor` of the following one. `notice` says what the hits do not. `mode` is
+    how they were found: `both` becomes `words` if the search by meaning is off or fails. Where nothing is found,
+    `did_you_mean` is a similar `q` that finds something, if there is one."""
 
     items: list[Hit]
     """The hits, best or newest first."""
@@ -353,12 +422,17 @@ class SearchResults(msgspec.Struct, frozen=True, kw_only=True):
     notice: str | None
     """A remark about the results, for people: for example that only the newest matches were ranked. Null or absent:
     none."""
+    mode: str
+    """The way in which they were found. `both` becomes `words` if the search by meaning is off or fails; `notice`
+    says why."""
+    did_you_mean: str | None = None
+    """A similar `q` that finds something; only where nothing is found and there is one."""
 
 
 class Session(msgspec.Struct, frozen=True, kw_only=True):
     """A session; `last_seq` is the number of the last thing that happened in it, and its ETag. `config_version` is
-    the version of the config when the session began or got it. A fork tells which session it was copied from, to
-    those who take part in that, too."""
+    the version of the config when the session began or got it. A fork tells which session it was copied from, and a
+    sub-agent's session which one started it, to those who take part in that, too."""
 
     session_id: str
     """The session's id."""
@@ -403,6 +477,8 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     external_id: str | None
     """The session's key, chosen by the client, unique among its owner's sessions in one application: 1 to 512
     characters, at most 1,536 bytes, no control characters, not `.` or `..`; null: none."""
+    parent_session_id: str | None
+    """The session whose agent started this one as a sub-agent, if the caller takes part in that, too; else null."""
     changed: list[str] | None = None
     """The names of the fields that the request changed; empty: nothing changed. Absent in answers to other
     requests."""
@@ -425,6 +501,8 @@ class SessionList(msgspec.Struct, frozen=True, kw_only=True):
     notice: str | None = None
     """A remark about the results, for people: for example that only the newest matches were ranked. Null or absent:
     none."""
+    did_you_mean: str | None = None
+    """With `q` only: a similar `q` that finds something, where nothing is found and there is one."""
 
 
 class SessionStates(msgspec.Struct, frozen=True, kw_only=True):

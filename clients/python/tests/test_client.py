@@ -1,6 +1,8 @@
 """Sessions, messages, search and lists, and the synchronous client, which is made from the asynchronous one."""
 
 import asyncio
+import io
+import json
 import pickle
 import subprocess
 from collections.abc import AsyncIterator
@@ -178,3 +180,15 @@ def test_generated_modules_are_as_the_generator_writes_them() -> None:
     command = [ROOT / ".venv/bin/python", ROOT / "clients/python/generate.py", "--check"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60)
     assert done.returncode == 0, done.stderr
+
+
+async def test_transcript_is_exported_in_any_format(client: AsyncAmplifier, key: str) -> None:
+    session = client.session(key, title="Geneva")
+    await session.append([HELLO])
+    assert json.loads(await session.export("openai")) == {"messages": [HELLO]}
+    assert json.loads(await session.export(after=0))["message"] == HELLO
+    file = io.BytesIO()
+    assert await session.export_to(file, "markdown") == len(file.getvalue())
+    assert file.getvalue().startswith(b"# Geneva\n")
+    with pytest.raises(errors.NotFound):
+        await client.session(id="nothing").export()

@@ -8,17 +8,21 @@ import model
 import pytest
 from pages import run_page
 from serving import ROOT, running
+from test_imports import session
 
 CLIENT = "clients/python/README.md"
 
 
 def test_readme_of_the_client(tmp_path: Path) -> None:
+    session(tmp_path / "sessions", "one", ["Is there a flight?", "Yes."])
     with running({}) as service:
-        read, found, followed, answered, missed = run_page(CLIENT, tmp_path, {"AMPLIFIER_URL": service.url})
+        read, found, followed, answered, imported, missed = run_page(CLIENT, tmp_path, {"AMPLIFIER_URL": service.url})
     assert read == "1 Is there a direct flight to Geneva?\n2 Yes: HAT136.\n"
     assert [line.split(" ")[:4] for line in found.splitlines()][-1][:3] == ["Flight", "to", "Geneva"]
     assert followed == "1 message.created\n2 message.created\n"
     assert answered == "You said: Book it, please\n"
+    assert imported.startswith("done {")
+    assert "messages=2" in imported
     assert missed == "missed 1 message, the last number is 2\n"
 
 

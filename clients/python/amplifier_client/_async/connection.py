@@ -133,6 +133,19 @@ class AsyncConnection:
                     raise protocol.problem(response)
                 yield AsyncEvents(response)
 
+    @asynccontextmanager
+    async def open_download(self, path: str, params: Mapping[str, Any]) -> AsyncIterator[AsyncIterator[bytes]]:
+        """Opens a file once, without retries, and yields its pieces. Raises Problem, NoConnection."""
+        limit = httpx.Timeout(protocol.SILENCE, connect=protocol.CONNECT_TIMEOUT)
+        with protocol.connection_faults(self._options.url):
+            async with self._connections.client().stream(
+                "GET", path, params=protocol.parameters(params), headers=self._options.headers({}), timeout=limit
+            ) as response:
+                if response.status_code >= 400:
+                    await response.aread()
+                    raise protocol.problem(response)
+                yield response.aiter_bytes()
+
     async def pause(self, attempt: int, fault: AmplifierError, *, endless: bool = False) -> None:
         """Waits before a request is repeated. Raises the fault if that is no use, or the retries are used up."""
         wait = protocol.delay(attempt, fault)

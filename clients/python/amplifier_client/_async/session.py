@@ -1,8 +1,9 @@
 """One session."""
 
 import contextlib
+import io
 from collections.abc import AsyncIterator, Mapping, Sequence
-from typing import Any, Literal, TypeVar
+from typing import Any, BinaryIO, Literal, TypeVar
 
 from amplifier_client import _protocol as protocol
 from amplifier_client import models
@@ -209,6 +210,31 @@ class AsyncSession:
     async def search(self, q: str, **filters: Any) -> models.SearchResults:
         """Returns the best hits in this session; `filters` as in `AsyncAmplifier.search`."""
         return await self.request("GET", "/search", models.SearchResults, params={"q": q, **filters})
+
+    async def export(self, format: protocol.ExportFormat = "jsonl", **options: Any) -> bytes:
+        """Returns the transcript as a file of this format; `options` are `after` and `as_of`."""
+        file = io.BytesIO()
+        await self.export_to(file, format, **options)
+        return file.getvalue()
+
+    async def export_to(self, file: BinaryIO, format: protocol.ExportFormat = "jsonl", **options: Any) -> int:
+        """Writes the transcript into a file that is open for writing bytes, piece by piece. Returns its size.
+
+        Repeats requests that fail before the first piece. Raises NoConnection if the connection breaks later, or the
+        transcript changes meanwhile: what was written is then no whole file.
+        """
+        path, size, attempt = protocol.path_of("sessions", await self.id(), "export"), 0, 0
+        while True:
+            try:
+                async with self._client.open_download(path, {"format": format, **options}) as pieces:
+                    async for piece in pieces:
+                        size += file.write(piece)
+                return size
+            except AmplifierError as fault:
+                if size:
+                    raise
+                await self._client.pause(attempt, fault)
+                attempt += 1
 
     async def state(self) -> models.SessionStates:
         """Returns three documents with their versions: of the session, of the caller, and of the application."""

@@ -134,6 +134,19 @@ class Connection:
                     raise protocol.problem(response)
                 yield Events(response)
 
+    @contextmanager
+    def open_download(self, path: str, params: Mapping[str, Any]) -> Iterator[Iterator[bytes]]:
+        """Opens a file once, without retries, and yields its pieces. Raises Problem, NoConnection."""
+        limit = httpx.Timeout(protocol.SILENCE, connect=protocol.CONNECT_TIMEOUT)
+        with protocol.connection_faults(self._options.url):
+            with self._connections.client().stream(
+                "GET", path, params=protocol.parameters(params), headers=self._options.headers({}), timeout=limit
+            ) as response:
+                if response.status_code >= 400:
+                    response.read()
+                    raise protocol.problem(response)
+                yield response.iter_bytes()
+
     def pause(self, attempt: int, fault: AmplifierError, *, endless: bool = False) -> None:
         """Waits before a request is repeated. Raises the fault if that is no use, or the retries are used up."""
         wait = protocol.delay(attempt, fault)
