@@ -1,8 +1,22 @@
 """Runs every benchmark."""
 
-from benchmarks import events, queries, replicas, requests, search, sizing, start, statements, telemetry, turns
+from benchmarks import (
+    changes,
+    events,
+    imports,
+    queries,
+    replicas,
+    requests,
+    search,
+    sizing,
+    start,
+    statements,
+    telemetry,
+    turns,
+)
 
 requests.main()
+changes.main([])
 start.main()
 statements.main()
 queries.main()
@@ -11,4 +25,5 @@ events.main([])
 turns.main()
 replicas.main()
 telemetry.main([])
+imports.main([])
 sizing.main([])

@@ -1,7 +1,8 @@
 """Measures requests per second of the service, compared with a plain Litestar handler and a bare ASGI callable.
 
 Every server is a uvicorn of one worker on the same embedded PostgreSQL; wrk drives them in turns with 32 connections,
-several rounds each, and the table shows medians and the medians of the rounds' ratios.
+several rounds each, and the table shows medians and the medians of the rounds' ratios. The requests come from eight
+users in turn: one user alone gets a third of the database's connections. `--one-user` measures that.
 """
 
 import asyncio
@@ -19,6 +20,7 @@ import time
 import urllib.request
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import jwt
 import msgspec
@@ -34,6 +36,7 @@ from amplifier.web.authentication import generate_key
 from benchmarks.floors import APPLICATION, USER
 
 ROUNDS, SECONDS, CONNECTIONS, SESSIONS = 11, 2, 32, 64
+USERS = [USER, *(f"{USER}-{number}" for number in range(2, 9))]  # the first owns what the others take part in
 SECRET = "a secret for benchmarks that is long enough"
 MESSAGE = {"role": "user", "content": "The quick brown fox jumps over the lazy dog, twice a day. " * 4}
 
@@ -47,14 +50,19 @@ def main() -> None:
         dsn = stack.enter_context(embedded.running(home, "amplifier-api"))
         migrate.migrate(dsn)
         key, sessions, short, long = asyncio.run(_seed(dsn))
-        token = jwt.encode({"sub": USER, "exp": int(time.time()) + 36000}, SECRET, "HS256")
-        headers = {"X-API-Key": key, "Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+        only = sys.argv[1:]
+        users = USERS[:1] if "--one-user" in only else USERS
+        only = [word for word in only if word != "--one-user"]
+        headers = [_headers(key, user) for user in users]
         environ = {
             "DATABASE_URL": dsn,
             "AUTH_REQUIRED": "true",
             "SECRET_KEY": SECRET,
             "DATABASE_POOL_MIN_SIZE": "10",
+            "PYTHONPATH": str(home),
         }
+        # a worker without the extra `runtime`, which imports SDKs in a thread during its first seconds
+        (home / "sitecustomize.py").write_text("import sys\nsys.modules['amplifier_core'] = None\n")
         limited = environ | {"RATE_LIMIT_REQUESTS_PER_MINUTE": "1000000"}
         ports = {
             name: stack.enter_context(_server(app, settings))
@@ -65,7 +73,6 @@ def main() -> None:
                 ("bare", "benchmarks.floors:bare", environ),
             )
         }
-        only = sys.argv[1:]
         print(f"{'':34}{'a second':>10}{'beside':>10}{'ratio':>8}   spread")
         for title, ours, theirs in _comparisons(home, ports, headers, sessions, short, long):
             if not only or any(word in title for word in only):
@@ -74,7 +81,7 @@ def main() -> None:
 
 
 def _comparisons(
-    home: Path, ports: dict[str, int], headers: dict[str, str], sessions: list[str], short: str, long: str
+    home: Path, ports: dict[str, int], headers: list[dict[str, str]], sessions: list[str], short: str, long: str
 ) -> Iterator[tuple[str, Callable[[], float], Callable[[], float]]]:
     def wrk(server: str, script: Path) -> Callable[[], float]:
         return lambda: _wrk(ports[server], script)
@@ -90,7 +97,8 @@ def _comparisons(
         home, "keyed", headers, [f"/sessions/{s}/transcript" for s in sessions], {"messages": [MESSAGE]}, True
     )
     yield "append, Idempotency-Key / without", wrk("service", keyed), wrk("service", append)
-    create = _script(home, "create", headers, ["/sessions"], {"config_id": "bench"})
+    configs = [{"config_id": f"of-{user}"} for user in USERS[: len(headers)]]
+    create = _script(home, "create", headers, ["/sessions"], configs)
     yield "create a session / append", wrk("service", create), wrk("service", append)
     # eight connections: a page takes milliseconds, and what is in line for longer than a second is refused
     yield (
@@ -119,6 +127,12 @@ def _compare(title: str, ours: Callable[[], float], theirs: Callable[[], float])
     )
 
 
+def _headers(key: str, user: str) -> dict[str, str]:
+    """Returns the headers of a user's requests."""
+    token = jwt.encode({"sub": user, "exp": int(time.time()) + 36000}, SECRET, "HS256")
+    return {"X-API-Key": key, "Authorization": f"Bearer {token}", "Content-Type": "application/json"}
+
+
 async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
     """Creates sessions, one with 10 and one with 10,000 messages. Returns them and an application's key."""
     database, key = Database(Settings(), dsn), generate_key()
@@ -134,9 +148,10 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
         key_managers=[],
         act_as=False,
     )
-    await queries.configs.create(
-        actor_id=USER, config_id="bench", name="bench", description=None, config_json=b"{}", tags=b"{}"
-    )
+    for user, config_id in [(USER, "bench"), *((user, f"of-{user}") for user in USERS)]:
+        await queries.configs.create(
+            actor_id=user, config_id=config_id, name="bench", description=None, config_json=b"{}", tags=b"{}"
+        )
     sessions = [f"00000000-0000-4000-8000-{number:012}" for number in range(SESSIONS + 2)]
     for session_id in sessions:
         await queries.sessions.create(
@@ -160,6 +175,12 @@ async def _seed(dsn: str) -> tuple[str, list[str], str, str]:
             )
     await database.close()
     with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute("insert into users (user_id) select unnest(%s::text[]) on conflict do nothing", [USERS])
+        owner.execute(
+            "insert into session_participants (session_id, user_id, role) "
+            "select session_id, user_id, 'editor' from sessions cross join unnest(%s::text[]) as user_id",
+            [USERS[1:]],
+        )
         owner.execute("vacuum analyze")
     return key.text, sessions[:-2], sessions[-2], sessions[-1]
 
@@ -198,23 +219,39 @@ _processes: dict[int, int] = {}
 
 
 def _script(
-    home: Path, name: str, headers: dict[str, str], paths: list[str], sent: object | None, keyed: bool = False
+    home: Path,
+    name: str,
+    headers: list[dict[str, str]] | dict[str, str],
+    paths: list[str],
+    sent: Any = None,
+    keyed: bool = False,
 ) -> Path:
-    """Returns a wrk script that requests the paths in turn, optionally with Idempotency-Keys, and checks responses."""
-    body = "nil" if sent is None else f"[==[{json.dumps(sent)}]==]"
-    lines = [f"local paths = {{{', '.join(json.dumps(path) for path in paths)}}}", "local turn = 0"]
-    lines += [f"wrk.headers[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()]
+    """Returns a wrk script that requests the paths in turn, optionally with Idempotency-Keys.
+
+    `headers` and `sent`, the body, may be lists that are gone through in turn, too: a user each.
+    """
+    users = headers if isinstance(headers, list) else [headers]
+    bodies = [f"[==[{json.dumps(one)}]==]" for one in (sent if isinstance(sent, list) else [sent])]
     method = "GET" if sent is None else "POST"
-    key = 'wrk.headers["Idempotency-Key"] = run .. turn' if keyed else ""
-    lines += [
+    key = 'headers["Idempotency-Key"] = run .. turn' if keyed else ""
+    lines = [
+        f"local paths = {{{', '.join(json.dumps(path) for path in paths)}}}",
+        f"local users = {{{', '.join(map(_table, users))}}}",
+        f"local bodies = {{{'' if sent is None else ', '.join(bodies)}}}",
+        "local turn = 0",
         "math.randomseed(os.time())",
         "local run = math.random(1, 1000000000) .. '-'",
-        f"request = function() turn = turn + 1 {key}",
-        f"  return wrk.format({json.dumps(method)}, paths[turn % #paths + 1], nil, {body}) end",
+        f"request = function() turn = turn + 1 local headers = users[turn % #users + 1] {key}",
+        f"  return wrk.format({json.dumps(method)}, paths[turn % #paths + 1], headers,",
+        "    #bodies > 0 and bodies[turn % #bodies + 1] or nil) end",
     ]
     file = home / f"{name}.lua"
     file.write_text("\n".join(lines))
     return file
+
+
+def _table(headers: dict[str, str]) -> str:
+    return "{" + ", ".join(f"[{json.dumps(name)}] = {json.dumps(value)}" for name, value in headers.items()) + "}"
 
 
 def _wrk(port: int, script: Path, connections: int = CONNECTIONS) -> float:

@@ -23,7 +23,8 @@ from amplifier.errors import Unavailable
 from amplifier.queries.registry import Queries
 from benchmarks import requests
 from benchmarks.figures import at_most, percentile
-from benchmarks.search_corpus import EVERYONE, Corpus, recent_sessions
+from benchmarks.search_corpus import Corpus
+from benchmarks.search_generator import EVERYONE, recent_sessions
 from benchmarks.search_queries import APPLICATION, authorised, connected
 from benchmarks.search_words import texts
 

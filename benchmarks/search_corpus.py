@@ -1,32 +1,38 @@
-"""The corpus of the search benchmark: a million messages with a realistic distribution, the same in each run."""
+"""The databases of the search benchmark: the generated corpus, kept between runs, and copies for what writes."""
 
 import contextlib
+import hashlib
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
-from uuid import UUID
 
 import numpy as np
 import psycopg
-from numpy.typing import NDArray
 
 from amplifier import paths
 from amplifier.postgres import embedded
 from amplifier.schema import migrate
-from benchmarks.search_words import VOCABULARY, counted_texts, vocabulary
+from benchmarks.search_generator import (
+    EVERYONE,
+    PARAMETERS,
+    SIZES,
+    Integers,
+    Message,
+    chunks,
+    moment,
+    participants,
+    session_id,
+    session_rows,
+    users,
+)
+from benchmarks.search_words import VOCABULARY, vocabulary
 
-EVERYONE = "user-everyone"  # takes part in all sessions
-SIZES = {2000: 5, 500: 15, 10: 20, 40: 960}  # number of sessions: number of users with so many sessions
-LENGTH = 50  # messages of a session in the mean
-ACTIVE = 300  # sessions at a time
-CHUNK = 10_000  # messages in a transaction
-TWO_PROCESSES = 500_000  # messages
-SEED = 20261122
+PARTS = 2  # processes that load
+CHECKED = 100  # messages whose words are compared with those that the trigger derives
 
 _CONFIGS = """
 insert into configs (config_id, name, config_json, user_id)
@@ -38,16 +44,39 @@ _COLUMNS = {
         "updated_at"
     ),
     "session_participants": "session_id, user_id, role",
-    "messages": "session_id, seq, message, author_user_id, author_app_id, created_at",
+    "chunk": "session_id, seq, role, text, created_at",
     "bench.words": "word, messages",
 }
+# The texts are plain words, so that what is searched of them is known without the trigger, in less time.
+_ADD_CHUNK = f"""
+insert into messages (
+    session_id, seq, role, message, author_user_id, author_app_id, created_at, search, search_revision
+)
+select
+    session_id,
+    seq,
+    role,
+    format('{{"role": "%s", "content": "%s"}}', role, text)::jsonb,
+    '{EVERYONE}',
+    'bench',
+    created_at,
+    setweight(to_tsvector('english', text), 'A'),
+    search_revision('english')
+from chunk
+"""
+_STALE = """
+with derived as (
+    update messages
+    set search_revision = null
+    where (session_id, seq) in (select session_id, seq from messages where random() < %s limit %s)
+    returning session_id, seq, search, search_revision
+)
 
-
-class Plan(NamedTuple):
-    """The session of each message, in the order of time, and its number in the session."""
-
-    sessions: NDArray[np.int64]
-    seqs: NDArray[np.int64]
+select count(*)
+from derived
+inner join messages as m using (session_id, seq)
+where (m.search, m.search_revision) is distinct from (derived.search, derived.search_revision)
+"""
 
 
 @contextlib.contextmanager
@@ -55,6 +84,7 @@ def server(home: Path) -> Iterator[str]:
     """The address of an embedded PostgreSQL with shared buffers of 2 GB, as a database of this size would be given."""
     with embedded.running(home, "amplifier-api") as dsn, psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("alter system set shared_buffers = '2GB'")
+        owner.execute("alter system set max_wal_size = '8GB'")
     with embedded.running(home, "amplifier-api") as dsn:
         yield dsn
 
@@ -65,11 +95,12 @@ def database(dsn: str, name: str) -> str:
 
 
 class Corpus(NamedTuple):
-    """A server, the name of the database with the corpus, and the number of its messages."""
+    """A server, the name of the database with the corpus, the number of its messages, and a folder for what is kept."""
 
     server: str
     name: str
     messages: int
+    folder: Path
 
     @property
     def dsn(self) -> str:
@@ -93,47 +124,41 @@ def made(server_dsn: str, name: str, template: str = "template1") -> Iterator[st
             owner.execute(f"drop database {name} with (force)".encode())
 
 
-def build(server_dsn: str, messages: int) -> Corpus:
-    """Returns the corpus. Builds it unless an earlier run has left it."""
-    corpus = Corpus(server_dsn, f"corpus_{messages}", messages)
+def build(server_dsn: str, messages: int, folder: Path) -> Corpus:
+    """Returns the corpus. Builds it unless an earlier run with the same parameters has left it, which it migrates."""
+    key = hashlib.sha256(repr(PARAMETERS).encode()).hexdigest()[:8]
+    corpus = Corpus(server_dsn, f"corpus_{messages}_{key}", messages, folder)
     with psycopg.connect(server_dsn, autocommit=True) as owner:
         if owner.execute("select from pg_database where datname = %s", (corpus.name,)).fetchone() is None:
-            owner.execute("drop database if exists unfinished")
+            owner.execute("drop database if exists unfinished with (force)")
             owner.execute("create database unfinished")
             migrate.migrate(database(server_dsn, "unfinished"))
             _fill(database(server_dsn, "unfinished"), messages)
             owner.execute(f"alter database unfinished rename to {corpus.name}".encode())
+    migrate.migrate(corpus.dsn)
     return corpus
 
 
-def users(size: int) -> list[str]:
-    """Returns the users that take part in so many sessions."""
-    return [f"user-{size}-{number}" for number in range(SIZES[size])]
-
-
-def recent_sessions(messages: int) -> list[str]:
-    """Returns the sessions that were active last."""
-    count = messages // LENGTH
-    return [_session(number) for number in range(max(0, count - ACTIVE), count)]
-
-
 def _fill(dsn: str, messages: int) -> None:
-    plan = _plan(messages)
     with psycopg.connect(dsn, autocommit=True) as owner:
         owner.execute("drop index messages_search_idx")
         with _timed("sessions and participants"):
-            _copy_sessions(owner, plan)
-        with _timed(f"{messages:,} messages, with the trigger"):
-            counts = _load_messages(dsn, plan)
+            owner.execute("insert into users (user_id) select unnest(%s::text[])", ([*_everybody(), EVERYONE],))
+            owner.execute(_CONFIGS, (EVERYONE,))
+            copy_rows(owner, "sessions", session_rows(messages))
+            copy_rows(owner, "session_participants", participants(messages))
+        with _timed(f"{messages:,} messages"):
+            counts = _load_messages(dsn, messages)
         with _timed("messages_search_idx"):
-            owner.execute("set maintenance_work_mem = '512MB'")
+            owner.execute("set maintenance_work_mem = '1GB'")
             owner.execute(index_statement().encode())
         with _timed("vacuum analyze"):
             owner.execute("create schema bench")
             owner.execute("create table bench.words (word text primary key, messages integer not null)")
-            _copy(owner, "bench.words", zip(vocabulary(), counts.tolist(), strict=False))
+            copy_rows(owner, "bench.words", zip(vocabulary(), counts.tolist(), strict=False))
             owner.execute("vacuum analyze")
             owner.execute("checkpoint")
+        _check(owner, messages)
 
 
 def index_statement() -> str:
@@ -142,90 +167,49 @@ def index_statement() -> str:
     return text[text.index("create index") :]
 
 
-def _plan(messages: int) -> Plan:
-    """Returns a plan with skewed sizes. Sessions begin one after the other, and longer ones end later."""
-    random, count = np.random.default_rng(SEED), messages // LENGTH
-    sizes = random.lognormal(0, 1, count)
-    sizes = np.maximum(1, np.rint(sizes * messages / sizes.sum())).astype(np.int64)
-    sessions = np.repeat(np.arange(count), sizes)
-    begun = sessions * (messages / count)
-    order = np.argsort(begun + random.random(len(sessions)) * sizes[sessions] * min(ACTIVE, count / 4))
-    seqs = np.arange(len(sessions)) - np.repeat(np.cumsum(sizes) - sizes, sizes) + 1
-    by_time = sessions[order]
-    numbered = np.empty_like(seqs)
-    numbered[np.argsort(by_time, kind="stable")] = seqs
-    return Plan(by_time, numbered)
+def _everybody() -> list[str]:
+    return [user for size in SIZES for user in users(size)]
 
 
-def _copy_sessions(owner: psycopg.Connection[Any], plan: Plan) -> None:
-    random, everybody = np.random.default_rng([SEED, 1]), [user for size in SIZES for user in users(size)]
-    owner.execute("insert into users (user_id) select unnest(%s::text[])", ([*everybody, EVERYONE],))
-    owner.execute(_CONFIGS, (EVERYONE,))
-    _copy(owner, "sessions", _session_rows(random, plan))
-    _copy(owner, "session_participants", _participants(random, plan.sessions.max() + 1))
+def _load_messages(dsn: str, messages: int) -> Integers:
+    """Loads the messages with two processes. Returns the number of messages with each word."""
+    with ProcessPoolExecutor(PARTS, mp_context=get_context("spawn")) as pool:
+        parts = pool.map(_load_part, [dsn] * PARTS, [messages] * PARTS, range(PARTS))
+        return sum(parts, np.zeros(VOCABULARY, np.int64))
 
 
-def _session_rows(random: np.random.Generator, plan: Plan) -> Iterator[tuple[Any, ...]]:
-    words, sizes = vocabulary(), np.bincount(plan.sessions)
-    begun = np.unique(plan.sessions, return_index=True)[1]
-    ended = len(plan.sessions) - 1 - np.unique(plan.sessions[::-1], return_index=True)[1]
-    for number, size in enumerate(sizes.tolist()):
-        title = " ".join(words[word] for word in random.choice(VOCABULARY, 3))
-        ours = _session(number), f"config-{number % 200}", EVERYONE, "bench", title, f'{{"number": "{number % 10}"}}'
-        yield *ours, (size + 1) // 2, size, _moment(begun[number]), _moment(ended[number])
-
-
-def _participants(random: np.random.Generator, sessions: int) -> Iterator[tuple[str, str, str]]:
-    yield from ((_session(number), EVERYONE, "owner") for number in range(sessions))
-    for size in SIZES:
-        for user in users(size):
-            for number in random.choice(sessions, min(size, sessions), replace=False):
-                yield _session(number), user, "owner" if random.random() < 0.9 else "viewer"
-
-
-def _load_messages(dsn: str, plan: Plan) -> NDArray[np.int64]:
-    """Loads the messages, many with two processes. Returns the number of messages with each word."""
-    if len(plan.sessions) < TWO_PROCESSES:  # many sessions would be in both halves, and deadlock
-        return _load_part(dsn, 0, plan.sessions, plan.seqs)
-    half = len(plan.sessions) // 2
-    parts = ((0, plan.sessions[:half], plan.seqs[:half]), (half, plan.sessions[half:], plan.seqs[half:]))
-    with ProcessPoolExecutor(2, mp_context=get_context("spawn")) as pool:
-        return sum(pool.map(_load_part, [dsn] * 2, *zip(*parts, strict=True)), np.zeros(VOCABULARY, np.int64))
-
-
-def _load_part(dsn: str, first: int, sessions: NDArray[np.int64], seqs: NDArray[np.int64]) -> NDArray[np.int64]:
-    random, counts = np.random.default_rng([SEED, 2, first]), np.zeros(VOCABULARY, np.int64)
+def _load_part(dsn: str, messages: int, part: int) -> Integers:
+    counts = np.zeros(VOCABULARY, np.int64)
     with psycopg.connect(dsn, autocommit=True) as owner:
-        owner.execute("set synchronous_commit = off")
-        for start in range(0, len(sessions), CHUNK):
-            numbers, places = sessions[start : start + CHUNK], seqs[start : start + CHUNK]
-            contents, counted = counted_texts(random, len(numbers))
+        owner.execute("set synchronous_commit = off; set session_replication_role = replica")
+        owner.execute(
+            "create temporary table chunk (session_id text, seq bigint, role text, text text, created_at timestamptz)"
+        )
+        for added, counted in chunks(messages, part, PARTS):
             counts += counted
-            rows = zip(numbers.tolist(), places.tolist(), contents, strict=True)
-            _copy(owner, "messages", (_message(first + start + n, *row) for n, row in enumerate(rows)))
+            owner.execute("truncate chunk")
+            copy_rows(owner, "chunk", map(_row, added))
+            owner.execute(_ADD_CHUNK.encode())
     return counts
 
 
-def _message(number: int, session: int, seq: int, text: str) -> tuple[Any, ...]:
-    message = f'{{"role": "{"user" if seq % 2 else "assistant"}", "content": "{text}"}}'
-    return _session(session), seq, message, EVERYONE, "bench", _moment(number)
+def _row(message: Message) -> tuple[str, int, str, str, str]:
+    role = "user" if message.seq % 2 else "assistant"
+    return session_id(message.session), message.seq, role, message.text, moment(message.number)
 
 
-def _copy(owner: psycopg.Connection[Any], table: str, rows: Any) -> None:
+def _check(owner: psycopg.Connection[Any], messages: int) -> None:
+    """Lets the trigger derive the words of some messages again, and compares."""
+    with owner.transaction(force_rollback=True):
+        (stale,) = owner.execute(_STALE, (2 * CHECKED / messages, CHECKED)).fetchone() or (0,)
+        assert stale == 0, f"the trigger derives other words for {stale} messages"
+
+
+def copy_rows(owner: psycopg.Connection[Any], table: str, rows: Iterable[tuple[Any, ...]]) -> None:
+    """Copies rows into a table of `_COLUMNS`."""
     with owner.transaction(), owner.cursor().copy(f"copy {table} ({_COLUMNS[table]}) from stdin") as copy:
         for row in rows:
             copy.write_row(row)
-
-
-@cache
-def _session(number: int) -> str:
-    """Returns a session's id. Ids are random and have no order in time."""
-    return str(UUID(bytes=np.random.default_rng([SEED, 3, number]).bytes(16), version=4))
-
-
-def _moment(number: int) -> str:
-    """Returns the time of a message, one every thirty seconds."""
-    return time.strftime("%Y-%m-%d %H:%M:%S+00", time.gmtime(1_750_000_000 + int(number) * 30))
 
 
 @contextlib.contextmanager

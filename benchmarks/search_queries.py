@@ -21,7 +21,8 @@ from amplifier.web.authentication import generate_key
 from amplifier.web.search import MOST_RANKED, START
 from benchmarks import requests
 from benchmarks.figures import at_least, at_most, percentile
-from benchmarks.search_corpus import EVERYONE, Corpus, users
+from benchmarks.search_corpus import Corpus
+from benchmarks.search_generator import EVERYONE, users
 
 RUNS, WARM = 60, 5
 PERSONS = (10, 500, 2000)  # sessions
@@ -160,7 +161,7 @@ def terms(corpus: Corpus) -> dict[str, list[str]]:
         common = words(0, corpus.messages, "messages desc", 6)
         pairs = list(itertools.permutations(common, 2))
         return {
-            "rare": words(20, 30, "md5(word)", RUNS),
+            "rare": words(20 * max(1, share), 30 * max(1, share), "md5(word)", RUNS),
             "middling": middling,
             "most common": common[:3],
             "two common": [f"{first} {second}" for first, second in pairs],

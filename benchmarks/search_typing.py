@@ -9,7 +9,8 @@ import psycopg
 
 from amplifier.database.pool import Connection
 from amplifier.web.search import MOST_RANKED, START
-from benchmarks.search_corpus import EVERYONE, Corpus, users
+from benchmarks.search_corpus import Corpus
+from benchmarks.search_generator import EVERYONE, users
 from benchmarks.search_queries import ARGUMENTS, connected
 
 LETTERS = (2, 3, 5)

@@ -20,9 +20,10 @@ from urllib.parse import urlencode
 import psycopg
 
 from amplifier.schema import migrate
-from benchmarks import events, requests, search_corpus, sizing_arithmetic
+from benchmarks import events, requests, search_corpus, search_generator, sizing_arithmetic
 from benchmarks.events_clients import Appends, Followers, elsewhere
-from benchmarks.search_corpus import EVERYONE, Corpus
+from benchmarks.search_corpus import Corpus
+from benchmarks.search_generator import EVERYONE
 from benchmarks.search_queries import authorised, terms
 from benchmarks.sizing_arithmetic import Measured
 from benchmarks.sizing_costs import SECONDS, Cost, Meter, requested
@@ -56,7 +57,7 @@ def main(arguments: list[str] | None = None) -> None:
         home = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="amplifier-bench-", dir="/tmp")))
         server = stack.enter_context(search_corpus.server(home))
         with contextlib.redirect_stdout(sys.stderr):
-            small, large = (search_corpus.build(server, messages) for messages in CORPORA)
+            small, large = (search_corpus.build(server, messages, home) for messages in CORPORA)
         measured = Measured()
         for corpus in (small, large):
             _on_corpus(home, corpus, measured)
@@ -96,7 +97,7 @@ def _on_corpus(home: Path, corpus: Corpus, measured: Measured) -> None:
             script = requests._script(home, "sizing", headers_of(user), paths, body)
             measured.add(name, size, requested(port, script, meter, seconds))
 
-        recent = [f"/sessions/{one}" for one in search_corpus.recent_sessions(corpus.messages)[-SESSIONS:]]
+        recent = [f"/sessions/{one}" for one in search_generator.recent_sessions(corpus.messages)[-SESSIONS:]]
         size = f"{corpus.messages:,} messages"
         measure("get a session", size, recent)
         measure(
@@ -107,7 +108,7 @@ def _on_corpus(home: Path, corpus: Corpus, measured: Measured) -> None:
         if corpus.messages == max(CORPORA):
             words = terms(corpus)["middling"]
             for count in (10, 500):
-                user, size = search_corpus.users(count)[0], f"user with {count} sessions"
+                user, size = search_generator.users(count)[0], f"user with {count} sessions"
                 measure("list 50 sessions", size, ["/sessions?limit=50"], user)
                 measure("search", size, [f"/search?{urlencode({'q': word})}" for word in words], user)
             _run_agents(port, headers_of(EVERYONE), measure)

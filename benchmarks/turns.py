@@ -43,7 +43,9 @@ def main() -> None:
         stub = stack.enter_context(llm.in_thread())
         stub.keep_bodies = stub.strict = False
         origin = stub.openai_url.removesuffix("/v1")
-        url = stack.enter_context(_service({"DATABASE_URL": dsn, "RUNTIME_BASE_URLS": origin}))
+        # the streams are those of one user, who stands for many
+        environ = {"DATABASE_URL": dsn, "RUNTIME_BASE_URLS": origin, "MAX_RUNS_PER_USER": str(STREAMS)}
+        url = stack.enter_context(_service(environ))
         asyncio.run(_measure(url, stub))
 
 
@@ -65,7 +67,8 @@ async def _measure(url: str, stub: llm.Stub) -> None:
     _show(f"own part of a turn of {MESSAGES:,} messages", ours[5:])
     _show("the same, amplifier-core alone with our modules", core[5:])
     _show("a delta of the model until the client has it", late[5:])
-    print(f"own part / amplifier-core alone: {statistics.median(ours[5:]) / statistics.median(core[5:]):.2f}")
+    own, alone = statistics.median(ours[5:]), statistics.median(core[5:])
+    print(f"own part / amplifier-core alone: {own / alone:.2f}, {(own - alone) * 1000:+.1f} ms")
     await _crowd(url, config_id, stub)
 
 
