@@ -5,8 +5,8 @@ from pathlib import Path
 
 from amplifier.errors import InputError
 
-_PACKAGE = Path(__file__).parent
-CONSOLE = _PACKAGE / "static" / "console"  # where `make console` builds the page in a browser
+PACKAGE = Path(__file__).parent
+CONSOLE = PACKAGE / "static" / "console"  # where `make console` builds the page in a browser
 
 
 def folder(name: str, override: str | None = None) -> Path:
@@ -16,8 +16,8 @@ def folder(name: str, override: str | None = None) -> Path:
     """
     if override is not None:
         return Path(override)
-    checkout = _PACKAGE.parent / name
-    return checkout if checkout.is_dir() else _PACKAGE / "share" / name
+    checkout = PACKAGE.parent / name
+    return checkout if checkout.is_dir() else PACKAGE / "share" / name
 
 
 def sql_files(folder: Path, remedy: str | None = None) -> list[Path]:
@@ -62,4 +62,4 @@ def write(file: Path, text: str) -> None:
 
 def is_packaged(path: Path) -> bool:
     """Returns whether `path` is inside the installed package, not in a checkout."""
-    return path.is_relative_to(_PACKAGE)
+    return path.is_relative_to(PACKAGE)

@@ -87,6 +87,23 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     queries_dir: Text | None = None
     search_language: Text = "english"
     search_timeout: Seconds = 2
+    search_embeddings: (
+        Annotated[
+            str,
+            Meta(
+                pattern=r"^(openai|local):\S+$", max_length=200, description="openai: or local: and the name of a model"
+            ),
+        ]
+        | None
+    ) = None
+    search_embeddings_url: Annotated[str, Meta(pattern=r"^https?://", description="the http(s) address of an API")] = (
+        "https://api.openai.com/v1"
+    )
+    search_embeddings_key: Secret | None = None
+    search_embeddings_rate: Annotated[
+        int, Meta(ge=1, le=1_000_000, description="a whole number from 1 to 1000000 (texts per minute)")
+    ] = 3000
+    search_embeddings_timeout: Seconds = 1
     max_streams_per_user: Count = 100
     attachments: Annotated[Literal["database", "azure"], Meta(description="database or azure")] = "database"
     attachments_azure_url: (
@@ -108,6 +125,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     upload_space: Annotated[
         int, Meta(ge=16_777_216, le=1_099_511_627_776, description="a whole number from 16777216 (bytes)")
     ] = 536_870_912
+    max_import_bytes: Annotated[
+        int, Meta(ge=1, le=1_099_511_627_776, description="a whole number from 1 to 1099511627776 (bytes)")
+    ] = 1_073_741_824
+    max_imports_per_process: Count = 2
     notify_delay: Seconds = 0.01
     rate_limit_requests_per_minute: Annotated[
         int, Meta(ge=0, le=1_000_000, description="a whole number from 0 (no limit) to 1000000")
@@ -146,6 +167,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
     max_runs_per_user: Count = 20
 
     amplifier_home: Text | None = None
+    amplifier_cache: Text | None = None
     amplifier_user: Text = "amplifier-api"
 
     secret_key: Secret = msgspec.field(default_factory=lambda: Secret(DEFAULT_SECRET_KEY))
@@ -337,6 +359,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True, rename=str.upper):
         if os.geteuid() == 0:  # PostgreSQL runs as an unprivileged user, who cannot read root's home
             return Path("/var/lib/amplifier-api")
         return Path.home() / ".local/share/amplifier-api"
+
+    @property
+    def cache(self) -> Path | None:
+        """The folder of prepared files for new embedded databases, or None where there is none."""
+        if self.amplifier_cache is not None:
+            return None if self.amplifier_cache == "none" else Path(self.amplifier_cache).expanduser().absolute()
+        home = os.path.expanduser("~")
+        return None if home in ("~", "/") else Path(home) / ".cache/amplifier-api"
 
     @property
     def encryption_keys(self) -> list[str]:

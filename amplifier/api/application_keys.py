@@ -16,6 +16,7 @@ from amplifier.web.paging import LATEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, key_manager, not_key_manager
 from amplifier.web.routing import delete, get, post
 from amplifier.web.types import Name
+from amplifier.web.unit_of_work import recorded
 
 MOST_KEYS = 20  # an application may have
 _PAGES = Pages("application_keys", Position, LATEST, "created_at", "key_id")
@@ -80,7 +81,7 @@ class ApplicationKeysController(Controller):
             async with queries.database.transaction():
                 if not await queries.applications.lock(**key_manager(request, app_id)):
                     raise await not_key_manager(request, app_id)
-                row = await queries.application_keys.create(
+                row = await recorded(request, queries.application_keys.create)(
                     app_id=app_id,
                     key_id=key.prefix,
                     name=data.name,
@@ -104,12 +105,14 @@ class ApplicationKeysController(Controller):
         summary="Remove a key",
         errors=(403, 409),
         status_code=204,
+        one_statement=True,
     )
     async def delete_application_key(self, request: Request, app_id: FromPath[str], key_id: FromPath[str]) -> None:
         """It stops at once, and open streams of the application come back with their credentials checked. The default
         key can only be replaced (409). For the application's key managers and admin applications."""
         request.tell(key_id=key_id)
-        if not await request.queries.application_keys.delete(**key_manager(request, app_id), key_id=key_id):
+        manager = key_manager(request, app_id)
+        if not await recorded(request, request.queries.application_keys.delete)(**manager, key_id=key_id):
             raise await _refusal(request, app_id, key_id)
         request.afterwards(request.app.state.authenticator.forget)
 

@@ -19,6 +19,7 @@ from amplifier.web.request import Request, key_manager, not_key_manager, require
 from amplifier.web.responses import answered
 from amplifier.web.routing import delete, get, patch, post
 from amplifier.web.types import Identifier, Name
+from amplifier.web.unit_of_work import recorded
 
 AppId = Annotated[str, msgspec.Meta(min_length=1, max_length=100, pattern="^[a-z0-9-]+$")]
 _PAGES = Pages("applications", Position, LATEST, "created_at", "app_id")
@@ -104,14 +105,14 @@ class ApplicationsController(Controller):
     path = "/applications"
     tags = ["applications"]
 
-    @post(operation_id="create_application", summary="Register an application", errors=(403, 409))
+    @post(operation_id="create_application", summary="Register an application", errors=(403, 409), one_statement=True)
     async def create_application(self, request: Request, data: JSONBody[CreateApplication]) -> ApplicationKey:
         """Returns the API key, once. Admin applications only; 409 when the app_id is taken."""
         require_admin(request)
         key = generate_key()
-        request.tell(key_managers=data.key_managers, act_as=data.act_as)
+        request.tell(app_id=data.app_id, key_managers=data.key_managers, act_as=data.act_as)
         try:
-            row = await request.queries.applications.create(
+            row = await recorded(request, request.queries.applications.create)(
                 app_id=data.app_id,
                 app_name=data.app_name,
                 api_key_hash=key.hash,
@@ -151,7 +152,13 @@ class ApplicationsController(Controller):
             raise _not_found()
         return Application(*row)
 
-    @patch("/{app_id:str}", operation_id="update_application", summary="Change an application", errors=(403, 409))
+    @patch(
+        "/{app_id:str}",
+        operation_id="update_application",
+        summary="Change an application",
+        errors=(403, 409),
+        one_statement=True,
+    )
     async def update_application(
         self, request: Request, app_id: FromPath[str], data: JSONBody[UpdateApplication]
     ) -> Application:
@@ -160,7 +167,7 @@ class ApplicationsController(Controller):
         _require_admin(request, app_id)
         if data.is_active is False and app_id == request.caller.app_id:
             raise Problem(409, "An application cannot deactivate itself: let another admin application do it")
-        row = await request.queries.applications.update(
+        row = await recorded(request, request.queries.applications.update)(
             app_id=app_id,
             app_name=data.app_name or None,
             is_active=None if data.is_active is UNSET else data.is_active,
@@ -179,11 +186,12 @@ class ApplicationsController(Controller):
         ignores_body=True,
         summary="Delete an application",
         errors=(403,),
+        one_statement=True,
     )
     async def delete_application(self, request: Request, app_id: FromPath[str]) -> ApplicationMessage:
         """Its key stops at once. Admin applications only."""
         _require_admin(request, app_id)
-        if await request.queries.applications.delete(app_id=app_id) == 0:
+        if await recorded(request, request.queries.applications.delete)(app_id=app_id) == 0:
             raise _not_found()
         request.afterwards(request.app.state.authenticator.forget)
         return ApplicationMessage(f"Application '{app_id}' deleted successfully")
@@ -195,12 +203,13 @@ class ApplicationsController(Controller):
         summary="Replace an API key",
         errors=(403,),
         status_code=200,
+        one_statement=True,
     )
     async def regenerate_key(self, request: Request, app_id: FromPath[str]) -> ApplicationKey:
         """Returns the new key, once; the old one stops at once. For the application's key managers and admin
         applications; 403 for its other users."""
         key = generate_key()
-        row = await request.queries.applications.update_key(
+        row = await recorded(request, request.queries.applications.update_key)(
             **key_manager(request, app_id), api_key_hash=key.hash, api_key_prefix=key.prefix
         )
         if row is None:

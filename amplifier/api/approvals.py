@@ -13,6 +13,7 @@ from amplifier.web.bodies import Body
 from amplifier.web.paging import EARLIEST, NEWEST, Cursor, LongLimit, Pages, Position
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
+from amplifier.web.unit_of_work import recorded
 
 _REFUSALS = ("deny", "no", "reject", "cancel")  # how options begin that do not grant anything
 _PAGES = Pages("approvals", Position, EARLIEST, "requested_at", "approval_id")
@@ -71,7 +72,12 @@ class ApprovalsController(Controller):
         return ApprovalList(*_PAGES.page(found, Approval, limit))
 
     @post(
-        "/{approval_id:str}", operation_id="decide_approval", summary="Answer the agent", status_code=200, errors=(403,)
+        "/{approval_id:str}",
+        operation_id="decide_approval",
+        summary="Answer the agent",
+        status_code=200,
+        errors=(403,),
+        one_statement=True,
     )
     async def decide_approval(
         self, request: Request, session_id: FromPath[str], approval_id: FromPath[str], data: JSONBody[DecideApproval]
@@ -84,7 +90,7 @@ class ApprovalsController(Controller):
         if approval_id not in waiting:
             raise Problem(404, "Approval not found, or answered already")
         granted, decision = _chosen(waiting[approval_id], data.decision)
-        row = await request.queries.approval_decisions.decide(
+        row = await recorded(request, request.queries.approval_decisions.decide)(
             actor_id=request.caller.user_id,
             session_id=session_id,
             approval_id=approval_id,
@@ -93,7 +99,6 @@ class ApprovalsController(Controller):
         )
         if row is None:
             raise Problem(404, "Approval not found, or answered already")
-        request.tell(run_id=row["run_id"], decision=row["decision"])
         return DecidedApproval(*row)
 
 

@@ -20,7 +20,7 @@ from amplifier.web.responses import answer
 from amplifier.web.routing import delete, get, post
 from amplifier.web.spool import Space, Spool, receive
 from amplifier.web.turns import turn
-from amplifier.web.unit_of_work import commit
+from amplifier.web.unit_of_work import commit, recorded
 
 _CONTENT_TYPE = re.compile(r"[A-Za-z0-9!#$&^_.+-]{1,100}/[A-Za-z0-9!#$&^_.+-]{1,100}(?: *;[ -~]*)?\Z")
 _LONGEST = 255  # characters
@@ -130,12 +130,19 @@ class AttachmentsController(Controller):
             partial(_parts, request, session_id, found), found.size, sha256, found.content_type, found.name
         )
 
-    @delete("/{sha256:str}", operation_id="delete_attachment", summary="Delete a file", errors=(403,), status_code=204)
+    @delete(
+        "/{sha256:str}",
+        operation_id="delete_attachment",
+        summary="Delete a file",
+        errors=(403,),
+        status_code=204,
+        one_statement=True,
+    )
     async def delete_attachment(self, request: Request, session_id: FromPath[str], sha256: FromPath[Hash]) -> None:
         """Deletes a file, also if messages refer to it: agents then read that it is gone. For owners, editors and the
         participant who sent it."""
         request.tell(sha256=sha256)
-        deleted = await request.queries.attachments.delete(
+        deleted = await recorded(request, request.queries.attachments.delete)(
             actor_id=request.caller.user_id, session_id=session_id, sha256=sha256
         )
         if not deleted:

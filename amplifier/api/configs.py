@@ -31,6 +31,7 @@ from amplifier.web.problems import changed_meanwhile
 from amplifier.web.request import Request
 from amplifier.web.routing import delete, get, post, put
 from amplifier.web.types import Description, Name, Tags
+from amplifier.web.unit_of_work import recorded
 
 Decrypt = Annotated[bool, QueryParameter(description="Show secrets in clear")]
 OfName = Annotated[
@@ -103,7 +104,8 @@ class ConfigsController(Controller):
         validate_sections(sections)
         validate(config)
         config_id = str(uuid.uuid4())
-        row = await request.queries.configs.create(
+        request.tell(config_id=config_id)
+        row = await recorded(request, request.queries.configs.create)(
             actor_id=request.caller.user_id,
             config_id=config_id,
             name=data.name,

@@ -26,6 +26,7 @@ from amplifier.web.conversation_view import (
 from amplifier.web.request import Request
 from amplifier.web.routing import delete, get, post
 from amplifier.web.types import Identifier
+from amplifier.web.unit_of_work import commit, recorded
 
 
 class CreateConversation(ItemsBody, frozen=True):  # type: ignore[misc]
@@ -65,6 +66,7 @@ class ConversationsController(Controller):
         summary="Create a conversation",
         status_code=200,
         errors=(404,),
+        commits_itself=True,
     )
     async def create_conversation(
         self, request: Request, data: JSONBody[CreateConversation] = _NOTHING
@@ -72,25 +74,11 @@ class ConversationsController(Controller):
         """Creates a session, whose owner is the caller. 404 unless the config is the caller's."""
         if request.scope["raw_path"].endswith(b"/"):  # an update without its id would create a conversation
             raise Problem(404, "Conversation not found: the path ends without its id")
-        caller, metadata = request.caller, msgspec.json.encode(data.metadata or {})
+        metadata = msgspec.json.encode(data.metadata or {})
         if json_characters.restored(metadata) != metadata:
             raise Problem(422, "metadata: contains a NUL character or half a surrogate pair, which is no text")
-        row = await request.queries.sessions.create(
-            actor_id=caller.user_id,
-            actor_app_id=caller.app_id,
-            session_id=str(uuid.uuid4()),
-            external_id=None,
-            config_id=data.config_id,
-            title=None,
-            tags=b"{}",
-            metadata=metadata,
-        )
-        if row is None:
-            raise Problem(404, f"Config not found: {data.config_id}")
-        session_id = session_of(request, identifier(row["session_id"]))
-        if data.items:
-            await append(request, session_id, data.items)
-        return shown(row)
+        change = partial(_create, request, data, metadata)
+        return await commit(request, change, one_statement=not data.items)  # type: ignore[no-any-return]
 
     @get("/{conversation_id:str}", operation_id="get_conversation", summary="One conversation")
     async def get_conversation(self, request: Request, conversation_id: FromPath[str]) -> Conversation:
@@ -103,13 +91,14 @@ class ConversationsController(Controller):
         summary="Change a conversation",
         status_code=200,
         errors=(403,),
+        one_statement=True,
     )
     async def update_conversation(
         self, request: Request, conversation_id: FromPath[str], data: JSONBody[UpdateConversation]
     ) -> Conversation:
         """Replaces the metadata. For owners and editors."""
         caller, session_id = request.caller, session_of(request, conversation_id)
-        row = await request.queries.sessions.update(
+        row = await recorded(request, request.queries.sessions.update)(
             actor_id=caller.user_id,
             actor_app_id=caller.app_id,
             session_id=session_id,
@@ -139,9 +128,31 @@ class ConversationsController(Controller):
         session_id = session_of(request, conversation_id)
         sessions, key = request.queries.sessions, {"actor_id": request.caller.user_id, "session_id": session_id}
         participants = await sessions.lock(**key)
-        if not await sessions.delete(**key, if_seqs=None):
+        if not await recorded(request, sessions.delete)(**key, if_seqs=None):
             await rights(request, session_id)
             raise Problem(403, "Only owners may delete a conversation")
         gone = [row["user_id"] for row in participants]
         request.afterwards(partial(request.hub.announce_gone, session_id, "session.deleted", gone))
         return DeletedConversation(conversation_id)
+
+
+async def _create(request: Request, data: CreateConversation, metadata: bytes) -> Conversation:
+    """Creates the session of a conversation, with its first items. Raises Problem 404 for the config of others."""
+    caller, session_id = request.caller, str(uuid.uuid4())
+    request.tell(session_id=session_id)
+    row = await recorded(request, request.queries.sessions.create)(
+        actor_id=caller.user_id,
+        actor_app_id=caller.app_id,
+        session_id=session_id,
+        external_id=None,
+        config_id=data.config_id,
+        title=None,
+        tags=b"{}",
+        metadata=metadata,
+    )
+    if row is None:
+        raise Problem(404, f"Config not found: {data.config_id}")
+    session_of(request, identifier(session_id))
+    if data.items:
+        await append(request, session_id, data.items)
+    return shown(row)

@@ -10,10 +10,12 @@ from litestar.params import FromPath, JSONBody
 
 from amplifier.errors import Problem
 from amplifier.web.bodies import Body
+from amplifier.web.export_rights import check_export
 from amplifier.web.request import Request
 from amplifier.web.routing import post
 from amplifier.web.session_view import Session, shown
 from amplifier.web.types import Identifier, Title
+from amplifier.web.unit_of_work import recorded
 
 _LONGEST = 30.0  # seconds for the copies of attachments
 MOST_FORKED = 10_000  # messages: copying more takes longer than a statement may
@@ -37,16 +39,18 @@ class ForksController(Controller):
     path = "/sessions"
     tags = ["sessions"]
 
-    @post("/{session_id:str}/fork", operation_id="fork_session", summary="Copy a session")
+    @post("/{session_id:str}/fork", operation_id="fork_session", summary="Copy a session", errors=(403,))
     async def fork_session(self, request: Request, session_id: FromPath[str], data: JSONBody[ForkSession]) -> Session:
         """A new session of the caller's that begins with the transcript, or the beginning of it: messages keep their
-        numbers, authors and times, and attachments come along. For participants; at most 10,000 messages."""
+        numbers, authors and times, and attachments come along. For participants with the permission `export`, which
+        every role has; at most 10,000 messages."""
         caller, fork_id, queries = request.caller, str(uuid.uuid4()), request.queries
         async with queries.database.transaction():
             await queries.sessions.lock_source(
                 actor_id=caller.user_id, session_id=session_id, own_config_id=data.config_id
             )
-            row = await queries.sessions.fork(
+            request.tell(session_id=fork_id, forked_from_session_id=session_id)
+            row = await recorded(request, queries.sessions.fork)(
                 actor_id=caller.user_id,
                 actor_app_id=caller.app_id,
                 session_id=session_id,
@@ -64,7 +68,6 @@ class ForksController(Controller):
             await queries.states.copy(actor_id=caller.user_id, session_id=session_id, fork_id=fork_id)
             if await queries.attachment_copies.exist(actor_id=caller.user_id, session_id=session_id):
                 await _copy_attachments(request, session_id, fork_id)
-        request.tell(forked_from_session_id=session_id, forked_at_seq=row["forked_at_seq"])
         request.afterwards(partial(request.hub.announce, fork_id))
         return await shown(request, row)
 
@@ -92,6 +95,7 @@ async def _no_fork(request: Request, session_id: str, data: ForkSession) -> Prob
     row = await request.queries.sessions.get(actor_id=actor_id, session_id=session_id)
     if row is None:
         return Problem(404, "Session not found")
+    await check_export(request, session_id)
     if data.up_to_seq is not None and data.up_to_seq > row["last_seq"]:
         return Problem(422, f"up_to_seq: {data.up_to_seq} is beyond the session's last_seq, {row['last_seq']}")
     config_id = data.config_id or row["config_id"]

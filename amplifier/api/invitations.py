@@ -20,6 +20,7 @@ from amplifier.web.request import Request, participation
 from amplifier.web.responses import answer
 from amplifier.web.routing import delete, get, post
 from amplifier.web.types import Role
+from amplifier.web.unit_of_work import recorded
 
 _TOKEN = re.compile(r"inv_(.{1,255})_[A-Za-z0-9_-]{43}\Z")  # the session's id, then 256 random bits
 _WEEK, _YEAR = 604_800, 31_536_000  # seconds
@@ -81,16 +82,17 @@ class InvitationsController(Controller):
     path = "/sessions/{session_id:str}/invitations"
     tags = ["participants"]
 
-    @post(operation_id="create_invitation", summary="Make an invitation", errors=(403,))
+    @post(operation_id="create_invitation", summary="Make an invitation", errors=(403,), one_statement=True)
     async def create_invitation(
         self, request: Request, session_id: FromPath[str], data: JSONBody[CreateInvitation]
     ) -> Invitation:
         """Creates an invitation; its token is shown only in this answer. For owners and participants with `invite`."""
-        token = f"inv_{session_id}_{secrets.token_urlsafe(32)}"
-        row = await request.queries.invitations.create(
+        token, invitation_id = f"inv_{session_id}_{secrets.token_urlsafe(32)}", str(uuid.uuid4())
+        request.tell(invitation_id=invitation_id, role=data.role)
+        row = await recorded(request, request.queries.invitations.create)(
             actor_id=request.caller.user_id,
             session_id=session_id,
-            invitation_id=str(uuid.uuid4()),
+            invitation_id=invitation_id,
             token_hash=hash_secret(token),
             role=data.role,
             expires_in=data.expires_in,
@@ -101,7 +103,6 @@ class InvitationsController(Controller):
             raise Problem(403, "Only owners and whoever has the permission invite may invite, up to their own role")
         invitation = Invitation(*row)
         invitation.token = token
-        request.tell(invitation_id=invitation.invitation_id, role=data.role)
         return invitation
 
     @get(operation_id="list_invitations", summary="A session's invitations", errors=(403,))
@@ -130,13 +131,14 @@ class InvitationsController(Controller):
         summary="Revoke an invitation",
         errors=(403,),
         status_code=204,
+        one_statement=True,
     )
     async def revoke_invitation(
         self, request: Request, session_id: FromPath[str], invitation_id: FromPath[str]
     ) -> None:
         """It admits nobody from now on; who came by it stays. For owners."""
         request.tell(invitation_id=invitation_id)
-        row = await request.queries.invitations.revoke(
+        row = await recorded(request, request.queries.invitations.revoke)(
             actor_id=request.caller.user_id, session_id=session_id, invitation_id=invitation_id
         )
         if row is None:
@@ -164,16 +166,16 @@ class AcceptController(Controller):
             raise Problem(404, "Invitation not found")
         key = {"session_id": match[1], "token_hash": hash_secret(data.token)}
         claims = request.queries.invitation_claims
+        request.tell(session_id=match[1])
         async with request.queries.database.transaction():
             await claims.lock(**key)
             for _ in range(2):  # the second shows who was added in another way while the first ran
-                row = await claims.claim(actor_id=request.caller.user_id, **key)
+                row = await recorded(request, claims.claim)(actor_id=request.caller.user_id, **key)
                 if row is not None:
                     break
         if row is None:
             raise _refusal(await claims.find(**key))
         claim = Claim(*row)
-        request.tell(session_id=claim.session_id, role=claim.role)
         request.afterwards(partial(request.hub.announce, claim.session_id))
         return claim if claim.is_new else answer(200, claim)
 

@@ -2,7 +2,6 @@
 
 from datetime import datetime
 from functools import partial
-from typing import Annotated
 
 import msgspec
 from litestar import Controller
@@ -18,20 +17,20 @@ from amplifier.web.request import Request, named_user, participation
 from amplifier.web.responses import answer
 from amplifier.web.routing import delete, get, patch, post
 from amplifier.web.types import Identifier, Role
+from amplifier.web.unit_of_work import recorded
 
 _PAGES = Pages("participants", Text, "", "user_id")
-_ReadOnly = Annotated[bool, msgspec.Meta(extra_json_schema={"readOnly": True})]
 
 
 class Permissions(Body, omit_defaults=True):
     """Overrides of the role for a person: `send` (append and send messages), `cancel` (a run), `invite` (add people up
-    to one's own role). What is absent is as the role says. `export` cannot be set, because transcripts cannot be
-    exported yet; participants from earlier releases may have it."""
+    to one's own role), `export` (export the transcript, read it in one answer, fork the session; every role may). What
+    is absent is as the role says."""
 
     send: bool | UnsetType = UNSET
     cancel: bool | UnsetType = UNSET
     invite: bool | UnsetType = UNSET
-    export: _ReadOnly | UnsetType = UNSET
+    export: bool | UnsetType = UNSET
 
 
 class PutParticipant(Body):
@@ -120,6 +119,7 @@ class ParticipantsController(Controller):
         operation_id="put_participant",
         summary="Add or change a participant",
         errors=(403, 409),
+        one_statement=True,
         responses={200: ResponseSpec(Participant, description="Changed", generate_examples=False)},
     )
     async def put_participant(
@@ -131,7 +131,7 @@ class ParticipantsController(Controller):
         request.tell(user_id=data.user_id)
         database = request.queries.database
         row = await database.attempt(
-            request.queries.participants.create(
+            recorded(request, request.queries.participants.create)(
                 actor_id=request.caller.user_id,
                 session_id=session_id,
                 user_id=data.user_id,
@@ -140,7 +140,6 @@ class ParticipantsController(Controller):
             )
         )
         if row is not None:
-            request.tell(role=row["role"], permissions=row["permissions"])
             return Participant(*row)
         participant = await database.attempt(_change(request, session_id, data.user_id, data.role, permissions))
         if participant is None:
@@ -148,7 +147,13 @@ class ParticipantsController(Controller):
             raise await _refusal(request, session_id, data.user_id, forbidden, adding=True)
         return answer(200, participant)  # type: ignore[no-any-return]
 
-    @patch("/{user_id:str}", operation_id="update_participant", summary="Change a participant", errors=(403, 409))
+    @patch(
+        "/{user_id:str}",
+        operation_id="update_participant",
+        summary="Change a participant",
+        errors=(403, 409),
+        one_statement=True,
+    )
     async def update_participant(
         self, request: Request, session_id: FromPath[str], user_id: FromPath[str], data: JSONBody[UpdateParticipant]
     ) -> Participant:
@@ -166,22 +171,24 @@ class ParticipantsController(Controller):
         summary="Remove a participant, or leave",
         errors=(403, 409),
         status_code=204,
+        one_statement=True,
     )
     async def remove_participant(self, request: Request, session_id: FromPath[str], user_id: FromPath[str]) -> None:
         """Owners remove anybody, everybody may leave. The last owner stays (409). It takes effect with the answer."""
         user_id = named_user(request, user_id)
-        actor_id = request.caller.user_id
-        row = await request.queries.participants.delete(actor_id=actor_id, session_id=session_id, user_id=user_id)
+        request.tell(user_id=user_id)
+        row = await recorded(request, request.queries.participants.delete)(
+            actor_id=request.caller.user_id, session_id=session_id, user_id=user_id
+        )
         if row is None:
             raise await _refusal(request, session_id, user_id, "Only owners may remove others")
-        request.tell(user_id=user_id, role=row["role"], permissions=row["permissions"])
         request.afterwards(partial(request.hub.announce_gone, session_id, "participant.removed", [user_id]))
 
 
 async def _change(
     request: Request, session_id: str, user_id: str, role: Role | None, permissions: bytes | None
 ) -> Participant | None:
-    row = await request.queries.participant_rights.update(
+    row = await recorded(request, request.queries.participant_rights.update)(
         actor_id=request.caller.user_id, session_id=session_id, user_id=user_id, role=role, permissions=permissions
     )
     return None if row is None else changed(request, Participant, row)

@@ -22,7 +22,9 @@ from amplifier.api.conversation_items import ConversationItemsController
 from amplifier.api.conversations import ConversationsController
 from amplifier.api.docs import DocsController
 from amplifier.api.events import EventsController, SessionEventsController, TicketController
+from amplifier.api.exports import ExportsController
 from amplifier.api.forks import ForksController
+from amplifier.api.imports import ImportsController
 from amplifier.api.invitations import AcceptController, InvitationsController
 from amplifier.api.mcp import McpController
 from amplifier.api.openai_responses import OpenAIResponsesController
@@ -49,7 +51,7 @@ from amplifier.database.pool import refuse_in_transaction
 from amplifier.settings import Settings
 from amplifier.telemetry import tracing
 from amplifier.telemetry.served import Observer, Served, current
-from amplifier.web import query_parameters, request_target
+from amplifier.web import dispatch, query_parameters, request_target
 from amplifier.web.authentication import authenticate
 from amplifier.web.event_stream import authenticate_stream
 from amplifier.web.forwarded import Proxies
@@ -79,7 +81,9 @@ def routes(settings: Settings, openapi: OpenAPIConfig | None = None, lifespan: S
             ConfigsController,
             ConversationItemsController,
             ConversationsController,
+            ExportsController,
             ForksController,
+            ImportsController,
             IntegrityController,
             InvitationsController,
             McpController,
@@ -133,6 +137,7 @@ class Amplifier(Litestar):
     observers: Sequence[Observer] = ()
     proxies: Proxies | None = None
     root_path = ""
+    _endpoints: dispatch.Endpoints | None = None
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         if self.proxies is not None and scope["type"] != "lifespan":
@@ -152,9 +157,17 @@ class Amplifier(Litestar):
             if (self.observers or tracing.tracer is not None) and scope["type"] != "lifespan":
                 await self._observed(routed, receive, send)
             else:
-                await super().__call__(routed, _outside_transactions(receive), send)
+                await self._answer(routed, _outside_transactions(receive), send)
         finally:
             fair_share.current.reset(token)
+
+    async def _answer(self, scope: Any, receive: Any, send: Any) -> None:
+        endpoint = None
+        if scope["type"] == "http":
+            if self._endpoints is None:
+                self._endpoints = dispatch.endpoints(self)
+            endpoint = dispatch.find(self, self._endpoints, scope)
+        await (super().__call__ if endpoint is None else endpoint.serve)(scope, receive, send)
 
     async def _observed(self, scope: Any, receive: Any, send: Any) -> None:
         served = Served(scope, self.observers)
@@ -162,7 +175,7 @@ class Amplifier(Litestar):
         span = tracing.begin(scope)
         served.trace = tracing.ids()
         try:
-            await super().__call__(scope, _outside_transactions(receive), send)
+            await self._answer(scope, _outside_transactions(receive), send)
         finally:
             current.reset(token)
             served.end()

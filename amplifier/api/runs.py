@@ -14,6 +14,7 @@ from amplifier.runtime.runner import Runner
 from amplifier.web.paging import LATEST, After, Cursor, Limit, Pages, Position
 from amplifier.web.request import Request, participation
 from amplifier.web.routing import get, post
+from amplifier.web.unit_of_work import recorded
 
 RunStatus = Literal["queued", "running", "completed", "failed", "cancelled"]
 OfStatus = Annotated[RunStatus | None, QueryParameter(name="status", description="Only runs in this state")]
@@ -157,14 +158,16 @@ class RunsController(Controller):
         summary="Stop the agent",
         status_code=200,
         errors=(403, 409),
+        one_statement=True,
     )
     async def cancel_run(self, request: Request, session_id: FromPath[str], run_id: RunId = None) -> RunMessage:
         """Ends the model's call and the turn; the session stays active. A message that waits is taken back. 409 if
         nothing runs or waits, or the run has ended. For owners, editors and participants with `cancel`."""
-        row = await request.queries.runs.cancel(actor_id=request.caller.user_id, session_id=session_id, run_id=run_id)
+        row = await recorded(request, request.queries.runs.cancel)(
+            actor_id=request.caller.user_id, session_id=session_id, run_id=run_id
+        )
         if row is None:
             raise await _refusal(request, session_id, run_id)
-        request.tell(run_id=row["run_id"])
         request.afterwards(partial(_told, request.app.state.runner, session_id))
         return RunMessage("Cancellation requested")
 

@@ -41,7 +41,9 @@ class SessionKeysController(Controller):
         may be absent. After a deletion the key is free."""
         if header(request.scope, b"idempotency-key") is None and (row := await find(request, external_id)) is not None:
             return await _shown(request, row)
-        result: Session | Answer = await commit(request, partial(_found_or_created, request, external_id, data))
+        result: Session | Answer = await commit(
+            request, partial(_found_or_created, request, external_id, data), one_statement=True
+        )
         return result
 
     @get(operation_id="get_session_by_key", summary="One session by key")
@@ -55,11 +57,10 @@ class SessionKeysController(Controller):
 
 
 async def _found_or_created(request: Request, external_id: str, data: KeyedSession) -> Session | Answer:
-    """Returns the session of a key, in the transaction of the request. A session that was there has no audit entry."""
+    """Returns the session of a key. A session that was there has no audit entry."""
     for _ in range(_ATTEMPTS):
         row = await create(request, data, external_id)
         if row is not None:
-            request.tell(session_id=row["session_id"])
             return answered(201, await shown(request, row, "Session created successfully"), request.scope)
         row = await find(request, external_id)
         if row is not None:

@@ -13,6 +13,7 @@ from msgspec import UNSET, UnsetType
 from amplifier.errors import Problem
 from amplifier.live.frames import Entry
 from amplifier.web.filters import CreatedAfter, CreatedBefore, TagFilter, UpdatedAfter, UpdatedBefore
+from amplifier.web.folders import InPath, in_folder
 from amplifier.web.paging import (
     After,
     Cursor,
@@ -31,6 +32,7 @@ from amplifier.web.routing import get
 from amplifier.web.search import MOST_RANKED, SYNTAX, Position, Search, no_terms, to_html
 from amplifier.web.session_filters import (
     OfConfig,
+    OfParent,
     OfStatus,
     Owned,
     Participant,
@@ -51,6 +53,8 @@ from amplifier.web.session_includes import (
     wanted,
 )
 from amplifier.web.states import PatchedState
+from amplifier.web.suggestions import find_suggestion
+from amplifier.web.typed_filters import ONLY_FILTERS, Typed, typed_filters
 from amplifier.web.types import Role, Status
 
 _PAGES = sorted_pages("sessions", "session_id", "updated_at", "created_at")
@@ -101,6 +105,7 @@ class SessionList(msgspec.Struct):
     total: int
     next: str | None
     notice: str | UnsetType = UNSET
+    did_you_mean: str | UnsetType = UNSET
 
 
 class SessionListController(Controller):
@@ -118,12 +123,14 @@ class SessionListController(Controller):
         after: After = None,
         offset: Offset = 0,
         tag: TagFilter = None,
+        folder: InPath = None,
         owned: Owned = False,
         shared: Shared = False,
         unread: Unread = False,
         status: OfStatus = None,
         config_id: OfConfig = None,
         participant: Participant = None,
+        parent_session_id: OfParent = None,
         created_after: CreatedAfter = None,
         created_before: CreatedBefore = None,
         updated_after: UpdatedAfter = None,
@@ -136,15 +143,20 @@ class SessionListController(Controller):
         """Own and shared ones, last changed first, or with `q` the best hit first; `total` counts what the same filters
         match. A page with what `include` names ends before that exceeds 8 MB, but has at least one row."""
         periods = (created_after, created_before), (updated_after, updated_before)
-        filters = session_filters(owned, tag, status, config_id, participant, *periods, shared, unread)
+        typed = typed_filters(q or "", tag, folder)
+        q = None if typed.names_sessions else q
+        filters = session_filters(
+            owned, typed.tags, status, config_id, participant, *periods, shared, unread, parent_session_id
+        )
         members = wanted(include)
         if members and (offset or q is not None):
             raise Problem(422, f"include: does not go with {'offset: use cursor' if q is None else 'q'}")
         if q is not None:
             if sort is not None or order is not None:
                 raise Problem(422, f"{'order' if sort is None else 'sort'}: does not go with q, which sorts by rank")
-            return await _found(request, q, searchable(filters), limit, offset, one_cursor(cursor, after))
+            return await _found(request, typed, searchable(filters), limit, offset, one_cursor(cursor, after))
         pages = _PAGES[sort or "updated_at", order or "desc"]
+        filters["tags"] = await in_folder(request.queries, request.caller.user_id, typed.path, filters["tags"])
         given: dict[str, Any] = {"actor_id": request.caller.user_id, **filters}
         start, place = pages.start(cursor, after), (sort or "updated_at", order)
         if members:
@@ -184,33 +196,40 @@ async def _count(request: Request, given: dict[str, Any]) -> int:
 
 
 async def _found(
-    request: Request, q: str, filters: dict[str, Any], limit: int, offset: int, place: tuple[str, str | None]
+    request: Request, typed: Typed, filters: dict[str, Any], limit: int, offset: int, place: tuple[str, str | None]
 ) -> SessionList:
     parameter, cursor = place
-    search = Search("sessions", {"q": q, **filters, "most_ranked": MOST_RANKED})
+    q, filtered = typed.words, is_filtered(filters)
+    filters = filters | typed.of_messages
+    search = Search("sessions", {"q": q, **filters, **typed.kept_path, "most_ranked": MOST_RANKED})
     start = search.decode_cursor(cursor, parameter)
+    filters["tags"] = await in_folder(request.queries, request.caller.user_id, typed.path, filters["tags"])
     find = partial(
         request.queries.search.list_sessions,
         actor_id=request.caller.user_id,
         q=q,
         **filters,
-        is_filtered=is_filtered(filters),
+        is_filtered=filtered,
         most_ranked=MOST_RANKED,
         until=start.searched_at,
         after_rank=start.rank,
         after_matched_at=start.moment,
         after_session_id=start.session_id,
     )
-    found = find(limit=limit + 1, offset=offset)
+    found = partial(find, limit=limit + 1, offset=offset)
     rows = await search.run(request, found, is_first_page=cursor is None and not offset)
-    counted = rows or (offset and await search.run(request, find(limit=1, offset=0), is_first_page=False))
+    counted = rows or (offset and await search.run(request, partial(find, limit=1, offset=0), is_first_page=False))
     result = SessionList([_summary(row) for row in rows[:limit]], counted[0]["total"] if counted else 0, None)
     if len(rows) > limit:
         last = rows[limit - 1]
         end = Position(last["searched_at"], last["rank"], last["matched_at"], last["session_id"], 0)
         result.next = search.encode_cursor(start, end)
-    if not counted and (notice := await no_terms(request, q)):
-        result.notice = notice
+    if not counted:
+        if notice := ONLY_FILTERS if typed.is_empty else await no_terms(request, q):
+            result.notice = notice
+        elif cursor is None:
+            meant = await find_suggestion(request, q, None, lambda q: find(q=q, limit=1, offset=0))
+            result.did_you_mean = typed.typed(meant) if meant else UNSET
     return result
 
 

@@ -19,7 +19,7 @@ from amplifier.web.routing import delete, get, patch, post
 from amplifier.web.session_creation import CreateSession, check_config, create
 from amplifier.web.session_view import Session, shown
 from amplifier.web.types import Identifier, Role, Status, Tags, TagsPatch, Title
-from amplifier.web.unit_of_work import commit
+from amplifier.web.unit_of_work import commit, recorded
 
 _NOTHING = CreateSession()
 _WRITERS: tuple[Role, ...] = ("owner", "editor")
@@ -65,7 +65,7 @@ class SessionsController(Controller):
     path = "/sessions"
     tags = ["sessions"]
 
-    @post(operation_id="create_session", summary="Create a session", errors=(404, 409))
+    @post(operation_id="create_session", summary="Create a session", errors=(404, 409), one_statement=True)
     async def create_session(self, request: Request, data: JSONBody[CreateSession] = _NOTHING) -> Session:
         """The caller becomes its owner. 404 unless the config is the caller's; 409 if the caller has a session with
         this `external_id` in the application."""
@@ -97,7 +97,8 @@ class SessionsController(Controller):
         `metadata` are replaced whole, or merged by a body of the type `application/merge-patch+json` (RFC 7396)."""
         data = await request.required_json()
         change = partial(_update, request, session_id, data, "Session updated successfully")
-        return await commit(request, change)  # type: ignore[no-any-return]
+        may_be_refused = isinstance(data, MergeSession) and data.tags is not UNSET  # after the merge
+        return await commit(request, change, one_statement=not may_be_refused)  # type: ignore[no-any-return]
 
     @delete(
         "/{session_id:str}",
@@ -111,7 +112,7 @@ class SessionsController(Controller):
         sessions, key = request.queries.sessions, {"actor_id": request.caller.user_id, "session_id": session_id}
         async with request.queries.database.transaction():
             participants = await sessions.lock(**key)
-            deleted = await sessions.delete(**key, if_seqs=request.if_match)
+            deleted = await recorded(request, sessions.delete)(**key, if_seqs=request.if_match)
         if not deleted:
             raise await _refusal(request, session_id, ("owner",), "Only owners may delete a session")
         gone = [row["user_id"] for row in participants]
@@ -125,6 +126,7 @@ class SessionsController(Controller):
         summary="Resume a session",
         errors=(403, 412),
         status_code=200,
+        one_statement=True,
     )
     async def resume_session(self, request: Request, session_id: FromPath[str]) -> Session:
         """Makes it active again, so that its transcript can go on. One that is active stays as it is. For owners and
@@ -137,13 +139,14 @@ class SessionsController(Controller):
         summary="Hand a session over",
         errors=(403,),
         status_code=200,
+        one_statement=True,
     )
     async def transfer_session(
         self, request: Request, session_id: FromPath[str], data: JSONBody[TransferSession]
     ) -> Session:
         """Another participant becomes its owner, the caller stays as editor. For owners."""
         caller = request.caller
-        row = await request.queries.sessions.transfer(
+        row = await recorded(request, request.queries.sessions.transfer)(
             actor_id=caller.user_id, actor_app_id=caller.app_id, session_id=session_id, user_id=data.user_id
         )
         if row is None:
@@ -156,7 +159,7 @@ class SessionsController(Controller):
 
 async def _update(request: Request, session_id: str, data: UpdateSession | MergeSession, message: str) -> Session:
     caller, merges = request.caller, isinstance(data, MergeSession)
-    row = await request.queries.sessions.update(
+    row = await recorded(request, request.queries.sessions.update)(
         actor_id=caller.user_id,
         actor_app_id=caller.app_id,
         session_id=session_id,

@@ -15,6 +15,7 @@ from amplifier.web.changes import changed
 from amplifier.web.paging import After, Cursor, Limit, Offset, Pages, Text
 from amplifier.web.request import Request, require_admin
 from amplifier.web.routing import delete, get, put
+from amplifier.web.unit_of_work import recorded
 
 _PAGES: Pages[str | None] = Pages("settings", Text, None, "key")
 Scope = Annotated[str, msgspec.Meta(min_length=1, max_length=100)]
@@ -78,17 +79,24 @@ class SettingsController(Controller):
             raise Problem(404, "Setting not found")
         return Setting(*row)
 
-    @put("/{key:str}", operation_id="put_setting", summary="Write a setting", errors=(403,))
+    @put("/{key:str}", operation_id="put_setting", summary="Write a setting", errors=(403,), one_statement=True)
     async def put_setting(self, request: Request, key: FromPath[str], data: JSONBody[PutSetting]) -> Setting:
         """New or not. Without a difference it stays as it is. Admin applications only."""
         require_admin(request)
         value = encoded("value", data.value)
-        row = await request.queries.settings.put(key=key, value=value, scope=data.scope)
+        row = await recorded(request, request.queries.settings.put)(key=key, value=value, scope=data.scope)
         return changed(request, Setting, row)
 
-    @delete("/{key:str}", operation_id="delete_setting", summary="Delete a setting", errors=(403,), status_code=204)
+    @delete(
+        "/{key:str}",
+        operation_id="delete_setting",
+        summary="Delete a setting",
+        errors=(403,),
+        status_code=204,
+        one_statement=True,
+    )
     async def delete_setting(self, request: Request, key: FromPath[str]) -> None:
         """Admin applications only."""
         require_admin(request)
-        if await request.queries.settings.delete(key=key) == 0:
+        if await recorded(request, request.queries.settings.delete)(key=key) == 0:
             raise Problem(404, "Setting not found")

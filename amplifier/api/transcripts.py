@@ -17,6 +17,7 @@ from amplifier.queries.rows import AppendedMessages
 from amplifier.web import message_faults, message_keys, message_lines, states
 from amplifier.web.append_rights import MAY_NOT_APPEND, appendable
 from amplifier.web.bodies import MessagesBody
+from amplifier.web.export_rights import check_export
 from amplifier.web.filters import AsOf, utc
 from amplifier.web.message_keys import MessageKey
 from amplifier.web.misfits import misfit
@@ -34,7 +35,7 @@ from amplifier.web.transcript_view import (
     read_last,
 )
 from amplifier.web.turns import LARGE, patience, took_too_long
-from amplifier.web.unit_of_work import commit
+from amplifier.web.unit_of_work import commit, kept
 
 _NEWEST = 2**63 - 1
 _OF_OTHERS = "A key belongs to a message of someone else, which only owners and editors may replace: send other keys"
@@ -129,9 +130,11 @@ class TranscriptsController(Controller):
         data = await request.required_json()
         if expected_seq is not None:
             raise Problem(422, "expected_seq: goes into a JSON body, beside messages")
-        return await commit(request, partial(_append, request, session_id, data))  # type: ignore[no-any-return]
+        is_plain = data.keys is None and data.state is None
+        append = partial(_append, request, session_id, data)
+        return await commit(request, append, one_statement=is_plain)  # type: ignore[no-any-return]
 
-    @get(operation_id="get_transcript", summary="Read a transcript")
+    @get(operation_id="get_transcript", summary="Read a transcript", errors=(403,))
     async def get_transcript(
         self,
         request: Request,
@@ -145,12 +148,15 @@ class TranscriptsController(Controller):
         view: View = "entries",
     ) -> Transcript:
         """Returns messages in order, after the number `after`, or newest first, before the number `before`: a page of
-        100 by default. `last` returns the end of the transcript in order. For participants."""
+        100 by default. `last` returns the end of the transcript in order. For participants; `view=plain` without
+        `limit` and `last` needs the permission `export`, which every role has."""
         then, newest_first = utc("as_of", as_of), _is_newest_first(after, before, order)
         if last is not None:
             _check_last(after, before, order, limit)
         if then is None and (known := await unchanged(request, session_id)) is not None:
             return known  # type: ignore[no-any-return]
+        if view == "plain" and limit is None and last is None:
+            await check_export(request, session_id)
         page_after = partial(read_backwards if newest_first else read, request, session_id, as_of=then)
         if last is not None:
             page, limit = await read_last(request, session_id, last, then), last
@@ -217,7 +223,7 @@ def _statement(request: Request, data: AppendTranscript) -> Callable[..., Awaita
         detail = "Expected `array` of length >= 1"
         raise Problem(422, f"{detail} - at `$.messages`", errors=[{"field": "messages", "detail": detail}])
     if keys is None and state is None:
-        return request.queries.messages.append
+        return kept(request, request.queries.messages.append)
     return partial(
         request.queries.appends.create,
         keys=keys or [],

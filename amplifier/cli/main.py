@@ -15,9 +15,12 @@ from amplifier.cli import (
     applications,
     configs,
     distribute,
+    export_sessions,
+    import_sessions,
     mcp,
     migrate,
     openapi,
+    prepare,
     psql,
     queries,
     retention,
@@ -110,11 +113,14 @@ def _parser() -> argparse.ArgumentParser:
         configs,
         users,
         search,
+        export_sessions,
+        import_sessions,
         retention,
         psql,
         doctor,
         mcp,
         openapi,
+        prepare,
     ):
         module.add(commands)
     return parser

@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import gc
 import logging
 from collections.abc import Iterator
 from functools import cache
@@ -93,11 +94,15 @@ async def _check_queries(settings: Settings, dsn: str) -> str:
     Logs a warning if the login is not confined to the service's role. Raises OperatorError.
     """
     from amplifier.queries.checks.run import check
+    from amplifier.queries.checks.unchanged import check_changed
     from amplifier.schema.service_login import EXCESS
     from amplifier.server.row_structs import STRUCTS
 
     async with connected(settings, dsn) as queries:
-        await check(queries, STRUCTS)
+        if settings.dsn is None:
+            await check_changed(queries, STRUCTS, settings.home / "data")
+        else:
+            await check(queries, STRUCTS)
         current, wanted = await queries.search.get_languages(language=settings.search_language)
         if (excess := await queries.database.fetchval(EXCESS)) is not None:
             logger.warning(
@@ -123,8 +128,12 @@ def _application() -> "Litestar":
 
     It does not check the queries: `_serve` does, and prints the findings.
     """
-    import uvicorn.server  # noqa: F401 - imported here, because initdb runs meanwhile at a first start
+    gc.disable()  # nothing that is imported becomes garbage, and looking for it takes an eighth of the time
+    try:
+        import uvicorn.server  # noqa: F401 - imported here, because initdb runs meanwhile at a first start
 
-    from amplifier.server.app import from_environment
+        from amplifier.server.app import from_environment
 
-    return from_environment(checked=True)
+        return from_environment(checked=True)
+    finally:
+        gc.enable()

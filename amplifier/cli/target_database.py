@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable, Iterator
 from typing import TYPE_CHECKING, TypeVar
 
 from amplifier import sign_in
+from amplifier.cli import prepare as files
 from amplifier.errors import OperatorError
 from amplifier.postgres import embedded
 from amplifier.setting_sources import load
@@ -70,32 +71,39 @@ def opened(
         yield settings.dsn if serves else settings.direct_dsn or settings.dsn
         return
 
-    def meanwhile(dsn: str) -> None:
+    def meanwhile(dsn: str, is_empty: bool) -> None:
         from amplifier.schema import migrate
 
         os.environ["DATABASE_URL"] = embedded.service_address(dsn) if serves else dsn
-        migrate.known()
+        if is_empty:
+            migrate.known()
         prepare()
 
-    with embedded.running(settings.home, settings.amplifier_user, meanwhile=meanwhile) as dsn:
-        from amplifier.schema import migrate, search_index, service_login
-
+    cache = settings.cache if migrated else None  # the command `migrate` shows what it applies
+    is_missing = serves and files.is_missing(settings)
+    with embedded.running(settings.home, settings.amplifier_user, meanwhile=meanwhile, cache=cache) as dsn:
         os.environ["DATABASE_URL"] = dsn
-
-        def prepared() -> None:
-            if migrated:
-                # commits need no flush here: migrations that a power cut undoes are applied at the next start
-                applied = migrate.migrate(f"{dsn}&options=-c%20synchronous_commit%3Doff")
-                search_index.adopt(dsn, settings.search_language)
-                if applied and search_index.is_outdated(dsn):
-                    _catch_up(dsn)
-            if serves:
-                service_login.ensure(dsn, embedded.SERVICE)
-
-        steadily(settings, dsn, prepared)
+        steadily(settings, dsn, lambda: _prepare(settings, dsn, migrated, serves))
         if serves:
             os.environ["DATABASE_URL"] = embedded.service_address(dsn)
-        yield os.environ["DATABASE_URL"]
+        with files.in_background() if is_missing else contextlib.nullcontext():
+            yield os.environ["DATABASE_URL"]
+
+
+def _prepare(settings: Settings, dsn: str, migrated: bool, serves: bool) -> None:
+    """Brings the schema of the embedded database and the service's login up to date, where `opened` is asked to."""
+    from amplifier.schema import migrate, notification_keys, search_index, service_login
+
+    if migrated:
+        # commits need no flush here: migrations that a power cut undoes are applied at the next start
+        lazily = f"{dsn}&options=-c%20synchronous_commit%3Doff"
+        applied = migrate.migrate(lazily) if migrate.pending(dsn) else []
+        notification_keys.ensure(dsn)
+        search_index.adopt(dsn, settings.search_language)
+        if applied and search_index.is_outdated(dsn):
+            _catch_up(dsn)
+    if serves:
+        service_login.ensure(dsn, embedded.SERVICE)
 
 
 def _catch_up(dsn: str) -> None:

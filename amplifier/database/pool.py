@@ -284,10 +284,12 @@ class Database:
         Raises Unavailable after DATABASE_ACQUIRE_TIMEOUT, and Crowded if the user's own requests take the whole share.
         """
         try:
-            if self._idle and self._gate.take_at_once(user):
+            limit = self._settings.database_acquire_timeout
+            until = asyncio.get_running_loop().time() + limit
+            await self._gate.take(user, limit)
+            if self._idle:
                 return await self._take(user)
-            async with asyncio.timeout(self._settings.database_acquire_timeout):
-                await self._gate.take(user)
+            async with asyncio.timeout_at(until):
                 return await self._take(user)
         except TimeoutError as error:
             if isinstance(user, str) and self._gate.is_full(user):

@@ -12,7 +12,7 @@ _BREAKS += [(b"\n", b" "), (b"\r", b" ")]  # JSON has these only between its tok
 _encode = msgspec.json.Encoder().encode
 
 
-class Entry(msgspec.Struct, omit_defaults=True):
+class Entry(msgspec.Struct, omit_defaults=True, gc=False):
     """A message and its circumstances; `key` only if it has one."""
 
     seq: int

@@ -10,7 +10,7 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -192,6 +192,13 @@ def read(payload: str) -> Notice | None:
         logger.warning("a notification was not valid and was ignored: %s", error)
         return None
     return notice
+
+
+def changed_payloads(session_ids: Sequence[str]) -> Iterator[str]:
+    """Yields notifications of sessions in which messages were added, for the database function `announce`."""
+    for start in range(0, len(session_ids), _MOST):
+        payload = _payload(Notice("", changed=list(session_ids[start : start + _MOST])))
+        yield (payload if len(payload) <= _MAX_PAYLOAD else _EVERYTHING).decode()
 
 
 def gone_payloads(gone: Iterable[tuple[str, list[str]]]) -> Iterator[str]:

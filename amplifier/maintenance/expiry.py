@@ -45,6 +45,7 @@ def _kinds(queries: Queries) -> Iterator[tuple[str, Callable[..., Awaitable[int]
     yield "rate limits", queries.rate_limits.sweep
     yield "streams of dead processes", queries.streams.sweep
     yield "dead processes", queries.processes.sweep
+    yield "imports", queries.imports.sweep
 
 
 async def _delete(delete: Callable[..., Awaitable[int]]) -> int:

@@ -28,6 +28,8 @@ _OF_SESSION = (
     ("attachment", "attachments", "sha256"),
     ("attachment_chunk", "attachment_chunks", "sha256, start"),
     ("state", "session_states", "session_id"),
+    ("origin", "session_origins", "session_id"),
+    ("origin_line", "session_origin_lines", "first_line"),
     ("run", "runs", "queued_at, run_id"),
     ("approval", "run_approvals", "requested_at, approval_id"),
 )

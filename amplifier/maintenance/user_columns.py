@@ -5,6 +5,7 @@ from psycopg.sql import SQL, Composable, Identifier, Literal
 # rows that are one person's alone: deleted
 DELETED = {
     "idempotency_keys": "user_id",
+    "imports": "user_id",
     "rate_limits": "user_id",
     "searches": "user_id",
     "stream_tickets": "user_id",

@@ -58,7 +58,7 @@ def _about(rows: Rows, user_id: str) -> Iterator[str]:
     yield from (line("rate_limit", row) for row in rows.of("rate_limits", mine))
     yield from (line("stream", row) for row in rows.of("streams", mine))
     yield from (line("ticket", row) for row in rows.of("stream_tickets", mine, without=frozenset({"ticket_hash"})))
-    hidden = frozenset({"key_hash", "request_hash", "response", "etag"})
+    hidden = frozenset({"key_hash", "request_hash", "response", "etag", "is_encrypted"})
     yield from (line("kept_answer", row) for row in rows.of("idempotency_keys", mine, without=hidden))
     managed = SQL("{} = any(key_managers)").format(Literal(user_id))
     hidden = frozenset({"api_key_hash", "api_key_prefix", "settings", "key_managers"})

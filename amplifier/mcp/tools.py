@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Annotated, Any, Literal, NamedTuple
 
 import msgspec
-from msgspec import Meta
+from msgspec import UNSET, Meta, UnsetType
 
 from amplifier import json_characters
 from amplifier.errors import Problem
@@ -56,11 +56,13 @@ class Hit(msgspec.Struct):
 
 
 class Hits(msgspec.Struct):
-    """A page of hits; `next` is the `cursor` of the following one."""
+    """A page of hits; `next` is the `cursor` of the following one. Where nothing is found, `did_you_mean` is a similar
+    query that finds something, if there is one."""
 
     items: list[Hit]
     next: str | None
     notice: str | None
+    did_you_mean: str | UnsetType = UNSET
 
 
 class ListArguments(Body):
@@ -151,7 +153,7 @@ async def _search(request: Request, given: SearchArguments) -> Hits:
         cursor=given.cursor,
         context=0,
     )
-    return Hits([_hit(row) for row in found.rows], found.next, found.notice)
+    return Hits([_hit(row) for row in found.rows], found.next, found.notice, found.did_you_mean or UNSET)
 
 
 def _hit(row: Any) -> Hit:

@@ -13,6 +13,7 @@ from amplifier.api.presence import Present
 from amplifier.api.runs import RunError
 from amplifier.live.frames import Entry
 from amplifier.web.bodies import Warnings
+from amplifier.web.import_view import Import
 from amplifier.web.types import Role, Status
 
 
@@ -249,6 +250,7 @@ class Nothing(Struct):
 
 # by operation: the events of its stream, with the type of their data
 STREAMS: dict[str, dict[str, Any]] = {
+    "follow_import": {"import.progress": Import, "import.finished": Import},
     "follow_session": {
         "message.created": Entry,
         "message.retracted": MessagesRetracted,

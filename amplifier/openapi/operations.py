@@ -25,7 +25,15 @@ HIDEABLE = (
     "config_id",
     "app_id",
 )  # in an answer that is not repeated to those who may not see it any more
-_FILE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_BINARY = {"type": "string", "format": "binary"}
+_TEXT = {"type": "string"}
+_FILE = {"application/octet-stream": {"schema": _BINARY}}
+# Files in JSON are values to those who read a response by this document, and files in texts are strings.
+_MESSAGES = {"type": "array", "items": {"type": "object"}}
+_SCHEMAS = {
+    JSON: {"type": "object", "properties": {"messages": _MESSAGES}, "required": ["messages"]},
+    "application/zip": _BINARY,
+}
 _LIMITED = ("RateLimit", "RateLimit-Policy")
 
 
@@ -66,6 +74,8 @@ class Operation:
             operation["requestBody"] = {"required": self._needs_body, "content": self._contents}
         if self._handler.opt.get("content") is bytes:
             self.answers = dict.fromkeys((200, 206), bytes)
+        if self._files:
+            self.answers = {200: bytes}
         answers = {str(status): self._answer(status, generated) for status in sorted(self.answers or {200: None})}
         operation["responses"] = answers | self._problems(parameters)
         return operation | self._security()
@@ -88,6 +98,12 @@ class Operation:
             return ""
         body = "" if self.body is None else f" -H 'Content-Type: {JSON}' -d '{json.dumps(self._shown['request'])}'"
         return "\n\n" + texts.STREAM.format(command=f"curl -N 'http://127.0.0.1:8765{path}'{body}")
+
+    @property
+    def _files(self) -> tuple[str, ...]:
+        """The media types of the files that the handler makes; `content` is `bytes` where clients chose the type."""
+        content = self._handler.opt.get("content")
+        return content if isinstance(content, tuple) else ()
 
     @property
     def _before(self) -> Any:
@@ -131,7 +147,7 @@ class Operation:
 
     def _has(self, name: str) -> bool:
         """Returns whether a response has a member of this name, which becomes a header. Files have an ETag."""
-        if name == "etag" and self._handler.opt.get("content") is bytes:
+        if name == "etag" and self._handler.opt.get("content"):
             return True
         return any(hasattr(one, name) for type_ in self.answers.values() for one in structs(type_))
 
@@ -154,6 +170,10 @@ class Operation:
         }
         if self._handler.opt.get("content") is bytes:
             return answer | {"content": _FILE}
+        if self._files:
+            shown = self._shown.get("responses", {}).get(str(status), {})
+            contents = {kind: {"schema": _SCHEMAS.get(kind, _TEXT), **_example(shown, kind)} for kind in self._files}
+            return answer | {"content": contents}
         if self.name in STREAMS:
             shown = _example(self._shown.get("responses", {}), str(status))
             return answer | {"content": {"text/event-stream": _stream(self.name) | shown}}

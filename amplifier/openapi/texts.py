@@ -55,6 +55,7 @@ TAGS = {
     ),
     "participants": "The people in a session, as owners, editors and viewers, and invitations for others.",
     "attachments": "Files of a session, named by the hash of their content, to which its messages refer.",
+    "imports": "Sessions of other tools, from their files, and how far their import is.",
     "openai": (
         "OpenAI's APIs for conversations and responses, for its clients: a conversation is a session, and its items "
         "are the messages."

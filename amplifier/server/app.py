@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import gc
 import time
 from collections.abc import AsyncIterator
 from datetime import UTC, datetime
@@ -19,8 +20,12 @@ from amplifier.database.listener import NOW, Listener
 from amplifier.database.pool import Database
 from amplifier.database.replica import Replica
 from amplifier.database.silence import Watch
+from amplifier.embeddings import models
+from amplifier.embeddings.indexing import Indexing
+from amplifier.embeddings.questions import Questions
 from amplifier.errors import Unavailable
 from amplifier.fair_share import Shares
+from amplifier.imports.jobs import Jobs
 from amplifier.live.hub import Hub
 from amplifier.maintenance import own_process
 from amplifier.maintenance.activity import Activity
@@ -39,7 +44,7 @@ from amplifier.telemetry import logs
 from amplifier.telemetry.exporting import exported
 from amplifier.telemetry.targets import targets
 from amplifier.transcripts.scrubber import Scrubber
-from amplifier.web import console_files
+from amplifier.web import console_files, search
 from amplifier.web.authentication import Authenticator
 from amplifier.web.forwarded import Proxies
 from amplifier.web.response_headers import methods
@@ -69,6 +74,7 @@ def connect(app: Amplifier, settings: Settings, dsn: str, checked: bool) -> Ampl
     reloader = Reloader(queries, STRUCTS)
     scrubber = Scrubber(settings.redacted_sets)
     keyring = Keyring(settings.encryption_keys, settings.derivation_keys)
+    model = models.configured(settings)
     app.proxies = Proxies(settings.proxies) if settings.proxies else None
     app.root_path = _root_path(settings, app)
     # not through the constructor, which would copy the values
@@ -93,16 +99,23 @@ def connect(app: Amplifier, settings: Settings, dsn: str, checked: bool) -> Ampl
             "max_streams": settings.max_streams_per_user,
             "origins": settings.origins,
             "saying": Saying(),
+            "indexing": None if model is None else Indexing(queries, model, settings.search_embeddings_rate),
+            "questions": None if model is None else Questions(queries, model, settings.search_embeddings_timeout),
+            "embedding_model": model,
             "settings": settings,
             "shutdown_delay": settings.shutdown_delay,
             "secret_key": settings.secret_key,
             "space": Space(settings.upload_space),
             "attachments": Store(settings),
+            "imports": Jobs(queries, settings, hub.process_id),
+            "import_space": Space(settings.max_import_bytes * max(2, settings.max_imports_per_process)),
             "turns": {
                 "append": Shares(2, 1),
                 "attachment": Shares(2, 1),
                 "diagnosis": Shares(1, 1),
+                "export": Shares(2, 1),
                 "repair": Shares(1, 1),
+                "search": search.turns(settings.database_pool_max_size),
             },
             "statement_timeout": settings.database_statement_timeout,
             "search_timeout": min(settings.search_timeout, settings.database_statement_timeout),
@@ -174,12 +187,14 @@ async def _running(state: State) -> AsyncIterator[None]:
             _background(keep_sweeping(state.queries)),
             _background(keep_expiring(state.queries, state.attachments, state.settings.attachment_grace)),
             _background(state.runner.keep_running()),
+            _background(state.imports.keep_reaping()),
+            _embedding(state),
             _background(keep_rotating(state.settings, state.keyring)),
             own_process.kept(state.queries, partial(_figures, state, datetime.now(UTC))),
             state.measured(),
         ):
             yield
-            await state.runner.finish()
+            await asyncio.gather(state.runner.finish(), state.imports.finish())
         with contextlib.suppress(Unavailable):
             await state.activity.flush()
             await state.saying.finish()
@@ -217,7 +232,23 @@ def from_environment(checked: bool = False) -> Amplifier:
     if settings.access_log and (access_log := logs.access_log(settings.log_level)) is not None:
         app.observers = (*app.observers, access_log)
     reload_on_hangup(app.state.reloader.ask)
+    # Else each full collection, one in twenty pages of 1,000 messages, would visit all objects of the application.
+    gc.collect()
+    gc.freeze()
     return app
+
+
+@contextlib.asynccontextmanager
+async def _embedding(state: State) -> AsyncIterator[None]:
+    """Embeds messages in the background if SEARCH_EMBEDDINGS is set."""
+    if state.indexing is None:
+        yield
+        return
+    try:
+        async with _background(state.indexing.keep_embedding()):
+            yield
+    finally:
+        await state.embedding_model.close()
 
 
 @contextlib.asynccontextmanager

@@ -21,6 +21,7 @@ logger = logging.getLogger(__name__)
 
 _PACE = 1.0  # seconds between two readings
 _SLOW_PACE = 15.0  # seconds between two statements about the whole database
+_MOST_WAITING = 100_000  # messages without an embedding that are counted
 _NUMBER = re.compile(r"\d+")
 
 
@@ -68,6 +69,8 @@ class Measurements:
         catalogue.runs_queued.set(row["queued"])
         waited = 0.0 if oldest is None else self._state.listener.database_time() - oldest.timestamp()
         catalogue.runs_queued_seconds.set(max(0.0, waited))
+        if self._state.questions is not None:
+            catalogue.embeddings_waiting.set(await queries.embeddings.count_waiting(most=_MOST_WAITING))
         missing = await queries.service.list_missing_migrations(migrations=self._state.migrations)
         catalogue.schema_missing.set(len(missing))
         applied = set(self._state.migrations) - set(missing)

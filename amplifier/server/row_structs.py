@@ -23,9 +23,10 @@ from amplifier.api import (
     usage,
     users,
 )
+from amplifier.exports import origin, source
 from amplifier.live import frames
 from amplifier.queries import rows
-from amplifier.web import config_view, session_view
+from amplifier.web import config_view, import_view, session_view
 
 _MODULES = (
     application_keys,
@@ -37,8 +38,10 @@ _MODULES = (
     config_view,
     configs,
     frames,
+    import_view,
     repair,
     invitations,
+    origin,
     participants,
     presence,
     processes,
@@ -48,6 +51,7 @@ _MODULES = (
     session_view,
     sessions,
     settings,
+    source,
     transcripts,
     usage,
     users,

@@ -127,5 +127,13 @@ class Metrics(Recorder):
             if name in _TOKENS:
                 self.catalogue.model_tokens.labels(provider, model, _TOKENS[name]).inc(count)
 
+    def embedded(self, outcome: str, count: int) -> None:
+        self.catalogue.embedded_messages.labels(outcome).inc(count)
+
+    def embedding_called(self, purpose: str, seconds: float, tokens: int | None) -> None:
+        self.catalogue.embedding_calls.labels(purpose, "failed" if tokens is None else "answered").inc()
+        self.catalogue.embedding_seconds.labels(purpose).observe(seconds)
+        self.catalogue.embedding_tokens.labels(purpose).inc(tokens or 0)
+
     def tool_called(self, tool: str, seconds: float) -> None:
         self.catalogue.tool_seconds.labels(self._tools.label(tool)).observe(seconds)

@@ -14,7 +14,15 @@ _SEARCH_BUCKETS = (0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5)
 _LAG_BUCKETS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5)
 _AGENT_BUCKETS = (0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300, 600)
 # what is searched, and the order of the hits
-_WAYS = ("messages_by_rank", "messages_recent", "one_session_by_rank", "one_session_recent", "sessions", "facets")
+_WAYS = (
+    "messages_by_rank",
+    "messages_recent",
+    "one_session_by_rank",
+    "one_session_recent",
+    "sessions",
+    "facets",
+    "by_meaning",
+)
 
 
 class Durations(Histogram):
@@ -35,6 +43,7 @@ class Catalogue:
         disable_created_metrics()  # type: ignore[no-untyped-call]
         self._registry = registry
         self._describe_requests()
+        self._describe_embeddings()
         self._describe_database()
         self._describe_live()
         self._describe_agents()
@@ -54,6 +63,21 @@ class Catalogue:
         self.searches_stopped = self._counter("searches_stopped", "Searches stopped by SEARCH_TIMEOUT", "way")
         for way in _WAYS:
             self.search_seconds.labels(way), self.searches_stopped.labels(way)
+
+    def _describe_embeddings(self) -> None:
+        self.embedded_messages = self._counter(
+            "embedded_messages", "Messages that were embedded, or that cannot be", "outcome"
+        )
+        self.embeddings_waiting = self._gauge(
+            "embeddings_waiting", "Messages that wait for their embeddings, in the whole database", "livemax"
+        )
+        self.embedding_calls = self._counter(
+            "embedding_calls", "Calls of the model that embeds messages and questions", "purpose", "outcome"
+        )
+        self.embedding_seconds = self._histogram(
+            "embedding_call_duration", "Time of calls of the model that embeds", _AGENT_BUCKETS, "purpose"
+        )
+        self.embedding_tokens = self._counter("embedding_tokens", "Tokens of the model that embeds", "purpose")
 
     def _describe_database(self) -> None:
         self.query_calls = self._counter("query_calls", "Calls of each query", "query")

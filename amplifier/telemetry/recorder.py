@@ -37,6 +37,12 @@ class Recorder:
     def model_called(self, provider: str, model: str, seconds: float, tokens: Mapping[str, int] | None) -> None:
         """Measures a call of a model. `tokens` are by type, None if the call failed."""
 
+    def embedded(self, outcome: str, count: int) -> None:
+        """Counts messages that are embedded, or will not be: `embedded`, `copied`, `empty`, `failed`, `given_up`."""
+
+    def embedding_called(self, purpose: str, seconds: float, tokens: int | None) -> None:
+        """Measures a call of the model that embeds, for `messages` or `questions`. `tokens` is None if it failed."""
+
     def tool_called(self, tool: str, seconds: float) -> None:
         """Measures a call of a tool, with a result or an error."""
 

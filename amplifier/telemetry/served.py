@@ -90,10 +90,18 @@ current: ContextVar[Served | None] = ContextVar("served", default=None)
 def request_id(scope: Any) -> str:
     """Returns the request's id: the X-Request-ID of the client if it is well-formed, else a new one. Keeps it."""
     state = scope["state"]
-    if "request_id" not in state:
-        given = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
-        state["request_id"] = given.decode() if _REQUEST_ID.match(given) else f"{random.getrandbits(128):032x}"
-    return state["request_id"]  # type: ignore[no-any-return]
+    if (known := state.get("request_id")) is not None:
+        return known  # type: ignore[no-any-return]
+    for name, value in scope["headers"]:
+        if name == b"x-request-id":
+            state["request_id"] = found = value.decode() if _REQUEST_ID.match(value) else _new_id()
+            return found
+    state["request_id"] = found = _new_id()
+    return found
+
+
+def _new_id() -> str:
+    return f"{random.getrandbits(128):032x}"
 
 
 def opened() -> None:

@@ -13,7 +13,7 @@ from amplifier.web.responses import gone, header, is_known
 
 _RANGE = re.compile(r"bytes=(?:(\d{1,18})-(\d{0,18})|-(\d{1,18}))\s*\Z")
 # Whatever is in a file, it gets no origin, no script and no other page around it.
-_SAFE = (
+SAFE = (
     (b"content-security-policy", b"default-src 'none'; sandbox; frame-ancestors 'none'"),
     (b"cache-control", b"private, no-cache"),
     (b"accept-ranges", b"bytes"),
@@ -37,7 +37,7 @@ class FileAnswer:
             (b"content-type", content_type.encode()),
             (b"content-disposition", f"attachment{named}".encode()),
             (b"etag", f'"{etag}"'.encode()),
-            *_SAFE,
+            *SAFE,
         ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:

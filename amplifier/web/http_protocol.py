@@ -2,13 +2,16 @@
 
 import asyncio
 from typing import Any
+from urllib.parse import unquote
 
+import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 
 from amplifier.errors import Problem
 from amplifier.telemetry import served
 from amplifier.web import write_buffers
 from amplifier.web.problems import MEDIA_TYPE, encoded
+from amplifier.web.response_cycle import Cycle
 from amplifier.web.scope_keys import CONNECTION, DRAINING, ENDING, ROUTED
 
 MAX_HEADERS = 64 * 1024  # bytes of request line and headers
@@ -24,10 +27,12 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._header_bytes = 0  # received since the last part of a body: headers, trailers, extensions of chunks
+        self._size = 0  # bytes of the headers of this request, without its line
         self._in_headers = True
         self._incomplete = True
         self._half_closed = False
         self._silent = True  # nothing has come yet
+        self._idle_since: float | None = None  # on the loop's clock, while no request is served or being sent
         self._patience: asyncio.TimerHandle | None = None
         self._body_due = 0.0  # when the body must be complete, on the loop's clock
 
@@ -39,6 +44,9 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         self._stop_waiting()
         super().connection_lost(exc)
+        if self.timeout_keep_alive_task is not None:
+            self.timeout_keep_alive_task.cancel()
+            self.timeout_keep_alive_task = None
 
     def data_received(self, data: bytes) -> None:
         self._header_bytes += len(data)
@@ -68,10 +76,20 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
         return self._half_closed
 
     def on_response_complete(self) -> None:
-        super().on_response_complete()
+        self.server_state.total_requests += 1
+        if self.transport.is_closing():
+            return
+        self.flow.resume_reading()
+        if self.pipeline:
+            self._start_asgi_task(*self.pipeline.pop())
+        else:
+            self._be_idle()
         if self._half_closed and self.cycle.response_complete:
-            self._unset_keepalive_if_required()
+            self._idle_since = None
             self.transport.close()
+
+    def _start_asgi_task(self, cycle: Any, app: Any) -> None:
+        cycle.begin(app, self.loop, self.tasks)
 
     async def drained(self) -> None:
         """Waits until the client has read most of what was written."""
@@ -87,21 +105,52 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         self._in_headers = self._incomplete = True
+        self._size = 0
         super().on_message_begin()
         self.scope[CONNECTION] = self
 
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._in_headers:  # trailers come after the request was authenticated and routed
+            self._size += len(name) + len(value)
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
-        size = len(self.url) + sum(len(name) + len(value) for name, value in self.headers)
         self._in_headers, self._header_bytes = False, 0
         self._body_due = self.loop.time() + BODY_GRACE
-        if size > MAX_HEADERS:
+        if self._size + len(self.url) > MAX_HEADERS:
             self._refuse(431, "The request's headers are larger than 64 kB")
-        else:
+        elif self.parser.should_upgrade() and self._should_upgrade():
             super().on_headers_complete()
+        else:
+            self._serve()
+
+    def _serve(self) -> None:
+        """Begins to serve the request, or puts it in line, like uvicorn's `on_headers_complete`, with our cycle."""
+        parser, scope = self.parser, self.scope
+        version, url = parser.get_http_version(), httptools.parse_url(self.url)
+        path = url.path.decode("ascii")
+        scope["method"], scope["http_version"] = parser.get_method().decode("ascii"), version
+        scope["path"] = unquote(path) if "%" in path else path
+        scope["raw_path"], scope["query_string"] = url.path, url.query or b""
+        before = self.cycle
+        self.cycle = Cycle(
+            scope=scope,
+            transport=self.transport,
+            flow=self.flow,
+            logger=self.logger,
+            access_logger=self.access_logger,
+            access_log=False,
+            default_headers=self.server_state.default_headers,
+            message_event=asyncio.Event(),
+            expect_100_continue=self.expect_100_continue,
+            keep_alive=version != "1.0" and parser.should_keep_alive(),
+            on_response=self.on_response_complete,
+        )
+        if before is None or before.response_complete:
+            self._start_asgi_task(self.cycle, self.app)
+        else:
+            self.flow.pause_reading()
+            self.pipeline.appendleft((self.cycle, self.app))
 
     def on_body(self, body: bytes) -> None:
         self._header_bytes = 0
@@ -130,8 +179,27 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
         super().shutdown()
 
     def timeout_keep_alive_handler(self) -> None:
-        super().timeout_keep_alive_handler()
-        self._cut_off_later(write_buffers.FLUSH_SECONDS)
+        """Closes the connection if it has been idle for KEEP_ALIVE, else looks again when it may have been."""
+        self.timeout_keep_alive_task = None
+        if self._idle_since is None:
+            return
+        left = self._idle_since + self.timeout_keep_alive - self.loop.time()
+        if left > 0.001:
+            self.timeout_keep_alive_task = self.loop.call_later(left, self.timeout_keep_alive_handler)
+        else:
+            super().timeout_keep_alive_handler()
+            self._cut_off_later(write_buffers.FLUSH_SECONDS)
+
+    def _be_idle(self) -> None:
+        """Begins the idle limit. The timer runs on through further requests, because setting it costs 2 µs."""
+        self._idle_since = self.loop.time()
+        if self.timeout_keep_alive_task is None:
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
+
+    def _unset_keepalive_if_required(self) -> None:
+        self._idle_since = None
 
     def send_400_response(self, msg: str) -> None:
         self._refuse(400, msg)
@@ -159,10 +227,8 @@ class BoundedProtocol(write_buffers.Unread, HttpToolsProtocol):
     def _keep_alive(self) -> None:
         """Restarts the idle limit, which uvicorn drops when a blank line or the rest of a refused body comes."""
         idle = self.cycle is not None and self.cycle.response_complete and not self.transport.is_closing()
-        if idle and self.timeout_keep_alive_task is None:
-            self.timeout_keep_alive_task = self.loop.call_later(
-                self.timeout_keep_alive, self.timeout_keep_alive_handler
-            )
+        if idle and self._idle_since is None:
+            self._be_idle()
 
     def _refuse(self, status: int, detail: str) -> None:
         """Answers with a problem and closes. An answer that has begun is cut off instead."""

@@ -55,6 +55,10 @@ class Repeatable:
         self._secret_key, self._key = secret_key, key
         self._context = "\n".join(self._place.values()).encode()
 
+    def entry(self, status: int) -> dict[str, Any]:
+        """Returns the arguments of idempotency.keep for a statement that stores its own answer, with this status."""
+        return {**self._place, "request_hash": self._request_hash, "answer_status": status}
+
     async def replay(self) -> Answer | None:
         """Locks the key until the transaction ends. Returns the stored answer, or None if there is none.
 
@@ -73,7 +77,8 @@ class Repeatable:
         if not (row["is_visible"] and self._may_see(row["app_ids"])):
             self._is_hidden = True
             return None
-        return Answer(row["status"], self._decrypted(row["response"]), row["etag"])
+        body = self._decrypted(row["response"]) if row["is_encrypted"] else row["response"]
+        return Answer(row["status"], body, row["etag"])
 
     async def keep(self, answer: Answer, named: Mapping[str, str]) -> None:
         """Stores the answer in the transaction; `named` are the parameters of the path.

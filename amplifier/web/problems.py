@@ -68,10 +68,6 @@ _CONSTRAINTS: dict[str, tuple[int, str]] = {
     "messages_size_check": (422, "A message must not be larger than 16 MiB as text"),
     "runs_message_depth_check": (422, "context must not be nested deeper than 62 levels"),
     "runs_message_size_check": (422, "message and context must not be larger than 16 MiB as text"),
-    "session_participants_permissions_export_check": (
-        422,
-        "permissions: export cannot be set, because transcripts cannot be exported yet: leave it out",
-    ),
     "session_participants_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
     "users_user_id_dots_check": (422, "user_id must not be . or .., nor have them between slashes"),
     "sessions_config_id_fkey": (404, "Config not found: it was deleted at the same time"),

@@ -36,18 +36,19 @@ _PUBLIC = (
 
 
 async def complete(message: Message, scope: Scope) -> None:
+    """Calls `finish`: a hook for answers that Litestar sends."""
+    finish(message, scope)
+
+
+def finish(message: Any, scope: Any) -> None:
     """Adds the headers to the beginning of a response. Raises RuntimeError inside a transaction."""
     refuse_in_transaction()
     if message["type"] == "http.response.start":
         state = scope["state"]
         state["status"] = message["status"]
-        headers = [*_with_methods(message, scope), (b"x-request-id", request_id(scope).encode())]
-        for name, _ in headers:
-            if name == b"cache-control":
-                headers += _PUBLIC
-                break
-        else:
-            headers += _PRIVATE
+        given = _with_methods(message, scope)
+        more = _PUBLIC if b"cache-control" in [name for name, _ in given] else _PRIVATE
+        headers = [*given, (b"x-request-id", request_id(scope).encode()), *more]
         if (limit := state.get("rate_limit")) is not None:
             headers += ((b"ratelimit-policy", limit[0]), (b"ratelimit", limit[1]))
         if REPLAYED in state:

@@ -60,6 +60,7 @@ def _changes(
     *,
     audited: bool = True,
     commits_itself: bool = False,
+    one_statement: bool = False,
     ignores_body: bool = False,
     body: Any = None,
     **options: Any,
@@ -68,25 +69,26 @@ def _changes(
 
     `audited` is False for a change that the audit log leaves out. A handler that `commits_itself` calls
     `unit_of_work.commit` in its body, because it works for long before its change or after it; no transaction is open
-    meanwhile. A handler without `data` refuses a body, unless it `ignores_body` because clients of the first API may
-    send one, or receives the `body` of this type itself.
+    meanwhile. `one_statement` is that of `commit`. A handler without `data` refuses a body, unless it `ignores_body`
+    because clients of the first API may send one, or receives the `body` of this type itself.
     """
     route = JsonRoute(path, http_method=method, audited=audited, body=body, **options)
 
     def decorate(handler: Handler) -> HTTPRouteHandler:
-        whole = handler if commits_itself else _committed(handler)
+        whole = handler if commits_itself else _committed(handler, one_statement)
         takes_body = ignores_body or body is not None or "data" in signature(handler).parameters
         return route(whole if takes_body else _bodiless(whole))
 
     return decorate
 
 
-def _committed(handler: Handler) -> Handler:
+def _committed(handler: Handler, one_statement: bool) -> Handler:
     """Wraps a controller's handler to run inside `commit`; Litestar reads the handler's own signature."""
 
     @wraps(handler)
     async def committed(controller: Any, request: Request, **arguments: Any) -> Any:
-        return await commit(request, partial(handler, controller, request=request, **arguments))
+        change = partial(handler, controller, request=request, **arguments)
+        return await commit(request, change, one_statement=one_statement)
 
     return committed
 

@@ -11,6 +11,7 @@ from amplifier.web.bodies import LenientBody
 from amplifier.web.bounds import encoded
 from amplifier.web.request import Request
 from amplifier.web.types import Identifier, Tags, Title
+from amplifier.web.unit_of_work import recorded
 
 ExternalId = Annotated[str, msgspec.Meta(min_length=1, max_length=512)]
 
@@ -36,11 +37,12 @@ async def create(request: Request, data: KeyedSession, external_id: str | None) 
 
     Raises Problem 404 if the config is not the caller's, and 422.
     """
-    caller = request.caller
-    row = await request.queries.sessions.create(
+    caller, session_id = request.caller, str(uuid.uuid4())
+    request.tell(session_id=session_id)
+    row = await recorded(request, request.queries.sessions.create)(
         actor_id=caller.user_id,
         actor_app_id=caller.app_id,
-        session_id=str(uuid.uuid4()),
+        session_id=session_id,
         external_id=external_id,
         config_id=data.config_id,
         title=data.title or None,

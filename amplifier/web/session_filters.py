@@ -11,7 +11,7 @@ from amplifier.web.request import Request
 from amplifier.web.types import Status
 
 _EVERYWHERE = ("actor_id", "owned", "tags")
-_LISTS_ONLY = ("shared", "unread")
+_LISTS_ONLY = ("shared", "unread", "parent_session_id")
 
 Owned = Annotated[bool, QueryParameter(description="Only sessions in which the user is an owner")]
 Shared = Annotated[bool, QueryParameter(description="Only sessions in which the user is no owner")]
@@ -20,6 +20,15 @@ OfStatus = Annotated[Status | None, QueryParameter(name="status", description="O
 OfConfig = Annotated[str | None, QueryParameter(max_length=255, description="Only sessions of this config")]
 Participant = Annotated[
     str | None, QueryParameter(max_length=255, description="Only sessions in which this user takes part, too")
+]
+
+OfParent = Annotated[
+    str | None,
+    QueryParameter(
+        max_length=255,
+        description="Only the sessions of sub-agents that an agent of this session started; empty for those who take "
+        "no part in it. Not with `q`",
+    ),
 ]
 
 
@@ -33,6 +42,7 @@ def session_filters(
     updated: tuple[str | None, str | None],
     shared: bool = False,
     unread: bool = False,
+    parent_session_id: str | None = None,
 ) -> dict[str, Any]:
     """Returns the filters as arguments of a query; `created` and `updated` are periods. Raises Problem 422."""
     return {
@@ -43,6 +53,7 @@ def session_filters(
         "status": status,
         "config_id": config_id,
         "participant": participant,
+        "parent_session_id": parent_session_id,
         **period("created", *created),
         **period("updated", *updated),
     }

@@ -34,6 +34,7 @@ class StoredSession(msgspec.Struct):
     forked_from_session_id: str | None
     forked_at_seq: int | None
     external_id: str | None
+    parent_session_id: str | None
 
 
 class SessionChange(StoredSession):
@@ -46,7 +47,7 @@ class Session(StoredSession):
     """A session; `last_seq` is the number of the last thing that happened in it, and its ETag.
 
     `config_version` is the version of the config when the session began or got it. A fork tells which session it was
-    copied from, to those who take part in that, too.
+    copied from, and a sub-agent's session which one started it, to those who take part in that, too.
     """
 
     changed: list[str] | UnsetType = UNSET
@@ -61,11 +62,12 @@ class Session(StoredSession):
 async def shown(
     request: Request, row: Any, message: str | None = None, changed: list[str] | UnsetType = UNSET
 ) -> Session:
-    """Returns the session of a row; its source is shown only to participants of the source."""
+    """Returns the session of a row; its source and its parent are shown only to participants of those."""
     session = Session(*row[: len(StoredSession.__struct_fields__)])
     session.changed, session.message = changed, message
-    if (source := session.forked_from_session_id) is not None:
-        user_id = request.caller.user_id
-        if await request.queries.sessions.get(actor_id=user_id, session_id=source) is None:
-            session.forked_from_session_id = None
+    user_id = request.caller.user_id
+    for name in ("forked_from_session_id", "parent_session_id"):
+        other = getattr(session, name)
+        if other and await request.queries.sessions.get(actor_id=user_id, session_id=other) is None:
+            setattr(session, name, None)
     return session

@@ -33,6 +33,18 @@ async def turn(request: Request, kind: str, busy: str) -> AsyncIterator[None]:
         turns.give_back(user)
 
 
+@contextlib.asynccontextmanager
+async def patient_turn(request: Request, kind: str) -> AsyncIterator[None]:
+    """Waits for a turn as long as it takes, for an answer that has begun: an error could only break it off."""
+    turns: Shares = request.app.state.turns[kind]
+    user = request.caller.user_id
+    await turns.take(user)
+    try:
+        yield
+    finally:
+        turns.give_back(user)
+
+
 def patience(request: Request, size: int) -> float:
     """Returns the seconds that the database may take to store messages of so many bytes."""
     return float(request.app.state.statement_timeout * (1 + size / LARGE))

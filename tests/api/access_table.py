@@ -18,6 +18,7 @@ ACTIVE = (
     "/stream",
 )  # of routes for active sessions
 FILTERED = ("GET /sessions", "GET /users/{user_id}/sessions")  # lists of what is the user's, by any config_id
+GOING_ON = ("POST /imports",)  # changes sessions after its answer: tests/api/test_imports.py
 STRANGERS = ("stranger", "admin", "removed")
 TABLE = """
     POST   /sessions                                              201 201 404 404 404 404 404 404 401
@@ -41,6 +42,8 @@ TABLE = """
     GET    /sessions/{session_id}/transcript?view=plain           200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/transcript?order=desc           200 200 200 200 200 404 404 404 401
     GET    /sessions/{session_id}/transcript?last=2               200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/export                          200 200 200 200 200 404 404 404 401
+    GET    /sessions/{session_id}/export?format=html              200 200 200 200 200 404 404 404 401
     POST   /sessions/{session_id}/transcript/retract              200 200 200 200 403 404 404 404 401
     GET    /sessions/{session_id}/transcript/retracted            200 200 200 403 403 404 404 404 401
     GET    /sessions/{session_id}/transcript/{seq}                200 200 200 200 200 404 404 404 401

@@ -106,8 +106,9 @@ async def test_change_that_cannot_be_logged_is_not_made(
 ) -> None:
     sql("alter table audit_log add constraint full_check check (false) not valid")
     try:
-        assert_problem(await alice.post("/configs", json=CONFIG), 500)
-        assert sql("select count(*) from configs") == [(0,)]
+        for path, table in (("/configs", "configs"), ("/sessions", "sessions"), ("/v1/conversations", "sessions")):
+            assert_problem(await alice.post(path, json=CONFIG if table == "configs" else {}), 500)
+            assert sql(f"select count(*) from {table}") == [(0,)]
     finally:
         sql("alter table audit_log drop constraint full_check")
 

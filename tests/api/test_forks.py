@@ -168,7 +168,7 @@ async def test_search_entries_come_along(
     await alice.post(f"/sessions/{english}/transcript", json=said("Houses are expensive"))
     fork = (await alice.post(f"/sessions/{english}/fork", json={"config_id": ours})).json()["session_id"]
     revisions = sql("select search_revision, search::text from messages where session_id = %s", fork)
-    assert revisions == [("german/3", revisions[0][1])]
+    assert revisions == [("german/4", revisions[0][1])]
     assert "'are'" in revisions[0][1]  # English leaves it out
 
 
@@ -180,6 +180,6 @@ async def test_known_search_entry_of_another_language_is_made_anew(
         " values (%s, '{\"role\": \"user\", \"content\": \"houses\"}', 'a', 'b', '''forged''', %s)"
         " returning search::text"
     )
-    assert "forged" in sql(insert, session_id, "english/3")[0][0]
-    for revision in ("german/3", "english/0", None):
+    assert "forged" in sql(insert, session_id, "english/4")[0][0]
+    for revision in ("german/4", "english/0", None):
         assert "forged" not in sql(insert, session_id, revision)[0][0]

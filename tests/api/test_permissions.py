@@ -8,7 +8,7 @@ import psycopg
 import pytest
 from psycopg.types.json import Jsonb
 
-from tests.conftest import Api, assert_problem
+from tests.conftest import CONFIG, Api, assert_problem
 
 Sql = Callable[..., list[Any]]
 WRONG = [
@@ -153,29 +153,33 @@ async def test_owner_without_invite_changes_roles_but_adds_nobody(
 
 async def test_owners_may_give_every_permission(alice: httpx.AsyncClient, session_id: str) -> None:
     for value in (True, False):
-        permissions = dict.fromkeys(("send", "cancel", "invite"), value)
+        permissions = dict.fromkeys(("send", "cancel", "invite", "export"), value)
         assert (await put(alice, session_id, "bob", "viewer", permissions=permissions)).json()[
             "permissions"
         ] == permissions
 
 
-async def test_export_cannot_be_set_and_stays_where_it_is(alice: httpx.AsyncClient, session_id: str, sql: Sql) -> None:
-    detail = "permissions: export cannot be set, because transcripts cannot be exported yet: leave it out"
-    for value in (True, False):
-        wrong = {"send": True, "export": value}
-        assert_problem(await put(alice, session_id, "bob", "viewer", permissions=wrong), 422, detail)
-        assert_problem(await patch(alice, session_id, "alice", permissions=wrong), 422, detail)
-    await put(alice, session_id, "bob", "viewer")
-    guard = "table session_participants {} trigger session_participants_permissions_export_check"
-    sql(f"alter {guard.format('disable')}")  # as an earlier release wrote it
-    sql("""update session_participants set permissions = '{"export": true}' where user_id = 'bob'""")
-    sql(f"alter {guard.format('enable')}")
-    rows = (await alice.get(f"/sessions/{session_id}/participants")).json()["items"]
-    assert rows[1]["permissions"] == {"export": True}
-    changed = await patch(alice, session_id, "bob", role="editor")
-    assert (changed.status_code, changed.json()["permissions"]) == (200, {"export": True})
-    removed = await patch(alice, session_id, "bob", permissions={"send": True})
-    assert (removed.status_code, removed.json()["permissions"]) == (200, {"send": True})
+async def test_everybody_may_export_until_an_owner_says_otherwise(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str
+) -> None:
+    await append(alice, session_id)
+    detail = "You may not export this session or copy it: ask an owner for the permission export"
+    everything = (f"/sessions/{session_id}/export", f"/sessions/{session_id}/transcript?view=plain")
+    for role in ("viewer", "editor"):
+        await put(alice, session_id, "bob", role, permissions={})
+        for path in everything:
+            assert (await bob.get(path)).status_code == 200, path
+        assert_problem(await bob.post(f"/sessions/{session_id}/fork", json={}), 404)  # the config is of alice
+        changed = await patch(alice, session_id, "bob", permissions={"export": False})
+        assert changed.json()["permissions"] == {"export": False}
+        for path in (*everything, f"{everything[1]}&order=desc"):
+            assert_problem(await bob.get(path), 403, detail)
+        mine = (await bob.post("/configs", json=CONFIG)).json()["config_id"]
+        assert_problem(await bob.post(f"/sessions/{session_id}/fork", json={"config_id": mine}), 403, detail)
+        for page in ("transcript", "transcript?view=plain&limit=5", "transcript?view=plain&last=5"):
+            assert (await bob.get(f"/sessions/{session_id}/{page}")).status_code == 200, page
+        await patch(alice, session_id, "bob", permissions={"export": True})
+        assert (await bob.post(f"/sessions/{session_id}/fork", json={"config_id": mine})).status_code == 201
 
 
 @pytest.mark.parametrize("permissions", WRONG, ids=str)

@@ -48,7 +48,7 @@ async def test_agent_goes_on_after_gap(alice: httpx.AsyncClient, stub: Stub, kin
 
 async def test_runs_do_not_show_what_was_taken_back(alice: httpx.AsyncClient, sql: Sql) -> None:
     here = await agent(alice, echo())
-    for text in ("first words", "second words", "first words"):
+    for text in ("first sayings", "second sayings", "first sayings"):
         await here.say(text)
     before = await here.runs()
     found = await numbers(here)
@@ -59,7 +59,7 @@ async def test_runs_do_not_show_what_was_taken_back(alice: httpx.AsyncClient, sq
     assert third == before[2]
     await retracted(alice, here.session_id, after_seq=0, erase=True)
     await retracted(alice, here.session_id, seqs=[seq for each in found.values() for seq in each], erase=True)
-    assert places(sql, "words") == []
+    assert places(sql, "sayings") == []
 
 
 async def test_nothing_is_taken_back_while_agent_works(alice: httpx.AsyncClient, stub: Stub) -> None:

@@ -19,7 +19,7 @@ FORMS = ["{day}T10:00Z", "{day}T12:00+02:00", "{day}%2012:00%2B02:00", "{day}t10
 
 
 def test_parameters_are_known() -> None:
-    assert len(PARAMETERS) == 21
+    assert len(PARAMETERS) == 22
     assert {name for _, name in PARAMETERS} == {
         *("created_after", "created_before", "updated_after", "updated_before", "as_of")
     }

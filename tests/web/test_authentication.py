@@ -15,7 +15,7 @@ from tests.conftest import SECRET, Api, assert_problem, serving, settings_for, t
 
 PRIVATE, OTHER = (rsa.generate_private_key(65537, 2048) for _ in range(2))
 PEM = PRIVATE.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-CLAIMS: dict[str, Any] = {"sub": "alice", "app_id": "app", "exp": int(time.time()) + 3600}
+CLAIMS: dict[str, Any] = {"sub": "alice", "app_id": "app", "exp": int(time.time()) + 86_400}
 GOOD = token(**CLAIMS)
 HEADER, PAYLOAD, SIGNATURE = GOOD.split(".")
 

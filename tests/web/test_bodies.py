@@ -166,6 +166,7 @@ REFUSING = [
     f"DELETE /sessions/{{session}}/attachments/{'0' * 64}",
     "POST /sessions/{session}/events/ticket",
     "POST /events/ticket",
+    "POST /imports/none/cancel",
     "DELETE /applications/app/keys/none",
     "DELETE /settings/none",
 ]

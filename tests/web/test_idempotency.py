@@ -143,14 +143,81 @@ async def test_concurrent_repeat_is_asked_to_wait(
 ) -> None:
     session, headers = await new_session(alice), keyed()
     with psycopg.connect(dsn) as holding:
-        holding.execute("select from sessions for update")  # which an append waits for
-        first = asyncio.create_task(alice.post(f"{session}/transcript", json=said("a"), headers=headers))
+        holding.execute("select from sessions for update")  # which the change waits for
+        first = asyncio.create_task(alice.patch(session, json={"title": "a"}, headers=headers))
         await until(lambda: sql("select pid from pg_locks where not granted"))
-        second = await alice.post(f"{session}/transcript", json=said("a"), headers=headers)
+        second = await alice.patch(session, json={"title": "a"}, headers=headers)
     assert_problem(second, 409, "A request with this Idempotency-Key is being carried out: try again")
     assert second.headers["retry-after"] == "1"
-    assert (await first).status_code == 201
+    assert (await first).status_code == 200
+    assert sql("select count(*) from session_events") == [(1,)]
+
+
+async def test_concurrent_repeat_of_append_waits_for_its_answer(
+    dsn: str, api: Api, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
+    """Both statements began before either committed, so that none sees the other's key."""
+    session, headers = await new_session(alice), keyed()
+    async with serving(api.settings) as elsewhere:
+        clients = [alice, elsewhere.client(dict(alice.headers))]
+        with psycopg.connect(dsn) as holding:
+            holding.execute("select from sessions for update")
+            sent = [
+                asyncio.create_task(client.post(f"{session}/transcript", json=said("a"), headers=headers))
+                for client in clients
+            ]
+            await until(lambda: len(sql("select pid from pg_locks where not granted")) == 2)
+        answers = await asyncio.gather(*sent)
+    assert [answer.status_code for answer in answers] == [201, 201]
+    assert answers[0].content == answers[1].content
+    assert sorted("idempotency-replayed" in answer.headers for answer in answers) == [False, True]
     assert await contents(alice, session) == ["a"]
+    assert sql("select last_seq, message_count from sessions") == [(1, 1)]
+
+
+async def test_key_of_append_to_another_session_is_refused(
+    dsn: str, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
+    """Also while the other append is under way: neither waits for a row of the other's session."""
+    sessions, headers = [await new_session(alice) for _ in range(2)], keyed()
+    with psycopg.connect(dsn) as holding:
+        holding.execute("select from sessions for update")
+        sent = [
+            asyncio.create_task(alice.post(f"{session}/transcript", json=said("a"), headers=headers))
+            for session in sessions
+        ]
+        await until(lambda: len(sql("select pid from pg_locks where not granted")) == 2)
+    answers = sorted(await asyncio.gather(*sent), key=lambda answer: answer.status_code)
+    assert answers[0].status_code == 201
+    assert_problem(answers[1], 422, "Idempotency-Key: was used for another request; use a new key for each")
+    assert sorted([await contents(alice, session) for session in sessions]) == [[], ["a"]]
+
+
+async def test_append_and_its_stored_answer_are_one_statement(
+    alice: httpx.AsyncClient, sql: Callable[..., list[Any]]
+) -> None:
+    session, headers = await new_session(alice), keyed()
+    sql("alter table idempotency_keys add constraint full_check check (false) not valid")
+    try:
+        assert_problem(await alice.post(f"{session}/transcript", json=said("a"), headers=headers), 500)
+        assert await contents(alice, session) == []
+    finally:
+        sql("alter table idempotency_keys drop constraint full_check")
+    first = await alice.post(f"{session}/transcript", json=said("a"), headers=headers)
+    [(stored, is_encrypted)] = sql("select convert_from(response, 'UTF8'), is_encrypted from idempotency_keys")
+    assert (first.text, is_encrypted) == (f"{stored}\n", False)
+    assert sql("select count(*) from messages as m join idempotency_keys as k on k.xmin = m.xmin") == [(1,)]
+
+
+async def test_repeat_of_append_with_expected_seq_is_replayed(alice: httpx.AsyncClient) -> None:
+    """The repeated append is refused, because the first one moved the clock."""
+    session, headers = await new_session(alice), keyed()
+    body = said("a") | {"expected_seq": 0}
+    first = await alice.post(f"{session}/transcript", json=body, headers=headers)
+    again = await alice.post(f"{session}/transcript", json=body, headers=headers)
+    assert (first.status_code, again.content) == (201, first.content)
+    assert again.headers["idempotency-replayed"] == "true"
+    assert (await alice.post(f"{session}/transcript", json=body, headers=keyed())).status_code == 412
 
 
 async def test_key_expires_after_one_day(api: Api, alice: httpx.AsyncClient, sql: Callable[..., list[Any]]) -> None:

@@ -8,6 +8,7 @@ import socket
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import httpx
 import pytest
@@ -21,15 +22,20 @@ from tests.web.test_idempotency import BUNDLE, contents, keyed, new_session, sai
 
 @pytest.mark.slow
 @pytest.mark.parametrize("lost", ["request", "answer"])
-async def test_retry_after_lost_database_does_work_once(dsn: str, tmp_path: Path, lost: Lost) -> None:
-    """The connection is cut at every message to the database: BEGIN, the key, the work, the answer, COMMIT."""
+@pytest.mark.parametrize(("beside", "statements"), [({}, 1), ({"state": {"session": {"a": 1}}}, 5)])
+async def test_retry_after_lost_database_does_work_once(
+    dsn: str, tmp_path: Path, lost: Lost, beside: dict[str, Any], statements: int
+) -> None:
+    """The connection is cut at every message to the database: the one statement of an append, or BEGIN, the key, the
+    work, the answer, COMMIT."""
     async with cutting(dsn, tmp_path) as cutter, serving(settings_for(cutter.dsn)) as api:
         alice = await api.as_user("alice")
         session, sent, point, others = await new_session(alice), 0, 1, 0
         was_cut = True
         while was_cut:
             sent += 1
-            headers, body = keyed() | {"content-type": "application/json"}, json.dumps(said(str(sent))).encode()
+            headers = keyed() | {"content-type": "application/json"}
+            body = json.dumps(said(str(sent)) | beside).encode()
             cutter.arm(point, lost)
             first = await alice.post(f"{session}/transcript", content=body, headers=headers)
             was_cut = cutter.disarm()
@@ -39,7 +45,7 @@ async def test_retry_after_lost_database_does_work_once(dsn: str, tmp_path: Path
             others = others + 1 if was_cut and first.status_code == 201 else 0
             # a connection of the background may have sent the message that was cut: then the same point is tried again
             point += others in (0, 10)
-        assert point > 5
+        assert point > statements
 
 
 async def until_done(client: httpx.AsyncClient, path: str, body: bytes, headers: dict[str, str]) -> None:

@@ -18,11 +18,14 @@ HELLO = {"message": "Hello"}
 ITEM = {"type": "message", "role": "user", "content": "a", "id": "item-1"}
 # the routes whose body has another type than JSON
 TYPES = {"PATCH /configs/{config_id}": "application/merge-patch+json", f"POST {SESSION}/attachments": "text/plain"}
+TYPES["POST /imports"] = "application/octet-stream"
 APPROVAL = """
 insert into runs (session_id, run_id, status, message, user_id, app_id, started_at, process_id, lease_expires_at)
 values ('{0}', 'run-1', 'running', '{{"role": "user"}}', 'alice', 'admin', now(), 'p', 'infinity');
 insert into run_approvals (session_id, approval_id, run_id, prompt, options, expires_at)
-values ('{0}', 'approval-1', 'run-1', 'May I?', '{{Allow, Deny}}', 'infinity')
+values ('{0}', 'approval-1', 'run-1', 'May I?', '{{Allow, Deny}}', 'infinity');
+insert into imports (import_id, user_id, app_id, process_id, status, format, size, finished_at)
+values ('import-1', 'alice', 'admin', 'p', 'done', 'auto', 1, now())
 """
 # every call, in an order in which each succeeds
 CALLS: list[tuple[str, str, Any]] = [
@@ -38,6 +41,8 @@ CALLS: list[tuple[str, str, Any]] = [
     ("POST", f"{SESSION}/transcript", said("a")),
     ("POST", f"{SESSION}/attachments", b"a file"),
     ("POST", f"{SESSION}/fork", {}),
+    ("POST", "/imports", b"a file"),
+    ("POST", "/imports/import-1/cancel", None),
     ("POST", f"{SESSION}/repair", None),
     ("POST", f"{SESSION}/transcript/retract", {"last": 1}),
     ("POST", f"{SESSION}/messages", HELLO),
