@@ -11,7 +11,7 @@ from amplifier.openapi.descriptions import texts as descriptions
 from tests.openapi.test_document import DOCUMENT, OPERATIONS, SCHEMAS
 
 TOUR = ["service", "configs", "sessions", "transcripts", "search", "agent", "events", "participants"]
-STREAMS = ("stream_message", "follow_session", "follow_sessions")
+STREAMS = ("stream_message", "follow_session", "follow_sessions", "follow_import")
 USER = {"type": "object", "properties": {"user_id": {"type": "string"}, "name": {"$ref": "#/components/schemas/Name"}}}
 KEY = {"type": "object", "properties": {"name": {"type": "string"}}}
 
@@ -81,7 +81,7 @@ def test_streams_say_how_to_read_them() -> None:
     for name in STREAMS:
         _, path, operation = OPERATIONS[name]
         assert f"`curl -N 'http://127.0.0.1:8765{path}'" in operation["description"]
-    assert sum("curl" in operation["description"] for *_, operation in OPERATIONS.values()) == 3
+    assert sum("curl" in operation["description"] for *_, operation in OPERATIONS.values()) == 4
 
 
 def test_python_client_leaves_out_streams() -> None:
