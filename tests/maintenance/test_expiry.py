@@ -36,12 +36,21 @@ PROCESSES = """
     select '{0}' || n, '', '', '', now(), now() - interval '1 hour' + interval '{1}', true, 0, 0, 0, 0, 0
     from generate_series(1, {2}) as n
 """
+IMPORTS = """
+    insert into imports (
+        import_id, user_id, app_id, process_id, status, format, size, created_at, finished_at
+    )
+    select
+        '{0}' || n, 'alice', 'app', 'p', 'done', 'auto', 1, now() - interval '30 days' + interval '{1}', now()
+    from generate_series(1, {2}) as n
+"""
 KINDS = {
     "stream_tickets": TICKETS,
     "idempotency_keys": KEYS,
     "rate_limits": LIMITS,
     "streams": STREAMS,
     "processes": PROCESSES,
+    "imports": IMPORTS,
 }
 
 

@@ -23,7 +23,12 @@ OTHERS = {
     "idempotency_keys": {
         "app_id", "key_hash", "request_hash", "response", "etag", "session_ids", "config_ids", "app_ids"
     },
+    "imports": {
+        "import_id", "app_id", "process_id", "status", "filename", "format", "config_id", "counts", "remarks", "detail"
+    },
     "messages": {"session_id", "message", "role", "author_app_id", "key", "search", "search_revision"},
+    "embedding_models": {"model"},
+    "message_embeddings": {"session_id", "digest", "embedding"},
     "notification_keys": {"inner_key", "outer_key"},
     "processes": {"process_id", "name", "version", "queries_hash"},
     "rate_limits": {"app_id"},
@@ -36,11 +41,14 @@ OTHERS = {
     "searches": {"app_id", "kind"},
     "session_events": {"session_id", "type"},
     "session_invitations": {"session_id", "invitation_id", "token_hash", "role"},
+    "session_origins": {"session_id", "tool", "tool_version", "source_id", "path", "title", "digest", "files"},
+    "session_origin_lines": {"session_id", "numbers", "message_seqs", "lines"},
     "session_states": {"session_id", "document"},
     "session_participants": {"session_id", "role", "permissions"},
     "sessions": {
         "session_id", "config_id", "created_by_app_id", "last_accessed_by_app_id", "status", "title", "tags",
         "metadata", "search", "search_language", "search_revision", "forked_from_session_id", "external_id",
+        "parent_session_id",
     },
     "stream_tickets": {"ticket_hash", "session_id", "app_id"},
     "streams": {"stream_id", "process_id", "session_id"},

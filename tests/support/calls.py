@@ -13,6 +13,7 @@ PATHS = {
     "app_id": "travel-desk",
     "approval_id": "approval",
     "config_id": "c3d1c1e2-9a1f-4a53-8a7e-2f60a7c4b8e9",
+    "import_id": "5d0c9b1e-7c42-4a59-9a1b-0f4f6d8e2b73",
     "invitation_id": "0f7c2b64-5d0e-4c1b-9d53-1f6a7e2c9b40",
     "key": "theme",
     "key_id": "app_0123456789abcdef",

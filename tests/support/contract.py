@@ -45,6 +45,8 @@ async def check(response: httpx.Response) -> None:
             return  # a file, of whatever type
         media_type = response.headers.get("content-type", "").partition(";")[0]
         assert media_type in statuses[response.status_code], f"{name} answers with {media_type}"
+        if path.rstrip("/").endswith("/export") and media_type != "application/json":
+            return  # a file that is described as a string
         validator = statuses[response.status_code][media_type]
         faults = [f"{error.json_path}: {error.message}" for error in validator.iter_errors(response.json())]
         assert not faults, f"{name} answers {response.status_code} with {faults}"

@@ -16,7 +16,7 @@ _EMPTY = """
     delete from sessions; delete from configs; delete from users; delete from applications; delete from configuration;
     delete from streams; delete from stream_tickets; delete from searches; delete from idempotency_keys;
     delete from audit_log; delete from rate_limits; delete from attachment_removals;
-    delete from processes
+    delete from processes; delete from imports; delete from embedding_models
 """
 _OTHERS = """
     select from pg_stat_activity
@@ -38,7 +38,9 @@ class Clone:
 
     def __init__(self, dsn: str) -> None:
         self.dsn = dsn
-        self.connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=None)
+        # else a statement would wait for ever for a transaction of the event loop that it blocks
+        limit = "-c lock_timeout=30s"
+        self.connection = psycopg.connect(dsn, autocommit=True, prepare_threshold=None, options=limit)
         self._schema = self._digests()
 
     def run(self, statement: str, *args: Any) -> list[Any]:

@@ -28,6 +28,8 @@ _UNSAID = re.compile(
     r"|needs a type, or|needs content|references to items"
     r"|Send a patch of one document at least|Give one of seqs, last and after_seq|goes into a JSON body"
     r"|messages are not counted by|must be at most 400 days before"
+    r"|search by meaning is off|goes with mode=words only"
+    r"|format: choose from|filename: give the name"
     r"|last: goes with neither|include: takes |of length >= 1 - at `\$\.messages`"
 )
 

@@ -91,7 +91,7 @@ def run_page(page: str, folder: Path, shell: str) -> Shown:
     parts = [README, text] if is_continued(text) else [text]
     secret = _SECRET_KEY.search(text)
     with private_folder() as home:
-        environ = {"AMPLIFIER_HOME": str(home)}
+        environ = {"AMPLIFIER_HOME": str(home), "AMPLIFIER_CACHE": "none"}
         if secret:
             environ |= {"AUTH_REQUIRED": "true", "SECRET_KEY": secret[1]}
         psql = {"PGHOST": str(home / "run"), "PGUSER": embedded.ROLE, "PGDATABASE": embedded.DATABASE}

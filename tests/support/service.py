@@ -137,4 +137,4 @@ def wait_until(condition: Callable[[], bool], limit: float = LIMIT, explain: Cal
 def _environment(environ: Mapping[str, str]) -> dict[str, str]:
     """Returns this process's environment without settings, extended by `environ`."""
     inherited = {name: value for name, value in os.environ.items() if name not in _SETTINGS}
-    return {**inherited, **environ}
+    return {**inherited, "AMPLIFIER_CACHE": "none", **environ}

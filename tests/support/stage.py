@@ -20,7 +20,7 @@ HERE = {"session_id": "here"}
 ALICE = HERE | {"actor_id": "alice", "actor_app_id": "app"}
 ENDING = {
     **{"status": "completed", "response": "Done", "error": None, "usage": b"{}", "timing": b"{}", "messages": b"[]"},
-    **{"run_id": "going", "process_id": "one", "finish_reason": "stop"},
+    **{"run_id": "going", "process_id": "one", "finish_reason": "stop", "answers": False},
 }
 QUESTION = {"run_id": "going", "process_id": "one", "prompt": "May I?", "options": ["Allow", "Deny"], "seconds": 60.0}
 

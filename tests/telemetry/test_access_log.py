@@ -48,6 +48,8 @@ async def served(dsn: str) -> AsyncIterator[Live]:
 
 
 async def test_line_has_route_caller_and_times(alice: httpx.AsyncClient, session_id: str, lines: Lines) -> None:
+    await alice.get("/users/me")  # the caller is known then, also if the fixtures took long
+    lines.clear()
     answer = await alice.get(f"/sessions/{session_id}", headers={"X-Request-ID": "mine"})
     assert answer.headers["x-request-id"] == "mine"
     [line] = lines
