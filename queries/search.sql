@@ -564,6 +564,7 @@ select
         else 0
     end as unread,
     s.external_id,
+    s.parent_session_id,
     p.hits,
     search_headline(
         q.configuration,

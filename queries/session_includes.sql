@@ -54,6 +54,7 @@ with first_rows as (
         s.updated_at,
         p.last_read_seq,
         s.external_id,
+        s.parent_session_id,
         s.moment
     from session_participants as p
     cross join lateral (
@@ -283,6 +284,7 @@ select
     last_read_seq,
     unread,
     external_id,
+    parent_session_id,
     metadata,
     participants,
     participant_count,

@@ -58,7 +58,8 @@ select
             )
         else 0
     end as unread,
-    s.external_id
+    s.external_id,
+    s.parent_session_id
 from session_participants as p
 cross join lateral (
     select

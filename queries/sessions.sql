@@ -142,7 +142,8 @@ select
             )
         else 0
     end as unread,
-    s.external_id
+    s.external_id,
+    s.parent_session_id
 from session_participants as p
 cross join lateral (
     select
@@ -156,7 +157,8 @@ cross join lateral (
         title,
         tags,
         last_seq,
-        external_id
+        external_id,
+        parent_session_id
     from sessions
     where session_id = p.session_id
     offset 0
@@ -214,7 +216,8 @@ select
             )
         else 0
     end as unread,
-    s.external_id
+    s.external_id,
+    s.parent_session_id
 from session_participants as p
 inner join sessions as s on s.session_id = p.session_id
 where

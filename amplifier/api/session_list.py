@@ -52,6 +52,7 @@ from amplifier.web.session_includes import (
     list_including,
     wanted,
 )
+from amplifier.web.session_view import hide_links
 from amplifier.web.states import PatchedState
 from amplifier.web.suggestions import find_suggestion
 from amplifier.web.typed_filters import ONLY_FILTERS, Typed, typed_filters
@@ -87,6 +88,7 @@ class SessionSummary(msgspec.Struct):
     last_read_seq: int
     unread: int
     external_id: str | None
+    parent_session_id: str | None
     hits: int | UnsetType = UNSET
     headline: str | UnsetType = UNSET
     metadata: msgspec.Raw | UnsetType = UNSET
@@ -166,6 +168,7 @@ class SessionListController(Controller):
             sessions, following = pages.page(
                 await _rows(request, given, *place, start, limit + 1, offset), SessionSummary, limit
             )
+        await hide_links(request, request.caller.user_id, sessions)
         complete = is_complete(sessions, following, offset, cursor is None and after is None)
         return SessionList(sessions, offset + len(sessions) if complete else await _count(request, given), following)
 
@@ -220,6 +223,7 @@ async def _found(
     rows = await search.run(request, found, is_first_page=cursor is None and not offset)
     counted = rows or (offset and await search.run(request, partial(find, limit=1, offset=0), is_first_page=False))
     result = SessionList([_summary(row) for row in rows[:limit]], counted[0]["total"] if counted else 0, None)
+    await hide_links(request, request.caller.user_id, result.sessions)
     if len(rows) > limit:
         last = rows[limit - 1]
         end = Position(last["searched_at"], last["rank"], last["matched_at"], last["session_id"], 0)
@@ -235,7 +239,7 @@ async def _found(
 
 def _summary(row: Any) -> SessionSummary:
     """Returns the summary for a row of search.list_sessions."""
-    summary = SessionSummary(*row[:15])
+    summary = SessionSummary(*row[:16])
     summary.headline = to_html(row["headline"])
     return summary
 
@@ -245,4 +249,4 @@ def _summary_of(row: Any) -> SessionSummary:
     return SessionSummary(*_columns(row))
 
 
-_columns = itemgetter(*SessionSummary.__struct_fields__[:14])
+_columns = itemgetter(*SessionSummary.__struct_fields__[:15])

@@ -35,6 +35,7 @@ from amplifier.web.session_includes import (
     list_including,
     wanted,
 )
+from amplifier.web.session_view import hide_links
 from amplifier.web.states import PatchedState
 from amplifier.web.types import Role, Status
 
@@ -79,6 +80,7 @@ class UserSession(msgspec.Struct):
     last_read_seq: int
     unread: int
     external_id: str | None
+    parent_session_id: str | None
     metadata: msgspec.Raw | UnsetType = UNSET
     participants: list[IncludedParticipant] | UnsetType = UNSET
     participant_count: int | UnsetType = UNSET
@@ -151,7 +153,7 @@ class UsersController(Controller):
                 raise Problem(403, "Only the user may include what is in the sessions: leave include out")
             given = {"actor_id": actor_id, **filters}
             rows = await list_including(request, members, given, sort or "last_active_at", order, start, limit)
-            return UserSessionList(*including_page(pages, rows, members, _listed))
+            return await _page(request, actor_id, *including_page(pages, rows, members, _listed))
         if sort in (None, "last_active_at") and order != "asc" and not (owned or tag or is_filtered(filters)):
             found: list[Any] = await request.queries.sessions.list_by_activity(
                 actor_id=actor_id,
@@ -162,14 +164,19 @@ class UsersController(Controller):
         else:
             given = {"actor_id": actor_id, **filters}
             found = await list_filtered(request, given, sort or "last_active_at", order, start, limit + 1)
-        return UserSessionList(*pages.page(found, UserSession, limit))
+        return await _page(request, actor_id, *pages.page(found, UserSession, limit))
+
+
+async def _page(request: Request, user_id: str, sessions: list[UserSession], following: str | None) -> UserSessionList:
+    await hide_links(request, user_id, sessions)
+    return UserSessionList(sessions, following)
 
 
 def _listed(row: Any) -> UserSession:
     return UserSession(*_columns(row))
 
 
-_columns = itemgetter(*UserSession.__struct_fields__[:17])
+_columns = itemgetter(*UserSession.__struct_fields__[:18])
 
 
 def _subject(request: Request, user_id: str) -> str:

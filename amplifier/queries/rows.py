@@ -366,6 +366,7 @@ class FoundSession(Struct):
     last_read_seq: int
     unread: int
     external_id: str | None
+    parent_session_id: str | None
     hits: int
     headline: str
     rank: float
@@ -395,6 +396,7 @@ class IncludingRow(Struct):
     last_read_seq: int
     unread: int
     external_id: str | None
+    parent_session_id: str | None
     metadata: Raw | None
     participants: Raw | None
     participant_count: int | None

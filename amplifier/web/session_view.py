@@ -1,5 +1,6 @@
 """The session that several routes answer with."""
 
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
@@ -9,6 +10,8 @@ from msgspec import UNSET, UnsetType
 from amplifier.web.bodies import Warnings
 from amplifier.web.request import Request
 from amplifier.web.types import Role, Status
+
+_LINKS = ("forked_from_session_id", "parent_session_id")
 
 
 class StoredSession(msgspec.Struct):
@@ -65,9 +68,17 @@ async def shown(
     """Returns the session of a row; its source and its parent are shown only to participants of those."""
     session = Session(*row[: len(StoredSession.__struct_fields__)])
     session.changed, session.message = changed, message
-    user_id = request.caller.user_id
-    for name in ("forked_from_session_id", "parent_session_id"):
-        other = getattr(session, name)
-        if other and await request.queries.sessions.get(actor_id=user_id, session_id=other) is None:
-            setattr(session, name, None)
+    await hide_links(request, request.caller.user_id, [session])
     return session
+
+
+async def hide_links(request: Request, user_id: str, sessions: Sequence[Any]) -> None:
+    """Makes the parent and the source of each of these sessions null if the user takes no part in that one."""
+    links = [(one, name, other) for one in sessions for name in _LINKS if (other := getattr(one, name, None))]
+    if links:
+        others = sorted({other for _, _, other in links})
+        joined = await request.queries.participations.list(actor_id=user_id, session_ids=others)
+        shown = {row["session_id"] for row in joined}
+        for one, name, other in links:
+            if other not in shown:
+                setattr(one, name, None)

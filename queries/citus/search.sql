@@ -726,6 +726,7 @@ select
     a.last_read_seq,
     coalesce(u.unread, 0) as unread,
     s.external_id,
+    s.parent_session_id,
     p.hits,
     search_headline(
         q.configuration::regconfig,

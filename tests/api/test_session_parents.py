@@ -6,7 +6,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import assert_problem
+from tests.conftest import Api, assert_problem
 
 Sql = Callable[..., list[Any]]
 
@@ -46,6 +46,44 @@ async def test_parent_and_children_are_shown(alice: httpx.AsyncClient, session_i
     assert await children(alice, child) == ([], 0)
     changed = await alice.patch(f"/sessions/{child}", json={"title": "Look"})
     assert changed.json()["parent_session_id"] == session_id
+
+
+LISTS = [
+    "/sessions",
+    "/sessions?include=preview",
+    "/sessions?sort=created_at",
+    "/sessions?q=look",
+    "/users/me/sessions",
+    "/users/me/sessions?include=preview",
+    "/users/me/sessions?owned=false&sort=created_at",
+]
+
+
+@pytest.mark.parametrize("path", LISTS)
+async def test_lists_name_parents_to_their_participants(
+    alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, child: str, path: str
+) -> None:
+    async def listed(client: httpx.AsyncClient) -> dict[str, str | None]:
+        page = (await client.get(path)).json()
+        return {one["session_id"]: one["parent_session_id"] for one in page.get("sessions") or page["items"]}
+
+    assert (await listed(alice))[child] == session_id
+    await share(alice, child)
+    assert await listed(bob) == {child: None}
+    await share(alice, session_id)
+    assert (await listed(bob))[child] == session_id
+    assert (await alice.delete(f"/sessions/{session_id}")).is_success
+    assert await listed(bob) == {child: None}
+
+
+async def test_admin_sees_parents_that_the_user_sees(
+    api: Api, alice: httpx.AsyncClient, bob: httpx.AsyncClient, session_id: str, child: str
+) -> None:
+    admin = await api.as_user("x", "admin")
+    await share(alice, child)
+    for user, parent in (("alice", session_id), ("bob", None)):
+        page = (await admin.get(f"/users/{user}/sessions")).json()["items"]
+        assert {one["session_id"]: one["parent_session_id"] for one in page}[child] == parent
 
 
 @pytest.mark.parametrize("query", [{}, {"include": "preview"}, {"limit": 1, "offset": 1}])

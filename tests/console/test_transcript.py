@@ -65,6 +65,30 @@ async def test_session_of_sub_agent_leads_to_its_parent(
     await check_page(page, "sub-agent")
 
 
+async def test_session_leads_to_its_sub_agents(
+    open_page: Open, client_of: ClientOf, mia: str, console_dsn: str
+) -> None:
+    client = client_of(mia)
+    parent = await session_with(client, numbered(1), "Plan a trip")
+    page = await open_page(mia, f"/sessions/{parent}")
+    await expect(page.get_by_role("article")).to_have_count(1)
+    children = [await session_with(client, numbered(2), f"Looked up {number}") for number in range(3)]
+    for child in children:
+        execute(console_dsn, f"update sessions set parent_session_id = '{parent}' where session_id = '{child}'")
+    await page.reload()
+    await page.get_by_role("button", name="3 sub-agents").click()
+    links = page.get_by_role("link", name="Looked up")
+    await expect(links).to_have_text(["Looked up 2", "Looked up 1", "Looked up 0"])
+    await check_page(page, "sub-agents")
+    await links.nth(1).click()
+    await expect(page.get_by_role("heading", name="Looked up 1")).to_be_visible()
+    await expect(page.get_by_role("button", name="sub-agents")).to_have_count(0)
+    await page.goto(page.url.split("/sessions")[0])
+    row = page.get_by_role("article").filter(has_text="Looked up 1")
+    await expect(row.get_by_text("sub-agent", exact=True)).to_be_visible()
+    await expect(page.get_by_role("article").filter(has_text="Plan a trip").get_by_text("sub-agent")).to_have_count(0)
+
+
 async def test_older_messages_come_by_scrolling(open_page: Open, mia: str, session: str) -> None:
     page = await open_page(mia, f"/sessions/{session}")
     await expect(message(page, COUNT)).to_be_in_viewport()

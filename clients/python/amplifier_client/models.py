@@ -478,7 +478,7 @@ class Session(msgspec.Struct, frozen=True, kw_only=True):
     """The session's key, chosen by the client, unique among its owner's sessions in one application: 1 to 512
     characters, at most 1,536 bytes, no control characters, not `.` or `..`; null: none."""
     parent_session_id: str | None
-    """The session whose agent started this one as a sub-agent, if the caller takes part in that, too; else null."""
+    """The session whose agent started this one as a sub-agent, if the user takes part in that, too; else null."""
     changed: list[str] | None = None
     """The names of the fields that the request changed; empty: nothing changed. Absent in answers to other
     requests."""
@@ -550,6 +550,8 @@ class SessionSummary(msgspec.Struct, frozen=True, kw_only=True):
     external_id: str | None
     """The session's key, chosen by the client, unique among its owner's sessions in one application: 1 to 512
     characters, at most 1,536 bytes, no control characters, not `.` or `..`; null: none."""
+    parent_session_id: str | None
+    """The session whose agent started this one as a sub-agent, if the user takes part in that, too; else null."""
     hits: int | None = None
     """With `q` only: the number of messages that match; title and tags together count as one more."""
     headline: str | None = None

@@ -45,6 +45,7 @@ export function SessionRow({ row, time, current, onChanged }: Props) {
             </span>
           )}
           {row.run && <span class={styles.run}>{AT_WORK[row.run]}</span>}
+          {row.isSubAgent && <Chip>sub-agent</Chip>}
           {row.status !== "active" && <Chip>{row.status}</Chip>}
         </div>
         <div class={styles.second}>

@@ -15,6 +15,7 @@ export interface Row extends Pick<Summary, "session_id" | "title" | "status" | "
   author: string | null;
   said: string | null;
   run: "running" | "queued" | null;
+  isSubAgent: boolean;
 }
 
 const MOST_PEOPLE = 4;
@@ -30,6 +31,7 @@ export function rowOf(session: Summary): Row {
     author: preview ? (preview.role === "user" ? preview.author_user_id : (preview.role ?? null)) : null,
     said: preview?.text?.replace(MARKS, "").replace(/\s+/gu, " ").trim() || null,
     run: run?.status ?? null,
+    isSubAgent: session.parent_session_id !== null,
   };
 }
 

@@ -24,6 +24,7 @@ import { SessionId } from "./media";
 import { Opened } from "./message-menu";
 import type { Row } from "./rows";
 import { type Session, Store } from "./store";
+import { SubAgents } from "./sub-agents";
 import styles from "./page.module.css";
 
 export default function Page({ id }: { id: string }) {
@@ -74,6 +75,7 @@ function Loaded({ session, store, live }: { session: Session; store: Store; live
               {session.status !== "active" && <Chip>{session.status}</Chip>}
               <div class={styles.tools}>
                 <Presence live={live} />
+                <SubAgents key={store.id} sessionId={store.id} />
                 <PeopleButton session={session} />
                 <Button aria-expanded={open === "find"} onClick={() => setOpen(open === "find" ? undefined : "find")}>
                   Find
