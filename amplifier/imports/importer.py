@@ -34,6 +34,7 @@ class Importer:
         self._waiting: dict[str, Target] = {}  # by external_id: not stored yet
         self._pretended: dict[str, Known] = {}  # by external_id: those that a dry run would have stored
         self._size = 0
+        self._absent: str | None = None  # the external_id that was looked up last, of this source, if nothing has it
         self._may_link = True  # an import that was killed may have left something to link
 
     @property
@@ -47,7 +48,7 @@ class Importer:
 
     def take(self, source: Source, progress: Callable[[int], object] = lambda size: None) -> None:
         """Imports a source. Calls `progress` with the bytes that were read. Reports what goes wrong with the file."""
-        left = source.size
+        left, self._absent = source.size, None  # since the last source another import may have stored it
 
         def advance(size: int) -> None:
             nonlocal left
@@ -109,7 +110,7 @@ class Importer:
 
     def put(self, target: Target, size: int) -> None:
         """Notes that a session has something to store, and writes when there is enough."""
-        self._waiting[target.external_id] = target
+        self._waiting[target.external_id], self._absent = target, None
         self._size += size
         if self._size > _BATCH or len(self._waiting) >= _BATCH_SESSIONS:
             self.flush()
@@ -122,8 +123,13 @@ class Importer:
         key = external_id(source.tool, source_id)
         if key in self._waiting:
             self.flush()  # something else is about the same session
+        if key == self._absent:
+            return []
         known = self._store.known(key)
-        return [*known, self._pretended[key]] if key in self._pretended else known
+        if key in self._pretended:
+            known = [*known, self._pretended[key]]
+        self._absent = None if known else key
+        return known
 
     def target(self, source: Source, part: Part, session: Session, compared: Compared | None) -> Target:
         """Returns the target of a session that was compared, or is new."""

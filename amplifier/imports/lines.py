@@ -133,7 +133,9 @@ def text(value: Any, longest: int = 500) -> str | None:
         return None
     cut = json_characters.replaced(msgspec.json.encode(value[:longest])) if "\x00" in value else None
     found = msgspec.json.decode(cut, type=str) if cut else value[:longest]
-    return "".join(one if one.isprintable() or one in "\n\t" else " " for one in found).strip() or None
+    if not found.isprintable():
+        found = "".join(one if one.isprintable() or one in "\n\t" else " " for one in found)
+    return found.strip() or None
 
 
 def _reason(raw: bytes, error: Exception) -> str:
