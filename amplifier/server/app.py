@@ -108,7 +108,9 @@ def connect(app: Amplifier, settings: Settings, dsn: str, checked: bool) -> Ampl
             "space": Space(settings.upload_space),
             "attachments": Store(settings),
             "imports": Jobs(queries, settings, hub.process_id),
-            "import_space": Space(settings.max_import_bytes * max(2, settings.max_imports_per_process)),
+            "import_space": Space(
+                settings.max_import_bytes * max(2, settings.max_imports_per_process), settings.max_import_bytes // 64
+            ),
             "turns": {
                 "append": Shares(2, 1),
                 "attachment": Shares(2, 1),

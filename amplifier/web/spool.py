@@ -55,10 +55,13 @@ class Spool:
 
 
 class Space:
-    """The disk space for temporary files of this process. One user gets half of it."""
+    """The disk space for temporary files of this process, in bytes. One user gets half of it.
 
-    def __init__(self, most: int) -> None:
-        self._most, self.used = most, 0
+    Besides, each user has `own` bytes, which the files of others cannot take.
+    """
+
+    def __init__(self, most: int, own: int = 0) -> None:
+        self._most, self._own, self.used = most, own, 0
         self._sizes: Counter[Hashable] = Counter()
         self._open: Counter[Hashable] = Counter()
 
@@ -80,14 +83,19 @@ class Space:
         """Counts bytes that a user writes. Raises Problem 429 beyond the user's half, and 503 if nothing is left."""
         if self._sizes[user] + size > self._most // 2:
             raise Problem(429, "You send too many large bodies at once: wait for their answers", headers=_RETRY)
-        if self.used + size > self._most:
+        shared = self._shared(self._sizes[user] + size) - self._shared(self._sizes[user])
+        if self.used + shared > self._most:
             raise Problem(503, "Too many large bodies are being sent: try again", headers=_RETRY)
-        self.used += size
+        self.used += shared
         self._sizes[user] += size
 
+    def _shared(self, size: int) -> int:
+        return max(0, size - self._own)
+
     def _release(self, user: Hashable, size: int) -> None:
-        self.used -= size
-        self._sizes[user] -= size
+        left = self._sizes[user] - size
+        self.used -= self._shared(self._sizes[user]) - self._shared(left)
+        self._sizes[user] = left
         self._open[user] -= 1
         for counter in (self._sizes, self._open):
             if not counter[user]:

@@ -21,6 +21,7 @@ from amplifier.imports import jobs as process
 from amplifier.imports import statements
 from amplifier.imports.jobs import Jobs
 from amplifier.imports.worker import Job
+from amplifier.web.spool import Space
 from tests.conftest import CONFIG, Api, assert_problem, settings_for
 from tests.support.live import live
 from tests.support.polling import until
@@ -212,6 +213,39 @@ async def test_slow_senders_do_not_keep_others_from_importing(dsn: str) -> None:
         answers = [await one for one in sending]
         for client, answer in zip(people, answers, strict=False):
             assert (await ended(client, answer.json()["import_id"]))["status"] == "done"
+
+
+async def filled(space: Space, size: float) -> bool:
+    return space.used > size
+
+
+async def test_large_imports_leave_space_for_small_ones(dsn: str) -> None:
+    """Two users fill the space for imports, slowly; a third may send a 64th of an import nevertheless."""
+    most = 8 * 1024 * 1024
+    async with live(settings_for(dsn, max_import_bytes=most)) as api:
+        space: Space = api.app.state.import_space
+        rest = asyncio.Event()
+
+        async def slowly(name: str) -> AsyncIterator[bytes]:
+            yield lines(name, "word " * (most // 5 - 1000))
+            await rest.wait()
+
+        people = [await api.as_user(name) for name in ("alice", "bob", "carol")]
+        sending = [
+            asyncio.create_task(one.post("/imports", content=slowly(name)))
+            for one, name in zip(people, ("s1", "s2"), strict=False)
+        ]
+        await until(partial(filled, space, most * 1.9))
+        assert_problem(
+            await people[2].post("/imports", content=lines("s3", "x" * (most // 4))),
+            503,
+            "Too many large bodies are being sent: try again",
+        )
+        assert (await sent(people[2], lines("s3", "three")))["status"] == "done"
+        rest.set()
+        for client, answer in zip(people, [await one for one in sending], strict=False):
+            assert (await ended(client, answer.json()["import_id"]))["status"] == "done"
+        assert space.used == 0
 
 
 async def test_imports_are_read_in_turn(dsn: str, sql: Sql) -> None:
