@@ -4,16 +4,20 @@ An archive is refused if it unpacks to much more than it should.
 """
 
 import contextlib
+import functools
 import itertools
 import re
 import struct
 import zipfile
 import zlib
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
-from typing import IO, NamedTuple, cast
+from typing import IO, NamedTuple, TypeVar, cast
+
+import msgspec
 
 from amplifier.imports import lines, values
+from amplifier.imports.items import Fault, Item, Part
 
 LONGEST = 128_000_000  # bytes of a conversation
 MOST_MEMBERS = 200_000
@@ -23,6 +27,8 @@ _LARGEST = 100_000_000_000  # bytes that an archive may unpack to
 _RATIO, _RATIO_FROM = 200, 64_000_000  # times its size that a member may unpack to, once it has this many bytes
 _MEMBER = re.compile(r"(?:^|/)conversations(?:[-_]\d+)?\.json$")
 _BROKEN = (zipfile.BadZipFile, RuntimeError, NotImplementedError, zlib.error, EOFError, struct.error, ValueError)
+
+Decoded = TypeVar("Decoded", bound=msgspec.Struct)
 
 
 class Broken(OSError):
@@ -63,8 +69,28 @@ def first(path: Path) -> Iterator[bytes]:
         yield from itertools.islice((one.text for one in found if one.text), _TRIED)
 
 
-def reason(found: Found, tool: str) -> str:
-    """Returns why what was found is no conversation of a tool."""
+def decoded(decoder: msgspec.json.Decoder[Decoded], text: bytes | None) -> Decoded | None:
+    """Returns a conversation, or None for a text that is none of the decoder's tool."""
+    try:
+        return decoder.decode(lines.stored(text)[0]) if text else None
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
+        return None
+
+
+def parts(
+    path: Path, tool: str, decoder: msgspec.json.Decoder[Decoded], items: Callable[[Decoded, str], Iterable[Item]]
+) -> Iterator[Part]:
+    """Yields each conversation of an export, as `items` makes them of one and its place. Raises OSError."""
+    for one in conversations(path):
+        conversation = decoded(decoder, one.text)
+        if conversation is None:
+            found: list[Item] = [Fault(0, f"{one.where}: {_reason(one, tool)}")]
+        else:
+            found = list(items(conversation, one.where))
+        yield Part(functools.partial(iter, found), one.size)
+
+
+def _reason(found: Found, tool: str) -> str:
     if found.text is None:
         return found.reason
     return lines.TOO_DEEP if lines.is_too_deep(found.text) else f"it is no conversation of {tool}"

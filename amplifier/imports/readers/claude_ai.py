@@ -56,26 +56,12 @@ def matches(path: Path, head: bytes) -> bool:
     """Returns whether the first conversation has messages as Claude.ai exports them."""
     if path.suffix.lower() != ".zip" and (path.suffix != ".json" or not any(name in head for name in _HEADS)):
         return False
-    return any(_decoded(text) for text in archives.first(path))
+    return any(archives.decoded(_decoder, text) for text in archives.first(path))
 
 
 def parts(source: Source) -> Iterator[Part]:
-    """Yields each conversation. Raises OSError."""
-    for one in archives.conversations(source.path):
-        conversation = _decoded(one.text)
-        if conversation is None:
-            fault = Fault(0, f"{one.where}: {archives.reason(one, 'Claude.ai')}")
-            yield Part(functools.partial(iter, (fault,)), one.size)
-        else:
-            found = list(_items(conversation, one.where))
-            yield Part(functools.partial(iter, found), one.size)
-
-
-def _decoded(text: bytes | None) -> _Conversation | None:
-    try:
-        return _decoder.decode(lines.stored(text)[0]) if text else None
-    except _ERRORS:
-        return None
+    """Returns each conversation. Raises OSError."""
+    return archives.parts(source.path, "Claude.ai", _decoder, _items)
 
 
 def _items(conversation: _Conversation, where: str) -> Iterator[Item]:
