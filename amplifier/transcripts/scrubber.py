@@ -9,12 +9,12 @@ import asyncio
 import json
 import re
 from collections import Counter
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Iterable, Iterator
+from typing import Any, NamedTuple
 
 from amplifier.errors import OperatorError, Unavailable
 from amplifier.fair_share import Shares, current
-from amplifier.transcripts.secret_patterns import patterns
+from amplifier.transcripts.secret_patterns import APART, patterns
 
 _ESCAPED_ASCII = re.compile(rb"\\(?:u00([2-7][0-9a-fA-F])|(.))", re.DOTALL)
 _SHORT_ESCAPE = re.compile(rb"\\[^u]", re.DOTALL)
@@ -27,6 +27,20 @@ _PATIENCE = 10.0  # seconds that a large document may wait for its turn
 _Span = tuple[int, int, str]
 
 
+class _Set(NamedTuple):
+    """Patterns that are searched for at once."""
+
+    any_of: Any
+    patterns: list[tuple[str, Any]]  # with their names
+
+    def spans(self, view: bytes) -> Iterator[_Span]:
+        """Yields what matches: beginning, end and name."""
+        for number in self.any_of.Match(view) or ():
+            name, pattern = self.patterns[number]
+            for match in pattern.finditer(view):
+                yield match.start(), match.end() - match[0].endswith(b"\n"), name
+
+
 class Scrubber:
     """Replaces what matches a pattern of the sets by `[redacted: <name>]`, in all texts and keys of a JSON document.
 
@@ -36,8 +50,8 @@ class Scrubber:
     def __init__(self, sets: frozenset[str]) -> None:
         """Raises OperatorError if the extra `redact` is not installed."""
         self.counts: Counter[str] = Counter()  # replacements by name, since the process started
-        self._patterns: list[tuple[str, Any]] = []
-        self._turns = Shares(1, 1)  # a large document takes a core for up to two seconds per megabyte
+        self._sets: list[_Set] = []
+        self._turns = Shares(1, 1)  # a large document takes a core for up to 0.2 seconds per megabyte
         if not sets:
             return
         try:
@@ -46,18 +60,20 @@ class Scrubber:
             found = patterns(sets)
         except ImportError as error:
             raise OperatorError("REDACT needs more packages: pip install 'amplifier-api[redact]'") from error
-        self._any = re2.Set.SearchSet()
-        for one in found:
-            self._any.Add(one.text)
-        self._any.Compile()
-        self._patterns = [(one.name, re2.compile(one.text)) for one in found]
+        together = [one for one in found if one.name not in APART]
+        for group in (together, *([one] for one in found if one.name in APART)):
+            any_of = re2.Set.SearchSet()
+            for one in group:
+                any_of.Add(one.text)
+            any_of.Compile()
+            self._sets.append(_Set(any_of, [(one.name, re2.compile(one.text)) for one in group]))
 
     async def json(self, document: bytes) -> bytes:
         """Returns a valid JSON document with its secrets replaced. All else keeps its meaning.
 
         Large documents take turns, one in a process at a time. Raises Unavailable after 10 seconds without a turn.
         """
-        if not self._patterns:
+        if not self._sets:
             return document
         if len(document) < _IN_THREAD_FROM:
             return self._scrubbed(document)
@@ -74,39 +90,30 @@ class Scrubber:
 
     def text(self, text: str) -> str:
         """Returns a text with its secrets replaced."""
-        return str(json.loads(self._scrubbed(json.dumps(text).encode()))) if self._patterns else text
+        return str(json.loads(self._scrubbed(json.dumps(text).encode()))) if self._sets else text
 
     def document(self, document: bytes) -> bytes:
         """Returns a JSON document with its secrets replaced, like `json`, in the calling thread."""
-        return self._scrubbed(document) if self._patterns else document
+        return self._scrubbed(document) if self._sets else document
 
     def _scrubbed(self, document: bytes) -> bytes:
         if b"\\/" in document or b"\\u00" in document:
             document = _ESCAPED_ASCII.sub(_unescaped, document)
         view = _LONG_ESCAPE.sub(_LETTERS, _SHORT_ESCAPE.sub(b"  ", document)).translate(_QUOTE_TO_LINE_FEED)
-        numbers = self._any.Match(view)
-        if not numbers:
+        spans = [span for one in self._sets for span in one.spans(view)]
+        if not spans:
             return document
         parts, end = [], 0
-        for start, stop, name in _apart(self._spans(view, numbers)):
+        for start, stop, name in _apart(spans):
             parts += [document[end:start], f"[redacted: {name}]".encode()]
             self.counts[name] += 1
             end = stop
         return b"".join([*parts, document[end:]])
 
-    def _spans(self, view: bytes, numbers: Iterable[int]) -> list[_Span]:
-        return [
-            (match.start(), match.end() - match[0].endswith(b"\n"), name)
-            for name, pattern in map(self._patterns.__getitem__, numbers)
-            for match in pattern.finditer(view)
-        ]
-
 
 def _apart(spans: list[_Span]) -> Iterable[_Span]:
     """Yields the spans in order, those that overlap as one with the name of the first."""
     spans.sort(key=lambda span: (span[0], -span[1]))
-    if not spans:
-        return
     start, stop, name = spans[0]
     for other_start, other_stop, other in spans[1:]:
         if other_start < stop:

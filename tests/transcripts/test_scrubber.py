@@ -21,6 +21,7 @@ FOUND = {
     "aws-key": ["AKIAIOSFODNN7EXAMPLE", f"aws_secret_access_key = {'a/+B' * 10}"],
     "azure-storage-key": [f"AccountKey={'a' * 86}=="],
     "bearer-token": [f"Authorization: Bearer {'abc.DEF-' * 4}"],
+    "discord-token": [f"M{'aB3-' * 6}.aB3_xY.{'aB3' * 9}"],
     "email": ["ada@example.org", "a.b+tag@mail.ex-ample.co.uk"],
     "github-token": [f"ghp_{'a1' * 18}", f"github_pat_{'A1b2' * 8}"],
     "gitlab-token": [f"glpat-{'x' * 20}"],
