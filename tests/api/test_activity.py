@@ -11,6 +11,7 @@ import pytest
 
 from amplifier.maintenance.activity import Activity
 from tests.conftest import Api, assert_problem
+from tests.support.polling import WAITING
 
 Sql = Callable[..., list[Any]]
 LONG_AGO = "2020-01-01T00:00:00Z"
@@ -151,7 +152,7 @@ async def test_flush_that_is_cut_off_is_made_up_for(api: Api, sql: Sql) -> None:
     cut_off = asyncio.create_task(activity.flush())
 
     async def waits() -> bool:
-        return bool(sql("select pid from pg_locks where not granted"))
+        return bool(sql(WAITING))
 
     await wait_until(waits)
     cut_off.cancel()

@@ -13,7 +13,10 @@ from tests.support.live import until
 from tests.support.stage import holding
 
 LARGE = [{"role": "user", "content": "word " * 1600} for _ in range(160)]  # 1.3 MB
-LONG = "wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '0.6 seconds'"
+LONG = (
+    "datname = current_database() and wait_event_type = 'Lock'"
+    " and query_start < clock_timestamp() - interval '0.6 seconds'"
+)
 
 
 @contextlib.asynccontextmanager

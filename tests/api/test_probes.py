@@ -12,6 +12,7 @@ from amplifier.database.connections import LISTENER
 from amplifier.server.app import create_app
 from tests.conftest import Api, assert_problem, serving, settings_for
 from tests.support.live import until
+from tests.support.polling import TERMINATE
 
 READY = {"database": True, "schema": True, "queries": True, "listener": True, "accepting": True}
 
@@ -57,7 +58,7 @@ async def test_lost_listening_connection_is_not_ready(
     monkeypatch.setattr(listener, "_BACK_OFF", (60.0, 60.0))
     async with serving(settings_for(dsn)) as api:
         await ready(api)
-        sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = %s", LISTENER)
+        sql(f"{TERMINATE} and application_name = '{LISTENER}'")
         await until(lambda: not api.app.state.listener.is_connected)
         await not_ready(api, "listener", {"listener": False})
 

@@ -39,7 +39,10 @@ async def test_real_conversations(alice: httpx.AsyncClient, config_id: str) -> N
 
 async def test_long_repair_is_waited_for(dsn: str, sql: Sql) -> None:
     """Longer than any other statement may take."""
-    long = "wait_event_type = 'Lock' and query_start < clock_timestamp() - interval '1 second'"
+    long = (
+        "datname = current_database() and wait_event_type = 'Lock'"
+        " and query_start < clock_timestamp() - interval '1 second'"
+    )
     async with live(settings_for(dsn, database_statement_timeout=0.5, database_lock_timeout=10)) as api:
         alice = await api.as_user("alice")
         config_id = (await alice.post("/configs", json=CONFIG)).json()["config_id"]

@@ -16,7 +16,10 @@ from tests.support.live import until
 from tests.support.stage import holding
 
 Sql = Callable[..., list[Any]]
-WAITING = "select xact_start = query_start from pg_stat_activity where wait_event_type = 'Lock'"
+WAITING = (
+    "select xact_start = query_start from pg_stat_activity"
+    " where datname = current_database() and wait_event_type = 'Lock'"
+)
 
 
 @contextlib.asynccontextmanager

@@ -13,6 +13,14 @@ import pytest
 from tests.conftest import assert_problem, serving, settings_for
 from tests.support.sharing import LOG, PEOPLE, Done, Shared, change, replay
 
+FIRST = """
+select pid from pg_locks
+where
+    database = (select oid from pg_database where datname = current_database())
+    and relation = 'sessions'::regclass
+    and locktype = 'tuple'
+"""
+
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("alone")]
 Sql = Callable[..., list[Any]]
 
@@ -136,7 +144,7 @@ async def test_session_is_deleted_during_append_of_new_participant(shared: Share
         other.execute("select from sessions for update")
         sql("commit")
         async with asyncio.timeout(10):  # until the deletion is the first to wait for the session's row
-            while not sql("select pid from pg_locks where relation = 'sessions'::regclass and locktype = 'tuple'"):
+            while not sql(FIRST):
                 await asyncio.sleep(0.01)
         append = asyncio.create_task(shared.append("dave", 1))
         await shared.until_waiting(2)

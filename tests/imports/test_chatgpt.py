@@ -10,7 +10,7 @@ import pytest
 
 from amplifier.imports import archives
 from amplifier.imports.readers import trees
-from tests.support.session_files import imported
+from tests.support.session_files import DEEP, imported
 
 Sql = Callable[..., list[Any]]
 
@@ -97,9 +97,9 @@ def test_conversation_that_cannot_be_read_leaves_the_others(
 ) -> None:
     """Also if it is the first one, by which the format is told."""
     good = [json.dumps(conversation(name, cats(), "d")) for name in ("c1", "c2")]
-    deep = good[0].replace('"Why?"', "[" * 2000 + "]" * 2000)
-    long = good[0].replace("Why?", "x" * 20_000)
-    monkeypatch.setattr(archives, "LONGEST", 10_000)
+    deep = good[0].replace('"Why?"', DEEP)
+    long = good[0].replace("Why?", "x" * 2_000_000)
+    monkeypatch.setattr(archives, "LONGEST", 1_000_000)
     for name, bad in (("deep", deep), ("long", long)):
         all_of_them = [*good]
         all_of_them.insert(odd, bad)

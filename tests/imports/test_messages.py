@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from amplifier.imports.readers import conversations
-from tests.support.session_files import add, imported, line, write
+from tests.support.session_files import DEEP, add, imported, line, write
 
 Sql = Callable[..., list[Any]]
 CHAT: list[dict[str, Any]] = [
@@ -210,7 +210,7 @@ def test_file_of_one_value_over_the_bound_is_reported(
 
 
 def test_files_that_are_nested_too_deeply_are_reported(dsn: str, sql: Sql, tmp_path: Path) -> None:
-    deep = '{"messages":[{"role":"user","content":' + "[" * 2000 + "]" * 2000 + "}]}"
+    deep = '{"messages":[{"role":"user","content":' + DEEP + "}]}"
     (tmp_path / "many.json").write_text(f"[{deep},{json.dumps({'messages': CHAT})}]")
     (tmp_path / "one.json").write_text(deep)
     (tmp_path / "one.ndjson").write_text(deep + "\n")

@@ -13,6 +13,7 @@ from amplifier.live import notifications
 from tests.conftest import settings_for
 from tests.schema.test_roles import READER
 from tests.support.live import Live, Stream, live, until
+from tests.support.polling import TERMINATE
 
 Sql = Callable[..., list[Any]]
 DELTA = "llm:stream_block_delta"
@@ -115,7 +116,7 @@ async def test_replaced_keys_are_read_again(api: Live, sql: Sql, monkeypatch: py
     sql("update notification_keys set inner_key = outer_key, outer_key = inner_key")
     heard: list[str] = []
     monkeypatch.setattr(state.authenticator, "hear", heard.append)
-    sql("select pg_terminate_backend(pid) from pg_stat_activity where application_name = 'amplifier-api listener'")
+    sql(f"{TERMINATE} and application_name = 'amplifier-api listener'")
 
     def is_heard() -> bool:
         sql("select announce('application app')")

@@ -21,6 +21,7 @@ from amplifier.queries.reload import RELOAD, REPORT, read
 from tests.conftest import CONFIG, Api, assert_problem, serving, settings_for
 from tests.queries.test_checks import blocks, edit
 from tests.support.live import until
+from tests.support.polling import TERMINATE
 
 Sql = Callable[..., list[Any]]
 PING = ("service.ping", "select 1;", "select 1 where true;")
@@ -154,7 +155,7 @@ async def test_missing_folder_is_refused(edited: Api, folder: Path, sql: Sql) ->
 async def test_restored_listener_reloads_queries(edited: Api, folder: Path, sql: Sql) -> None:
     before = edited.app.state.queries.hash
     edit(folder, *PING)
-    sql(f"select pg_terminate_backend(pid) from pg_stat_activity where application_name = '{LISTENER}'")
+    sql(f"{TERMINATE} and application_name = '{LISTENER}'")
     await until(lambda: edited.app.state.queries.hash != before)
 
 

@@ -38,7 +38,10 @@ def hashes(one: Service, count: int = 1) -> set[str]:
 
 def listeners(dsn: str) -> int:
     """Returns the number of processes that listen. A service is healthy before all of its workers are."""
-    listening = "select count(*) from pg_stat_activity where application_name = %s and query ~* %s"
+    listening = (
+        "select count(*) from pg_stat_activity"
+        " where datname = current_database() and application_name = %s and query ~* %s"
+    )
     with psycopg.connect(dsn, autocommit=True) as connection:
         [count] = connection.execute(listening, (LISTENER, "^(listen|select pg_notification)")).fetchone() or (0,)
     return int(count)

@@ -40,6 +40,8 @@ insert into session_participants (session_id, user_id, role) values ('one', 'ali
 insert into stream_tickets (ticket_hash, session_id, user_id, app_id, token_expires_at, expires_at)
 values ('ticket', 'one', 'alice', 'app', now(), now());
 """
+# workers that share the server of DATABASE_URL share its roles
+pytestmark = pytest.mark.xdist_group("roles")
 PLACING = ("select create_reference_table(", "select create_distributed_table(")
 
 

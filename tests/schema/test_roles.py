@@ -84,6 +84,7 @@ def database(api: Api) -> Database:
     return database
 
 
+@pytest.mark.xdist_group("roles")  # others change them
 async def test_service_role_is_unprivileged(database: Database) -> None:
     row = await database.fetchrow("select * from pg_roles where rolname = current_user")
     assert row["rolname"] == ROLE

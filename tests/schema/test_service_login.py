@@ -20,7 +20,7 @@ from tests.schema.test_roles import FORBIDDEN, OWNED
 from tests.support.service import command, postgres_servers, running_service
 
 # workers that share the server of DATABASE_URL share its roles
-pytestmark = pytest.mark.xdist_group("service login")
+pytestmark = pytest.mark.xdist_group("roles")
 
 Sql = Callable[..., list[Any]]
 PASSWORD = "of the service's login"
@@ -160,7 +160,7 @@ def test_embedded_home_of_earlier_release_gets_login() -> None:
 def members(dsn: str) -> list[Any]:
     """Returns the logins of the service's connections."""
     with psycopg.connect(dsn) as connection:
-        names = "application_name like 'amplifier-api%'"
+        names = "datname = current_database() and application_name like 'amplifier-api%'"
         return connection.execute(f"select usename from pg_stat_activity where {names}".encode()).fetchall()
 
 

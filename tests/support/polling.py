@@ -1,4 +1,4 @@
-"""Waits for states of a service during an outage, and the statement that breaks its connections."""
+"""Waits for states of a service, and statements that find and break the connections of a test's database."""
 
 import asyncio
 from collections.abc import Callable
@@ -8,6 +8,7 @@ import httpx
 
 from tests.conftest import Api
 
+WAITING = "select pid from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'"
 TERMINATE = "select pg_terminate_backend(pid) from pg_stat_activity where datname = current_database()"
 
 

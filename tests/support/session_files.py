@@ -11,6 +11,8 @@ from amplifier.imports.redaction import Redaction
 from amplifier.imports.report import Report
 from amplifier.imports.store import Store, connected
 
+DEEP = "[" * 300_000 + "]" * 300_000  # JSON that no parser of any Python follows to its end
+
 
 def imported(dsn: str, *paths: Path, user_id: str = "ann", redacts: bool = False, dry_run: bool = False) -> Report:
     """Imports files and folders, and returns the report."""

@@ -12,6 +12,7 @@ import pytest
 from amplifier.maintenance.expiry import sweep
 from tests.conftest import Api, assert_problem, serving, settings_for
 from tests.support.live import live, until
+from tests.support.polling import WAITING
 
 BUNDLE = {"bundle": {"name": "b"}}
 
@@ -145,7 +146,7 @@ async def test_concurrent_repeat_is_asked_to_wait(
     with psycopg.connect(dsn) as holding:
         holding.execute("select from sessions for update")  # which the change waits for
         first = asyncio.create_task(alice.patch(session, json={"title": "a"}, headers=headers))
-        await until(lambda: sql("select pid from pg_locks where not granted"))
+        await until(lambda: sql(WAITING))
         second = await alice.patch(session, json={"title": "a"}, headers=headers)
     assert_problem(second, 409, "A request with this Idempotency-Key is being carried out: try again")
     assert second.headers["retry-after"] == "1"
@@ -166,7 +167,7 @@ async def test_concurrent_repeat_of_append_waits_for_its_answer(
                 asyncio.create_task(client.post(f"{session}/transcript", json=said("a"), headers=headers))
                 for client in clients
             ]
-            await until(lambda: len(sql("select pid from pg_locks where not granted")) == 2)
+            await until(lambda: len(sql(WAITING)) == 2)
         answers = await asyncio.gather(*sent)
     assert [answer.status_code for answer in answers] == [201, 201]
     assert answers[0].content == answers[1].content
@@ -186,7 +187,7 @@ async def test_key_of_append_to_another_session_is_refused(
             asyncio.create_task(alice.post(f"{session}/transcript", json=said("a"), headers=headers))
             for session in sessions
         ]
-        await until(lambda: len(sql("select pid from pg_locks where not granted")) == 2)
+        await until(lambda: len(sql(WAITING)) == 2)
     answers = sorted(await asyncio.gather(*sent), key=lambda answer: answer.status_code)
     assert answers[0].status_code == 201
     assert_problem(answers[1], 422, "Idempotency-Key: was used for another request; use a new key for each")
