@@ -152,6 +152,7 @@ async def test_flush_that_is_cut_off_is_made_up_for(api: Api, sql: Sql) -> None:
     cut_off = asyncio.create_task(activity.flush())
 
     async def waits() -> bool:
+        sql("select pg_stat_clear_snapshot()")  # that of the transaction
         return bool(sql(WAITING))
 
     await wait_until(waits)

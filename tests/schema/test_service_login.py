@@ -59,6 +59,13 @@ def address(dsn: str) -> str:
     return urlunsplit(parts._replace(netloc=f"{SERVICE}:{PASSWORD.replace(' ', '%20')}@{host}"))
 
 
+def test_tests_of_one_group_run_in_one_worker(request: pytest.FixtureRequest) -> None:
+    """Of these and of others that change roles of the server: pytest-xdist groups by what follows the name."""
+    if not getattr(request.config.option, "loadgroup", False):
+        pytest.skip("there are no groups without --dist loadgroup")
+    assert request.node.nodeid.endswith("@roles")
+
+
 @pytest.fixture
 def login(dsn: str, sql: Sql) -> Iterator[str]:
     """The address for a login that `service_login.ensure` created."""
