@@ -46,6 +46,9 @@ class Parsed(NamedTuple):
     sql: str
     raw: str = ""
 
+    def __hash__(self) -> int:
+        return hash((self.name, self.text))
+
 
 class Usage:
     """Statistics of a query in this process: when its text was loaded, its calls, and the seconds that they took."""
@@ -203,14 +206,20 @@ def join(database: Database, query: Query, queries: Mapping[str, Query]) -> Find
     added = queries.get(added_name(query.header))
     if added is None:
         return None
-    adapter = _Adapter()
     try:
-        sql = adapter.process_sql(query.name, None, joined(query.parsed, added.parsed))
+        query.joined = Query(database, _joined(query.parsed, added.parsed))
     except NotJoined as error:
         return query.wrong(str(error), "see One statement in queries/README.md")
-    query.joined = Query(database, query.parsed._replace(sql=sql, parameters=adapter.parameters))
     query.joined.usage = query.usage
     return None
+
+
+@lru_cache(maxsize=128)
+def _joined(query: Parsed, added: Parsed) -> Parsed:
+    """Returns the statement of both. Cached like `_parse`. Raises NotJoined."""
+    adapter = _Adapter()
+    sql = adapter.process_sql(query.name, None, joined(query, added))
+    return query._replace(sql=sql, parameters=adapter.parameters)
 
 
 class _Adapter:
