@@ -63,6 +63,7 @@ async def test_list_finds_by_name_and_tag(open_page: Open, client_of: Clients, m
     await check_page(page, "configs")
     await page.get_by_role("button", name="Remove filter").click()
     await page.get_by_label("Find by name").fill("")
+    await expect(rows.first).to_have_text("Agent 119")
     await page.get_by_role("region", name="Configs").focus()
     await page.keyboard.press("End")
     await expect(page.get_by_role("link", name="Agent 019")).to_be_attached()  # the first of the second page
