@@ -120,7 +120,7 @@ with first_rows as (
         and (
             :parent_session_id::text is null
             or (
-                s.parent_session_id = :parent_session_id
+                p.session_id in (select session_id from sessions where parent_session_id = :parent_session_id)
                 and (
                     select true
                     from session_participants as o

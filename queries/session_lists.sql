@@ -2,6 +2,7 @@
 -- Lists the sessions that a user takes part in, with the user's part in them, in any order and by any filter.
 -- sessions.list and sessions.list_by_activity are faster for the usual ones. All of the user's sessions are read and sorted, as
 -- in sessions.list; `participant` is looked up in each, because `exists` could read all sessions of that user instead.
+-- The children of `parent_session_id` are found by their index first, so that no other session is read.
 -- @param  actor_id           user_id of the caller
 -- @param  owned              true for only those in which the user is an owner
 -- @param  shared             true for only those in which the user is no owner
@@ -124,7 +125,7 @@ where
     and (
         :parent_session_id::text is null
         or (
-            s.parent_session_id = :parent_session_id
+            p.session_id in (select session_id from sessions where parent_session_id = :parent_session_id)
             and (
                 select true
                 from session_participants as o
@@ -176,8 +177,7 @@ cross join lateral (
         tags,
         last_seq,
         created_at,
-        updated_at,
-        parent_session_id
+        updated_at
     from sessions
     where session_id = p.session_id
     offset 0
@@ -221,7 +221,7 @@ where
     and (
         :parent_session_id::text is null
         or (
-            s.parent_session_id = :parent_session_id
+            p.session_id in (select session_id from sessions where parent_session_id = :parent_session_id)
             and (
                 select true
                 from session_participants as o
